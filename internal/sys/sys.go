@@ -1,0 +1,53 @@
+// Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.
+//
+// A wrapper is named after its call, retries EINTR where the call may be
+// retried, and returns *os.SyscallError (or *fs.PathError where a path is the
+// object), never a naked errno. What a platform lacks returns an error that
+// wraps errors.ErrUnsupported.
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// retry calls f until it is not interrupted by a signal. Go installs its
+// handlers with SA_RESTART, but some calls return EINTR all the same
+// (signal(7), "Interruption of system calls"), and so do network and FUSE
+// file systems.
+func retry(f func() error) error {
+	for {
+		if err := f(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// retry1 is retry for a call with one result.
+func retry1[T any](f func() (T, error)) (T, error) {
+	for {
+		v, err := f()
+		if err != syscall.EINTR {
+			return v, err
+		}
+	}
+}
+
+// Unsupported says that call does not exist on this platform; the error wraps
+// errors.ErrUnsupported.
+func Unsupported(call string) error {
+	return fmt.Errorf("%s on %s: %w", call, runtime.GOOS, errors.ErrUnsupported)
+}
+
+// Errno returns the error number inside err, and whether there is one.
+func Errno(err error) (syscall.Errno, bool) {
+	var errno syscall.Errno
+	ok := errors.As(err, &errno)
+	return errno, ok
+}
+
+// wrap names the call an error came from; nil stays nil.
+func wrap(call string, err error) error { return os.NewSyscallError(call, err) }
