@@ -1,0 +1,34 @@
+package sys
+
+// Channel is one end of a socket pair (unix, stream, close-on-exec, blocking)
+// between a process and one that it started. It carries bytes and descriptors,
+// and reports the other end's death as an end of file. A Channel is a bare
+// descriptor number because it is used before and after execve, where an
+// os.File would bring the runtime's poller along.
+type Channel int
+
+// NewChannel makes a pair of connected channels.
+func NewChannel() (a, b Channel, err error) { return newChannel() }
+
+// Send writes all of p; files, which may be none and at most 253 (SCM_MAX_FD),
+// travel with its first byte as SCM_RIGHTS (unix(7)). The dead other end is EPIPE, never SIGPIPE.
+func (c Channel) Send(p []byte, files ...int) error { return c.send(p, files) }
+
+// Recv reads up to len(p) bytes and the descriptors that came with them, all
+// close-on-exec. The end of the stream is io.EOF.
+func (c Channel) Recv(p []byte) (n int, files []int, err error) { return c.recv(p) }
+
+// Peek copies the bytes that have arrived, without waiting and without taking them.
+func (c Channel) Peek(p []byte) (int, error) { return c.peek(p) }
+
+// Unnamed says whether c is a unix stream socket without an address: one end of
+// a socketpair(2), which only an ancestor can have made. What somebody connected to a listening
+// socket (inetd, systemd's Accept=yes) has the listener's address.
+func (c Channel) Unnamed() bool { return c.unnamed() }
+
+// Close closes the descriptor.
+func (c Channel) Close() error { return CloseFD(int(c)) }
+
+// CloseFD closes a descriptor. EINTR is not retried: the descriptor is gone on
+// Linux and may already be another's (close(2), "Dealing with error returns from close()").
+func CloseFD(fd int) error { return closeFD(fd) }

@@ -1,0 +1,19 @@
+//go:build !unix
+
+package sys
+
+func setThreadCredential(Credential, KeepCaps) error { return Unsupported("setuid") }
+func verifyCredential(Credential) error              { return Unsupported("getuid") }
+func dropBounding(CapSet) error                      { return Unsupported("capabilities") }
+func setThreadCapabilities(CapSet, Ambient) error    { return Unsupported("capabilities") }
+func threadCapabilities() (CapSet, error)            { return 0, Unsupported("capabilities") }
+func lastCapability() int                            { return -1 }
+func setNoNewPrivs() error                           { return Unsupported("no_new_privs") }
+func setOOMScoreAdj(int) error                       { return Unsupported("oom_score_adj") }
+func joinCgroup(string) error                        { return Unsupported("control groups") }
+func becomeSubreaper() error                         { return Unsupported("child subreaper") }
+func unshareFS() error                               { return Unsupported("unshare") }
+func setNice(int) error                              { return Unsupported("setpriority") }
+func chroot(string) error                            { return Unsupported("chroot") }
+func umask(int) int                                  { return 0 }
+func setrlimit(int, Rlimit) error                    { return Unsupported("setrlimit") }

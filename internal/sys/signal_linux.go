@@ -1,0 +1,92 @@
+package sys
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// numSignals is the kernel's _NSIG: 64 everywhere but on MIPS, whose last 64 no libc hands out.
+const numSignals = 64
+
+// sigsetSize is what rt_sigaction(2) and rt_sigprocmask(2) want as their last
+// argument: the size of the kernel's set, not of libc's.
+var sigsetSize = func() uintptr {
+	switch runtime.GOARCH {
+	case "mips", "mipsle", "mips64", "mips64le":
+		return 16
+	}
+	return 8
+}()
+
+// kernelSigaction has room for struct sigaction of every architecture. Its
+// first word is the handler, except on MIPS, where flags come first.
+type kernelSigaction [16]uintptr
+
+func handlerWord() int {
+	switch runtime.GOARCH {
+	case "mips", "mipsle", "mips64", "mips64le":
+		return 1
+	}
+	return 0
+}
+
+const sigIgnore uintptr = 1 // SIG_IGN; SIG_DFL is 0, so a zero action is the default one
+
+func setSignalMask(mask SignalSet) (SignalSet, error) {
+	var set, old unix.Sigset_t
+	put := (*[unsafe.Sizeof(set)]byte)(unsafe.Pointer(&set))
+	*(*uint64)(unsafe.Pointer(&put[0])) = wordOrder(uint64(mask))
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &set, &old); err != nil {
+		return 0, wrap("rt_sigprocmask", err)
+	}
+	got := (*[unsafe.Sizeof(old)]byte)(unsafe.Pointer(&old))
+	return SignalSet(wordOrder(*(*uint64)(unsafe.Pointer(&got[0])))), nil
+}
+
+// wordOrder swaps the halves of a set on 32-bit big-endian machines, where the
+// kernel keeps signals 1 to 32 in the first word.
+func wordOrder(v uint64) uint64 {
+	switch runtime.GOARCH {
+	case "mips":
+		return v<<32 | v>>32
+	}
+	return v
+}
+
+func sigaction(sig syscall.Signal, act, old *kernelSigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
+	if errno != 0 {
+		return wrap("rt_sigaction", errno)
+	}
+	return nil
+}
+
+func resetIgnoredSignals() error {
+	for n := 1; n <= numSignals; n++ {
+		sig := syscall.Signal(n)
+		if sig == unix.SIGKILL || sig == unix.SIGSTOP {
+			continue
+		}
+		var old kernelSigaction
+		if err := sigaction(sig, nil, &old); err != nil {
+			return err
+		}
+		if old[handlerWord()] != sigIgnore {
+			continue
+		}
+		if err := sigaction(sig, new(kernelSigaction), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignoreSignal(sig syscall.Signal) error {
+	var act kernelSigaction
+	act[handlerWord()] = sigIgnore
+	return sigaction(sig, &act, nil)
+}

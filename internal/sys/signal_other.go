@@ -1,0 +1,11 @@
+//go:build !linux
+
+package sys
+
+import "syscall"
+
+func setSignalMask(SignalSet) (SignalSet, error) { return 0, Unsupported("sigprocmask") }
+
+func resetIgnoredSignals() error { return Unsupported("sigaction") }
+
+func ignoreSignal(syscall.Signal) error { return Unsupported("sigaction") }
