@@ -1,0 +1,249 @@
+package archtest
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// allRules is every rule, in the order they are reported.
+var allRules = slices.Concat(importRules, sourceRules, apiRules)
+
+// TestTree holds the whole repository to the rules.
+func TestTree(t *testing.T) {
+	tree, err := Load(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tree.Packages) < 2 || tree.Mod == nil {
+		t.Fatalf("found %d packages and a go.mod of %d bytes: not the root of the module", len(tree.Packages), len(tree.Mod))
+	}
+	for _, rule := range allRules {
+		t.Run(rule.Name, func(t *testing.T) {
+			rule.Check(tree, func(where, format string, args ...any) {
+				t.Errorf(where+": "+format, args...)
+			})
+		})
+	}
+}
+
+// TestStandardLibraryIsLight asks the go command what the light packages pull
+// in through the standard library, with and without cgo, which differ in net
+// and os/user.
+func TestStandardLibraryIsLight(t *testing.T) {
+	for dir, forbidden := range heavy {
+		if files, err := os.ReadDir("../../" + dir); err != nil || !hasGo(files) {
+			continue // not written yet; the table rule sees it when it is
+		}
+		for _, env := range []string{"GOOS=linux CGO_ENABLED=1", "GOOS=linux CGO_ENABLED=0", "GOOS=darwin CGO_ENABLED=0"} {
+			for _, dep := range listDeps(t, "./"+dir, env) {
+				if slices.Contains(forbidden, dep) {
+					t.Errorf("%s pulls in %s (%s)", dir, dep, env)
+				}
+			}
+		}
+	}
+}
+
+// TestListDepsSeesTheStandardLibrary shows that the question above can be
+// answered with yes.
+func TestListDepsSeesTheStandardLibrary(t *testing.T) {
+	if deps := listDeps(t, "log/syslog", "GOOS=linux CGO_ENABLED=0"); !slices.Contains(deps, "net") {
+		t.Errorf("log/syslog does not pull in net: %v", deps)
+	}
+}
+
+func hasGo(files []os.DirEntry) bool {
+	return slices.ContainsFunc(files, func(d os.DirEntry) bool { return strings.HasSuffix(d.Name(), ".go") })
+}
+
+func listDeps(t *testing.T, pkg, env string) []string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", pkg)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), strings.Fields(env)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list -deps %s (%s): %v\n%s", pkg, env, err, &stderr)
+	}
+	return strings.Fields(string(out))
+}
+
+// good is a tree that breaks no rule; each case below adds or replaces files.
+var good = map[string]string{
+	"go.mod":            "module " + Module + "\n\ngo 1.26.0\n",
+	"internal/sys/a.go": "// " + table["internal/sys"].says + "\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n",
+	"notify/a.go":       "// " + table["notify"].says + "\npackage notify\n\nimport _ \"" + Module + "/internal/sys\"\n",
+	"notify/a_test.go":  "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n",
+	"cmd/daemonry/m.go": "// " + table["cmd/daemonry"].says + "\npackage main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",
+}
+
+// notify is a file of package notify with the doc comment it must have.
+func notify(body string) string {
+	return "// " + table["notify"].says + "\npackage notify\n\n" + body
+}
+
+// broken lists, for each rule, changes to the good tree that it must object to.
+var broken = map[string][]map[string]string{
+	"packages are in the table": {
+		{"surprise/a.go": "package surprise\n"},
+		{"internal/surprise/a_test.go": "package surprise\n"},
+	},
+	"arrows only as in the table": {
+		{"internal/sys/b.go": "package sys\n\nimport _ \"" + Module + "/notify\"\n"},
+		{"notify/b_windows.go": "package notify\n\nimport _ \"" + Module + "/pidfile\"\n"},
+		{"notify/b.go": "//go:build neverbuilt\n\npackage notify\n\nimport _ \"" + Module + "\"\n"},
+		{"examples/web/a.go": "package main\n\nimport _ \"" + Module + "/internal/sys\"\n"},
+		{"cmd/daemonry/b.go": "package main\n\nimport _ \"" + Module + "/notify\"\n"},
+		{"notify/b.go": "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n"},
+	},
+	"modules of others only where allowed": {
+		{"notify/b.go": "package notify\n\nimport _ \"golang.org/x/sys/unix\"\n"},
+		{"notify/b_test.go": "package notify\n\nimport _ \"golang.org/x/sys/unix\"\n"},
+		{"internal/cli/a.go": "package cli\n\nimport _ \"pgregory.net/rapid\"\n"},
+		{"internal/sys/b.go": "package sys\n\nimport _ \"github.com/spf13/cobra\"\n"},
+		{"internal/spawn/a_test.go": "package spawn\n\nimport _ \"github.com/stretchr/testify\"\n"},
+	},
+	"light packages stay light": {
+		{"notify/b_darwin.go": "package notify\n\nimport _ \"net\"\n"},
+		{"listen/a.go": "package listen\n\nimport _ \"net/http\"\n"},
+		{"internal/sys/b.go": "package sys\n\nimport _ \"os/user\"\n"}, // through notify
+	},
+	"an importer fetches x/sys alone": {
+		{"notify/b_test.go": "package notify\n\nimport _ \"go.uber.org/goleak\"\n"},
+		{"internal/proctest/a.go": "package proctest\n\nimport _ \"go.uber.org/goleak\"\n"}, // through notify's test
+	},
+	"unsafe only in internal/sys": {
+		{"notify/b.go": "package notify\n\nimport _ \"unsafe\"\n"},
+		{"notify/b_test.go": "package notify\n\nimport _ \"unsafe\"\n"},
+	},
+	"go.mod has no replace": {
+		{"go.mod": "module m\n\nreplace a => b v1.0.0\n"},
+		{"go.mod": "module m\n\n\treplace (\n"},
+	},
+	"one doc comment, with the sentence of the table": {
+		{"notify/a.go": "package notify\n"},
+		{"notify/b.go": "// Package notify speaks again.\npackage notify\n"},
+		{"notify/a.go": "// notify speaks.\npackage notify\n"},
+		{"notify/a.go": "// Package notify speaks\npackage notify\n"},
+		{"internal/sys/a.go": "// Package sys does something else.\npackage sys\n"},
+		{"upgrade/a.go": "// Package upgrade is not recorded yet.\npackage upgrade\n"},
+		{"cmd/daemonry/m.go": "// Package main runs.\npackage main\n"},
+	},
+	"no linkname": {
+		{"notify/b.go": notify("//go:linkname fork syscall.fork\nfunc fork()\n")},
+		{"notify/b_test.go": "package notify\n\n//go:linkname fork syscall.fork\nfunc fork()\n"},
+	},
+	"a process ends in few places": {
+		{"notify/a.go": notify("import \"os\"\n\nfunc F() { os.Exit(1) }\n")},
+		{"notify/a.go": notify("import o \"os\"\n\nvar exit = o.Exit\n")},
+		{"notify/a.go": notify("import \"log\"\n\nfunc F() { log.Fatalf(\"no\") }\n")},
+		{"internal/spawn/other.go": "package spawn\n\nimport \"syscall\"\n\nfunc F() { syscall.Exit(1) }\n"},
+	},
+	"no work at import": {
+		{"notify/a.go": notify("func init() {}\n")},
+		{"notify/a.go": notify("import \"os\"\n\nvar home = os.Getenv(\"HOME\")\n")},
+		{"notify/a.go": notify("var x = f()\n\nfunc f() int { return 1 }\n")},
+		{"notify/a.go": notify("var x = func() int { go func() {}(); return 1 }()\n")},
+		{"notify/a.go": notify("import \"os\"\n\nvar x = func() int { return os.Getpid() }()\n")},
+		{"notify/a.go": notify("import \"regexp\"\n\nvar x = map[string]any{\"a\": regexp.MustCompile(\"a\")}\n")},
+	},
+	"program files do not sleep": {
+		{"notify/a.go": notify("import \"time\"\n\nfunc F() { time.Sleep(1) }\n")},
+		{"notify/a.go": notify("import \"time\"\n\nvar nap = time.Sleep\n")},
+	},
+	"files are short": {
+		{"notify/a.go": notify(strings.Repeat("\n", maxLines))},
+	},
+	"nothing is left to do": {
+		{"notify/a.go": notify("// TO" + "DO: speak\n")},
+		{"notify/a_test.go": "package notify\n\n/* FIX" + "ME */\n"},
+		{".ci/run": "#!/bin/sh\n# XX" + "X later\n"},
+	},
+	"a skipped test says why": {
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip() }\n"},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(``) }\n"},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.SkipNow() }\n"},
+	},
+	"no exported identifier mentions an internal type": {
+		{"notify/a.go": api("func F(x sys.T) {}")},
+		{"notify/a.go": api("func F() (map[string][]*sys.T, error) { return nil, nil }")},
+		{"notify/a.go": api("type A = sys.T")},
+		{"notify/a.go": api("type A struct { B sys.T }")},
+		{"notify/a.go": api("type A struct { sys.T }")},
+		{"notify/a.go": api("type A struct { b }; type b struct { C sys.T }")},
+		{"notify/a.go": api("type A interface { M(sys.T) }")},
+		{"notify/a.go": api("type A[P sys.T] struct{}")},
+		{"notify/a.go": api("type A struct{}; func (a *A) M() sys.T { panic(0) }")},
+		{"notify/a.go": api("func F() a { panic(0) }; type a int; func (a) M() sys.T { panic(0) }")},
+		{"notify/a.go": api("var A sys.T")},
+		{"notify/a.go": api("var A = sys.New()")},
+	},
+}
+
+// api is a file of package notify that imports something internal.
+func api(body string) string {
+	return notify("import \"" + Module + "/internal/sys\"\n\n" + body + "\n")
+}
+
+// TestRulesAcceptGoodTree shows that a rule can be kept, so that what the
+// broken trees are blamed for is what was changed.
+func TestRulesAcceptGoodTree(t *testing.T) {
+	kept := []map[string]string{
+		nil,
+		{"notify/a.go": api("type A struct { b sys.T; C int }; func f(sys.T) {}; func (a A) m(sys.T) {}; var A1 error = sys.Err")},
+		{"notify/a.go": notify("import (\"errors\"; \"sync\")\n\ntype T int\n\n" +
+			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n h = func() T { return T(2) }()\n)\n\nfunc g() int { return 1 }\n")},
+		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says + "\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
+		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n", "nested/x.go": "package nope\n"},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},
+	}
+	for _, change := range kept {
+		for _, f := range findings(t, change, allRules) {
+			t.Errorf("%v: %s", change, f)
+		}
+	}
+}
+
+// TestRulesCanFail shows for each rule that it objects to what it forbids.
+func TestRulesCanFail(t *testing.T) {
+	for _, rule := range allRules {
+		t.Run(rule.Name, func(t *testing.T) {
+			if len(broken[rule.Name]) == 0 {
+				t.Error("no tree shows that this rule can fail")
+			}
+			for _, change := range broken[rule.Name] {
+				if len(findings(t, change, []Rule{rule})) == 0 {
+					t.Errorf("no objection to %v", change)
+				}
+			}
+		})
+	}
+}
+
+// findings applies rules to the good tree with some files changed.
+func findings(t *testing.T, change map[string]string, rules []Rule) []string {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	for _, files := range []map[string]string{good, change} {
+		for name, text := range files {
+			fsys[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+	}
+	tree, err := Load(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, rule := range rules {
+		rule.Check(tree, func(where, format string, args ...any) {
+			found = append(found, where+": "+rule.Name+": "+format)
+		})
+	}
+	return found
+}

@@ -1,0 +1,133 @@
+package archtest
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// importRules are the rules about who may import whom.
+var importRules = []Rule{
+	{"packages are in the table", checkKnown},
+	{"arrows only as in the table", checkArrows},
+	{"modules of others only where allowed", checkThirdParty},
+	{"light packages stay light", checkHeavy},
+	{"an importer fetches x/sys alone", checkFetched},
+	{"unsafe only in internal/sys", checkUnsafe},
+	{"go.mod has no replace", checkReplace},
+}
+
+func checkKnown(t *Tree, report Report) {
+	for _, dir := range t.dirs() {
+		if _, ok := lookup(dir); !ok {
+			report(dir, "package is not in the table of internal/archtest: add it with its sentence and its imports")
+		}
+	}
+}
+
+func checkArrows(t *Tree, report Report) {
+	t.files(func(p *Package, f *File) {
+		if strings.HasSuffix(f.Path, "_test.go") {
+			return // the compiler forbids cycles, and a test is nobody's dependency
+		}
+		e, _ := lookup(p.Dir)
+		for _, imp := range f.Imports {
+			if dir, ok := own(imp); ok && !within(dir, e.imports) {
+				report(f.Path, "%s may not import %s", p.Dir, dir)
+			}
+		}
+	})
+}
+
+func checkThirdParty(t *Tree, report Report) {
+	t.files(func(p *Package, f *File) {
+		for _, imp := range f.Imports {
+			if _, mine := own(imp); mine || std(imp) {
+				continue
+			}
+			allowed := false
+			for _, m := range thirdParty {
+				if imp == m.module || strings.HasPrefix(imp, m.module+"/") {
+					isTest := strings.HasSuffix(f.Path, "_test.go")
+					allowed = within(p.Dir, m.use) || isTest && within(p.Dir, m.tests)
+				}
+			}
+			if !allowed {
+				report(f.Path, "%s may not import %s", p.Dir, imp)
+			}
+		}
+	})
+}
+
+// checkHeavy follows imports through this module, over the files of every
+// operating system at once; what the standard library itself imports is
+// followed by the go command in the tests.
+func checkHeavy(t *Tree, report Report) {
+	for dir, forbidden := range heavy {
+		t.reach(dir, false, func(f *File, imp string) {
+			if slices.Contains(forbidden, imp) {
+				report(f.Path, "imports %s, which %s must not pull in", imp, dir)
+			}
+		})
+	}
+}
+
+// checkFetched follows the imports of the public packages and of their tests:
+// the go command fetches the test dependencies of every package a program
+// imports (go mod tidy), so those must not grow either.
+func checkFetched(t *Tree, report Report) {
+	for _, dir := range public {
+		t.reach(dir, true, func(f *File, imp string) {
+			_, mine := own(imp)
+			if !mine && !std(imp) && !strings.HasPrefix(imp, "golang.org/x/sys/") {
+				report(f.Path, "imports %s, which importers of %s would have to fetch", imp, dir)
+			}
+		})
+	}
+}
+
+// reach visits every import of the program files of a package, and of what it
+// reaches inside this module; with tests, those of the package itself as well.
+func (t *Tree) reach(dir string, tests bool, visit func(f *File, imp string)) {
+	seen := map[string]bool{}
+	var walk func(dir string, tests bool)
+	walk = func(dir string, tests bool) {
+		p := t.Packages[dir]
+		if p == nil || seen[dir] && !tests {
+			return
+		}
+		seen[dir] = true
+		for _, f := range p.Files {
+			if strings.HasSuffix(f.Path, "_test.go") && !tests {
+				continue
+			}
+			for _, imp := range f.Imports {
+				visit(f, imp)
+				if d, ok := own(imp); ok {
+					walk(d, false)
+				}
+			}
+		}
+	}
+	walk(dir, tests)
+}
+
+func checkUnsafe(t *Tree, report Report) {
+	t.files(func(p *Package, f *File) {
+		for _, imp := range f.Imports {
+			if imp == "unsafe" && p.Dir != "internal/sys" {
+				report(f.Path, "imports unsafe outside internal/sys")
+			}
+		}
+	})
+}
+
+var replaceLine = regexp.MustCompile(`(?m)^\s*replace\b`)
+
+// checkReplace keeps "go install …@latest" working, which refuses a module
+// that needs its replace directives.
+func checkReplace(t *Tree, report Report) {
+	if replaceLine.Match(t.Mod) {
+		report("go.mod", "has a replace directive")
+	}
+}

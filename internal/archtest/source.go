@@ -1,0 +1,270 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/doc"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// sourceRules are the rules about what a file may contain.
+var sourceRules = []Rule{
+	{"one doc comment, with the sentence of the table", checkDoc},
+	{"no linkname", checkLinkname},
+	{"a process ends in few places", checkExit},
+	{"no work at import", checkImportTime},
+	{"program files do not sleep", checkSleep},
+	{"files are short", checkLength},
+	{"nothing is left to do", checkMarks},
+	{"a skipped test says why", checkSkip},
+}
+
+func checkDoc(t *Tree, report Report) {
+	for _, dir := range t.dirs() {
+		var docs []*ast.CommentGroup
+		name, program := "", false
+		for _, f := range t.Packages[dir].Files {
+			if strings.HasSuffix(f.Path, "_test.go") {
+				continue
+			}
+			name, program = f.Syntax.Name.Name, true
+			if f.Syntax.Doc != nil && f.Syntax.Doc.Text() != "" {
+				docs = append(docs, f.Syntax.Doc)
+			}
+		}
+		if !program {
+			continue
+		}
+		if len(docs) != 1 {
+			report(dir, "has %d package comments, want one", len(docs))
+			continue
+		}
+		checkSentence(dir, name, docs[0].Text(), func(format string, args ...any) {
+			report(t.where(docs[0]), format, args...)
+		})
+	}
+}
+
+func checkSentence(dir, name, text string, report func(format string, args ...any)) {
+	sentence := new(doc.Package).Synopsis(text)
+	prefix := "Package " + name + " "
+	if name == "main" {
+		prefix = "Command " + dir[strings.LastIndex(dir, "/")+1:] + " "
+	}
+	e, _ := lookup(dir)
+	switch {
+	case !strings.HasPrefix(sentence, prefix):
+		report("doc comment starts %q, want %q", sentence, prefix+"…")
+	case !strings.HasSuffix(sentence, "."):
+		report("first sentence of the doc comment does not end with a full stop: %q", sentence)
+	case e.says == "" && !isPattern(dir):
+		report("record the first sentence in the table: %q", sentence)
+	case e.says != "" && sentence != e.says:
+		report("first sentence is %q, the table says %q", sentence, e.says)
+	}
+}
+
+// isPattern says whether a package is known only as one of many alike.
+func isPattern(dir string) bool {
+	_, exact := table[dir]
+	return !exact
+}
+
+func checkLinkname(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		for _, group := range f.Syntax.Comments {
+			for _, c := range group.List {
+				if strings.HasPrefix(c.Text, "//go:linkname") {
+					report(t.where(c), "uses go:linkname, which binds to what the Go release may change")
+				}
+			}
+		}
+	})
+}
+
+// checkExit looks for the functions that end a process without running the
+// deferred calls of its callers.
+func checkExit(t *Tree, report Report) {
+	ends := []string{"os.Exit", "syscall.Exit", "log.Fatal", "log.Fatalf", "log.Fatalln", "runtime.Goexit"}
+	t.files(func(p *Package, f *File) {
+		if f.Test || within(f.Path, mayExit) {
+			return
+		}
+		ast.Inspect(f.Syntax, func(n ast.Node) bool {
+			if name := f.qualified(n); slices.Contains(ends, name) {
+				report(t.where(n), "%s: return an error, the command decides", name)
+			}
+			return true
+		})
+	})
+}
+
+// checkImportTime forbids init functions, and calls and goroutines in the
+// initialisers of package-level variables: importing a package does nothing.
+func checkImportTime(t *Tree, report Report) {
+	t.files(func(p *Package, f *File) {
+		if f.Test || slices.Contains(mayInit, p.Dir) {
+			return
+		}
+		types := p.types()
+		for _, decl := range f.Syntax.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && d.Name.Name == "init" {
+					report(t.where(d), "func init outside %v", mayInit)
+				}
+			case *ast.GenDecl:
+				if d.Tok != token.VAR {
+					continue
+				}
+				f.atImport(d, types, func(n ast.Node) {
+					report(t.where(n), "work at import: neither a conversion nor a pure function of the table")
+				})
+			}
+		}
+	})
+}
+
+// atImport visits what the initialisers below a node do beyond computing a
+// value. The body of a function literal comes later, unless the literal is
+// called where it stands.
+func (f *File) atImport(d ast.Node, types map[string]*ast.TypeSpec, visit func(ast.Node)) {
+	ast.Inspect(d, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			visit(n)
+			return false
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			if lit, ok := ast.Unparen(n.Fun).(*ast.FuncLit); ok {
+				f.atImport(lit.Body, types, visit)
+			} else if !f.harmless(n, types) {
+				visit(n)
+			}
+		}
+		return true
+	})
+}
+
+var builtins = []string{
+	"make", "new", "len", "cap", "append", "min", "max", "complex", "real", "imag",
+	"bool", "byte", "rune", "string", "int", "int8", "int16", "int32", "int64",
+	"uint", "uint8", "uint16", "uint32", "uint64", "uintptr", "float32", "float64", "error", "any",
+}
+
+// harmless says whether a call is a conversion, a builtin or a pure function.
+// Without types, a qualified conversion such as time.Duration(1) is told by
+// its name alone.
+func (f *File) harmless(call *ast.CallExpr, types map[string]*ast.TypeSpec) bool {
+	fun := ast.Unparen(call.Fun)
+	if index, ok := fun.(*ast.IndexExpr); ok {
+		fun = index.X
+	}
+	switch fun := fun.(type) {
+	case *ast.Ident:
+		return types[fun.Name] != nil || slices.Contains(builtins, fun.Name)
+	case *ast.SelectorExpr:
+		return slices.Contains(append(pure, "time.Duration", "syscall.Errno", "syscall.Signal", "fs.FileMode", "os.FileMode"),
+			f.qualified(fun))
+	case *ast.ArrayType, *ast.MapType, *ast.FuncType, *ast.InterfaceType, *ast.ChanType, *ast.StarExpr:
+		return true
+	}
+	return false
+}
+
+func checkSleep(t *Tree, report Report) {
+	t.files(func(p *Package, f *File) {
+		if f.Test || maySleep[f.Path] != "" {
+			return
+		}
+		ast.Inspect(f.Syntax, func(n ast.Node) bool {
+			if f.qualified(n) == "time.Sleep" {
+				report(t.where(n), "time.Sleep: wait for the event, or state in the table why there is none")
+			}
+			return true
+		})
+	})
+}
+
+func checkLength(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		if !strings.HasSuffix(f.Path, "_test.go") && f.Lines > maxLines {
+			report(f.Path, "has %d lines, more than %d: it does two jobs", f.Lines, maxLines)
+		}
+	})
+}
+
+// marks matches what authors leave for later; written so as not to match itself.
+var marks = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)
+
+func checkMarks(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		for _, group := range f.Syntax.Comments {
+			for _, c := range group.List {
+				if m := marks.FindString(c.Text); m != "" {
+					report(t.where(c), "%s: do it or open an issue", m)
+				}
+			}
+		}
+	})
+	for name, data := range t.Scripts {
+		if m := marks.Find(data); m != nil {
+			report(name, "%s: do it or open an issue", m)
+		}
+	}
+}
+
+// checkSkip wants a reason from every skipped test: a call of SkipNow, of Skip
+// without arguments, or of either with an empty string gives none.
+func checkSkip(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		if !f.Test {
+			return
+		}
+		ast.Inspect(f.Syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			silent := sel.Sel.Name == "SkipNow" && len(call.Args) == 0
+			if sel.Sel.Name == "Skip" || sel.Sel.Name == "Skipf" {
+				silent = len(call.Args) == 0 || emptyString(call.Args[0])
+			}
+			if silent {
+				report(t.where(call), "skips without a reason")
+			}
+			return true
+		})
+	})
+}
+
+func emptyString(e ast.Expr) bool {
+	lit, ok := e.(*ast.BasicLit)
+	return ok && lit.Kind == token.STRING && utf8.RuneCountInString(lit.Value) <= len(`""`)
+}
+
+// qualified returns "path.Name" when a node is a name of an imported package,
+// with the last element of the import path whatever the file calls it.
+func (f *File) qualified(n ast.Node) string {
+	sel, ok := n.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	x, ok := sel.X.(*ast.Ident)
+	if !ok {
+		return ""
+	}
+	imp, ok := f.Imports[x.Name]
+	if !ok {
+		return ""
+	}
+	return imp[strings.LastIndex(imp, "/")+1:] + "." + sel.Sel.Name
+}

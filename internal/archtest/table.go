@@ -1,0 +1,148 @@
+package archtest
+
+import (
+	"path"
+	"strings"
+)
+
+// entry is what the tree knows of a package before it reads it.
+type entry struct {
+	// says is the first sentence of the package's doc comment. The table and
+	// the package change together, so that no package drifts from its one job.
+	says string
+	// imports are the packages of this module that its program files may
+	// import, by directory; its tests may import any.
+	imports []string
+}
+
+// table lists every package. A directory that is not in it fails the tests
+// until it is added here; a pattern stands for packages that are all alike.
+var table = map[string]entry{
+	".": {imports: []string{"internal/spawn", "internal/sys", "notify", "pidfile"}},
+	"notify": {
+		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and is the codec of those messages.",
+		imports: []string{"internal/sys"},
+	},
+	"listen":    {imports: []string{"internal/sys"}},
+	"upgrade":   {imports: []string{"internal/spawn", "internal/sys", "listen", "notify", "pidfile"}},
+	"pidfile":   {imports: []string{"internal/atomicfile", "internal/sys"}},
+	"spec":      {says: "Package spec says what a service is: its fields, their defaults and their validation."},
+	"control":   {imports: []string{"spec"}},
+	"examples/": {imports: public},
+	"bench/":    {imports: public},
+
+	"internal/sys": {
+		says: "Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.",
+	},
+	"internal/atomicfile": {},
+	"internal/spawn": {
+		says:    "Package spawn starts a process exactly as described, or says which step failed.",
+		imports: []string{"internal/sys"},
+	},
+	"internal/proctree": {imports: []string{"internal/sys"}},
+	"internal/probe": {
+		says:    "Package probe finds out whether a service is ready or alive, by asking it.",
+		imports: []string{"internal/spawn", "internal/sys", "notify"},
+	},
+	"internal/procopt": {imports: []string{"internal/spawn", "internal/sys", "spec"}},
+	"internal/check":   {imports: []string{"internal/proctree", "internal/sys", "pidfile"}},
+	"internal/detach": {imports: []string{"internal/probe", "internal/proctree", "internal/spawn", "internal/sys",
+		"notify", "pidfile", "spec"}},
+	"internal/logs": {imports: []string{"internal/atomicfile", "internal/sys"}},
+	"internal/supervise": {imports: []string{"internal/atomicfile", "internal/logs", "internal/probe", "internal/proctree",
+		"internal/spawn", "internal/sys", "notify", "spec"}},
+	"internal/server":   {imports: []string{"control", "internal/supervise", "internal/sys", "spec"}},
+	"internal/readers/": {imports: []string{"spec"}},
+	"internal/writers/": {imports: []string{"internal/atomicfile", "spec"}},
+	"internal/cli": {imports: append([]string{"internal/atomicfile", "internal/check", "internal/detach", "internal/logs",
+		"internal/probe", "internal/procopt", "internal/proctree", "internal/readers/", "internal/server", "internal/spawn",
+		"internal/supervise", "internal/sys", "internal/writers/"}, public...)},
+	"internal/archtest": {
+		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
+	},
+	"internal/proctest": {imports: []string{"internal/sys"}},
+	"cmd/daemonry":      {says: "Command daemonry runs programs as daemons.", imports: []string{"internal/cli"}},
+}
+
+// public are the packages whose exported identifiers are a promise.
+var public = []string{".", "control", "listen", "notify", "pidfile", "spec", "upgrade"}
+
+// heavy is what a package must not pull into a program that imports it, not
+// even through other packages: net and os/user link libc when cgo is on, so a
+// static program would stop being static; the others cost size and start-up.
+var heavy = map[string][]string{
+	".":       append([]string{"net", "encoding/json"}, heavyForAll...),
+	"notify":  append([]string{"net", "encoding/json"}, heavyForAll...),
+	"pidfile": append([]string{"net", "encoding/json"}, heavyForAll...),
+	"listen":  heavyForAll,
+}
+
+var heavyForAll = []string{"net/http", "os/exec", "os/user", "text/template", "html/template"}
+
+// thirdParty lists the modules of others and who may import them. Program
+// packages are named in use, packages whose tests alone may in tests.
+var thirdParty = []struct {
+	module     string
+	use, tests []string
+}{
+	{module: "golang.org/x/sys", use: []string{"internal/sys"}},
+	{module: "github.com/spf13/cobra", use: []string{"internal/cli"}},
+	{module: "github.com/spf13/pflag", use: []string{"internal/cli"}},
+	{module: "github.com/pelletier/go-toml/v2", use: []string{"internal/readers/"}},
+	{module: "github.com/prometheus/client_golang", use: []string{"internal/server"}},
+	{module: "github.com/klauspost/compress", use: []string{"internal/logs"}},
+	{module: "github.com/rogpeppe/go-internal", tests: []string{"cmd/daemonry", "internal/cli"}},
+	{module: "github.com/google/go-cmp", tests: []string{"internal/", "cmd/"}},
+	{module: "go.uber.org/goleak", tests: []string{"internal/", "cmd/"}},
+	{module: "pgregory.net/rapid", tests: []string{"internal/", "cmd/"}},
+}
+
+// mayExit lists where a process may be ended without returning: the two
+// places that turn a result into an exit status, programs that are only a
+// main, and the one file of the stage that runs when even execve failed.
+var mayExit = []string{"cmd/", "internal/cli/", "examples/", "bench/", "internal/spawn/stage.go"}
+
+// mayInit lists the packages that may do work at import: the stage must
+// recognise itself before any of the user's code runs.
+var mayInit = []string{"internal/spawn"}
+
+// maySleep lists the program files that call time.Sleep, each with its reason.
+var maySleep = map[string]string{}
+
+// pure are the functions of others that an initialiser of a package-level
+// variable may call: none reads or changes anything outside its arguments.
+var pure = []string{
+	"errors.New", "fmt.Errorf", "strings.NewReplacer",
+	"sync.OnceFunc", "sync.OnceValue", "sync.OnceValues",
+}
+
+// maxLines is the most lines a program file may have: more is two files.
+const maxLines = 450
+
+// lookup finds the entry of a package: by its own name, else by the longest
+// "dir/" that it lies below.
+func lookup(dir string) (entry, bool) {
+	if e, ok := table[dir]; ok {
+		return e, true
+	}
+	for parent := path.Dir(dir); parent != "."; parent = path.Dir(parent) {
+		if e, ok := table[parent+"/"]; ok {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+// within says whether a path is one of the listed ones or lies below a listed
+// one that ends in a slash.
+func within(name string, list []string) bool {
+	for _, l := range list {
+		if name == l || strings.HasSuffix(l, "/") && strings.HasPrefix(name, l) {
+			return true
+		}
+	}
+	return false
+}
+
+// testOnly says whether a package is never part of a program.
+func testOnly(dir string) bool { return dir == "internal/archtest" || dir == "internal/proctest" }
