@@ -1,0 +1,171 @@
+package sys
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func readStatus(pid int) (ProcStatus, error) {
+	return readStatusFile("/proc/" + strconv.Itoa(pid) + "/status")
+}
+
+func readStatusFile(path string) (ProcStatus, error) {
+	data, err := retry1(func() ([]byte, error) { return os.ReadFile(path) })
+	if err != nil {
+		return ProcStatus{}, err
+	}
+	st, err := parseStatus(data)
+	if err != nil {
+		return ProcStatus{}, &fs.PathError{Op: "parse", Path: path, Err: err}
+	}
+	return st, nil
+}
+
+// parseStatus reads the lines it knows and ignores the rest, so that a newer
+// kernel's lines do no harm. The kernel escapes newlines in Name, so no
+// process can forge a line.
+func parseStatus(data []byte) (ProcStatus, error) {
+	st := ProcStatus{Umask: -1}
+	seen := 0
+	for line := range bytes.Lines(data) {
+		key, value, ok := strings.Cut(strings.TrimRight(string(line), "\n"), ":")
+		if !ok {
+			continue
+		}
+		known, err := st.set(key, strings.TrimSpace(value))
+		if err != nil {
+			return ProcStatus{}, fmt.Errorf("line %q: %w", strings.TrimSpace(string(line)), err)
+		}
+		seen += known
+	}
+	// These seven have been there since Linux 2.6: a file without them is not
+	// this file, and a zero taken for "no signal is ignored" would be a lie.
+	if seen < 7 {
+		return ProcStatus{}, fmt.Errorf("it lacks State, Tgid, PPid, Uid, SigBlk, SigIgn or SigCgt")
+	}
+	return st, nil
+}
+
+// set stores one line and returns 1 for a line that no status file lacks.
+func (st *ProcStatus) set(key, value string) (mandatory int, err error) {
+	switch key {
+	case "Name":
+		st.Name = value
+	case "State":
+		if value == "" {
+			return 0, fmt.Errorf("no state")
+		}
+		st.State, mandatory = value[0], 1
+	case "Tgid":
+		st.TGID, err = strconv.Atoi(value)
+		mandatory = 1
+	case "PPid":
+		st.PPID, err = strconv.Atoi(value)
+		mandatory = 1
+	case "Uid":
+		st.UID, err = fourIDs(value)
+		mandatory = 1
+	case "Gid":
+		st.GID, err = fourIDs(value)
+	case "Groups":
+		st.Groups, err = manyIDs(value)
+	case "Umask":
+		var mask uint64
+		mask, err = strconv.ParseUint(value, 8, 12)
+		st.Umask = int(mask)
+	case "VmSize":
+		st.Memory = true
+	case "NoNewPrivs":
+		st.NoNew = NoNewPrivsOff
+		if value == "1" {
+			st.NoNew = NoNewPrivsOn
+		}
+	case "SigBlk":
+		err = hex((*uint64)(&st.Blocked), value)
+		mandatory = 1
+	case "SigIgn":
+		err = hex((*uint64)(&st.Ignored), value)
+		mandatory = 1
+	case "SigCgt":
+		err = hex((*uint64)(&st.Caught), value)
+		mandatory = 1
+	case "CapPrm":
+		err = hex((*uint64)(&st.CapPrm), value)
+	case "CapEff":
+		err = hex((*uint64)(&st.CapEff), value)
+	case "CapBnd":
+		err = hex((*uint64)(&st.CapBnd), value)
+	case "CapAmb":
+		err = hex((*uint64)(&st.CapAmb), value)
+	}
+	return mandatory, err
+}
+
+func hex(to *uint64, value string) (err error) {
+	*to, err = strconv.ParseUint(value, 16, 64)
+	return err
+}
+
+func fourIDs(value string) (ids [4]uint32, err error) {
+	list, err := manyIDs(value)
+	if err != nil {
+		return ids, err
+	}
+	if len(list) != len(ids) {
+		return ids, fmt.Errorf("%d ids instead of 4", len(list))
+	}
+	return [4]uint32(list), nil
+}
+
+func manyIDs(value string) ([]uint32, error) {
+	var ids []uint32
+	for field := range strings.FieldsSeq(value) {
+		id, err := strconv.ParseUint(field, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, uint32(id))
+	}
+	return ids, nil
+}
+
+func blockedEverywhere(pid int) (SignalSet, error) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	all, seen := ^SignalSet(0), false
+	for _, thread := range threads {
+		st, err := readStatusFile(dir + "/" + thread.Name() + "/status")
+		if Gone(err) || err == nil && st.State == 'Z' {
+			continue // it ended while we looked
+		}
+		if err != nil {
+			return 0, err
+		}
+		all, seen = all&st.Blocked, true
+	}
+	if !seen {
+		return 0, &fs.PathError{Op: "read", Path: dir, Err: syscall.ESRCH}
+	}
+	return all, nil
+}
+
+func signalName(sig syscall.Signal) string {
+	const firstRealTime = 34
+	if sig >= firstRealTime && sig <= 64 {
+		if sig == firstRealTime {
+			return "SIGRTMIN"
+		}
+		return fmt.Sprintf("SIGRTMIN+%d", int(sig)-firstRealTime)
+	}
+	return unix.SignalName(sig)
+}
