@@ -103,8 +103,9 @@ func (c Channel) unnamed() bool {
 	if err != nil {
 		return false
 	}
+	// x/sys shows an address without a path as "" or, on Linux, as the empty abstract name.
 	local, ok := addr.(*unix.SockaddrUnix)
-	return ok && local.Name == ""
+	return ok && (local.Name == "" || local.Name == "@")
 }
 
 func closeFD(fd int) error { return wrap("close", unix.Close(fd)) }

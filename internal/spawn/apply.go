@@ -1,0 +1,202 @@
+//go:build unix
+
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// threadsOwnFS says whether a thread can have a umask and a working directory of its own.
+const threadsOwnFS = runtime.GOOS == "linux"
+
+// apply does to the calling thread, and where the kernel knows no smaller unit
+// to the process, what the description says, up to but without the execution.
+// The caller holds the thread and never gives it back. The descriptors are the caller's business.
+//
+// It runs in a stage that is about to execute or to start the target, or on a thread that is
+// about to start it and then ends.
+func (s *description) apply() error {
+	for _, a := range []struct {
+		step   Step
+		object string
+		wanted bool
+		do     func() error
+	}{
+		{StepCgroup, s.Cgroup, s.Cgroup != "", func() error { return sys.JoinCgroup(s.Cgroup) }},
+		{StepOOMScore, text(s.OOMScoreAdj), s.OOMScoreAdj != nil, func() error { return sys.SetOOMScoreAdj(*s.OOMScoreAdj) }},
+		{StepNice, text(s.Nice), s.Nice != nil, func() error { return sys.SetNice(*s.Nice) }},
+		{StepLimits, "", len(s.Rlimits) > 0, s.setLimits},
+		{StepUmask, "", s.Umask != nil, func() error { sys.Umask(*s.Umask); return nil }},
+		{StepSignals, "", true, resetSignals},
+		{StepChroot, s.Chroot, s.Chroot != "", s.changeRoot},
+		{StepBounding, "", s.Caps != nil, s.dropBounding},
+		{StepUser, s.userText(), s.Credential != nil, s.becomeUser},
+		{StepCaps, "", s.Caps != nil, s.setCaps},
+		{StepNoNewPrivs, "", s.NoNewPrivs, sys.SetNoNewPrivs},
+		{StepDirectory, s.Dir, s.Dir != "", func() error { return os.Chdir(s.Dir) }},
+	} {
+		if s.FailAt == a.step {
+			return fail(a.step, a.object, injected)
+		}
+		if !a.wanted {
+			continue
+		}
+		if err := a.do(); err != nil {
+			return fail(a.step, a.object, err)
+		}
+	}
+	return nil
+}
+
+// resetSignals empties the thread's signal mask and gives ignored signals their default action back.
+// Where x/sys has no such calls (darwin, the BSDs, illumos), what remains is what
+// the Go runtime does by itself in a child: handled signals return to their defaults.
+func resetSignals() error {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	if err := sys.ResetIgnoredSignals(); err != nil {
+		return err
+	}
+	_, err := sys.SetSignalMask(0)
+	return err
+}
+
+func (s *description) setLimits() error {
+	for _, r := range s.Rlimits {
+		if err := sys.Setrlimit(r.Resource, r.Limit); err != nil {
+			return fail(StepLimits, r.Name, err)
+		}
+	}
+	return nil
+}
+
+// changeRoot enters the new root. The working directory follows at once, or
+// it would be a way out of it (chroot(2)).
+func (s *description) changeRoot() error {
+	if err := sys.Chroot(s.Chroot); err != nil {
+		return err
+	}
+	return os.Chdir("/")
+}
+
+// dropBounding cuts the bounding set down to what is kept, plus, until the
+// user has changed, nothing: the rights that the following steps need are in
+// the effective set, which this does not touch.
+func (s *description) dropBounding() error { return sys.DropBounding(*s.Caps) }
+
+func (s *description) becomeUser() error {
+	keep := sys.DropCaps
+	if s.Caps != nil && s.Credential.UID != 0 {
+		keep = sys.RetainCaps
+	}
+	if err := sys.SetThreadCredential(*s.Credential, keep); err != nil {
+		return err
+	}
+	if keep == sys.RetainCaps {
+		return nil // CAP_SETUID is still permitted; setCaps takes it away and verifies
+	}
+	return sys.VerifyCredential(*s.Credential)
+}
+
+func (s *description) setCaps() error {
+	ambient := sys.NoAmbient
+	if s.Credential != nil && s.Credential.UID != 0 || s.Credential == nil && os.Geteuid() != 0 {
+		ambient = sys.RaiseAmbient
+	}
+	if err := sys.SetThreadCapabilities(*s.Caps, ambient); err != nil {
+		return err
+	}
+	if s.Credential == nil {
+		return nil
+	}
+	return sys.VerifyCredential(*s.Credential)
+}
+
+func (s *description) userText() string {
+	if s.Credential == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", s.Credential.UID, s.Credential.GID)
+}
+
+func text(n *int) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.Itoa(*n)
+}
+
+// environment is the target's environment; with sockets, those of sd_listen_fds(3) for pid.
+func (s *description) environment(pid int) []string {
+	if len(s.ListenNames) == 0 {
+		return s.Env
+	}
+	env := make([]string, 0, len(s.Env)+3)
+	for _, kv := range s.Env {
+		if !strings.HasPrefix(kv, "LISTEN_") {
+			env = append(env, kv)
+		}
+	}
+	return append(env,
+		"LISTEN_PID="+strconv.Itoa(pid),
+		"LISTEN_FDS="+strconv.Itoa(len(s.ListenNames)),
+		"LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"))
+}
+
+// table is the target's descriptors as forkExec wants them: index is number, and a gap is closed.
+func (s *description) table(null uintptr) []uintptr {
+	t := []uintptr{null, null, null}
+	for _, f := range s.fds {
+		for len(t) <= f.target {
+			t = append(t, ^uintptr(0))
+		}
+		t[f.target] = uintptr(f.source)
+	}
+	return t
+}
+
+// fork starts the target from the calling thread, which it inherits.
+func (s *description) fork(null uintptr) (pid int, err error) {
+	if s.FailAt == StepFork {
+		return 0, fail(StepFork, "", injected)
+	}
+	if s.FailAt == StepExec {
+		return 0, s.execError(injected)
+	}
+	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
+		Env:   s.Env,
+		Files: s.table(null),
+		Sys:   &syscall.SysProcAttr{Setsid: s.Session},
+	})
+	switch err {
+	case nil:
+		return pid, nil
+	case syscall.EAGAIN, syscall.ENOMEM:
+		return 0, fail(StepFork, "", err) // execve(2) has them too; the cause is the same shortage
+	}
+	return 0, s.execError(err)
+}
+
+// execError says why an execution failed. ENOENT of a file that exists means
+// that its interpreter or its dynamic loader does not (execve(2)), which is worth saying.
+func (s *description) execError(err error) error {
+	if err == syscall.ENOENT {
+		path := s.Path
+		if !filepath.IsAbs(path) && s.Dir != "" {
+			path = filepath.Join(s.Dir, path)
+		}
+		if _, e := os.Stat(path); e == nil {
+			return fail(StepExec, s.Path, &InterpreterError{Name: interpreter(path)})
+		}
+	}
+	return fail(StepExec, s.Path, err)
+}

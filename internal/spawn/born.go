@@ -1,0 +1,27 @@
+package spawn
+
+import (
+	"os"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Born is what a process finds that was started with Spec.Birth.
+type Born struct {
+	Payload []byte
+	Files   []*os.File
+	channel sys.Channel
+}
+
+// born is set at most once, by init, before anything could look.
+var born *Born
+
+// Inherited returns what the watcher handed to this process, nil if no watcher started it.
+func Inherited() *Born { return born }
+
+// Send delivers a message to the parent (Event.Message of its Launch). An error,
+// EPIPE above all, means that nobody waits any more: the launch has ended.
+func (b *Born) Send(message []byte) error { return sendFrame(b.channel, frameMessage, message) }
+
+// Close ends the channel. The watcher takes no notice of that.
+func (b *Born) Close() error { return b.channel.Close() }

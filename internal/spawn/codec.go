@@ -1,0 +1,154 @@
+package spawn
+
+import (
+	"os"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// description is a Spec on the stage's side: the same, with bare descriptors
+// where the Spec has files.
+type description struct {
+	Spec
+	fds    []passed // Spec.Files
+	births []int    // Spec.Birth.Files
+}
+
+// passed is a descriptor to pass and its number in the target.
+type passed struct{ target, source int }
+
+// describe turns s into what is sent: the message, and the descriptors that travel with it.
+func (s *Spec) describe() description {
+	d := description{Spec: *s}
+	for _, f := range s.Files {
+		d.fds = append(d.fds, passed{f.FD, int(f.Source.Fd())})
+	}
+	if s.Birth != nil {
+		for _, f := range s.Birth.Files {
+			d.births = append(d.births, int(f.Fd()))
+		}
+	}
+	return d
+}
+
+func (s *description) encode() (payload []byte, files []int) {
+	var e encoder
+	e.string(s.Path)
+	e.strings(s.Args)
+	e.strings(s.Env)
+	e.strings(s.ListenNames)
+	e.string(s.Cgroup)
+	e.optionalInt(s.OOMScoreAdj)
+	e.optionalInt(s.Nice)
+	e.optionalInt(s.Umask)
+	e.uint(uint64(len(s.Rlimits)))
+	for _, r := range s.Rlimits {
+		e.string(r.Name)
+		e.uint(uint64(r.Resource))
+		e.uint(r.Limit.Soft)
+		e.uint(r.Limit.Hard)
+	}
+	e.string(s.Chroot)
+	if e.optional(s.Credential != nil) {
+		e.uint(uint64(s.Credential.UID))
+		e.uint(uint64(s.Credential.GID))
+		e.uint(uint64(len(s.Credential.Groups)))
+		for _, g := range s.Credential.Groups {
+			e.uint(uint64(g))
+		}
+	}
+	if e.optional(s.Caps != nil) {
+		e.uint(uint64(*s.Caps))
+	}
+	e.bool(s.NoNewPrivs)
+	e.string(s.Dir)
+	e.uint(uint64(s.FailAt))
+	e.uint(uint64(len(s.fds)))
+	for _, f := range s.fds {
+		e.uint(uint64(f.target))
+		files = append(files, f.source)
+	}
+	if e.optional(s.Birth != nil) {
+		e.bytes(s.Birth.Payload)
+		e.uint(uint64(len(s.births)))
+		files = append(files, s.births...)
+	}
+	return e.b, files
+}
+
+func (e *encoder) optionalInt(v *int) {
+	if e.optional(v != nil) {
+		e.int(int64(*v))
+	}
+}
+
+func (d *decoder) optionalInt() *int {
+	if !d.bool() {
+		return nil
+	}
+	v := int(d.int())
+	return &v
+}
+
+func decodeDescription(payload []byte, files []int) (*description, error) {
+	d := decoder{b: payload}
+	s := new(description)
+	s.Path = d.string()
+	s.Args = d.strings()
+	s.Env = d.strings()
+	s.ListenNames = d.strings()
+	s.Cgroup = d.string()
+	s.OOMScoreAdj = d.optionalInt()
+	s.Nice = d.optionalInt()
+	s.Umask = d.optionalInt()
+	for range d.count() {
+		s.Rlimits = append(s.Rlimits, Rlimit{
+			Name: d.string(), Resource: int(d.uint()), Limit: sys.Rlimit{Soft: d.uint(), Hard: d.uint()},
+		})
+	}
+	s.Chroot = d.string()
+	if d.bool() {
+		c := &sys.Credential{UID: uint32(d.uint()), GID: uint32(d.uint())}
+		for range d.count() {
+			c.Groups = append(c.Groups, uint32(d.uint()))
+		}
+		s.Credential = c
+	}
+	if d.bool() {
+		caps := sys.CapSet(d.uint())
+		s.Caps = &caps
+	}
+	s.NoNewPrivs = d.bool()
+	s.Dir = d.string()
+	s.FailAt = Step(d.uint())
+	return s, d.takeFiles(s, files)
+}
+
+// takeFiles assigns the received descriptors; there must be exactly as many as the message names.
+func (d *decoder) takeFiles(s *description, files []int) error {
+	take := func() int {
+		if len(files) == 0 {
+			d.fail()
+			return -1
+		}
+		fd := files[0]
+		files = files[1:]
+		return fd
+	}
+	for range d.count() {
+		s.fds = append(s.fds, passed{target: int(d.uint()), source: take()})
+	}
+	if d.bool() {
+		s.Birth = &Birth{Payload: d.bytes()}
+		for n := d.uint(); n > 0 && d.err == nil; n-- {
+			s.births = append(s.births, take())
+		}
+	}
+	if d.err == nil && (len(d.b) > 0 || len(files) > 0) {
+		d.fail()
+	}
+	return d.err
+}
+
+// nullFile opens what a descriptor that nobody named refers to.
+func nullFile() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_RDWR, 0) }

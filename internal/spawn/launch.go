@@ -1,0 +1,136 @@
+package spawn
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Launch is a daemon on its way: running, watched, and not yet let go.
+type Launch struct {
+	// PID is the daemon's. It is the daemon's for sure until its Event.Exit was received or Release was called.
+	PID int
+	// Events tells what happens until the end of the launch, when it is closed. It must be read.
+	Events <-chan Event
+
+	channel sys.Channel
+	watcher int
+	target  *os.Process // pinned by a pidfd where there are any
+}
+
+// Event is one of: a message from the daemon (Spec.Birth), its exit, the loss of the watcher.
+type Event struct {
+	Message []byte
+	Exit    *Exit
+	Lost    error
+}
+
+// Detach starts the process that s describes as a daemon in the sense of
+// daemon(7): in a session of its own that it does not lead, so that it never gets a controlling terminal. It
+// returns when the program is being executed, or a *StepError if that failed.
+//
+// The daemon must then be let go (Release) or ended (Kill). If the caller dies before, or closes it, the
+// daemon is ended.
+func Detach(s *Spec) (*Launch, error) {
+	if err := s.check(); err != nil {
+		return nil, fail(StepStart, "", err)
+	}
+	d := s.describe()
+	defer runtime.KeepAlive(s)
+	if d.FailAt == StepStart {
+		return nil, fail(StepStart, "", injected)
+	}
+	watcher, c, err := reexec(watcherMagic, true)
+	if err != nil {
+		return nil, err
+	}
+	payload, files := d.encode()
+	sendErr := sendFrame(c, frameSpec, payload, files...)
+	pid, err := awaitStart(c, sendErr)
+	if err != nil {
+		died := reapFailed(watcher)
+		c.Close()
+		return nil, errors.Join(died, err)
+	}
+	events := make(chan Event)
+	l := &Launch{PID: pid, Events: events, channel: c, watcher: watcher}
+	l.target, _ = os.FindProcess(pid) // never fails on Unix
+	go l.listen(events)
+	return l, nil
+}
+
+func awaitStart(c sys.Channel, sendErr error) (int, error) {
+	kind, report, files, err := recvFrame(c)
+	closeAll(files)
+	switch {
+	case err == nil && kind == frameFailed:
+		return 0, decodeError(report)
+	case err == nil && kind == frameStarted:
+		d := decoder{b: report}
+		pid := int(d.uint())
+		return pid, fail(StepStart, "", d.err)
+	case err == nil:
+		err = errors.New("unexpected message")
+	case sendErr != nil:
+		err = sendErr
+	}
+	return 0, fail(StepStart, "", err)
+}
+
+// listen turns frames into events until the watcher is gone, and reaps it.
+func (l *Launch) listen(events chan<- Event) {
+	defer close(events)
+	over := false
+	for {
+		kind, payload, files, err := recvFrame(l.channel)
+		closeAll(files)
+		if err != nil {
+			break
+		}
+		switch kind {
+		case frameMessage:
+			events <- Event{Message: payload}
+		case frameExited:
+			d := decoder{b: payload}
+			exit := exitOf(uint32(d.uint()))
+			over = true
+			events <- Event{Exit: &exit}
+		}
+	}
+	died := reapFailed(l.watcher)
+	if died != nil && !over {
+		// Nobody watches the daemon any more: it cannot come to a known end, so it must not live.
+		l.target.Kill()
+		events <- Event{Lost: died}
+	}
+}
+
+// Release lets the daemon go: from here on it is nobody's child but init's. It returns
+// when the watcher is gone.
+func (l *Launch) Release() error {
+	return l.finish(frameRelease, nil)
+}
+
+// Kill ends the daemon and everything it has started: SIGTERM to the daemon, after grace SIGKILL to all
+// that is left, at once if grace is zero. It returns when nothing is left.
+func (l *Launch) Kill(grace time.Duration) error {
+	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(max(grace, 0))))
+}
+
+func (l *Launch) finish(kind frameKind, payload []byte) error {
+	err := sendFrame(l.channel, kind, payload)
+	if errors.Is(err, syscall.EPIPE) {
+		err = nil // it has ended by itself; the events say how
+	}
+	for e := range l.Events {
+		if e.Lost != nil {
+			err = errors.Join(err, e.Lost)
+		}
+	}
+	return errors.Join(err, l.channel.Close())
+}

@@ -1,0 +1,106 @@
+package spawn
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// InterpreterError says that a program was found, but not what should run it:
+// the interpreter of its #! line, or, with an empty Name, its dynamic loader.
+type InterpreterError struct{ Name string }
+
+func (e *InterpreterError) Error() string {
+	if e.Name == "" {
+		return "the file exists, but its dynamic loader does not"
+	}
+	return fmt.Sprintf("bad interpreter %q: %v", e.Name, syscall.ENOENT)
+}
+
+// interpreter reads the #! line of a script; "" if it has none or cannot be read.
+func interpreter(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, 256) // BINPRM_BUF_SIZE since Linux 5.1
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.ErrUnexpectedEOF {
+		return ""
+	}
+	line, _, _ := bytes.Cut(head[:n], []byte("\n"))
+	line, ok := bytes.CutPrefix(line, []byte("#!"))
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+	return name
+}
+
+// LookPath finds the executable that name stands for, as execvp(3) does but
+// looking before anything is started: a name with a slash is itself, another
+// is searched for in the directories of path (a PATH value). An empty directory in path, which means the
+// current one, is passed over: it is how somebody else's file gets executed.
+//
+// The error wraps fs.ErrNotExist if there is no such file, and fs.ErrPermission
+// if there is, but none that may be executed. root is a directory that stands for "/", "" for "/" itself.
+func LookPath(name, path, root string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, executable(filepath.Join(root, name), name)
+	}
+	if name == "" {
+		return "", &StepError{Step: StepExec, Object: `""`, Err: fs.ErrNotExist}
+	}
+	var denied error
+	for _, dir := range filepath.SplitList(path) {
+		if dir == "" {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		err := executable(filepath.Join(root, file), name)
+		if err == nil {
+			return file, nil
+		}
+		if denied == nil && !isNotExist(err) {
+			denied = err
+		}
+	}
+	if denied != nil {
+		return "", denied
+	}
+	return "", fail(StepExec, name, syscall.ENOENT)
+}
+
+func executable(file, name string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return fail(StepExec, name, err)
+	}
+	if info.IsDir() {
+		return fail(StepExec, name, syscall.EISDIR)
+	}
+	if info.Mode().Perm()&0o111 == 0 {
+		return fail(StepExec, name, syscall.EACCES)
+	}
+	return nil
+}
+
+// NotFound says whether err means that there is no such program, in distinction
+// to one that is there and cannot be executed: exit status 127 and 126 of env(1).
+func NotFound(err error) bool {
+	se, ok := err.(*StepError)
+	return ok && se.Step == StepExec && isNotExist(se.Err)
+}
+
+func isNotExist(err error) bool {
+	if se, ok := err.(*StepError); ok {
+		err = se.Err
+	}
+	return err == fs.ErrNotExist || err == syscall.ENOENT || err == syscall.ENOTDIR
+}

@@ -1,0 +1,162 @@
+// Package spawn starts a process exactly as described, or says which step failed.
+//
+// A birth has two halves, because Go cannot run code between fork and exec and
+// syscall.SysProcAttr knows nothing of umask, limits, signal masks,
+// LISTEN_PID or a second fork. The parent half checks what can be checked and starts;
+// the stage, a re-execution of our own binary that runs none of the program's
+// main, applies the rest in the order of the Step constants and executes the
+// target. What needs no process of its own is applied on a thread of ours and
+// the target started from it directly: half the cost, and the same code.
+//
+//	Start    parent ── thread or stage ── target        the target is the caller's child
+//	Launch   parent ── watcher ── [stage] ── target     the target is nobody's child in the end
+//
+// The watcher is a stage that leads the new session, has the target as its
+// child until the parent lets go of it, and takes back every descendant of the
+// target that goes astray until then. Its exit completes the second fork of daemon(7).
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Spec describes a process completely. The zero value of every field but Path
+// and Args leaves things as they are, with these exceptions, which hold always:
+// every signal is at its default and unblocked, descriptors 0, 1 and 2 are open
+// (on /dev/null unless Files says otherwise), and no other descriptor is
+// passed on but those in Files.
+type Spec struct {
+	// Path is the executable: absolute, or relative to Dir. It is not searched for (see LookPath)
+	// and lies inside Chroot.
+	Path string
+	// Args is the whole argument vector; Args[0] is the name the program sees.
+	Args []string
+	// Env is the whole environment, "NAME=VALUE" each. Nil means empty.
+	Env []string
+	// Files are the descriptors to pass, each at its number. The caller keeps its own.
+	Files []File
+	// ListenNames, if not empty, makes the descriptors from 3 on sockets in the sense of
+	// sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES and, with the target's own pid, LISTEN_PID are set.
+	ListenNames []string
+
+	// Session makes the target the leader of a session of its own. Launch ignores
+	// it: there, the watcher leads the session and the target is only a member.
+	Session bool
+	// Cgroup is the directory of a control group to join before anything else.
+	Cgroup string
+	// OOMScoreAdj, -1000 to 1000.
+	OOMScoreAdj *int
+	// Nice, -20 to 19.
+	Nice *int
+	// Rlimits are set in order.
+	Rlimits []Rlimit
+	// Umask is the file mode creation mask.
+	Umask *int
+	// Chroot is the new root directory; Path and Dir lie inside it.
+	Chroot string
+	// Credential is who to become; nil stays who we are.
+	Credential *sys.Credential
+	// Caps, if not nil, is exactly the set of capabilities the target has: the
+	// bounding set is cut down to it and, for another user than root, it is made ambient.
+	Caps *sys.CapSet
+	// NoNewPrivs forbids gaining privileges by execve(2).
+	NoNewPrivs bool
+	// Dir is the working directory, entered last, as the user who will work in it. With Chroot, empty means "/".
+	Dir string
+
+	// Birth, if not nil, gives the target a channel to the watcher as descriptor 0,
+	// which this package takes away again before the target's main: the target must be a
+	// program that imports it. Launch only.
+	Birth *Birth
+
+	// FailAt makes that step fail, for tests of what happens then.
+	FailAt Step
+}
+
+// File is a descriptor of the new process.
+type File struct {
+	FD     int      // its number there
+	Source *os.File // what it refers to
+}
+
+// Rlimit is a resource limit by number, with the name to use in messages.
+type Rlimit struct {
+	Name     string
+	Resource int
+	Limit    sys.Rlimit
+}
+
+// Birth is what a target of our own finds when it looks (see Born).
+type Birth struct {
+	Payload []byte     // opaque
+	Files   []*os.File // arrive as close-on-exec descriptors of any number
+}
+
+// maxFD bounds the descriptor numbers one may ask for; the kernel's own
+// bound (fs.nr_open) is far above, but a typo should not cost a table of a million entries.
+const maxFD = 65535
+
+// maxFiles is SCM_MAX_FD of the kernel less what we add ourselves.
+const maxFiles = 240
+
+// check finds what is wrong before anything is started.
+func (s *Spec) check() error {
+	if s.Path == "" {
+		return errors.New("no program to execute")
+	}
+	if len(s.Args) == 0 {
+		return errors.New("empty argument vector")
+	}
+	for _, list := range [][]string{{s.Path, s.Chroot, s.Dir, s.Cgroup}, s.Args, s.Env} {
+		for _, v := range list {
+			if strings.IndexByte(v, 0) >= 0 {
+				return fmt.Errorf("NUL byte in %q", v)
+			}
+		}
+	}
+	if len(s.Files) > maxFiles || s.Birth != nil && len(s.Birth.Files) > maxFiles {
+		return fmt.Errorf("more than %d descriptors to pass", maxFiles)
+	}
+	seen := map[int]bool{}
+	for _, f := range s.Files {
+		switch {
+		case f.FD < 0 || f.FD > maxFD:
+			return fmt.Errorf("descriptor number %d is not between 0 and %d", f.FD, maxFD)
+		case seen[f.FD]:
+			return fmt.Errorf("descriptor number %d is given twice", f.FD)
+		case f.Source == nil:
+			return fmt.Errorf("descriptor %d has no source", f.FD)
+		case f.FD == 0 && s.Birth != nil:
+			return errors.New("descriptor 0 is taken by the channel of the birth")
+		}
+		seen[f.FD] = true
+	}
+	for i, name := range s.ListenNames {
+		if !seen[3+i] {
+			return fmt.Errorf("socket %q has no descriptor %d", name, 3+i)
+		}
+		if strings.ContainsAny(name, ":") {
+			return fmt.Errorf("socket name %q contains a colon", name)
+		}
+	}
+	return nil
+}
+
+// needsOwnProcess says whether some of s can only be applied by the very
+// process that executes the target: LISTEN_PID is its pid, and a limit set on
+// a process that still has work of its own to do may starve it.
+func (s *Spec) needsOwnProcess() bool { return len(s.Rlimits) > 0 || len(s.ListenNames) > 0 }
+
+// needsStage says whether s can not be applied on a mere thread of ours,
+// whose process is left as it was: limits, the oom score and the control group
+// belong to the whole process, and a thread that has given up root can be
+// killed, and the process with it, by the user it became.
+func (s *Spec) needsStage() bool {
+	return s.needsOwnProcess() || s.Cgroup != "" || s.OOMScoreAdj != nil || s.Chroot != "" ||
+		s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.FailAt != 0 || !threadsOwnFS
+}

@@ -1,0 +1,215 @@
+//go:build unix
+
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// What is in the channel when the process starts, to say what it is. The NUL in
+// front keeps a line-based protocol of somebody else's from ever looking like it.
+const (
+	stageMagic   = "\x00daemonry-stage\x01"
+	watcherMagic = "\x00daemonry-watch\x01"
+	birthMagic   = "\x00daemonry-birth\x01"
+	magicLen     = 16
+
+	// stageName is what ps(1) shows while a stage lives.
+	stageName = "daemonry-stage"
+)
+
+// init is where this process finds out that it is a stage, or a newborn
+// daemon: before main, so that neither runs any of it. Everything else costs a
+// failed getsockopt(2), and nothing is left in the environment or the arguments, where
+// grandchildren would find it.
+//
+// Package initialisation of what the program imports may have run before: Go
+// orders packages by import path among those whose own imports are ready (Go spec, "Program initialization").
+func init() {
+	c := sys.Channel(0)
+	var magic [magicLen]byte
+	if c.Unnamed() {
+		// A short or failed read is no magic.
+		_, _ = c.Peek(magic[:])
+	}
+	switch string(magic[:]) {
+	default:
+		if len(os.Args) > 0 && os.Args[0] == stageName {
+			// Running the program's main now would have it start the next stage, and so on without end.
+			lastResort(errors.New("started as a stage without a parent that speaks to it"))
+		}
+	case stageMagic:
+		stage(c, execute)
+	case watcherMagic:
+		stage(c, watch)
+	case birthMagic:
+		if err := claimBirth(c); err != nil {
+			lastResort(fmt.Errorf("take over what the launcher sent: %w", err))
+		}
+	}
+}
+
+// stage reads the description and hands over to what this stage is for. It does not return.
+//
+// Init functions run on the main thread, locked to it (runtime.main), so
+// what is set per thread here stays with the thread that starts or executes the target.
+func stage(c sys.Channel, run func(sys.Channel, *description) error) {
+	s, err := receive(&c)
+	if err == nil {
+		err = run(c, s)
+	}
+	if err != nil {
+		if sendErr := sendFrame(c, frameFailed, encodeError(err)); sendErr != nil {
+			lastResort(err)
+		}
+	}
+	os.Exit(exitFailed)
+}
+
+// exitFailed is the exit status of a stage that failed; its parent goes by the message instead.
+const exitFailed = 125
+
+// lastResort is for when there is nobody left to report to on the channel.
+func lastResort(err error) {
+	fmt.Fprintf(os.Stderr, "daemonry: %v\n", err)
+	os.Exit(exitFailed)
+}
+
+// receive moves the channel out of the way of the target's descriptors and reads the description.
+func receive(c *sys.Channel) (*description, error) {
+	if err := sys.SealDescriptors(3); err != nil {
+		return nil, fail(StepDescriptors, "", err)
+	}
+	fd, err := sys.DupAbove(int(*c), 3)
+	if err != nil {
+		return nil, fail(StepDescriptors, "", err)
+	}
+	*c = sys.Channel(fd)
+	if err := nullStdin(); err != nil {
+		return nil, err
+	}
+	if _, err := recvFull(*c, make([]byte, magicLen)); err != nil {
+		return nil, fail(StepReceive, "", err)
+	}
+	kind, payload, files, err := recvFrame(*c)
+	if err == nil && kind != frameSpec {
+		err = errors.New("unexpected message")
+	}
+	if err != nil {
+		return nil, fail(StepReceive, "", err)
+	}
+	s, err := decodeDescription(payload, files)
+	if err != nil {
+		return nil, fail(StepReceive, "", err)
+	}
+	if s.FailAt == StepReceive {
+		return nil, fail(StepReceive, "", injected)
+	}
+	return s, nil
+}
+
+// nullStdin puts /dev/null where the channel was: a descriptor in 0 to 2 that is
+// free would be the next one opened.
+func nullStdin() error {
+	null, err := nullFile()
+	if err != nil {
+		return fail(StepDescriptors, os.DevNull, err)
+	}
+	defer null.Close()
+	if err := sys.Dup2(int(null.Fd()), 0); err != nil {
+		return fail(StepDescriptors, os.DevNull, err)
+	}
+	return nil
+}
+
+// execute is the stage that becomes the target. It returns only if it cannot.
+func execute(c sys.Channel, s *description) error {
+	runtime.LockOSThread()
+	if err := s.arrangeDescriptors(&c); err != nil {
+		return err
+	}
+	if err := s.apply(); err != nil {
+		return err
+	}
+	if s.FailAt == StepFork || s.FailAt == StepExec {
+		return fail(s.FailAt, s.Path, injected)
+	}
+	return s.execError(syscall.Exec(s.Path, s.Args, s.environment(os.Getpid())))
+}
+
+// arrangeDescriptors puts every descriptor to pass at its number. The sources
+// move above all targets first, so that none is overwritten before it is copied.
+// They, and the channel, are close-on-exec; what is put in place is not.
+func (s *description) arrangeDescriptors(c *sys.Channel) error {
+	if s.FailAt == StepDescriptors {
+		return fail(StepDescriptors, "", injected)
+	}
+	null, err := nullFile()
+	if err != nil {
+		return fail(StepDescriptors, os.DevNull, err)
+	}
+	top := 3
+	for _, f := range s.fds {
+		top = max(top, f.target+1)
+	}
+	above := func(fd int) int {
+		if err == nil {
+			fd, err = sys.DupAbove(fd, top)
+		}
+		return fd
+	}
+	*c = sys.Channel(above(int(*c)))
+	nullAbove := above(int(null.Fd()))
+	for i := range s.fds {
+		s.fds[i].source = above(s.fds[i].source)
+	}
+	if err != nil {
+		return fail(StepDescriptors, "", err)
+	}
+	for fd, source := range s.table(uintptr(nullAbove)) {
+		if source == ^uintptr(0) {
+			continue // whatever is there is close-on-exec
+		}
+		if err := sys.Dup2(int(source), fd); err != nil {
+			return fail(StepDescriptors, fmt.Sprint(fd), err)
+		}
+	}
+	return nil
+}
+
+// claimBirth is the newborn daemon's side of Spec.Birth.
+func claimBirth(c sys.Channel) error {
+	fd, err := sys.DupAbove(int(c), 3)
+	if err != nil {
+		return err
+	}
+	ch := sys.Channel(fd)
+	if _, err := recvFull(ch, make([]byte, magicLen)); err != nil {
+		return err
+	}
+	kind, payload, files, err := recvFrame(ch)
+	if err == io.EOF || err == nil && (kind != frameBirth || len(files) == 0) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return err
+	}
+	if err := sys.Dup2(files[0], 0); err != nil {
+		return err
+	}
+	if err := sys.CloseFD(files[0]); err != nil {
+		return err
+	}
+	born = &Born{channel: ch, Payload: payload}
+	for _, f := range files[1:] {
+		born.Files = append(born.Files, os.NewFile(uintptr(f), "inherited"))
+	}
+	return nil
+}

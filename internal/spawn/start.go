@@ -1,0 +1,32 @@
+package spawn
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Start starts the process that s describes as a child of this one and returns its
+// pid as soon as it has executed its program. Reaping it is the caller's business. A failure is a
+// *StepError; nothing is running then.
+func Start(s *Spec) (pid int, err error) {
+	if err := s.check(); err != nil {
+		return 0, fail(StepStart, "", err)
+	}
+	if s.Birth != nil {
+		return 0, fail(StepStart, "", errors.New("a birth needs a watcher"))
+	}
+	d := s.describe()
+	defer runtime.KeepAlive(s) // the files, whose numbers d has
+	if s.needsStage() {
+		return startStage(&d)
+	}
+	return startFromThread(&d)
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		sys.CloseFD(fd) // nothing was written to it; a failure has no consequence
+	}
+}

@@ -1,0 +1,117 @@
+//go:build unix
+
+package spawn
+
+import (
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// startFromThread starts the target from a thread that has been made what the
+// target should inherit: its signal mask, nice value, umask and working directory. The thread
+// ends with its goroutine, because that never unlocks it (runtime.LockOSThread).
+func startFromThread(d *description) (pid int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		pid, err = applyAndFork(d)
+	}()
+	<-done
+	return pid, err
+}
+
+func applyAndFork(d *description) (int, error) {
+	null, err := nullFile()
+	if err != nil {
+		return 0, fail(StepDescriptors, os.DevNull, err)
+	}
+	defer null.Close()
+	if threadsOwnFS {
+		if err := sys.UnshareFS(); err != nil {
+			return 0, fail(StepDirectory, d.Dir, err)
+		}
+	}
+	if err := d.apply(); err != nil {
+		return 0, err
+	}
+	return d.fork(null.Fd())
+}
+
+// startStage starts the target by way of a stage, whose pid it keeps.
+func startStage(d *description) (int, error) {
+	pid, c, err := reexec(stageMagic, d.Session)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	payload, files := d.encode()
+	sendErr := sendFrame(c, frameSpec, payload, files...)
+	kind, report, extra, err := recvFrame(c)
+	closeAll(extra)
+	switch {
+	case err == io.EOF && sendErr == nil:
+		return pid, nil // close-on-exec closed the channel: the target runs
+	case err == nil && kind == frameFailed:
+		err = decodeError(report)
+	case err == nil:
+		err = fail(StepStart, "", errors.New("unexpected message"))
+	case sendErr != nil:
+		err = fail(StepStart, "", sendErr)
+	default:
+		err = fail(StepStart, "", err)
+	}
+	if died := reapFailed(pid); died != nil {
+		return 0, died
+	}
+	return 0, err
+}
+
+// reapFailed reaps a stage that has failed and said so, or has died without a word.
+func reapFailed(pid int) error {
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(pid, &status, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || !status.Signaled() {
+			return nil // ECHILD: the program reaps all its children itself
+		}
+		return fail(StepStart, "", errors.New("the stage was killed by "+status.Signal().String()))
+	}
+}
+
+// reexec starts this very binary as a stage. The magic is in the channel before
+// the stage exists, so that it need not wait to know what it is.
+func reexec(magic string, session bool) (pid int, c sys.Channel, err error) {
+	ours, theirs, err := sys.NewChannel()
+	if err != nil {
+		return 0, -1, fail(StepStart, "", err)
+	}
+	defer theirs.Close()
+	if err = ours.Send([]byte(magic)); err == nil {
+		pid, err = forkSelf(theirs, session)
+	}
+	if err != nil {
+		return 0, -1, errors.Join(fail(StepStart, "", err), ours.Close())
+	}
+	return pid, ours, nil
+}
+
+func forkSelf(channel sys.Channel, session bool) (int, error) {
+	self, err := sys.Self()
+	if err != nil {
+		return 0, err
+	}
+	// An empty environment: nothing in ours may steer the stage (GODEBUG, GOMAXPROCS, GOTRACEBACK …).
+	return syscall.ForkExec(self, []string{stageName}, &syscall.ProcAttr{
+		Files: []uintptr{uintptr(channel), 2, 2},
+		Sys:   &syscall.SysProcAttr{Setsid: session},
+	})
+}

@@ -1,0 +1,309 @@
+//go:build unix
+
+package spawn
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// watcher is the stage between a launcher and its daemon. One goroutine, run,
+// owns all of this; three others bring it what happens: an exit, a frame
+// from the launcher, a message from the target.
+//
+// All children are reaped by that goroutine alone. A pid it is about to signal
+// is therefore that of a child not yet reaped, which no other process can have got.
+type watcher struct {
+	launcher sys.Channel
+	pid      int // the target
+
+	orders   chan order
+	messages chan []byte   // nil without Spec.Birth, and once the target has closed its end
+	exits    chan struct{} // a child can be reaped
+	reaped   chan struct{} // the word to look for the next
+
+	ending   bool // the target is dead or about to be killed: end what it leaves
+	deadline <-chan time.Time
+}
+
+// order is what the launcher wants: to let the target go, or to end it with so
+// much time between SIGTERM and SIGKILL.
+type order struct {
+	release bool
+	grace   time.Duration
+}
+
+// orphanGrace is the time a half-born daemon gets whose launcher has vanished.
+const orphanGrace = 2 * time.Second
+
+// killPeriod is how often children are listed and killed anew while some are
+// left: those of a killed one become ours only when it is dead. An exit is
+// reacted to at once; this is for a child that forked after the listing and goes on.
+const killPeriod = 5 * time.Millisecond
+
+// watch starts the target and stays with it until the launcher lets go or all is over. It returns only
+// if the target could not be started.
+func watch(c sys.Channel, s *description) error {
+	runtime.LockOSThread()
+	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves nothing behind.
+	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fail(StepStart, "", err)
+	}
+	w := &watcher{
+		launcher: c,
+		orders:   make(chan order),
+		exits:    make(chan struct{}),
+		reaped:   make(chan struct{}),
+	}
+	if err := w.start(s); err != nil {
+		return err
+	}
+	go w.readOrders()
+	go w.noticeExits()
+	go w.run()
+	select {} // this thread has given up what the target must not have, and may do no more
+}
+
+// run owns the watcher from now on, on a thread that has kept its rights: the
+// runtime clones no thread from one that is held (runtime.newm).
+func (w *watcher) run() {
+	for {
+		// An error means that the launcher is gone and nobody is left to hear
+		// of it. readOrders sees the same and has the target ended.
+		_ = w.step()
+	}
+}
+
+// start starts the target as our child and reports its pid.
+func (w *watcher) start(s *description) error {
+	ours, theirs, err := w.prepareBirth(s)
+	if err != nil {
+		return fail(StepStart, "", err)
+	}
+	s.Session = false
+	if s.needsOwnProcess() {
+		w.pid, err = startStage(s)
+	} else {
+		w.pid, err = startInPlace(s)
+	}
+	if theirs >= 0 {
+		theirs.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if ours >= 0 {
+		w.messages = make(chan []byte)
+		go w.readMessages(ours, w.messages)
+	}
+	var e encoder
+	e.uint(uint64(w.pid))
+	return sendFrame(w.launcher, frameStarted, e.b)
+}
+
+// startInPlace makes this thread, and where need be the process, what the
+// target should inherit, and starts it.
+func startInPlace(s *description) (int, error) {
+	null, err := nullFile()
+	if err != nil {
+		return 0, fail(StepDescriptors, os.DevNull, err)
+	}
+	defer null.Close()
+	if s.FailAt == StepDescriptors {
+		return 0, fail(StepDescriptors, "", injected)
+	}
+	if err := s.apply(); err != nil {
+		return 0, err
+	}
+	return s.fork(null.Fd())
+}
+
+// prepareBirth makes the target's channel, with all it is to find there already in it.
+func (w *watcher) prepareBirth(s *description) (ours, theirs sys.Channel, err error) {
+	if s.Birth == nil {
+		return -1, -1, nil
+	}
+	ours, theirs, err = sys.NewChannel()
+	if err != nil {
+		return -1, -1, err
+	}
+	null, err := nullFile()
+	if err != nil {
+		return -1, -1, err
+	}
+	defer null.Close()
+	if err := ours.Send([]byte(birthMagic)); err != nil {
+		return -1, -1, err
+	}
+	files := append([]int{int(null.Fd())}, s.births...)
+	if err := sendFrame(ours, frameBirth, s.Birth.Payload, files...); err != nil {
+		return -1, -1, err
+	}
+	s.fds = append(s.fds, passed{target: 0, source: int(theirs)})
+	s.Birth, s.births = nil, nil
+	return ours, theirs, nil
+}
+
+// step waits for one thing to happen and deals with it.
+func (w *watcher) step() error {
+	select {
+	case o := <-w.orders:
+		if o.release {
+			os.Exit(0) // the target is now init's, or the next subreaper's
+		}
+		return w.end(o.grace)
+	case m, ok := <-w.messages:
+		if !ok {
+			w.messages = nil
+			return nil
+		}
+		return sendFrame(w.launcher, frameMessage, m)
+	case <-w.exits:
+		return w.reap()
+	case <-w.deadline:
+		w.ending = true
+		w.killChildren()
+		w.deadline = time.After(killPeriod)
+	}
+	return nil
+}
+
+// end begins the end of the target: politely, if there is time.
+func (w *watcher) end(grace time.Duration) error {
+	if w.ending || w.pid == 0 {
+		return nil
+	}
+	if grace > 0 {
+		if err := syscall.Kill(w.pid, syscall.SIGTERM); err != nil {
+			return err
+		}
+		// A stopped process gets no SIGTERM before it continues.
+		if err := syscall.Kill(w.pid, syscall.SIGCONT); err != nil {
+			return err
+		}
+	}
+	w.deadline = time.After(grace)
+	return nil
+}
+
+// reap takes in all dead children. When the target is among them its status
+// is reported and what it left is killed; when none is left we are done.
+func (w *watcher) reap() error {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil: // ECHILD
+			os.Exit(0)
+		case pid == 0:
+			w.reaped <- struct{}{}
+			if w.ending {
+				w.killChildren()
+			}
+			return nil
+		case pid == w.pid:
+			w.targetExited(status)
+		}
+	}
+}
+
+func (w *watcher) targetExited(status syscall.WaitStatus) {
+	w.pid, w.ending = 0, true
+	w.deadline = time.After(0)
+	w.flushMessages()
+	var e encoder
+	e.uint(uint64(status))
+	// A launcher that is gone needs no report; the work goes on without one.
+	_ = sendFrame(w.launcher, frameExited, e.b)
+}
+
+// flushMessages passes on what the target said just before it died, so that its
+// last words precede its status. readMessages closes the channel at the end of the stream.
+func (w *watcher) flushMessages() {
+	if w.messages == nil {
+		return
+	}
+	wait := time.After(100 * time.Millisecond) // a grandchild may hold the channel open for ever
+	for {
+		select {
+		case m, ok := <-w.messages:
+			if !ok {
+				w.messages = nil
+				return
+			}
+			if err := sendFrame(w.launcher, frameMessage, m); err != nil {
+				return
+			}
+		case <-wait:
+			return
+		}
+	}
+}
+
+// killChildren kills every child of ours, among them all orphans of the
+// target. Their own children become ours with their death.
+func (w *watcher) killChildren() {
+	children, err := sys.Children()
+	if err != nil {
+		// No such list here: the session is what is left to go by. We lead it and its first process group; the
+		// signal must not hit us.
+		children = []int{}
+		if w.pid != 0 {
+			children = append(children, w.pid)
+		}
+	}
+	for _, pid := range children {
+		// ESRCH cannot be, EPERM can: a set-user-id program of another user. It is left to the next round,
+		// and to whoever may.
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func (w *watcher) readOrders() {
+	for {
+		kind, payload, files, err := recvFrame(w.launcher)
+		closeAll(files)
+		switch {
+		case err != nil:
+			w.orders <- order{grace: orphanGrace}
+			return
+		case kind == frameRelease:
+			w.orders <- order{release: true}
+		case kind == frameKill && len(payload) == 8:
+			w.orders <- order{grace: time.Duration(binary.LittleEndian.Uint64(payload))}
+		}
+	}
+}
+
+func (w *watcher) readMessages(c sys.Channel, messages chan<- []byte) {
+	defer close(messages)
+	for {
+		kind, payload, files, err := recvFrame(c)
+		closeAll(files)
+		if err != nil {
+			return // the target has closed it, or is dead: that is noticed elsewhere
+		}
+		if kind == frameMessage {
+			messages <- payload
+		}
+	}
+}
+
+// noticeExits says that a child has died, without reaping it, and waits until that is done.
+func (w *watcher) noticeExits() {
+	for {
+		if err := sys.WaitAnyExit(); err != nil {
+			w.exits <- struct{}{} // ECHILD: reap sees it too, and ends the process
+			return
+		}
+		w.exits <- struct{}{}
+		<-w.reaped
+	}
+}

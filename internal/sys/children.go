@@ -1,0 +1,10 @@
+package sys
+
+// Children lists the pids of this process's children, of all its threads.
+// It needs CONFIG_PROC_CHILDREN (Linux 3.5; 4.2 with checkpoint/restore off) and is unsupported elsewhere.
+func Children() ([]int, error) { return children() }
+
+// WaitAnyExit waits until a child of this process has died and leaves it to be
+// reaped. Without children it returns ECHILD. Where waitid(2) is not to be had (darwin, the BSDs), it
+// returns at the death of a child or after a short while, whichever comes first.
+func WaitAnyExit() error { return waitAnyExit() }
