@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package sys
+
+func bootID() (string, error) { return "", Unsupported("boot id") }

@@ -1,0 +1,14 @@
+//go:build !linux && !darwin
+
+package sys
+
+import "time"
+
+// The BSDs and illumos tell these things through structures x/sys does not
+// describe; a guess at their layout would be worse than none.
+
+func readStat(int) (ProcStat, error) { return ProcStat{}, Unsupported("reading a process's state") }
+func startedAt(ProcStat) (time.Time, error) {
+	return time.Time{}, Unsupported("a process's start time")
+}
+func readUserIDs(int) (UserIDs, error) { return UserIDs{}, Unsupported("reading a process's user") }
