@@ -36,9 +36,7 @@ const (
 	NoNewPrivsOn
 )
 
-// ReadStatus reads /proc/PID/status. A process that is gone gives an error
-// that wraps fs.ErrNotExist or syscall.ESRCH; so does one that a hidepid mount of
-// /proc hides, which only PidfdOpen or kill(2) can tell apart.
+// ReadStatus reads /proc/PID/status, with the errors of ReadStat.
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func ReadStatus(pid int) (ProcStatus, error) { return readStatus(pid) }
@@ -50,13 +48,6 @@ func ReadStatus(pid int) (ProcStatus, error) { return readStatus(pid) }
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func BlockedEverywhere(pid int) (SignalSet, error) { return blockedEverywhere(pid) }
-
-// ProcessExists says whether there is a process pid, a zombie included, even where /proc
-// does not show it: it sends the null signal (kill(2)), which is refused with EPERM
-// for a process that exists and is not ours.
-//
-// Unix only; elsewhere the error wraps errors.ErrUnsupported.
-func ProcessExists(pid int) (bool, error) { return processExists(pid) }
 
 // Signals lists the members of the set in ascending order.
 func (s SignalSet) Signals() []syscall.Signal {

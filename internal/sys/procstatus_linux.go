@@ -13,17 +13,13 @@ import (
 )
 
 func readStatus(pid int) (ProcStatus, error) {
-	return readStatusFile("/proc/" + strconv.Itoa(pid) + "/status")
-}
-
-func readStatusFile(path string) (ProcStatus, error) {
-	data, err := retry1(func() ([]byte, error) { return os.ReadFile(path) })
+	data, err := readProc(pid, "status")
 	if err != nil {
 		return ProcStatus{}, err
 	}
 	st, err := parseStatus(data)
 	if err != nil {
-		return ProcStatus{}, &fs.PathError{Op: "parse", Path: path, Err: err}
+		return ProcStatus{}, fmt.Errorf("read /proc/%d/status: %w", pid, err)
 	}
 	return st, nil
 }
@@ -144,12 +140,20 @@ func blockedEverywhere(pid int) (SignalSet, error) {
 	}
 	all, seen := ^SignalSet(0), false
 	for _, thread := range threads {
-		st, err := readStatusFile(dir + "/" + thread.Name() + "/status")
-		if Gone(err) || err == nil && st.State == 'Z' {
+		path := dir + "/" + thread.Name() + "/status"
+		data, err := os.ReadFile(path)
+		if Gone(err) {
 			continue // it ended while we looked
 		}
 		if err != nil {
 			return 0, err
+		}
+		st, err := parseStatus(data)
+		if err != nil {
+			return 0, &fs.PathError{Op: "parse", Path: path, Err: err}
+		}
+		if st.State == 'Z' {
+			continue
 		}
 		all, seen = all&st.Blocked, true
 	}

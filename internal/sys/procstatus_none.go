@@ -5,5 +5,3 @@ package sys
 import "syscall"
 
 func signalName(syscall.Signal) string { return "" }
-
-func processExists(int) (bool, error) { return false, Unsupported("kill") }

@@ -1,0 +1,183 @@
+package check
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A mark is a variable by which some launcher or manager speaks to the process
+// it starts itself. Inherited further, it makes a program believe that it was
+// reborn, that it has sockets, or that somebody waits for its word.
+type mark struct {
+	name   string // with a "*" at the end: every variable that begins so
+	speaks string // who
+	rule   rule
+}
+
+// rule says when a mark is no mark, because it was meant for this process.
+type rule uint8
+
+const (
+	always   rule = iota // never meant for a daemon
+	systemd              // unless a systemd service holds the process
+	listen               // unless LISTEN_PID is this process
+	watchdog             // unless WATCHDOG_PID is this process, or systemd holds it
+	journal              // unless it names the file that is 1 or 2
+	notify               // unless it is our own socket, or systemd holds it
+)
+
+var marks = []mark{
+	{"_GO_DAEMON", "go-daemon", always},
+	{"__DAEMON_STAGE", "godaemon", always},
+	{"_DAEMONRY_*", "daemonry", always},
+	{"TABLEFLIP_HAS_PARENT_7DIU3", "tableflip", always},
+	{"OVERSEER_*", "overseer", always},
+	{"ENDLESS_*", "endless", always},
+	{"EINHORN_*", "einhorn", always},
+	{"NOTIFY_SOCKET", "sd_notify", notify},
+	{"WATCHDOG_PID", "sd_notify", watchdog},
+	{"WATCHDOG_USEC", "sd_notify", watchdog},
+	{"LISTEN_PID", "socket activation", listen},
+	{"LISTEN_PIDFDID", "socket activation", listen},
+	{"LISTEN_FDS", "socket activation", listen},
+	{"LISTEN_FDNAMES", "socket activation", listen},
+	{"INVOCATION_ID", "systemd", systemd},
+	{"SYSTEMD_EXEC_PID", "systemd", systemd},
+	{"MAINPID", "systemd", systemd},
+	{"MANAGERPID", "systemd", systemd},
+	{"FDSTORE", "systemd", systemd},
+	{"JOURNAL_STREAM", "systemd", journal},
+	{"SUPERVISOR_*", "supervisord", always},
+	{"PM2_*", "pm2", always},
+	{"pm_id", "pm2", always},
+	{"pm_exec_path", "pm2", always},
+	{"PC_PROC_NAME", "process-compose", always},
+	{"PC_REPLICA_NUM", "process-compose", always},
+	{"UPSTART_*", "upstart", always},
+	{"RC_SVCNAME", "OpenRC", always},
+	{"DINIT_*", "dinit", always},
+	{"MONIT_*", "monit", always},
+}
+
+// environment judges the block that the process was executed with: later
+// changes are made elsewhere in its memory and cannot be seen.
+func (f *facts) environment() finding {
+	if f.environErr != nil {
+		return mayNotLook("its environment", f.environErr)
+	}
+	env := f.variables()
+	switch {
+	case len(f.environ) == 0:
+		return passf("no variable, or the program has cleared them")
+	case env == nil:
+		return unseenf("the program has written its title over its environment")
+	}
+	var found []string
+	for _, name := range env.names() {
+		if who := f.marked(env, name); who != "" {
+			found = append(found, fmt.Sprintf("%s=%s (%s)", clean(name), clean(env.get(name)), who))
+		}
+	}
+	if len(found) > 0 {
+		return finding{Fail, "marks of another launcher or manager: " + strings.Join(found, ", "), nil}
+	}
+	return passf("%s, none the mark of a launcher or manager", plural(len(env), "variable"))
+}
+
+// marked returns whose mark the variable is, or "".
+func (f *facts) marked(env variables, name string) string {
+	for _, m := range marks {
+		prefix, isPrefix := strings.CutSuffix(m.name, "*")
+		if name != m.name && !(isPrefix && strings.HasPrefix(name, prefix)) {
+			continue
+		}
+		if !f.meant(env, m.rule, env.get(name)) {
+			return m.speaks
+		}
+	}
+	return ""
+}
+
+func (f *facts) meant(env variables, r rule, value string) bool {
+	switch r {
+	case systemd:
+		return f.unit != ""
+	case listen:
+		return env.addressedTo("LISTEN_PID", f.stat.PID)
+	case watchdog:
+		return env.addressedTo("WATCHDOG_PID", f.stat.PID) || f.unit != ""
+	case notify:
+		// Ours stays in the environment of a program that was started with
+		// --ready=notify: nobody but the program could take it out.
+		return f.unit != "" || strings.Contains(value, "daemonry")
+	case journal:
+		for _, fd := range f.fds {
+			if fd.Number <= 2 && value == fmt.Sprintf("%d:%d", fd.File.Dev, fd.File.Inode) {
+				return true
+			}
+		}
+		return f.unit != ""
+	}
+	return false
+}
+
+// variables are the entries of an environment block, in its order.
+type variables []string
+
+// variables returns nil for a block that is none: programs that change their
+// title in ps(1) write over it.
+func (f *facts) variables() variables {
+	if f.environErr != nil {
+		return nil
+	}
+	var list variables
+	for entry := range bytes.SplitSeq(f.environ, []byte{0}) {
+		if len(entry) == 0 {
+			continue
+		}
+		name, _, ok := strings.Cut(string(entry), "=")
+		if !ok || name == "" || strings.ContainsAny(name, " \t") {
+			if len(list) == 0 {
+				return nil
+			}
+			continue
+		}
+		list = append(list, string(entry))
+	}
+	return list
+}
+
+func (v variables) names() []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, entry := range v {
+		name, _, _ := strings.Cut(entry, "=")
+		if !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
+	}
+	return names
+}
+
+// get returns the first value of a name, as getenv(3) does.
+func (v variables) get(name string) string {
+	for _, entry := range v {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (v variables) number(name string) int {
+	n, err := strconv.Atoi(v.get(name))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (v variables) addressedTo(name string, pid int) bool { return v.number(name) == pid }
