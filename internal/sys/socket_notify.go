@@ -1,0 +1,127 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+)
+
+// NotifySocket is the receiving end of sd_notify(3).
+//
+// Anybody who can reach it may send: what a message is worth is decided by its
+// Packet.Sender, never by its having arrived.
+type NotifySocket struct {
+	// Address is the value of NOTIFY_SOCKET for those who are to send.
+	Address string
+
+	file *os.File // non-blocking: the runtime's poller waits, no thread does
+	dir  string   // removed with the socket, if not empty
+}
+
+// ListenNotify opens a socket for messages. Named by the empty string it is
+// one of its own: on Linux an abstract socket whose name the kernel chooses,
+// which leaves nothing in the file system, is reached from inside a chroot and dies with its
+// last descriptor, but is not reached from another network namespace; elsewhere a
+// socket in a new directory of mode 0700.
+//
+// Otherwise path is the absolute name of a socket that does not exist yet
+// (EADDRINUSE), which every user may write to who can reach its directory: services
+// run as other users. It is the kind that a successor can bind again under the same name.
+func ListenNotify(path string) (_ *NotifySocket, err error) {
+	s := &NotifySocket{Address: path}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if path == "" && runtime.GOOS != "linux" {
+		if s.dir, err = os.MkdirTemp("", "notify-"); err != nil {
+			return nil, fmt.Errorf("notify socket: %w", err)
+		}
+		path = filepath.Join(s.dir, "socket")
+		s.Address = path
+	}
+	fd, err := OpenUnixDatagram()
+	if err != nil {
+		return nil, fmt.Errorf("notify socket: %w", err)
+	}
+	s.file = os.NewFile(uintptr(fd), "notify socket")
+	// Before bind, so that no message arrives without its sender.
+	if err := PassCredentials(fd); err != nil {
+		return nil, fmt.Errorf("notify socket: %w", err)
+	}
+	if err := Bind(fd, Address{Unix: path}); err != nil {
+		s.Address = "" // not ours to remove
+		return nil, fmt.Errorf("notify socket %s: %w", path, err)
+	}
+	if path == "" {
+		if s.Address, err = SocketName(fd); err != nil {
+			return nil, fmt.Errorf("notify socket: %w", err)
+		}
+		return s, nil
+	}
+	// bind(2) applied the umask, so the mode only ever grows.
+	if s.dir == "" {
+		if err := os.Chmod(path, 0o666); err != nil {
+			return nil, fmt.Errorf("notify socket: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Receive waits for a message and puts it into p. Close, and a deadline of
+// File, end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
+func (s *NotifySocket) Receive(p []byte) (Packet, error) { return WaitMsg(s.file, p) }
+
+// File is the socket: to set deadlines, to poll it (SyscallConn) and receive
+// with RecvMsg, or to pass it on. It belongs to s.
+func (s *NotifySocket) File() *os.File { return s.file }
+
+// Close closes the socket and removes its name from the file system.
+func (s *NotifySocket) Close() error {
+	var errs []error
+	if s.file != nil {
+		errs = append(errs, s.file.Close())
+	}
+	if s.Address != "" && s.Address[0] == '/' {
+		if err := os.Remove(s.Address); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if s.dir != "" {
+		errs = append(errs, os.Remove(s.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// WaitMsg is RecvMsg that waits, on a non-blocking socket in the runtime's
+// poller, until there is a message, f is closed or its read deadline is past.
+func WaitMsg(f *os.File, p []byte) (pkt Packet, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return Packet{}, err
+	}
+	waitErr := conn.Read(func(fd uintptr) bool {
+		pkt, err = RecvMsg(int(fd), p)
+		return !errors.Is(err, syscall.EAGAIN)
+	})
+	if waitErr != nil { // nothing was received
+		// A RawConn's own error for a closed file is not os.ErrClosed; that of an empty read is.
+		if _, err := f.Read(nil); errors.Is(err, os.ErrClosed) {
+			return Packet{}, err
+		}
+		return Packet{}, waitErr
+	}
+	return pkt, err
+}
+
+// CloseFiles closes the descriptors that came with the message, which are then no longer in it.
+func (p *Packet) CloseFiles() {
+	for _, fd := range p.Files {
+		CloseFD(fd) // nothing to be done about an error: the number is free in any case (close(2))
+	}
+	p.Files = nil
+}
