@@ -1,0 +1,107 @@
+package spec
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// instanceMark is what an instance's number replaces in texts.
+const instanceMark = "{instance}"
+
+// InstanceEnv is the variable that holds an instance's number.
+const InstanceEnv = "INSTANCE"
+
+// instanceName is the name of the n-th instance.
+func instanceName(name string, n int) string { return name + "@" + strconv.Itoa(n) }
+
+// BaseName returns the name without the number of the instance: "web" of
+// "web@2". A name that was given an "@" by hand keeps it.
+func (s Service) BaseName() string {
+	if s.Instance > 0 {
+		return strings.TrimSuffix(s.Name, "@"+strconv.Itoa(s.Instance))
+	}
+	return s.Name
+}
+
+// Expand returns the instances of s as services of their own, NAME@1 to
+// NAME@N, or s alone if it has none. In each, the number replaces every
+// "{instance}" in Command, StopCommand, ReloadCommand, Env (values), EnvFile,
+// Chdir, Chroot, Pidfile, Lockfile, Stdin, Stdout, Stderr, Ready,
+// Liveness.Check, Log.File, Log.ErrorFile, the addresses of Sockets and
+// Description, and is added to Env as INSTANCE.
+func (s Service) Expand() []Service {
+	if s.Instances <= 0 {
+		return []Service{s}
+	}
+	all := make([]Service, s.Instances)
+	for i := range all {
+		all[i] = s.instance(i + 1)
+	}
+	return all
+}
+
+func (s Service) instance(n int) Service {
+	c := s.Clone()
+	c.Name, c.Instance, c.Instances = instanceName(s.Name, n), n, 0
+	replace := func(text *string) { *text = strings.ReplaceAll(*text, instanceMark, strconv.Itoa(n)) }
+	for _, words := range [][]string{c.Command, c.StopCommand, c.ReloadCommand, c.EnvFile} {
+		for i := range words {
+			replace(&words[i])
+		}
+	}
+	for _, text := range []*string{
+		&c.Description, &c.Chdir, &c.Chroot, &c.Pidfile, &c.Lockfile, &c.Stdin.Path, &c.Stdout.Path, &c.Stderr.Path,
+		&c.Ready.Target, &c.Liveness.Check.Target, &c.Log.File, &c.Log.ErrorFile,
+	} {
+		replace(text)
+	}
+	for i := range c.Sockets {
+		// The name stays that of the service: its instances look for one name.
+		setText(&c.Sockets[i].Name, s.Name)
+		replace(&c.Sockets[i].Listen.Addr)
+	}
+	if c.Env == nil {
+		c.Env = map[string]string{}
+	}
+	for name, value := range c.Env {
+		replace(&value)
+		c.Env[name] = value
+	}
+	c.Env[InstanceEnv] = strconv.Itoa(n)
+	return c
+}
+
+// ExpandSet returns the instances of all services, each with its dependencies
+// upon a service with instances turned into dependencies upon all of them.
+func ExpandSet(services []Service) []Service {
+	instances := map[string][]string{}
+	for _, s := range services {
+		for n := 1; n <= min(s.Instances, maxInstances); n++ {
+			instances[s.Name] = append(instances[s.Name], instanceName(s.Name, n))
+		}
+	}
+	var all []Service
+	for _, s := range services {
+		s.Instances = min(s.Instances, maxInstances)
+		for _, one := range s.Expand() {
+			for _, dep := range one.dependencyLists() {
+				*dep.names = expandNames(*dep.names, instances)
+			}
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func expandNames(names []string, instances map[string][]string) []string {
+	var out []string
+	for _, name := range names {
+		if many, ok := instances[name]; ok {
+			out = append(out, many...)
+		} else if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}

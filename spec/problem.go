@@ -1,0 +1,72 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a description.
+type Problem struct {
+	Service string // its name; may be empty
+	Field   string // its path by JSON names, as in "sockets[0].listen"
+	Message string
+	Hint    string // what to write instead; may be empty
+}
+
+// String returns "SERVICE: FIELD: MESSAGE: HINT" without the empty parts.
+func (p Problem) String() string {
+	parts := []string{p.Service, p.Field, p.Message, p.Hint}
+	kept := parts[:0]
+	for _, part := range parts {
+		if part != "" {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, ": ")
+}
+
+// Problems is an error that names each problem on a line of its own.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err returns p as an error, nil if there is no problem.
+func (p Problems) Err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+// problems collects the problems of one service.
+type problems struct {
+	service string
+	list    Problems
+}
+
+func (p *problems) add(field, format string, args ...any) {
+	p.hint(field, "", format, args...)
+}
+
+func (p *problems) hint(field, hint, format string, args ...any) {
+	p.list = append(p.list, Problem{p.service, field, fmt.Sprintf(format, args...), hint})
+}
+
+// err adds an error, with its hint if it has one; nil is no problem.
+func (p *problems) err(field string, err error) {
+	var h *HintError
+	switch {
+	case err == nil:
+	case errors.As(err, &h):
+		p.hint(field, h.Hint, "%s", h.Message)
+	default:
+		p.add(field, "%s", err)
+	}
+}

@@ -1,0 +1,350 @@
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// web is a service that uses something of everything and is valid.
+func web() Service {
+	return Service{
+		Name: "web", Description: "number {instance}", Labels: map[string]string{"tier": "front"},
+		Command: Command{"./web", "--port", "80{instance}"}, Instances: 2,
+		Process: Process{
+			User: "www-data:www-data", Chdir: "/srv", Umask: new(Mode(0)), Env: map[string]string{"N": "i{instance}"},
+			EnvFile: []string{"-/etc/web.env"}, Stderr: Stream{Kind: StreamStdout}, Rlimit: map[RlimitName]Rlimit{"nofile": {1024, 4096}},
+			Nice: new(5), Cap: []string{"net_bind_service"},
+		},
+		Supervision: Supervision{Success: ExitSet{Codes: []int{3}}, Stop: StopSchedule{{"INT", Duration(time.Second)}, {"TERM", 0}}, Reload: "HUP"},
+		Ready:       Probe{Kind: ProbeHTTP, Target: "http://localhost:80{instance}/"},
+		Liveness:    Liveness{Check: Probe{Kind: ProbeTCP, Target: "localhost:80"}},
+		Requires:    []string{"db"},
+		Log:         Log{Targets: []LogTarget{{Kind: TargetFile}, {Kind: TargetJournald}}, Mask: []string{"secret"}},
+		Sockets:     []Socket{{Listen: Address{NetTCP, "127.0.0.1:80"}}},
+		Limits:      Limits{Memory: 1 << 30, Swap: new(ByteSize(0)), CPUs: 1.5},
+		Sandbox:     Sandbox{ReadOnly: []string{"/etc"}},
+	}
+}
+
+func TestZeroServiceIsUseful(t *testing.T) {
+	s := Service{Name: "x", Command: Command{"true"}}
+	if p := s.Validate(); p != nil {
+		t.Errorf("problems: %v", p)
+	}
+	d := s.WithDefaults()
+	if d.Restart != RestartOnFailure || *d.Timeout != DefaultTimeout || d.Ready.String() != "settle:100ms" || d.Stop.String() != "TERM/10s" {
+		t.Errorf("defaults: %+v", d)
+	}
+	if again := d.WithDefaults(); !reflect.DeepEqual(again, d) {
+		t.Errorf("defaults twice differ:\n%+v\n%+v", again, d)
+	}
+	if one := (Service{Type: Oneshot}).WithDefaults(); one.Restart != RestartNo {
+		t.Errorf("a oneshot restarts %s", one.Restart)
+	}
+}
+
+// What has a default has none only in Service itself: nil pointers that stay
+// nil are those that mean "inherited" or "no limit".
+func TestWithDefaultsLeavesNoNil(t *testing.T) {
+	allowed := []string{"Nice", "OOMScore", "Swap", "V6Only", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "MemoryDenyWriteExecute"}
+	s := Service{Sockets: []Socket{{}}}.WithDefaults()
+	walk(reflect.ValueOf(s), func(name string, v reflect.Value) {
+		if v.Kind() == reflect.Pointer && v.IsNil() && !slices.Contains(allowed, name) {
+			t.Errorf("%s is nil", name)
+		}
+	})
+}
+
+// walk calls f for every field below v.
+func walk(v reflect.Value, f func(name string, v reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f(v.Type().Field(i).Name, v.Field(i))
+			walk(v.Field(i), f)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			walk(v.Index(i), f)
+		}
+	}
+}
+
+// fill sets everything below v to something that is not zero.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(1)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
+	default:
+		v.SetUint(1)
+	}
+}
+
+// addresses collects where the maps, slices and pointers below v lie.
+func addresses(v reflect.Value, at map[uintptr]string) {
+	walk(v, func(name string, f reflect.Value) {
+		switch f.Kind() {
+		case reflect.Slice, reflect.Map, reflect.Pointer:
+			if !f.IsNil() {
+				at[f.Pointer()] = name
+			}
+		}
+	})
+}
+
+func TestCloneSharesNothing(t *testing.T) {
+	var s Service
+	fill(reflect.ValueOf(&s).Elem())
+	c := s.Clone()
+	if !reflect.DeepEqual(c, s) {
+		t.Errorf("the clone differs:\n%+v\n%+v", c, s)
+	}
+	mine, its := map[uintptr]string{}, map[uintptr]string{}
+	addresses(reflect.ValueOf(s), mine)
+	addresses(reflect.ValueOf(c), its)
+	for at, name := range its {
+		if mine[at] != "" {
+			t.Errorf("%s is shared", name)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	text, err := json.Marshal(Service{Name: "x", Command: Command{"true"}})
+	if err != nil || string(text) != `{"name":"x","command":["true"]}` {
+		t.Errorf("the zero value is %s, %v", text, err)
+	}
+	for _, s := range []Service{web(), web().WithDefaults()} {
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Service
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		if !reflect.DeepEqual(again, s) {
+			t.Errorf("round trip:\n%+v\n%+v", again, s)
+		}
+	}
+}
+
+func TestFieldsHaveNamesAndEffects(t *testing.T) {
+	seen := map[string]bool{}
+	v := reflect.ValueOf(Service{})
+	eachField(v, v, func(f reflect.StructField, _, _ reflect.Value) {
+		name := jsonName(f)
+		if name == "" || seen[name] || strings.ToLower(name) != name {
+			t.Errorf("%s: bad JSON name %q", f.Name, name)
+		}
+		seen[name] = true
+		if !slices.Contains(effectNames[:], f.Tag.Get("change")) {
+			t.Errorf("%s: bad change tag %q", f.Name, f.Tag.Get("change"))
+		}
+	})
+}
+
+func TestValidateAccepts(t *testing.T) {
+	s := web()
+	if p := ValidateSet([]Service{s, {Name: "db", Command: Command{"db"}}}); p != nil {
+		t.Errorf("problems:\n%v", p)
+	}
+	for _, one := range s.Expand() {
+		if p := one.Validate(); p != nil {
+			t.Errorf("problems of %s:\n%v", one.Name, p)
+		}
+	}
+}
+
+func TestValidateRefuses(t *testing.T) {
+	d := func(v time.Duration) *Duration { return new(Duration(v)) }
+	for want, change := range map[string]func(*Service){
+		`name: the name is empty`:                                 func(s *Service) { s.Name = "" },
+		`name: "a/b" is not the name of a service`:                func(s *Service) { s.Name = "a/b" },
+		`name: "-a" is not the name`:                              func(s *Service) { s.Name = "-a" },
+		`name: ".." is not the name`:                              func(s *Service) { s.Name = ".." },
+		`name: name of 65 bytes is longer than 64`:                func(s *Service) { s.Name = strings.Repeat("x", 65) },
+		`command: there is no program to run`:                     func(s *Service) { s.Command = nil },
+		`command: argument "a\x00" contains a NUL`:                func(s *Service) { s.Command = Command{"x", "a\x00"} },
+		`type: "forking" is not known: must be one of daemon, on`: func(s *Service) { s.Type = "forking" },
+		`remain: only a oneshot remains`:                          func(s *Service) { s.Remain = true },
+		`instances: -1 is not in`:                                 func(s *Service) { s.Instances = -1 },
+		`instances: name of the last instance`:                    func(s *Service) { s.Name = strings.Repeat("x", 63); s.Instances = 1 },
+		`description: must be one line`:                           func(s *Service) { s.Description = "a\nb" },
+		`labels: "" is empty`:                                     func(s *Service) { s.Labels = map[string]string{"": "x"} },
+		`schedule: never comes`:                                   func(s *Service) { s.Schedule.Minute = 1 },
+		`restart: a service with a schedule cannot`: func(s *Service) {
+			s.Schedule, _ = ParseSchedule("@daily")
+			s.Restart = RestartAlways
+		},
+		`restart: "sometimes" is not known`:                      func(s *Service) { s.Restart = "sometimes" },
+		`restart: a oneshot that always`:                         func(s *Service) { s.Type, s.Restart = Oneshot, RestartAlways },
+		`success: 256 is not an exit code`:                       func(s *Service) { s.Success.Codes = []int{256} },
+		`success: "SIGTERM" is not a signal's name: write TERM`:  func(s *Service) { s.Success.Signals = []Signal{"SIGTERM"} },
+		`backoff.first: duration -1s is negative`:                func(s *Service) { s.Backoff.First = d(-time.Second) },
+		`backoff.cap: 1ms is below the first delay of 100ms`:     func(s *Service) { s.Backoff.Cap = d(time.Millisecond) },
+		`backoff.factor: NaN is not in`:                          func(s *Service) { s.Backoff.Factor = new(math.NaN()) },
+		`backoff.jitter: 1.5 is not in`:                          func(s *Service) { s.Backoff.Jitter = new(1.5) },
+		`budget.restarts: -2 is not in`:                          func(s *Service) { s.Budget.Restarts = new(-2) },
+		`budget.window: duration 0s is not above zero`:           func(s *Service) { s.Budget.Window = d(0) },
+		`budget.retry: has no effect`:                            func(s *Service) { s.Budget = Budget{Restarts: new(-1), Retry: 1} },
+		`budget: is never spent: the delays of 10 restarts`:      func(s *Service) { s.Budget.Window = d(10 * time.Second) },
+		`stop: nothing after KILL`:                               func(s *Service) { s.Stop = StopSchedule{{"KILL", 0}, {"TERM", 0}} },
+		`stop: "kill" is not a signal's name`:                    func(s *Service) { s.Stop = StopSchedule{{"kill", 0}} },
+		`stop_timeout: duration 0s is not above`:                 func(s *Service) { s.StopTimeout = d(0) },
+		`stop_to: "group" is not known`:                          func(s *Service) { s.StopTo = "group" },
+		`reload_command: excludes reload`:                        func(s *Service) { s.Reload, s.ReloadCommand = "HUP", Command{"x"} },
+		`ready: "psychic" is not a probe`:                        func(s *Service) { s.Ready.Kind = "psychic" },
+		`ready: settles for 1m, which is not within`:             func(s *Service) { s.Ready = Probe{Kind: ProbeSettle, Settle: Duration(time.Minute)} },
+		`timeout: duration 0s is not above zero: write "forever`: func(s *Service) { s.Timeout = d(0) },
+		`watchdog: a watchdog of forever`:                        func(s *Service) { s.Watchdog = Forever },
+		`notify_access: is none, but`:                            func(s *Service) { s.Ready.Kind, s.NotifyAccess = ProbeNotify, NotifyNone },
+		`liveness.check: probe settle cannot be asked again`:     func(s *Service) { s.Liveness.Check = Probe{Kind: ProbeSettle} },
+		`liveness.threshold: 0 is below 1`:                       func(s *Service) { s.Liveness.Threshold = new(0) },
+		`after[0]: "a b" is not the name`:                        func(s *Service) { s.After = []string{"a b"} },
+		`wants[0]: a service cannot depend on itself`:            func(s *Service) { s.Wants = []string{"x"} },
+		`requires[1]: "y" is there twice`:                        func(s *Service) { s.Requires = []string{"y", "y"} },
+		`limits.memory: is negative`:                             func(s *Service) { s.Limits.Memory = -1 },
+		`limits.memory_restart: 2KiB is never reached`:           func(s *Service) { s.Limits = Limits{Memory: 1024, MemoryRestart: 2048} },
+		`limits.cpus: -1 is not in`:                              func(s *Service) { s.Limits.CPUs = -1 },
+		`fdstore: 5000 is not in`:                                func(s *Service) { s.FDStore = 5000 },
+		`orphan: "adopt" is not known`:                           func(s *Service) { s.Orphan = "adopt" },
+		`log.targets[1]: none excludes`:                          func(s *Service) { s.Log.Targets = []LogTarget{{Kind: TargetFile}, {Kind: TargetNone}} },
+		`log.file: path "x.log" is relative`:                     func(s *Service) { s.Log.File = "x.log" },
+		`log.error_file: is the same`:                            func(s *Service) { s.Log.File, s.Log.ErrorFile = "/x", "/x" },
+		`log.mask[0]: "(" is not a regular expression`:           func(s *Service) { s.Log.Mask = []string{"("} },
+		`log.facility: "local8" is not`:                          func(s *Service) { s.Log.Facility = "local8" },
+		`log.rate_limit: -1/1s is not a rate`:                    func(s *Service) { s.Log.RateLimit = Rate{-1, Duration(time.Second)} },
+		`user: "a:b:c" is not a user`:                            func(s *Service) { s.User = "a:b:c" },
+		`user: ":g" is not a user`:                               func(s *Service) { s.User = ":g" },
+		`pidfile: path "x.pid" is relative`:                      func(s *Service) { s.Pidfile = "x.pid" },
+		`chdir: path "/a/../b" is relative`:                      func(s *Service) { s.Chdir = "/a/../b" },
+		`lockfile: is the same as pidfile`:                       func(s *Service) { s.Pidfile, s.Lockfile = "/x", "/x" },
+		`umask: 1023 is not in`:                                  func(s *Service) { s.Umask = new(Mode(0o1777)) },
+		`stdin: cannot be "log"`:                                 func(s *Service) { s.Stdin.Kind = StreamLog },
+		`stdout: cannot be "stdout"`:                             func(s *Service) { s.Stdout.Kind = StreamStdout },
+		`rlimit.core: soft limit unlimited is above`:             func(s *Service) { s.Rlimit = map[RlimitName]Rlimit{"core": {Unlimited, 0}} },
+		`rlimit: "files" is not a resource limit`:                func(s *Service) { s.Rlimit = map[RlimitName]Rlimit{"files": {}} },
+		`nice: 20 is not in -20 to 19`:                           func(s *Service) { s.Nice = new(20) },
+		`cap[0]: "CAP_CHOWN" is not a capability: write "chown"`: func(s *Service) { s.Cap = []string{"CAP_CHOWN"} },
+		`env: "A=B" is not the name`:                             func(s *Service) { s.Env = map[string]string{"A=B": ""} },
+		`env_file[0]: path is empty`:                             func(s *Service) { s.EnvFile = []string{"-"} },
+		`pass_env: has no effect`:                                func(s *Service) { s.PassEnv = []string{"HOME"} },
+		`sockets[0].listen: path "x.sock" is relative`:           func(s *Service) { s.Sockets = []Socket{{Listen: Address{NetUnix, "x.sock"}}} },
+		`sockets[0].name: "a:b" is not the name`:                 func(s *Service) { s.Sockets = []Socket{{Name: "a:b", Listen: Address{NetTCP, ":80"}}} },
+		`sockets[1].listen: tcp::80 is there twice`: func(s *Service) {
+			s.Sockets = []Socket{{Listen: Address{NetTCP, ":80"}}, {Listen: Address{NetTCP, ":80"}}}
+		},
+		`sockets[0].listen: fifo has neither`:      func(s *Service) { s.Sockets = []Socket{{Listen: Address{NetFIFO, "/x"}, ReusePort: true}} },
+		`on_demand: there is no socket`:            func(s *Service) { s.OnDemand = true },
+		`idle_stop: a service that stops when idl`: func(s *Service) { s.IdleStop = 1 },
+		`sandbox.level: "max" is not known`:        func(s *Service) { s.Sandbox.Level = "max" },
+		`sandbox.read_only[0]: path "etc" is rela`: func(s *Service) { s.Sandbox.ReadOnly = []string{"etc"} },
+		`sandbox.address_families[0]: "INET" is`:   func(s *Service) { s.Sandbox.AddressFamilies = []string{"INET"} },
+	} {
+		s := Service{Name: "x", Command: Command{"true"}}
+		change(&s)
+		if p := s.Validate(); len(p) != 1 || !strings.Contains(p[0].String(), want) {
+			t.Errorf("want one problem %q, got:\n%v", want, p)
+		}
+	}
+}
+
+// Validate takes anything a Go program may put into the fields.
+func TestValidateNeverPanics(t *testing.T) {
+	var s Service
+	fill(reflect.ValueOf(&s).Elem())
+	if len(s.Validate()) < 10 {
+		t.Error("nonsense has few problems")
+	}
+	if len(Service{}.Validate()) != 2 {
+		t.Errorf("the empty service: %v", Service{}.Validate())
+	}
+}
+
+func FuzzService(f *testing.F) {
+	text, err := json.Marshal(web())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"name":"x","command":"sleep 1","stop":["INT/5s"],"rlimit":{"NOFILE":5}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var s Service
+		if json.Unmarshal(text, &s) != nil {
+			return
+		}
+		s.Instances = min(s.Instances, 3)
+		problems := s.Validate()
+		s.Fingerprint()
+		for _, one := range s.Expand() {
+			one.Resolve("/srv")
+		}
+		again, err := json.Marshal(s)
+		if err != nil {
+			if len(problems) == 0 {
+				t.Fatalf("valid, but %v", err)
+			}
+			return
+		}
+		var second Service
+		if err := json.Unmarshal(again, &second); err != nil && len(problems) == 0 {
+			t.Fatalf("%s: %v", again, err)
+		}
+		if len(problems) == 0 && s.Fingerprint() != second.Fingerprint() {
+			t.Fatalf("%s: changed by a round trip", again)
+		}
+	})
+}
+
+func TestBackoffDelay(t *testing.T) {
+	var b Backoff
+	for n, want := range map[int]string{0: "100ms", 1: "100ms", 2: "200ms", 5: "1.6s", 9: "25.6s", 10: "30s", 1000: "30s", 1 << 40: "30s"} {
+		if got := Duration(b.Delay(n, 0)).String(); got != want {
+			t.Errorf("delay %d = %s, want %s", n, got, want)
+		}
+	}
+	if got := b.Delay(1, 0.5); got != 90*time.Millisecond {
+		t.Errorf("with jitter: %s", got)
+	}
+	if got := (Backoff{First: new(Duration(0))}).Delay(1<<40, 0); got != 0 {
+		t.Errorf("no delay is %s", got)
+	}
+	if b.First != nil {
+		t.Error("Delay changed its receiver")
+	}
+}
+
+func ExampleService_WithDefaults() {
+	s := Service{Name: "web", Command: Command{"web"}}.WithDefaults()
+	fmt.Println(s.Restart, s.Ready, *s.Timeout, s.Stop, *s.Umask)
+	// Output: on-failure settle:100ms 30s TERM/10s 0022
+}

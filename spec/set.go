@@ -1,0 +1,205 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// dependencyList is one of the three fields that name other services.
+type dependencyList struct {
+	field string
+	names *[]string
+}
+
+func (s *Service) dependencyLists() []dependencyList {
+	return []dependencyList{{"after", &s.After}, {"requires", &s.Requires}, {"wants", &s.Wants}}
+}
+
+// ValidateSet returns everything that is wrong with services as a whole: what
+// [Service.Validate] says of each, names given twice, dependencies that do not
+// exist, and cycles among them. The services may have instances or be those
+// that [ExpandSet] made.
+func ValidateSet(services []Service) Problems {
+	var list Problems
+	for _, s := range services {
+		list = append(list, s.Validate()...)
+	}
+	expanded := ExpandSet(services)
+	seen := map[string]bool{}
+	for _, s := range expanded {
+		if seen[s.Name] {
+			list = append(list, Problem{s.Name, "name", "there are two services of this name", ""})
+		}
+		seen[s.Name] = true
+	}
+	g := newGraph(services)
+	for _, s := range services {
+		for _, dep := range s.dependencyLists() {
+			for i, name := range *dep.names {
+				if len(g.find(name)) == 0 && dep.field != "after" {
+					field := fmt.Sprintf("%s[%d]", dep.field, i)
+					list = append(list, Problem{s.Name, field, fmt.Sprintf("there is no service %q", name), g.near(name)})
+				}
+			}
+		}
+	}
+	if cycle := g.cycle(); len(cycle) > 2 { // Validate told of a → a
+		list = append(list, Problem{cycle[0], "", "waits for itself: " + strings.Join(cycle, " → "), ""})
+	}
+	return list
+}
+
+// Layers returns the names of services in the order of their start: those of a
+// layer wait only for those of layers before it, and may start together.
+// Names within a layer keep the order of services. The error names a cycle.
+func Layers(services []Service) ([][]string, error) {
+	g := newGraph(services)
+	if cycle := g.cycle(); cycle != nil {
+		return nil, fmt.Errorf("services wait for each other: %s", strings.Join(cycle, " → "))
+	}
+	depth := make([]int, len(g.names))
+	var layers [][]string
+	for _, i := range g.order {
+		for _, before := range g.edges[i] {
+			depth[i] = max(depth[i], depth[before]+1)
+		}
+	}
+	for i, name := range g.names {
+		for len(layers) <= depth[i] {
+			layers = append(layers, nil)
+		}
+		layers[depth[i]] = append(layers[depth[i]], name)
+	}
+	return layers, nil
+}
+
+// graph has an edge from each service to every one it waits for.
+type graph struct {
+	names []string
+	index map[string][]int // by name, and by the name before "@"
+	edges [][]int
+	order []int // after cycle(): each behind those it waits for
+}
+
+func newGraph(services []Service) *graph {
+	g := &graph{index: map[string][]int{}, edges: make([][]int, len(services))}
+	for i, s := range services {
+		g.names = append(g.names, s.Name)
+		g.index[s.Name] = append(g.index[s.Name], i)
+		if base := s.BaseName(); base != s.Name {
+			g.index[base] = append(g.index[base], i)
+		}
+		// web@2 of a service web that is not expanded is web.
+		for n := 1; n <= min(s.Instances, maxInstances); n++ {
+			name := instanceName(s.Name, n)
+			g.index[name] = append(g.index[name], i)
+		}
+	}
+	for i := range services {
+		for _, dep := range services[i].dependencyLists() {
+			for _, name := range *dep.names {
+				g.edges[i] = append(g.edges[i], g.find(name)...)
+			}
+		}
+	}
+	return g
+}
+
+func (g *graph) find(name string) []int { return g.index[name] }
+
+// near names the service whose name is most like name.
+func (g *graph) near(name string) string {
+	if best := Nearest(name, g.names); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return ""
+}
+
+// cycle returns the names along one cycle, the first one again at the end, or
+// nil. It walks with a stack of its own: a chain may be as long as a file.
+func (g *graph) cycle() []string {
+	const (
+		unseen = iota
+		open
+		done
+	)
+	state := make([]int, len(g.names))
+	next := make([]int, len(g.names)) // the edge to follow
+	g.order = g.order[:0]
+	for start := range g.names {
+		if state[start] != unseen {
+			continue
+		}
+		path := []int{start}
+		state[start] = open
+		for len(path) > 0 {
+			at := path[len(path)-1]
+			if next[at] == len(g.edges[at]) {
+				state[at] = done
+				g.order = append(g.order, at)
+				path = path[:len(path)-1]
+				continue
+			}
+			to := g.edges[at][next[at]]
+			next[at]++
+			switch state[to] {
+			case unseen:
+				state[to] = open
+				path = append(path, to)
+			case open:
+				return g.namesOf(append(path[slices.Index(path, to):], to))
+			}
+		}
+	}
+	return nil
+}
+
+func (g *graph) namesOf(path []int) []string {
+	names := make([]string, len(path))
+	for i, at := range path {
+		names[i] = g.names[at]
+	}
+	return names
+}
+
+// Nearest returns the candidate that is most like name, or "" if none is like
+// it: for "did you mean".
+func Nearest(name string, candidates []string) string {
+	best, bestDistance := "", len(name)/3+2
+	for _, c := range candidates {
+		if d := distance(name, c, bestDistance); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of bytes to insert, remove, change or swap with their
+// neighbour to make b of a, or limit if it is not below (optimal string
+// alignment).
+func distance(a, b string, limit int) int {
+	if len(a) > maxName || len(b) > maxName {
+		return limit
+	}
+	var rows [3][maxName + 1]int
+	before, last, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := last[j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			row[j] = min(change, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return min(last[len(b)], limit)
+}
