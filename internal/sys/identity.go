@@ -68,7 +68,7 @@ func Pin(pid int) (*Process, error) {
 	// stranger's while Signal would reach nobody: harmless.
 	p.identity, p.identityErr = Identify(pid)
 	if errors.Is(p.identityErr, syscall.ESRCH) {
-		return nil, errors.Join(p.identityErr, p.Close())
+		return nil, also(p.identityErr, p.Close())
 	}
 	return p, nil
 }
@@ -143,3 +143,11 @@ func Kill(pid int, sig syscall.Signal) error {
 // exists reports whether a process has this pid. Only ESRCH says no: EPERM
 // says that it is another user's.
 func exists(pid int) bool { return !errors.Is(Kill(pid, 0), syscall.ESRCH) }
+
+// also adds a second failure to the first, on the same line.
+func also(err, second error) error {
+	if second == nil {
+		return err
+	}
+	return fmt.Errorf("%w (and %w)", err, second)
+}

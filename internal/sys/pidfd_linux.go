@@ -31,7 +31,7 @@ func pidfdOpen(pid int) (*os.File, error) {
 func pidfdFile(fd int) (*os.File, error) {
 	// PIDFD_NONBLOCK would do it in one call, but needs Linux 5.10.
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, errors.Join(wrap("fcntl", err), CloseFD(fd))
+		return nil, also(wrap("fcntl", err), CloseFD(fd))
 	}
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }

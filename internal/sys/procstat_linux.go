@@ -101,33 +101,9 @@ func startedAt(s ProcStat) (time.Time, error) {
 }
 
 func readUserIDs(pid int) (UserIDs, error) {
-	data, err := readProc(pid, "status")
+	st, err := readStatus(pid)
 	if err != nil {
 		return UserIDs{}, err
 	}
-	u, err := parseUserIDs(data)
-	if err != nil {
-		return u, fmt.Errorf("read /proc/%d/status: %w", pid, err)
-	}
-	return u, nil
-}
-
-func parseUserIDs(data []byte) (UserIDs, error) {
-	// The name in the first line is escaped by the kernel: it cannot start a
-	// line of its own and pose as this one.
-	_, rest, found := bytes.Cut(data, []byte("\nUid:\t"))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	f := bytes.Fields(line)
-	if !found || len(f) != 4 {
-		return UserIDs{}, errStatFormat
-	}
-	var ids [3]int
-	for i := range ids {
-		v, err := strconv.ParseUint(string(f[i]), 10, 32)
-		if err != nil {
-			return UserIDs{}, errStatFormat
-		}
-		ids[i] = int(v)
-	}
-	return UserIDs{Real: ids[0], Effective: ids[1], Saved: ids[2]}, nil
+	return UserIDs{Real: int(st.UID[0]), Effective: int(st.UID[1]), Saved: int(st.UID[2])}, nil
 }

@@ -1,0 +1,187 @@
+//go:build unix
+
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxLinks is how many symbolic links Linux follows in one path (path_resolution(7)).
+const maxLinks = 40
+
+// A place is where the walk stands: a directory, held by a descriptor on Linux
+// and by name elsewhere (safeopen_linux.go, safeopen_bsd.go). Its methods never
+// follow a symbolic link, but for enterMagic and openMagic.
+//
+// An entry is what a name in that directory meant when it was looked up.
+type entry struct {
+	place // open only if the entry is a directory or a link (Linux)
+	fi    fs.FileInfo
+}
+
+// walk is one run of OpenTrusted.
+type walk struct {
+	path  string // as the caller wrote it
+	o     TrustedOpen
+	at    place
+	names []string // what is left of the path
+	seen  string   // the way so far, for messages
+	links int
+}
+
+func openTrusted(path string, o TrustedOpen) (*os.File, bool, error) {
+	w := &walk{path: path, o: o}
+	fail := func(err error) (*os.File, bool, error) {
+		return nil, false, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	if path == "" || strings.ContainsRune(path, 0) {
+		return fail(syscall.ENOENT)
+	}
+	if err := w.aim(path); err != nil {
+		return fail(err)
+	}
+	defer func() { w.at.close() }()
+	for tries := 0; ; {
+		f, created, err := w.step()
+		switch {
+		case err == errRaced && tries < 100:
+			tries++ // the last component changed under us; look again
+		case err != nil:
+			return fail(err)
+		case f != nil:
+			return f, created, nil
+		}
+	}
+}
+
+// errRaced says that a name changed its meaning between two looks at it.
+var errRaced = errors.New("it keeps being exchanged while we look")
+
+// aim puts path before what is left to walk; an absolute one starts at the root.
+func (w *walk) aim(path string) error {
+	if strings.HasPrefix(path, "/") || w.seen == "" {
+		start := "."
+		if strings.HasPrefix(path, "/") {
+			start = "/"
+		}
+		at, err := openPlace(start)
+		if err != nil {
+			return fmt.Errorf("%s: %w", start, err)
+		}
+		w.at.close()
+		w.at, w.seen = at, start
+	}
+	var names []string
+	for name := range strings.SplitSeq(path, "/") {
+		if name != "" && name != "." {
+			names = append(names, name)
+		}
+	}
+	if strings.HasSuffix(path, "/") || len(names) == 0 {
+		names = append(names, ".") // a directory is meant, and step refuses it
+	}
+	w.names = append(names, w.names...)
+	return nil
+}
+
+// step walks one component. It returns the file when that was the last one.
+func (w *walk) step() (*os.File, bool, error) {
+	name, last := w.names[0], len(w.names) == 1
+	here := filepath.Join(w.seen, name)
+	if name == "." { // left by aim for a path that ends in a slash
+		if !last {
+			w.names = w.names[1:]
+			return nil, false, nil
+		}
+		return nil, false, syscall.EISDIR
+	}
+	e, err := w.at.lookup(name)
+	switch {
+	case errors.Is(err, syscall.ENOENT) && last && w.o.Flags&os.O_CREATE != 0:
+		f, err := w.create(name)
+		return f, f != nil, err
+	case err != nil && last:
+		return nil, false, bare(err)
+	case err != nil:
+		return nil, false, fmt.Errorf("%s: %w", here, bare(err))
+	}
+	kind := e.fi.Mode().Type()
+	switch {
+	case kind == fs.ModeSymlink:
+		defer e.close()
+		return w.follow(name, here, last, e)
+	case last:
+		defer e.close()
+		f, err := w.open(name, e.fi)
+		return f, false, err
+	case kind != fs.ModeDir:
+		e.close()
+		return nil, false, fmt.Errorf("%s: %w", here, syscall.ENOTDIR)
+	}
+	w.at.close()
+	w.at, w.seen, w.names = e.place, here, w.names[1:]
+	return nil, false, nil
+}
+
+// follow goes through a symbolic link, if it is root's or ours.
+func (w *walk) follow(name, here string, last bool, e entry) (*os.File, bool, error) {
+	owner, _, err := fileOwner(e.fi)
+	if err != nil {
+		return nil, false, err
+	}
+	if !trustedUID(owner.UID) {
+		return nil, false, fmt.Errorf("%w: %s is a symbolic link owned by user %d", ErrInsecure, here, owner.UID)
+	}
+	if last && w.o.Flags&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL {
+		return nil, false, syscall.EEXIST // as open(2): the link itself is what exists
+	}
+	if w.links++; w.links > maxLinks {
+		return nil, false, fmt.Errorf("%s: %w", here, syscall.ELOOP)
+	}
+	if w.at.magic(e) {
+		if last {
+			f, err := w.openMagic(name)
+			return f, false, err
+		}
+		at, err := w.at.enterMagic(name)
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", here, bare(err))
+		}
+		w.at.close()
+		w.at, w.seen, w.names = at, here, w.names[1:]
+		return nil, false, nil
+	}
+	target, err := w.at.readlink(name, e)
+	if err == nil && target == "" {
+		err = syscall.ENOENT
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read link %s: %w", here, bare(err))
+	}
+	w.names = w.names[1:]
+	return nil, false, w.aim(target)
+}
+
+// bare strips what the os package adds: OpenTrusted's own error names the path.
+func bare(err error) error {
+	if errno, ok := Errno(err); ok {
+		return errno
+	}
+	return err
+}
+
+func trustedUID(uid int) bool { return uid == 0 || uid == os.Geteuid() }
+
+func fileOwner(fi fs.FileInfo) (Owner, uint64, error) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return Owner{}, 0, Unsupported("file owner")
+	}
+	return Owner{UID: int(st.Uid), GID: int(st.Gid)}, uint64(st.Nlink), nil
+}
