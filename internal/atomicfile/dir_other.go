@@ -1,0 +1,9 @@
+//go:build !unix
+
+package atomicfile
+
+const noFollow = 0
+
+// syncDir: a directory cannot be opened for syncing here; the system's own
+// journal orders the rename.
+func syncDir(string) error { return nil }
