@@ -1,0 +1,212 @@
+package pidfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Adopt takes over a pid file that a launcher acquired and handed down as an
+// inherited descriptor. It makes the descriptor close-on-exec, so that no child
+// inherits the lock, and verifies that path names this very file and that the lock is
+// ours. It owns file from now on, and closes it on failure.
+func Adopt(file *os.File, path string) (*File, error) {
+	f := &File{file: file}
+	if err := f.adopt(path); err != nil {
+		return nil, also(fmt.Errorf("adopt pid file %s: %w", path, err), file.Close())
+	}
+	held.Store(file, nil)
+	return f, nil
+}
+
+func (f *File) adopt(path string) error {
+	conn, err := f.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cloexec error
+	if err := conn.Control(func(fd uintptr) { cloexec = sys.SetCloseOnExec(int(fd), true) }); err != nil {
+		return err
+	}
+	if cloexec != nil {
+		return cloexec
+	}
+	// A second lock through the same description succeeds (flock(2)).
+	if err := f.lock(); err != nil {
+		return err
+	}
+	if err := f.locate(path); err != nil {
+		return err
+	}
+	_, err = secure(f.file)
+	return err
+}
+
+// Path is the file's absolute name, without symbolic links.
+func (f *File) Path() string { return f.path }
+
+// File returns the open file, to be handed down to the daemon. It stays ours:
+// neither close it nor unlock it.
+func (f *File) File() *os.File { return f.file }
+
+// Write records process pid, which must be alive, and sets its fingerprint.
+// Readers see the old content or the new. On failure nothing half-written stays:
+// the file is empty or as before.
+//
+// An error that wraps ErrNoFingerprint means that the pid is written but not
+// proven: the file system rounds times, /proc is missing, or the file belongs to
+// somebody else (then only root may set its time).
+func (f *File) Write(pid int) error {
+	if err := f.write(pid); err != nil {
+		return fmt.Errorf("pid file %s: %w", f.path, err)
+	}
+	return nil
+}
+
+func (f *File) write(pid int) error {
+	id, idErr := sys.Identify(pid)
+	switch {
+	case errors.Is(idErr, sys.ErrHidden), errors.Is(idErr, errors.ErrUnsupported), errors.Is(idErr, fs.ErrNotExist):
+		// It cannot be told who the process is: no /proc, or another user's under hidepid.
+	case idErr != nil:
+		return idErr
+	}
+	if err := f.current(); err != nil {
+		return err
+	}
+	if err := f.put(strconv.Itoa(pid) + "\n"); err != nil {
+		return err
+	}
+	f.written, f.stale = pid, false
+	if idErr != nil {
+		return fmt.Errorf("%w: %w", ErrNoFingerprint, idErr)
+	}
+	want := time.Unix(time.Now().Unix(), fingerprint(id))
+	kept, err := sys.SetModTime(f.file, f.path, want)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoFingerprint, err)
+	}
+	if kept.Nanosecond() != want.Nanosecond() {
+		return fmt.Errorf("%w: the file system rounded %d ns to %d", ErrNoFingerprint, want.Nanosecond(), kept.Nanosecond())
+	}
+	return nil
+}
+
+// put replaces the content in place: a rename would leave the lock on the old
+// file. It overwrites first and shortens afterwards, because on a full disk a
+// block that was freed may not be had again. The padding sees to it that even between the
+// two steps the file holds one pid and not the tail of a second one.
+//
+// There is no fsync: after a crash of the machine the content is void anyway.
+func (f *File) put(text string) error {
+	fi, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if fi.Size() > maxSize { // rubbish: not worth padding
+		if err := f.file.Truncate(0); err != nil {
+			return err
+		}
+		fi = nil
+	}
+	padded := []byte(text)
+	for fi != nil && int64(len(padded)) < fi.Size() {
+		padded = append(padded, '\n')
+	}
+	if _, err := f.file.WriteAt(padded, 0); err != nil {
+		return also(err, f.file.Truncate(0))
+	}
+	return f.file.Truncate(int64(len(text)))
+}
+
+// Remove deletes the pid file if it is ours: if the path still names the file
+// we hold, and the pid in it is the one we wrote or our own. A file that Acquire
+// found and that was not written since stays as it was. Removed already: no error.
+// The lock is held all the time; call Close afterwards.
+func (f *File) Remove() error {
+	if err := f.remove(); err != nil {
+		return fmt.Errorf("remove pid file %s: %w", f.path, err)
+	}
+	return nil
+}
+
+func (f *File) remove() error {
+	if f.stale {
+		return nil
+	}
+	rec, err := read(f.file)
+	if err != nil {
+		return err
+	}
+	ours := rec.err == nil && (rec.pid == f.written || rec.pid == os.Getpid())
+	if !ours && rec.fi.Size() > 0 { // empty: acquired only, or Write failed
+		return errors.New("its content is not ours")
+	}
+	err = f.current()
+	if errors.Is(err, ErrReplaced) {
+		if _, statErr := os.Lstat(f.path); errors.Is(statErr, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := syscall.Unlink(f.path); err != nil && err != syscall.ENOENT {
+		return os.NewSyscallError("unlink", err)
+	}
+	return nil
+}
+
+// Close closes our descriptor. The lock ends with the last descriptor of the
+// same description: a launcher may close its own after handing one down.
+func (f *File) Close() error {
+	held.Delete(f.file)
+	if err := f.file.Close(); err != nil {
+		return fmt.Errorf("pid file %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// maxSize is more than a pid with any reasonable white space.
+const maxSize = 64
+
+// record is the content of a pid file at one moment.
+type record struct {
+	fi  fs.FileInfo
+	pid int
+	err error // why the content is not a pid
+}
+
+// read reads content and time of the file as they belong together: a writer in
+// between makes it read again.
+func read(file *os.File) (record, error) {
+	before, err := file.Stat()
+	if err != nil {
+		return record{}, err
+	}
+	for range maxTries {
+		buf := make([]byte, maxSize+1)
+		n, err := file.ReadAt(buf, 0)
+		if err != nil && err != io.EOF {
+			return record{}, err
+		}
+		after, err := file.Stat()
+		if err != nil {
+			return record{}, err
+		}
+		if before.ModTime().Equal(after.ModTime()) && before.Size() == after.Size() {
+			r := record{fi: after}
+			r.pid, r.err = parse(buf[:n])
+			return r, nil
+		}
+		before = after
+	}
+	return record{}, errors.New("it keeps changing while it is read")
+}
