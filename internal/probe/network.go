@@ -1,0 +1,175 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+)
+
+// askTCP connects and hangs up.
+func askTCP(ctx context.Context, addr string, env Env) error {
+	conn, err := dialTCP(ctx, "tcp", addr, env)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// dialTCP connects, and takes no stranger for the service.
+func dialTCP(ctx context.Context, network, addr string, env Env) (net.Conn, error) {
+	// No keep-alive probes on a connection that lives for a moment.
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := tcpStranger(conn, env); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// tcpStranger returns an error if a process that is not the service listens at
+// the other end of conn.
+func tcpStranger(conn net.Conn, env Env) error {
+	if env.Owner == nil {
+		return nil
+	}
+	remote, local := endpoint(conn.RemoteAddr()), endpoint(conn.LocalAddr())
+	// TCP lets a socket connect to itself: the ports of a connection without a
+	// listener are drawn from the same range as the one asked for.
+	if remote == local {
+		return syscall.ECONNREFUSED
+	}
+	// A machine talks to itself from the address it talks to, or over loopback.
+	if !remote.Addr().IsLoopback() && remote.Addr() != local.Addr() {
+		return nil
+	}
+	return judgeTCP(remote, env)
+}
+
+func endpoint(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+// askUnix connects to a socket of whatever type and hangs up.
+func askUnix(ctx context.Context, path string, env Env) error {
+	var d net.Dialer
+	var conn net.Conn
+	var err error
+	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
+		// EPROTOTYPE: the socket is of another type, connect(2).
+		if conn, err = d.DialContext(ctx, network, path); !errors.Is(err, syscall.EPROTOTYPE) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if env.Owner != nil {
+		err = judgeUnix(conn.(*net.UnixConn), path, env)
+	}
+	return errors.Join(err, conn.Close())
+}
+
+// redact hides the password of a URL, which messages must not show.
+func redact(target string) string {
+	if u, err := url.Parse(target); err == nil {
+		return u.Redacted()
+	}
+	return target
+}
+
+const (
+	maxRedirects = 5
+	maxBody      = 64 << 10
+)
+
+// askHTTP gets url. The status decides; the body is read only so that the
+// server does not see its answer cut off, and only so far.
+func askHTTP(ctx context.Context, target string, env Env) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return final{err}
+	}
+	req.Header.Set("User-Agent", "daemonry-probe")
+	transport := newTransport(env)
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport, CheckRedirect: sameHost}
+	resp, err := client.Do(req)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("http %d", resp.StatusCode)
+	}
+	io.CopyN(io.Discard, resp.Body, maxBody) // an error here does not unsay the status
+	return nil
+}
+
+// newTransport makes a transport for one attempt: no connection is kept, and
+// no proxy asked, for a health check must reach the service itself.
+func newTransport(env Env) *http.Transport {
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return dialTCP(ctx, network, addr, env)
+	}
+	return &http.Transport{
+		Proxy:                  nil,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxBody,
+		DialContext:            dial,
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return handshake(ctx, conn, addr)
+		},
+	}
+}
+
+// handshake begins TLS. On loopback the certificate is not verified: nobody
+// stands between, and certificates name public hosts, not 127.0.0.1.
+func handshake(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	c := tls.Client(conn, &tls.Config{
+		ServerName:         host,
+		InsecureSkipVerify: endpoint(conn.RemoteAddr()).Addr().IsLoopback(),
+	})
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return c, nil
+}
+
+// sameHost follows a redirect only within the host that was asked: what another
+// host answers says nothing about this service.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if to, from := req.URL.Hostname(), via[0].URL.Hostname(); to != from {
+		return fmt.Errorf("redirected to another host, %s", to)
+	}
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	return nil
+}

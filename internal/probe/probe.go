@@ -1,0 +1,318 @@
+// Package probe finds out whether a service is ready or alive, by asking it.
+//
+// A Check says what to ask. [Wait] asks again and again until the answer is
+// yes, [Once] asks a single time: the first is for readiness, the second for
+// liveness. Neither keeps anything between calls, so thousands of services can
+// be asked side by side.
+//
+// Two kinds of program say by themselves that they are ready: those that write
+// a newline to a descriptor (s6) are heard by [HearFD], those that speak sd_notify
+// by [Hear]. Both wait for an event; nothing is polled.
+//
+// # Why the other kinds poll
+//
+// No event tells that a foreign process began to listen on a port. For files
+// and logs there is inotify, but an instance of it is a scarce good (128 a user
+// by default, fs.inotify.max_user_instances), it sees nothing on network and
+// FUSE file systems, and it would need polling as the fallback all the same.
+// So there is one way: ask at growing intervals, from 2 ms up to 20 ms where
+// the question is a stat(2), up to 250 ms where it is a connection or a
+// process; and only while somebody waits.
+//
+// # Who answered
+//
+// An earlier instance that still holds the port answers a probe just as well as
+// the new one (juicefs issue 1840 reported success for a mount that failed).
+// With [Env.Owner] set, an answer on this machine counts only if it does not
+// provably come from a stranger; see owner_linux.go for what is proof. Files and
+// logs are compared with what [Look] saw before the start.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Kind is one way to learn that a service is ready.
+type Kind string
+
+const (
+	Exec   Kind = "exec"   // the image was executed, nothing more
+	Settle Kind = "settle" // still alive after a while
+	Notify Kind = "notify" // the program sends READY=1, sd_notify(3)
+	FD     Kind = "fd"     // the program writes a newline to a descriptor, as under s6
+	TCP    Kind = "tcp"    // a TCP connection is accepted
+	Unix   Kind = "unix"   // a Unix socket accepts a connection, or a datagram socket is there
+	HTTP   Kind = "http"   // a GET is answered 2xx
+	Cmd    Kind = "cmd"    // a command exits 0
+	Log    Kind = "log"    // a line that matches is printed
+	File   Kind = "file"   // a file appears, or is written anew
+)
+
+// A Check is what to ask. Its text form is defined and parsed by package spec.
+type Check struct {
+	Kind   Kind
+	Settle time.Duration // Settle: how long the program must stay alive
+	FD     int           // FD: the program's descriptor
+	Target string        // TCP: HOST:PORT; Unix, File: a path; HTTP: an http or https URL; Log: a regular expression (RE2)
+	Argv   []string      // Cmd: program and arguments
+}
+
+// String names the check in messages.
+func (c Check) String() string {
+	switch c.Kind {
+	case Settle:
+		return "settle:" + c.Settle.String()
+	case FD:
+		return "fd:" + strconv.Itoa(c.FD)
+	case Cmd:
+		return "cmd:" + strings.Join(c.Argv, " ")
+	case HTTP:
+		return redact(c.Target)
+	case TCP, Unix, Log, File:
+		return string(c.Kind) + ":" + c.Target
+	}
+	return string(c.Kind)
+}
+
+// Env is what a check must know about the service. The zero value asks without
+// knowing anything: every answer counts.
+type Env struct {
+	// Dir is the directory that relative paths are relative to, and the
+	// working directory of a command. Empty means our own.
+	Dir string
+	// Environ is a command's environment; nil means ours.
+	Environ []string
+	// Attr is used for a command, for instance to run it as the service's
+	// user. It is copied; the command is put into a process group of its own.
+	Attr *syscall.SysProcAttr
+	// Logs names the regular files the service's output goes to.
+	Logs []string
+	// Seen is what was there before the start; see [Look].
+	Seen Seen
+	// Attempt bounds one attempt; 0 means 5 s.
+	Attempt time.Duration
+	// PID is the service's main process. A listener whose holder is younger
+	// than that process is not taken for an earlier instance.
+	PID int
+	// Owner tells whether a process belongs to the service, for instance by
+	// its session or its cgroup. Nil means that every answer counts, whoever
+	// gives it. Only Linux tells who holds a socket.
+	Owner func(pid int) bool
+}
+
+const (
+	firstPause   = 2 * time.Millisecond
+	longestPause = 250 * time.Millisecond // for a connection or a process
+	longestLook  = 20 * time.Millisecond  // for a stat(2)
+	attemptLimit = 5 * time.Second
+)
+
+// NotReadyError says that the service was not ready when the time was over.
+type NotReadyError struct {
+	Check Check
+	Last  error // what the last complete attempt saw
+	Cause error // why the waiting ended: the cause of the context
+}
+
+func (e *NotReadyError) Error() string { return fmt.Sprintf("%s: not ready: %v", e.Check, e.Last) }
+
+// Unwrap returns both the last reason and the cause of the end.
+func (e *NotReadyError) Unwrap() []error { return []error{e.Last, e.Cause} }
+
+// errUnanswered stands for what an attempt saw that was cut short.
+var errUnanswered = errors.New("no answer yet")
+
+// A final error cannot become right by asking again.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// Wait asks until the service is ready and returns nil, or until ctx is done
+// and returns a [NotReadyError] with what was seen last. What asking again
+// cannot mend, such as a command that does not exist, ends it at once with that
+// error.
+//
+// Exec is ready at once, Settle when its time is over: it is the caller who
+// watches for the death of the process and cancels ctx. Notify and FD are
+// announced by the program and cannot be asked for.
+func Wait(ctx context.Context, c Check, env Env) error {
+	switch c.Kind {
+	case Exec:
+		return nil
+	case Settle:
+		return settle(ctx, c)
+	}
+	q, err := newQuestion(c, env)
+	if err != nil {
+		return err
+	}
+	err = poll(ctx, q, env.limit())
+	if cerr := q.Close(); err == nil && cerr != nil {
+		err = cerr
+	}
+	var end *NotReadyError
+	if errors.As(err, &end) {
+		end.Check = c
+		return end
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c, err)
+	}
+	return nil
+}
+
+// Once asks a single time. The error says what was seen instead of an answer:
+// "connection refused", "http 503", "exit status 1".
+func Once(ctx context.Context, c Check, env Env) error {
+	q, err := newQuestion(c, env)
+	if err != nil {
+		return err
+	}
+	err = attempt(ctx, q, env.limit())
+	return errors.Join(err, q.Close())
+}
+
+func settle(ctx context.Context, c Check) error {
+	t := time.NewTimer(c.Settle)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return &NotReadyError{Check: c, Last: errors.New("its time to settle is not over"), Cause: context.Cause(ctx)}
+	}
+}
+
+// A question can be asked repeatedly. It may keep a file open until it is closed.
+type question interface {
+	ask(context.Context) error // nil: the answer is yes
+	longest() time.Duration    // the longest pause between two attempts
+	io.Closer
+}
+
+// stateless is a question that keeps nothing.
+type stateless struct {
+	f     func(context.Context) error
+	pause time.Duration
+}
+
+func (s stateless) ask(ctx context.Context) error { return s.f(ctx) }
+func (s stateless) longest() time.Duration        { return s.pause }
+func (s stateless) Close() error                  { return nil }
+
+func newQuestion(c Check, env Env) (question, error) {
+	slow := func(f func(context.Context) error) (question, error) { return stateless{f, longestPause}, nil }
+	switch c.Kind {
+	case TCP:
+		return slow(func(ctx context.Context) error { return askTCP(ctx, c.Target, env) })
+	case Unix:
+		return slow(func(ctx context.Context) error { return askUnix(ctx, env.path(c.Target), env) })
+	case HTTP:
+		return slow(func(ctx context.Context) error { return askHTTP(ctx, c.Target, env) })
+	case Cmd:
+		if len(c.Argv) == 0 {
+			return nil, errors.New("cmd: no command")
+		}
+		return slow(func(ctx context.Context) error { return askCommand(ctx, c.Argv, env) })
+	case File:
+		return stateless{func(context.Context) error { return askFile(env.path(c.Target), env.Seen.file) }, longestLook}, nil
+	case Log:
+		pattern, err := regexp.Compile(c.Target)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c, err)
+		}
+		return newTails(pattern, env), nil
+	}
+	return nil, fmt.Errorf("%s: cannot be asked: the program has to say it", c)
+}
+
+// poll asks at growing intervals. The first attempt is made at once, whatever ctx says.
+func poll(ctx context.Context, q question, limit time.Duration) error {
+	var last error
+	for pause := firstPause; ; pause = min(pause*3/2, q.longest()) {
+		err := attempt(ctx, q, limit)
+		if err == nil {
+			return nil
+		}
+		if errors.As(err, new(final)) {
+			return err
+		}
+		// An attempt that the end has cut short saw nothing: the one before
+		// it knows the reason.
+		if last == nil || !errors.Is(err, errUnanswered) {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return &NotReadyError{Last: last, Cause: context.Cause(ctx)}
+		case <-time.After(pause):
+		}
+	}
+}
+
+// attempt asks once, for no longer than limit.
+func attempt(ctx context.Context, q question, limit time.Duration) error {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := q.ask(bounded)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && (isTimeout(err) || errors.Is(err, context.Cause(ctx))):
+		return errUnanswered
+	case isTimeout(err):
+		return fmt.Errorf("no answer within %v", limit)
+	}
+	return reason(err)
+}
+
+// isTimeout does not use the Timeout method: EAGAIN has it too, which a Unix
+// socket with a full queue answers at once.
+func isTimeout(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// reason leaves out what the check's own text says already: the operation, the
+// address, the URL.
+func reason(err error) error {
+	if errors.As(err, new(final)) {
+		return err
+	}
+	for {
+		op, ok := errors.AsType[*net.OpError](err)
+		if !ok || op.Err == nil {
+			break
+		}
+		err = op.Err
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		return call.Err
+	}
+	return err
+}
+
+func (e Env) limit() time.Duration {
+	if e.Attempt > 0 {
+		return e.Attempt
+	}
+	return attemptLimit
+}
+
+// path resolves p. An abstract socket (@name) is no path.
+func (e Env) path(p string) string {
+	if filepath.IsAbs(p) || p != "" && p[0] == '@' || e.Dir == "" {
+		return p
+	}
+	return filepath.Join(e.Dir, p)
+}
