@@ -60,8 +60,11 @@ var table = map[string]entry{
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
 	},
-	"internal/proctest": {imports: []string{"internal/sys"}},
-	"cmd/daemonry":      {says: "Command daemonry runs programs as daemons.", imports: []string{"internal/cli"}},
+	"internal/proctest": {
+		says:    "Package proctest lets a test binary be its own helper programs, start commands from hostile launchers and see what tests leave behind.",
+		imports: []string{"internal/sys"},
+	},
+	"cmd/daemonry": {says: "Command daemonry runs programs as daemons.", imports: []string{"internal/cli"}},
 }
 
 // public are the packages whose exported identifiers are a promise.
@@ -114,6 +117,7 @@ var maySleep = map[string]string{}
 var pure = []string{
 	"errors.New", "fmt.Errorf", "strings.NewReplacer",
 	"sync.OnceFunc", "sync.OnceValue", "sync.OnceValues",
+	"unix.CmsgSpace",
 }
 
 // maxLines is the most lines a program file may have: more is two files.

@@ -1,0 +1,82 @@
+package proctest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// process is one line of the process table.
+type process struct {
+	pid, ppid int
+	state     byte
+	start     uint64 // clock ticks after boot: with the pid, which process it is
+	comm      string
+}
+
+func (p process) String() string {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+	if err != nil || len(cmdline) == 0 {
+		return fmt.Sprintf("%d (%s) state %c, child of %d", p.pid, p.comm, p.state, p.ppid)
+	}
+	args := strings.Split(string(bytes.TrimRight(cmdline, "\x00")), "\x00")
+	return fmt.Sprintf("%d %q state %c, child of %d", p.pid, args, p.state, p.ppid)
+}
+
+// readProcess reads /proc/PID/stat. The name stands in parentheses and may
+// itself contain parentheses and spaces, so the fields count from the last one.
+func readProcess(pid int) (process, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return process{}, err
+	}
+	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
+	if open < 0 || end < open {
+		return process{}, fmt.Errorf("/proc/%d/stat: no name in %q", pid, data)
+	}
+	p := process{pid: pid, comm: string(data[open+1 : end])}
+	fields := strings.Fields(string(data[end+1:])) // fields[0] is field 3 of proc_pid_stat(5)
+	if len(fields) < 20 {
+		return process{}, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields)+2)
+	}
+	p.state = fields[0][0]
+	if p.ppid, err = strconv.Atoi(fields[1]); err != nil {
+		return process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+	}
+	if p.start, err = strconv.ParseUint(fields[19], 10, 64); err != nil {
+		return process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+	}
+	return p, nil
+}
+
+// descendants returns the processes below root, parents before children. A
+// process that ends while the table is read may be missing.
+func descendants(root int) []process {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	children := map[int][]process{}
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if p, err := readProcess(pid); err == nil {
+			children[p.ppid] = append(children[p.ppid], p)
+		}
+	}
+	var found []process
+	for queue := children[root]; len(queue) > 0; queue = queue[1:] {
+		found = append(found, queue[0])
+		queue = append(queue, children[queue[0].pid]...)
+	}
+	return found
+}
