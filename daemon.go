@@ -1,0 +1,240 @@
+package daemonry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// self is what this process is, as far as Detach made it something. There is
+// one process, so there is one.
+var self struct {
+	mu       sync.Mutex
+	born     *spawn.Born   // who waits for us; nil when nobody does (any more)
+	entered  bool          // Detach has been called
+	plan     plan          // in the daemon
+	log      *os.File      // where output goes when ready
+	files    []*os.File    // Options.Files
+	pidfile  *pidfile.File // ours while we live
+	readyFD  int
+	notified bool
+}
+
+func isDaemon() bool { return spawn.Inherited() != nil }
+
+// becomeDaemon is the daemon's part of Detach: it takes over what the launcher prepared.
+func becomeDaemon(b *spawn.Born) error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if self.entered {
+		return errors.New("daemonry: Detach was called before in this daemon")
+	}
+	self.entered, self.born = true, b
+	if err := takeOver(b); err != nil {
+		return fmt.Errorf("daemonry: become the daemon: %w", err)
+	}
+	return nil
+}
+
+func takeOver(b *spawn.Born) (err error) {
+	if self.plan, err = decodePlan(b.Payload); err != nil {
+		return err
+	}
+	files := b.Files
+	take := func() (f *os.File) {
+		if len(files) == 0 {
+			err = errors.New("a descriptor from the launcher is missing")
+			return nil
+		}
+		f, files = files[0], files[1:]
+		return f
+	}
+	self.log = take()
+	if self.plan.pidFile != "" && err == nil {
+		if f := take(); err == nil {
+			self.pidfile, err = pidfile.Adopt(f, self.plan.pidFile)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	self.files = files
+	return enterRoot(self.plan)
+}
+
+// enterRoot does what the stage could not, because the program's file need not
+// be inside the new root. All threads change, which package syscall sees to.
+func enterRoot(p plan) error {
+	if p.chroot == "" {
+		return nil
+	}
+	if err := sys.Chroot(p.chroot); err != nil {
+		return err
+	}
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if p.user != nil {
+		groups := make([]int, len(p.user.Groups))
+		for i, g := range p.user.Groups {
+			groups[i] = int(g)
+		}
+		if err := errors.Join(
+			os.NewSyscallError("setgroups", syscall.Setgroups(groups)),
+			os.NewSyscallError("setgid", syscall.Setgid(int(p.user.GID))),
+			os.NewSyscallError("setuid", syscall.Setuid(int(p.user.UID))),
+		); err != nil {
+			return err
+		}
+		if err := sys.VerifyCredential(sys.Credential{UID: p.user.UID, GID: p.user.GID, Groups: p.user.Groups}); err != nil {
+			return err
+		}
+	}
+	return os.Chdir(p.dir)
+}
+
+// stayForeground is Detach where nothing is to be detached.
+func stayForeground(o Options) error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	self.readyFD = o.ReadyFD
+	if o.PIDFile == "" {
+		return nil
+	}
+	path, err := filepath.Abs(o.PIDFile)
+	if err != nil {
+		return err
+	}
+	f, err := pidfile.Acquire(path, pidfile.Options{Mode: o.PIDFileMode})
+	if err != nil {
+		return err
+	}
+	if err := f.Write(os.Getpid()); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	self.pidfile = f
+	return nil
+}
+
+func ready() error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if self.notified {
+		return nil
+	}
+	if !self.entered && spawn.Inherited() != nil {
+		return errors.New("daemonry: Ready was called before Detach")
+	}
+	if b := self.born; b != nil {
+		if err := redirect(self.log); err != nil {
+			return fmt.Errorf("daemonry: redirect output: %w", err)
+		}
+		if err := tell(b, &report{ready: true}); err != nil {
+			return fmt.Errorf("daemonry: tell the launcher: %w", err)
+		}
+		self.notified = true
+		return nil
+	}
+	client := notify.Client{}
+	if self.readyFD > 0 {
+		pipe, err := notify.OpenPipe(self.readyFD)
+		if err != nil {
+			return err
+		}
+		client.Pipe = pipe
+	}
+	if _, err := client.Ready(); err != nil {
+		return err
+	}
+	self.notified = true
+	return nil
+}
+
+// tell sends the one word that the launcher waits for and hangs up.
+func tell(b *spawn.Born, r *report) error {
+	self.born = nil
+	return errors.Join(b.Send(r.encode()), b.Close())
+}
+
+// redirect puts f in the place of standard output and standard error.
+func redirect(f *os.File) error {
+	for fd := 1; fd <= 2; fd++ {
+		if err := sys.Dup2(int(f.Fd()), fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exitStatuser is what an error may have to say how a program should exit because of it.
+type exitStatuser interface{ ExitStatus() int }
+
+func failWith(err error) {
+	if err == nil {
+		err = errors.New("failed without a reason")
+	}
+	status := 1
+	var s exitStatuser
+	if errors.As(err, &s) && s.ExitStatus() != 0 {
+		status = s.ExitStatus()
+	}
+	self.mu.Lock()
+	waiting := self.born
+	if waiting == nil && !self.entered {
+		waiting = spawn.Inherited() // before Detach
+	}
+	told := waiting != nil && tell(waiting, &report{status: status, text: err.Error()}) == nil
+	if self.pidfile != nil {
+		_ = self.pidfile.Remove() // else stale, and recognised
+	}
+	self.mu.Unlock()
+	if !told {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+	}
+	os.Exit(status)
+}
+
+func inherited() []*os.File {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	return self.files
+}
+
+func release() error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	_, err := notify.Client{}.Stopping()
+	if self.pidfile != nil {
+		err = errors.Join(err, self.pidfile.Remove(), self.pidfile.Close())
+		self.pidfile = nil
+	}
+	return err
+}
+
+func reopenLog() error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if self.plan.logFile == "" {
+		return nil
+	}
+	f, err := self.plan.openLog()
+	if err != nil {
+		return fmt.Errorf("daemonry: open log again: %w", err)
+	}
+	if self.born == nil {
+		if err := redirect(f); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	old := self.log
+	self.log = f
+	return old.Close()
+}

@@ -1,0 +1,154 @@
+// Package daemonry turns the running program into a daemon and tells the launcher how that went.
+//
+// The whole of it, for a program with a -d flag:
+//
+//	if *background {
+//		proc, err := daemonry.Detach(ctx, daemonry.Options{PIDFile: "/run/app.pid", LogFile: "/var/log/app.log"})
+//		if err != nil {
+//			log.Fatal(err) // the daemon's own words, if it was the daemon that failed
+//		}
+//		if proc != nil {
+//			return // the launcher: the daemon is up and ready
+//		}
+//	}
+//	// the daemon, or the program in the foreground
+//	defer daemonry.Release()
+//	l, err := net.Listen("tcp", addr)
+//	if err != nil {
+//		daemonry.Fail(err) // the launcher's Detach returns this text
+//	}
+//	daemonry.Ready() // tells the launcher, systemd, s6: whoever waits
+//
+// # How it works
+//
+// Go has no fork. Detach starts the program anew, by way of a short-lived stage
+// that leads the new session, and waits. So main runs once in the launcher and once in the daemon, where Detach
+// returns nil and nothing is left of how it came about: no variable in the
+// environment, no argument, no descriptor. Goroutines and locks that the launcher had before do no
+// harm, because the daemon is a new process that never had them.
+//
+// Package initialisation runs in the stage too, as far as Go puts it before that of
+// this package: keep side effects out of init functions and package variables.
+//
+// The daemon is clean whatever state the launcher was in: all fifteen steps of daemon(7) are
+// done, but for the umask, which is 0022 and not 0 unless Options says otherwise.
+//
+// Everything here works on Unix. On other systems Detach returns an error that wraps errors.ErrUnsupported.
+package daemonry
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Options say how the daemon is to be. The zero value is useful: a daemon in "/",
+// with umask 0022, the launcher's arguments and environment, and its output on /dev/null.
+type Options struct {
+	// Foreground keeps the program as it is: Detach does its part for the pid
+	// file and returns nil. It is implied where something else already does the
+	// daemonizing and expects the program to stay: under a manager that set NOTIFY_SOCKET, and as
+	// process 1 of a container.
+	Foreground bool
+
+	// ReadyFD is a descriptor to write a newline to when ready, for s6 and others that read
+	// such a one, if the program stays in the foreground. 0 means none.
+	ReadyFD int
+
+	// Name is the daemon's argv[0]. Default: the launcher's.
+	Name string
+	// Args are the daemon's arguments, without argv[0]. Nil means those of the launcher.
+	Args []string
+	// Env is the daemon's environment. Nil means the launcher's, without the variables by
+	// which a manager speaks to one process alone (NOTIFY_SOCKET, LISTEN_FDS and their like).
+	Env []string
+	// Dir is the daemon's working directory, inside Chroot if there is one. Default "/". A relative
+	// one is relative to the launcher's.
+	Dir string
+	// Chroot is the daemon's root directory. The program's file need not be in it.
+	Chroot string
+	// Umask is the daemon's file mode creation mask. Nil means 0022; new(0) is 0.
+	Umask *int
+	// User is who the daemon becomes. Nil changes nothing.
+	User *User
+
+	// PIDFile names a file that holds the daemon's pid while it lives, and the lock that makes
+	// it the only one. A second Detach fails with a *pidfile.RunningError inside its error.
+	PIDFile string
+	// PIDFileMode is the exact mode of a new pid file. Default 0644.
+	PIDFileMode fs.FileMode
+	// LogFile takes what the daemon prints on standard output and standard error; it is appended
+	// to. Without it they are on /dev/null. See ReopenLog for rotation.
+	LogFile string
+	// LogFileMode is the exact mode of a new log file. Default 0640.
+	LogFileMode fs.FileMode
+	// Files go to the daemon, which finds them with Inherited, in this order. They
+	// refer to the same open files: a lock (flock(2)) is never released on the way.
+	Files []*os.File
+	// Capture keeps what the daemon prints until it is ready apart, for Process.Stdout and Process.Stderr,
+	// also if there is a log file.
+	Capture bool
+
+	// Timeout is the time until Ready. Default 30 s; a negative one waits for ever.
+	Timeout time.Duration
+	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time. Default 2 s.
+	KillGrace time.Duration
+}
+
+// User is a user by numbers. Groups are all the supplementary groups: none if it is empty, for root's must not be kept.
+// Package os/user looks names up; it is not used here because it makes static programs dynamic.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32
+}
+
+// Process is the daemon, seen from the launcher.
+type Process struct {
+	// PID of the daemon.
+	PID int
+	// Stdout and Stderr hold what the daemon printed until it was ready, with Options.Capture; nil otherwise.
+	Stdout, Stderr io.Reader
+}
+
+// Detach makes a daemon of the program. It returns in two processes:
+//
+//   - in the launcher, with the Process when the daemon has called Ready, or with an error when it is certain that
+//     it will not: the daemon failed (*LaunchError, with its own words and exit status), died, or took too
+//     long. Nothing of the daemon is left then.
+//   - in the daemon, with nil and nil. So it does in a program that is to stay in the foreground.
+//
+// When ctx ends, or the launcher dies (Ctrl-C), before the daemon is ready, the
+// daemon is ended. In the daemon ctx has no meaning.
+func Detach(ctx context.Context, o Options) (*Process, error) { return detach(ctx, o) }
+
+// Ready tells whoever waits that the program is up: the launcher, systemd or
+// another manager that set NOTIFY_SOCKET. In a daemon without a log file, standard output and
+// standard error are on /dev/null from then on. A second call does nothing.
+//
+// An error means that somebody waits and could not be told; a daemon should then end, because its
+// launcher is gone, or has given up.
+func Ready() error { return ready() }
+
+// Fail ends the program because of err. In a daemon that is not ready yet the
+// launcher's Detach returns an error with exactly err's text; elsewhere the text goes to standard error, after the program's
+// name. The exit status is that of err, if it or an error it wraps has a method ExitStatus() int, else 1.
+//
+// Fail does not return.
+func Fail(err error) { failWith(err) }
+
+// IsDaemon says whether this process was made by Detach. It can be asked at any time, also before Detach.
+func IsDaemon() bool { return isDaemon() }
+
+// Inherited returns the files of Options.Files in the daemon. They are close-on-exec.
+func Inherited() []*os.File { return inherited() }
+
+// Release is for a clean end: it removes the pid file, if it is still ours, and tells a waiting manager that the program stops.
+// A daemon that dies without it leaves a stale pid file, which does no harm.
+func Release() error { return release() }
+
+// ReopenLog opens the log file anew, for use after a rotation, and puts it in the place of
+// standard output and standard error. Without a log file it does nothing. It fails, and the old file stays, if
+// the daemon's user may not open it.
+func ReopenLog() error { return reopenLog() }

@@ -1,0 +1,96 @@
+package daemonry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// Instance is a running daemon found by its pid file. It is held: whatever
+// becomes of its pid, the methods concern this process or nobody.
+type Instance struct {
+	PID  int
+	file *pidfile.Instance
+}
+
+// Find returns the daemon that pidFile provably belongs to. The error wraps ErrNotRunning when there
+// is none, whatever pid may be in the file.
+func Find(pidFile string) (*Instance, error) {
+	i, err := pidfile.Find(pidFile)
+	if err != nil {
+		return nil, err
+	}
+	if i.State != pidfile.Running {
+		return nil, errors.Join(fmt.Errorf("pid file %s: %v: %w", pidFile, i.State, ErrNotRunning), i.Close())
+	}
+	return &Instance{PID: i.PID, file: i}, nil
+}
+
+// ErrNotRunning says that no daemon runs that the pid file belongs to.
+var ErrNotRunning = pidfile.ErrNotRunning
+
+// Signal sends sig to the daemon.
+func (i *Instance) Signal(sig syscall.Signal) error { return i.file.Signal(sig) }
+
+// Wait returns when the daemon has ended, or with ctx's error when that ends first.
+func (i *Instance) Wait(ctx context.Context) error { return i.file.Wait(ctx) }
+
+// Stop ends the daemon: SIGTERM, and SIGKILL if it is still there after grace. It returns when it has ended. Only
+// the daemon itself gets the signals, not what it started.
+func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
+	if err := i.Signal(syscall.SIGTERM); err != nil {
+		return i.gone(err)
+	}
+	patience, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if err := i.Wait(patience); err == nil || ctx.Err() != nil {
+		return err
+	}
+	if err := i.Signal(syscall.SIGKILL); err != nil {
+		return i.gone(err)
+	}
+	return i.Wait(ctx)
+}
+
+// gone takes the error that the daemon is not there any more for what it is to Stop: success.
+func (i *Instance) gone(err error) error {
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// Close lets go of the instance; the daemon goes on.
+func (i *Instance) Close() error { return i.file.Close() }
+
+// Commands are the words of a "-s" option, each with the signal it sends.
+type Commands map[string]syscall.Signal
+
+// Send sends the word's signal to the daemon of pidFile. For SIGTERM, SIGQUIT, SIGINT and SIGKILL, which end a daemon,
+// it waits until that has happened or ctx ends.
+func (c Commands) Send(ctx context.Context, pidFile, word string) error {
+	sig, ok := c[word]
+	if !ok {
+		return fmt.Errorf("unknown command %q: use one of %s", word, strings.Join(slices.Sorted(maps.Keys(c)), ", "))
+	}
+	i, err := Find(pidFile)
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	if err := i.Signal(sig); err != nil {
+		return err
+	}
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGKILL:
+		return i.Wait(ctx)
+	}
+	return nil
+}

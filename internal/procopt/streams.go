@@ -1,0 +1,150 @@
+package procopt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// logMode is the mode of an output file that is created: what programs print is not for everybody.
+const logMode fs.FileMode = 0o640
+
+// Streams are the open standard descriptors of a process to be.
+type Streams struct {
+	Files []spawn.File
+	// Stdout and Stderr are the files they go to, "" for what is no file.
+	Stdout, Stderr string
+
+	created []*os.File // files that were not there before
+}
+
+// OpenStreams opens what p says of the descriptors 0, 1 and 2. What is "null" is
+// left out: spawn puts /dev/null there. log is what "log" means, nil for nothing.
+//
+// New files belong to owner, if there is one, so that the program can open them again after a rotation.
+func OpenStreams(p spec.Process, owner *sys.Credential, log *os.File) (_ *Streams, err error) {
+	s := new(Streams)
+	defer func() {
+		if err != nil {
+			s.Discard()
+		}
+	}()
+	if err := s.openInput(p.Stdin); err != nil {
+		return nil, fmt.Errorf("stdin: %w", err)
+	}
+	out, path, err := s.openOutput(p.Stdout, 1, owner, log)
+	if err != nil {
+		return nil, fmt.Errorf("stdout: %w", err)
+	}
+	s.Stdout = path
+	// The same name twice is the same open file, or the two would overwrite each other.
+	if p.Stderr.Kind == spec.StreamStdout || p.Stderr == p.Stdout && p.Stdout.Path != "" {
+		s.Stderr = path
+		s.add(2, out)
+		return s, nil
+	}
+	if _, s.Stderr, err = s.openOutput(p.Stderr, 2, owner, log); err != nil {
+		return nil, fmt.Errorf("stderr: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Streams) add(fd int, f *os.File) {
+	if f != nil {
+		s.Files = append(s.Files, spawn.File{FD: fd, Source: f})
+	}
+}
+
+func (s *Streams) openInput(in spec.Stream) error {
+	switch in.Kind {
+	case "", spec.StreamNull:
+		return nil
+	case spec.StreamInherit:
+		s.add(0, os.Stdin)
+		return nil
+	case spec.StreamPath:
+		f, err := os.OpenFile(in.Path, os.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		s.add(0, f)
+		return nil
+	}
+	return fmt.Errorf("%q cannot be read from", in)
+}
+
+func (s *Streams) openOutput(out spec.Stream, fd int, owner *sys.Credential, log *os.File) (*os.File, string, error) {
+	var f *os.File
+	switch out.Kind {
+	case "", spec.StreamNull:
+		return nil, "", nil
+	case spec.StreamLog:
+		f = log
+	case spec.StreamInherit:
+		if f = os.Stdout; fd == 2 {
+			f = os.Stderr
+		}
+	case spec.StreamPath, spec.StreamTruncate:
+		f, err := s.openFile(out, owner)
+		if err != nil {
+			return nil, "", err
+		}
+		s.add(fd, f)
+		return f, out.Path, nil
+	default:
+		return nil, "", fmt.Errorf("%q cannot be written to", out)
+	}
+	s.add(fd, f)
+	return f, "", nil
+}
+
+func (s *Streams) openFile(out spec.Stream, owner *sys.Credential) (*os.File, error) {
+	o := sys.TrustedOpen{Flags: os.O_WRONLY | os.O_CREATE | os.O_APPEND, Mode: logMode}
+	if out.Kind == spec.StreamTruncate {
+		o.Flags |= os.O_TRUNC
+	}
+	if owner != nil {
+		o.Owner = &sys.Owner{UID: int(owner.UID), GID: int(owner.GID)}
+	}
+	if !filepath.IsAbs(out.Path) {
+		return nil, fmt.Errorf("%s: not an absolute path", out.Path)
+	}
+	f, created, err := sys.OpenTrusted(out.Path, o)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		s.created = append(s.created, f)
+	}
+	return f, nil
+}
+
+// Close closes the files, which the started process has copies of.
+func (s *Streams) Close() error {
+	var err error
+	for _, f := range s.Files {
+		if f.Source.Fd() > 2 {
+			if e := f.Source.Close(); !errors.Is(e, os.ErrClosed) {
+				err = errors.Join(err, e)
+			}
+		}
+	}
+	return err
+}
+
+// Discard closes the files and removes those that were created and hold nothing, for a start that failed.
+func (s *Streams) Discard() error {
+	var err error
+	for _, f := range s.created {
+		if info, e := f.Stat(); e == nil && info.Size() == 0 {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}
+	return errors.Join(err, s.Close())
+}

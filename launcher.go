@@ -1,0 +1,301 @@
+package daemonry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+const (
+	defaultTimeout   = 30 * time.Second
+	defaultKillGrace = 2 * time.Second
+	defaultUmask     = 0o022
+)
+
+func detach(ctx context.Context, o Options) (*Process, error) {
+	if b := spawn.Inherited(); b != nil {
+		return nil, becomeDaemon(b)
+	}
+	if o.Foreground || os.Getenv("NOTIFY_SOCKET") != "" || os.Getpid() == 1 {
+		return nil, stayForeground(o)
+	}
+	l := launcher{o: o}
+	defer l.close()
+	return l.run(ctx)
+}
+
+// launcher is one call of Detach that makes a daemon.
+type launcher struct {
+	o         Options
+	plan      plan
+	pidfile   *pidfile.File
+	log       *os.File // log file or /dev/null
+	logOffset int64    // what was in it before
+	out, err  *os.File // what the daemon prints until it is ready
+}
+
+// run prepares everything that can fail here, starts the daemon and waits.
+func (l *launcher) run(ctx context.Context) (*Process, error) {
+	const phase = "prepare"
+	if err := l.makePlan(); err != nil {
+		return nil, &LaunchError{Phase: phase, Err: err, status: statusFailed}
+	}
+	if err := l.open(); err != nil {
+		return nil, l.failure(phase, err)
+	}
+	spec, err := l.spec()
+	if err != nil {
+		return nil, l.failure(phase, err)
+	}
+	d, err := spawn.Detach(spec)
+	if err != nil {
+		return nil, l.failure("start daemon", err)
+	}
+	if l.pidfile != nil {
+		// Without a fingerprint the lock, which the daemon holds, still proves who it is.
+		if err := l.pidfile.Write(d.PID); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) {
+			return nil, errors.Join(l.failure(phase, err), d.Kill(l.grace()))
+		}
+	}
+	return l.await(ctx, d)
+}
+
+// makePlan turns what is relative absolute while the working directory still is the launcher's.
+func (l *launcher) makePlan() (err error) {
+	abs := func(path string) string {
+		if path == "" || filepath.IsAbs(path) || err != nil {
+			return path
+		}
+		path, err = filepath.Abs(path)
+		return path
+	}
+	l.plan = plan{
+		pidFile: abs(l.o.PIDFile),
+		logFile: abs(l.o.LogFile),
+		chroot:  abs(l.o.Chroot),
+		dir:     cmp.Or(l.o.Dir, "/"),
+		user:    l.o.User,
+		logMode: cmp.Or(l.o.LogFileMode, 0o640),
+	}
+	if l.plan.chroot == "" {
+		l.plan.dir = abs(l.plan.dir)
+	}
+	return err
+}
+
+// open acquires the pid file, and opens what the daemon prints to.
+func (l *launcher) open() (err error) {
+	if l.plan.pidFile != "" {
+		l.pidfile, err = pidfile.Acquire(l.plan.pidFile, pidfile.Options{Mode: l.o.PIDFileMode})
+		if err != nil {
+			return err
+		}
+	}
+	if l.log, err = l.plan.openLog(); err != nil {
+		return err
+	}
+	if l.plan.logFile != "" {
+		info, err := l.log.Stat()
+		if err != nil {
+			return err
+		}
+		l.logOffset = info.Size()
+		if !l.o.Capture {
+			l.out, l.err = l.log, l.log
+			return nil
+		}
+	}
+	if l.out, err = sys.MemoryFile("stdout"); err != nil {
+		return err
+	}
+	l.err = l.out
+	if l.o.Capture {
+		l.err, err = sys.MemoryFile("stderr")
+	}
+	return err
+}
+
+// spec describes the daemon's process. Changing the root is left to the
+// daemon itself, and with it the change of user: the program's file need not be inside.
+func (l *launcher) spec() (*spawn.Spec, error) {
+	self, err := sys.Self()
+	if err != nil {
+		return nil, fmt.Errorf("find the program's own file: %w", err)
+	}
+	s := &spawn.Spec{
+		Path:  self,
+		Args:  append([]string{cmp.Or(l.o.Name, os.Args[0])}, l.arguments()...),
+		Env:   l.o.Env,
+		Umask: new(defaultUmask),
+		Files: []spawn.File{{FD: 1, Source: l.out}, {FD: 2, Source: l.err}},
+		Birth: &spawn.Birth{Files: []*os.File{l.log}},
+	}
+	if s.Env == nil {
+		s.Env = spawn.WithoutMarks(os.Environ())
+	}
+	if l.o.Umask != nil {
+		s.Umask = l.o.Umask
+	}
+	if l.plan.chroot == "" {
+		s.Dir = l.plan.dir
+		if u := l.o.User; u != nil {
+			s.Credential = &sys.Credential{UID: u.UID, GID: u.GID, Groups: u.Groups}
+		}
+	}
+	if l.pidfile != nil {
+		s.Birth.Files = append(s.Birth.Files, l.pidfile.File())
+	}
+	s.Birth.Files = append(s.Birth.Files, l.o.Files...)
+	s.Birth.Payload = l.plan.encode()
+	return s, nil
+}
+
+func (l *launcher) arguments() []string {
+	if l.o.Args == nil {
+		return os.Args[1:]
+	}
+	return l.o.Args
+}
+
+func (l *launcher) grace() time.Duration { return cmp.Or(l.o.KillGrace, defaultKillGrace) }
+
+// await waits for the first of: ready, failed, dead, out of time, not wanted any more.
+func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error) {
+	const phase = "wait for ready"
+	var timeout <-chan time.Time
+	limit := cmp.Or(l.o.Timeout, defaultTimeout)
+	if limit > 0 {
+		t := time.NewTimer(limit)
+		defer t.Stop()
+		timeout = t.C
+	}
+	said := &report{}
+	for {
+		select {
+		case e, ok := <-d.Events:
+			switch {
+			case !ok:
+				return nil, l.failure(phase, errors.New("the launch ended without a word"))
+			case e.Message != nil:
+				said = decodeReport(e.Message)
+				if said.ready {
+					return l.success(d)
+				}
+			case e.Exit != nil:
+				err := l.ended(*e.Exit, said)
+				return nil, errors.Join(err, d.Kill(0)) // what it left is ended by now: this only waits
+			case e.Lost != nil:
+				return nil, errors.Join(l.failure(phase, e.Lost), d.Kill(0))
+			}
+		case <-timeout:
+			kill := d.Kill(l.grace())
+			err := l.failure(phase, &notReadyError{d.PID, limit, context.DeadlineExceeded})
+			err.status = statusTimeout
+			return nil, join(err, kill)
+		case <-ctx.Done():
+			kill := d.Kill(l.grace())
+			return nil, join(l.failure(phase, context.Cause(ctx)), kill)
+		}
+	}
+}
+
+// join keeps the type of a plain error, which callers look for with errors.As, and its one line.
+func join(err *LaunchError, more error) error {
+	if more == nil {
+		return err
+	}
+	return errors.Join(err, more)
+}
+
+func (l *launcher) success(d *spawn.Launch) (*Process, error) {
+	if err := d.Release(); err != nil {
+		return nil, l.failure("let the daemon go", err)
+	}
+	p := &Process{PID: d.PID}
+	if l.o.Capture {
+		p.Stdout, p.Stderr = captured(l.out), captured(l.err)
+	}
+	return p, nil
+}
+
+// captured reads a memory file from its beginning to where it ends now. The
+// section keeps the file open, so it must not be among those that close closes.
+func captured(f *os.File) io.Reader {
+	info, err := f.Stat()
+	if err != nil {
+		return errorReader{err}
+	}
+	return io.NewSectionReader(f, 0, info.Size())
+}
+
+type errorReader struct{ err error }
+
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
+
+// ended is the error of a daemon that died before it was ready.
+func (l *launcher) ended(exit spawn.Exit, said *report) error {
+	err := l.failure("wait for ready", fmt.Errorf("daemon %v before it was ready", exit))
+	err.Text, err.status = said.text, exit.Status()
+	if err.status == 0 {
+		err.status = statusFailed // it is not up, so this is no success
+	}
+	return err
+}
+
+// failure makes the error and clears away the pid file, which names nobody now.
+func (l *launcher) failure(phase string, err error) *LaunchError {
+	e := &LaunchError{Phase: phase, Err: err, status: statusFailed, Output: lastLines(l.printed())}
+	if l.pidfile != nil {
+		// If it cannot be removed it stays as a stale one, which is recognised.
+		_ = l.pidfile.Remove()
+	}
+	return e
+}
+
+// printed is what the daemon wrote to standard error since it was started.
+func (l *launcher) printed() []byte {
+	const most = 64 << 10
+	if l.err == nil {
+		return nil
+	}
+	from := int64(0)
+	if l.err == l.log {
+		from = l.logOffset
+	}
+	info, err := l.err.Stat()
+	if err != nil || info.Size() <= from {
+		return nil
+	}
+	from = max(from, info.Size()-most)
+	b, err := io.ReadAll(io.NewSectionReader(l.err, from, info.Size()-from))
+	if err != nil {
+		return nil // a log that cannot be read back (a device) has no last words
+	}
+	return b
+}
+
+// close closes the launcher's copies. The pid file's lock is the daemon's from here on: it shares the open file.
+func (l *launcher) close() {
+	if l.pidfile != nil {
+		l.pidfile.Close()
+	}
+	if l.log != nil {
+		l.log.Close()
+	}
+	if !l.o.Capture {
+		for _, f := range []*os.File{l.out, l.err} {
+			if f != nil {
+				f.Close()
+			}
+		}
+	}
+}

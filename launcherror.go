@@ -1,0 +1,68 @@
+package daemonry
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// LaunchError says why a daemon did not come up.
+type LaunchError struct {
+	// Phase is what the launch was at, as in "start" or "wait for ready".
+	Phase string
+	// Text is what the daemon gave to Fail; "" if it ended otherwise.
+	Text string
+	// Err is the reason if it was not the daemon's own: it wraps context.DeadlineExceeded after
+	// Timeout, and the cause of the context when that ended.
+	Err error
+	// Output is what the daemon last printed, at most 10 lines.
+	Output string
+
+	status int
+}
+
+// Error is the daemon's own text, if it gave one. Otherwise it is one line about what happened,
+// followed by the lines that the daemon printed.
+func (e *LaunchError) Error() string {
+	if e.Text != "" {
+		return e.Text
+	}
+	s := fmt.Sprintf("%s: %v", e.Phase, e.Err)
+	if e.Output != "" {
+		s += "\n" + e.Output
+	}
+	return s
+}
+
+// Unwrap returns Err.
+func (e *LaunchError) Unwrap() error { return e.Err }
+
+// ExitStatus is what the launcher should exit with: the daemon's own status, 128+N if signal N
+// killed it, 124 if it was not ready in time, 125 if it was not to be started.
+func (e *LaunchError) ExitStatus() int { return e.status }
+
+const (
+	statusTimeout = 124
+	statusFailed  = 125
+)
+
+// notReadyError is the reason of a time-out.
+type notReadyError struct {
+	pid   int
+	after time.Duration
+	cause error
+}
+
+func (e *notReadyError) Error() string {
+	return fmt.Sprintf("daemon %d did not say that it is ready within %v", e.pid, e.after)
+}
+
+func (e *notReadyError) Unwrap() error { return e.cause }
+
+// lastLines returns the last lines of what was printed, without the newline at the end.
+func lastLines(b []byte) string {
+	const most = 10
+	text := strings.TrimRight(strings.ToValidUTF8(string(b), "\ufffd"), "\n")
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "\n")
+}
