@@ -1,0 +1,266 @@
+// Package logs drains what services print into files, rotates them, and never blocks a service.
+//
+// An Engine holds, for every service, one FIFO whose writing end is the service's standard output and error
+// (Stream.ServiceEnd). A small fixed number of workers wait for all of them together; a
+// service that says nothing costs a descriptor and a few hundred bytes, no goroutine and no buffer.
+//
+// Nothing is lost or written twice when the engine's process is killed, at whatever instruction: the
+// FIFO lives on in the service's own hands, and what has been taken out of it stands in a
+// slot (package stage) until it is in the file. The engine that is started next, with the same Options.Dir,
+// finishes the slot when the stream is opened again and goes on reading.
+package logs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/daemonry/daemonry/internal/logs/stage"
+)
+
+// ErrClosed is returned for whatever is asked of a closed Engine or Stream.
+var ErrClosed = errors.New("log engine: closed")
+
+// Options configures an Engine. Dir is required.
+type Options struct {
+	// Dir is the runtime directory in which FIFOs and slots live. It is made with mode 0700 if it is missing and
+	// must belong to us and to nobody else. At most one Engine may use it at a time; the caller sees to that with its own lock.
+	Dir string
+
+	// Workers is the number of threads that carry output. 0: one for each CPU, at most 4.
+	Workers int
+
+	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). It is
+	// called by the goroutine that carries the output and must not wait for anything.
+	Trouble func(id string, err error)
+}
+
+// Engine carries the output of any number of services. Its methods may be called from any goroutine.
+type Engine struct {
+	opts    Options
+	workers []*worker
+	wg      sync.WaitGroup
+
+	mu      sync.Mutex
+	streams map[string]*Stream
+	left    map[string]*stage.Slot // what an earlier engine did not finish
+	slots   int                    // slot files made, for their names
+	opened  int                    // streams opened, to spread them over the workers
+	closed  bool
+}
+
+// New starts an engine and takes over the slots that an earlier one left in opts.Dir.
+func New(opts Options) (*Engine, error) {
+	e, err := newEngine(opts)
+	if err != nil {
+		return nil, fmt.Errorf("log engine: %w", err)
+	}
+	return e, nil
+}
+
+func newEngine(opts Options) (*Engine, error) {
+	if opts.Workers <= 0 {
+		opts.Workers = min(4, runtime.GOMAXPROCS(0))
+	}
+	e := &Engine{opts: opts, streams: make(map[string]*Stream), left: make(map[string]*stage.Slot)}
+	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.stageDir()} {
+		if err := ownDir(d); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.loadSlots(); err != nil {
+		return nil, err
+	}
+	for range opts.Workers {
+		w, err := newWorker(e)
+		if err != nil {
+			for _, w := range e.workers {
+				w.release()
+			}
+			return nil, err
+		}
+		e.workers = append(e.workers, w)
+	}
+	for _, w := range e.workers {
+		e.wg.Go(w.run)
+	}
+	return e, nil
+}
+
+func (e *Engine) fifoDir() string  { return filepath.Join(e.opts.Dir, "fifo") }
+func (e *Engine) stageDir() string { return filepath.Join(e.opts.Dir, "stage") }
+
+// ownDir makes the directory, or checks that the one that is there lets in nobody but us: whoever
+// can open a FIFO in it can read a service's output and forge it.
+func ownDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	fi, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !fi.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("not a directory")}
+	}
+	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: fmt.Errorf("others have access to it (mode %04o, want 0700)", fi.Mode().Perm())}
+	}
+	return nil
+}
+
+// loadSlots takes over the slots in the stage directory. Those with nothing in them are removed.
+func (e *Engine) loadSlots() error {
+	entries, err := os.ReadDir(e.stageDir())
+	if err != nil {
+		return err
+	}
+	for _, d := range entries {
+		path := filepath.Join(e.stageDir(), d.Name())
+		n, _ := strconv.Atoi(strings.TrimPrefix(d.Name(), slotPrefix))
+		e.slots = max(e.slots, n)
+		s, err := stage.Load(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return err // removing what cannot be understood would lose output
+		}
+		if s == nil {
+			continue
+		}
+		if s.Phase() == stage.Idle && s.Drop().Bytes == 0 {
+			if err := s.Remove(); err != nil {
+				return err
+			}
+			continue
+		}
+		id, _ := s.Owner()
+		if old := e.left[id]; old == nil {
+			e.left[id] = s
+		} else if !s.Twin(old) {
+			return fmt.Errorf("stage files: two hold output of %s", id)
+		} else if old.Cooked() {
+			if err := s.Remove(); err != nil {
+				return err
+			}
+		} else {
+			e.left[id] = s
+			if err := old.Remove(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const slotPrefix = "slot."
+
+// slotPath returns a name for a new slot.
+func (e *Engine) slotPath() string {
+	e.mu.Lock()
+	e.slots++
+	n := e.slots
+	e.mu.Unlock()
+	return filepath.Join(e.stageDir(), slotPrefix+strconv.Itoa(n))
+}
+
+// Left returns the ids whose output an earlier engine took and could not finish, and that have not been
+// opened since. Their bytes stay in the runtime directory until they are.
+func (e *Engine) Left() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ids []string
+	for id := range e.left {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// Open starts carrying the stream id, new or left over by an earlier engine, as cfg says. An id is a file name:
+// 1 to 200 bytes without a slash or a NUL, and not "." or "..".
+func (e *Engine) Open(id string, cfg Config) (*Stream, error) {
+	s, err := e.open(id, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", id, err)
+	}
+	return s, nil
+}
+
+func (e *Engine) open(id string, cfg Config) (*Stream, error) {
+	if !validID(id) {
+		return nil, fmt.Errorf("not a valid name")
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	if e.streams[id] != nil {
+		return nil, fmt.Errorf("already open")
+	}
+	s := &Stream{id: id, e: e, w: e.workers[e.opened%len(e.workers)], cfg: &cfg}
+	if err := s.openInputs(); err != nil {
+		return nil, err
+	}
+	e.opened++
+	slot := e.left[id]
+	delete(e.left, id)
+	e.streams[id] = s
+	s.w.post(func() { s.w.attach(s, slot) })
+	return s, nil
+}
+
+func validID(id string) bool {
+	return id != "" && id != "." && id != ".." && len(id) <= 200 && !strings.ContainsAny(id, "/\x00")
+}
+
+// Close carries what waits in the FIFOs, as far as it can be written, and stops. The FIFOs stay: running
+// services keep printing into them, and the next engine goes on from there.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.closed = true
+	left := e.left
+	e.left = nil
+	e.mu.Unlock()
+	for _, w := range e.workers {
+		w.post(w.stop)
+	}
+	e.wg.Wait()
+	var errs []error
+	for _, w := range e.workers {
+		errs = append(errs, w.err)
+	}
+	for _, s := range left {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// forget takes a closed stream off the list.
+func (e *Engine) forget(s *Stream) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.streams[s.id] == s {
+		delete(e.streams, s.id)
+	}
+}
+
+func (e *Engine) trouble(id string, err error) {
+	if e.opts.Trouble != nil {
+		e.opts.Trouble(id, err)
+	}
+}

@@ -1,0 +1,245 @@
+package logs
+
+import (
+	"container/heap"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/logs/stage"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Times in microseconds for which output is left to gather before it is read again. A
+// read that finds the pipe nearly full shortens the gap to nothing, one that finds it nearly
+// empty doubles it: a service that prints many small lines does not wake the worker for each,
+// and a follower still sees every line within maxGap.
+const (
+	startGap = 5_000
+	minGap   = 100
+	maxGap   = 10_000
+)
+
+const (
+	smallPipe = 64 << 10 // what the kernel gives a new pipe
+	largePipe = 1 << 20  // pipe-max-size for ordinary users
+	// grownMax is how many pipes a worker keeps at largePipe: an ordinary user's share of pipe
+	// memory (pipe-user-pages-soft, 64 MiB) is not to be used up.
+	grownMax = 8
+	// turn is how many bytes are carried from one pipe before others get their turn.
+	turn = 1 << 20
+	// openMax is how many log files a worker keeps open.
+	openMax = 64
+)
+
+// worker carries the output of its share of the streams. Everything in it but the mutex's
+// fields belongs to the goroutine in run.
+type worker struct {
+	e       *Engine
+	poll    *sys.Poller
+	slot    *stage.Slot
+	scratch *stage.Scratch // nil where there is no tee
+	inputs  []*input       // by key; nil: free
+	free    []int32
+	queue   queue // inputs to be read at a certain time
+	start   time.Time
+	grown   []*input
+	open    []*Stream // with an open file, at most openMax
+	done    bool
+	err     error // of the closing
+
+	mu      sync.Mutex
+	posted  []func()
+	stopped bool
+}
+
+func newWorker(e *Engine) (*worker, error) {
+	w := &worker{e: e, start: time.Now()}
+	var err error
+	if w.poll, err = sys.NewPoller(); err != nil {
+		return nil, err
+	}
+	if w.slot, err = stage.Create(e.slotPath()); err != nil {
+		w.poll.Close()
+		return nil, err
+	}
+	w.scratch, err = stage.NewScratch()
+	if err != nil {
+		w.slot.Remove()
+		w.poll.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// release frees what newWorker made.
+func (w *worker) release() {
+	w.err = errors.Join(w.err, w.slot.Remove(), w.poll.Close())
+	w.scratch.Close()
+}
+
+// post has f run on the worker's goroutine, soon, in the order of the calls. It says whether it will be.
+func (w *worker) post(f func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return false
+	}
+	w.posted = append(w.posted, f)
+	if len(w.posted) == 1 {
+		w.poll.Wake()
+	}
+	return true
+}
+
+func (w *worker) runPosted() {
+	w.mu.Lock()
+	posted := w.posted
+	w.posted = nil
+	w.mu.Unlock()
+	for _, f := range posted {
+		f()
+	}
+}
+
+func (w *worker) now() int64 { return int64(time.Since(w.start)) }
+
+func (w *worker) run() {
+	events := make([]sys.PollEvent, 128)
+	for !w.done {
+		timeout := time.Duration(-1)
+		if len(w.queue) > 0 {
+			timeout = time.Duration(max(0, w.queue[0].due-w.now()))
+		}
+		n, err := w.poll.Wait(events, timeout)
+		if err != nil {
+			// Only a programming error gets here (epoll_wait(2): EBADF, EFAULT, EINVAL).
+			panic("log engine: " + err.Error())
+		}
+		now := w.now()
+		for _, ev := range events[:n] {
+			if in := w.inputs[ev.Key]; in != nil {
+				w.happened(in, ev, now)
+			}
+		}
+		for len(w.queue) > 0 && w.queue[0].due <= now {
+			w.serve(heap.Pop(&w.queue).(*input), now, false)
+		}
+		w.runPosted()
+	}
+}
+
+// happened is called when an armed input has become readable or has been hung up.
+func (w *worker) happened(in *input, ev sys.PollEvent, now int64) {
+	if in.place >= 0 {
+		return // it is being looked after already
+	}
+	if ev.Hangup && !ev.Read {
+		in.ended = true
+		return
+	}
+	if wait := in.last + int64(in.gap)*1000; in.last > 0 && wait > now {
+		w.schedule(in, wait)
+		return
+	}
+	w.serve(in, now, true)
+}
+
+// serve carries what waits in the input and decides when to look again.
+func (w *worker) serve(in *input, now int64, woken bool) {
+	n, err := w.pump(in, turn)
+	in.last = now
+	switch {
+	case err != nil:
+		w.schedule(in, now+int64(in.s.cfg.MaxWait))
+	case n >= turn:
+		w.adapt(in, n)
+		w.schedule(in, now)
+	case n == 0 || woken:
+		// When it was woken, this is the first output after a silence: the next one, if it
+		// comes within the gap, is left to gather.
+		w.rest(in)
+	default:
+		w.adapt(in, n)
+		w.schedule(in, now+int64(in.gap)*1000)
+	}
+}
+
+// adapt chooses how long to let the input gather, from how full its pipe was.
+func (w *worker) adapt(in *input, n int) {
+	size := int(in.size)
+	switch {
+	case n >= size/4*3:
+		in.gap = 0
+		if size < largePipe {
+			w.grow(in)
+		}
+	case n >= size/2:
+		in.gap /= 2
+	case n < size/4:
+		in.gap = min(max(in.gap*2, minGap), maxGap)
+	}
+}
+
+// grow enlarges the input's pipe, and takes a large one from another that has not needed it for longest.
+func (w *worker) grow(in *input) {
+	if len(w.grown) >= grownMax {
+		old := w.grown[0]
+		if got, err := sys.SetPipeSize(int(old.fd), smallPipe); err != nil {
+			return // EBUSY: it needs it
+		} else {
+			old.size = int32(got)
+		}
+		w.grown = w.grown[1:]
+	}
+	got, err := sys.SetPipeSize(int(in.fd), largePipe)
+	if err != nil {
+		return // the user's share is used up: it works without, only slower
+	}
+	in.size = int32(got)
+	w.grown = append(w.grown, in)
+}
+
+// rest waits for the input's next event.
+func (w *worker) rest(in *input) {
+	in.gap = startGap
+	if err := w.poll.Arm(int(in.fd), in.key); err != nil {
+		w.e.trouble(in.s.id, err)
+	}
+}
+
+// schedule has the input served at the time due.
+func (w *worker) schedule(in *input, due int64) {
+	in.due = due
+	if in.place >= 0 {
+		heap.Fix(&w.queue, int(in.place))
+		return
+	}
+	heap.Push(&w.queue, in)
+}
+
+// queue is a heap of inputs by due time; each knows its place.
+type queue []*input
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due < q[j].due }
+
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].place, q[j].place = int32(i), int32(j)
+}
+
+func (q *queue) Push(x any) {
+	in := x.(*input)
+	in.place = int32(len(*q))
+	*q = append(*q, in)
+}
+
+func (q *queue) Pop() any {
+	old := *q
+	in := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	in.place = -1
+	return in
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func lowerThread() error { return Unsupported("thread priority") }
