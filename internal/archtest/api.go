@@ -34,17 +34,18 @@ type apiWalk struct {
 	report  Report
 	types   map[string]*ast.TypeSpec
 	files   map[*ast.TypeSpec]*File
-	methods map[string][]method // by receiver type
-	seen    map[string]bool     // unexported types already walked
+	methods map[string][]function // by receiver type
+	seen    map[string]bool       // unexported types already walked
 }
 
-type method struct {
+// function is a function or method and the file it stands in.
+type function struct {
 	file *File
 	decl *ast.FuncDecl
 }
 
 func (w *apiWalk) index(p *Package) {
-	w.methods = map[string][]method{}
+	w.methods = map[string][]function{}
 	for _, f := range p.Files {
 		if f.Test {
 			continue
@@ -53,7 +54,7 @@ func (w *apiWalk) index(p *Package) {
 			switch d := decl.(type) {
 			case *ast.FuncDecl:
 				if name := receiver(d); name != "" && d.Name.IsExported() {
-					w.methods[name] = append(w.methods[name], method{f, d})
+					w.methods[name] = append(w.methods[name], function{f, d})
 				}
 			case *ast.GenDecl:
 				for _, spec := range d.Specs {
@@ -181,6 +182,19 @@ func (p *Package) types() map[string]*ast.TypeSpec {
 		}
 	}
 	return types
+}
+
+// funcs returns the functions that the program files of a package declare.
+func (p *Package) funcs() map[string]function {
+	funcs := map[string]function{}
+	for _, f := range p.Files {
+		for _, decl := range f.Syntax.Decls {
+			if d, ok := decl.(*ast.FuncDecl); ok && d.Recv == nil && !f.Test {
+				funcs[d.Name.Name] = function{f, d}
+			}
+		}
+	}
+	return funcs
 }
 
 // receiver returns the name of the type a method belongs to, "" for a function.

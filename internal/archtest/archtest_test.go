@@ -148,7 +148,7 @@ var broken = map[string][]map[string]string{
 	"no work at import": {
 		{"notify/a.go": notify("func init() {}\n")},
 		{"notify/a.go": notify("import \"os\"\n\nvar home = os.Getenv(\"HOME\")\n")},
-		{"notify/a.go": notify("var x = f()\n\nfunc f() int { return 1 }\n")},
+		{"notify/a.go": notify("import \"os\"\n\nvar x = f()\n\nfunc f() int { return os.Getpid() }\n")},
 		{"notify/a.go": notify("var x = func() int { go func() {}(); return 1 }()\n")},
 		{"notify/a.go": notify("import \"os\"\n\nvar x = func() int { return os.Getpid() }()\n")},
 		{"notify/a.go": notify("import \"regexp\"\n\nvar x = map[string]any{\"a\": regexp.MustCompile(\"a\")}\n")},
@@ -198,7 +198,7 @@ func TestRulesAcceptGoodTree(t *testing.T) {
 		nil,
 		{"notify/a.go": api("type A struct { b sys.T; C int }; func f(sys.T) {}; func (a A) m(sys.T) {}; var A1 error = sys.Err")},
 		{"notify/a.go": notify("import (\"errors\"; \"sync\")\n\ntype T int\n\n" +
-			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n h = func() T { return T(2) }()\n)\n\nfunc g() int { return 1 }\n")},
+			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n h = func() T { return T(2) }()\n i = g()\n)\n\nfunc g() int { return 1 }\n")},
 		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says + "\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
 		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n", "nested/x.go": "package nope\n"},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},

@@ -32,7 +32,7 @@ func checkArrows(t *Tree, report Report) {
 		}
 		e, _ := lookup(p.Dir)
 		for _, imp := range f.Imports {
-			if dir, ok := own(imp); ok && !within(dir, e.imports) {
+			if dir, ok := own(imp); ok && !within(dir, strings.Fields(e.imports)) {
 				report(f.Path, "%s may not import %s", p.Dir, dir)
 			}
 		}

@@ -102,78 +102,97 @@ func checkExit(t *Tree, report Report) {
 	})
 }
 
-// checkImportTime forbids init functions, and calls and goroutines in the
+// checkImportTime forbids init functions, and work and goroutines in the
 // initialisers of package-level variables: importing a package does nothing.
 func checkImportTime(t *Tree, report Report) {
-	t.files(func(p *Package, f *File) {
-		if f.Test || slices.Contains(mayInit, p.Dir) {
-			return
+	for _, dir := range t.dirs() {
+		p := t.Packages[dir]
+		if slices.Contains(mayInit, dir) {
+			continue
 		}
-		types := p.types()
-		for _, decl := range f.Syntax.Decls {
-			switch d := decl.(type) {
-			case *ast.FuncDecl:
-				if d.Recv == nil && d.Name.Name == "init" {
+		w := &importWalk{types: p.types(), funcs: p.funcs(), seen: map[*ast.FuncDecl]bool{}, work: func(n ast.Node) {
+			report(t.where(n), "work at import: neither a conversion nor a pure function of the table")
+		}}
+		for _, f := range p.Files {
+			if f.Test {
+				continue
+			}
+			for _, decl := range f.Syntax.Decls {
+				if d, ok := decl.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "init" {
 					report(t.where(d), "func init outside %v", mayInit)
 				}
-			case *ast.GenDecl:
-				if d.Tok != token.VAR {
-					continue
+				if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.VAR {
+					w.walk(f, d)
 				}
-				f.atImport(d, types, func(n ast.Node) {
-					report(t.where(n), "work at import: neither a conversion nor a pure function of the table")
-				})
 			}
 		}
-	})
+	}
 }
 
-// atImport visits what the initialisers below a node do beyond computing a
-// value. The body of a function literal comes later, unless the literal is
-// called where it stands.
-func (f *File) atImport(d ast.Node, types map[string]*ast.TypeSpec, visit func(ast.Node)) {
-	ast.Inspect(d, func(n ast.Node) bool {
+// importWalk finds what the initialisers of a package do beyond computing values.
+type importWalk struct {
+	types map[string]*ast.TypeSpec
+	funcs map[string]function
+	seen  map[*ast.FuncDecl]bool
+	work  func(ast.Node)
+}
+
+// walk visits a node that is executed at import. The body of a function
+// literal comes later, unless the literal is called where it stands; the body
+// of a function of this package is executed as well.
+func (w *importWalk) walk(f *File, n ast.Node) {
+	ast.Inspect(n, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.GoStmt:
-			visit(n)
+			w.work(n)
 			return false
 		case *ast.FuncLit:
 			return false
 		case *ast.CallExpr:
-			if lit, ok := ast.Unparen(n.Fun).(*ast.FuncLit); ok {
-				f.atImport(lit.Body, types, visit)
-			} else if !f.harmless(n, types) {
-				visit(n)
-			}
+			w.call(f, n)
 		}
 		return true
 	})
+}
+
+func (w *importWalk) call(f *File, call *ast.CallExpr) {
+	fun := ast.Unparen(call.Fun)
+	switch index := fun.(type) {
+	case *ast.IndexExpr:
+		fun = index.X
+	case *ast.IndexListExpr:
+		fun = index.X
+	}
+	switch fun := fun.(type) {
+	case *ast.FuncLit:
+		w.walk(f, fun.Body)
+		return
+	case *ast.Ident:
+		own, mine := w.funcs[fun.Name]
+		if mine && own.decl.Body != nil {
+			if !w.seen[own.decl] {
+				w.seen[own.decl] = true
+				w.walk(own.file, own.decl.Body)
+			}
+			return
+		}
+		if w.types[fun.Name] != nil || slices.Contains(builtins, fun.Name) {
+			return
+		}
+	case *ast.SelectorExpr:
+		if slices.Contains(pure, f.qualified(fun)) {
+			return
+		}
+	case *ast.ArrayType, *ast.MapType, *ast.FuncType, *ast.InterfaceType, *ast.ChanType, *ast.StarExpr:
+		return // a conversion
+	}
+	w.work(call)
 }
 
 var builtins = []string{
 	"make", "new", "len", "cap", "append", "min", "max", "complex", "real", "imag",
 	"bool", "byte", "rune", "string", "int", "int8", "int16", "int32", "int64",
 	"uint", "uint8", "uint16", "uint32", "uint64", "uintptr", "float32", "float64", "error", "any",
-}
-
-// harmless says whether a call is a conversion, a builtin or a pure function.
-// Without types, a qualified conversion such as time.Duration(1) is told by
-// its name alone.
-func (f *File) harmless(call *ast.CallExpr, types map[string]*ast.TypeSpec) bool {
-	fun := ast.Unparen(call.Fun)
-	if index, ok := fun.(*ast.IndexExpr); ok {
-		fun = index.X
-	}
-	switch fun := fun.(type) {
-	case *ast.Ident:
-		return types[fun.Name] != nil || slices.Contains(builtins, fun.Name)
-	case *ast.SelectorExpr:
-		return slices.Contains(append(pure, "time.Duration", "syscall.Errno", "syscall.Signal", "fs.FileMode", "os.FileMode"),
-			f.qualified(fun))
-	case *ast.ArrayType, *ast.MapType, *ast.FuncType, *ast.InterfaceType, *ast.ChanType, *ast.StarExpr:
-		return true
-	}
-	return false
 }
 
 func checkSleep(t *Tree, report Report) {

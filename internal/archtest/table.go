@@ -11,64 +11,99 @@ type entry struct {
 	// the package change together, so that no package drifts from its one job.
 	says string
 	// imports are the packages of this module that its program files may
-	// import, by directory; its tests may import any.
-	imports []string
+	// import, by directory and with a space between; its tests may import any.
+	imports string
 }
 
 // table lists every package. A directory that is not in it fails the tests
 // until it is added here; a pattern stands for packages that are all alike.
 var table = map[string]entry{
-	".": {imports: []string{"internal/spawn", "internal/sys", "notify", "pidfile"}},
-	"notify": {
-		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and is the codec of those messages.",
-		imports: []string{"internal/sys"},
+	".": {
+		says:    "Package daemonry turns the running program into a daemon and tells the launcher how that went.",
+		imports: "internal/spawn internal/sys notify pidfile",
 	},
-	"listen":    {imports: []string{"internal/sys"}},
-	"upgrade":   {imports: []string{"internal/spawn", "internal/sys", "listen", "notify", "pidfile"}},
-	"pidfile":   {imports: []string{"internal/atomicfile", "internal/sys"}},
-	"spec":      {says: "Package spec says what a service is: its fields, their defaults and their validation."},
-	"control":   {imports: []string{"spec"}},
-	"examples/": {imports: public},
-	"bench/":    {imports: public},
-
+	"notify": {
+		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.",
+		imports: "internal/sys",
+	},
+	"listen":  {imports: "internal/sys"},
+	"upgrade": {imports: "internal/spawn internal/sys listen notify pidfile"},
+	"pidfile": {
+		says:    "Package pidfile holds a locked pid file and tells whether a recorded process is still that process.",
+		imports: "internal/atomicfile internal/sys",
+	},
+	"spec": {
+		says: "Package spec says what a service is: its fields, their defaults and their validation.",
+	},
+	"control":   {imports: "spec"},
+	"examples/": {imports: publics},
+	"bench/":    {imports: publics},
 	"internal/sys": {
 		says: "Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.",
 	},
-	"internal/atomicfile": {},
+	"internal/atomicfile": {
+		says: "Package atomicfile replaces a file whole or not at all.",
+	},
 	"internal/spawn": {
 		says:    "Package spawn starts a process exactly as described, or says which step failed.",
-		imports: []string{"internal/sys"},
+		imports: "internal/sys",
 	},
-	"internal/proctree": {imports: []string{"internal/sys"}},
+	"internal/proctree": {
+		says:    "Package proctree finds every process that belongs to a daemon, and ends them all without hitting a stranger.",
+		imports: "internal/sys",
+	},
 	"internal/probe": {
 		says:    "Package probe finds out whether a service is ready or alive, by asking it.",
-		imports: []string{"internal/spawn", "internal/sys", "notify"},
+		imports: "internal/spawn internal/sys notify",
 	},
-	"internal/procopt": {imports: []string{"internal/spawn", "internal/sys", "spec"}},
-	"internal/check":   {imports: []string{"internal/proctree", "internal/sys", "pidfile"}},
-	"internal/detach": {imports: []string{"internal/probe", "internal/proctree", "internal/spawn", "internal/sys",
-		"notify", "pidfile", "spec"}},
-	"internal/logs": {imports: []string{"internal/atomicfile", "internal/sys"}},
-	"internal/supervise": {imports: []string{"internal/atomicfile", "internal/logs", "internal/probe", "internal/proctree",
-		"internal/spawn", "internal/sys", "notify", "spec"}},
-	"internal/server":   {imports: []string{"control", "internal/supervise", "internal/sys", "spec"}},
-	"internal/readers/": {imports: []string{"spec"}},
-	"internal/writers/": {imports: []string{"internal/atomicfile", "spec"}},
-	"internal/cli": {imports: append([]string{"internal/atomicfile", "internal/check", "internal/detach", "internal/logs",
-		"internal/probe", "internal/procopt", "internal/proctree", "internal/readers/", "internal/server", "internal/spawn",
-		"internal/supervise", "internal/sys", "internal/writers/"}, public...)},
+	"internal/procopt": {
+		says:    "Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts into descriptors.",
+		imports: "internal/spawn internal/sys spec",
+	},
+	"internal/check": {
+		says:    "Package check proves from the kernel's evidence which of the fifteen steps of daemon(7) hold for a process.",
+		imports: "internal/proctree internal/sys pidfile",
+	},
+	"internal/detach": {
+		says:    "Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.",
+		imports: "internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify pidfile spec",
+	},
+	"internal/logs": {
+		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
+		imports: "internal/atomicfile internal/logs/layout internal/logs/stage internal/sys",
+	},
+	"internal/logs/layout": {
+		says: "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
+	},
+	"internal/logs/stage": {
+		says:    "Package stage carries output from a FIFO into a file so that the death of the carrying process at any instruction loses nothing and doubles nothing.",
+		imports: "internal/sys",
+	},
+	"internal/supervise": {imports: "internal/atomicfile internal/logs internal/probe internal/proctree internal/spawn internal/sys notify spec"},
+	"internal/server":    {imports: "control internal/supervise internal/sys spec"},
+	"internal/readers/":  {imports: "spec"},
+	"internal/writers/":  {imports: "internal/atomicfile spec"},
+	"internal/cli": {
+		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
+		imports: "internal/atomicfile internal/check internal/detach internal/logs internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers/ " + publics,
+	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
 	},
 	"internal/proctest": {
 		says:    "Package proctest lets a test binary be its own helper programs, start commands from hostile launchers and see what tests leave behind.",
-		imports: []string{"internal/sys"},
+		imports: "internal/sys",
 	},
-	"cmd/daemonry": {says: "Command daemonry runs programs as daemons.", imports: []string{"internal/cli"}},
+	"cmd/daemonry": {
+		says:    "Command daemonry runs programs as daemons.",
+		imports: "internal/cli",
+	},
 }
 
 // public are the packages whose exported identifiers are a promise.
-var public = []string{".", "control", "listen", "notify", "pidfile", "spec", "upgrade"}
+var public = strings.Fields(publics)
+
+const publics = ". control listen notify pidfile spec upgrade"
 
 // heavy is what a package must not pull into a program that imports it, not
 // even through other packages: net and os/user link libc when cgo is on, so a
@@ -100,10 +135,14 @@ var thirdParty = []struct {
 	{module: "pgregory.net/rapid", tests: []string{"internal/", "cmd/"}},
 }
 
-// mayExit lists where a process may be ended without returning: the two
-// places that turn a result into an exit status, programs that are only a
-// main, and the one file of the stage that runs when even execve failed.
-var mayExit = []string{"cmd/", "internal/cli/", "examples/", "bench/", "internal/spawn/stage.go"}
+// mayExit lists where a process may be ended without returning.
+var mayExit = []string{
+	"cmd/", "internal/cli/", // turn a result into an exit status
+	"examples/", "bench/", // are programs
+	"daemon.go",               // Fail: its caller is main, and nothing may run after it
+	"internal/spawn/stage.go", // the stage's last resort, when even execve failed
+	"internal/spawn/watch.go", // the watcher is a process that never was a main
+}
 
 // mayInit lists the packages that may do work at import: the stage must
 // recognise itself before any of the user's code runs.
@@ -112,11 +151,13 @@ var mayInit = []string{"internal/spawn"}
 // maySleep lists the program files that call time.Sleep, each with its reason.
 var maySleep = map[string]string{}
 
-// pure are the functions of others that an initialiser of a package-level
-// variable may call: none reads or changes anything outside its arguments.
+// pure are the functions and types of other packages that an initialiser of a
+// package-level variable may call: none reads or changes anything outside its
+// arguments.
 var pure = []string{
-	"errors.New", "fmt.Errorf", "strings.NewReplacer",
+	"errors.New", "fmt.Errorf", "strings.NewReplacer", "strings.Repeat",
 	"sync.OnceFunc", "sync.OnceValue", "sync.OnceValues",
+	"time.Duration", "syscall.Errno", "syscall.Signal", "fs.FileMode", "os.FileMode",
 	"unix.CmsgSpace",
 }
 
