@@ -15,6 +15,8 @@ import (
 type Launch struct {
 	// PID is the daemon's. It is the daemon's for sure until its Event.Exit was received or Release was called.
 	PID int
+	// Session is the id of the daemon's session, which stays its while a process is left in it.
+	Session int
 	// Events tells what happens until the end of the launch, when it is closed. It must be read.
 	Events <-chan Event
 
@@ -58,7 +60,7 @@ func Detach(s *Spec) (*Launch, error) {
 		return nil, errors.Join(died, err)
 	}
 	events := make(chan Event)
-	l := &Launch{PID: pid, Events: events, channel: c, watcher: watcher}
+	l := &Launch{PID: pid, Session: watcher, Events: events, channel: c, watcher: watcher}
 	l.target, _ = os.FindProcess(pid) // never fails on Unix
 	go l.listen(events)
 	return l, nil

@@ -1,0 +1,166 @@
+package detach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/probe"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/pidfile"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// exitWait is how long a probe's failure waits for the death that may be its
+// cause: a program that dies closes its descriptors before its parent hears of it.
+const exitWait = 100 * time.Millisecond
+
+// await waits until the started daemon is ready, and lets it go; or ends it and says why.
+func (l *launch) await(ctx context.Context, d *spawn.Launch, r *Result) error {
+	if err := l.record(d.PID, r); err != nil {
+		return l.kill(d, failed(err))
+	}
+	patience, extend, cancel := l.patience(ctx)
+	defer cancel()
+	ready := make(chan error, 1)
+	var heard probe.Heard
+	go func() {
+		var err error
+		heard, err = l.ready.wait(patience, d, extend)
+		ready <- err
+	}()
+	// The goroutine uses what close closes.
+	collect := func() { cancel(); <-ready }
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case e := <-d.Events:
+			collect()
+			return l.ended(e, d, heard)
+		case err := <-ready:
+			return l.answered(ctx, d, r, heard, err)
+		case <-tick.C:
+			if l.o.Waiting != nil {
+				l.o.Waiting(l.ready.check.String())
+			}
+		}
+	}
+}
+
+// record writes the pid file, which is complete before anybody is told of the daemon.
+func (l *launch) record(pid int, r *Result) error {
+	if l.pidfile == nil {
+		return nil
+	}
+	err := l.pidfile.Write(pid)
+	if errors.Is(err, pidfile.ErrNoFingerprint) {
+		r.Note = fmt.Sprintf("pid file %s: the file system keeps no nanoseconds, so nothing will prove whose pid is in it", l.s.Pidfile)
+		return nil
+	}
+	return err
+}
+
+// patience is ctx with the time allowed for readiness.
+func (l *launch) patience(ctx context.Context) (context.Context, func(time.Duration), func()) {
+	if *l.s.Timeout == spec.Forever {
+		ctx, cancel := context.WithCancel(ctx)
+		return ctx, nil, cancel
+	}
+	return probe.WithTimeout(ctx, time.Duration(*l.s.Timeout))
+}
+
+// answered deals with the end of the waiting for readiness.
+func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error) error {
+	// A death that has been seen already comes before an answer that may be somebody else's.
+	grace := time.Duration(0)
+	var late *probe.NotReadyError
+	if err != nil && !errors.As(err, &late) {
+		grace = exitWait
+	}
+	select {
+	case e := <-d.Events:
+		return l.ended(e, d, heard)
+	case <-time.After(grace):
+	}
+	if err == nil {
+		return l.letGo(d, r, heard)
+	}
+	e := failed(err)
+	if errors.As(err, &late) {
+		e = l.notReady(ctx, late)
+	}
+	return l.kill(d, e)
+}
+
+// notReady is the error of a daemon that took too long, or whose launcher was told to end.
+func (l *launch) notReady(ctx context.Context, late *probe.NotReadyError) *Error {
+	var stop Interrupted
+	switch {
+	case errors.As(late.Cause, &stop):
+		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%w while waiting for %v", stop, late.Check)}
+	case ctx.Err() != nil:
+		return failed(fmt.Errorf("given up while waiting for %v: %w", late.Check, late.Cause))
+	}
+	return &Error{
+		Status: statusTimeout,
+		Err:    fmt.Errorf("not ready within %v: %v: %v", l.s.Timeout, late.Check, late.Last),
+	}
+}
+
+// letGo ends the launch with success. A daemon that announced another main
+// process (MAINPID=) is from then on that process.
+func (l *launch) letGo(d *spawn.Launch, r *Result, heard probe.Heard) error {
+	if pid := heard.MainPID; pid > 1 && pid != d.PID && belongs(pid, d) {
+		if err := l.record(pid, r); err != nil {
+			return l.kill(d, failed(err))
+		}
+		r.PID = pid
+	}
+	if err := d.Release(); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// ended is the error of a daemon that died before it was ready.
+func (l *launch) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error {
+	if ev.Exit == nil {
+		err := ev.Lost
+		if err == nil {
+			err = errors.New("the launch ended without a word")
+		}
+		return l.kill(d, failed(err))
+	}
+	// What it has left is being killed; this waits until that is done.
+	killErr := d.Kill(0)
+	e := &Error{
+		Status: ev.Exit.Status(),
+		Err:    fmt.Errorf("%v before it was ready", *ev.Exit),
+		Words:  l.words.lines(),
+	}
+	if said := heard.String(); said != "" {
+		e.Err = fmt.Errorf("%w; %s", e.Err, said)
+	}
+	if killErr != nil {
+		e.Err = fmt.Errorf("%w; %w", e.Err, killErr)
+	}
+	switch {
+	case e.Status == 0:
+		e.Status = statusFailed // it is not up, so this is no success
+		e.Hint = "a program that puts itself into the background must be told not to (an option such as --foreground or --no-daemon)"
+	case l.words.path == "" && len(e.Words) == 0:
+		e.Hint = "its output went to /dev/null; --stderr FILE keeps it"
+	}
+	return e
+}
+
+// kill ends a daemon that is not to be, and completes the error.
+func (l *launch) kill(d *spawn.Launch, e *Error) error {
+	if err := d.Kill(killGrace); err != nil {
+		e.Err = fmt.Errorf("%w; ending it: %w", e.Err, err)
+	}
+	e.Words = l.words.lines()
+	return e
+}

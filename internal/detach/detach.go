@@ -1,0 +1,60 @@
+// Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.
+package detach
+
+import (
+	"context"
+	"time"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Options say what to start and how.
+type Options struct {
+	// Service is what to start: Command, Process, Ready and Timeout count, the
+	// rest is for supervisors. Chdir is "/" by default. Stdout and Stderr are on
+	// /dev/null by default ("log" means nothing without a log).
+	Service spec.Service
+	// Argv0 is the name the program sees as its own; the program's by default.
+	Argv0 string
+	// PassFDs are descriptors of this process that the program gets under the same numbers.
+	PassFDs []int
+	// PIDFileMode is the mode of the pid file, 0644 by default.
+	PIDFileMode *spec.Mode
+	// Waiting, if not nil, is called when the program runs but is not ready yet,
+	// at most once a second, with what it is waited for: for a terminal.
+	Waiting func(phase string)
+}
+
+// Result is a daemon that is up and ready.
+type Result struct {
+	PID  int           // of the daemon, which a MAINPID= of its own may have named
+	Took time.Duration // from the start to readiness
+	Note string        // something its user should know although all went well; mostly ""
+}
+
+// Error is a launch that failed. Nothing of it is left: no process, no pid file.
+type Error struct {
+	// Status is the exit status of the contract: the program's own, 128+N for
+	// signal N, 124 not ready in time, 125 our failure, 126 not executable, 127 not found.
+	Status int
+	// Err says at which step, on what, and why, in one line.
+	Err error
+	// Words are the last lines the program printed on its standard error, if
+	// that went where we could read it.
+	Words []string
+	// Hint is what may help, in one line; mostly "".
+	Hint string
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Run starts the program as a daemon and returns when it is ready, or when it
+// is certain that it will not be. The error is always an *Error. When ctx ends
+// the half-born daemon is ended too.
+func Run(ctx context.Context, o Options) (Result, error) {
+	l := launch{o: o}
+	return l.run(ctx)
+}

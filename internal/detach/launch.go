@@ -1,0 +1,225 @@
+package detach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/procopt"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/pidfile"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Exit statuses of the contract, those of timeout(1) and env(1).
+const (
+	statusTimeout       = 124
+	statusFailed        = 125
+	statusNotExecutable = 126
+	statusNotFound      = 127
+)
+
+// killGrace is what a daemon that did not become ready has between SIGTERM and SIGKILL.
+const killGrace = 2 * time.Second
+
+// Interrupted is the cause (context.Cause) of a launch that ended because its caller got a signal.
+type Interrupted struct{ Signal syscall.Signal }
+
+func (i Interrupted) Error() string { return "interrupted by " + sys.SignalName(i.Signal) }
+
+// launch is one run of Run.
+type launch struct {
+	o       Options
+	s       spec.Service // with defaults
+	spawn   spawn.Spec
+	streams *procopt.Streams
+	words   lastWords
+	pidfile *pidfile.File
+	lock    *os.File
+	ready   readiness
+}
+
+// run goes through the phases of a launch. What can fail before anything is
+// started is done before anything is created.
+func (l *launch) run(ctx context.Context) (Result, error) {
+	started := time.Now()
+	defer l.close()
+	if err := l.prepare(); err != nil {
+		return Result{}, err
+	}
+	if err := l.claim(); err != nil {
+		l.abandon()
+		return Result{}, failed(err)
+	}
+	d, err := spawn.Detach(&l.spawn)
+	if err != nil {
+		l.abandon()
+		return Result{}, l.birthError(err)
+	}
+	r := Result{PID: d.PID}
+	if err := l.await(ctx, d, &r); err != nil {
+		l.abandon()
+		return Result{}, err
+	}
+	r.Took = time.Since(started)
+	return r, nil
+}
+
+// prepare works out what to start, without a trace.
+func (l *launch) prepare() error {
+	explicit := l.o.Service.Ready.Kind != ""
+	l.s = l.o.Service.WithDefaults()
+	if len(l.s.Command) == 0 {
+		return failed(errors.New("no program given"))
+	}
+	if err := procopt.Fill(&l.spawn, l.s.Process, os.Environ()); err != nil {
+		return failed(err)
+	}
+	dir := "."
+	if l.s.Chroot == "" && strings.Contains(l.s.Command[0], "/") && !filepath.IsAbs(l.s.Command[0]) {
+		wd, err := os.Getwd()
+		if err != nil {
+			return failed(fmt.Errorf("%s: relative to the working directory, which cannot be found: %w", l.s.Command[0], err))
+		}
+		dir = wd
+	}
+	path, err := procopt.Program(l.s.Command, l.spawn.Env, l.s.Chroot, dir)
+	if err != nil {
+		return l.birthError(err)
+	}
+	l.spawn.Path, l.spawn.Args = path, append([]string(nil), l.s.Command...)
+	if l.o.Argv0 != "" {
+		l.spawn.Args[0] = l.o.Argv0
+	}
+	for _, fd := range l.o.PassFDs {
+		if fd < 3 || !sys.DescriptorOpen(fd) {
+			return failed(fmt.Errorf("pass descriptor %d: not an open descriptor above 2", fd))
+		}
+		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: fd, Source: passedFile(fd)})
+	}
+	l.ready = readiness{probe: l.s.Ready, asked: explicit}
+	return nil
+}
+
+// passedFile makes an os.File of a descriptor that is not ours to close.
+func passedFile(fd int) *os.File {
+	if dup, err := sys.DupAbove(fd, 3); err == nil {
+		return os.NewFile(uintptr(dup), fmt.Sprintf("descriptor %d", fd))
+	}
+	return nil
+}
+
+// claim takes what only one may have, and opens what the program will use.
+func (l *launch) claim() (err error) {
+	if l.s.Pidfile != "" {
+		mode := spec.Mode(0o644)
+		if l.o.PIDFileMode != nil {
+			mode = *l.o.PIDFileMode
+		}
+		if l.pidfile, err = pidfile.Acquire(l.s.Pidfile, pidfile.Options{Mode: os.FileMode(mode)}); err != nil {
+			return err
+		}
+	}
+	if l.s.Lockfile != "" {
+		if l.lock, err = openLock(l.s.Lockfile); err != nil {
+			return err
+		}
+		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(), Source: l.lock})
+	}
+	if l.streams, err = procopt.OpenStreams(l.s.Process, l.spawn.Credential, nil); err != nil {
+		return err
+	}
+	l.spawn.Files = append(l.spawn.Files, l.streams.Files...)
+	l.words.begin(l.streams.Stderr, l.streams.Stdout)
+	return l.ready.prepare(l)
+}
+
+// openLock takes a lock file the way flock(1) and daemonize do: the program gets the descriptor, and the lock
+// lives as long as it or a descendant has it open.
+func openLock(path string) (*os.File, error) {
+	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	if err != nil {
+		return nil, fmt.Errorf("lock file: %w", err)
+	}
+	if err := sys.TryFlock(f); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock file %s: held by another process", path)
+		}
+		return nil, fmt.Errorf("lock file %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// freeFD is the lowest number above 2 that the program gets nothing else under.
+func (l *launch) freeFD() int {
+	for fd := 3; ; fd++ {
+		taken := l.ready.probe.Kind == spec.ProbeFD && l.ready.probe.FD == fd
+		for _, f := range l.spawn.Files {
+			taken = taken || f.FD == fd
+		}
+		if !taken {
+			return fd
+		}
+	}
+}
+
+// abandon removes what a failed launch has made.
+func (l *launch) abandon() {
+	if l.pidfile != nil {
+		// A pid file that cannot be removed is stale and recognised as that.
+		_ = l.pidfile.Remove()
+	}
+	if l.streams != nil {
+		_ = l.streams.Discard()
+	}
+}
+
+// close lets go of our copies of everything.
+func (l *launch) close() {
+	l.ready.close()
+	if l.pidfile != nil {
+		l.pidfile.Close()
+	}
+	if l.streams != nil {
+		l.streams.Close()
+	}
+	if l.lock != nil {
+		l.lock.Close()
+	}
+	for _, fd := range l.o.PassFDs {
+		for _, f := range l.spawn.Files {
+			if f.FD == fd {
+				f.Source.Close()
+			}
+		}
+	}
+}
+
+// failed is an Error of ours.
+func failed(err error) *Error { return &Error{Status: statusFailed, Err: err} }
+
+// birthError gives a failed start the exit status that env(1) would have.
+func (l *launch) birthError(err error) *Error {
+	e := failed(err)
+	var step *spawn.StepError
+	if !errors.As(err, &step) || step.Step != spawn.StepExec {
+		return e
+	}
+	name := l.s.Command[0]
+	if spawn.NotFound(step) {
+		e.Status, e.Err = statusNotFound, fmt.Errorf("%s: not found", name)
+		return e
+	}
+	e.Status, e.Err = statusNotExecutable, fmt.Errorf("%s: cannot be executed: %w", name, step.Err)
+	if errors.Is(step.Err, syscall.ENOEXEC) {
+		e.Hint = "a script needs a first line such as #!/bin/sh"
+	}
+	return e
+}

@@ -1,0 +1,159 @@
+package detach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/probe"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// readiness is how a launch learns that its daemon is ready. A READY=1 counts
+// whatever was asked for, but only what was asked for gives the program a
+// NOTIFY_SOCKET: without a wish its environment stays the caller's.
+type readiness struct {
+	probe spec.Probe
+	asked bool // not merely the default
+
+	check  probe.Check
+	env    probe.Env
+	socket *sys.NotifySocket
+	pipe   *os.File // of fd:N, our end
+	theirs *os.File // of fd:N, the program's end
+}
+
+// prepare opens what the program will say it on, and looks at what must not be taken for its doing.
+func (r *readiness) prepare(l *launch) (err error) {
+	r.check = probe.Check{
+		Kind: probe.Kind(r.probe.Kind), Settle: time.Duration(r.probe.Settle),
+		FD: r.probe.FD, Target: r.probe.Target, Argv: r.probe.Argv(),
+	}
+	r.env = probe.Env{Dir: l.s.Chdir, Environ: l.spawn.Env, Attr: commandAttr(l.spawn.Credential)}
+	for _, path := range []string{l.streams.Stdout, l.streams.Stderr} {
+		if path != "" {
+			r.env.Logs = append(r.env.Logs, path)
+		}
+	}
+	switch r.check.Kind {
+	case probe.Log:
+		if len(r.env.Logs) == 0 {
+			return errors.New("ready log: nothing to read: give stdout or stderr a file")
+		}
+	case probe.FD:
+		if r.pipe, r.theirs, err = os.Pipe(); err != nil {
+			return fmt.Errorf("ready %v: %w", r.check, err)
+		}
+		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: r.check.FD, Source: r.theirs})
+	}
+	if r.env.Seen, err = probe.Look(r.check, r.env); err != nil {
+		return fmt.Errorf("ready %v: %w", r.check, err)
+	}
+	if !r.asked || r.check.Kind == probe.Exec {
+		return nil
+	}
+	if r.socket, err = sys.ListenNotify(""); err != nil {
+		return err
+	}
+	l.spawn.Env = append(l.spawn.Env, "NOTIFY_SOCKET="+r.socket.Address)
+	return nil
+}
+
+// commandAttr runs a probing command as the daemon's user.
+func commandAttr(c *sys.Credential) *syscall.SysProcAttr {
+	if c == nil {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}}
+}
+
+// wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by extend as the
+// daemon asks for it.
+func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.Duration)) (probe.Heard, error) {
+	if r.theirs != nil {
+		r.theirs.Close() // the program has its own, and its death must be seen as the end of the pipe
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.env.PID = d.PID
+	r.env.Owner = func(pid int) bool { return belongs(pid, d) }
+
+	type answer struct {
+		heard probe.Heard
+		err   error
+	}
+	answers := make(chan answer, 2)
+	waiting := 0
+	ask := func(f func() (probe.Heard, error)) {
+		waiting++
+		go func() {
+			h, err := f()
+			answers <- answer{h, err}
+		}()
+	}
+	if r.socket != nil {
+		l := probe.Listener{Allowed: func(s sys.Sender) bool { return mayNotify(s, d) }, Extend: extend}
+		ask(func() (probe.Heard, error) { return probe.Hear(ctx, r.socket, l) })
+	}
+	switch r.check.Kind {
+	case probe.Notify: // heard already
+	case probe.FD:
+		ask(func() (h probe.Heard, err error) { return h, probe.HearFD(ctx, r.pipe, r.check.FD) })
+	default:
+		ask(func() (h probe.Heard, err error) { return h, probe.Wait(ctx, r.check, r.env) })
+	}
+	// The first answer decides; the other one is waited for, so that nothing of this outlives it.
+	first := <-answers
+	cancel()
+	for waiting--; waiting > 0; waiting-- {
+		if other := <-answers; other.heard.String() != "" {
+			first.heard = other.heard
+		}
+	}
+	return first.heard, first.err
+}
+
+// belongs says whether a process is the daemon or one that it started. One
+// that cannot be looked at is given the benefit of the doubt.
+func belongs(pid int, d *spawn.Launch) bool {
+	for depth := 0; pid > 1 && depth < 64; depth++ {
+		if pid == d.PID {
+			return true
+		}
+		stat, err := sys.ReadStat(pid)
+		if err != nil {
+			return !errors.Is(err, syscall.ESRCH)
+		}
+		if stat.Session == d.Session {
+			return true
+		}
+		pid = stat.PPID
+	}
+	return false
+}
+
+// mayNotify says whether a message counts. The sender may be gone by now (sh -c 'systemd-notify --ready' is): it is then
+// known by its user alone, which the kernel vouches for.
+func mayNotify(s sys.Sender, d *spawn.Launch) bool {
+	if _, err := sys.ReadStat(s.PID); err == nil {
+		return belongs(s.PID, d)
+	}
+	ids, err := sys.ReadUserIDs(d.PID)
+	return err == nil && (int(s.UID) == 0 || int(s.UID) == int(ids.Effective))
+}
+
+func (r *readiness) close() {
+	for _, f := range []*os.File{r.pipe, r.theirs} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	if r.socket != nil {
+		r.socket.Close()
+	}
+}

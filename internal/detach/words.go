@@ -1,0 +1,65 @@
+package detach
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// lastWords are the lines a program printed before it died, read back from
+// where its output went. What goes to /dev/null is gone: a descriptor cannot be exchanged once a
+// program has it, and a pipe would need somebody to stay and read it (docs/adr/0003-last-words.md).
+type lastWords struct {
+	path  string
+	start int64 // what was there before us
+}
+
+const (
+	maxWordLines = 10
+	maxWordBytes = 8 << 10
+)
+
+// begin notes where the files stand now; the first that is one counts.
+func (w *lastWords) begin(paths ...string) {
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			w.path, w.start = path, info.Size()
+			return
+		}
+	}
+}
+
+// lines returns the last lines since begin. A file that cannot be read says nothing.
+func (w *lastWords) lines() []string {
+	if w.path == "" {
+		return nil
+	}
+	f, _, err := sys.OpenTrusted(w.path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true})
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() < w.start {
+		return nil
+	}
+	from := max(w.start, info.Size()-maxWordBytes)
+	b, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	if err != nil {
+		return nil
+	}
+	text := strings.TrimRight(strings.ToValidUTF8(string(b), "\ufffd"), "\n")
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	if from > w.start && len(lines) > 1 {
+		lines = lines[1:] // cut in the middle
+	}
+	return lines[max(0, len(lines)-maxWordLines):]
+}
