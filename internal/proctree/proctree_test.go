@@ -1,0 +1,433 @@
+//go:build linux
+
+package proctree
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// TestMain makes the test process the subreaper of all it starts: what a test
+// leaves behind is then its child, can be found, and can be reaped.
+func TestMain(m *testing.M) {
+	if mode := os.Getenv("PROCTREE_HELPER"); mode != "" {
+		os.Exit(helper(mode))
+	}
+	if err := sys.BecomeSubreaper(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// helper stops the process in PROCTREE_MAIN and prints the result as JSON.
+func helper(string) int {
+	pid, _ := strconv.Atoi(os.Getenv("PROCTREE_MAIN"))
+	root, err := sys.Pin(pid)
+	if err != nil {
+		fmt.Println(err)
+		return 3
+	}
+	result, err := Stop(context.Background(), root, StopOptions{Steps: quick, KillWait: 2 * time.Second})
+	text, _ := json.Marshal(result)
+	fmt.Println(string(text))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// quick gives a process that ignores SIGTERM little time.
+var quick = []SignalStep{{syscall.SIGTERM, 300 * time.Millisecond}}
+
+// start runs a shell script as leader of a new session. The script prints the
+// pid of the main process, then "ready" once everything is there. All that it starts bears
+// a mark in its environment; at the end of the test none of it may be left.
+func start(t *testing.T, script string) (main *sys.Process, mark string) {
+	t.Helper()
+	mark = "PROCTREE_TEST=" + t.Name() + strconv.FormatInt(time.Now().UnixNano(), 36)
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Env = append(os.Environ(), mark, "TESTBIN="+os.Args[0])
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd.Stdout, cmd.Stderr = write, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	go cmd.Wait()
+	t.Cleanup(func() { cleanUp(t, mark) })
+
+	pid := 0
+	for lines := bufio.NewScanner(read); lines.Scan() && lines.Text() != "ready"; {
+		if pid, err = strconv.Atoi(lines.Text()); err != nil {
+			t.Fatalf("script printed %q", lines.Text())
+		}
+	}
+	if main, err = sys.Pin(pid); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { main.Close() })
+	return main, mark
+}
+
+// marked lists the living processes with the mark.
+func marked(mark string) []int {
+	var pids []int
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		environ, _ := os.ReadFile(dir + "/environ") // empty for a zombie
+		if slices.ContainsFunc(bytes.Split(environ, []byte{0}), func(v []byte) bool { return string(v) == mark }) {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// cleanUp ends what a failed test left, and reaps the adopted.
+func cleanUp(t *testing.T, mark string) {
+	for i := 0; len(marked(mark)) > 0 && i < 100; i++ {
+		for _, pid := range marked(mark) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	var list sys.ProcList
+	stats, err := list.Read()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, st := range stats {
+		if st.PPID == os.Getpid() && st.Exited() {
+			syscall.Wait4(st.PID, nil, syscall.WNOHANG, nil)
+		}
+	}
+}
+
+// eventually polls until ok or 5 s have passed.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func names(list []Process) string {
+	var all []string
+	for _, p := range list {
+		all = append(all, p.Name)
+	}
+	return strings.Join(all, " ")
+}
+
+// daemon wraps a script into the second fork: the session leader starts it,
+// prints its pid and ends.
+func daemon(script string) string {
+	return "sh -c '" + strings.ReplaceAll(script, "'", `'\''`) + "' & echo $!"
+}
+
+func TestStop(t *testing.T) {
+	tests := map[string]struct {
+		script  string
+		options StopOptions
+		others  int    // processes found beside the main one
+		left    int    // processes that live on, as they should
+		says    string // a part of the result's text
+	}{
+		"alone":      {script: "echo $$; echo ready; exec sleep 1000", says: "sent SIGTERM to "},
+		"children":   {script: "sleep 1000 & sleep 1000 & echo $$; echo ready; wait", others: 2, says: "2 left-over processes ended when signalled too"},
+		"to all":     {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Audience: ToAll}, others: 1},
+		"no term":    {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`, others: 1, says: "sent SIGTERM, then SIGKILL to "},
+		"kill only":  {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Steps: []SignalStep{}}, others: 1, says: "sent SIGKILL to "},
+		"left over":  {script: `(trap "" TERM; exec sleep 1000) & echo $$; echo ready; wait`, others: 1, says: "killed 1 left-over process: "},
+		"two forks":  {script: daemon("sleep 1000 & echo ready; wait"), others: 1},
+		"orphan":     {script: daemon("(sleep 1000 & exec true); sleep 1000 & echo ready; wait"), others: 2},
+		"setsid":     {script: daemon("setsid sleep 1000 & sleep 0.1; echo ready; wait"), others: 1},
+		"deep":       {script: daemon("setsid sh -c 'sh -c \"setsid sleep 1000 & echo ready; wait\"; true' & wait"), others: 3},
+		"stopped":    {script: "sh -c 'kill -STOP $$; sleep 1000' & echo $!; sleep 0.2; echo ready", others: 0, says: "sent SIGTERM to "},
+		"main only":  {script: "echo $$; echo ready; exec sleep 1000", options: StopOptions{Options: Options{Scope: ScopeMain}}},
+		"main, kill": {script: "sleep 1000 & echo $$; echo ready; trap '' TERM; wait", options: StopOptions{Options: Options{Scope: ScopeMain}}, left: 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			main, mark := start(t, test.script)
+			if test.options.Steps == nil {
+				test.options.Steps = quick
+			}
+			result, err := Stop(t.Context(), main, test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pids := marked(mark); len(pids) != test.left {
+				t.Errorf("left: %v", pids)
+			}
+			if !result.Main.Ended || result.Main.PID != main.PID {
+				t.Errorf("main: %+v", result.Main)
+			}
+			if len(result.Others) != test.others {
+				t.Errorf("%d others, want %d: %s", len(result.Others), test.others, result)
+			}
+			if !strings.Contains(result.String(), test.says) {
+				t.Errorf("says %q, want %q", result, test.says)
+			}
+		})
+	}
+}
+
+// The one escape that nothing links to the daemon is closed by a subreaper,
+// which the test process is.
+func TestAdopted(t *testing.T) {
+	script := daemon("setsid -f sleep 1000; sleep 1000 & echo ready; wait")
+	main, mark := start(t, script)
+	eventually(t, "setsid has run", func() bool { return len(marked(mark)) == 3 })
+	var asked []Process
+	belongs := func(p Process) bool {
+		asked = append(asked, p)
+		return slices.Contains(marked(mark), p.PID)
+	}
+	found, err := Snapshot(main, Options{})
+	if err != nil || names(found) != "sh sleep" {
+		t.Errorf("without: %v, %v", found, err)
+	}
+	result, err := Stop(t.Context(), main, StopOptions{Steps: quick, Options: Options{Adopted: belongs}})
+	if err != nil || len(marked(mark)) > 0 {
+		t.Errorf("%v, %v left", err, marked(mark))
+	}
+	if len(result.Others) != 2 {
+		t.Errorf("others: %s", result)
+	}
+	for _, p := range asked {
+		if p.PID == main.PID {
+			t.Errorf("asked about the main process")
+		}
+	}
+}
+
+// A process that makes sessions faster than it can be killed: SIGTERM does
+// nothing to it, and each child is out of its session at once.
+func TestForkFasterThanKill(t *testing.T) {
+	script := daemon(`trap "" TERM; echo ready; i=0; while [ $i -lt 300 ]; do setsid sh -c "sleep 1000 & wait" & i=$((i+1)); done; wait`)
+	main, mark := start(t, script)
+	eventually(t, "it forks", func() bool { return len(marked(mark)) > 10 })
+	result, err := Stop(t.Context(), main, StopOptions{Steps: []SignalStep{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pids := marked(mark); len(pids) > 0 {
+		t.Errorf("%d left of %d: %v", len(pids), len(result.Others), pids)
+	}
+}
+
+// Others in the session of whoever started the daemon are strangers.
+func TestStrangers(t *testing.T) {
+	tests := map[string]string{
+		// The leader lives: the session is a shell's, and the daemon its job.
+		"job of a shell": `sleep 1000 & sh -c "sleep 1000 & wait" & echo $!; sleep 0.1; echo ready; wait`,
+		// The leader is gone, but somebody older than the daemon is there.
+		"job of a shell that ended": `sleep 1000 & sleep 0.05; sh -c "sleep 1000 & wait" & echo $!; sleep 0.1; echo ready`,
+	}
+	for name, script := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			main, mark := start(t, script)
+			before := len(marked(mark))
+			result, err := Stop(t.Context(), main, StopOptions{Steps: quick})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(result.Others) != 1 {
+				t.Errorf("others: %s", result)
+			}
+			if left := len(marked(mark)); left != before-2 && left != before-3 {
+				t.Errorf("%d of %d left", left, before)
+			}
+			if !slices.ContainsFunc(marked(mark), func(pid int) bool { st, _ := sys.ReadStat(pid); return st.Comm == "sleep" }) {
+				t.Errorf("the stranger was hit")
+			}
+		})
+	}
+}
+
+// The command that stops the daemon may run inside of it.
+func TestFromInside(t *testing.T) {
+	for name, via := range map[string]string{
+		"child":      `PROCTREE_HELPER=stop PROCTREE_MAIN=$$ $TESTBIN >"$OUT"; true`,
+		"grandchild": `sh -c "PROCTREE_HELPER=stop PROCTREE_MAIN=$$ $TESTBIN >$OUT; true"; true`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			script := `export OUT=` + out + `; trap "" TERM; sleep 1000 & echo $$; echo ready; ` + via
+			_, mark := start(t, script)
+			var text []byte
+			eventually(t, "the command has ended", func() bool {
+				text, _ = os.ReadFile(out)
+				return bytes.Contains(text, []byte("}\n"))
+			})
+			var result Result
+			if err := json.Unmarshal(bytes.SplitAfter(text, []byte("}\n"))[0], &result); err != nil {
+				t.Fatalf("%v in %s", err, text)
+			}
+			if !result.Main.Ended || len(result.Spared) == 0 || len(result.Left) > 0 {
+				t.Errorf("%s", text)
+			}
+			eventually(t, "the command's own shells have ended", func() bool { return len(marked(mark)) == 0 })
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, pid := range []int{1, os.Getpid()} {
+		p, err := sys.Pin(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if _, err := Stop(t.Context(), p, StopOptions{}); !errors.Is(err, ErrRefused) {
+			t.Errorf("stop %d: %v", pid, err)
+		}
+	}
+	main, _ := start(t, "echo $$; echo ready; exec sleep 1000")
+	if err := main.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := main.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is reaped", func() bool { _, err := sys.ReadStat(main.PID); return err != nil })
+	if _, err := Stop(t.Context(), main, StopOptions{}); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("stop of an ended process: %v", err)
+	}
+}
+
+// A member whose number has passed to another process is not signalled.
+func TestNumberPassedOn(t *testing.T) {
+	main, mark := start(t, "sleep 1000 & echo $$; echo ready; wait")
+	tr, err := newTree(main, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.scan(); err != nil {
+		t.Fatal(err)
+	}
+	s := &stopper{tree: tr, main: main, begin: time.Now()}
+	child := tr.sorted()[1]
+	child.Start--
+	if err := s.send(child, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	if len(child.done.signals) > 0 || len(marked(mark)) != 2 {
+		t.Errorf("signalled: %v, %v left", child.done.signals, marked(mark))
+	}
+}
+
+func TestNoKill(t *testing.T) {
+	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
+	var events []string
+	o := StopOptions{Steps: quick, NoKill: true, Progress: func(e Event) { events = append(events, fmt.Sprint(e.Kind, e.Process.Name, e.Signal)) }}
+	result, err := Stop(t.Context(), main, o)
+	if !errors.Is(err, ErrStillRunning) || len(result.Left) != 2 || len(marked(mark)) != 2 {
+		t.Errorf("%v: %s", err, result)
+	}
+	if len(events) != 1 {
+		t.Errorf("events: %q", events)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
+	why := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	o := StopOptions{Progress: func(Event) { cancel(why) }}
+	result, err := Stop(ctx, main, o)
+	if !errors.Is(err, why) || len(marked(mark)) != 2 || len(result.Left) != 2 {
+		t.Errorf("%v: %s", err, result)
+	}
+}
+
+// A control group is read from its directory alone, so a directory will do.
+func TestCgroup(t *testing.T) {
+	main, mark := start(t, "echo $$; echo ready; exec sleep 1000")
+	other, otherMark := start(t, "echo $$; echo ready; exec sleep 1000")
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/below", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("cgroup.procs", fmt.Sprintf("0\n%d\n", main.PID))
+	write("below/cgroup.procs", fmt.Sprintf("%d\n", other.PID))
+	result, err := Stop(t.Context(), main, StopOptions{Steps: quick, Options: Options{Cgroup: dir}})
+	if err != nil || len(marked(mark))+len(marked(otherMark)) > 0 {
+		t.Errorf("%v: %s", err, result)
+	}
+	if _, err := Snapshot(other, Options{Cgroup: dir + "/none"}); err == nil {
+		t.Error("a group that is not there was believed")
+	}
+}
+
+// An ordinary user who may not signal is told so, and nothing is claimed.
+func TestNotPermitted(t *testing.T) {
+	if os.Getuid() != 0 {
+		testNotPermitted(t, 1)
+		return
+	}
+	main, mark := start(t, "echo $$; echo ready; exec sleep 1000")
+	testNotPermitted(t, main.PID)
+	if len(marked(mark)) != 1 {
+		t.Error("it was ended")
+	}
+}
+
+func testNotPermitted(t *testing.T, pid int) {
+	binary := filepath.Join(t.TempDir(), "helper")
+	data, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(binary, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(binary); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(binary)
+	cmd.Env = []string{"PROCTREE_HELPER=stop", "PROCTREE_MAIN=" + strconv.Itoa(pid)}
+	cmd.Dir = "/"
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("not permitted")) && !bytes.Contains(out, []byte("refused")) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
