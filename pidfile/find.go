@@ -64,7 +64,7 @@ func Find(path string) (*Instance, error) {
 }
 
 func find(path string) (*Instance, error) {
-	file, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true})
+	file, _, err := openTrusted(path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Instance{Path: path, State: Absent, Why: err}, nil
 	}

@@ -36,7 +36,7 @@ var (
 
 	// ErrInsecure says that somebody who is neither root nor we could have
 	// written, planted or redirected the file.
-	ErrInsecure = sys.ErrInsecure
+	ErrInsecure = errors.New("insecure")
 
 	// ErrReplaced says that the path names another file now.
 	ErrReplaced = errors.New("it was replaced by another file")
@@ -127,7 +127,7 @@ func try(path string, o Options) (*File, error) {
 	if o.Owner != nil {
 		open.Owner = &sys.Owner{UID: o.Owner.UID, GID: o.Owner.GID}
 	}
-	file, created, err := sys.OpenTrusted(path, open)
+	file, created, err := openTrusted(path, open)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +140,20 @@ func try(path string, o Options) (*File, error) {
 	held.Store(file, nil)
 	return f, nil
 }
+
+func openTrusted(path string, o sys.TrustedOpen) (*os.File, bool, error) {
+	file, created, err := sys.OpenTrusted(path, o)
+	if errors.Is(err, sys.ErrInsecure) {
+		err = insecureError{err}
+	}
+	return file, created, err
+}
+
+// insecureError is a refusal by OpenTrusted under the name we give it.
+type insecureError struct{ error }
+
+func (e insecureError) Unwrap() error      { return e.error }
+func (insecureError) Is(target error) bool { return target == ErrInsecure }
 
 // claim takes the lock, then checks what it got. Nothing is changed before both.
 func (f *File) claim(path string, o Options) error {
