@@ -1,0 +1,10 @@
+// Command daemonry runs programs as daemons.
+package main
+
+import (
+	"os"
+
+	"github.com/daemonry/daemonry/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }

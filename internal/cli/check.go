@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/check"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// checkCall is what the words of "daemonry check" ask for.
+type checkCall struct {
+	pidfile string
+	json    bool
+}
+
+func checkVerb(a *app) *verb {
+	call := &checkCall{}
+	return &verb{
+		page: page{
+			name:     "check",
+			short:    "prove which of the fifteen steps of daemon(7) hold for a process",
+			synopsis: []string{"daemonry check [--json] PID", "daemonry check [--json] --pidfile FILE"},
+			about: []string{
+				"Looks at a process, ours or not, and judges each of the fifteen steps that daemon(7) asks of a daemon by what the kernel shows of it in /proc. Nothing is sent to the process. What may not be seen, or what cannot be told from outside, is \"not observable\" and passes for nothing.",
+				"Below a step that fails stands what it failed on, such as each descriptor left open.",
+			},
+			options: []group{{"", []option{
+				{"pidfile", "FILE", "Check the process that FILE names, and FILE itself.", "", parsed(&call.pidfile, word)},
+				{"json", "", "Print an object with \"pid\", \"command\" and \"steps\".", "", toggle(&call.json)},
+			}}},
+			statuses: []row{
+				{"0", "every step that can be observed passes"},
+				{"1", "a step fails"},
+				{"4", "there is no such process, or nothing of it can be observed"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry check --pidfile web.pid", "Whether a daemon is one:"},
+				{"daemonry check --json 1", "Whether init would pass, for a program to read:"},
+			},
+			seeAlso: []string{"daemonry detach", "daemonry status", "daemon(7)", "proc(5)"},
+		},
+		run: func(words []string) error { return a.check(call, words) },
+	}
+}
+
+func (a *app) check(call *checkCall, words []string) error {
+	pid, err := checkedPID(call, words)
+	if err != nil {
+		return err
+	}
+	report, err := check.Process(pid, check.Options{PIDFile: call.pidfile})
+	if err != nil {
+		return &statusError{status: exitUnknown, err: err}
+	}
+	if call.json {
+		err = a.writeJSON(report)
+	} else {
+		err = a.printReport(report)
+	}
+	switch {
+	case err != nil:
+		return err
+	case report.Failed():
+		return &statusError{status: exitFailed}
+	case report.Count(check.Pass) == 0:
+		return &statusError{status: exitUnknown}
+	}
+	return nil
+}
+
+// checkedPID is the process that is meant.
+func checkedPID(call *checkCall, words []string) (int, error) {
+	if call.pidfile != "" {
+		if len(words) > 0 {
+			return 0, usagef("", "%q and --pidfile: name one process", words[0])
+		}
+		return recordedPID(call.pidfile)
+	}
+	if len(words) != 1 {
+		return 0, usagef("", "name one process, by its pid or by --pidfile")
+	}
+	pid, err := strconv.Atoi(words[0])
+	if err != nil {
+		return 0, noSupervisor(exitUnknown, words[0])
+	}
+	if pid < 1 {
+		return 0, usagef("", "%d is not a pid", pid)
+	}
+	return pid, nil
+}
+
+// recordedPID is the pid in a file. Whether it is believed is for step 12 to
+// say: what a stale file names is looked at too.
+func recordedPID(path string) (int, error) {
+	instance, err := pidfile.Find(path)
+	if err != nil {
+		return 0, &statusError{status: exitUnknown, err: err}
+	}
+	defer instance.Close() // it is looked at, not held
+	switch {
+	case instance.State == pidfile.Absent:
+		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("pid file %s: %w", path, fs.ErrNotExist)}
+	case instance.State == pidfile.Dead || instance.PID == 0:
+		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("pid file %s: %w", path, firstError(instance.Why, errors.New("names no process")))}
+	}
+	return instance.PID, nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printReport writes the table.
+func (a *app) printReport(r check.Report) error {
+	var b strings.Builder
+	name := 0
+	for _, step := range r.Steps {
+		name = max(name, len(step.Name))
+	}
+	p := a.colours()
+	for _, step := range r.Steps {
+		colour, result := p.dim, "not observable"
+		switch step.Result {
+		case check.Pass:
+			colour, result = p.good, "pass"
+		case check.Fail:
+			colour, result = p.bad, "fail"
+		}
+		fmt.Fprintf(&b, "%2d  %-*s  %s%-14s%s  %s\n", step.Number, name, step.Name, colour, result, p.reset, printable(step.Evidence))
+		if step.Result == check.Fail {
+			for _, detail := range step.Details {
+				fmt.Fprintf(&b, "%*s- %s\n", 4+name+2+14+2, "", printable(detail))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "process %d (%s): %d pass, %d fail, %d not observable\n", r.PID, printable(r.Command),
+		r.Count(check.Pass), r.Count(check.Fail), r.Count(check.NotObservable))
+	_, err := fmt.Fprint(a.out, b.String())
+	return err
+}

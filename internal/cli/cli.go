@@ -1,0 +1,155 @@
+// Package cli turns words into calls, and results into text, JSON and exit codes. It decides nothing.
+//
+// Every command is a verb: a page of help, options, and a function that makes
+// one call. Cobra takes the words apart and completes them for shells; only
+// the verb that is called is built, because an option parser that costs a
+// millisecond would be most of a launch. What a verb returns is told in one
+// place (errors.go), so that an exit status means the same everywhere
+// (docs/exit-status.md).
+//
+// Rules of output: what was asked for goes to standard output, and nothing
+// else does. Standard error gets one line "daemonry: what: why", in lower case,
+// then a program's last words, each after "| ", then a hint on a line of its
+// own. Colour, and lines that erase themselves, only on a terminal.
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// program is the name in messages, whatever the file is called.
+const program = "daemonry"
+
+// Main runs the command that args, with the program's own name first, ask for,
+// and returns its exit status. Called under the name "daemonize" it takes that
+// program's options.
+func Main(args []string, stdout, stderr io.Writer) int {
+	a := &app{out: stdout, err: stderr}
+	if len(args) == 0 {
+		args = []string{program}
+	}
+	if filepath.Base(args[0]) == personality {
+		return a.daemonize(args[0], args[1:])
+	}
+	if len(args) > 1 && args[1] == personality {
+		return a.daemonize(personality, args[2:])
+	}
+	return a.report(a.execute(args[1:]))
+}
+
+// app is one run of the command.
+type app struct {
+	out, err io.Writer
+}
+
+// execute finds the verb and lets cobra do the rest.
+func (a *app) execute(words []string) error {
+	if len(words) == 0 {
+		return usagef("", "no command given")
+	}
+	name := words[0]
+	known := slices.ContainsFunc(verbs, func(e entry) bool { return e.name == name })
+	if !known && !slices.Contains(cobraVerbs, name) && !strings.HasPrefix(name, "-") {
+		err := usagef("", "unknown command %q", name)
+		if near := spec.Nearest(name, verbNames()); near != "" {
+			err.hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return err
+	}
+	root := a.root()
+	for _, e := range verbs {
+		if e.name == name || !known {
+			root.AddCommand(a.command(e.build(a)))
+		}
+	}
+	root.SetArgs(words)
+	return root.Execute()
+}
+
+// cobraVerbs are commands that cobra brings and that need all others to be there.
+var cobraVerbs = []string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+
+// entry is a verb that has not been built yet.
+type entry struct {
+	name  string
+	build func(*app) *verb
+}
+
+// verbs are all commands in the order in which help lists them.
+var verbs = []entry{
+	{"detach", detachVerb},
+	{"check", checkVerb},
+	{"status", statusVerb},
+	{"signal", signalVerb},
+	{"version", versionVerb},
+}
+
+func verbNames() []string {
+	var names []string
+	for _, e := range verbs {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// verb is one command.
+type verb struct {
+	page
+	// leading options end at the first word that is none: the rest belongs to a program.
+	leading bool
+	run     func(words []string) error
+}
+
+// root is "daemonry" itself, without its verbs.
+func (a *app) root() *cobra.Command {
+	var version bool
+	v := &verb{page: page{name: program, options: rootOptions(&version)}, run: func([]string) error {
+		if version {
+			return a.printVersion(false)
+		}
+		return usagef("", "no command given")
+	}}
+	root := a.command(v)
+	root.SetHelpFunc(func(*cobra.Command, []string) {
+		p := rootPage()
+		fmt.Fprint(a.out, p.text())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// command gives a verb to cobra.
+func (a *app) command(v *verb) *cobra.Command {
+	c := &cobra.Command{
+		Use:           v.name,
+		Short:         v.short,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(_ *cobra.Command, words []string) error { return inVerb(v.name, v.run(words)) },
+	}
+	c.SetOut(a.out)
+	c.SetErr(a.err)
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.SetInterspersed(!v.leading)
+	for _, g := range v.options {
+		for _, o := range g.options {
+			f := flags.VarPF(&value{o}, o.name, "", o.text)
+			if o.arg == "" {
+				f.NoOptDefVal = "true"
+			}
+		}
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inVerb(v.name, flagError(v, err)) })
+	c.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(a.out, v.text()) })
+	return c
+}

@@ -1,0 +1,62 @@
+package cli
+
+import "github.com/daemonry/daemonry/spec"
+
+func detachPage(call *detachCall) page {
+	s := &call.Service
+	groups := []group{
+		{"When it is ready", []option{
+			{"ready", "MODE", "How it shows that it came up; see READINESS.", "settle:" + spec.DefaultSettle.String(), parsed(&s.Ready, spec.ParseProbe)},
+			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+		}},
+	}
+	groups = append(groups, processOptions(&s.Process)...)
+	groups = append(groups, group{"How it is started", []option{
+		{"pidfile-mode", "MODE", "Mode of the pid file, in octal.", "0644", parsedTo(&call.PIDFileMode, spec.ParseMode)},
+		{"argv0", "NAME", "The name the program sees as its own.", "PROGRAM", parsed(&call.Argv0, word)},
+		{"pass-fd", "N", "Hand over our open descriptor N, under its number. May be repeated.", "", appended(&call.PassFDs, number)},
+	}}, group{"What is said about it", []option{
+		{"json", "", "Print {\"pid\": …, \"took\": …} in place of the pid.", "", toggle(&call.json)},
+		{"quiet", "", "Print no pid, no notes and no waiting line.", "", toggle(&call.quiet)},
+	}})
+	return page{
+		name:     "detach",
+		short:    "start a program as a daemon, and say when it is ready",
+		synopsis: []string{"daemonry detach [OPTION…] -- PROGRAM [ARG…]"},
+		about: []string{
+			"Starts PROGRAM as a daemon: in a session of its own without a terminal, as nobody's child, with every signal at its default and unblocked, with no descriptor but 0, 1 and 2 and those asked for, and with none of our marks in its environment. Nothing of ours stays behind.",
+			"When the program is ready its pid is printed, alone, on standard output, and the exit status is 0. Anything else is a failure: the exit status and standard error say which, with the program's last words where its standard error is a file. Of a failed launch no process and no pid file is left. SIGINT, SIGTERM, SIGHUP and SIGQUIT while waiting end the launch in the same way.",
+			"Relative paths in options begin in the directory where the command is called. PROGRAM is searched for in the daemon's PATH if it has no slash. The \"--\" may be left out: options after PROGRAM are the program's.",
+		},
+		options: groups,
+		sections: []section{{"readiness", "Whatever the mode, a READY=1 by sd_notify(3) that comes first counts, and a death is noticed at once, never by the time-out.", []row{
+			{"exec", "PROGRAM was executed, nothing more."},
+			{"settle:D", "It is still alive after D."},
+			{"notify", "It sent READY=1 by sd_notify(3)."},
+			{"fd:N", "It wrote a newline to its descriptor N."},
+			{"tcp:HOST:PORT", "It accepts a connection there."},
+			{"unix:PATH", "It accepts a connection on that socket."},
+			{"http:URL", "A GET of URL is answered with a 2xx status."},
+			{"cmd:COMMAND", "COMMAND exits with status 0; it is tried again and again."},
+			{"log:REGEXP", "A line of its output, which must go to a file, matches."},
+			{"file:PATH", "PATH exists."},
+		}}},
+		statuses: []row{
+			{"0", "up and ready"},
+			{"1…123", "the program's own status: it ended before it was ready"},
+			{"128+N", "signal N killed it before it was ready, or ended the wait"},
+			{"124", "not ready in time"},
+			{"125", "daemonry failed; the message says at which step"},
+			{"126", "PROGRAM was found and cannot be executed"},
+			{"127", "PROGRAM was not found"},
+			{"2", "wrong usage; nothing was started"},
+		},
+		examples: []row{
+			{"daemonry detach --pidfile web.pid --stdout web.log --stderr stdout -- ./web", "A server with a pid file and a log:"},
+			{"daemonry detach --ready file:/tmp/up --timeout 1m -- ./slow", "One that takes its time to come up:"},
+			{"daemonry detach --user nobody --umask 077 --rlimit nofile=4096 -- ./web", "One that runs as somebody else, within limits:"},
+			{"daemonry detach --clear-env --env LANG=C --json -- sleep 600", "One that knows nothing of our environment:"},
+		},
+		seeAlso: []string{"daemonry check", "daemonry status", "daemonry stop", "daemon(7)", "sd_notify(3)", "docs/exit-status.md"},
+	}
+}
