@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,7 +62,7 @@ func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
 
 // gone takes the error that the daemon is not there any more for what it is to Stop: success.
 func (i *Instance) gone(err error) error {
-	if errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	return err
