@@ -89,7 +89,7 @@ func (t *Tree) enter(fsys fs.FS, dir string) error {
 	switch {
 	case dir == ".", base == ".ci":
 		return nil
-	case base == "testdata", strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"):
+	case base == "testdata", base == "vendor", strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"):
 		return fs.SkipDir
 	}
 	if _, err := fs.Stat(fsys, path.Join(dir, "go.mod")); err == nil {

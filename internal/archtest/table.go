@@ -23,7 +23,7 @@ var table = map[string]entry{
 		imports: "internal/spawn internal/sys notify pidfile",
 	},
 	"notify": {
-		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.",
+		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and is the codec of those messages.",
 		imports: "internal/sys",
 	},
 	"listen":  {imports: "internal/sys"},
@@ -155,7 +155,7 @@ var maySleep = map[string]string{}
 // package-level variable may call: none reads or changes anything outside its
 // arguments.
 var pure = []string{
-	"errors.New", "fmt.Errorf", "strings.NewReplacer", "strings.Repeat",
+	"errors.New", "fmt.Errorf", "reflect.TypeFor", "strings.NewReplacer", "strings.Repeat",
 	"sync.OnceFunc", "sync.OnceValue", "sync.OnceValues",
 	"time.Duration", "syscall.Errno", "syscall.Signal", "fs.FileMode", "os.FileMode",
 	"unix.CmsgSpace",
