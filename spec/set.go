@@ -25,14 +25,14 @@ func ValidateSet(services []Service) Problems {
 	for _, s := range services {
 		list = append(list, s.Validate()...)
 	}
-	expanded := ExpandSet(services)
-	seen := map[string]bool{}
-	for _, s := range expanded {
-		if seen[s.Name] {
-			list = append(list, Problem{s.Name, "name", "there are two services of this name", ""})
-		}
-		seen[s.Name] = true
+	total := 0
+	for _, s := range services {
+		total += max(1, s.Instances)
 	}
+	if total > maxServices {
+		return append(list, Problem{"", "", fmt.Sprintf("%d services and instances are more than %d", total, maxServices), ""})
+	}
+	list = append(list, sameNames(services)...)
 	g := newGraph(services)
 	for _, s := range services {
 		for _, dep := range s.dependencyLists() {
@@ -46,6 +46,32 @@ func ValidateSet(services []Service) Problems {
 	}
 	if cycle := g.cycle(); len(cycle) > 2 { // Validate told of a → a
 		list = append(list, Problem{cycle[0], "", "waits for itself: " + strings.Join(cycle, " → "), ""})
+	}
+	return list
+}
+
+// maxServices bounds what one set may ask of memory.
+const maxServices = 100_000
+
+// sameNames reports names that two services or instances have.
+func sameNames(services []Service) Problems {
+	var list Problems
+	seen := map[string]bool{}
+	for _, s := range services {
+		names := []string{s.Name}
+		if s.Instances > 0 {
+			names = make([]string, s.Instances)
+			for i := range names {
+				names[i] = instanceName(s.Name, i+1)
+			}
+		}
+		for _, name := range names {
+			if seen[name] {
+				list = append(list, Problem{s.Name, "name", fmt.Sprintf("there are two services %q", name), ""})
+				break
+			}
+			seen[name] = true
+		}
 	}
 	return list
 }

@@ -1,0 +1,227 @@
+package native
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// node is a value of a file with its place: that of its key, or its own in an
+// array. Exactly one of table, list and value says what it is.
+type node struct {
+	at    place
+	owner string // "service web", "defaults": for messages
+	table map[string]*node
+	list  []*node
+	value any // string, int64, float64, bool or a date
+}
+
+// keys returns the keys of a table in the order of the file.
+func (n *node) keys() []string {
+	return slices.SortedFunc(maps.Keys(n.table), func(a, b string) int {
+		x, y := n.table[a].at, n.table[b].at
+		if x.line != y.line {
+			return x.line - y.line
+		}
+		if x.col != y.col {
+			return x.col - y.col
+		}
+		return strings.Compare(a, b)
+	})
+}
+
+// own gives n and all below it an owner.
+func (n *node) own(owner string) {
+	n.owner = owner
+	for _, child := range n.table {
+		child.own(owner)
+	}
+	for _, child := range n.list {
+		child.own(owner)
+	}
+}
+
+// kind names for people what a node is.
+func (n *node) kind() string {
+	switch v := n.value.(type) {
+	case string:
+		return "a text"
+	case bool, int64, float64:
+		return fmt.Sprint(v)
+	case nil:
+		if n.table != nil {
+			return "a table"
+		}
+		return "an array"
+	}
+	return "a date"
+}
+
+// parseTree parses a file. go-toml's decoder judges the syntax, rejects keys
+// given twice and makes the values; its parser then tells the places.
+func parseTree(file string, data []byte) (*node, *Error) {
+	if at := invalidUTF8(data); at >= 0 {
+		p := newPlaces(file, data).place(at)
+		return nil, &Error{p.file, p.line, p.col, "the file is not UTF-8 text", ""}
+	}
+	values := map[string]any{}
+	if err := toml.Unmarshal(data, &values); err != nil {
+		e := &Error{File: file, Line: 1, Col: 1, Message: strings.TrimPrefix(err.Error(), "toml: ")}
+		var decode *toml.DecodeError
+		if errors.As(err, &decode) {
+			e.Line, e.Col = decode.Position()
+		}
+		return nil, e
+	}
+	p := newPlaces(file, data)
+	p.walk()
+	return p.tree(values, "", place{file, 1, 1}), nil
+}
+
+func invalidUTF8(data []byte) int {
+	for at := 0; at < len(data); {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
+	return -1
+}
+
+// places knows where each key and array element of a file stands. A path is the
+// keys, and the indexes in decimal, each behind a NUL, which no TOML key holds
+// unescaped; a key that does can only be given a wrong place.
+type places struct {
+	file   string
+	data   []byte
+	starts []int // offsets of lines
+	at     map[string]place
+	tables map[string]int // elements so far of each array of tables
+}
+
+func newPlaces(file string, data []byte) *places {
+	p := &places{file: file, data: data, starts: []int{0}, at: map[string]place{}, tables: map[string]int{}}
+	for at := 0; ; {
+		n := bytes.IndexByte(data[at:], '\n')
+		if n < 0 {
+			return p
+		}
+		at += n + 1
+		p.starts = append(p.starts, at)
+	}
+}
+
+func (p *places) place(offset int) place {
+	line := sort.SearchInts(p.starts, offset+1)
+	return place{p.file, line, offset - p.starts[line-1] + 1}
+}
+
+func join(path, key string) string { return path + "\x00" + key }
+
+// walk notes the places of everything in the file.
+func (p *places) walk() {
+	var parser unstable.Parser
+	parser.Reset(p.data)
+	table := ""
+	for parser.NextExpression() {
+		e := parser.Expression()
+		switch e.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			table = p.header(e)
+		case unstable.KeyValue:
+			p.keyValue(table, e)
+		}
+	}
+}
+
+// header notes a [table] or [[array.of.tables]] and returns its path.
+func (p *places) header(e *unstable.Node) string {
+	path := ""
+	for keys := e.Key(); keys.Next(); {
+		key := keys.Node()
+		path = join(path, string(key.Data))
+		p.note(path, key)
+		if keys.IsLast() && e.Kind == unstable.ArrayTable {
+			p.tables[path]++
+		}
+		if n := p.tables[path]; n > 0 {
+			path = join(path, strconv.Itoa(n-1))
+			p.note(path, key)
+		}
+	}
+	return path
+}
+
+func (p *places) keyValue(path string, e *unstable.Node) {
+	for keys := e.Key(); keys.Next(); {
+		path = join(path, string(keys.Node().Data))
+		p.note(path, keys.Node())
+	}
+	p.values(path, e.Value())
+}
+
+// values notes the places inside an array or an inline table.
+func (p *places) values(path string, value *unstable.Node) {
+	switch value.Kind {
+	case unstable.InlineTable:
+		for children := value.Children(); children.Next(); {
+			if child := children.Node(); child.Kind == unstable.KeyValue {
+				p.keyValue(path, child)
+			}
+		}
+	case unstable.Array:
+		n := 0
+		for children := value.Children(); children.Next(); {
+			child := children.Node()
+			if child.Kind == unstable.Comment {
+				continue
+			}
+			element := join(path, strconv.Itoa(n))
+			if child.Raw.Length > 0 {
+				p.note(element, child)
+			}
+			p.values(element, child)
+			n++
+		}
+	}
+}
+
+// note keeps the first place: a table may be named again by its subtables.
+func (p *places) note(path string, n *unstable.Node) {
+	if _, ok := p.at[path]; !ok {
+		p.at[path] = p.place(int(n.Raw.Offset))
+	}
+}
+
+// tree joins values and places. What has no place of its own has its parent's.
+func (p *places) tree(value any, path string, parent place) *node {
+	n := &node{at: parent}
+	if at, ok := p.at[path]; ok {
+		n.at = at
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		n.table = make(map[string]*node, len(v))
+		for key, child := range v {
+			n.table[key] = p.tree(child, join(path, key), n.at)
+		}
+	case []any:
+		n.list = make([]*node, len(v))
+		for i, child := range v {
+			n.list[i] = p.tree(child, join(path, strconv.Itoa(i)), n.at)
+		}
+	default:
+		n.value = v
+	}
+	return n
+}
