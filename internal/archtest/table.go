@@ -23,10 +23,13 @@ var table = map[string]entry{
 		imports: "internal/spawn internal/sys notify pidfile",
 	},
 	"notify": {
-		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and is the codec of those messages.",
+		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.",
 		imports: "internal/sys",
 	},
-	"listen":  {imports: "internal/sys"},
+	"listen": {
+		says:    "Package listen takes over sockets handed to us, checked and by name.",
+		imports: "internal/sys",
+	},
 	"upgrade": {imports: "internal/spawn internal/sys listen notify pidfile"},
 	"pidfile": {
 		says:    "Package pidfile holds a locked pid file and tells whether a recorded process is still that process.",
@@ -37,7 +40,8 @@ var table = map[string]entry{
 	},
 	"control":   {imports: "spec"},
 	"examples/": {imports: publics},
-	"bench/":    {imports: publics},
+	"bench/":    {imports: "internal/ " + publics},
+	".ci/":      {},
 	"internal/sys": {
 		says: "Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.",
 	},
@@ -138,7 +142,7 @@ var thirdParty = []struct {
 // mayExit lists where a process may be ended without returning.
 var mayExit = []string{
 	"cmd/", "internal/cli/", // turn a result into an exit status
-	"examples/", "bench/", // are programs
+	"examples/", "bench/", ".ci/", // are programs
 	"daemon.go",               // Fail: its caller is main, and nothing may run after it
 	"internal/spawn/stage.go", // the stage's last resort, when even execve failed
 	"internal/spawn/watch.go", // the watcher is a process that never was a main
@@ -148,8 +152,10 @@ var mayExit = []string{
 // recognise itself before any of the user's code runs.
 var mayInit = []string{"internal/spawn"}
 
-// maySleep lists the program files that call time.Sleep, each with its reason.
-var maySleep = map[string]string{}
+// maySleep lists the program files that call time.Sleep.
+var maySleep = []string{
+	"bench/", // a measurement takes place while time passes
+}
 
 // pure are the functions and types of other packages that an initialiser of a
 // package-level variable may call: none reads or changes anything outside its
