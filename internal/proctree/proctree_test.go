@@ -136,14 +136,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func names(list []Process) string {
-	var all []string
-	for _, p := range list {
-		all = append(all, p.Name)
-	}
-	return strings.Join(all, " ")
-}
-
 // daemon wraps a script into the second fork: the session leader starts it,
 // prints its pid and ends.
 func daemon(script string) string {
@@ -163,7 +155,7 @@ func TestStop(t *testing.T) {
 		"to all":     {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Audience: ToAll}, others: 1},
 		"no term":    {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`, others: 1, says: "sent SIGTERM, then SIGKILL to "},
 		"kill only":  {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Steps: []SignalStep{}}, others: 1, says: "sent SIGKILL to "},
-		"left over":  {script: `(trap "" TERM; exec sleep 1000) & echo $$; echo ready; wait`, others: 1, says: "killed 1 left-over process: "},
+		"left over":  {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`, others: 1, says: "killed 1 left-over process: "},
 		"two forks":  {script: daemon("sleep 1000 & echo ready; wait"), others: 1},
 		"orphan":     {script: daemon("(sleep 1000 & exec true); sleep 1000 & echo ready; wait"), others: 2},
 		"setsid":     {script: daemon("setsid sleep 1000 & sleep 0.1; echo ready; wait"), others: 1},
@@ -204,14 +196,20 @@ func TestStop(t *testing.T) {
 func TestAdopted(t *testing.T) {
 	script := daemon("setsid -f sleep 1000; sleep 1000 & echo ready; wait")
 	main, mark := start(t, script)
-	eventually(t, "setsid has run", func() bool { return len(marked(mark)) == 3 })
+	eventually(t, "setsid has run", func() bool {
+		all := marked(mark)
+		return len(all) == 3 && slices.ContainsFunc(all, func(pid int) bool {
+			st, err := sys.ReadStat(pid)
+			return err == nil && st.Session == pid && st.PPID == os.Getpid()
+		})
+	})
 	var asked []Process
 	belongs := func(p Process) bool {
 		asked = append(asked, p)
 		return slices.Contains(marked(mark), p.PID)
 	}
 	found, err := Snapshot(main, Options{})
-	if err != nil || names(found) != "sh sleep" {
+	if err != nil || len(found) != 2 {
 		t.Errorf("without: %v, %v", found, err)
 	}
 	result, err := Stop(t.Context(), main, StopOptions{Steps: quick, Options: Options{Adopted: belongs}})
@@ -234,7 +232,21 @@ func TestForkFasterThanKill(t *testing.T) {
 	script := daemon(`trap "" TERM; echo ready; i=0; while [ $i -lt 300 ]; do setsid sh -c "sleep 1000 & wait" & i=$((i+1)); done; wait`)
 	main, mark := start(t, script)
 	eventually(t, "it forks", func() bool { return len(marked(mark)) > 10 })
-	result, err := Stop(t.Context(), main, StopOptions{Steps: []SignalStep{}})
+	// That nothing runs when the first is killed is what keeps the others from
+	// getting away: each is of a session of its own, which only its parent links to us.
+	first := true
+	frozen := func(e Event) {
+		if !first {
+			return
+		}
+		first = false
+		for _, pid := range marked(mark) {
+			if st, err := sys.ReadStat(pid); err == nil && pid != e.Process.PID && st.State != 'T' {
+				t.Errorf("process %d is in state %c when the killing begins", pid, st.State)
+			}
+		}
+	}
+	result, err := Stop(t.Context(), main, StopOptions{Steps: []SignalStep{}, Progress: frozen})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,6 +339,7 @@ func TestRefused(t *testing.T) {
 // A member whose number has passed to another process is not signalled.
 func TestNumberPassedOn(t *testing.T) {
 	main, mark := start(t, "sleep 1000 & echo $$; echo ready; wait")
+	eventually(t, "both run", func() bool { return len(marked(mark)) == 2 })
 	tr, err := newTree(main, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -340,6 +353,9 @@ func TestNumberPassedOn(t *testing.T) {
 	if err := s.send(child, syscall.SIGKILL); err != nil {
 		t.Error(err)
 	}
+	if err := s.send(tr.sorted()[0], syscall.Signal(0)); err != nil {
+		t.Error(err)
+	}
 	if len(child.done.signals) > 0 || len(marked(mark)) != 2 {
 		t.Errorf("signalled: %v, %v left", child.done.signals, marked(mark))
 	}
@@ -347,6 +363,7 @@ func TestNumberPassedOn(t *testing.T) {
 
 func TestNoKill(t *testing.T) {
 	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
+	eventually(t, "both run", func() bool { return len(marked(mark)) == 2 })
 	var events []string
 	o := StopOptions{Steps: quick, NoKill: true, Progress: func(e Event) { events = append(events, fmt.Sprint(e.Kind, e.Process.Name, e.Signal)) }}
 	result, err := Stop(t.Context(), main, o)
@@ -360,6 +377,7 @@ func TestNoKill(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
+	eventually(t, "both run", func() bool { return len(marked(mark)) == 2 })
 	why := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	o := StopOptions{Progress: func(Event) { cancel(why) }}

@@ -143,6 +143,9 @@ func (s *stopper) step(ctx context.Context, number int, step SignalStep) error {
 		if err := s.deliver(main, number, step.Signal); err != nil {
 			return err
 		}
+		if main.done.refused != nil {
+			return fmt.Errorf("signal %s: %w", main, main.done.refused)
+		}
 		if ended, err := s.wait(ctx, main, deadline); !ended || err != nil {
 			return err
 		}
@@ -202,7 +205,6 @@ func (s *stopper) freeze(deadline time.Time) error {
 		settled := true
 		for _, m := range s.live() {
 			switch {
-			case m.done.refused != nil:
 			case !m.done.frozen:
 				if err := s.send(m, sigStop); err != nil {
 					return err
@@ -242,9 +244,10 @@ func (s *stopper) settle() {
 	}
 }
 
-// live are the members to be ended, the main process first.
+// live are the members that can be ended, the main process first. One that we
+// may not signal is not waited for: nothing has been done to it.
 func (s *stopper) live() []*member {
-	return slices.DeleteFunc(s.sorted(), func(m *member) bool { return m.spared })
+	return slices.DeleteFunc(s.sorted(), func(m *member) bool { return m.spared || m.done.refused != nil })
 }
 
 func (s *stopper) waitAll(ctx context.Context, list []*member, deadline time.Time) error {
