@@ -319,16 +319,19 @@ type Sandbox struct {
 	// Level is "default" (what an ordinary daemon does not notice), "off" or
 	// "strict" (all there is; the service must be made for it).
 	Level SandboxLevel `json:"level,omitzero"`
-	// PrivateTmp, PrivateDevices and PrivateNetwork give it its own /tmp,
-	// a /dev without hardware, and only the loopback interface. Default: as
-	// Level says.
-	PrivateTmp     *bool `json:"private_tmp,omitzero"`
+	// PrivateTmp gives it a /tmp of its own. Default: as Level says.
+	PrivateTmp *bool `json:"private_tmp,omitzero"`
+	// PrivateDevices gives it a /dev without hardware. Default: as Level says.
 	PrivateDevices *bool `json:"private_devices,omitzero"`
+	// PrivateNetwork leaves it only the loopback interface. Default: as Level
+	// says.
 	PrivateNetwork *bool `json:"private_network,omitzero"`
-	// ProtectSystem is "no", "yes", "full" or "strict"; ProtectHome "no",
-	// "yes", "read-only" or "tmpfs" (systemd.exec(5)). Default: as Level says.
+	// ProtectSystem makes the system's directories read-only: "no", "yes",
+	// "full" or "strict" (systemd.exec(5)). Default: as Level says.
 	ProtectSystem string `json:"protect_system,omitzero"`
-	ProtectHome   string `json:"protect_home,omitzero"`
+	// ProtectHome keeps it from home directories: "no", "yes", "read-only" or
+	// "tmpfs" (systemd.exec(5)). Default: as Level says.
+	ProtectHome string `json:"protect_home,omitzero"`
 	// MemoryDenyWriteExecute forbids memory that is writable and executable,
 	// which just-in-time compilers need. Default: as Level says.
 	MemoryDenyWriteExecute *bool `json:"memory_deny_write_execute,omitzero"`
@@ -336,8 +339,10 @@ type Sandbox struct {
 	AddressFamilies []string `json:"address_families,omitzero"`
 	// SystemCalls are the only ones allowed, also as groups ("@system-service").
 	SystemCalls []string `json:"system_calls,omitzero"`
-	// ReadWrite, ReadOnly and Inaccessible are paths.
-	ReadWrite    []string `json:"read_write,omitzero"`
-	ReadOnly     []string `json:"read_only,omitzero"`
+	// ReadWrite are paths it may write to, whatever ProtectSystem says.
+	ReadWrite []string `json:"read_write,omitzero"`
+	// ReadOnly are paths it may not write to.
+	ReadOnly []string `json:"read_only,omitzero"`
+	// Inaccessible are paths it does not see into.
 	Inaccessible []string `json:"inaccessible,omitzero"`
 }

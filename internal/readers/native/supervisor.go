@@ -18,9 +18,10 @@ type Supervisor struct {
 	Listen spec.Address `json:"listen,omitzero"`
 	// TokenFile holds the token that clients of Listen must show.
 	TokenFile string `json:"token_file,omitzero"`
-	// TLSCert and TLSKey are PEM files for Listen.
+	// TLSCert is a PEM file with the certificate of Listen.
 	TLSCert string `json:"tls_cert,omitzero"`
-	TLSKey  string `json:"tls_key,omitzero"`
+	// TLSKey is a PEM file with its key.
+	TLSKey string `json:"tls_key,omitzero"`
 	// TLSClientCA is a PEM file; clients of Listen must show a certificate
 	// that it signed.
 	TLSClientCA string `json:"tls_client_ca,omitzero"`
