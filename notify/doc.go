@@ -1,4 +1,4 @@
-// Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and is the codec of those messages.
+// Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.
 //
 // The protocol is that of sd_notify(3), spoken by systemd, by Daemonry's own
 // supervisor and by others; a Client sends, Message.Encode and Parse are the two

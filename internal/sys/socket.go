@@ -76,6 +76,10 @@ func SendMsg(fd int, p []byte, files []int, as *Sender) (int, error) {
 // returns, no descriptor that came with the message is left open unless it is in Packet.Files.
 func RecvMsg(fd int, p []byte) (Packet, error) { return recvMsg(fd, p) }
 
+// SetSocketMode sets the permission that bind(2) will give to a unix socket's
+// name, less the umask, so that the name never has more (unix_bind_bsd). Linux only.
+func SetSocketMode(fd int, mode os.FileMode) error { return setSocketMode(fd, mode) }
+
 // SocketKind is what a descriptor is.
 type SocketKind struct {
 	Socket    bool        // a socket; the fields below say which

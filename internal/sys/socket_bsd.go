@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,8 @@ func sockaddr(a Address) (unix.Sockaddr, error) {
 	}
 	return &unix.SockaddrUnix{Name: a.Unix}, nil
 }
+
+func setSocketMode(int, os.FileMode) error { return Unsupported("fchmod of a socket") }
 
 func passCredentials(int) error { return nil }
 

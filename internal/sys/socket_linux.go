@@ -2,6 +2,7 @@ package sys
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,10 @@ func bindVsockPrivileged(fd int) error {
 		}
 	}
 	return wrap("bind", unix.EADDRINUSE)
+}
+
+func setSocketMode(fd int, mode os.FileMode) error {
+	return wrap("fchmod", retry(func() error { return unix.Fchmod(fd, uint32(mode.Perm())) }))
 }
 
 func passCredentials(fd int) error {

@@ -27,11 +27,12 @@ type NotifySocket struct {
 // last descriptor, but is not reached from another network namespace; elsewhere a
 // socket in a new directory of mode 0700.
 //
-// Otherwise path is the absolute name of a socket that does not exist yet
-// (EADDRINUSE), which every user may write to who can reach its directory: services
-// run as other users. It is the kind that a successor can bind again under the same name.
-func ListenNotify(path string) (_ *NotifySocket, err error) {
-	s := &NotifySocket{Address: path}
+// Otherwise name is the absolute path of a socket that does not exist yet
+// (EADDRINUSE), which every user may write to who can reach its directory:
+// services run as other users. It is the kind that a successor can bind again
+// under the same name. '@' and a name is an abstract socket (Linux).
+func ListenNotify(name string) (_ *NotifySocket, err error) {
+	s, path := &NotifySocket{}, name
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -42,7 +43,6 @@ func ListenNotify(path string) (_ *NotifySocket, err error) {
 			return nil, fmt.Errorf("notify socket: %w", err)
 		}
 		path = filepath.Join(s.dir, "socket")
-		s.Address = path
 	}
 	fd, err := OpenUnixDatagram()
 	if err != nil {
@@ -54,9 +54,9 @@ func ListenNotify(path string) (_ *NotifySocket, err error) {
 		return nil, fmt.Errorf("notify socket: %w", err)
 	}
 	if err := Bind(fd, Address{Unix: path}); err != nil {
-		s.Address = "" // not ours to remove
 		return nil, fmt.Errorf("notify socket %s: %w", path, err)
 	}
+	s.Address = path // from here on Close removes it
 	if path == "" {
 		if s.Address, err = SocketName(fd); err != nil {
 			return nil, fmt.Errorf("notify socket: %w", err)
@@ -64,7 +64,7 @@ func ListenNotify(path string) (_ *NotifySocket, err error) {
 		return s, nil
 	}
 	// bind(2) applied the umask, so the mode only ever grows.
-	if s.dir == "" {
+	if s.dir == "" && path[0] == '/' {
 		if err := os.Chmod(path, 0o666); err != nil {
 			return nil, fmt.Errorf("notify socket: %w", err)
 		}

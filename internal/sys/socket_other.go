@@ -2,6 +2,8 @@
 
 package sys
 
+import "os"
+
 func openUnixDatagram() (int, error) { return -1, Unsupported("unix datagram socket") }
 
 func openVsock(int) (int, error) { return -1, Unsupported("vsock socket") }
@@ -15,6 +17,8 @@ func connect(int, Address) error { return Unsupported("connect") }
 func socketConnected(int) (bool, error) { return false, Unsupported("getsockopt") }
 
 func socketName(int) (string, error) { return "", Unsupported("getsockname") }
+
+func setSocketMode(int, os.FileMode) error { return Unsupported("fchmod of a socket") }
 
 func passCredentials(int) error { return Unsupported("setsockopt") }
 
