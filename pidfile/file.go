@@ -1,6 +1,7 @@
 package pidfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -57,8 +58,8 @@ func (f *File) Path() string { return f.path }
 func (f *File) File() *os.File { return f.file }
 
 // Write records process pid, which must be alive, and sets its fingerprint.
-// Readers see the old content or the new. On failure nothing half-written stays:
-// the file is empty or as before.
+// Readers see the old content, an empty file, or the new content. On failure,
+// as on a full disk, the file is empty or as before.
 //
 // An error that wraps ErrNoFingerprint means that the pid is written but not
 // proven: the file system rounds times, /proc is missing, or the file belongs to
@@ -100,30 +101,21 @@ func (f *File) write(pid int) error {
 }
 
 // put replaces the content in place: a rename would leave the lock on the old
-// file. It overwrites first and shortens afterwards, because on a full disk a
-// block that was freed may not be had again. The padding sees to it that even between the
-// two steps the file holds one pid and not the tail of a second one.
+// file. It empties the file first, because a write that makes a file grow from nothing is
+// whole for readers, while an overwrite is not: "1" over "12483" was read as
+// "1" and "483". What remains is a reader that got the old content and reads on, for the end of
+// the file, only after both steps: it gets the rest of a longer new content
+// after the old one. Find reads until it reads the same twice.
 //
 // There is no fsync: after a crash of the machine the content is void anyway.
 func (f *File) put(text string) error {
-	fi, err := f.file.Stat()
-	if err != nil {
+	if err := f.file.Truncate(0); err != nil {
 		return err
 	}
-	if fi.Size() > maxSize { // rubbish: not worth padding
-		if err := f.file.Truncate(0); err != nil {
-			return err
-		}
-		fi = nil
-	}
-	padded := []byte(text)
-	for fi != nil && int64(len(padded)) < fi.Size() {
-		padded = append(padded, '\n')
-	}
-	if _, err := f.file.WriteAt(padded, 0); err != nil {
+	if _, err := f.file.WriteAt([]byte(text), 0); err != nil {
 		return also(err, f.file.Truncate(0))
 	}
-	return f.file.Truncate(int64(len(text)))
+	return nil
 }
 
 // Remove deletes the pid file if it is ours: if the path still names the file
@@ -146,7 +138,7 @@ func (f *File) remove() error {
 		return err
 	}
 	ours := rec.err == nil && (rec.pid == f.written || rec.pid == os.Getpid())
-	if !ours && rec.fi.Size() > 0 { // empty: acquired only, or Write failed
+	if !ours && rec.size > 0 { // empty: acquired only, or Write failed
 		return errors.New("its content is not ours")
 	}
 	err = f.current()
@@ -179,34 +171,33 @@ const maxSize = 64
 
 // record is the content of a pid file at one moment.
 type record struct {
-	fi  fs.FileInfo
-	pid int
-	err error // why the content is not a pid
+	fi   fs.FileInfo
+	size int // of the content as read
+	pid  int
+	err  error // why the content is not a pid
 }
 
-// read reads content and time of the file as they belong together: a writer in
-// between makes it read again.
+// read reads content and time of the file as they belong together: until two
+// looks at it are alike, because a writer may come between any two calls.
 func read(file *os.File) (record, error) {
-	before, err := file.Stat()
-	if err != nil {
-		return record{}, err
-	}
+	var last []byte
+	var lastFI fs.FileInfo
 	for range maxTries {
 		buf := make([]byte, maxSize+1)
 		n, err := file.ReadAt(buf, 0)
 		if err != nil && err != io.EOF {
 			return record{}, err
 		}
-		after, err := file.Stat()
+		fi, err := file.Stat()
 		if err != nil {
 			return record{}, err
 		}
-		if before.ModTime().Equal(after.ModTime()) && before.Size() == after.Size() {
-			r := record{fi: after}
+		if lastFI != nil && bytes.Equal(buf[:n], last) && fi.ModTime().Equal(lastFI.ModTime()) {
+			r := record{fi: fi, size: n}
 			r.pid, r.err = parse(buf[:n])
 			return r, nil
 		}
-		before = after
+		last, lastFI = buf[:n], fi
 	}
 	return record{}, errors.New("it keeps changing while it is read")
 }
