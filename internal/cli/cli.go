@@ -88,6 +88,7 @@ var verbs = []entry{
 	{"detach", detachVerb},
 	{"check", checkVerb},
 	{"status", statusVerb},
+	{"stop", stopVerb},
 	{"signal", signalVerb},
 	{"version", versionVerb},
 }

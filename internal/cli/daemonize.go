@@ -11,6 +11,7 @@ import (
 	"github.com/daemonry/daemonry/internal/detach"
 	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -190,8 +191,16 @@ func (o *daemonizeOptions) translate(err error) error {
 		{o.stderr, "Can't open %q for stderr: %v"},
 	} {
 		if abs, absErr := filepath.Abs(f.file); f.file != "" && absErr == nil && abs == path.Path {
-			return complaint(fmt.Sprintf(f.sentence, f.file, path.Err))
+			return complaint(fmt.Sprintf(f.sentence, f.file, reason(path.Err)))
 		}
+	}
+	return err
+}
+
+// reason is the error number inside err, which is all that daemonize would say.
+func reason(err error) error {
+	if errno, ok := sys.Errno(err); ok {
+		return errno
 	}
 	return err
 }

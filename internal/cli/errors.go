@@ -69,6 +69,7 @@ func exitStatus(err error) int {
 		usage  *usageError
 		launch *detach.Error
 		status *statusError
+		signal detach.Interrupted
 	)
 	switch {
 	case err == nil:
@@ -79,6 +80,8 @@ func exitStatus(err error) int {
 		return status.status
 	case errors.As(err, &launch):
 		return launch.Status
+	case errors.As(err, &signal):
+		return 128 + int(signal.Signal)
 	}
 	return exitFailed
 }

@@ -59,9 +59,11 @@ type instance struct {
 	started time.Time
 }
 
+// nameOf is the name of the daemon of a pid file.
+func nameOf(path string) string { return strings.TrimSuffix(filepath.Base(path), ".pid") }
+
 func describe(i *pidfile.Instance) instance {
-	name := strings.TrimSuffix(filepath.Base(i.Path), ".pid")
-	d := instance{Name: name, State: i.State.String(), PID: i.PID, PIDFile: i.Path}
+	d := instance{Name: nameOf(i.Path), State: i.State.String(), PID: i.PID, PIDFile: i.Path}
 	if i.Why != nil {
 		d.Reason = i.Why.Error()
 	}
@@ -153,65 +155,4 @@ func (a *app) status(call *instanceCall, words []string) error {
 		return &statusError{status: code}
 	}
 	return nil
-}
-
-func signalVerb(a *app) *verb {
-	call := &instanceCall{}
-	return &verb{
-		page: page{
-			name:     "signal",
-			short:    "send a signal to a daemon",
-			synopsis: []string{"daemonry signal SIGNAL --pidfile FILE"},
-			about: []string{
-				"SIGNAL is a name with or without SIG, in any case, or a number; real-time signals are RTMIN+3 or RTMAX-1. It is sent to the process that was recorded or to none, also when its pid has been given to another since.",
-			},
-			options: []group{{"", call.options()}},
-			statuses: []row{
-				{"0", "sent"},
-				{"1", "not sent; the message says why"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry signal HUP --pidfile web.pid", "Have a server read its configuration again:"},
-			},
-			seeAlso: []string{"daemonry stop", "signal(7)"},
-		},
-		run: func(words []string) error { return a.signal(call, words) },
-	}
-}
-
-func (a *app) signal(call *instanceCall, words []string) (err error) {
-	if len(words) == 0 {
-		return usagef("", "no signal given")
-	}
-	name, err := spec.ParseSignal(words[0])
-	if err != nil {
-		return usagef("", "%w", err)
-	}
-	if err := call.named(exitFailed, words[1:]); err != nil {
-		return err
-	}
-	number, err := name.Number()
-	if err != nil {
-		return err
-	}
-	found, err := pidfile.Find(call.pidfile)
-	if err != nil {
-		return err
-	}
-	defer func() { err = firstError(err, found.Close()) }()
-	d := describe(found)
-	if err := found.Signal(number); err != nil {
-		return err
-	}
-	if call.json {
-		return a.writeJSON([]signalled{{d, name}})
-	}
-	return nil
-}
-
-// signalled is what "signal --json" shows.
-type signalled struct {
-	instance
-	Signal spec.Signal `json:"signal"`
 }
