@@ -156,8 +156,8 @@ func (f *facts) pipeOrigin(fd sys.FD) (origin, string) {
 func (f *facts) socketOrigin(fd sys.FD) (origin, string) {
 	socket := f.socketOf(fd)
 	switch {
-	case socket.serves && f.inert():
-		return unknown, "a socket at " + clean(socket.address)
+	case socket.serves && !f.setsUp():
+		return unknown, "listens at " + clean(socket.address) + ", not close-on-exec"
 	case socket.serves:
 		return own, "serves " + clean(socket.address)
 	case socket.accepted:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,18 +133,16 @@ func (f *facts) caught() sys.SignalSet {
 	return f.status.Caught &^ libc
 }
 
+// setsUp says that the program did something of its own since execve: it
+// catches signals, or has a descriptor that can only have been made by it.
+func (f *facts) setsUp() bool {
+	return f.caught() != 0 || slices.ContainsFunc(f.fds, func(fd sys.FD) bool { return fd.CloseOnExec() || isEventQueue(fd) })
+}
+
 // inert says that nothing shows the program ever to have set up anything for
-// itself: it catches no signal, and no descriptor of it can only have been made since execve.
+// itself, not even a socket that it serves, though that could have been inherited.
 func (f *facts) inert() bool {
-	if f.caught() != 0 || f.fdsErr != nil {
-		return false
-	}
-	for _, fd := range f.fds {
-		if fd.CloseOnExec() || isEventQueue(fd) || f.socketOf(fd).serves {
-			return false
-		}
-	}
-	return true
+	return f.fdsErr == nil && !f.setsUp() && !slices.ContainsFunc(f.fds, func(fd sys.FD) bool { return f.socketOf(fd).serves })
 }
 
 // mayNotLook turns the error of a read into a finding.

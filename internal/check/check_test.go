@@ -1,0 +1,574 @@
+//go:build linux
+
+package check
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// TestMain makes the test process a subreaper, so that it can reap the daemons.
+func TestMain(m *testing.M) {
+	if pid, err := strconv.Atoi(os.Getenv("CHECK_INSPECT")); err == nil {
+		r, err := Process(pid, Options{})
+		text, _ := json.Marshal(r)
+		fmt.Printf("%s\n%v\n", text, err)
+		os.Exit(0)
+	}
+	if text := os.Getenv("CHECK_HELPER"); text != "" {
+		os.Unsetenv("CHECK_HELPER")
+		if err := launch(text); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if err := sys.BecomeSubreaper(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// state is how a daemon is born. The zero value is the good one.
+type state struct {
+	Program []string // default: sleep 1000
+	Ignore  []syscall.Signal
+	Block   []syscall.Signal
+	Umask   int
+	Dir     string
+	Env     []string
+	Stdio   [3]string // path and flags like "r:/dev/null"
+	Leak    []string  // the same
+	Pipe    bool      // leak both ends of a pipe
+	Socket  bool      // leak a listening socket
+	Leader  bool      // no second fork: the helper becomes the program
+	Cred    *syscall.Credential
+	Second  bool // this is the second child
+}
+
+// launch is the first child of daemon(7): it starts the second, prints its
+// pid, and ends. The second puts on what execve keeps, and executes the program.
+func launch(text string) error {
+	var s state
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return err
+	}
+	if s.Program == nil {
+		s.Program = []string{"/bin/sleep", "1000"}
+	}
+	if s.Second {
+		return s.become()
+	}
+	if err := sys.SealDescriptors(3); err != nil {
+		return err
+	}
+	files, err := s.files()
+	if err != nil {
+		return err
+	}
+	if s.Leader {
+		fmt.Println(os.Getpid())
+		for i, file := range files {
+			if err := sys.Dup2(int(file.Fd()), i); err != nil {
+				return err
+			}
+		}
+		return s.become()
+	}
+	s.Second = true
+	again, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	p, err := os.StartProcess(os.Args[0], os.Args, &os.ProcAttr{
+		Env: append(os.Environ(), "CHECK_HELPER="+string(again)), Files: files, Sys: &syscall.SysProcAttr{Credential: s.Cred},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println(p.Pid)
+	return nil
+}
+
+// become executes the program in place of the helper. Signals come last: Go's
+// runtime would set them back in a child.
+func (s state) become() error {
+	if s.Dir == "" {
+		s.Dir = "/"
+	}
+	sys.Umask(s.Umask)
+	if err := errors.Join(os.Chdir(s.Dir), sys.ResetIgnoredSignals()); err != nil {
+		return err
+	}
+	for _, sig := range s.Ignore {
+		if err := sys.IgnoreSignal(sig); err != nil {
+			return err
+		}
+	}
+	mask := sys.SignalSet(0)
+	for _, sig := range s.Block {
+		mask = mask.Add(sig)
+	}
+	runtime.LockOSThread()
+	if _, err := sys.SetSignalMask(mask); err != nil {
+		return err
+	}
+	for i, spec := range s.Stdio {
+		if spec == "closed" { // Go's runtime has opened /dev/null there
+			if err := sys.CloseFD(i); err != nil {
+				return err
+			}
+		}
+	}
+	return syscall.Exec(s.Program[0], s.Program, s.Env)
+}
+
+func (s state) files() ([]*os.File, error) {
+	var files []*os.File
+	open := func(spec string) error {
+		if spec == "closed" {
+			files = append(files, nil)
+			return nil
+		}
+		mode, path, _ := strings.Cut(spec, ":")
+		flags := map[string]int{"r": os.O_RDONLY, "w": os.O_WRONLY | os.O_CREATE, "a": os.O_WRONLY | os.O_APPEND | os.O_CREATE, "rw": os.O_RDWR}[mode]
+		file, err := os.OpenFile(path, flags|syscall.O_NOCTTY, 0o644)
+		files = append(files, file)
+		return err
+	}
+	for i, spec := range s.Stdio {
+		if spec == "" {
+			spec = []string{"r:/dev/null", "w:/dev/null", "w:/dev/null"}[i]
+		}
+		if err := open(spec); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range s.Leak {
+		if err := open(spec); err != nil {
+			return nil, err
+		}
+	}
+	if s.Pipe {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, r, w)
+	}
+	if s.Socket {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		file, err := l.(*net.TCPListener).File()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// born starts a daemon and returns its pid; it is ended with the test.
+func born(t *testing.T, s state) int {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	// The race detector would make the helper sleep for a second at its end.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "CHECK_HELPER="+string(text))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd.Stdout, cmd.Stderr = write, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	line, _ := bufio.NewReader(read).ReadString('\n')
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatalf("helper: %s", line)
+	}
+	t.Cleanup(func() {
+		syscall.Kill(pid, syscall.SIGKILL)
+		if s.Leader {
+			cmd.Wait()
+			return
+		}
+		syscall.Wait4(pid, nil, 0, nil)
+	})
+	if !s.Leader {
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "sleep"
+	if s.Program != nil {
+		want = filepath.Base(s.Program[0])
+	}
+	waitFor(t, "the program is executed", func() bool {
+		st, err := sys.ReadStat(pid)
+		return err == nil && st.Comm == want && st.State == 'S'
+	})
+	return pid
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func inspect(t *testing.T, pid int, o Options) Report {
+	t.Helper()
+	r, err := Process(pid, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Steps) != 15 {
+		t.Fatalf("%d steps", len(r.Steps))
+	}
+	for i, step := range r.Steps {
+		if step.Number != i+1 || step.Name == "" || step.Evidence == "" || strings.Contains(step.Evidence, "\n") {
+			t.Errorf("step %d: %+v", i+1, step)
+		}
+	}
+	return r
+}
+
+// What a good daemon looks like: nobody sees whom it told or who started it, and no pid file was named.
+var good = [16]Result{1: Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, NotObservable, Pass, NotObservable, NotObservable}
+
+// TestStates changes one thing of a good daemon at a time, and sees the one
+// step that it concerns change, and no other.
+func TestStates(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	gone := filepath.Join(dir, "gone")
+	if err := os.Mkdir(gone, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, "log")
+	tests := map[string]struct {
+		state   state
+		options Options
+		want    map[int]Result // beside good
+		says    map[int]string
+	}{
+		"good":              {},
+		"umask 0":           {state: state{Umask: 0}, says: map[int]string{10: "umask 0000"}},
+		"umask 022":         {state: state{Umask: 0o022}, says: map[int]string{10: "umask 0022"}},
+		"umask 077":         {state: state{Umask: 0o077}},
+		"umask 027":         {state: state{Umask: 0o027}},
+		"umask 020":         {state: state{Umask: 0o020}, want: map[int]Result{10: Fail}},
+		"umask 0777":        {state: state{Umask: 0o777}, want: map[int]Result{10: Fail}},
+		"leaked file":       {state: state{Leak: []string{"r:/etc/passwd"}}, want: map[int]Result{1: Fail}, says: map[int]string{1: "1 descriptor of 1"}},
+		"leaked /dev/null":  {state: state{Leak: []string{"rw:/dev/null", "r:/dev/null"}}, want: map[int]Result{1: Fail}},
+		"leaked directory":  {state: state{Leak: []string{"r:/"}}, want: map[int]Result{1: Fail}},
+		"leaked pipe":       {state: state{Pipe: true}, want: map[int]Result{1: NotObservable}},
+		"leaked socket":     {state: state{Socket: true}, want: map[int]Result{1: NotObservable}},
+		"named file":        {state: state{Leak: []string{"a:" + log}}, options: Options{Files: []string{log}}},
+		"passed socket":     {state: state{Socket: true, Env: []string{"LISTEN_FDS=1", "LISTEN_PID=1"}}, want: map[int]Result{1: NotObservable, 4: Fail}},
+		"ignored":           {state: state{Ignore: []syscall.Signal{syscall.SIGPIPE, syscall.SIGHUP}}, want: map[int]Result{2: Fail}, says: map[int]string{2: "SIGHUP, SIGPIPE"}},
+		"ignored real time": {state: state{Ignore: []syscall.Signal{35}}, want: map[int]Result{2: Fail}, says: map[int]string{2: "SIGRTMIN+1"}},
+		"blocked":           {state: state{Block: []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR2}}, want: map[int]Result{3: Fail}, says: map[int]string{3: "SIGUSR2, SIGTERM"}},
+		"environment":       {state: state{Env: []string{"PATH=/bin", "_GO_DAEMON=1", "SUPERVISOR_ENABLED=1"}}, want: map[int]Result{4: Fail}, says: map[int]string{4: "_GO_DAEMON=1 (go-daemon), SUPERVISOR_ENABLED=1"}},
+		"clean environment": {state: state{Env: []string{"PATH=/bin", "TERM=vt100", "DAEMONRY_ROOT=/x"}}, says: map[int]string{4: "3 variables"}},
+		"own notify socket": {state: state{Env: []string{"NOTIFY_SOCKET=/run/daemonry/x"}}},
+		"notify socket":     {state: state{Env: []string{"NOTIFY_SOCKET=/run/other"}}, want: map[int]Result{4: Fail}},
+		"no second fork":    {state: state{Leader: true}, want: map[int]Result{5: NotObservable, 7: Fail, 8: NotObservable}},
+		"stdin closed":      {state: state{Stdio: [3]string{0: "closed"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "0 is closed"}},
+		"stdin write only":  {state: state{Stdio: [3]string{0: "w:/dev/null"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "0 cannot be read"}},
+		"stdout read only":  {state: state{Stdio: [3]string{1: "r:/dev/null", 2: "r:/dev/null"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "2 cannot be written"}},
+		"log":               {state: state{Stdio: [3]string{1: "a:" + log, 2: "a:" + log}}, says: map[int]string{9: "O_WRONLY|O_APPEND"}},
+		"deleted directory": {state: state{Dir: gone}, want: map[int]Result{11: Fail}, says: map[int]string{11: "the directory is gone"}},
+		"busy file system":  {state: state{Dir: "/proc"}, want: map[int]Result{11: Fail}, says: map[int]string{11: "mounted at /proc"}},
+		"other directory":   {state: state{Dir: "/etc"}, says: map[int]string{11: "/etc, on the root file system"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			pid := born(t, test.state)
+			if name == "deleted directory" {
+				if err := os.Remove(gone); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := inspect(t, pid, test.options)
+			for _, step := range r.Steps {
+				want := good[step.Number]
+				if other, ok := test.want[step.Number]; ok {
+					want = other
+				}
+				if step.Result != want {
+					t.Errorf("step %d (%s): %s, want %s: %s %q", step.Number, step.Name, step.Result, want, step.Evidence, step.Details)
+				}
+				if !strings.Contains(step.Evidence, test.says[step.Number]) {
+					t.Errorf("step %d says %q, want %q", step.Number, step.Evidence, test.says[step.Number])
+				}
+			}
+			if r.Failed() != slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Result == Fail }) {
+				t.Error("Failed disagrees with the steps")
+			}
+		})
+	}
+}
+
+func result(r Report, step int) Result { return r.Steps[step-1].Result }
+
+func TestTerminal(t *testing.T) {
+	cmd := exec.Command("script", "-q", "-c", "exec sleep 1000", "/dev/null")
+	cmd.Stdin, cmd.Stdout = nil, nil
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL); cmd.Process.Kill(); cmd.Wait() })
+	waitFor(t, "script runs sleep", func() bool {
+		var list sys.ProcList
+		stats, _ := list.Read()
+		for _, st := range stats {
+			if st.PPID == cmd.Process.Pid && st.Comm == "sleep" {
+				pid = st.PID
+			}
+		}
+		return pid != 0
+	})
+	r := inspect(t, pid, Options{})
+	for _, step := range []int{6, 7, 9} {
+		if result(r, step) != Fail {
+			t.Errorf("%+v", r.Steps[step-1])
+		}
+	}
+	if !strings.Contains(r.Steps[5].Evidence, "/dev/pts/") {
+		t.Error(r.Steps[5].Evidence)
+	}
+}
+
+// A plain child of ours is no daemon at all.
+func TestChild(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	r := inspect(t, cmd.Process.Pid, Options{})
+	for _, step := range []int{5, 6, 7, 8, 15} {
+		if result(r, step) != Fail {
+			t.Errorf("%+v", r.Steps[step-1])
+		}
+	}
+}
+
+// A program that sets itself up is not accused of what may be its own doing.
+func TestPrograms(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("trap 'exit 0' TERM\ntrap '' PIPE\nsleep 1000 & wait\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pid := born(t, state{Program: []string{"/bin/sh", script}})
+	t.Cleanup(func() { endChildren(t, pid) })
+	waitFor(t, "the traps are set", func() bool {
+		st, err := sys.ReadStatus(pid)
+		return err == nil && st.Ignored.Has(syscall.SIGPIPE) && st.Caught.Has(syscall.SIGTERM)
+	})
+	r := inspect(t, pid, Options{})
+	if r.Failed() || result(r, 2) != NotObservable || result(r, 1) != Pass {
+		t.Errorf("%+v", r)
+	}
+}
+
+func endChildren(t *testing.T, parent int) {
+	var list sys.ProcList
+	stats, err := list.Read()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, st := range stats {
+		if st.PPID == parent {
+			syscall.Kill(st.PID, syscall.SIGKILL)
+		}
+	}
+}
+
+func TestPIDFile(t *testing.T) {
+	pid := born(t, state{})
+	name := filepath.Join(t.TempDir(), "pid")
+	tests := map[string]struct {
+		prepare func() error
+		want    Result
+		says    string
+	}{
+		"none":    {func() error { return nil }, Fail, "no such file"},
+		"good":    {func() error { return os.WriteFile(name, fmt.Appendln(nil, pid), 0o644) }, Pass, "names it"},
+		"other":   {func() error { return os.WriteFile(name, []byte("1\n"), 0o644) }, Fail, "names 1"},
+		"empty":   {func() error { return os.WriteFile(name, nil, 0o644) }, Fail, "names no process"},
+		"rubbish": {func() error { return os.WriteFile(name, []byte("\x1b[2Jx"), 0o644) }, Fail, "names no process"},
+		"writable": {func() error {
+			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644), os.Chmod(name, 0o666))
+		}, Fail, "everybody"},
+		"stale": {func() error {
+			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644), os.Chtimes(name, time.Time{}, time.Now().Add(-time.Hour)))
+		}, Fail, "before it started"},
+		"link":     {func() error { return os.Symlink("/etc/passwd", name) }, Fail, "not a regular file"},
+		"fifo":     {func() error { return syscall.Mkfifo(name, 0o644) }, Fail, "not a regular file"},
+		"is a dir": {func() error { return os.Mkdir(name, 0o755) }, Fail, "not a regular file"},
+	}
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
+			os.Remove(name)
+			if err := test.prepare(); err != nil {
+				t.Fatal(err)
+			}
+			step := inspect(t, pid, Options{PIDFile: name}).Steps[11]
+			if step.Result != test.want || !strings.Contains(step.Evidence, test.says) || strings.Contains(step.Evidence, "\x1b") {
+				t.Errorf("%+v", step)
+			}
+		})
+	}
+	t.Run("found and locked", func(t *testing.T) {
+		name := filepath.Join(t.TempDir(), "x.pid")
+		file, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		fmt.Fprintln(file, os.Getpid())
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+		step := inspect(t, os.Getpid(), Options{}).Steps[11]
+		if step.Result != Pass || !strings.Contains(step.Evidence, "holds a lock") {
+			t.Errorf("%+v", step)
+		}
+	})
+}
+
+func TestNoProcess(t *testing.T) {
+	cmd := exec.Command("true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	waitFor(t, "it is a zombie", func() bool { st, err := sys.ReadStat(pid); return err == nil && st.State == 'Z' })
+	if _, err := Process(pid, Options{}); !errors.Is(err, ErrNoProcess) || !strings.Contains(err.Error(), "waits for its parent") {
+		t.Errorf("zombie: %v", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Process(pid, Options{}); !errors.Is(err, ErrNoProcess) {
+		t.Errorf("gone: %v", err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if tid := syscall.Gettid(); tid != os.Getpid() {
+		if _, err := Process(tid, Options{}); !errors.Is(err, ErrNoProcess) {
+			t.Errorf("thread: %v", err)
+		}
+	}
+	for _, pid := range []int{0, -1} {
+		if _, err := Process(pid, Options{}); err == nil {
+			t.Errorf("process %d was judged", pid)
+		}
+	}
+}
+
+// asNobody judges pid as an ordinary user, perhaps under a /proc of its own.
+func asNobody(t *testing.T, pid int, attr *syscall.SysProcAttr, words ...string) Report {
+	t.Helper()
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	// By descriptor, because nobody may not enter the directory it is in.
+	words = append(words, "/proc/self/fd/3")
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.ExtraFiles = []*os.File{self}
+	cmd.Env = []string{"CHECK_INSPECT=" + strconv.Itoa(pid), "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.SysProcAttr, cmd.Dir = attr, "/"
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var r Report
+	if err := json.Unmarshal(out[:len(out)-len("<nil>\n")], &r); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return r
+}
+
+// Somebody else's process: what needs more rights is not observable, and the rest is judged.
+func TestOtherUser(t *testing.T) {
+	pid, attr := 1, &syscall.SysProcAttr{}
+	if os.Getuid() == 0 {
+		pid = born(t, state{Ignore: []syscall.Signal{syscall.SIGHUP}, Umask: 0o020})
+		attr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+	}
+	r := asNobody(t, pid, attr)
+	for _, step := range []int{1, 4, 9, 11} {
+		if result(r, step) != NotObservable {
+			t.Errorf("%+v", r.Steps[step-1])
+		}
+	}
+	if os.Getuid() == 0 && (result(r, 2) != NotObservable || result(r, 3) != Pass || result(r, 7) != Pass || result(r, 10) != Fail) {
+		t.Errorf("%+v", r.Steps)
+	}
+}
+
+// Under hidepid=2 the process is not even in the directory.
+func TestHidden(t *testing.T) {
+	pid, attr := os.Getpid(), &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if os.Getuid() != 0 {
+		// In a user namespace of our own no process of another user can be
+		// hidden from us; without one there is no mount. So judge what hidden makes of it.
+		for _, step := range hidden(pid, sys.ErrHidden).Steps {
+			if step.Result != NotObservable {
+				t.Errorf("%+v", step)
+			}
+		}
+		return
+	}
+	r := asNobody(t, pid, attr, "sh", "-c",
+		`mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$0"`)
+	if r.PID != pid || len(r.Steps) != 15 || r.Count(NotObservable) != 15 || r.Failed() {
+		t.Errorf("%+v", r)
+	}
+	if !strings.Contains(r.Steps[0].Evidence, "exists") {
+		t.Error(r.Steps[0].Evidence)
+	}
+}

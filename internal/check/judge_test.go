@@ -1,0 +1,160 @@
+package check
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+func ids(n uint32) [4]uint32 { return [4]uint32{n, n, n, n} }
+
+func TestPrivileges(t *testing.T) {
+	const all = sys.CapSet(1<<41 - 1)
+	user := func(groups ...uint32) sys.ProcStatus {
+		return sys.ProcStatus{UID: ids(33), GID: ids(33), Groups: groups, CapBnd: all}
+	}
+	root := sys.ProcStatus{CapPrm: all, CapEff: all, CapBnd: all}
+	change := func(st sys.ProcStatus, f func(*sys.ProcStatus)) sys.ProcStatus { f(&st); return st }
+	asked := func(uid, gid uint32, groups ...uint32) *sys.Credential {
+		return &sys.Credential{UID: uid, GID: gid, Groups: groups}
+	}
+	tests := []struct {
+		name   string
+		status sys.ProcStatus
+		user   *sys.Credential
+		want   Result
+		says   string
+	}{
+		{"root", root, nil, Pass, "no other user was asked for"},
+		{"root as asked", root, asked(0, 0), Pass, "as asked for"},
+		{"root, another asked", root, asked(33, 33), Fail, "uid 33 was asked for"},
+		{"user", user(33), nil, Pass, "uid 33, gid 33, groups 33, no capabilities"},
+		{"user as asked", user(33, 4), asked(33, 33, 4), Pass, ""},
+		{"groups missing", user(33), asked(33, 33, 4), Fail, "groups [4] were asked for"},
+		{"other group", user(), asked(33, 34), Fail, "gid 34"},
+		{"saved root", change(user(), func(s *sys.ProcStatus) { s.UID[2] = 0 }), nil, Fail, "saved 0"},
+		{"saved group", change(user(), func(s *sys.ProcStatus) { s.GID[2] = 0 }), nil, Fail, "other group"},
+		{"setuid helper", change(user(), func(s *sys.ProcStatus) { s.UID[1] = 0 }), nil, Fail, "effective 0"},
+		{"group of root", change(user(), func(s *sys.ProcStatus) { s.GID = ids(0) }), nil, Fail, "group of root"},
+		{"groups of root", user(0, 4, 27), nil, Fail, "supplementary groups of root"},
+		{"low port", change(user(), func(s *sys.ProcStatus) { s.CapPrm = 1 << 10; s.NoNew = sys.NoNewPrivsOn }), nil, Pass, "capabilities 400, no_new_privs"},
+		{"setuid kept", change(user(), func(s *sys.ProcStatus) { s.CapPrm = all }), nil, Fail, "CAP_SETUID"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := &facts{status: test.status, options: Options{User: test.user}}
+			if got := f.privileges(); got.result != test.want || !strings.Contains(got.evidence, test.says) {
+				t.Errorf("%s: %s", got.result, got.evidence)
+			}
+		})
+	}
+}
+
+// The session steps on what cannot be made in a test: other namespaces,
+// subreapers, logins that have ended.
+func TestSessionSteps(t *testing.T) {
+	shell := sys.ProcStat{PID: 40, Comm: "bash", PPID: 1, PGRP: 40, Session: 40, State: 'S', Threads: 1}
+	manager := sys.ProcStat{PID: 30, Comm: "systemd", PPID: 1, PGRP: 30, Session: 30, State: 'S', Threads: 1}
+	tests := []struct {
+		name   string
+		stat   sys.ProcStat
+		parent sys.ProcStat
+		leader sys.ProcStat
+		want   [5]Result // steps 5 to 8, and 15
+	}{
+		{"daemon under init", sys.ProcStat{PID: 100, PPID: 1, PGRP: 99, Session: 99}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{},
+			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
+		{"daemon under a subreaper", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99}, manager, sys.ProcStat{},
+			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
+		{"daemon(3)", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 100}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{},
+			[5]Result{NotObservable, Pass, Fail, Pass, NotObservable}},
+		{"job of a living shell", sys.ProcStat{PID: 100, PPID: 40, PGRP: 100, Session: 40, TTYNr: 34816}, shell, shell,
+			[5]Result{Fail, Fail, Fail, Fail, Fail}},
+		{"nohup, the shell has ended", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 40}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{},
+			[5]Result{NotObservable, NotObservable, NotObservable, Pass, NotObservable}},
+		{"put into a container", sys.ProcStat{PID: 100, PPID: 0, PGRP: 0, Session: 0}, sys.ProcStat{}, sys.ProcStat{},
+			[5]Result{NotObservable, NotObservable, NotObservable, NotObservable, NotObservable}},
+		{"the first child has not ended", sys.ProcStat{PID: 100, PPID: 40, PGRP: 40, Session: 40}, shell, shell,
+			[5]Result{Fail, Fail, Fail, Fail, Fail}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := &facts{stat: test.stat, parent: test.parent, leader: test.leader}
+			if test.parent.PID == 0 {
+				f.parentErr = sys.ErrHidden
+			}
+			if test.leader.PID == 0 {
+				f.leaderErr = sys.ErrHidden
+			}
+			steps := f.judge()
+			for i, n := range []int{5, 6, 7, 8, 15} {
+				if got := steps[n-1]; got.Result != test.want[i] {
+					t.Errorf("step %d: %s, want %s: %s", n, got.Result, test.want[i], got.Evidence)
+				}
+			}
+		})
+	}
+}
+
+func TestMarks(t *testing.T) {
+	environ := func(vars ...string) []byte { return []byte(strings.Join(vars, "\x00") + "\x00") }
+	tests := []struct {
+		name    string
+		environ []byte
+		unit    string
+		fds     []sys.FD
+		want    Result
+	}{
+		{"empty", nil, "", nil, Pass},
+		{"title", []byte("nginx: master process\x00\x00=x\x00"), "", nil, NotObservable},
+		{"unit", environ("INVOCATION_ID=x", "NOTIFY_SOCKET=/run/systemd/notify", "SYSTEMD_EXEC_PID=7", "WATCHDOG_USEC=1"), "x.service", nil, Pass},
+		{"left by a unit", environ("INVOCATION_ID=x"), "", nil, Fail},
+		{"journal", environ("JOURNAL_STREAM=8:9"), "", []sys.FD{{Number: 2, File: sys.FileStat{Dev: 8, Inode: 9}}}, Pass},
+		{"journal of another", environ("JOURNAL_STREAM=8:9"), "", []sys.FD{{Number: 2, File: sys.FileStat{Dev: 8, Inode: 7}}}, Fail},
+		{"sockets", environ("LISTEN_PID=100", "LISTEN_FDS=1", "LISTEN_FDNAMES=a"), "", nil, Pass},
+		{"sockets of another", environ("LISTEN_PID=99", "LISTEN_FDS=1"), "", nil, Fail},
+		{"sockets of nobody", environ("LISTEN_FDS=1"), "", nil, Fail},
+		{"watchdog", environ("WATCHDOG_PID=100", "WATCHDOG_USEC=1"), "", nil, Pass},
+		{"only alike", environ("_GO_DAEMONS=1", "XSUPERVISOR_=1", "TERM=x"), "", nil, Pass},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := &facts{stat: sys.ProcStat{PID: 100}, environ: test.environ, unit: test.unit, fds: test.fds}
+			if got := f.environment(); got.result != test.want {
+				t.Errorf("%s: %s", got.result, got.evidence)
+			}
+		})
+	}
+}
+
+func TestSocketTables(t *testing.T) {
+	table := map[uint64]socket{}
+	addTable(table, "tcp", []byte("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"+
+		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1\n"+
+		"   1: 0100007F:1F90 0100007F:8000 01 00000000:00000000 00:00000000 00000000     0        0 112 1\n"+
+		"   2: 0100007F:8000 0100007F:1F90 06 00000000:00000000 00:00000000 00000000     0        0 0 1\n"))
+	addTable(table, "tcp6", []byte("   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 113 1\n"))
+	addTable(table, "udp", []byte("   0: 00000000:0035 00000000:0000 07 0:0 00:0 0 0 0 114 2\n"))
+	addTable(table, "unix", []byte("Num       RefCount Protocol Flags    Type St Inode Path\n"+
+		"0000000000000000: 00000002 00000000 00010000 0001 01 115 /run/x\n"+
+		"0000000000000000: 00000003 00000000 00000000 0001 03 116 /run/x\n"+
+		"0000000000000000: 00000003 00000000 00000000 0001 03 117\n"+
+		"0000000000000000: 00000002 00000000 00000000 0002 01 118 /dev/log\n"+
+		"rubbish\n"))
+	const sock = 0o140000
+	f := &facts{socketTable: table, fds: []sys.FD{{File: sys.FileStat{Mode: sock, Inode: 111}}, {File: sys.FileStat{Mode: sock, Inode: 115}}}}
+	f.markAccepted()
+	want := map[uint64]socket{
+		111: {"127.0.0.1:8080", true, false}, 112: {"127.0.0.1:8080", false, true}, 113: {"[::]:80", true, false}, 114: {"0.0.0.0:53", true, false},
+		115: {"/run/x", true, false}, 116: {"/run/x", false, true}, 117: {"", false, false}, 118: {"/dev/log", true, false},
+	}
+	for inode, s := range want {
+		if table[inode] != s {
+			t.Errorf("%d: %+v, want %+v", inode, table[inode], s)
+		}
+	}
+	if len(table) != len(want) {
+		t.Errorf("%d sockets", len(table))
+	}
+}
