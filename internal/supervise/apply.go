@@ -1,0 +1,205 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Action is what Apply does, or would do, to a service.
+type Action string
+
+// Actions.
+const (
+	ActionAdd     Action = "add"     // new: added, and started unless it says otherwise
+	ActionRemove  Action = "remove"  // gone from its file: stopped and forgotten
+	ActionRestart Action = "restart" // changed in what only a new process can have
+	ActionUpdate  Action = "update"  // changed in what the running process need not notice
+	ActionStart   Action = "start"   // unchanged, but not up
+	ActionNone    Action = "none"    // unchanged
+)
+
+// Planned is one line of a plan.
+type Planned struct {
+	Name   string
+	Action Action
+	Fields []string // that changed
+	Held   bool     // stopped by hand, and stays so
+}
+
+// Apply is a request to make reality match a set of descriptions.
+type Apply struct {
+	// Services are all there are in Source, not expanded.
+	Services []spec.Service
+	// Source is the file they are from: services of that source which are not
+	// among Services are removed. Empty: nothing is removed.
+	Source string
+	// PlanOnly changes nothing.
+	PlanOnly bool
+	// Add takes the services in without touching those that are there and not starting any.
+	NoStart bool
+}
+
+// Apply makes reality match. It returns the plan, and after that when every
+// service it started is ready or has failed (StartError, joined).
+func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
+	var plan []Planned
+	var err error
+	var waiters []*waiter
+	if askErr := e.ask(ctx, func() {
+		if e.closing {
+			err = ErrClosed
+			return
+		}
+		want := spec.ExpandSet(a.Services)
+		for i := range want {
+			want[i] = want[i].WithDefaults()
+		}
+		if plan, err = e.plan(a, want); err != nil || a.PlanOnly {
+			return
+		}
+		waiters = e.carryOut(a, want, plan)
+		e.saveSpecs()
+	}); askErr != nil {
+		return nil, askErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return plan, await(ctx, e, waiters)
+}
+
+// plan compares; it changes nothing.
+func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
+	// Names that the services depend on may be among those that are there already.
+	all := slices.Clone(want)
+	names := map[string]bool{}
+	for _, s := range want {
+		names[s.Name] = true
+	}
+	for _, s := range e.services {
+		if !names[s.spec.Name] && (s.source != a.Source || a.Source == "") {
+			all = append(all, s.spec)
+		}
+	}
+	if problems := spec.ValidateSet(all); len(problems) > 0 {
+		return nil, problems
+	}
+	var plan []Planned
+	for _, s := range want {
+		plan = append(plan, e.planOne(s, a))
+	}
+	for _, s := range e.sorted() {
+		if a.Source != "" && s.source == a.Source && !names[s.spec.Name] {
+			plan = append(plan, Planned{Name: s.spec.Name, Action: ActionRemove})
+		}
+	}
+	return plan, nil
+}
+
+func (e *Engine) planOne(want spec.Service, a Apply) Planned {
+	p := Planned{Name: want.Name}
+	s := e.services[want.Name]
+	if s == nil {
+		p.Action = ActionAdd
+		return p
+	}
+	p.Held = s.held
+	changes := spec.Diff(s.spec, want)
+	for _, c := range changes {
+		p.Fields = append(p.Fields, c.Field)
+	}
+	switch effect := spec.EffectOf(changes); {
+	case effect == spec.EffectRestart && s.active():
+		p.Action = ActionRestart
+	case len(changes) > 0:
+		p.Action = ActionUpdate
+	case !s.active() && !s.held && *want.Autostart && !a.NoStart && !s.satisfied():
+		p.Action = ActionStart
+	default:
+		p.Action = ActionNone
+	}
+	return p
+}
+
+// active says whether s is up or on its way there.
+func (s *service) active() bool {
+	return s.wanted && (s.state == Waiting || s.state == Starting || s.state == Ready || s.state == Backoff || s.state == Stopping)
+}
+
+// carryOut does what the plan says and returns those to wait for.
+func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waiter {
+	var start, removed []*service
+	for i, p := range plan {
+		if p.Action == ActionRemove {
+			removed = append(removed, e.services[p.Name])
+			continue
+		}
+		s := e.update(want[i], a.Source)
+		if p.Action == ActionRestart {
+			s.again = true
+			e.happen(s, hRestart, cause{text: "changed: " + strings.Join(p.Fields, ", ")})
+			start = append(start, s)
+		}
+		if !s.active() && !s.held && *s.spec.Autostart && !s.satisfied() {
+			start = append(start, s)
+		}
+	}
+	e.unwant(removed, "removed")
+	for _, s := range removed {
+		s.removed = true
+		if s.state == Stopped {
+			e.forget(s)
+		}
+	}
+	if a.NoStart {
+		return nil
+	}
+	e.want(start)
+	var waiters []*waiter
+	for _, s := range start {
+		waiters = append(waiters, s.newWaiter(true))
+		s.wake()
+	}
+	return waiters
+}
+
+// update puts a description in place, for a service that is there or a new one.
+func (e *Engine) update(want spec.Service, source string) *service {
+	s := e.services[want.Name]
+	if s == nil {
+		s = &service{spec: want, source: source, seq: len(e.services)}
+		e.services[want.Name] = s
+		e.emit(s, Event{Kind: EventChange, Reason: "added"})
+		return s
+	}
+	changes := spec.Diff(s.spec, want)
+	if source != "" {
+		s.source = source
+	}
+	s.removed = false
+	if len(changes) == 0 {
+		return s
+	}
+	s.spec = want
+	fields := make([]string, len(changes))
+	for i, c := range changes {
+		fields[i] = c.Field
+	}
+	e.emit(s, Event{Kind: EventChange, Reason: "changed: " + strings.Join(fields, ", ")})
+	if stream := s.stream; stream != nil {
+		config := e.logConfig(want)
+		e.work(func() {
+			if err := stream.Reconfigure(config); err != nil {
+				e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
+			}
+		})
+	}
+	if s.state == Ready {
+		e.watchLiveness(s)
+	}
+	return s
+}

@@ -1,0 +1,118 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Status is what there is to know about a service at one moment.
+type Status struct {
+	Name        string
+	Description string
+	State       State
+	Wanted      bool // whether it is to be up
+	PID         int  // of the main process, 0 if there is none
+	Ready       bool
+	Restarts    int       // since it was added, not counting those asked for
+	Since       time.Time // of State
+	Started     time.Time // when the running process was started; zero if none runs
+	Exit        *Exit     // how the last process ended; nil before the first end
+	Reason      string    // why the state is what it is, in one line
+	Text        string    // the service's own words (STATUS=)
+	Next        time.Time // when the next start is due, in Backoff; zero otherwise
+	Source      string    // the file it came from
+	Labels      map[string]string
+}
+
+// Exit is how a process of a service ended.
+type Exit struct {
+	Code   int
+	Signal syscall.Signal // 0 if it was no signal
+	Core   bool
+	At     time.Time
+	Usage  Usage
+	// Words are the last lines it printed.
+	Words []string
+}
+
+// Usage is what a process and its waited-for children have used up.
+type Usage struct {
+	User, System time.Duration
+	MaxRSS       int64 // bytes
+}
+
+// String says it in a few words: "exited with status 7", "killed by SIGSEGV (core dumped)".
+func (x *Exit) String() string {
+	return spawn.Exit{Code: x.Code, Signal: x.Signal, CoreDump: x.Core}.String()
+}
+
+// status builds the Status of s.
+func (s *service) status() Status {
+	st := Status{
+		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted,
+		PID: s.pid, Ready: s.state == Ready, Restarts: s.restarts, Since: s.since, Exit: s.exit,
+		Reason: s.reason, Text: s.text, Source: s.source, Labels: s.spec.Labels,
+	}
+	if s.pid != 0 {
+		st.Started = s.startedAt
+	}
+	if s.state == Backoff || s.state == Failed {
+		st.Next = s.next
+	}
+	return st
+}
+
+// sorted returns the services by name.
+func (e *Engine) sorted() []*service {
+	list := make([]*service, 0, len(e.services))
+	for _, s := range e.services {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *service) int { return compareNames(a.spec, b.spec) })
+	return list
+}
+
+// compareNames puts web@2 before web@10.
+func compareNames(a, b spec.Service) int {
+	if c := strings.Compare(a.BaseName(), b.BaseName()); c != 0 {
+		return c
+	}
+	return a.Instance - b.Instance
+}
+
+func (e *Engine) names() []string {
+	names := make([]string, 0, len(e.services))
+	for name := range e.services {
+		names = append(names, name)
+	}
+	return names
+}
+
+// exitStatus is what the kernel says of a dead child.
+type exitStatus struct {
+	status syscall.WaitStatus
+	usage  Usage
+	at     time.Time
+}
+
+func (x exitStatus) exit() *Exit {
+	e := spawn.ExitOf(x.status)
+	return &Exit{Code: e.Code, Signal: e.Signal, Core: e.CoreDump, At: x.at, Usage: x.usage}
+}
+
+// failedText is what the reason of a failure begins with.
+func failedText(x *Exit, ready bool) string {
+	if ready {
+		return x.String()
+	}
+	return fmt.Sprintf("%v before it was ready", x)
+}
+
+func signalName(sig syscall.Signal) string { return sys.SignalName(sig) }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func residentMemory(int) (int64, error) { return 0, Unsupported("memory of a process") }
