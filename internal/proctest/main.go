@@ -45,6 +45,9 @@ var programs = map[string]*Program{}
 // arguments without the program's name and returns the exit status. Call it
 // from the initialiser of a package-level variable. A program that no test
 // starts fails the run.
+//
+// A main that only waits to be killed sleeps for an hour: without cgo the
+// runtime takes "select {}" for a deadlock and ends the program.
 func Register(name string, main func(args []string) int) *Program {
 	if programs[name] != nil || name == "" || strings.ContainsAny(name, "/ ") {
 		panic(fmt.Sprintf("proctest: program %q is registered twice or has no usable name", name))

@@ -51,26 +51,18 @@ func readProcess(pid int) (process, error) {
 	return p, nil
 }
 
-// descendants returns the processes below root, parents before children. A
-// process that ends while the table is read may be missing.
+// descendants returns the processes below root, parents before children.
+//
+// The table is not read at one moment: a parent may end after its child was
+// read and before it was itself, and the child would hang in the air. So it is
+// read again while somebody's parent is missing; a few times only, because
+// hidepid hides parents for good (proc(5)).
 func descendants(root int) []process {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil
-	}
-	children := map[int][]process{}
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		if p, err := readProcess(pid); err == nil {
-			children[p.ppid] = append(children[p.ppid], p)
+	var children map[int][]process
+	for range 5 {
+		var complete bool
+		if children, complete = processTable(); complete {
+			break
 		}
 	}
 	var found []process
@@ -79,4 +71,36 @@ func descendants(root int) []process {
 		queue = append(queue, children[queue[0].pid]...)
 	}
 	return found
+}
+
+// processTable returns all processes by their parents, and whether each parent
+// is among them.
+func processTable() (children map[int][]process, complete bool) {
+	children = map[int][]process{}
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return children, false
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return children, false
+	}
+	pids := map[int]bool{0: true} // the parent of init, and of whose parent is outside our namespace
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if p, err := readProcess(pid); err == nil {
+			children[p.ppid] = append(children[p.ppid], p)
+			pids[pid] = true
+		}
+	}
+	for parent := range children {
+		if !pids[parent] {
+			return children, false
+		}
+	}
+	return children, true
 }

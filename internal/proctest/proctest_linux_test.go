@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // sleeper sleeps until it is killed.
-var sleeper = Register("sleeper", func([]string) int { select {} })
+var sleeper = Register("sleeper", func([]string) int { time.Sleep(time.Hour); return 0 })
 
 // exiter exits with the status args[0].
 var exiter = Register("exiter", func(args []string) int {
