@@ -20,6 +20,8 @@ func TestMain(m *testing.M) {
 	if words := strings.Fields(os.Getenv(helperVar)); len(words) > 0 {
 		os.Exit(play(words[0], words[1:]))
 	}
+	// For TestHTTPAsksNoProxy: net/http reads the variable once.
+	os.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	goleak.VerifyTestMain(m)
 }
 
@@ -56,7 +58,11 @@ func play(role string, args []string) int {
 		if err := child.Start(); err != nil {
 			return 1
 		}
-		if err := os.WriteFile(args[0], fmt.Appendln(nil, child.Process.Pid), 0o600); err != nil {
+		// Whole or not at all, for somebody waits for it.
+		if err := os.WriteFile(args[0]+".new", fmt.Appendln(nil, child.Process.Pid), 0o600); err != nil {
+			return 1
+		}
+		if err := os.Rename(args[0]+".new", args[0]); err != nil {
 			return 1
 		}
 		if len(args) > 1 { // leave the child behind
@@ -71,7 +77,8 @@ func play(role string, args []string) int {
 
 // helper returns the command and environment that make the test binary play.
 func helper(role ...string) ([]string, []string) {
-	return []string{os.Args[0]}, append(os.Environ(), helperVar+"="+strings.Join(role, " "))
+	// Under the race detector a program sleeps for a second before it exits.
+	return []string{os.Args[0]}, append(os.Environ(), "GORACE=atexit_sleep_ms=0", helperVar+"="+strings.Join(role, " "))
 }
 
 // run starts a helper, waits for its first line, and ends it with the test.
@@ -113,7 +120,7 @@ func within(t *testing.T) context.Context {
 
 // briefly is a context that lasts for a few attempts.
 func briefly(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
 }

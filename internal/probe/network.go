@@ -39,14 +39,14 @@ func dialTCP(ctx context.Context, network, addr string, env Env) (net.Conn, erro
 // tcpStranger returns an error if a process that is not the service listens at
 // the other end of conn.
 func tcpStranger(conn net.Conn, env Env) error {
-	if env.Owner == nil {
-		return nil
-	}
 	remote, local := endpoint(conn.RemoteAddr()), endpoint(conn.LocalAddr())
-	// TCP lets a socket connect to itself: the ports of a connection without a
-	// listener are drawn from the same range as the one asked for.
+	// Where nobody listens, a socket that was given the very port that it asks
+	// for connects to itself (RFC 9293, 3.5, simultaneous open).
 	if remote == local {
 		return syscall.ECONNREFUSED
+	}
+	if env.Owner == nil {
+		return nil
 	}
 	// A machine talks to itself from the address it talks to, or over loopback.
 	if !remote.Addr().IsLoopback() && remote.Addr() != local.Addr() {
@@ -112,6 +112,9 @@ func askHTTP(ctx context.Context, target string, env Env) error {
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
+		}
+		if errors.Is(err, io.EOF) {
+			return errors.New("hung up without an answer")
 		}
 		return err
 	}

@@ -166,8 +166,8 @@ func unixListeners(path string) (inodes, error) {
 		if len(field) < 8 || field[3] != "00010000" { // SO_ACCEPTCON
 			continue
 		}
-		name := strings.TrimSuffix(line, "\n")
-		if name != path && !strings.HasSuffix(name, " "+base) && !strings.HasSuffix(name, "/"+base) {
+		line = strings.TrimSuffix(line, "\n")
+		if !strings.HasSuffix(line, " "+base) && !strings.HasSuffix(line, "/"+base) {
 			continue
 		}
 		if inode, err := strconv.ParseUint(field[6], 10, 64); err == nil {

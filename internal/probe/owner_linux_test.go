@@ -51,10 +51,10 @@ func TestStrangerHoldsThePort(t *testing.T) {
 			}
 			c := Check{Kind: TCP, Target: target}
 			for what, env := range map[string]Env{
-				"the main process":  {PID: stranger, Owner: only(stranger)},
-				"another of ours":   {PID: daemon, Owner: only(daemon, stranger)},
-				"nobody asks":       {PID: daemon},
-				"pid not known yet": {Owner: only(stranger)},
+				"the main process": {PID: stranger, Owner: only(stranger)},
+				"another of ours":  {PID: daemon, Owner: only(daemon, stranger)},
+				"nobody asks":      {PID: daemon},
+				"no pid":           {Owner: only(stranger)},
 			} {
 				if err := Once(within(t), c, env); err != nil {
 					t.Errorf("%s: %v", what, err)
@@ -62,6 +62,12 @@ func TestStrangerHoldsThePort(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestStrangerOfAnyAgeWithoutPID(t *testing.T) {
+	_, at := run(t, nil, "listen", "tcp", "127.0.0.1:0")
+	err := Once(within(t), Check{Kind: TCP, Target: at}, Env{Owner: only()})
+	wantError(t, err, "which is not the daemon")
 }
 
 // A holder younger than the daemon is not an earlier instance.

@@ -95,6 +95,7 @@ type Env struct {
 	Environ []string
 	// Attr is used for a command, for instance to run it as the service's
 	// user. It is copied; the command is put into a process group of its own.
+	// A name without a slash is looked up in our own PATH.
 	Attr *syscall.SysProcAttr
 	// Logs names the regular files the service's output goes to.
 	Logs []string
@@ -103,7 +104,8 @@ type Env struct {
 	// Attempt bounds one attempt; 0 means 5 s.
 	Attempt time.Duration
 	// PID is the service's main process. A listener whose holder is younger
-	// than that process is not taken for an earlier instance.
+	// than that process is not taken for an earlier instance. With 0, not
+	// known, the age of a holder does not matter.
 	PID int
 	// Owner tells whether a process belongs to the service, for instance by
 	// its session or its cgroup. Nil means that every answer counts, whoever
@@ -157,10 +159,7 @@ func Wait(ctx context.Context, c Check, env Env) error {
 	if err != nil {
 		return err
 	}
-	err = poll(ctx, q, env.limit())
-	if cerr := q.Close(); err == nil && cerr != nil {
-		err = cerr
-	}
+	err = errors.Join(poll(ctx, q, env.limit()), q.Close())
 	var end *NotReadyError
 	if errors.As(err, &end) {
 		end.Check = c

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -100,7 +101,10 @@ func TestHear(t *testing.T) {
 	if h.MainPID != 4711 || h.Status != "loading" || *h.ExitStatus != 7 || extended != 2*time.Second {
 		t.Errorf("heard %+v, extended by %v", h, extended)
 	}
-	if n, err := r.Read(make([]byte, 1)); n != 0 || err == nil {
+	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("the descriptor that came along is still open: %d, %v", n, err)
 	}
 }

@@ -1,0 +1,139 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var pauses []time.Duration
+		last := start
+		ask := func(context.Context) error {
+			pauses = append(pauses, time.Since(last))
+			last = time.Now()
+			if time.Since(start) > 3*time.Second {
+				return nil
+			}
+			return errors.New("not yet")
+		}
+		if err := poll(t.Context(), stateless{ask, longestPause}, attemptLimit); err != nil {
+			t.Fatal(err)
+		}
+		if want := []time.Duration{0, 2 * time.Millisecond, 3 * time.Millisecond, 4500 * time.Microsecond}; !slices.Equal(pauses[:4], want) {
+			t.Errorf("began with %v, want %v", pauses[:4], want)
+		}
+		if !slices.IsSorted(pauses) || pauses[len(pauses)-1] != longestPause {
+			t.Errorf("pauses %v", pauses)
+		}
+	})
+}
+
+func TestAnAttemptIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		asked := 0
+		hang := func(ctx context.Context) error {
+			asked++
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		err := poll(ctx, stateless{hang, longestPause}, 5*time.Second)
+		var end *NotReadyError
+		if !errors.As(err, &end) || end.Last.Error() != "no answer within 5s" || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if asked != 3 {
+			t.Errorf("asked %d times in 12 s, want 3", asked)
+		}
+	})
+}
+
+// What was seen before the end cut an attempt short is what the user must read.
+func TestLastReasonOutlivesTheEnd(t *testing.T) {
+	died := errors.New("it died")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		asked := 0
+		ask := func(ctx context.Context) error {
+			if asked++; asked == 1 {
+				return errors.New("http 503")
+			}
+			cancel(died)
+			return context.Cause(ctx)
+		}
+		err := poll(ctx, stateless{ask, longestPause}, attemptLimit)
+		var end *NotReadyError
+		if !errors.As(err, &end) || end.Last.Error() != "http 503" || end.Cause != died {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestWaitAsksOnceAtLeast(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	asked := 0
+	poll(ctx, stateless{func(context.Context) error { asked++; return errors.New("no") }, longestPause}, time.Second)
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		c := Check{Kind: Settle, Settle: 2 * time.Second}
+		if err := Wait(t.Context(), c, Env{}); err != nil || time.Since(start) != 2*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := Wait(ctx, c, Env{})
+		if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "settle:2s: not ready: its time to settle is not over" {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWithTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ctx, extend, cancel := WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		extend(2 * time.Second) // sooner than the end: nothing changes
+		time.Sleep(9 * time.Second)
+		extend(5 * time.Second)
+		<-ctx.Done()
+		if d := time.Since(start); d != 14*time.Second {
+			t.Errorf("ended after %v, want 14s", d)
+		}
+		if context.Cause(ctx) != context.DeadlineExceeded {
+			t.Error(context.Cause(ctx))
+		}
+		extend(time.Hour)
+		if ctx.Err() == nil {
+			t.Error("it came back to life")
+		}
+	})
+}
+
+func TestWhatCannotBeAsked(t *testing.T) {
+	for _, c := range []Check{{}, {Kind: Notify}, {Kind: FD, FD: 3}, {Kind: "smoke"}, {Kind: Cmd}, {Kind: Log, Target: "("}} {
+		if err := Wait(t.Context(), c, Env{}); err == nil {
+			t.Errorf("%s: waited for", c)
+		}
+		if err := Once(t.Context(), c, Env{}); err == nil {
+			t.Errorf("%s: asked", c)
+		}
+	}
+	if err := Wait(t.Context(), Check{Kind: Exec}, Env{}); err != nil {
+		t.Error(err)
+	}
+}
