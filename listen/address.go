@@ -17,27 +17,28 @@ import (
 
 // Address says where a socket is to be opened.
 type Address struct {
-	// Network and Address are as for net.Listen (tcp, tcp4, tcp6, unix, unixpacket) and
-	// net.ListenPacket (udp, udp4, udp6, unixgram). A unix path must be absolute, or start with
-	// '@' for an abstract name.
+	// Network and Address are as for net.Listen (tcp, tcp4, tcp6, unix,
+	// unixpacket) and net.ListenPacket (udp, udp4, udp6, unixgram). A unix path
+	// must be absolute, or start with '@' for an abstract name.
 	Network, Address string
 
-	// Mode is the permission of a unix socket in the file system, whatever the umask: who
-	// may write may connect. Zero means 0600, this user alone. On Linux the socket never has more than
-	// Mode; elsewhere it has what the umask leaves until a moment after it is opened, so put it into
-	// a directory that only the right ones can enter.
+	// Mode is the permission of a unix socket in the file system, whatever the
+	// umask: who may write may connect. Zero means 0600, this user alone. On
+	// Linux the socket never has more than Mode; elsewhere it has what the umask
+	// leaves until a moment after it is opened, so put it into a directory that
+	// only the right ones can enter.
 	Mode fs.FileMode
 }
 
 // Listen opens a socket for connections. A unix socket left by a process that is
-// no more is replaced; one that somebody listens on is not, and neither is any other
-// file (syscall.EADDRINUSE).
+// no more is replaced; one that somebody listens on is not, and neither is any
+// other file (syscall.EADDRINUSE).
 func (a Address) Listen() (net.Listener, error) {
 	return open(a, (*net.ListenConfig).Listen, "tcp", "tcp4", "tcp6", "unix", "unixpacket")
 }
 
-// ListenPacket opens a socket for datagrams, as Listen does. Unlike a listener's, the
-// name of a unixgram socket stays in the file system when it is closed.
+// ListenPacket opens a socket for datagrams, as Listen does. Unlike a listener's,
+// the name of a unixgram socket stays in the file system when it is closed.
 func (a Address) ListenPacket() (net.PacketConn, error) {
 	return open(a, (*net.ListenConfig).ListenPacket, "udp", "udp4", "udp6", "unixgram")
 }
@@ -73,8 +74,8 @@ func open[T socket](a Address, how opener[T], networks ...string) (T, error) {
 	return s.(T), nil
 }
 
-// openUnix opens the socket with its mode, replacing a dead one, while it
-// holds a lock on its name: between bind and listen even a living socket refuses
+// openUnix opens the socket with its mode, replacing a dead one, while it holds a
+// lock on its name: between bind and listen even a living socket refuses
 // connections, and would look dead to another process that wants the same name.
 func (a Address) openUnix(config *net.ListenConfig, open func() (socket, error)) (socket, error) {
 	mode := a.Mode
@@ -128,7 +129,8 @@ func (a Address) removeDead() error {
 		conn.Close()
 	}
 	// Only a refusal says that nobody holds it. No other does: EPROTOTYPE is a
-	// socket of another kind, EAGAIN one with a full queue, EACCES one that is not ours.
+	// socket of another kind, EAGAIN one with a full queue, EACCES one that is
+	// not ours.
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("another process listens there: %w", syscall.EADDRINUSE)
 	}

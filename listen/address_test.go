@@ -234,6 +234,29 @@ func TestUnixLockFile(t *testing.T) {
 	}
 }
 
+// A lock on a file that no longer has the name is none: its holder is on the way
+// out and somebody else may lock the new file.
+func TestUnixLockOfOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	old, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(old); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("removed: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(old); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("replaced: %v", err)
+	}
+}
+
 func TestAddressRefused(t *testing.T) {
 	for want, a := range map[string]Address{
 		"network is none of tcp":   {Network: "udp", Address: "127.0.0.1:0"},

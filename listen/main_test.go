@@ -16,8 +16,9 @@ import (
 )
 
 // helperVariable makes the test binary a program that is handed sockets. The
-// first word of its value is the stage: "exec" writes its own pid into LISTEN_PID, as a
-// manager's child does after fork, and executes the program proper.
+// first word of its value is the stage: "exec" writes its own pid into
+// LISTEN_PID, as a manager's child does after fork, and executes the program
+// proper.
 const helperVariable = "LISTEN_TEST_HELPER"
 
 func TestMain(m *testing.M) {

@@ -11,11 +11,13 @@ type Set struct {
 	sockets []*Socket
 }
 
-// All returns every descriptor, taken ones too, so that an index means the same one always.
+// All returns every descriptor, taken ones too, so that an index means the same
+// one always.
 func (s *Set) All() []*Socket { return s.sockets }
 
-// Named returns the descriptors with this name that have not been taken. Because systemd calls
-// them so where nothing else is said, "web" also means "web.socket".
+// Named returns the descriptors with this name that have not been taken. Because
+// systemd calls them so where nothing else is said, "web" also means
+// "web.socket".
 func (s *Set) Named(name string) []*Socket {
 	var found []*Socket
 	for _, sock := range s.sockets {
@@ -26,8 +28,8 @@ func (s *Set) Named(name string) []*Socket {
 	return found
 }
 
-// Listen returns the first untaken socket of the name, which must be a
-// listening one, or, if there is none of that name, a new one at the address.
+// Listen returns the first untaken socket of the name, which must be a listening
+// one, or, if there is none of that name, a new one at the address.
 func (s *Set) Listen(name string, at Address) (net.Listener, error) {
 	if found := s.Named(name); len(found) > 0 {
 		return found[0].Listener()
@@ -43,8 +45,8 @@ func (s *Set) ListenPacket(name string, at Address) (net.PacketConn, error) {
 	return at.ListenPacket()
 }
 
-// Close closes what has not been taken, so that nobody connects to a socket
-// that is never read.
+// Close closes what has not been taken, so that nobody connects to a socket that
+// is never read.
 func (s *Set) Close() error {
 	var errs []error
 	for _, sock := range s.sockets {

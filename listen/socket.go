@@ -65,12 +65,12 @@ func kindOf(k sys.SocketKind) Kind {
 // ErrTaken says that the descriptor has been given away or closed before.
 var ErrTaken = errors.New("already taken")
 
-// Socket is one descriptor handed to us. Listener, PacketConn and File each
-// give it away; one of them can, once.
+// Socket is one descriptor handed to us. Listener, PacketConn and File each give
+// it away; one of them can, once.
 type Socket struct {
-	// Name is what the manager calls it: FileDescriptorName= of systemd.socket(5),
-	// else the name of the socket unit with its ".socket", else one of the constants above. Several
-	// may have the same.
+	// Name is what the manager calls it: FileDescriptorName= of
+	// systemd.socket(5), else the name of the socket unit with its ".socket",
+	// else one of the constants above. Several may have the same.
 	Name string
 	Kind Kind
 

@@ -22,7 +22,8 @@ var variables = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_F
 //
 // Call it once and early: every descriptor becomes close-on-exec, and the
 // variables are unset whatever the result, so that no child believes them. An
-// error means that what was handed over is not what was announced; the descriptors then stay open.
+// error means that what was handed over is not what was announced; the
+// descriptors then stay open.
 func Take() (*Set, error) {
 	env := make(map[string]string)
 	for _, name := range variables {

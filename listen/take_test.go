@@ -59,7 +59,8 @@ func TestAnnounced(t *testing.T) {
 	}
 }
 
-// Whatever the environment says, what comes out is as many names as were announced, or an error.
+// Whatever the environment says, what comes out is as many names as were
+// announced, or an error.
 func FuzzAnnounced(f *testing.F) {
 	f.Add("100", "42", "2", "a:b")
 	f.Add("100", "", "1", "")

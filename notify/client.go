@@ -15,19 +15,19 @@ import (
 // names at the time of each call. A Client may be copied and used by many
 // goroutines at once; every message travels over a socket of its own.
 type Client struct {
-	// Socket is an address in the form of $NOTIFY_SOCKET: an absolute path; '@' and the
-	// name of an abstract socket; vsock:CID:PORT, also vsock-dgram:, vsock-seqpacket:
-	// and vsock-stream:. Empty means the variable itself; when that is unset or empty
-	// too, nobody asked.
+	// Socket is an address in the form of $NOTIFY_SOCKET: an absolute path; '@'
+	// and the name of an abstract socket; vsock:CID:PORT, also vsock-dgram:,
+	// vsock-seqpacket: and vsock-stream:. Empty means the variable itself; when
+	// that is unset or empty too, nobody asked.
 	Socket string
 
 	// Pipe, if not nil, is where another kind of manager waits for a newline: see
 	// OpenPipe. The first Ready writes it and closes Pipe.
 	Pipe *os.File
 
-	// Timeout is how long a message may wait for a receiver whose queue is full; a
-	// zero one waits as long as it takes, as sd_notify does. It does not limit how long Barrier waits
-	// for the answer.
+	// Timeout is how long a message may wait for a receiver whose queue is full;
+	// a zero one waits as long as it takes, as sd_notify does. It does not limit
+	// how long Barrier waits for the answer.
 	Timeout time.Duration
 }
 
@@ -45,8 +45,8 @@ func Take() Client {
 // Send sends m and, with FDStore, MainPIDFD, Barrier or a private field, open
 // files: at most 253, which stay open here too.
 //
-// If our real and effective ids differ the real ones are sent, as sd_notify does, because
-// it is by them that the receiver knows us. Files cannot travel over vsock.
+// The receiver learns our pid and our real ids from the kernel. Files cannot
+// travel over vsock.
 func (c Client) Send(m Message, files ...*os.File) (sent bool, err error) {
 	return c.send(context.Background(), m, files)
 }
@@ -97,8 +97,8 @@ func checkFiles(m Message, n int) error {
 }
 
 // withFDs calls use with the descriptors of files, which stay open meanwhile.
-// (*os.File).Fd would do, but for making a non-blocking file blocking for everybody
-// who has it open.
+// (*os.File).Fd would do, but for making a non-blocking file blocking for
+// everybody who has it open.
 func withFDs(files []*os.File, fds []int, use func([]int) error) error {
 	if len(files) == 0 {
 		return use(fds)
@@ -138,22 +138,22 @@ func (c Client) Reloading() (bool, error) {
 	return c.Send(Message{Reloading: true, Monotonic: now})
 }
 
-// Stopping says that the shutdown begins. Systemd 259 and later ignore any
-// Ready and Reloading that comes after it.
+// Stopping says that the shutdown begins. Systemd 259 and later ignore any Ready
+// and Reloading that comes after it.
 func (c Client) Stopping() (bool, error) { return c.Send(Message{Stopping: true}) }
 
 // Watchdog gives a sign of life. See WatchdogInterval and KeepAlive.
 func (c Client) Watchdog() (bool, error) { return c.Send(Message{Watchdog: true}) }
 
-// ExtendTimeout asks for d until the next message, however long start, running
-// or stopping has been allowed; the first time before that limit has passed.
+// ExtendTimeout asks for d until the next message, however long start, running or
+// stopping has been allowed; the first time before that limit has passed.
 func (c Client) ExtendTimeout(d time.Duration) (bool, error) {
 	return c.Send(Message{ExtendTimeout: d})
 }
 
-// MainPID says that the living process pid, this one or a child of it, is the main
-// one from now on. Where the kernel can name a process without the risk that its
-// number is used again (Linux 6.9), that name goes along.
+// MainPID says that the living process pid, this one or a child of it, is the
+// main one from now on. Where the kernel can name a process without the risk that
+// its number is used again (Linux 6.9), that name goes along.
 func (c Client) MainPID(pid int) (bool, error) {
 	m := Message{MainPID: pid}
 	pidfd, err := sys.PidfdOpen(pid)
@@ -167,9 +167,10 @@ func (c Client) MainPID(pid int) (bool, error) {
 	return c.Send(m)
 }
 
-// StoreFDs gives the files into keeping under a name (see Message.FDName); they come back,
-// under that name, at the next start of the service. Whether and how many are kept is up to the
-// manager, which does not say: $FDSTORE has its limit (systemd 254).
+// StoreFDs gives the files into keeping under a name (see Message.FDName); they
+// come back, under that name, at the next start of the service. Whether and how
+// many are kept is up to the manager, which does not say: $FDSTORE has its limit
+// (systemd 254).
 func (c Client) StoreFDs(name string, files ...*os.File) (bool, error) {
 	return c.Send(Message{FDStore: true, FDName: name}, files...)
 }
@@ -181,9 +182,9 @@ func (c Client) RemoveFDs(name string) (bool, error) {
 
 // Barrier returns when the receiver has dealt with all that this process sent
 // before, or with the cause of ctx's end. A process that is about to exit needs
-// it: whose message it was can often not be told once the sender is gone.
-// A receiver that dies with the message unread cannot be told from one that has dealt
-// with it.
+// it: whose message it was can often not be told once the sender is gone. A
+// receiver that dies with the message unread cannot be told from one that has
+// dealt with it.
 func (c Client) Barrier(ctx context.Context) (bool, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -223,8 +223,8 @@ func TestFiles(t *testing.T) {
 
 func second(_ bool, err error) error { return err }
 
-// A receiver that does not read makes senders wait, up to their limit; when it reads
-// on, nothing has been lost.
+// A receiver that does not read makes senders wait, up to their limit; when it
+// reads on, nothing has been lost.
 func TestFullQueue(t *testing.T) {
 	s := listen(t, "")
 	c := Client{Socket: s.Address, Timeout: 20 * time.Millisecond}
@@ -288,7 +288,8 @@ func TestBarrier(t *testing.T) {
 	}
 }
 
-// Nothing written into the barrier opens it, and neither does the process's own end of the pipe.
+// Nothing written into the barrier opens it, and neither does the process's own
+// end of the pipe.
 func TestBarrierAnswered(t *testing.T) {
 	s := listen(t, "")
 	done := make(chan error)
@@ -302,19 +303,48 @@ func TestBarrierAnswered(t *testing.T) {
 	}
 }
 
-func TestHelpers(t *testing.T) {
+// The sender is known even when it is dead by the time its message is read.
+func TestSenderIsDead(t *testing.T) {
 	s := listen(t, "")
-	address := "NOTIFY_SOCKET=" + s.Address
-	for name, uid := range map[string]int{"ready": os.Getuid(), "environment": os.Getuid(), "set-user-id": 65534} {
-		if name == "set-user-id" && os.Geteuid() != 0 {
-			continue // only root can have two ids; everything before ran with one
-		}
-		pid := run(t, command(t, name, address))
+	for _, name := range []string{"ready", "environment"} {
+		pid := run(t, command(t, name, "NOTIFY_SOCKET="+s.Address))
 		text, pkt := receive(t, s)
-		// The sender is dead by now: the kernel has kept who it was.
-		if text != "READY=1" || pkt.Sender.PID != pid || pkt.Sender.UID != uid {
-			t.Errorf("%s: %q from %+v, want process %d of user %d", name, text, pkt.Sender, pid, uid)
+		if want := (sys.Sender{PID: pid, UID: os.Getuid(), GID: os.Getgid()}); text != "READY=1" || pkt.Sender != want {
+			t.Errorf("%s: %q from %+v, want %+v", name, text, pkt.Sender, want)
 		}
+	}
+}
+
+// A set-user-id program names itself, so that a receiver knows it that asks for
+// senders only when it reads.
+func TestSetUserID(t *testing.T) {
+	fd, err := sys.OpenUnixDatagram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.CloseFD(fd)
+	if err := sys.Bind(fd, sys.Address{}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := sys.SocketName(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, want := "set-user-id", sys.Sender{UID: 65534, GID: 65534}
+	if os.Geteuid() != 0 {
+		// An ordinary user has one id and does not name itself.
+		name, want = "ready", sys.Sender{UID: 65534, GID: 65534} // the kernel's overflow ids
+	}
+	pid := run(t, command(t, name, "NOTIFY_SOCKET="+address))
+	if os.Geteuid() == 0 {
+		want.PID = pid
+	}
+	if err := sys.PassCredentials(fd); err != nil {
+		t.Fatal(err)
+	}
+	pkt, err := sys.RecvMsg(fd, make([]byte, MaxSize))
+	if err != nil || pkt.Sender != want {
+		t.Errorf("%+v %v, want %+v", pkt.Sender, err, want)
 	}
 }
 

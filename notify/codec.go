@@ -15,8 +15,8 @@ type codec interface {
 	get(m *Message) (value string, ok bool)
 }
 
-// codecs are all fields with a meaning, in the order in which Encode writes
-// them: what a person reading a trace looks for comes first.
+// codecs are all fields with a meaning, in the order in which Encode writes them:
+// what a person reading a trace looks for comes first.
 var codecs = []struct {
 	key string
 	codec
@@ -57,10 +57,10 @@ func codecOf(key string) int {
 
 // Parse reads a message as it came from the socket.
 //
-// It is as lenient as systemd: a field that cannot be read takes nothing from
-// the others, so the Message holds all that could be read even when there is
-// an error, which is then of type FieldErrors and meant for the log. Of a key that occurs
-// twice the first counts. A datagram that is too long, or has a NUL byte
+// It is as lenient as systemd: a field that cannot be read takes nothing from the
+// others, so the Message holds all that could be read even when there is an
+// error, which is then of type FieldErrors and meant for the log. Of a key that
+// occurs twice the first counts. A datagram that is too long, or has a NUL byte
 // elsewhere than at its end, is no message at all: the Message is zero.
 func Parse(datagram []byte) (Message, error) {
 	if len(datagram) > MaxSize {

@@ -1,9 +1,10 @@
-// Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.
+// Package notify says ready, reloading, stopping, status and watchdog to whoever
+// started us, and reads and writes the messages that do so.
 //
 // The protocol is that of sd_notify(3), spoken by systemd, by Daemonry's own
 // supervisor and by others; a Client sends, Message.Encode and Parse are the two
-// directions of the codec. Client.Ready also serves those that wait for a
-// newline on a descriptor: s6, OpenRC, dinit.
+// directions of the codec. Client.Ready also serves those that wait for a newline
+// on a descriptor: s6, OpenRC, dinit.
 //
 // Every sending method answers three ways, so that a program can run under a
 // manager and by hand without asking which it is:

@@ -8,14 +8,15 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// OpenPipe takes over the descriptor on which a manager waits for a newline:
-// the number in s6's notification-fd, N in OpenRC's notify=fd:N and in dinit's
+// OpenPipe takes over the descriptor on which a manager waits for a newline: the
+// number in s6's notification-fd, N in OpenRC's notify=fd:N and in dinit's
 // ready-notification = pipefd:N, which a program learns from an option of its
-// own. The result is for Client.Pipe. It is close-on-exec, so that no child holds the pipe open.
+// own. The result is for Client.Pipe. It is close-on-exec, so that no child holds
+// the pipe open.
 //
 // The descriptor must be a pipe or a socket; what else has that number, most
-// likely a file of the program itself, is refused and left alone. Standard
-// input, output or error given as the descriptor is replaced with /dev/null, so that its
+// likely a file of the program itself, is refused and left alone. Standard input,
+// output or error given as the descriptor is replaced with /dev/null, so that its
 // number is not free for the next file that is opened.
 func OpenPipe(fd int) (*os.File, error) {
 	kind, err := sys.KindOf(fd)

@@ -29,8 +29,8 @@ var vsockKinds = map[string][]int{
 	"vsock-stream":    {syscall.SOCK_STREAM},
 }
 
-// maxUnixName is the shortest sun_path there is less its NUL (104 on the BSDs, 108 on
-// Linux and illumos).
+// maxUnixName is the shortest sun_path there is less its NUL (104 on the BSDs,
+// 108 on Linux and illumos).
 func maxUnixName() int {
 	switch runtime.GOOS {
 	case "linux", "android", "illumos", "solaris":
@@ -129,8 +129,8 @@ func (a address) openKind(kind int) (*os.File, error) {
 		return nil, err
 	}
 	if a.vsock {
-		// A privileged port tells the receiver that root sends. An ordinary
-		// user has none and sends without.
+		// A privileged port tells the receiver that root sends. An ordinary user
+		// has none and sends without.
 		err = sys.BindVsockPrivileged(fd)
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
 			err = nil
@@ -146,8 +146,8 @@ func (a address) openKind(kind int) (*os.File, error) {
 }
 
 // kindMissing says whether sockets of this kind do not exist here, so that the
-// next is worth trying. A kernel may learn it from the transport only when it connects
-// (vsock_assign_transport).
+// next is worth trying. A kernel may learn it from the transport only when it
+// connects (vsock_assign_transport).
 func kindMissing(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.EOPNOTSUPP, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT} {
 		if errors.Is(err, errno) {
@@ -157,8 +157,10 @@ func kindMissing(err error) bool {
 	return false
 }
 
-// sender returns what to say about us: nothing, so that the kernel fills in the effective
-// ids, unless the real ones differ. The kernel accepts the real ones from everybody.
+// sender returns what to say about us explicitly: our real ids if they are not
+// the effective ones, as sd_notify does. A receiver that has SO_PASSCRED on is
+// told them by the kernel in any case; this is for one that turns it on when it
+// reads.
 func (a address) sender() *sys.Sender {
 	if a.vsock || runtime.GOOS != "linux" || os.Getuid() == os.Geteuid() && os.Getgid() == os.Getegid() {
 		return nil
@@ -177,7 +179,8 @@ func sendAll(raw syscall.RawConn, text []byte, fds []int, as *sys.Sender) error 
 	})
 }
 
-// finish ends a stream and waits for the receiver to end it too, which says that it has read the message.
+// finish ends a stream and waits for the receiver to end it too, which says that
+// it has read the message.
 func finish(raw syscall.RawConn) error {
 	err := waitFor(raw.Write, func(fd int) (bool, error) { return true, sys.ShutdownWrite(fd) })
 	if err != nil {
@@ -209,7 +212,8 @@ func waitFor(method func(func(uintptr) bool) error, step func(fd int) (done bool
 	return err
 }
 
-// endWith makes every wait on f end when ctx does; the returned function takes it back.
+// endWith makes every wait on f end when ctx does; the returned function takes it
+// back.
 func endWith(ctx context.Context, f *os.File) (undo func() bool) {
 	return context.AfterFunc(ctx, func() { f.SetDeadline(time.Unix(1, 0)) })
 }

@@ -15,8 +15,8 @@ func parseUsec(value string) (d time.Duration, problem string) {
 	return time.Duration(min(n, uint64(Forever/time.Microsecond))) * time.Microsecond, ""
 }
 
-// formatUsec rounds up: a positive time must not become 0, which has a meaning
-// of its own, nor a deadline come sooner than was asked for.
+// formatUsec rounds up: a positive time must not become 0, which has a meaning of
+// its own, nor a deadline come sooner than was asked for.
 func formatUsec(d time.Duration) string {
 	usec := int64(d / time.Microsecond)
 	if d%time.Microsecond > 0 && d < Forever {

@@ -45,8 +45,8 @@ func WatchdogInterval() (time.Duration, error) {
 //   - when ctx ends, nil, or the error of the last sign if it could not be given. It
 //     does not return earlier for that: the manager may be in the middle of being replaced.
 //
-// check runs in the caller's goroutine and must itself end well within half
-// the interval; asking the part of the program that could hang is its purpose.
+// check runs in the caller's goroutine and must itself end well within half the
+// interval; asking the part of the program that could hang is its purpose.
 func (c Client) KeepAlive(ctx context.Context, check func() error) error {
 	interval, err := WatchdogInterval()
 	if err != nil || interval == 0 {

@@ -99,7 +99,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// The manager is away for a while: KeepAlive goes on, and tells only if the last sign failed.
+// The manager is away for a while: KeepAlive goes on, and tells only if the last
+// sign failed.
 func TestKeepAliveOutlivesManager(t *testing.T) {
 	address := fmt.Sprintf("@notify-away-%d", os.Getpid())
 	setWatchdog(t, "10000000", "unset")

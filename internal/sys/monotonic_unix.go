@@ -10,7 +10,7 @@ import (
 
 func monotonic() (time.Duration, error) {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+	if err := unix.ClockGettime(clockMonotonic, &ts); err != nil {
 		return 0, wrap("clock_gettime", err)
 	}
 	return time.Duration(ts.Nano()), nil

@@ -10,8 +10,8 @@ import (
 )
 
 func openSocket(domain, kind int) (int, error) {
-	// Not every system has SOCK_CLOEXEC; ForkLock keeps another goroutine's
-	// fork away until the descriptor is marked.
+	// Not every system has SOCK_CLOEXEC; ForkLock keeps another goroutine's fork
+	// away until the descriptor is marked.
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(domain, kind, 0)
 	if err == nil {

@@ -21,11 +21,11 @@ type NotifySocket struct {
 	dir  string   // removed with the socket, if not empty
 }
 
-// ListenNotify opens a socket for messages. Named by the empty string it is
-// one of its own: on Linux an abstract socket whose name the kernel chooses,
-// which leaves nothing in the file system, is reached from inside a chroot and dies with its
-// last descriptor, but is not reached from another network namespace; elsewhere a
-// socket in a new directory of mode 0700.
+// ListenNotify opens a socket for messages. Named by the empty string it is one
+// of its own: on Linux an abstract socket whose name the kernel chooses, which
+// leaves nothing in the file system, is reached from inside a chroot and dies
+// with its last descriptor, but is not reached from another network namespace;
+// elsewhere a socket in a new directory of mode 0700.
 //
 // Otherwise name is the absolute path of a socket that does not exist yet
 // (EADDRINUSE), which every user may write to who can reach its directory:
@@ -72,12 +72,12 @@ func ListenNotify(name string) (_ *NotifySocket, err error) {
 	return s, nil
 }
 
-// Receive waits for a message and puts it into p. Close, and a deadline of
-// File, end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
+// Receive waits for a message and puts it into p. Close, and a deadline of File,
+// end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
 func (s *NotifySocket) Receive(p []byte) (Packet, error) { return WaitMsg(s.file, p) }
 
-// File is the socket: to set deadlines, to poll it (SyscallConn) and receive
-// with RecvMsg, or to pass it on. It belongs to s.
+// File is the socket: to set deadlines, to poll it (SyscallConn) and receive with
+// RecvMsg, or to pass it on. It belongs to s.
 func (s *NotifySocket) File() *os.File { return s.file }
 
 // Close closes the socket and removes its name from the file system.
@@ -109,7 +109,8 @@ func WaitMsg(f *os.File, p []byte) (pkt Packet, err error) {
 		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if waitErr != nil { // nothing was received
-		// A RawConn's own error for a closed file is not os.ErrClosed; that of an empty read is.
+		// A RawConn's own error for a closed file is not os.ErrClosed; that of an
+		// empty read is.
 		if _, err := f.Read(nil); errors.Is(err, os.ErrClosed) {
 			return Packet{}, err
 		}
@@ -118,7 +119,8 @@ func WaitMsg(f *os.File, p []byte) (pkt Packet, err error) {
 	return pkt, err
 }
 
-// CloseFiles closes the descriptors that came with the message, which are then no longer in it.
+// CloseFiles closes the descriptors that came with the message, which are then no
+// longer in it.
 func (p *Packet) CloseFiles() {
 	for _, fd := range p.Files {
 		CloseFD(fd) // nothing to be done about an error: the number is free in any case (close(2))

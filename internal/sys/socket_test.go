@@ -151,7 +151,8 @@ func TestCutMessage(t *testing.T) {
 	}
 }
 
-// A receiver without a free descriptor number gets the message, is told of the loss, and leaks nothing.
+// A receiver without a free descriptor number gets the message, is told of the
+// loss, and leaks nothing.
 func TestFilesLost(t *testing.T) {
 	s, fd := notifyPair(t, "")
 	before := openFDs(t)
