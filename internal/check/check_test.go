@@ -303,7 +303,7 @@ func TestStates(t *testing.T) {
 		"blocked":           {state: state{Block: []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR2}}, want: map[int]Result{3: Fail}, says: map[int]string{3: "SIGUSR2, SIGTERM"}},
 		"environment":       {state: state{Env: []string{"PATH=/bin", "_GO_DAEMON=1", "SUPERVISOR_ENABLED=1"}}, want: map[int]Result{4: Fail}, says: map[int]string{4: "_GO_DAEMON=1 (go-daemon), SUPERVISOR_ENABLED=1"}},
 		"clean environment": {state: state{Env: []string{"PATH=/bin", "TERM=vt100", "DAEMONRY_ROOT=/x"}}, says: map[int]string{4: "3 variables"}},
-		"own notify socket": {state: state{Env: []string{"NOTIFY_SOCKET=/run/daemonry/x"}}},
+		"launcher's socket": {state: state{Env: []string{"NOTIFY_SOCKET=@0001f"}}},
 		"notify socket":     {state: state{Env: []string{"NOTIFY_SOCKET=/run/other"}}, want: map[int]Result{4: Fail}},
 		"no second fork":    {state: state{Leader: true}, want: map[int]Result{5: NotObservable, 7: Fail, 8: NotObservable}},
 		"stdin closed":      {state: state{Stdio: [3]string{0: "closed"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "0 is closed"}},
@@ -432,20 +432,20 @@ func TestPIDFile(t *testing.T) {
 		want    Result
 		says    string
 	}{
-		"none":    {func() error { return nil }, Fail, "no such file"},
+		"none":    {func() error { return nil }, Fail, "does not exist"},
 		"good":    {func() error { return os.WriteFile(name, fmt.Appendln(nil, pid), 0o644) }, Pass, "names it"},
 		"other":   {func() error { return os.WriteFile(name, []byte("1\n"), 0o644) }, Fail, "names 1"},
 		"empty":   {func() error { return os.WriteFile(name, nil, 0o644) }, Fail, "names no process"},
 		"rubbish": {func() error { return os.WriteFile(name, []byte("\x1b[2Jx"), 0o644) }, Fail, "names no process"},
 		"writable": {func() error {
 			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644), os.Chmod(name, 0o666))
-		}, Fail, "everybody"},
+		}, Fail, "lets others write"},
 		"stale": {func() error {
 			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644), os.Chtimes(name, time.Time{}, time.Now().Add(-time.Hour)))
-		}, Fail, "before it started"},
-		"link":     {func() error { return os.Symlink("/etc/passwd", name) }, Fail, "not a regular file"},
+		}, Fail, "stale"},
+		"link":     {func() error { return os.Symlink("/etc/passwd", name) }, Fail, "names no process"},
 		"fifo":     {func() error { return syscall.Mkfifo(name, 0o644) }, Fail, "not a regular file"},
-		"is a dir": {func() error { return os.Mkdir(name, 0o755) }, Fail, "not a regular file"},
+		"is a dir": {func() error { return os.Mkdir(name, 0o755) }, Fail, "is a directory"},
 	}
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -471,7 +471,7 @@ func TestPIDFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := inspect(t, os.Getpid(), Options{}).Steps[11]
-		if step.Result != Pass || !strings.Contains(step.Evidence, "holds a lock") {
+		if step.Result != Pass || !strings.Contains(step.Evidence, "has a lock on it") {
 			t.Errorf("%+v", step)
 		}
 	})

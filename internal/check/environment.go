@@ -3,8 +3,12 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // A mark is a variable by which some launcher or manager speaks to the process
@@ -25,16 +29,15 @@ const (
 	listen               // unless LISTEN_PID is this process
 	watchdog             // unless WATCHDOG_PID is this process, or systemd holds it
 	journal              // unless it names the file that is 1 or 2
-	notify               // unless it is our own socket, or systemd holds it
+	notify               // unless its parent listens there, a launcher did, or systemd holds it
 )
 
+// What is listed here, internal/spawn removes: a daemon of ours has none.
 var marks = []mark{
 	{"_GO_DAEMON", "go-daemon", always},
-	{"__DAEMON_STAGE", "godaemon", always},
-	{"_DAEMONRY_*", "daemonry", always},
-	{"TABLEFLIP_HAS_PARENT_7DIU3", "tableflip", always},
+	{"__DAEMON_*", "godaemon", always},
+	{"TABLEFLIP_HAS_PARENT_*", "tableflip", always},
 	{"OVERSEER_*", "overseer", always},
-	{"ENDLESS_*", "endless", always},
 	{"EINHORN_*", "einhorn", always},
 	{"NOTIFY_SOCKET", "sd_notify", notify},
 	{"WATCHDOG_PID", "sd_notify", watchdog},
@@ -47,18 +50,16 @@ var marks = []mark{
 	{"SYSTEMD_EXEC_PID", "systemd", systemd},
 	{"MAINPID", "systemd", systemd},
 	{"MANAGERPID", "systemd", systemd},
+	{"MANAGERPIDFDID", "systemd", systemd},
 	{"FDSTORE", "systemd", systemd},
+	{"CREDENTIALS_DIRECTORY", "systemd", systemd},
+	{"MEMORY_PRESSURE_WATCH", "systemd", systemd},
+	{"MEMORY_PRESSURE_WRITE", "systemd", systemd},
 	{"JOURNAL_STREAM", "systemd", journal},
 	{"SUPERVISOR_*", "supervisord", always},
+	{"UPSTART_*", "upstart", always},
 	{"PM2_*", "pm2", always},
 	{"pm_id", "pm2", always},
-	{"pm_exec_path", "pm2", always},
-	{"PC_PROC_NAME", "process-compose", always},
-	{"PC_REPLICA_NUM", "process-compose", always},
-	{"UPSTART_*", "upstart", always},
-	{"RC_SVCNAME", "OpenRC", always},
-	{"DINIT_*", "dinit", always},
-	{"MONIT_*", "monit", always},
 }
 
 // environment judges the block that the process was executed with: later
@@ -109,9 +110,7 @@ func (f *facts) meant(env variables, r rule, value string) bool {
 	case watchdog:
 		return env.addressedTo("WATCHDOG_PID", f.stat.PID) || f.unit != ""
 	case notify:
-		// Ours stays in the environment of a program that was started with
-		// --ready=notify: nobody but the program could take it out.
-		return f.unit != "" || strings.Contains(value, "daemonry")
+		return f.unit != "" || autobound(value) || f.parentListens(value)
 	case journal:
 		for _, fd := range f.fds {
 			if fd.Number <= 2 && value == fmt.Sprintf("%d:%d", fd.File.Dev, fd.File.Inode) {
@@ -121,6 +120,28 @@ func (f *facts) meant(env variables, r rule, value string) bool {
 		return f.unit != ""
 	}
 	return false
+}
+
+// autobound recognises an abstract address that the kernel chose (unix(7),
+// "Autobind feature"): that of a launcher which waited for READY=1 and is gone, as ours.
+// Nobody but the program could take the variable out of its environment.
+func autobound(address string) bool {
+	digits, abstract := strings.CutPrefix(address, "@")
+	return abstract && len(digits) == 5 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// parentListens says whether the parent of the process holds the socket at
+// this address: then it is a manager, and the variable is meant.
+func (f *facts) parentListens(address string) bool {
+	fds, err := sys.ReadFDs(f.stat.PPID)
+	if err != nil {
+		return false
+	}
+	sockets := f.sockets()
+	return slices.ContainsFunc(fds, func(fd sys.FD) bool {
+		s := sockets[fd.File.Inode]
+		return fd.File.Is(syscall.S_IFSOCK) && s.serves && s.address == address
+	})
 }
 
 // variables are the entries of an environment block, in its order.
