@@ -133,7 +133,7 @@ func TestStorm(t *testing.T) {
 		"foreign program": {func(path string) { recorded(t, path, p.Process.Pid) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := newPath(t)
+			path := memPath(t)
 			c.prepare(path)
 			var got int
 			var ps []*process
@@ -168,7 +168,7 @@ func TestStorm(t *testing.T) {
 // Holders that come and go and remove their file: never two at a time, though
 // each locks a file that another may just have unlinked.
 func TestComingAndGoing(t *testing.T) {
-	path := newPath(t)
+	path := memPath(t)
 	var inside, total atomic.Int32
 	var wg sync.WaitGroup
 	for range 16 {

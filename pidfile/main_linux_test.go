@@ -230,6 +230,18 @@ func newPath(t *testing.T) string {
 	return filepath.Join(dir, "app.pid")
 }
 
+// memPath is a path in memory, as in /run, for the tests that write so often
+// that a busy disk would make them slow.
+func memPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "pidfile-test")
+	if err != nil {
+		return newPath(t)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "app.pid")
+}
+
 func content(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -256,7 +256,7 @@ func TestRemoveOnlyOurs(t *testing.T) {
 
 // Asking for the state takes no lock, so it cannot make a start fail.
 func TestFindNeverDisturbsAcquire(t *testing.T) {
-	path := newPath(t)
+	path := memPath(t)
 	stop := make(chan struct{})
 	var askers sync.WaitGroup
 	for range 4 {
@@ -291,7 +291,7 @@ func TestFindNeverDisturbsAcquire(t *testing.T) {
 // While one pid is written over another, our reader gets one or none, never two
 // and never a mixture.
 func TestReaderSeesOnePID(t *testing.T) {
-	path := newPath(t)
+	path := memPath(t)
 	p := start(t, "sleep", nil)
 	p.line(t)
 	f := acquired(t, path)

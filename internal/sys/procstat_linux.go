@@ -66,7 +66,9 @@ func parseStat(data []byte) (ProcStat, error) {
 	if len(f) < 20 || len(f[0]) != 1 {
 		return ProcStat{}, errStatFormat
 	}
-	s.State = f[0][0]
+	if s.State = f[0][0]; s.State < 'A' || s.State > 'z' {
+		return ProcStat{}, errStatFormat
+	}
 	for _, n := range []struct {
 		text []byte
 		into *int
