@@ -21,6 +21,9 @@ func (l *launch) await(ctx context.Context, d *spawn.Launch, r *Result) error {
 	if err := l.record(d.PID, r); err != nil {
 		return l.kill(d, failed(err))
 	}
+	if l.ready.check.Kind == probe.Exec {
+		return l.letGo(d, r, probe.Heard{}) // what becomes of it from here on was not asked for
+	}
 	patience, extend, cancel := l.patience(ctx)
 	defer cancel()
 	ready := make(chan error, 1)
@@ -48,6 +51,9 @@ func (l *launch) await(ctx context.Context, d *spawn.Launch, r *Result) error {
 		}
 	}
 }
+
+// name is the program as the user called it.
+func (l *launch) name() string { return l.s.Command[0] }
 
 // record writes the pid file, which is complete before anybody is told of the daemon.
 func (l *launch) record(pid int, r *Result) error {
@@ -87,7 +93,7 @@ func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard
 	if err == nil {
 		return l.letGo(d, r, heard)
 	}
-	e := failed(err)
+	e := failed(fmt.Errorf("%s: %w", l.name(), err))
 	if errors.As(err, &late) {
 		e = l.notReady(ctx, late)
 	}
@@ -99,13 +105,13 @@ func (l *launch) notReady(ctx context.Context, late *probe.NotReadyError) *Error
 	var stop Interrupted
 	switch {
 	case errors.As(late.Cause, &stop):
-		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%w while waiting for %v", stop, late.Check)}
+		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w while waiting for %v", l.name(), stop, late.Check)}
 	case ctx.Err() != nil:
 		return failed(fmt.Errorf("given up while waiting for %v: %w", late.Check, late.Cause))
 	}
 	return &Error{
 		Status: statusTimeout,
-		Err:    fmt.Errorf("not ready within %v: %v: %v", l.s.Timeout, late.Check, late.Last),
+		Err:    fmt.Errorf("%s: not ready within %v: %v: %v", l.name(), l.s.Timeout, late.Check, late.Last),
 	}
 }
 
@@ -137,7 +143,7 @@ func (l *launch) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error
 	killErr := d.Kill(0)
 	e := &Error{
 		Status: ev.Exit.Status(),
-		Err:    fmt.Errorf("%v before it was ready", *ev.Exit),
+		Err:    fmt.Errorf("%s: %v before it was ready", l.name(), *ev.Exit),
 		Words:  l.words.lines(),
 	}
 	if said := heard.String(); said != "" {

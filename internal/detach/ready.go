@@ -86,33 +86,39 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	type answer struct {
 		heard probe.Heard
 		err   error
+		asked bool // by what was asked for, not by the READY=1 that counts in any case
 	}
 	answers := make(chan answer, 2)
 	waiting := 0
-	ask := func(f func() (probe.Heard, error)) {
+	ask := func(asked bool, f func() (probe.Heard, error)) {
 		waiting++
 		go func() {
 			h, err := f()
-			answers <- answer{h, err}
+			answers <- answer{h, err, asked}
 		}()
 	}
 	if r.socket != nil {
 		l := probe.Listener{Allowed: func(s sys.Sender) bool { return mayNotify(s, d) }, Extend: extend}
-		ask(func() (probe.Heard, error) { return probe.Hear(ctx, r.socket, l) })
+		ask(r.check.Kind == probe.Notify, func() (probe.Heard, error) { return probe.Hear(ctx, r.socket, l) })
 	}
 	switch r.check.Kind {
 	case probe.Notify: // heard already
 	case probe.FD:
-		ask(func() (h probe.Heard, err error) { return h, probe.HearFD(ctx, r.pipe, r.check.FD) })
+		ask(true, func() (h probe.Heard, err error) { return h, probe.HearFD(ctx, r.pipe, r.check.FD) })
 	default:
-		ask(func() (h probe.Heard, err error) { return h, probe.Wait(ctx, r.check, r.env) })
+		ask(true, func() (h probe.Heard, err error) { return h, probe.Wait(ctx, r.check, r.env) })
 	}
-	// The first answer decides; the other one is waited for, so that nothing of this outlives it.
+	// The first answer decides; the other one is waited for, so that nothing of this outlives it. When the time
+	// is over both end, and what was asked for has more to say about it.
 	first := <-answers
 	cancel()
 	for waiting--; waiting > 0; waiting-- {
-		if other := <-answers; other.heard.String() != "" {
+		other := <-answers
+		if other.heard.String() != "" {
 			first.heard = other.heard
+		}
+		if first.err != nil && !first.asked {
+			first.err = other.err
 		}
 	}
 	return first.heard, first.err

@@ -93,23 +93,10 @@ func (o StopOptions) steps() ([]proctree.SignalStep, error) {
 // removeStale removes the pid file of a daemon that is gone. One that has been
 // taken over by the next start meanwhile is not ours to remove.
 func removeStale(path string) error {
-	i, err := pidfile.Find(path)
-	if err != nil {
-		return err
-	}
-	if err := i.Close(); err != nil {
-		return err
-	}
-	if i.State != pidfile.Dead {
-		return nil
-	}
-	f, err := pidfile.Acquire(path, pidfile.Options{})
+	err := pidfile.RemoveDead(path)
 	var running *pidfile.RunningError
 	if errors.As(err, &running) || errors.Is(err, pidfile.ErrLocked) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Remove(), f.Close())
+	return err
 }

@@ -1,0 +1,33 @@
+package pidfile
+
+import (
+	"errors"
+	"fmt"
+)
+
+// RemoveDead deletes the pid file of a process that is gone, for whoever ended a
+// daemon that does not do it itself. It holds the lock meanwhile, so a start that
+// happens at the same time loses nothing. That there is no file is no error; a process that runs
+// is a *RunningError, a start in progress ErrLocked.
+func RemoveDead(path string) error {
+	i, err := Find(path)
+	if err != nil {
+		return err
+	}
+	if err := i.Close(); err != nil {
+		return err
+	}
+	if i.State == Absent {
+		return nil
+	}
+	f, err := Acquire(path, Options{})
+	if err != nil {
+		return err
+	}
+	f.stale = false // Acquire has found that its process is gone
+	f.written = i.PID
+	if err := f.remove(); err != nil {
+		return errors.Join(fmt.Errorf("remove pid file %s: %w", path, err), f.Close())
+	}
+	return f.Close()
+}
