@@ -12,6 +12,7 @@ import (
 type process struct {
 	pid, ppid int
 	state     byte
+	threads   int
 	start     uint64 // clock ticks after boot: with the pid, which process it is
 	comm      string
 }
@@ -45,11 +46,19 @@ func readProcess(pid int) (process, error) {
 	if p.ppid, err = strconv.Atoi(fields[1]); err != nil {
 		return process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
+	if p.threads, err = strconv.Atoi(fields[17]); err != nil {
+		return process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+	}
 	if p.start, err = strconv.ParseUint(fields[19], 10, 64); err != nil {
 		return process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
 	return p, nil
 }
+
+// zombie says whether the process has ended and waits for its parent. While
+// another thread executes a program, the first one is a zombie for a moment and
+// the process lives on (de_thread in fs/exec.c).
+func (p process) zombie() bool { return (p.state == 'Z' || p.state == 'X') && p.threads <= 1 }
 
 // descendants returns the processes below root, parents before children.
 //

@@ -138,7 +138,7 @@ func (r *procReader) stat(s *State) {
 	s.State = f[0][0]
 	s.PPID, s.PGID, s.SID, s.TTY = r.int(f[1]), r.int(f[2]), r.int(f[3]), r.int(f[4])
 	s.Nice = r.int(f[16])
-	if s.State == 'Z' {
+	if s.State == 'Z' && r.int(f[17]) <= 1 {
 		r.keep(fmt.Errorf("process %d (%s) is a zombie", s.PID, s.Comm))
 	}
 }
@@ -206,7 +206,7 @@ func descriptors(pid int) (map[int]string, error) {
 // Alive says whether a process runs: a zombie does not.
 func Alive(pid int) bool {
 	p, err := readProcess(pid)
-	return err == nil && p.state != 'Z' && p.state != 'X'
+	return err == nil && !p.zombie()
 }
 
 // Gone waits until a process has ended, and fails the test if it does not.
