@@ -37,6 +37,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -181,10 +182,8 @@ func (f *facts) judge() []Step {
 // clean makes a name chosen by a stranger fit for a line of text: no control
 // character of it reaches a terminal.
 func clean(s string) string {
-	for _, r := range s {
-		if !strconv.IsPrint(r) {
-			return strconv.Quote(s)
-		}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
 	}
 	return s
 }

@@ -572,3 +572,17 @@ func TestHidden(t *testing.T) {
 		t.Error(r.Steps[0].Evidence)
 	}
 }
+
+// A manager that is the parent and listens at NOTIFY_SOCKET is meant by it.
+func TestNotifySocketOfTheParent(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	pid := born(t, state{Env: []string{"NOTIFY_SOCKET=" + name}})
+	if step := inspect(t, pid, Options{}).Steps[3]; step.Result != Pass {
+		t.Errorf("%+v", step)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -156,5 +157,64 @@ func TestSocketTables(t *testing.T) {
 	}
 	if len(table) != len(want) {
 		t.Errorf("%d sockets", len(table))
+	}
+}
+
+// What check calls a mark, a daemon of ours must not have.
+func TestMarksAreRemoved(t *testing.T) {
+	for _, m := range marks {
+		if name := strings.Replace(m.name, "*", "X", 1); !spawn.IsMark(name) {
+			t.Errorf("spawn leaves %s in the environment", name)
+		}
+	}
+}
+
+func TestMountPoint(t *testing.T) {
+	mounts := []byte("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n" +
+		"22 21 8:2 / /home rw shared:1 - ext4 /dev/sda2 rw\n" +
+		"23 22 8:3 / /home/a\\040b rw - ext4 /dev/sda3 rw\n" +
+		"24 21 8:1 /srv /mnt rw - ext4 /dev/sda1 rw\n" +
+		"short\n")
+	tests := []struct {
+		path  string
+		dev   uint64
+		mount uint64
+		want  string
+	}{
+		{"/etc", 8<<8 | 1, 21, "/"},
+		{"/home/x", 8<<8 | 2, 22, "/home"},
+		{"/home/a b/c", 8<<8 | 3, 23, "/home/a b"},
+		{"/mnt/x", 8<<8 | 1, 24, "/mnt"},
+		{"/x", 8<<8 | 1, 99, ""},
+		// Before Linux 5.8: the number of the device and the longest path.
+		{"/etc", 8<<8 | 1, 0, "/"},
+		{"/home/a b", 8<<8 | 3, 0, "/home/a b"},
+		{"/mnt/x", 8<<8 | 1, 0, "/mnt"},
+		{"/mntx", 8<<8 | 1, 0, "/"},
+		{"/x", 9<<8 | 1, 0, ""},
+	}
+	for _, test := range tests {
+		f := &facts{mounts: mounts, cwdPath: test.path, cwd: sys.FileStat{Dev: test.dev, Mount: test.mount}}
+		if got := f.mountPoint(); got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
+func TestTerminalName(t *testing.T) {
+	for nr, want := range map[int]string{136 << 8: "/dev/pts/0", 136<<8 | 7: "/dev/pts/7", 137 << 8: "/dev/pts/256", 136<<8 | 1<<20: "/dev/pts/256",
+		4<<8 | 1: "/dev/tty1", 4<<8 | 64: "/dev/ttyS0", 204<<8 | 3: "204:3"} {
+		if got := terminalName(nr); got != want {
+			t.Errorf("%#x: %s, want %s", nr, got, want)
+		}
+	}
+}
+
+// Names are chosen by strangers; a report is read on a terminal.
+func TestClean(t *testing.T) {
+	for name, want := range map[string]string{"nginx": "nginx", "a b": "a b", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`, "é": "é", "\xff": `"\xff"`} {
+		if got := clean(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
 	}
 }

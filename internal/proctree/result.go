@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -35,7 +36,7 @@ type Outcome struct {
 // name, which the program chose, are escaped.
 func (p Process) String() string {
 	name := p.Name
-	if strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		name = strings.Trim(strconv.Quote(name), `"`)
 	}
 	return fmt.Sprintf("%d (%s)", p.PID, name)
