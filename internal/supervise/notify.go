@@ -134,6 +134,7 @@ func (e *Engine) said(s *service, m notify.Message) {
 	}
 	if m.Reloading {
 		s.rewound = true
+		s.stop(timerReady) // it has answered; from here on it takes its time
 		e.emit(s, Event{Kind: EventReload, Reason: "reloading"})
 	}
 	if m.Ready {

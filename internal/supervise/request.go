@@ -12,9 +12,9 @@ import (
 
 // waiter is a request that waits for one service.
 type waiter struct {
-	up     bool         // for it to be up, else down
-	result chan outcome // has room for the one answer
-	before int          // processes started before the request do not count
+	up      bool         // for it to be up, else down
+	patient bool         // a crash on the way is no answer, as long as it is tried again
+	result  chan outcome // has room for the one answer
 }
 
 // outcome is how a wait ended.
@@ -48,8 +48,14 @@ func (w *waiter) over(s *service) (error, bool) {
 		}
 		return nil, true
 	case Failed, Backoff:
+		if w.patient && s.state == Backoff {
+			return nil, false
+		}
 		return &StartError{Name: s.spec.Name, Reason: s.reason, Exit: s.exit, Retry: s.state == Backoff}, true
 	case Stopped:
+		if w.patient && s.exit == nil {
+			return nil, false // not started yet
+		}
 		if s.reason == completedText {
 			return nil, true
 		}
