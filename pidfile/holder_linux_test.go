@@ -155,7 +155,9 @@ func TestStorm(t *testing.T) {
 				wantRunning(t, path, holder)
 			}
 			for _, p := range ps {
-				p.in.Close()
+				p.in.Close() // of all first: a process built with -race takes a second to exit
+			}
+			for _, p := range ps {
 				if err := p.Wait(); err != nil {
 					p.lines.Scan()
 					t.Errorf("%v %s", err, p.lines.Text())
