@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -73,7 +72,8 @@ func (s Service) instance(n int) Service {
 }
 
 // ExpandSet returns the instances of all services, each with its dependencies
-// upon a service with instances turned into dependencies upon all of them.
+// upon a service with instances turned into dependencies upon all of them. The
+// instances of a service share these lists.
 func ExpandSet(services []Service) []Service {
 	instances := map[string][]string{}
 	for _, s := range services {
@@ -84,23 +84,32 @@ func ExpandSet(services []Service) []Service {
 	var all []Service
 	for _, s := range services {
 		s.Instances = min(s.Instances, maxInstances)
+		for _, dep := range s.dependencyLists() {
+			*dep.names = expandNames(*dep.names, instances)
+		}
 		for _, one := range s.Expand() {
-			for _, dep := range one.dependencyLists() {
-				*dep.names = expandNames(*dep.names, instances)
-			}
+			one.After, one.Requires, one.Wants = s.After, s.Requires, s.Wants
 			all = append(all, one)
 		}
 	}
 	return all
 }
 
+// expandNames puts the instances in the place of each name that has some, every
+// name once.
 func expandNames(names []string, instances map[string][]string) []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, name := range names {
-		if many, ok := instances[name]; ok {
-			out = append(out, many...)
-		} else if !slices.Contains(out, name) {
-			out = append(out, name)
+		many, ok := instances[name]
+		if !ok {
+			many = []string{name}
+		}
+		for _, one := range many {
+			if !seen[one] {
+				out = append(out, one)
+			}
+			seen[one] = true
 		}
 	}
 	return out

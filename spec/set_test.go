@@ -57,11 +57,11 @@ func TestValidateSet(t *testing.T) {
 }
 
 func TestValidateSetOfExpanded(t *testing.T) {
-	set := ExpandSet(chain("a:web", "web*2:db", "db"))
+	set := ExpandSet(chain("a:web@2,web", "web*2:db", "db"))
 	if p := ValidateSet(set); p != nil {
 		t.Errorf("problems: %v", p)
 	}
-	if got, want := set[0].Requires, []string{"web@1", "web@2"}; !reflect.DeepEqual(got, want) {
+	if got, want := set[0].Requires, []string{"web@2", "web@1"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("a requires %q, want %q", got, want)
 	}
 }

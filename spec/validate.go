@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -223,15 +222,17 @@ func (s *Service) checkReady(p *problems) {
 
 func (s *Service) checkDependencies(p *problems) {
 	for _, list := range s.dependencyLists() {
+		seen := map[string]bool{}
 		for i, name := range *list.names {
 			field := fmt.Sprintf("%s[%d]", list.field, i)
 			if err := CheckName(name); err != nil {
 				p.err(field, err)
 			} else if name == s.Name || name == s.BaseName() {
 				p.add(field, "a service cannot depend on itself")
-			} else if slices.Index(*list.names, name) < i {
+			} else if seen[name] {
 				p.add(field, "%q is there twice", name)
 			}
+			seen[name] = true
 		}
 	}
 }
@@ -279,15 +280,17 @@ func checkRange(p *problems, field string, n, low, high int) {
 }
 
 func (l Log) check(p *problems) {
+	seen := map[LogTarget]bool{}
 	for i, target := range l.Targets {
 		field := fmt.Sprintf("log.targets[%d]", i)
 		p.err(field, target.check())
 		if target.Kind == TargetNone && len(l.Targets) > 1 {
 			p.add(field, "none excludes other targets")
 		}
-		if slices.Index(l.Targets, target) < i {
+		if seen[target] {
 			p.add(field, "%q is there twice", target)
 		}
+		seen[target] = true
 	}
 	checkPath(p, "log.file", l.File)
 	checkPath(p, "log.error_file", l.ErrorFile)

@@ -119,7 +119,7 @@ func (s *Service) checkEnv(p *problems) {
 }
 
 func (s *Service) checkSockets(p *problems) {
-	names := map[string]bool{}
+	reuse := map[Address]bool{} // whether all sockets at the address so far share it
 	for i, socket := range s.Sockets {
 		field := fmt.Sprintf("sockets[%d].", i)
 		p.err(field+"listen", socket.Listen.check())
@@ -128,12 +128,11 @@ func (s *Service) checkSockets(p *problems) {
 		if len(socket.Name) > 255 || !isName(socket.Name, "-_.@") {
 			p.hint(field+"name", "letters, digits, - _ . @", "%q is not the name of a socket", socket.Name)
 		}
-		names[socket.Name] = true
-		for before := range i {
-			if s.Sockets[before].Listen == socket.Listen && !(socket.ReusePort && s.Sockets[before].ReusePort) {
-				p.add(field+"listen", "%s is there twice", socket.Listen)
-			}
+		shared, taken := reuse[socket.Listen]
+		if taken && !(shared && socket.ReusePort) {
+			p.add(field+"listen", "%s is there twice", socket.Listen)
 		}
+		reuse[socket.Listen] = socket.ReusePort && (shared || !taken)
 		p.err(field+"owner", checkUser(socket.Owner))
 		checkRange(p, field+"mode", int(*socket.Mode), 0, 0o777)
 		checkRange(p, field+"backlog", socket.Backlog, 1, 1<<20)
