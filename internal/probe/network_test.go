@@ -51,6 +51,21 @@ func TestTCP(t *testing.T) {
 	}
 }
 
+func TestConnectionToItself(t *testing.T) {
+	self, err := net.ResolveTCPAddr("tcp", closedPort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.DialTCP("tcp", self, self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := tcpStranger(conn, Env{}); err != syscall.ECONNREFUSED {
+		t.Error(err)
+	}
+}
+
 func TestTimeoutNamesTheLastReason(t *testing.T) {
 	addr := closedPort(t)
 	err := Wait(briefly(t), Check{Kind: TCP, Target: addr}, Env{})

@@ -43,6 +43,7 @@ func (e *strangerError) Error() string {
 	return fmt.Sprintf("%s is held by pid %d (%s), which is not the daemon", e.what, e.pid, e.name)
 }
 
+// inodes are those of sockets; 0 is not among them.
 type inodes map[uint64]bool
 
 // judgeTCP returns an error if a stranger listens at addr, an address of this
@@ -91,7 +92,7 @@ func listeners(table string, addr netip.AddrPort, held inodes) error {
 			local.Addr() != addr.Addr() && !local.Addr().IsUnspecified() {
 			continue
 		}
-		if inode, err := strconv.ParseUint(field[9], 10, 64); err == nil {
+		if inode, err := strconv.ParseUint(field[9], 10, 64); err == nil && inode != 0 {
 			held[inode] = true
 		}
 	}
@@ -170,7 +171,7 @@ func unixListeners(path string) (inodes, error) {
 		if !strings.HasSuffix(line, " "+base) && !strings.HasSuffix(line, "/"+base) {
 			continue
 		}
-		if inode, err := strconv.ParseUint(field[6], 10, 64); err == nil {
+		if inode, err := strconv.ParseUint(field[6], 10, 64); err == nil && inode != 0 {
 			held[inode] = true
 		}
 	}

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,19 @@ func TestLastReasonOutlivesTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// A connection's own deadline may pass before the context is done.
+func TestEndSeenByTheConnectionFirst(t *testing.T) {
+	ask := func(context.Context) error { return os.ErrDeadlineExceeded }
+	if err := attempt(lateContext{t.Context()}, stateless{ask, longestPause}, attemptLimit); err != errUnanswered {
+		t.Error(err)
+	}
+}
+
+// lateContext has a deadline that is over and does not know it yet.
+type lateContext struct{ context.Context }
+
+func (lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
 
 func TestWaitAsksOnceAtLeast(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -268,12 +268,19 @@ func attempt(ctx context.Context, q question, limit time.Duration) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && (isTimeout(err) || errors.Is(err, context.Cause(ctx))):
+	case over(ctx) && (isTimeout(err) || errors.Is(err, context.Cause(ctx))):
 		return errUnanswered
 	case isTimeout(err):
 		return fmt.Errorf("no answer within %v", limit)
 	}
 	return reason(err)
+}
+
+// over tells whether ctx is done, or is about to be: a connection watches the
+// deadline by itself and may be ahead of the context's own timer.
+func over(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(end)
 }
 
 // isTimeout does not use the Timeout method: EAGAIN has it too, which a Unix
