@@ -122,9 +122,13 @@ func Process(pid int, o Options) (Report, error) {
 	// number did not pass to another one meanwhile.
 	after, err := sys.ReadStat(pid)
 	if err != nil || after.StartTime != before.StartTime || after.State == 'Z' {
-		return Report{}, fmt.Errorf("process %d (%s) ended while it was looked at: %w", pid, clean(before.Comm), ErrNoProcess)
+		return Report{}, vanished(before)
 	}
 	return Report{PID: pid, Command: clean(before.Comm), Steps: f.judge()}, nil
+}
+
+func vanished(st sys.ProcStat) error {
+	return fmt.Errorf("process %s ended while it was looked at: %w", describe(st), ErrNoProcess)
 }
 
 func ended(st sys.ProcStat) error {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -44,7 +45,9 @@ type facts struct {
 func gather(st sys.ProcStat, o Options) (*facts, error) {
 	f := &facts{options: o, stat: st}
 	var err error
-	if f.status, err = sys.ReadStatus(st.PID); err != nil {
+	if f.status, err = sys.ReadStatus(st.PID); errors.Is(err, syscall.ESRCH) {
+		return nil, vanished(st)
+	} else if err != nil {
 		return nil, fmt.Errorf("process %d (%s): %w", st.PID, clean(st.Comm), err)
 	}
 	if f.status.TGID != st.PID {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -62,21 +63,24 @@ func TestSessionSteps(t *testing.T) {
 		stat   sys.ProcStat
 		parent sys.ProcStat
 		leader sys.ProcStat
+		gone   error     // why there is no leader
 		want   [5]Result // steps 5 to 8, and 15
 	}{
-		{"daemon under init", sys.ProcStat{PID: 100, PPID: 1, PGRP: 99, Session: 99}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{},
+		{"daemon under init", sys.ProcStat{PID: 100, PPID: 1, PGRP: 99, Session: 99}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
-		{"daemon under a subreaper", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99}, manager, sys.ProcStat{},
+		{"daemon under a subreaper", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99}, manager, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
-		{"daemon(3)", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 100}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{},
+		{"daemon(3)", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 100}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{NotObservable, Pass, Fail, Pass, NotObservable}},
-		{"job of a living shell", sys.ProcStat{PID: 100, PPID: 40, PGRP: 100, Session: 40, TTYNr: 34816}, shell, shell,
+		{"job of a living shell", sys.ProcStat{PID: 100, PPID: 40, PGRP: 100, Session: 40, TTYNr: 34816}, shell, shell, nil,
 			[5]Result{Fail, Fail, Fail, Fail, Fail}},
-		{"nohup, the shell has ended", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 40}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{},
+		{"nohup, the shell has ended", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 40}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{NotObservable, NotObservable, NotObservable, Pass, NotObservable}},
-		{"put into a container", sys.ProcStat{PID: 100, PPID: 0, PGRP: 0, Session: 0}, sys.ProcStat{}, sys.ProcStat{},
+		{"put into a container", sys.ProcStat{PID: 100, PPID: 0, PGRP: 0, Session: 0}, sys.ProcStat{}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{NotObservable, NotObservable, NotObservable, NotObservable, NotObservable}},
-		{"the first child has not ended", sys.ProcStat{PID: 100, PPID: 40, PGRP: 40, Session: 40}, shell, shell,
+		{"a leader that is hidden", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99}, manager, sys.ProcStat{}, sys.ErrHidden,
+			[5]Result{NotObservable, Fail, Fail, NotObservable, NotObservable}},
+		{"the first child has not ended", sys.ProcStat{PID: 100, PPID: 40, PGRP: 40, Session: 40}, shell, shell, nil,
 			[5]Result{Fail, Fail, Fail, Fail, Fail}},
 	}
 	for _, test := range tests {
@@ -86,7 +90,7 @@ func TestSessionSteps(t *testing.T) {
 				f.parentErr = sys.ErrHidden
 			}
 			if test.leader.PID == 0 {
-				f.leaderErr = sys.ErrHidden
+				f.leaderErr = test.gone
 			}
 			steps := f.judge()
 			for i, n := range []int{5, 6, 7, 8, 15} {

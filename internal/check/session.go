@@ -1,6 +1,11 @@
 package check
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
 
 // The four steps about forks and sessions read the same few numbers. Their
 // logic rests on three facts of the kernel: a session is left only by setsid(2),
@@ -15,6 +20,9 @@ func (f *facts) leads() bool { return f.stat.Session == f.stat.PID }
 // While a session has members its number is not given to a new process, so
 // whoever has that number is the leader.
 func (f *facts) leaderLives() bool { return !f.leads() && f.leaderErr == nil && !f.leader.Exited() }
+
+// leaderHidden says that there is such a leader, and /proc does not show it.
+func (f *facts) leaderHidden() bool { return !f.leads() && errors.Is(f.leaderErr, sys.ErrHidden) }
 
 // outside says that the session was made outside of this pid namespace, as for
 // a process that was put into a container.
@@ -48,6 +56,8 @@ func (f *facts) ownSession() finding {
 		return unseenf("it has no terminal; its session was made outside of this pid namespace")
 	case f.leaderLives():
 		return failf("it is in session %d of %s", f.stat.Session, describe(f.leader))
+	case f.leaderHidden():
+		return failf("it is in session %d, whose leader is still there and may not be seen", f.stat.Session)
 	case f.stat.PGRP != f.stat.Session:
 		// A shell with job control puts every job in a group of its own; the
 		// first child of daemon(7) does not.
@@ -82,6 +92,8 @@ func (f *facts) reparented() finding {
 		return failf("its parent %s is of the same session: the parent that forked it is still there", describe(f.parent))
 	case f.leads():
 		return unseenf("its parent is %s: a subreaper, or the one that forked it", describe(f.parent))
+	case f.leaderHidden():
+		return unseenf("its parent is %s; the leader of its session may not be seen", describe(f.parent))
 	case f.leaderLives():
 		return failf("its parent is %s, and the leader of its session, %s, is still there", describe(f.parent), describe(f.leader))
 	}
