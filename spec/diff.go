@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -25,10 +26,23 @@ var effectNames = [...]string{EffectNone: "none", EffectLive: "live", EffectRest
 
 func (e Effect) String() string { return effectNames[e] }
 
+// MarshalText returns [Effect.String].
+func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads what MarshalText returns.
+func (e *Effect) UnmarshalText(text []byte) error {
+	at := slices.Index(effectNames[:], string(text))
+	if at < 0 {
+		return hintf("one of "+strings.Join(effectNames[:], ", "), "%q is not an effect", text)
+	}
+	*e = Effect(at)
+	return nil
+}
+
 // Change is a field that differs between two descriptions of a service.
 type Change struct {
-	Field  string // its JSON name, "log" for anything in it
-	Effect Effect
+	Field  string `json:"field"` // its JSON name, "log" for anything in it
+	Effect Effect `json:"effect"`
 }
 
 // Diff returns the fields in which two descriptions of one service differ, in

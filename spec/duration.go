@@ -80,24 +80,6 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return d.UnmarshalText([]byte(text))
 }
 
-// HintError is an error with advice on what to write instead.
-type HintError struct {
-	Message string
-	Hint    string // may be empty
-}
-
-func (e *HintError) Error() string {
-	if e.Hint == "" {
-		return e.Message
-	}
-	return e.Message + ": " + e.Hint
-}
-
-// hintf is [fmt.Errorf] for a HintError.
-func hintf(hint, format string, args ...any) error {
-	return &HintError{Message: fmt.Sprintf(format, args...), Hint: hint}
-}
-
 // parseInto stores what parse makes of text, or nothing.
 func parseInto[T any](dst *T, text []byte, parse func(string) (T, error)) error {
 	v, err := parse(string(text))

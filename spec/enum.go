@@ -83,6 +83,28 @@ const (
 	SandboxStrict  SandboxLevel = "strict"
 )
 
+// ProtectSystem says which of the system's directories are read-only for the
+// service (systemd.exec(5)).
+type ProtectSystem string
+
+const (
+	ProtectSystemNo     ProtectSystem = "no"
+	ProtectSystemYes    ProtectSystem = "yes"
+	ProtectSystemFull   ProtectSystem = "full"
+	ProtectSystemStrict ProtectSystem = "strict"
+)
+
+// ProtectHome says how the home directories are kept from the service
+// (systemd.exec(5)).
+type ProtectHome string
+
+const (
+	ProtectHomeNo       ProtectHome = "no"
+	ProtectHomeYes      ProtectHome = "yes"
+	ProtectHomeReadOnly ProtectHome = "read-only"
+	ProtectHomeTmpfs    ProtectHome = "tmpfs"
+)
+
 // Values returns the legal values of each enumeration, for validation,
 // schemas and completion.
 func (Type) Values() []string         { return texts(Daemon, Oneshot) }
@@ -94,6 +116,12 @@ func (Compress) Values() []string     { return texts(CompressNone, CompressGzip,
 func (Timestamp) Values() []string    { return texts(TimestampNone, TimestampUTC, TimestampLocal) }
 func (LogFormat) Values() []string    { return texts(LogRaw, LogJSON) }
 func (SandboxLevel) Values() []string { return texts(SandboxDefault, SandboxOff, SandboxStrict) }
+func (ProtectSystem) Values() []string {
+	return texts(ProtectSystemNo, ProtectSystemYes, ProtectSystemFull, ProtectSystemStrict)
+}
+func (ProtectHome) Values() []string {
+	return texts(ProtectHomeNo, ProtectHomeYes, ProtectHomeReadOnly, ProtectHomeTmpfs)
+}
 
 // enum is a text with a fixed set of values.
 type enum interface {
@@ -111,12 +139,7 @@ func texts[T ~string](values ...T) []string {
 
 // checkEnum reports a value that is neither empty nor legal.
 func checkEnum[T enum](p *problems, field string, value T) {
-	checkOneOf(p, field, string(value), value.Values())
-}
-
-func checkOneOf(p *problems, field, value string, values []string) {
-	if value == "" || slices.Contains(values, value) {
-		return
+	if value != "" && !slices.Contains(value.Values(), string(value)) {
+		p.hint(field, "must be one of "+strings.Join(value.Values(), ", "), "%q is not known", value)
 	}
-	p.hint(field, "must be one of "+strings.Join(values, ", "), "%q is not known", value)
 }

@@ -108,7 +108,7 @@ func (t LogTarget) MarshalText() ([]byte, error) { return []byte(t.String()), ni
 // UnmarshalText is ParseLogTarget.
 func (t *LogTarget) UnmarshalText(text []byte) error { return parseInto(t, text, ParseLogTarget) }
 
-// Facilities are the names that Log.Facility can have, in the order of their
+// facilities are the names that Log.Facility can have, in the order of their
 // numbers (RFC 5424, section 6.2.1); reserved ones have no name.
 var facilities = []string{
 	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",

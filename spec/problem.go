@@ -8,10 +8,10 @@ import (
 
 // Problem is one thing that is wrong with a description.
 type Problem struct {
-	Service string // its name; may be empty
-	Field   string // its path by JSON names, as in "sockets[0].listen"
-	Message string
-	Hint    string // what to write instead; may be empty
+	Service string `json:"service,omitzero"` // its name; empty if it is about all
+	Field   string `json:"field,omitzero"`   // its path by JSON names, as in "sockets[0].listen"
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitzero"` // what to write instead; may be empty
 }
 
 // String returns "SERVICE: FIELD: MESSAGE: HINT" without the empty parts.
@@ -69,4 +69,22 @@ func (p *problems) err(field string, err error) {
 	default:
 		p.add(field, "%s", err)
 	}
+}
+
+// HintError is an error with advice on what to write instead.
+type HintError struct {
+	Message string
+	Hint    string // may be empty
+}
+
+func (e *HintError) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + ": " + e.Hint
+}
+
+// hintf is [fmt.Errorf] for a HintError.
+func hintf(hint, format string, args ...any) error {
+	return &HintError{Message: fmt.Sprintf(format, args...), Hint: hint}
 }

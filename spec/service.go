@@ -328,10 +328,10 @@ type Sandbox struct {
 	PrivateNetwork *bool `json:"private_network,omitzero"`
 	// ProtectSystem makes the system's directories read-only: "no", "yes",
 	// "full" or "strict" (systemd.exec(5)). Default: as Level says.
-	ProtectSystem string `json:"protect_system,omitzero"`
+	ProtectSystem ProtectSystem `json:"protect_system,omitzero"`
 	// ProtectHome keeps it from home directories: "no", "yes", "read-only" or
 	// "tmpfs" (systemd.exec(5)). Default: as Level says.
-	ProtectHome string `json:"protect_home,omitzero"`
+	ProtectHome ProtectHome `json:"protect_home,omitzero"`
 	// MemoryDenyWriteExecute forbids memory that is writable and executable,
 	// which just-in-time compilers need. Default: as Level says.
 	MemoryDenyWriteExecute *bool `json:"memory_deny_write_execute,omitzero"`

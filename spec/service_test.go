@@ -327,7 +327,7 @@ func FuzzService(f *testing.F) {
 
 func TestBackoffDelay(t *testing.T) {
 	var b Backoff
-	for n, want := range map[int]string{0: "100ms", 1: "100ms", 2: "200ms", 5: "1.6s", 9: "25.6s", 10: "30s", 1000: "30s", 1 << 40: "30s"} {
+	for n, want := range map[int]string{0: "100ms", 1: "100ms", 2: "200ms", 5: "1.6s", 9: "25.6s", 10: "30s", 1000: "30s", math.MaxInt32: "30s"} {
 		if got := Duration(b.Delay(n, 0)).String(); got != want {
 			t.Errorf("delay %d = %s, want %s", n, got, want)
 		}
@@ -335,7 +335,7 @@ func TestBackoffDelay(t *testing.T) {
 	if got := b.Delay(1, 0.5); got != 90*time.Millisecond {
 		t.Errorf("with jitter: %s", got)
 	}
-	if got := (Backoff{First: new(Duration(0))}).Delay(1<<40, 0); got != 0 {
+	if got := (Backoff{First: new(Duration(0))}).Delay(math.MaxInt32, 0); got != 0 {
 		t.Errorf("no delay is %s", got)
 	}
 	if b.First != nil {

@@ -152,8 +152,8 @@ func (s *Service) checkSockets(p *problems) {
 
 func (b Sandbox) check(p *problems) {
 	checkEnum(p, "sandbox.level", b.Level)
-	checkOneOf(p, "sandbox.protect_system", b.ProtectSystem, ProtectSystemValues)
-	checkOneOf(p, "sandbox.protect_home", b.ProtectHome, ProtectHomeValues)
+	checkEnum(p, "sandbox.protect_system", b.ProtectSystem)
+	checkEnum(p, "sandbox.protect_home", b.ProtectHome)
 	for i, family := range b.AddressFamilies {
 		if !strings.HasPrefix(family, "AF_") || !isName(family, "_") {
 			p.hint(fmt.Sprintf("sandbox.address_families[%d]", i), "write AF_INET, AF_INET6, AF_UNIX, …", "%q is not an address family", family)
@@ -177,12 +177,6 @@ func (b Sandbox) check(p *problems) {
 		}
 	}
 }
-
-// The legal values of [Sandbox].ProtectSystem and ProtectHome.
-var (
-	ProtectSystemValues = []string{"no", "yes", "full", "strict"}
-	ProtectHomeValues   = []string{"no", "yes", "read-only", "tmpfs"}
-)
 
 // capabilities are those of capabilities(7) in the order of their numbers, so
 // that the index is the number.

@@ -86,8 +86,8 @@ var keys = map[string]setter{
 	"Service.PrivateDevices":          switchOf(func(b *spec.Sandbox) **bool { return &b.PrivateDevices }),
 	"Service.PrivateNetwork":          switchOf(func(b *spec.Sandbox) **bool { return &b.PrivateNetwork }),
 	"Service.MemoryDenyWriteExecute":  switchOf(func(b *spec.Sandbox) **bool { return &b.MemoryDenyWriteExecute }),
-	"Service.ProtectSystem":           protect(func(b *spec.Sandbox) *string { return &b.ProtectSystem }, spec.ProtectSystemValues),
-	"Service.ProtectHome":             protect(func(b *spec.Sandbox) *string { return &b.ProtectHome }, spec.ProtectHomeValues),
+	"Service.ProtectSystem":           protect(func(b *spec.Sandbox) *spec.ProtectSystem { return &b.ProtectSystem }),
+	"Service.ProtectHome":             protect(func(b *spec.Sandbox) *spec.ProtectHome { return &b.ProtectHome }),
 	"Service.RestrictAddressFamilies": allowList(func(b *spec.Sandbox) *[]string { return &b.AddressFamilies }),
 	"Service.SystemCallFilter":        allowList(func(b *spec.Sandbox) *[]string { return &b.SystemCalls }),
 	"Service.ReadWritePaths":          pathList(func(b *spec.Sandbox) *[]string { return &b.ReadWrite }),
@@ -230,19 +230,21 @@ func switchOf(field func(*spec.Sandbox) **bool) setter {
 	}
 }
 
-func protect(field func(*spec.Sandbox) *string, values []string) setter {
+// protect reads one of the values of an enumeration, or a boolean.
+func protect[T interface {
+	~string
+	Values() []string
+}](field func(*spec.Sandbox) *T) setter {
 	return func(r *reader, e entry) {
-		value := e.value
-		if v, err := parseBool(value); err == nil {
-			value = map[bool]string{true: "yes", false: "no"}[v]
+		value := T(e.value)
+		if v, err := parseBool(e.value); err == nil {
+			value = map[bool]T{true: "yes", false: "no"}[v]
 		}
-		for _, known := range values {
-			if value == known {
-				*field(&r.service.Sandbox) = value
-				return
-			}
+		if !slices.Contains(value.Values(), string(value)) {
+			r.bad(e, fmt.Errorf("%q is not one of %s", value, strings.Join(value.Values(), ", ")))
+			return
 		}
-		r.bad(e, fmt.Errorf("%q is not one of %s", value, strings.Join(values, ", ")))
+		*field(&r.service.Sandbox) = value
 	}
 }
 
