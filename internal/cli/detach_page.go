@@ -52,9 +52,9 @@ func detachPage(call *detachCall) page {
 			{"2", "wrong usage; nothing was started"},
 		},
 		examples: []row{
-			{"daemonry detach --pidfile web.pid --stdout web.log --stderr stdout -- ./web", "A server with a pid file and a log:"},
-			{"daemonry detach --ready file:/tmp/up --timeout 1m -- ./slow", "One that takes its time to come up:"},
-			{"daemonry detach --user nobody --umask 077 --rlimit nofile=4096 -- ./web", "One that runs as somebody else, within limits:"},
+			{"daemonry detach --pidfile web.pid --stderr web.log -- ./web", "A server with a pid file and a log:"},
+			{"daemonry detach --ready file:up --timeout 1m -- ./slow", "One that takes its time to come up:"},
+			{"daemonry detach --user nobody --rlimit nofile=4096 -- sleep 600", "One that runs as somebody else, within limits:"},
 			{"daemonry detach --clear-env --env LANG=C --json -- sleep 600", "One that knows nothing of our environment:"},
 		},
 		seeAlso: []string{"daemonry check", "daemonry status", "daemonry stop", "daemon(7)", "sd_notify(3)", "docs/exit-status.md"},
