@@ -74,7 +74,7 @@ var table = map[string]entry{
 	},
 	"internal/logs": {
 		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
-		imports: "internal/atomicfile internal/logs/layout internal/logs/stage internal/sys",
+		imports: "internal/atomicfile internal/logs/layout internal/logs/line internal/logs/stage internal/sys",
 	},
 	"internal/logs/layout": {
 		says: "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
@@ -83,7 +83,13 @@ var table = map[string]entry{
 		says:    "Package stage carries output from a FIFO into a file so that the death of the carrying process at any instruction loses nothing and doubles nothing.",
 		imports: "internal/sys",
 	},
-	"internal/supervise": {imports: "internal/atomicfile internal/logs internal/probe internal/proctree internal/spawn internal/sys notify spec"},
+	"internal/logs/line": {
+		says: "Package line says how a line of output is written into a log file and how it is read back.",
+	},
+	"internal/supervise": {
+		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
+		imports: "internal/atomicfile internal/logs internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify spec",
+	},
 	"internal/server":    {imports: "control internal/supervise internal/sys spec"},
 	"internal/readers/":  {imports: "spec"},
 	"internal/writers/":  {imports: "internal/atomicfile spec"},
