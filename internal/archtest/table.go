@@ -90,9 +90,9 @@ var table = map[string]entry{
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
 		imports: "internal/atomicfile internal/logs internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify spec",
 	},
-	"internal/server":    {imports: "control internal/supervise internal/sys spec"},
-	"internal/readers/":  {imports: "spec"},
-	"internal/writers/":  {imports: "internal/atomicfile spec"},
+	"internal/server":   {imports: "control internal/supervise internal/sys spec"},
+	"internal/readers/": {imports: "spec"},
+	"internal/writers/": {imports: "internal/atomicfile spec"},
 	"internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
 		imports: "internal/atomicfile internal/check internal/detach internal/logs internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers/ " + publics,
