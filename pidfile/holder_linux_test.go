@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,6 +120,23 @@ func TestProgramsThatLockWithFcntl(t *testing.T) {
 	acquired(t, path)
 }
 
+// Scripts ask with flock(1), and BSD daemons lock so.
+func TestProgramsThatLockWithFlock(t *testing.T) {
+	path := newPath(t)
+	f := acquired(t, path)
+	other, err := os.Open(path)
+	must(t, err)
+	defer other.Close()
+	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+		t.Errorf("flock of a held file: %v, want EWOULDBLOCK", err)
+	}
+	must(t, f.Close())
+	must(t, syscall.Flock(int(other.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
+	if _, err := Acquire(path, Options{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("Acquire of a file locked with flock: %v, want ErrLocked", err)
+	}
+}
+
 // Ten thousand attempts, 50 processes with 200 at once each, over every kind of
 // file that can be there: one gets it, and if a process is recorded, none.
 func TestStorm(t *testing.T) {
@@ -190,6 +208,9 @@ func TestComingAndGoing(t *testing.T) {
 				}
 				err = f.Write(os.Getpid())
 				total.Add(1)
+				for range 20 {
+					runtime.Gosched() // let the others meet us inside
+				}
 				inside.Add(-1)
 				if err := errors.Join(err, f.Remove(), f.Close()); err != nil {
 					t.Error(err)

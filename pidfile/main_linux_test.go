@@ -148,7 +148,7 @@ type process struct {
 func start(t *testing.T, helper string, args []string, change ...func(*exec.Cmd)) *process {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), helperEnv+"="+helper)
+	cmd.Env = append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	for _, c := range change {
 		c(cmd)
@@ -201,7 +201,7 @@ func inOwnMounts(t *testing.T, body func(t *testing.T)) {
 		return
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), mountsEnv+"="+t.Name())
+	cmd.Env = append(os.Environ(), mountsEnv+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
