@@ -52,6 +52,9 @@ type Options struct {
 	// daemonizing and expects the program to stay: under a manager that set NOTIFY_SOCKET, and as
 	// process 1 of a container.
 	Foreground bool
+	// Background makes a daemon also where that would keep the program in the
+	// foreground. Foreground wins over it.
+	Background bool
 
 	// ReadyFD is a descriptor to write a newline to when ready, for s6 and others that read
 	// such a one, if the program stays in the foreground. 0 means none.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -25,12 +26,23 @@ func detach(ctx context.Context, o Options) (*Process, error) {
 	if b := spawn.Inherited(); b != nil {
 		return nil, becomeDaemon(b)
 	}
-	if o.Foreground || os.Getenv("NOTIFY_SOCKET") != "" || os.Getpid() == 1 {
+	if o.Foreground || !o.Background && (managed() || os.Getpid() == 1) {
 		return nil, stayForeground(o)
 	}
 	l := launcher{o: o}
 	defer l.close()
 	return l.run(ctx)
+}
+
+// managed says whether a manager waits for this process: NOTIFY_SOCKET is set, and if it names a file
+// that is there, for a variable that outlived its manager means nothing.
+func managed() bool {
+	address := os.Getenv("NOTIFY_SOCKET")
+	if !filepath.IsAbs(address) {
+		return address != ""
+	}
+	info, err := os.Stat(address)
+	return err == nil && info.Mode().Type() == os.ModeSocket
 }
 
 // launcher is one call of Detach that makes a daemon.
@@ -61,12 +73,22 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 		return nil, l.failure("start daemon", err)
 	}
 	if l.pidfile != nil {
-		// Without a fingerprint the lock, which the daemon holds, still proves who it is.
-		if err := l.pidfile.Write(d.PID); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) {
+		if err := l.record(d.PID); err != nil {
 			return nil, errors.Join(l.failure(phase, err), d.Kill(l.grace()))
 		}
 	}
 	return l.await(ctx, d)
+}
+
+// record writes the pid file. Two errors are none: without a fingerprint the
+// lock, which the daemon holds, still proves who it is; and a daemon that is dead
+// by now is heard of in a moment, with its reason.
+func (l *launcher) record(pid int) error {
+	err := l.pidfile.Write(pid)
+	if errors.Is(err, pidfile.ErrNoFingerprint) || errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // makePlan turns what is relative absolute while the working directory still is the launcher's.

@@ -64,5 +64,11 @@ func lastLines(b []byte) string {
 	const most = 10
 	text := strings.TrimRight(strings.ToValidUTF8(string(b), "\ufffd"), "\n")
 	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		// A Go program's last words come first: what follows is every goroutine's stack.
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.Join(lines[i:min(len(lines), i+most)], "\n")
+		}
+	}
 	return strings.Join(lines[max(0, len(lines)-most):], "\n")
 }

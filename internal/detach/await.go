@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/probe"
@@ -61,6 +62,9 @@ func (l *launch) record(pid int, r *Result) error {
 		return nil
 	}
 	err := l.pidfile.Write(pid)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil // dead by now, which is heard of in a moment, with its reason
+	}
 	if errors.Is(err, pidfile.ErrNoFingerprint) {
 		r.Note = fmt.Sprintf("pid file %s: the file system keeps no nanoseconds, so nothing will prove whose pid is in it", l.s.Pidfile)
 		return nil

@@ -1,0 +1,417 @@
+package daemonry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry"
+	"github.com/daemonry/daemonry/internal/check"
+	"github.com/daemonry/daemonry/internal/proctest"
+)
+
+func TestMain(m *testing.M) { proctest.Main(m) }
+
+// app is a program with a -d flag. Its arguments are "name=value": the options
+// of Detach, and what it does as the daemon ("do").
+var app = proctest.Register("app", func(args []string) int {
+	o := daemonry.Options{Timeout: 10 * time.Second}
+	do, files := "serve", ""
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		switch name {
+		case "pid":
+			o.PIDFile = value
+		case "log":
+			o.LogFile = value
+		case "do":
+			do = value
+		case "timeout":
+			o.Timeout, _ = time.ParseDuration(value)
+		case "umask":
+			n, _ := strconv.ParseInt(value, 8, 32)
+			o.Umask = new(int(n))
+		case "uid":
+			n, _ := strconv.ParseUint(value, 10, 32)
+			o.User = &daemonry.User{UID: uint32(n), GID: uint32(n)}
+		case "chroot":
+			o.Chroot = value
+		case "dir":
+			o.Dir = value
+		case "capture":
+			o.Capture = true
+		case "locked":
+			files = value
+		case "background":
+			o.Background = true
+		case "foreground":
+			o.Foreground = true
+		}
+	}
+	if files != "" && !daemonry.IsDaemon() {
+		f, err := os.OpenFile(files, os.O_RDWR|os.O_CREATE, 0o600)
+		if err == nil {
+			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 3
+		}
+		o.Files = []*os.File{f}
+	}
+	// Locks and goroutines that are there before must not matter.
+	if !daemonry.IsDaemon() {
+		go func() {
+			for {
+				_ = make([]byte, 1<<16)
+			}
+		}()
+	}
+	proc, err := daemonry.Detach(context.Background(), o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		var le *daemonry.LaunchError
+		if errors.As(err, &le) {
+			return le.ExitStatus()
+		}
+		return 1
+	}
+	if proc != nil {
+		fmt.Println(proc.PID)
+		if o.Capture {
+			out, _ := io.ReadAll(proc.Stdout)
+			errs, _ := io.ReadAll(proc.Stderr)
+			fmt.Printf("stdout %q stderr %q\n", out, errs)
+		}
+		return 0
+	}
+	return daemonMain(do)
+})
+
+func daemonMain(do string) int {
+	switch kind, arg, _ := strings.Cut(do, ":"); kind {
+	case "fail":
+		daemonry.Fail(errors.New(arg))
+	case "failstatus":
+		daemonry.Fail(statusError{errors.New("no such table"), 42})
+	case "exit":
+		fmt.Fprintln(os.Stderr, "last", "words")
+		n, _ := strconv.Atoi(arg)
+		return n
+	case "panic":
+		panic(arg)
+	case "kill":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "hang":
+		time.Sleep(time.Hour)
+	case "print":
+		fmt.Print("to stdout")
+		fmt.Fprint(os.Stderr, "to stderr")
+	case "leave":
+		exec.Command("sleep", "3600").Start()
+		return 9
+	}
+	if err := daemonry.Ready(); err != nil {
+		return 1
+	}
+	fmt.Println("after ready") // must work, wherever it goes
+	time.Sleep(time.Hour)
+	return 0
+}
+
+type statusError struct {
+	error
+	status int
+}
+
+func (e statusError) ExitStatus() int { return e.status }
+
+// run starts the launcher and returns the daemon's pid, its output and its exit status.
+func run(t *testing.T, cmd *exec.Cmd) (pid int, stdout, stderr string, status int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, errs.String())
+	}
+	first, _, _ := strings.Cut(out.String(), "\n")
+	if pid, _ = strconv.Atoi(strings.TrimSpace(first)); pid > 0 {
+		proctest.KillAtEnd(t, pid)
+	}
+	return pid, out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestDaemonIsClean(t *testing.T) {
+	pid, _, stderr, status := run(t, app.Command(t))
+	if pid == 0 || status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	mustBeClean(t, pid)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(bytes.ToLower(environ), []byte("daemonry_")) {
+		t.Errorf("a mark in the environment: %q", environ)
+	}
+}
+
+func mustBeClean(t *testing.T, pid int) {
+	t.Helper()
+	report, err := check.Process(pid, check.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range report.Steps {
+		if s.Result == check.Fail {
+			t.Errorf("step %d, %s: %s", s.Number, s.Name, s.Evidence)
+		}
+	}
+}
+
+func TestHostileLaunchers(t *testing.T) {
+	for _, l := range proctest.Launchers() {
+		t.Run(l.Name, func(t *testing.T) {
+			pidFile := filepath.Join(t.TempDir(), "app.pid")
+			cmd := l.Hostile.Command(t, app.Path(t), "background=", "pid="+pidFile)
+			cmd.WaitDelay = 5 * time.Second
+			if err := cmd.Run(); err != nil {
+				t.Fatal(err)
+			}
+			i, err := daemonry.Find(pidFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer i.Close()
+			proctest.KillAtEnd(t, i.PID)
+			mustBeClean(t, i.PID)
+		})
+	}
+}
+
+func TestDaemonSurvivesTheTerminal(t *testing.T) {
+	tty := new(proctest.Terminal)
+	pidFile := filepath.Join(t.TempDir(), "app.pid")
+	cmd := proctest.Hostile{Terminal: tty, GroupLeader: true}.Command(t, app.Path(t), "pid="+pidFile)
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err, tty.HangUp())
+	}
+	i, err := daemonry.Find(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	proctest.KillAtEnd(t, i.PID)
+	tty.HangUp()
+	if err := i.Signal(0); err != nil {
+		t.Errorf("after the hang-up: %v", err)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		do     string
+		status int
+		stderr string // contained
+	}{
+		{"fail:cannot bind", 1, "cannot bind\n"},
+		{"failstatus:", 42, "no such table\n"},
+		{"exit:7", 7, "exited with status 7 before it was ready\nlast words"},
+		{"exit:0", 125, "exited with status 0"},
+		{"panic:oops", 2, "panic: oops"},
+		{"kill:", 137, "killed by SIGKILL"},
+		{"leave:", 9, "exited with status 9"},
+	} {
+		t.Run(c.do, func(t *testing.T) {
+			pidFile := filepath.Join(t.TempDir(), "app.pid")
+			pid, _, stderr, status := run(t, app.Command(t, "do="+c.do, "pid="+pidFile))
+			if pid != 0 || status != c.status || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("pid %d, status %d, stderr %q; want status %d, %q", pid, status, stderr, c.status, c.stderr)
+			}
+			if _, err := os.Lstat(pidFile); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("pid file is left: %v", err)
+			}
+		})
+	}
+}
+
+func TestTimeoutNamesThePhase(t *testing.T) {
+	_, _, stderr, status := run(t, app.Command(t, "do=hang", "timeout=300ms"))
+	if status != 124 || !strings.Contains(stderr, "wait for ready: daemon") || !strings.Contains(stderr, "within 300ms") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+// TestLauncherDies kills the launcher while it waits: the half-born daemon must go too.
+func TestLauncherDies(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+		t.Run(sig.String(), func(t *testing.T) {
+			pidFile := filepath.Join(t.TempDir(), "app.pid")
+			cmd := app.Command(t, "do=hang", "pid="+pidFile)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var pid int
+			proctest.Eventually(t, 10*time.Second, func() error {
+				b, err := os.ReadFile(pidFile)
+				if err != nil {
+					return err
+				}
+				pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
+				return err
+			})
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Wait()
+			proctest.Gone(t, pid)
+		})
+	}
+}
+
+func TestSecondStartIsRefused(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "app.pid")
+	pid, _, stderr, _ := run(t, app.Command(t, "pid="+pidFile))
+	if pid == 0 {
+		t.Fatal(stderr)
+	}
+	_, _, stderr, status := run(t, app.Command(t, "pid="+pidFile))
+	if want := fmt.Sprintf("process %d is running already", pid); status != 125 || !strings.Contains(stderr, want) {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+	// Killed without a chance to clean up, it can be started again at once.
+	i, err := daemonry.Find(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	if err := i.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again, _, stderr, _ := run(t, app.Command(t, "pid="+pidFile)); again == 0 || again == pid {
+		t.Errorf("second start: pid %d, stderr %q", again, stderr)
+	}
+}
+
+func TestLockIsCarriedAcross(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "locked")
+	pid, _, stderr, _ := run(t, app.Command(t, "locked="+path))
+	if pid == 0 {
+		t.Fatal(stderr)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+		t.Errorf("the daemon does not hold the lock: %v", err)
+	}
+}
+
+func TestCapture(t *testing.T) {
+	pid, stdout, stderr, _ := run(t, app.Command(t, "do=print", "capture="))
+	if pid == 0 || !strings.Contains(stdout, `stdout "to stdout" stderr "to stderr"`) {
+		t.Errorf("stdout %q, stderr %q", stdout, stderr)
+	}
+}
+
+func TestLogFile(t *testing.T) {
+	logFile := filepath.Join(t.TempDir(), "app.log")
+	pid, _, stderr, _ := run(t, app.Command(t, "do=print", "log="+logFile))
+	if pid == 0 {
+		t.Fatal(stderr)
+	}
+	proctest.Eventually(t, 10*time.Second, func() error {
+		b, err := os.ReadFile(logFile)
+		if err == nil && string(b) != "to stdoutto stderrafter ready\n" {
+			err = fmt.Errorf("log file: %q", b)
+		}
+		return err
+	})
+	if info, err := os.Stat(logFile); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestUmask(t *testing.T) {
+	for arg, want := range map[string]string{"umask=0": "0000", "umask=077": "0077", "do=serve": "0022"} {
+		pid, _, stderr, _ := run(t, app.Command(t, arg))
+		if pid == 0 {
+			t.Fatal(stderr)
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil || !strings.Contains(string(b), "Umask:\t"+want+"\n") {
+			t.Errorf("%s: no umask %s in\n%s", arg, want, b)
+		}
+	}
+}
+
+func TestCredential(t *testing.T) {
+	if os.Getuid() != 0 {
+		_, _, stderr, status := run(t, app.Command(t, "uid=65534"))
+		if uid := os.Getuid(); uid != 65534 && (status != 125 || !strings.Contains(stderr, "set user 65534:65534: operation not permitted")) {
+			t.Errorf("status %d, stderr %q", status, stderr)
+		}
+		return
+	}
+	root := t.TempDir()
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"uid=65534"}, {"uid=65534", "chroot=" + root}} {
+		pid, _, stderr, _ := run(t, app.Command(t, args...))
+		if pid == 0 {
+			t.Fatal(stderr)
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t \n", "CapEff:\t0000000000000000\n"} {
+			if !strings.Contains(string(b), want) {
+				t.Errorf("%v: no %q in\n%s", args, want, b)
+			}
+		}
+		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); len(args) > 1 && (err != nil || got != root) {
+			t.Errorf("root is %q, %v", got, err)
+		}
+	}
+}
+
+func TestForeground(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: socket}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env, arg string
+	}{{"NOTIFY_SOCKET=" + socket, ""}, {"NOTIFY_SOCKET=@abstract", ""}, {"", "foreground="}} {
+		cmd := app.Command(t, c.arg, "do=exit:5")
+		cmd.Env = append(os.Environ(), c.env)
+		if _, _, _, status := run(t, cmd); status != 5 {
+			t.Errorf("%+v: status %d: it did not stay in the foreground", c, status)
+		}
+	}
+}
