@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/daemonry/daemonry/internal/detach"
 	"github.com/daemonry/daemonry/internal/procopt"
@@ -36,7 +37,7 @@ func (a *app) daemonize(name string, words []string) int {
 	}
 	o, err := parseDaemonize(words)
 	if err == nil && len(o.command) == 0 {
-		err = badOption{}
+		err = badOption{} // none is bad, but usage is the answer
 	}
 	if err != nil {
 		return a.complainUsage(name, err)
@@ -65,10 +66,13 @@ func (a *app) complain(err error) int {
 	return exitStatus(err)
 }
 
+// complainUsage is complain for what parseDaemonize found: a bad option brings the usage.
 func (a *app) complainUsage(name string, err error) int {
-	if bad := (badOption{}); !errors.As(err, &bad) {
-		return a.complain(complaint(err.Error()))
-	} else if bad.letter != "" {
+	var bad badOption
+	if !errors.As(err, &bad) {
+		return a.complain(err)
+	}
+	if bad.letter != "" {
 		fmt.Fprintln(a.err, printable(bad.Error()))
 	}
 	fmt.Fprintf(a.err, daemonizeUsage, filepath.Base(name), thisBuild().Version)
@@ -134,38 +138,29 @@ func (o *daemonizeOptions) output(file string) spec.Stream {
 	return spec.Stream{Kind: spec.StreamTruncate, Path: file}
 }
 
-// daemonizeVerbose says what is about to happen. It is known to be possible
-// only when it has: a failure is told after it.
+// daemonizeVerbose says what is about to happen. Whether it can is known only
+// when it has: a failure is told after it.
 func (a *app) daemonizeVerbose(o daemonizeOptions) {
 	if !o.verbose {
 		return
 	}
-	var lines []string
-	if o.pidfile != "" {
-		lines = append(lines, fmt.Sprintf("Creating PID file %q.", o.pidfile))
-	}
-	action := "Overwriting"
-	if o.appends {
-		action = "Appending to"
-	}
-	for _, file := range []string{o.stdout, o.stderr} {
-		if file != "" && (file != o.stdout || len(lines) == 0 || !strings.HasSuffix(lines[len(lines)-1], " "+file)) {
-			lines = append(lines, action+" "+file)
+	say := func(format, file string) {
+		if file != "" {
+			// Output that nobody takes does not keep a daemon from starting.
+			fmt.Fprintln(a.out, printable(fmt.Sprintf(format, file)))
 		}
 	}
-	lines = append(lines, "Daemonizing...")
-	if o.pidfile != "" {
-		lines = append(lines, fmt.Sprintf("Writing process ID to %q.", o.pidfile))
+	open := "Overwriting %s"
+	if o.appends {
+		open = "Appending to %s"
 	}
-	// Output that nobody takes does not keep a daemon from starting.
-	fmt.Fprintln(a.out, printableLines(lines))
-}
-
-func printableLines(lines []string) string {
-	for i := range lines {
-		lines[i] = printable(lines[i])
+	say("Creating PID file %q.", o.pidfile)
+	say(open, o.stdout)
+	if o.stderr != o.stdout {
+		say(open, o.stderr)
 	}
-	return strings.Join(lines, "\n")
+	fmt.Fprintln(a.out, "Daemonizing...")
+	say("Writing process ID to %q.", o.pidfile)
 }
 
 // translate finds daemonize's sentence for a failure that it would have seen itself.
@@ -179,6 +174,9 @@ func (o *daemonizeOptions) translate(err error) error {
 			return complaint(fmt.Sprintf("File %q is not executable.", o.command[0]))
 		}
 		return err
+	}
+	if o.lock != "" && errors.Is(err, syscall.EWOULDBLOCK) {
+		return complaint(fmt.Sprintf("Can't lock the lock file %q. Is another instance running?", o.lock))
 	}
 	var path *fs.PathError
 	if !errors.As(err, &path) {

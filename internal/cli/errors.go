@@ -141,15 +141,22 @@ func problem(p spec.Problem) *usageError {
 	field, _, _ := strings.Cut(p.Field, "[")
 	field, _, _ = strings.Cut(field, ".")
 	e := usagef("", "%s", p.Message)
-	switch field {
-	case "name":
-	case "command":
-	default:
-		e = usagef("", "--%s: %s", strings.ReplaceAll(field, "_", "-"), p.Message)
+	if field != "command" {
+		e = usagef("", "%s: %s", asOption(field), p.Message)
 	}
-	e.hint = p.Hint
+	e.hint = asOptions(p.Hint)
 	return e
 }
+
+// asOptions writes the names of fields as those of options.
+func asOptions(text string) string {
+	for _, field := range []string{"clear_env", "pass_env", "env_file", "no_new_privs", "oom_score"} {
+		text = strings.ReplaceAll(text, field, asOption(field))
+	}
+	return text
+}
+
+func asOption(field string) string { return "--" + strings.ReplaceAll(field, "_", "-") }
 
 // flagError says in our words what pflag found.
 func flagError(v *verb, err error) error {

@@ -187,7 +187,7 @@ func here(s spec.Service) (spec.Service, error) {
 	for _, change := range spec.Diff(s.Resolve("/"), s.Resolve("/elsewhere")) {
 		return s, &statusError{
 			status: exitOurs,
-			err:    fmt.Errorf("--%s: relative to the working directory, which cannot be found: %w", strings.ReplaceAll(change.Field, "_", "-"), err),
+			err:    fmt.Errorf("%s: relative to the working directory, which cannot be found: %w", asOption(change.Field), err),
 			hint:   "write an absolute path",
 		}
 	}

@@ -32,8 +32,11 @@ func (a *app) statusLine(quiet bool) *statusLine {
 // eraseLine goes to the beginning of the line and clears it (ECMA-48, EL).
 const eraseLine = "\r\x1b[K"
 
+// maxPhase keeps the line a line: what has wrapped cannot be erased.
+const maxPhase = 60
+
 func (l *statusLine) show(phase string) {
-	fmt.Fprintf(l.w, "%swaiting for %s …", eraseLine, oneLine(phase))
+	fmt.Fprintf(l.w, "%swaiting for %.*s …", eraseLine, maxPhase, oneLine(phase))
 	l.shown = true
 }
 
