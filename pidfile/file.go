@@ -85,7 +85,7 @@ func (f *File) write(pid int) error {
 	if err := f.put(strconv.Itoa(pid) + "\n"); err != nil {
 		return err
 	}
-	f.written, f.stale = pid, false
+	f.written = pid
 	if idErr != nil {
 		return fmt.Errorf("%w: %w", ErrNoFingerprint, idErr)
 	}
@@ -101,14 +101,15 @@ func (f *File) write(pid int) error {
 }
 
 // put replaces the content in place: a rename would leave the lock on the old
-// file. It empties the file first, because a write that makes a file grow from nothing is
-// whole for readers, while an overwrite is not: "1" over "12483" was read as
-// "1" and "483". What remains is a reader that got the old content and reads on, for the end of
-// the file, only after both steps: it gets the rest of a longer new content
-// after the old one. Find reads until it reads the same twice.
+// file. It empties the file first, because a write that makes a file grow from
+// nothing is whole for readers, while an overwrite is not: "1" over "12483" was
+// read as "1" and "483". One reader can still be misled: who has read the old content
+// and reads on, for the end of the file, only after both steps, gets the rest of a longer
+// new content after the old one. Find reads until it reads the same twice.
 //
 // There is no fsync: after a crash of the machine the content is void anyway.
 func (f *File) put(text string) error {
+	f.stale = false // whatever comes of it, what was there is gone
 	if err := f.file.Truncate(0); err != nil {
 		return err
 	}

@@ -89,6 +89,8 @@ func find(path string) (*Instance, error) {
 		return nil, err
 	}
 	if v.state == Dead {
+		// Where locks cannot be asked for (gVisor), a start in progress looks dead.
+		// To try the lock instead could make that very start fail.
 		locked, err := sys.LockedByOther(file)
 		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err

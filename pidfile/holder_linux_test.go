@@ -120,6 +120,17 @@ func TestProgramsThatLockWithFcntl(t *testing.T) {
 	acquired(t, path)
 }
 
+// A program started by detach may use this package for the same file, and one
+// that executes itself anew loses its lock: neither is its own rival.
+func TestTheOneRecordedMayAcquire(t *testing.T) {
+	path := newPath(t)
+	recorded(t, path, os.Getpid())
+	f := acquired(t, path)
+	wantState(t, path, Running, "")
+	must(t, f.Remove())
+	wantState(t, path, Absent, "")
+}
+
 // Scripts ask with flock(1), and BSD daemons lock so.
 func TestProgramsThatLockWithFlock(t *testing.T) {
 	path := newPath(t)

@@ -197,7 +197,17 @@ func TestFullDisk(t *testing.T) {
 		must(t, os.Remove(filler))
 		must(t, f.Write(os.Getpid()))
 		wantState(t, path, Running, "")
+		must(t, f.Close())
+		must(t, os.WriteFile(path, []byte("1\n"), 0o644)) // stale, and emptied by a Write that fails
+		f = acquired(t, path)
+		_ = os.WriteFile(filler, make([]byte, 1<<20), 0o600)
+		must(t, f.put(""))
+		_ = os.WriteFile(filler, make([]byte, 1<<20), 0o600)
+		if err := f.Write(os.Getpid()); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("Write: %v, want ENOSPC", err)
+		}
 		must(t, f.Remove())
+		wantState(t, path, Absent, "")
 	})
 }
 

@@ -75,7 +75,7 @@ type Owner struct{ UID, GID int }
 type File struct {
 	path    string // absolute, without symbolic links
 	file    *os.File
-	stale   bool // it was there before Acquire, and we have not written since
+	stale   bool // it was there before Acquire, holds nothing of ours, and we have not written since
 	written int  // the pid we wrote last, 0 for none
 }
 
@@ -91,7 +91,8 @@ const maxTries = 1000
 // symbolic links on the way are followed only if root or we own them.
 //
 // The error is a *RunningError if the process recorded is provably alive, and
-// wraps ErrLocked if somebody else holds the lock otherwise. A file that is
+// wraps ErrLocked if somebody else holds the lock otherwise. Who is recorded
+// himself, without a lock, may acquire the file. A file that is
 // stale (dead process, other boot, empty, rubbish, the pid of a stranger) is
 // acquired; its content stays as it is until Write. A file that others could
 // have written, or that is owned by somebody other than root, us or
@@ -179,6 +180,10 @@ func (f *File) claim(path string, o Options) error {
 	}
 	defer v.close()
 	switch {
+	case v.state == Running && v.pid == os.Getpid():
+		// We are the one recorded: by detach, say, or before we executed a new
+		// image of ourselves, which closed our lock.
+		f.stale = false
 	case v.state == Running:
 		return &RunningError{Path: path, PID: v.pid}
 	case v.blind:
