@@ -74,7 +74,7 @@ var table = map[string]entry{
 	},
 	"internal/logs": {
 		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
-		imports: "internal/atomicfile internal/logs/layout internal/logs/line internal/logs/stage internal/sys",
+		imports: "internal/atomicfile internal/logs/ internal/sys",
 	},
 	"internal/logs/layout": {
 		says: "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
@@ -85,6 +85,10 @@ var table = map[string]entry{
 	},
 	"internal/logs/line": {
 		says: "Package line says how a line of output is written into a log file and how it is read back.",
+	},
+	"internal/logs/target": {
+		says:    "Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.",
+		imports: "internal/logs/line internal/sys",
 	},
 	"internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
