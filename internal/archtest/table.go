@@ -38,7 +38,10 @@ var table = map[string]entry{
 	"spec": {
 		says: "Package spec says what a service is: its fields, their defaults and their validation.",
 	},
-	"control":   {imports: "spec"},
+	"control": {
+		says:    "Package control is the supervisor's API: its types, its version and its client.",
+		imports: "spec",
+	},
 	"examples/": {imports: publics},
 	"bench/":    {imports: "internal/ " + publics},
 	".ci/":      {},
