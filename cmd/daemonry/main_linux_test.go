@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -24,6 +25,8 @@ import (
 // TestMain makes the test binary be the command when a script calls it. The
 // stages it starts are that binary too: they recognise themselves before this.
 func TestMain(m *testing.M) {
+	// Scripts mostly wait; before the flags are parsed, so -parallel overrides it.
+	check(flag.Set("test.parallel", "8"))
 	testscript.Main(m, map[string]func(){
 		"daemonry":  main,
 		"daemonize": main,
@@ -64,6 +67,8 @@ const mark = "SCRIPT_MARK="
 func setup(env *testscript.Env) error {
 	env.Setenv("SCRIPT_MARK", env.WorkDir)
 	env.Setenv("HOME", env.WorkDir)
+	// The race detector sleeps for a second at every exit of a command, for reports of threads that still run.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// A directory of PATH that we may not search would hide that a program does not exist.
 	ours, _, _ := strings.Cut(env.Getenv("PATH"), ":")
 	env.Setenv("PATH", ours+":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
