@@ -4,15 +4,19 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/daemonry/daemonry/internal/logs/stage"
+	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// attach begins to carry a stream; slot, if not nil, is what an earlier engine did not finish of it.
-func (w *worker) attach(s *Stream, slot *stage.Slot) {
-	in := &s.in
+// attach begins to carry a stream. An input's stuck slot is what an earlier engine did not finish.
+func (w *worker) attach(s *Stream) {
+	for _, in := range s.inputs() {
+		w.attachInput(in)
+	}
+}
+
+func (w *worker) attachInput(in *input) {
 	if n := len(w.free); n > 0 {
 		in.key = w.free[n-1]
 		w.free = w.free[:n-1]
@@ -21,20 +25,17 @@ func (w *worker) attach(s *Stream, slot *stage.Slot) {
 		in.key = int32(len(w.inputs))
 		w.inputs = append(w.inputs, in)
 	}
-	in.size = smallPipe
-	if n, err := sys.PipeSize(int(in.fd)); err == nil {
-		in.size = int32(n)
-	}
-	s.stuck = slot
 	in.ended = !w.written(in)
 	if err := w.poll.Add(int(in.fd), in.key); err != nil {
-		w.e.trouble(s.id, err)
+		w.e.trouble(in.s.id, err)
 	}
-	if slot != nil {
-		s.why = errors.New("left by an earlier engine")
+	if in.stuck != nil {
+		in.why = errLeft
 		w.schedule(in, w.now())
 	}
 }
+
+var errLeft = errors.New("the log engine was not running")
 
 // written says whether somebody holds the writing end, as far as the platform tells.
 func (w *worker) written(in *input) bool {
@@ -51,29 +52,69 @@ func (w *worker) revive(in *input) error {
 	return w.poll.Arm(int(in.fd), in.key)
 }
 
-// drain carries what is in the stream's FIFO now, and no more: a descendant may go on printing for ever.
+// drain carries what is in the stream's FIFOs now, and no more: a descendant may go on printing for ever.
 func (w *worker) drain(s *Stream) error {
-	in := &s.in
+	var errs []error
+	for _, in := range s.inputs() {
+		errs = append(errs, w.drainInput(in))
+	}
+	return errors.Join(errs...)
+}
+
+func (w *worker) drainInput(in *input) error {
 	fill, err := sys.PipeFill(int(in.fd))
 	if err != nil {
 		return err
 	}
 	for {
-		n, err := w.pump(in, min(fill, turn))
+		n, err := w.pump(in, min(fill, turn), true)
 		fill -= n
 		if err != nil || n == 0 || fill <= 0 {
 			if err != nil && in.place < 0 {
-				w.schedule(in, w.now()+int64(s.cfg.MaxWait))
+				w.schedule(in, w.now()+int64(in.s.cfg.MaxWait))
 			}
 			return err
 		}
 	}
 }
 
+// reconfigure makes new settings hold.
+func (w *worker) reconfigure(s *Stream, cfg *Config) error {
+	if cfg.apart() && s.err == nil {
+		in := new(input)
+		if err := s.openInput(in, line.Err); err != nil {
+			return err
+		}
+		s.err = in
+		w.attachInput(in)
+	}
+	// What has been printed so far goes where the old settings say. If it cannot, it is
+	// stuck and goes where the new ones do; Stats says why.
+	if err := w.e.exchangeOutlets(s, cfg, func() { w.drain(s) }); err != nil {
+		return err
+	}
+	err := w.closeFiles(s)
+	s.cfg = cfg
+	s.setUp()
+	return err
+}
+
 // detach ends the carrying of a stream.
 func (w *worker) detach(s *Stream) error {
-	in := &s.in
 	errs := []error{w.drain(s)}
+	for _, in := range s.inputs() {
+		errs = append(errs, w.detachInput(in))
+	}
+	errs = append(errs, w.closeFiles(s))
+	for _, t := range s.taps {
+		t.end()
+	}
+	s.closed = true
+	w.e.forget(s)
+	return errors.Join(errs...)
+}
+
+func (w *worker) detachInput(in *input) error {
 	if in.place >= 0 {
 		heap.Remove(&w.queue, int(in.place))
 	}
@@ -85,17 +126,12 @@ func (w *worker) detach(s *Stream) error {
 	}
 	w.inputs[in.key] = nil
 	w.free = append(w.free, in.key)
-	errs = append(errs, w.poll.Remove(int(in.fd)), sys.CloseFD(int(in.fd)), w.closeFile(s))
-	if s.stuck != nil {
-		errs = append(errs, s.stuck.Close()) // its file stays for the next engine
-		s.stuck = nil
+	err := errors.Join(w.poll.Remove(int(in.fd)), sys.CloseFD(int(in.fd)))
+	if in.stuck != nil {
+		err = errors.Join(err, in.stuck.Close()) // its file stays for the next engine
+		in.stuck = nil
 	}
-	for _, t := range s.taps {
-		t.end()
-	}
-	s.closed = true
-	w.e.forget(s)
-	return errors.Join(errs...)
+	return err
 }
 
 // stop ends the worker: all streams are drained and detached.
@@ -120,18 +156,18 @@ func (w *worker) stop() {
 	w.release()
 }
 
-// fileOf returns the stream's log file, open, with its state as it is now.
-func (w *worker) fileOf(s *Stream) (*logFile, error) {
+// fileOf returns the sink's log file, open, with its state as it is now.
+func (w *worker) fileOf(k *sink) (*logFile, error) {
 	now := w.now()
-	if f := s.file; f != nil {
+	if f := k.file; f != nil {
 		if err := f.refresh(); err != nil {
 			return nil, err
 		}
-		if !f.displaced(s.cfg.Path, now) {
+		if !f.displaced(k.path, now) {
 			f.used = now
 			return f, nil
 		}
-		if err := w.closeFile(s); err != nil {
+		if err := w.closeFile(k); err != nil {
 			return nil, err
 		}
 	}
@@ -143,60 +179,81 @@ func (w *worker) fileOf(s *Stream) (*logFile, error) {
 			}
 		}
 		if err := w.closeFile(oldest); err != nil {
-			w.e.trouble(oldest.id, err)
+			w.e.trouble(oldest.s.id, err)
 		}
 	}
-	f, err := openLog(s.cfg)
+	f, err := openLog(k.path, k.s.cfg)
 	if err != nil {
 		return nil, err
 	}
 	f.used, f.checked = now, now
-	s.file = f
-	w.open = append(w.open, s)
+	k.file = f
+	w.open = append(w.open, k)
 	return f, nil
 }
 
-// closeFile closes the stream's log file, if it is open.
-func (w *worker) closeFile(s *Stream) error {
-	if s.file == nil {
+// closeFile closes the sink's log file, if it is open.
+func (w *worker) closeFile(k *sink) error {
+	if k.file == nil {
 		return nil
 	}
 	for i, o := range w.open {
-		if o == s {
+		if o == k {
 			w.open[i] = w.open[len(w.open)-1]
 			w.open = w.open[:len(w.open)-1]
 			break
 		}
 	}
-	err := s.file.f.Close()
-	s.file = nil
+	err := k.file.f.Close()
+	k.file = nil
 	return err
 }
 
-// rotate puts the stream's file aside.
-func (w *worker) rotate(s *Stream) error {
-	if err := s.rotate(); err != nil {
-		return err
+// closeFiles closes all of the stream's log files.
+func (w *worker) closeFiles(s *Stream) error {
+	err := w.closeFile(&s.file)
+	if s.errFile != nil {
+		err = errors.Join(err, w.closeFile(s.errFile))
 	}
-	return w.closeFile(s)
+	return err
 }
 
-// rotateNow is rotate on request.
-func (w *worker) rotateNow(s *Stream) error {
-	if s.cfg.Path == "" {
-		return nil
+// rotated puts the sink's file aside and says whether that worked. If it did not, the output goes on into the old file.
+func (w *worker) rotated(k *sink) bool {
+	if w.now() < k.rotateAfter {
+		return false
 	}
-	f, err := w.fileOf(s)
+	err := k.putAside()
+	if err == nil {
+		err = w.closeFile(k)
+	}
 	if err != nil {
-		return err
+		k.rotateAfter = w.now() + rotateRetry
+		w.e.trouble(k.s.id, err)
+		return false
 	}
-	if f.st.Size == 0 || f.midLine {
-		return nil
-	}
-	return w.rotate(s)
+	return true
 }
 
-// old says that the file is due for rotation by its age.
-func (l *logFile) old(cfg *Config) bool {
-	return cfg.Rotate.Age > 0 && l.st.Size > 0 && !l.midLine && time.Since(l.born) >= cfg.Rotate.Age
+// rotateNow is rotated on request, for all of the stream's files.
+func (w *worker) rotateNow(s *Stream) error {
+	for _, k := range []*sink{&s.file, s.errFile} {
+		if k == nil || k.path == "" {
+			continue
+		}
+		f, err := w.fileOf(k)
+		if err != nil {
+			return err
+		}
+		if f.st.Size == 0 || f.mid != 0 {
+			continue
+		}
+		if err := k.putAside(); err != nil {
+			return err
+		}
+		if err := w.closeFile(k); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -22,7 +22,7 @@ func helperEngine(args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Open("svc", Config{Path: filepath.Join(args[0], "log", "svc.log"), Rotate: Rotate{Size: size}}); err != nil {
+	if _, err := e.Open("svc", Config{Path: filepath.Join(args[0], "log", "svc.log"), Rotate: Rotate{Size: size, Keep: -1}}); err != nil {
 		return err
 	}
 	fmt.Println("up")

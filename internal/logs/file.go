@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/logs/layout"
+	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// logFile is a stream's open log file.
+// logFile is an open log file.
 type logFile struct {
 	f       *os.File
 	st      sys.FileState // Size is kept up to date by append
-	midLine bool          // it does not end with a newline
+	mid     line.Mid      // what its end is in the middle of
 	born    time.Time     // when it was made, as near as we know
 	used    int64         // time of the last use, for closing the one unused for longest
 	checked int64         // time of the last look whether the name still leads here
@@ -26,44 +27,60 @@ type logFile struct {
 const lookEvery = int64(time.Second)
 
 // openLog opens or makes the file at path.
-func openLog(cfg *Config) (*logFile, error) {
-	f, err := sys.OpenAppend(cfg.Path, fs.FileMode(cfg.Mode), cfg.Group)
+func openLog(path string, cfg *Config) (*logFile, error) {
+	f, err := sys.OpenAppend(path, fs.FileMode(cfg.Mode), cfg.Group)
 	if os.IsNotExist(err) {
-		if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			return nil, err
 		}
-		f, err = sys.OpenAppend(cfg.Path, fs.FileMode(cfg.Mode), cfg.Group)
+		f, err = sys.OpenAppend(path, fs.FileMode(cfg.Mode), cfg.Group)
 	}
 	if err != nil {
 		return nil, err
 	}
 	l := &logFile{f: f}
-	if err := l.look(); err != nil {
+	if err := l.look(cfg.Format); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
+// endMax is how far from a file's end the beginning of an open line is looked for.
+const endMax = 4 << 10
+
 // look learns the file's length and how it ends.
-func (l *logFile) look() error {
+func (l *logFile) look(format line.Format) error {
+	if err := l.refresh(); err != nil {
+		return err
+	}
+	l.born = time.Now()
+	if l.st.Size == 0 {
+		return nil
+	}
+	// The time of its making is not to be had everywhere; that of the last
+	// write is at most too late, and then the file lives a little longer.
 	fi, err := l.f.Stat()
 	if err != nil {
 		return err
 	}
 	l.born = fi.ModTime()
-	if err := l.refresh(); err != nil {
+	end := make([]byte, min(endMax, l.st.Size))
+	if _, err := l.f.ReadAt(end, l.st.Size-int64(len(end))); err != nil {
 		return err
 	}
-	l.midLine = false
-	if l.st.Size > 0 {
-		var last [1]byte
-		if _, err := l.f.ReadAt(last[:], l.st.Size-1); err != nil {
-			return err
+	if end[len(end)-1] == '\n' {
+		return nil
+	}
+	if !format.Mark || format.JSON {
+		l.mid = line.MidOf(line.Out) // there is one stream
+		return nil
+	}
+	l.mid = line.MidUnknown
+	if i := bytes.LastIndexByte(end, '\n'); i >= 0 || int64(len(end)) == l.st.Size {
+		if r := format.Parse(end[i+1:]); r.Marked {
+			l.mid = line.MidOf(r.Stream)
 		}
-		l.midLine = last[0] != '\n'
-	} else {
-		l.born = time.Now()
 	}
 	return nil
 }
@@ -75,18 +92,21 @@ func (l *logFile) refresh() error {
 		return &fs.PathError{Op: "stat", Path: l.f.Name(), Err: err}
 	}
 	if st.Size == 0 {
-		l.midLine = false
+		l.mid = 0
 	}
 	l.st = st
 	return nil
 }
 
-// append writes p to the end of the file.
-func (l *logFile) append(p []byte) error {
+// append writes p, output of the stream s, to the end of the file.
+func (l *logFile) append(p []byte, s line.Stream) error {
 	for len(p) > 0 {
 		n, err := sys.WriteFD(int(l.f.Fd()), p)
 		if n > 0 {
-			l.midLine = p[n-1] != '\n'
+			l.mid = 0
+			if p[n-1] != '\n' {
+				l.mid = line.MidOf(s)
+			}
 			l.st.Size += int64(n)
 			p = p[n:]
 		}
@@ -110,9 +130,14 @@ func (l *logFile) displaced(path string, now int64) bool {
 	return err != nil || !st.Same(l.st)
 }
 
+// old says that the file is due for rotation by its age.
+func (l *logFile) old(cfg *Config) bool {
+	return cfg.Rotate.Age > 0 && l.st.Size > 0 && l.mid == 0 && time.Since(l.born) >= cfg.Rotate.Age
+}
+
 // fit returns how much of p to append to a file of the given length so that it is not longer than
 // limit and no line is cut in two: 0 if p must go to a new file. A line alone may be longer than limit.
-func fit(p []byte, size, limit int64, midLine bool) int {
+func fit(p []byte, size, limit int64, mid line.Mid) int {
 	if limit == 0 || size+int64(len(p)) <= limit {
 		return len(p)
 	}
@@ -120,7 +145,7 @@ func fit(p []byte, size, limit int64, midLine bool) int {
 	if i := bytes.LastIndexByte(p[:room], '\n'); i >= 0 {
 		return i + 1
 	}
-	if size > 0 && !midLine {
+	if size > 0 && mid == 0 {
 		return 0
 	}
 	if i := bytes.IndexByte(p[room:], '\n'); i >= 0 {
@@ -129,18 +154,20 @@ func fit(p []byte, size, limit int64, midLine bool) int {
 	return len(p)
 }
 
-// rotate renames the stream's file and forgets it; the next output makes a new one. Readers
+// rotateRetry is how long to wait with the next attempt after a rotation that failed.
+const rotateRetry = int64(time.Second)
+
+// putAside renames the sink's file, which is open; the next output makes a new one. Readers
 // of the old one go on reading it under its new name.
-func (s *Stream) rotate() error {
-	// Whatever has the name now is renamed, so it had better be our file.
-	if st, err := sys.StatPath(s.cfg.Path); err != nil || !st.Same(s.file.st) {
+func (k *sink) putAside() error {
+	// Whatever has the name now would be renamed, so it had better be our file.
+	if st, err := sys.StatPath(k.path); err != nil || !st.Same(k.file.st) {
 		return nil
 	}
-	now := time.Now().UnixMicro()
 	// A clock that was set back must not make a later file sort before an earlier one.
-	now = max(now, s.lastRotation+1)
-	if s.lastRotation == 0 {
-		list, err := layout.List(s.cfg.Path)
+	now := max(time.Now().UnixMicro(), k.last+1)
+	if k.last == 0 {
+		list, err := layout.List(k.path)
 		if err != nil {
 			return fmt.Errorf("rotate: %w", err)
 		}
@@ -148,10 +175,9 @@ func (s *Stream) rotate() error {
 			now = max(now, list[len(list)-1].Time.UnixMicro()+1)
 		}
 	}
-	name := layout.Name(s.cfg.Path, time.UnixMicro(now))
-	if err := os.Rename(s.cfg.Path, name); err != nil {
+	if err := os.Rename(k.path, layout.Name(k.path, time.UnixMicro(now))); err != nil {
 		return fmt.Errorf("rotate: %w", err)
 	}
-	s.lastRotation = now
+	k.last = now
 	return nil
 }

@@ -17,11 +17,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/stage"
+	"github.com/daemonry/daemonry/internal/logs/target"
 )
 
 // ErrClosed is returned for whatever is asked of a closed Engine or Stream.
@@ -36,8 +39,15 @@ type Options struct {
 	// Workers is the number of threads that carry output. 0: one for each CPU, at most 4.
 	Workers int
 
+	// Console is where targets of the kind Console write; without Console.File there are none.
+	Console target.Console
+
+	// StartProgram starts the command of a target of the kind Program for the stream id, with the given standard
+	// input, and returns a channel that is closed when it has ended. Nil: there are no such targets.
+	StartProgram func(id, command string, stdin *os.File) (exited <-chan struct{}, err error)
+
 	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). It is
-	// called by the goroutine that carries the output and must not wait for anything.
+	// called by the goroutines that carry the output and must not wait for anything.
 	Trouble func(id string, err error)
 }
 
@@ -47,9 +57,12 @@ type Engine struct {
 	workers []*worker
 	wg      sync.WaitGroup
 
+	flushing sync.WaitGroup // senders on their way out
+
 	mu      sync.Mutex
 	streams map[string]*Stream
-	left    map[string]*stage.Slot // what an earlier engine did not finish
+	senders map[Target]*sender
+	left    map[source]*stage.Slot // what an earlier engine did not finish
 	slots   int                    // slot files made, for their names
 	opened  int                    // streams opened, to spread them over the workers
 	closed  bool
@@ -68,8 +81,8 @@ func newEngine(opts Options) (*Engine, error) {
 	if opts.Workers <= 0 {
 		opts.Workers = min(4, runtime.GOMAXPROCS(0))
 	}
-	e := &Engine{opts: opts, streams: make(map[string]*Stream), left: make(map[string]*stage.Slot)}
-	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.stageDir()} {
+	e := &Engine{opts: opts, streams: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
+	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
 		if err := ownDir(d); err != nil {
 			return nil, err
 		}
@@ -94,6 +107,7 @@ func newEngine(opts Options) (*Engine, error) {
 }
 
 func (e *Engine) fifoDir() string  { return filepath.Join(e.opts.Dir, "fifo") }
+func (e *Engine) errDir() string   { return filepath.Join(e.opts.Dir, "fifo2") }
 func (e *Engine) stageDir() string { return filepath.Join(e.opts.Dir, "stage") }
 
 // ownDir makes the directory, or checks that the one that is there lets in nobody but us: whoever
@@ -141,23 +155,36 @@ func (e *Engine) loadSlots() error {
 			}
 			continue
 		}
-		id, _ := s.Owner()
-		if old := e.left[id]; old == nil {
-			e.left[id] = s
-		} else if !s.Twin(old) {
-			return fmt.Errorf("stage files: two hold output of %s", id)
-		} else if old.Cooked() {
-			if err := s.Remove(); err != nil {
-				return err
-			}
-		} else {
-			e.left[id] = s
-			if err := old.Remove(); err != nil {
-				return err
-			}
+		if err := e.inherit(s); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// source is an input as slots name it.
+type source struct {
+	id    string
+	which line.Stream
+}
+
+// inherit notes the slot for when its stream is opened.
+func (e *Engine) inherit(s *stage.Slot) error {
+	id, input := s.Owner()
+	src := source{id, line.Stream(input)}
+	old := e.left[src]
+	switch {
+	case old == nil:
+		e.left[src] = s
+		return nil
+	case !s.Twin(old):
+		return fmt.Errorf("stage directory %s: two slots hold output of %s", e.stageDir(), id)
+	case old.Cooked():
+		return s.Remove()
+	default:
+		e.left[src] = s
+		return old.Remove()
+	}
 }
 
 const slotPrefix = "slot."
@@ -177,8 +204,10 @@ func (e *Engine) Left() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var ids []string
-	for id := range e.left {
-		ids = append(ids, id)
+	for src := range e.left {
+		if !slices.Contains(ids, src.id) {
+			ids = append(ids, src.id)
+		}
 	}
 	return ids
 }
@@ -193,7 +222,7 @@ func (e *Engine) Open(id string, cfg Config) (*Stream, error) {
 	return s, nil
 }
 
-func (e *Engine) open(id string, cfg Config) (*Stream, error) {
+func (e *Engine) open(id string, cfg Config) (s *Stream, err error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("not a valid name")
 	}
@@ -208,15 +237,23 @@ func (e *Engine) open(id string, cfg Config) (*Stream, error) {
 	if e.streams[id] != nil {
 		return nil, fmt.Errorf("already open")
 	}
-	s := &Stream{id: id, e: e, w: e.workers[e.opened%len(e.workers)], cfg: &cfg}
-	if err := s.openInputs(); err != nil {
+	s = &Stream{id: id, e: e, w: e.workers[e.opened%len(e.workers)], cfg: &cfg}
+	if s.outlets, err = e.openOutlets(id, s.cfg); err != nil {
 		return nil, err
 	}
+	if err := s.openInputs(); err != nil {
+		e.closeOutlets(s.outlets)
+		return nil, err
+	}
+	s.setUp()
 	e.opened++
-	slot := e.left[id]
-	delete(e.left, id)
+	for _, in := range s.inputs() {
+		src := source{id, in.which}
+		in.stuck = e.left[src]
+		delete(e.left, src)
+	}
 	e.streams[id] = s
-	s.w.post(func() { s.w.attach(s, slot) })
+	s.w.post(func() { s.w.attach(s) })
 	return s, nil
 }
 
@@ -240,6 +277,7 @@ func (e *Engine) Close() error {
 		w.post(w.stop)
 	}
 	e.wg.Wait()
+	e.flushing.Wait()
 	var errs []error
 	for _, w := range e.workers {
 		errs = append(errs, w.err)
@@ -254,6 +292,7 @@ func (e *Engine) Close() error {
 func (e *Engine) forget(s *Stream) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.closeOutlets(s.outlets)
 	if e.streams[s.id] == s {
 		delete(e.streams, s.id)
 	}

@@ -138,7 +138,7 @@ func TestPermissions(t *testing.T) {
 
 func TestRotationBySize(t *testing.T) {
 	r := newRig(t)
-	s, w := r.open(t, "a", Config{Rotate: Rotate{Size: 1000}})
+	s, w := r.open(t, "a", Config{Rotate: Rotate{Size: 1000, Keep: -1}})
 	var want bytes.Buffer
 	for i := range 5000 {
 		line := fmt.Sprintf("%d %s\n", i, strings.Repeat("y", i%150))
@@ -217,7 +217,7 @@ func TestMovedAndRemovedLogsAreMadeAnew(t *testing.T) {
 
 func TestTail(t *testing.T) {
 	r := newRig(t)
-	s, w := r.open(t, "a", Config{Rotate: Rotate{Size: 20}})
+	s, w := r.open(t, "a", Config{Rotate: Rotate{Size: 20, Keep: -1}})
 	fmt.Fprint(w, "one\ntwo\nthree\nfour\nfive\nsix\nseven")
 	mustDrain(t, s)
 	for n, want := range map[int]string{1: "seven", 3: "five six seven", 5: "three four five six seven"} {

@@ -5,27 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/stage"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// pump carries up to about limit bytes of what waits in the input. The error says why the
-// log cannot be written; what was taken out of the FIFO is kept then.
-func (w *worker) pump(in *input, limit int) (int, error) {
-	if in.s.stuck != nil {
-		if err := w.retry(in.s); err != nil {
+// errTargetFull makes a stream with Config.Block wait.
+var errTargetFull = errors.New("a target takes no more for now")
+
+// pump carries up to about limit bytes of what waits in the input; all says to take an unfinished line too. The error
+// says why the log cannot be written; what was taken out of the FIFO is kept then.
+func (w *worker) pump(in *input, limit int, all bool) (int, error) {
+	if in.stuck != nil {
+		if err := w.retry(in); err != nil {
 			w.shed(in)
 			return 0, err
 		}
 	}
+	if err := w.tellSuppressed(in); err != nil {
+		return 0, err
+	}
 	total := 0
 	for total < limit {
-		n, more, err := w.carry(in)
+		n, more, err := w.carry(in, all)
 		total += n
 		if err != nil || !more {
 			return total, err
@@ -34,30 +42,83 @@ func (w *worker) pump(in *input, limit int) (int, error) {
 	return total, nil
 }
 
-// carry takes one slot full out of the FIFO and writes it. more says that there was more than that.
-func (w *worker) carry(in *input) (n int, more bool, err error) {
+// carry takes up to one slot full out of the FIFO and writes it. more says that there was more than that.
+func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 	s := in.s
 	fill, err := sys.PipeFill(int(in.fd))
 	if err != nil || fill == 0 {
+		in.held = 0
 		return 0, false, err
 	}
-	n = min(fill, stage.InSize)
-	if _, err := w.slot.Peek(int(in.fd), w.scratch, 1); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return 0, false, gone(err)
+	if s.cfg.Block {
+		for _, o := range s.outlets {
+			if o.full() {
+				return 0, false, errTargetFull
+			}
+		}
 	}
-	n, err = w.slot.Fetch(s.id, 0, time.Now().UnixNano(), int(in.fd), n)
+	n, err = w.choose(in, min(fill, stage.InSize), all)
+	if err != nil || n == 0 {
+		return 0, false, err
+	}
+	n, err = w.slot.Fetch(s.id, int(in.which), time.Now().UnixNano(), int(in.fd), n)
 	if err != nil {
 		return 0, false, gone(err)
 	}
 	s.stats.Bytes += int64(n)
-	for _, t := range s.taps {
-		t.put(w.slot.Rest())
+	if !s.cfg.lined() {
+		for _, t := range s.taps {
+			t.put(w.slot.Rest())
+		}
 	}
-	if err := w.settle(s, w.slot); err != nil {
-		w.keep(s, err)
+	if err := w.settle(in, w.slot); err != nil {
+		w.keep(in, err)
 		return n, false, err
 	}
-	return n, fill > n, nil
+	return n, fill > n && in.held == 0, nil
+}
+
+// A beginning of a line is left in the pipe for so long, in nanoseconds, before it is taken unfinished.
+const holdMax = int64(200 * time.Millisecond)
+
+// choose peeks into the pipe, in which fill bytes wait, and says how many to take: all, or
+// where lines matter, only whole ones, so that none is cut or seen by halves. The rest costs no memory of ours where it is.
+func (w *worker) choose(in *input, fill int, all bool) (int, error) {
+	lined := in.s.cfg.lined()
+	look := 1
+	if lined {
+		look = fill
+		w.scratch.Grow(largePipe)
+	}
+	p, err := w.slot.Peek(int(in.fd), w.scratch, look)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fill, nil
+	}
+	if err != nil || len(p) == 0 {
+		return 0, gone(err)
+	}
+	if !lined {
+		return fill, nil
+	}
+	end := bytes.LastIndexByte(p, '\n') + 1
+	now := w.now()
+	switch {
+	case end == len(p):
+		in.held = 0
+		return end, nil
+	case end > 0 && !all:
+		in.held = now
+		return end, nil
+	case len(p) == stage.InSize, len(p) < look: // no more of it can be seen
+		in.held = 0
+		return line.Cut(p), nil
+	case all, in.held != 0 && now-in.held >= holdMax:
+		in.held = 0
+		return len(p), nil
+	case in.held == 0:
+		in.held = now
+	}
+	return 0, nil
 }
 
 // gone turns EAGAIN into nothing: a service that reads its own standard output was faster.
@@ -68,11 +129,11 @@ func gone(err error) error {
 	return err
 }
 
-// settle writes everything in the slot to the stream's file.
-func (w *worker) settle(s *Stream, slot *stage.Slot) error {
+// settle writes everything in the slot to the input's file.
+func (w *worker) settle(in *input, slot *stage.Slot) error {
 	for {
 		if slot.Phase() == stage.Writing {
-			if err := w.resume(s, slot); err != nil {
+			if err := w.resume(in, slot); err != nil {
 				return err
 			}
 			slot.Done()
@@ -81,59 +142,103 @@ func (w *worker) settle(s *Stream, slot *stage.Slot) error {
 		if len(rest) == 0 {
 			return nil
 		}
-		if s.cfg.Path == "" {
+		k := in.s.sinkOf(in)
+		var err error
+		switch raw := slot.Cooked() || !in.s.cfg.lined(); {
+		case k.path == "" && raw:
 			slot.Begin(len(rest), stage.Same, sys.FileState{})
 			slot.Done()
-			return nil
+		case k.path == "":
+			b := batch{in: in, src: rest, when: time.Unix(0, slot.When()), dst: slot.Out()[:0], most: math.MaxInt}
+			slot.Begin(b.cook(), 0, sys.FileState{})
+			slot.Done()
+		case raw:
+			err = w.writeRaw(in, slot, rest)
+		default:
+			err = w.writeCooked(in, slot, rest)
 		}
-		if err := w.writePiece(s, slot, rest); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// writePiece appends as much of rest as the current file takes, rotating before if it takes nothing.
-func (w *worker) writePiece(s *Stream, slot *stage.Slot, rest []byte) error {
-	f, err := w.fileOf(s)
+// writeRaw appends as much of rest as the current file takes, or rotates if it takes nothing.
+func (w *worker) writeRaw(in *input, slot *stage.Slot, rest []byte) error {
+	k := in.s.sinkOf(in)
+	f, err := w.fileOf(k)
 	if err != nil {
 		return err
 	}
-	n := fit(rest, f.st.Size, s.cfg.Rotate.Size, f.midLine)
-	if n == 0 || f.old(s.cfg) {
-		if err := w.rotate(s); err != nil {
-			// Too long a file is better than a lost line.
-			w.e.trouble(s.id, err)
-			n = len(rest)
-		} else {
+	n := fit(rest, f.st.Size, in.s.cfg.Rotate.Size, f.mid)
+	if n == 0 || f.old(in.s.cfg) {
+		if w.rotated(k) {
 			return nil // settle comes again, with a new file
+		}
+		if n == 0 {
+			n = len(rest) // too long a file is better than a lost line
 		}
 	}
 	slot.Begin(n, stage.Same, f.st)
-	if err := f.append(rest[:n]); err != nil {
+	if err := f.append(rest[:n], in.which); err != nil {
 		return err
 	}
 	slot.Done()
 	return nil
 }
 
-// resume appends what is missing of a piece that was announced before, perhaps by an earlier process.
-func (w *worker) resume(s *Stream, slot *stage.Slot) error {
-	if s.cfg.Path == "" {
+// writeCooked is writeRaw for what is formatted on the way.
+func (w *worker) writeCooked(in *input, slot *stage.Slot, rest []byte) error {
+	cfg := in.s.cfg
+	k := in.s.sinkOf(in)
+	f, err := w.fileOf(k)
+	if err != nil {
+		return err
+	}
+	if f.old(cfg) && w.rotated(k) {
 		return nil
 	}
-	f, err := w.fileOf(s)
+	b := batch{in: in, src: rest, when: time.Unix(0, slot.When()), mid: f.mid, dst: slot.Out()[:0], most: math.MaxInt}
+	if cfg.Rotate.Size > 0 {
+		b.most = int(max(0, min(cfg.Rotate.Size-f.st.Size, math.MaxInt32)))
+	}
+	took := b.cook()
+	if took == 0 {
+		if f.st.Size > 0 && f.mid == 0 && w.rotated(k) {
+			return nil
+		}
+		b.one = true
+		took = b.cook()
+	}
+	in.after = b.mid
+	slot.Begin(took, len(b.dst), f.st)
+	if err := f.append(b.dst, in.which); err != nil {
+		return err
+	}
+	f.mid = b.mid
+	slot.Done()
+	return nil
+}
+
+// resume appends what is missing of a piece that was announced before, perhaps by an earlier process.
+func (w *worker) resume(in *input, slot *stage.Slot) error {
+	k := in.s.sinkOf(in)
+	if k.path == "" {
+		return nil
+	}
+	f, err := w.fileOf(k)
 	if err != nil {
 		return err
 	}
 	p, at := slot.Piece()
 	if f.st.Same(at) {
-		return f.append(slot.Missing(f.st.Size))
+		return f.append(slot.Missing(f.st.Size), in.which)
 	}
-	old, err := findFile(filepath.Dir(s.cfg.Path), at)
+	old, err := findFile(filepath.Dir(k.path), at)
 	if errors.Is(err, fs.ErrNotExist) {
 		// The file is gone, and what was in it of this piece too.
 		slot.Move(f.st)
-		return f.append(p)
+		return f.append(p, in.which)
 	}
 	if err != nil {
 		return err
@@ -143,7 +248,7 @@ func (w *worker) resume(s *Stream, slot *stage.Slot) error {
 	if err := l.refresh(); err != nil {
 		return err
 	}
-	return l.append(slot.Missing(l.st.Size))
+	return l.append(slot.Missing(l.st.Size), in.which)
 }
 
 // findFile opens the file in dir that is the given one, for appending.
@@ -161,76 +266,35 @@ func findFile(dir string, want sys.FileState) (*os.File, error) {
 	return nil, fs.ErrNotExist
 }
 
-// keep puts what the worker's slot holds, and what could not be written, aside for the stream.
-func (w *worker) keep(s *Stream, why error) {
+// keep puts what the worker's slot holds, and what could not be written, aside for the input.
+func (w *worker) keep(in *input, why error) {
 	rest := w.slot.Rest()
+	var mid line.Mid
 	if w.slot.Phase() == stage.Writing {
-		p, _ := w.slot.Piece()
-		rest = rest[len(p):]
+		rest = rest[w.slot.Announced():]
+		mid = in.after
+	} else if f := in.s.sinkOf(in).file; f != nil {
+		mid = f.mid
+	}
+	if in.s.cfg.lined() && !w.slot.Cooked() {
+		rest = cookAll(batch{in: in, src: rest, when: time.Unix(0, w.slot.When()), mid: mid, most: math.MaxInt})
 	}
 	stuck, err := w.slot.Split(w.e.slotPath(), rest)
 	if err != nil {
-		w.e.trouble(s.id, fmt.Errorf("output that could not be written is held in memory only: %w", err))
+		w.e.trouble(in.s.id, fmt.Errorf("output that could not be written is held in memory only: %w", err))
 	}
-	s.stuck, s.why = stuck, why
-	w.e.trouble(s.id, why)
+	in.stuck, in.why = stuck, why
+	w.e.trouble(in.s.id, why)
 }
 
-// retry writes what is stuck and then tells what was dropped meanwhile.
-func (w *worker) retry(s *Stream) error {
-	err := w.settle(s, s.stuck)
-	if d := s.stuck.Drop(); err == nil && d.Bytes > 0 {
-		id, input := s.stuck.Owner()
-		s.stuck.Inject(id, input, time.Now().UnixNano(), w.notice(s, d))
-		err = w.settle(s, s.stuck)
+// cookAll formats all of b.src, however long it becomes.
+func cookAll(b batch) []byte {
+	var all []byte
+	buf := make([]byte, 0, stage.OutSize)
+	for len(b.src) > 0 {
+		b.dst = buf
+		b.src = b.src[b.cook():]
+		all = append(all, b.dst...)
 	}
-	if err != nil {
-		s.why = err
-		return err
-	}
-	err = s.stuck.Remove()
-	s.stuck, s.why = nil, nil
-	w.e.trouble(s.id, err)
-	return nil
-}
-
-// notice is the line that tells of dropped output.
-func (w *worker) notice(s *Stream, d *stage.Drop) []byte {
-	const form = "2006-01-02T15:04:05.000Z"
-	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(form) }
-	text := fmt.Sprintf("daemonry: %d lines (%d bytes) dropped from %s to %s: %v\n", d.Lines, d.Bytes, at(d.First), at(d.Last), s.why)
-	if s.file != nil && s.file.midLine {
-		text = "\n" + text
-	}
-	return []byte(text)
-}
-
-// shed makes room in the pipe of a stream that cannot be written, so that its service is not held up, and
-// counts what it throws away.
-func (w *worker) shed(in *input) {
-	s := in.s
-	fill, err := sys.PipeFill(int(in.fd))
-	// A pipe may be full with little more than half its bytes: a page takes
-	// another write only if all of it fits. At a third nobody waits yet.
-	if s.cfg.Block || err != nil || fill < int(in.size)/3 {
-		return
-	}
-	buf := make([]byte, min(fill, 64<<10))
-	d := s.stuck.Drop()
-	now := time.Now().UnixNano()
-	if d.First == 0 {
-		d.First = now
-	}
-	d.Last = now
-	for fill > 0 {
-		n, err := sys.ReadFD(int(in.fd), buf[:min(fill, len(buf))])
-		if err != nil || n == 0 {
-			return
-		}
-		fill -= n
-		d.Bytes += int64(n)
-		d.Lines += int64(bytes.Count(buf[:n], []byte{'\n'}))
-		s.stats.Bytes += int64(n)
-		s.stats.Dropped += int64(n)
-	}
+	return all
 }

@@ -1,11 +1,12 @@
 package logs
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/stage"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -18,76 +19,164 @@ type Stream struct {
 
 	// What follows belongs to w's goroutine once the stream is attached.
 
-	cfg    *Config
-	in     input
-	file   *logFile    // nil while no file is open
-	stuck  *stage.Slot // output that could not be written; while there is some, nothing is read
-	why    error       // why it could not
-	taps   []*Subscription
-	stats  Stats
-	closed bool
-
-	lastRotation int64 // Unix microseconds of the newest rotated name we made
+	cfg     *Config
+	out     input
+	err     *input // standard error, where it is apart
+	file    sink
+	errFile *sink // where cfg.ErrPath is
+	taps    []*Subscription
+	outlets []*outlet
+	limit   *limiter
+	stats   Stats
+	closed  bool
 }
 
 // input is the reading end of one FIFO.
 type input struct {
-	s   *Stream
-	fd  int32
-	key int32 // index in the worker's table
+	s     *Stream
+	which line.Stream
+	fd    int32
+	key   int32 // index in the worker's table
 
 	due   int64 // when it is to be read, if it is in the worker's queue
 	place int32 // its place there, -1 when it is not there
 	gap   int32 // how long it is left to gather, in microseconds
 	last  int64 // when it was read last
 	size  int32 // capacity of the pipe
+	large bool  // that is not the size it was made with
+
 	ended bool  // all writers have closed it; it is not armed
+	cut   bool  // they have since anything was written: an open line is a finished one
+	held  int64 // since when the beginning of a line has been left in the pipe; 0: it has not
+
+	after line.Mid    // state of the file after the piece that is being written, if it is formatted
+	stuck *stage.Slot // output that could not be written; while there is some, nothing is read
+	why   error       // why it could not
+}
+
+// sink is one log file and its rotated predecessors.
+type sink struct {
+	s    *Stream
+	path string
+	file *logFile // nil while it is not open
+	last int64    // Unix microseconds of the newest rotated name we made
+
+	rotateAfter int64 // after a rotation that failed: when to try again
 }
 
 // Stats is what a stream has been through since it was opened.
 type Stats struct {
 	Bytes      int64 // read from the service
-	Dropped    int64 // of them thrown away because the log could not be written
+	Dropped    int64 // of them thrown away because the log file could not be written
 	Suppressed int64 // of them held back by the rate limit
-	Writers    bool  // somebody holds the FIFO's writing end
+	Writers    bool  // somebody holds a FIFO's writing end
 	Trouble    error // why the log cannot be written now; nil when it can
 }
 
-func (s *Stream) fifoPath() string { return filepath.Join(s.e.fifoDir(), s.id) }
+func (e *Engine) fifoPath(id string, which line.Stream) string {
+	dir := e.fifoDir()
+	if which == line.Err {
+		dir = e.errDir()
+	}
+	return filepath.Join(dir, id)
+}
 
 // fifoMode lets a service that runs as another user open its own /dev/stdout again, which
 // needs permission on the FIFO itself. Nobody else can: the directory is 0700.
 const fifoMode = 0o622
 
-func (s *Stream) openInputs() error {
-	if err := sys.MakeFIFO(s.fifoPath(), fifoMode); err != nil {
+func (s *Stream) openInput(in *input, which line.Stream) error {
+	path := s.e.fifoPath(s.id, which)
+	if err := sys.MakeFIFO(path, fifoMode); err != nil {
 		return err
 	}
-	fd, err := sys.OpenFIFOReader(s.fifoPath())
+	fd, err := sys.OpenFIFOReader(path)
 	if err != nil {
 		return err
 	}
-	s.in = input{s: s, fd: int32(fd), key: -1, place: -1, gap: startGap}
+	*in = input{s: s, which: which, fd: int32(fd), key: -1, place: -1, gap: startGap, size: smallPipe}
+	if n, err := sys.PipeSize(fd); err == nil {
+		in.size = int32(n)
+	}
 	return nil
+}
+
+// openInputs opens the FIFOs that the settings ask for, and the one for standard error also if a running process may still have it.
+func (s *Stream) openInputs() error {
+	if err := s.openInput(&s.out, line.Out); err != nil {
+		return err
+	}
+	_, err := sys.StatPath(s.e.fifoPath(s.id, line.Err))
+	if !s.cfg.apart() && err != nil && s.e.left[source{s.id, line.Err}] == nil {
+		return nil
+	}
+	s.err = new(input)
+	if err := s.openInput(s.err, line.Err); err != nil {
+		s.err = nil
+		return errors.Join(err, sys.CloseFD(int(s.out.fd)))
+	}
+	return nil
+}
+
+// setUp derives from the settings what the worker keeps beside them.
+func (s *Stream) setUp() {
+	s.file = sink{s: s, path: s.cfg.Path}
+	s.errFile = nil
+	if s.cfg.ErrPath != "" {
+		s.errFile = &sink{s: s, path: s.cfg.ErrPath}
+	}
+	s.limit = nil
+	if s.cfg.Limit.Lines > 0 {
+		s.limit = newLimiter(s.cfg.Limit)
+	}
+}
+
+// inputs returns the stream's inputs, the first always, the second where standard error is apart.
+func (s *Stream) inputs() []*input {
+	if s.err != nil {
+		return []*input{&s.out, s.err}
+	}
+	return []*input{&s.out}
+}
+
+// sinkOf returns the file for what comes from the input.
+func (s *Stream) sinkOf(in *input) *sink {
+	if in.which == line.Err && s.errFile != nil {
+		return s.errFile
+	}
+	return &s.file
 }
 
 // ID returns the name the stream was opened under.
 func (s *Stream) ID() string { return s.id }
 
-// ServiceEnd opens the writing end, to be the standard output and error of a process about to
+// ServiceEnd opens the writing end, to be the standard output (and error, see ErrorEnd) of a process about to
 // be started. The caller closes it once the process has it. It is open for reading as well, so
 // that the service outlives this engine without SIGPIPE.
-func (s *Stream) ServiceEnd() (*os.File, error) {
-	fd, err := sys.OpenFIFOBoth(s.fifoPath())
-	if err != nil {
-		return nil, fmt.Errorf("log of %s: %w", s.id, err)
-	}
-	f := os.NewFile(uintptr(fd), s.fifoPath())
-	if err := s.do(func() error { return s.w.revive(&s.in) }); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+func (s *Stream) ServiceEnd() (*os.File, error) { return s.end(line.Out) }
+
+// ErrorEnd is ServiceEnd for standard error: the same FIFO, unless Config.ErrPath or Config.Format.Mark sets it apart.
+func (s *Stream) ErrorEnd() (*os.File, error) { return s.end(line.Err) }
+
+func (s *Stream) end(which line.Stream) (*os.File, error) {
+	var f *os.File
+	err := s.do(func() error {
+		in := &s.out
+		if which == line.Err && s.cfg.apart() {
+			in = s.err
+		}
+		path := s.e.fifoPath(s.id, in.which)
+		fd, err := sys.OpenFIFOBoth(path)
+		if err != nil {
+			return err
+		}
+		f = os.NewFile(uintptr(fd), path)
+		if err := s.w.revive(in); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		return nil
+	})
+	return f, err
 }
 
 // do runs f on the worker's goroutine and returns its error.
@@ -111,31 +200,21 @@ func (s *Stream) do(f func() error) error {
 
 // Drain carries everything that is in the FIFO now and returns once it is written: after the death of a process its
 // last words are in the log. The error is why they are not.
-func (s *Stream) Drain() error {
-	return s.do(func() error { return s.w.drain(s) })
-}
+func (s *Stream) Drain() error { return s.do(func() error { return s.w.drain(s) }) }
 
 // Reopen closes the log file; the next output opens, or makes, the one that has the name then. For logrotate.
-func (s *Stream) Reopen() error {
-	return s.do(func() error { return s.w.closeFile(s) })
-}
+func (s *Stream) Reopen() error { return s.do(func() error { return s.w.closeFiles(s) }) }
 
 // Rotate puts the current file aside now, unless it is empty or ends in the middle of a line.
-func (s *Stream) Rotate() error {
-	return s.do(func() error { return s.w.rotateNow(s) })
-}
+func (s *Stream) Rotate() error { return s.do(func() error { return s.w.rotateNow(s) }) }
 
-// Reconfigure makes cfg hold for what is read from now on.
+// Reconfigure makes cfg hold for what is read from now on. That standard error is apart, or is not any more,
+// holds for processes started from now on.
 func (s *Stream) Reconfigure(cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return fmt.Errorf("log of %s: %w", s.id, err)
 	}
-	return s.do(func() error {
-		// What cannot be written under the old settings is tried under the new ones; Stats says why meanwhile.
-		s.why = s.w.drain(s)
-		s.cfg = &cfg
-		return s.w.closeFile(s)
-	})
+	return s.do(func() error { return s.w.reconfigure(s, &cfg) })
 }
 
 // Stats returns the stream's counters.
@@ -143,27 +222,29 @@ func (s *Stream) Stats() (Stats, error) {
 	var st Stats
 	err := s.do(func() error {
 		st = s.stats
-		st.Writers = s.w.written(&s.in)
-		st.Trouble = s.why
+		for _, in := range s.inputs() {
+			st.Writers = st.Writers || s.w.written(in)
+			if st.Trouble == nil {
+				st.Trouble = in.why
+			}
+		}
 		return nil
 	})
 	return st, err
 }
 
 // Close drains the stream and stops carrying it. The FIFO stays for a process that still has it.
-func (s *Stream) Close() error {
-	return s.do(func() error { return s.w.detach(s) })
-}
+func (s *Stream) Close() error { return s.do(func() error { return s.w.detach(s) }) }
 
 // Remove is Close for a service that is gone: it removes the FIFO too. The log files stay.
 func (s *Stream) Remove() error {
-	if err := s.Close(); err != nil {
-		return err
+	errs := []error{s.Close()}
+	for _, which := range []line.Stream{line.Out, line.Err} {
+		if err := os.Remove(s.e.fifoPath(s.id, which)); err != nil && !os.IsNotExist(err) {
+			errs = append(errs, fmt.Errorf("log of %s: %w", s.id, err))
+		}
 	}
-	if err := os.Remove(s.fifoPath()); err != nil {
-		return fmt.Errorf("log of %s: %w", s.id, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Subscribe hands out the output as it comes, from now on, beside whatever else happens to it.
@@ -174,18 +255,4 @@ func (s *Stream) Subscribe() (*Subscription, error) {
 		return nil
 	})
 	return sub, err
-}
-
-// Next waits for output and returns all there is, cut anywhere. The bytes are the caller's.
-func (sub *Subscription) Next(ctx context.Context) ([]byte, error) {
-	for {
-		if p, err := sub.take(); p != nil || err != nil {
-			return p, err
-		}
-		select {
-		case <-sub.wake:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
 }

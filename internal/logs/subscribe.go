@@ -1,6 +1,9 @@
 package logs
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // tapMax bounds what waits for a subscriber that does not ask.
 const tapMax = 1 << 20
@@ -15,6 +18,21 @@ type Subscription struct {
 	buf    []byte
 	lost   int64
 	closed bool
+}
+
+// Next waits for output and returns all there is, cut anywhere. The bytes are the caller's. ErrClosed: the
+// stream or the subscription was closed.
+func (sub *Subscription) Next(ctx context.Context) ([]byte, error) {
+	for {
+		if p, err := sub.take(); p != nil || err != nil {
+			return p, err
+		}
+		select {
+		case <-sub.wake:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 func (sub *Subscription) put(p []byte) {

@@ -10,14 +10,15 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Times in microseconds for which output is left to gather before it is read again. A
-// read that finds the pipe nearly full shortens the gap to nothing, one that finds it nearly
-// empty doubles it: a service that prints many small lines does not wake the worker for each,
-// and a follower still sees every line within maxGap.
+// Times in microseconds for which output is left to gather before it is read again: a
+// service that prints many small lines does not wake the worker for each, and a follower
+// still sees every line after maxGap at the latest.
 const (
 	startGap = 5_000
 	minGap   = 100
 	maxGap   = 10_000
+
+	gatherGoal = 128 << 10
 )
 
 const (
@@ -44,7 +45,7 @@ type worker struct {
 	queue   queue // inputs to be read at a certain time
 	start   time.Time
 	grown   []*input
-	open    []*Stream // with an open file, at most openMax
+	open    []*sink // with an open file, at most openMax
 	done    bool
 	err     error // of the closing
 
@@ -135,7 +136,7 @@ func (w *worker) happened(in *input, ev sys.PollEvent, now int64) {
 		return // it is being looked after already
 	}
 	if ev.Hangup && !ev.Read {
-		in.ended = true
+		in.ended, in.cut = true, true
 		return
 	}
 	if wait := in.last + int64(in.gap)*1000; in.last > 0 && wait > now {
@@ -147,14 +148,21 @@ func (w *worker) happened(in *input, ev sys.PollEvent, now int64) {
 
 // serve carries what waits in the input and decides when to look again.
 func (w *worker) serve(in *input, now int64, woken bool) {
-	n, err := w.pump(in, turn)
+	n, err := w.pump(in, turn, false)
 	in.last = now
 	switch {
+	case errors.Is(err, errTargetFull):
+		w.schedule(in, now+maxGap*1000)
 	case err != nil:
 		w.schedule(in, now+int64(in.s.cfg.MaxWait))
 	case n >= turn:
 		w.adapt(in, n)
 		w.schedule(in, now)
+	case in.held != 0:
+		// The beginning of a line is in the pipe, so an armed poller would fire at once.
+		w.schedule(in, now+maxGap*1000)
+	case w.owesNotice(in):
+		w.schedule(in, now+int64(in.s.limit.ready(time.Now())))
 	case n == 0 || woken:
 		// When it was woken, this is the first output after a silence: the next one, if it
 		// comes within the gap, is left to gather.
@@ -165,39 +173,51 @@ func (w *worker) serve(in *input, now int64, woken bool) {
 	}
 }
 
-// adapt chooses how long to let the input gather, from how full its pipe was.
+// owesNotice says that the rate limit has held back lines that the log has not been told of.
+func (w *worker) owesNotice(in *input) bool {
+	l := in.s.limit
+	return l != nil && l.held.Bytes > 0
+}
+
+// adapt chooses how long to let the input gather, from how much there was this time. About gatherGoal
+// at a time is worth a wake-up, and leaves the service room to go on.
 func (w *worker) adapt(in *input, n int) {
 	size := int(in.size)
+	if n >= size/2 && !in.large {
+		w.grow(in)
+	}
 	switch {
 	case n >= size/4*3:
 		in.gap = 0
-		if size < largePipe {
-			w.grow(in)
-		}
-	case n >= size/2:
+	case n >= gatherGoal:
 		in.gap /= 2
-	case n < size/4:
+	case n < gatherGoal/2:
 		in.gap = min(max(in.gap*2, minGap), maxGap)
 	}
 }
 
-// grow enlarges the input's pipe, and takes a large one from another that has not needed it for longest.
-func (w *worker) grow(in *input) {
+// grow enlarges the input's pipe, and takes a large one from another that has not asked for longest.
+func (w *worker) grow(in *input) bool {
+	if in.size >= largePipe {
+		return false
+	}
 	if len(w.grown) >= grownMax {
 		old := w.grown[0]
-		if got, err := sys.SetPipeSize(int(old.fd), smallPipe); err != nil {
-			return // EBUSY: it needs it
-		} else {
-			old.size = int32(got)
+		got, err := sys.SetPipeSize(int(old.fd), smallPipe)
+		if err != nil {
+			return false // EBUSY: it needs it
 		}
+		old.size, old.large = int32(got), false
 		w.grown = w.grown[1:]
 	}
+	in.large = true // or as large as it gets: once is enough
+	w.grown = append(w.grown, in)
 	got, err := sys.SetPipeSize(int(in.fd), largePipe)
 	if err != nil {
-		return // the user's share is used up: it works without, only slower
+		return false // the user's share is used up: it works without, only slower
 	}
 	in.size = int32(got)
-	w.grown = append(w.grown, in)
+	return true
 }
 
 // rest waits for the input's next event.

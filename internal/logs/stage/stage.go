@@ -41,9 +41,9 @@ import (
 )
 
 const (
-	// InSize is how many bytes one Fetch can take. 256 KiB stay in a core's
+	// InSize is how many bytes one Fetch can take. 128 KiB stay in a core's
 	// second-level cache between the read and the write.
-	InSize = 256 << 10
+	InSize = 128 << 10
 	// OutSize is how many formatted bytes one Begin can announce.
 	OutSize = 256 << 10
 	// OwnerMax is the longest owner's name in bytes.
@@ -317,7 +317,7 @@ func (s *Slot) Fetch(owner string, input int, when int64, fd, n int) (int, error
 	copy(in, h.witness[:h.witnessLen])
 	h.ownerLen = uint32(copy(h.owner[:], owner))
 	h.input, h.when, h.want = uint32(input), when, uint32(n)
-	h.drop, h.told = Drop{}, Drop{}
+	h.cooked, h.drop, h.told = 0, Drop{}, Drop{}
 	s.step("before reading")
 	h.phase.Store(uint32(Reading))
 	s.step("before read")
@@ -333,15 +333,15 @@ func (s *Slot) Fetch(owner string, input int, when int64, fd, n int) (int, error
 	return got, nil
 }
 
-// Inject puts bytes of our own (a notice for the log) into the slot as if they had been
-// fetched. The slot must have nothing left. What is counted as dropped now is forgotten once p is written.
+// Inject puts bytes of our own (a notice for the log, formatted) into the slot, which must have
+// nothing left. What is counted as dropped now is forgotten once p is written.
 func (s *Slot) Inject(owner string, input int, when int64, p []byte) {
 	h := s.h
 	h.phase.Store(uint32(Idle))
 	h.ownerLen = uint32(copy(h.owner[:], owner))
 	h.input, h.when = uint32(input), when
 	h.have, h.pos = uint32(copy(s.in(), p)), 0
-	h.told = h.drop
+	h.cooked, h.told = 1, h.drop
 	h.phase.Store(uint32(Have))
 }
 
@@ -373,6 +373,9 @@ func (s *Slot) Piece() ([]byte, sys.FileState) {
 	}
 	return s.Out()[:h.out], at
 }
+
+// Announced returns how many bytes of Rest the announced piece stands for.
+func (s *Slot) Announced() int { return int(s.h.next - s.h.pos) }
 
 // Missing returns the part of the announced piece that is not in the file yet, judged by the length it has
 // now. A file shorter than it was has been truncated by somebody: then all of it is missing.

@@ -1,0 +1,313 @@
+package logs
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/logs/line"
+	"github.com/daemonry/daemonry/internal/logs/stage"
+	"github.com/daemonry/daemonry/internal/logs/target"
+)
+
+// Kind is a kind of Target.
+type Kind uint8
+
+// The kinds of targets.
+const (
+	Syslog  Kind = iota + 1 // RFC 5424
+	Journal                 // systemd's journal
+	Console                 // Options.Console
+	Program                 // a program's standard input, started by Options.StartProgram
+)
+
+// Target is a place for a stream's lines beside its files. Streams with equal targets share one connection, except to a Program.
+type Target struct {
+	Kind          Kind
+	Network, Addr string // of Syslog, see target.Syslog; of Journal, Addr may be another socket than systemd's
+	Facility      int    // of Syslog
+	TLS           *tls.Config
+	Command       string // of Program
+}
+
+// record is one line on its way to a target.
+type record struct {
+	when   int64
+	stream line.Stream
+	more   bool
+	text   []byte
+}
+
+// recordCost is what a record takes of a buffer beside its text.
+const recordCost = 64
+
+// outlet keeps what one stream has for one target until the target takes it. Its fields belong to the sender's mutex.
+type outlet struct {
+	id     string
+	to     *sender
+	max    int
+	queue  []record
+	bytes  int // what they take, with those the sender is busy with
+	drop   stage.Drop
+	queued bool // in the sender's list
+}
+
+// full says whether the outlet would drop now.
+func (o *outlet) full() bool {
+	o.to.mu.Lock()
+	defer o.to.mu.Unlock()
+	return o.bytes >= o.max
+}
+
+// put takes a line over, or drops and counts it if what waits is more than max. It never waits.
+func (o *outlet) put(when int64, s line.Stream, text []byte, more, keep bool) {
+	t := o.to
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	cost := len(text) + recordCost
+	if o.bytes > 0 && o.bytes+cost > o.max && !keep {
+		o.drop.Bytes += int64(len(text))
+		if !more {
+			o.drop.Bytes++
+			o.drop.Lines++
+		}
+		if o.drop.First == 0 {
+			o.drop.First = when
+		}
+		o.drop.Last = when
+		return
+	}
+	o.tellDropped()
+	o.queue = append(o.queue, record{when, s, more, append([]byte(nil), text...)})
+	o.bytes += cost
+	t.enlist(o)
+}
+
+// tellDropped queues the notice of what has been dropped since the last line.
+func (o *outlet) tellDropped() {
+	if o.drop.Bytes == 0 {
+		return
+	}
+	text := noticeText(&o.drop, o.to.why)
+	o.queue = append(o.queue, record{o.drop.Last, line.Log, false, text})
+	o.bytes += len(text) + recordCost
+	o.drop = stage.Drop{}
+}
+
+// sender brings the lines of any number of outlets to one destination. Its goroutine lives while there are any.
+type sender struct {
+	key  Target
+	dest target.Dest
+	e    *Engine
+
+	mu      sync.Mutex
+	list    []*outlet // with something to send, in order of their turns
+	running bool
+	why     error         // of the last failure
+	closing chan struct{} // closed: no more attempts after a failure
+	idle    *sync.Cond    // running became false
+	users   int           // outlets; under Engine.mu
+}
+
+func (t *sender) enlist(o *outlet) {
+	if !o.queued {
+		o.queued = true
+		t.list = append(t.list, o)
+	}
+	if !t.running {
+		t.running = true
+		go t.run()
+	}
+}
+
+// Delays between attempts at a destination that fails.
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMax   = 5 * time.Second
+)
+
+func (t *sender) run() {
+	delay := retryFirst
+	for {
+		o, batch := t.next()
+		if o == nil {
+			return
+		}
+		n, err := t.dest.Send(batch)
+		if t.sent(o, n, err) {
+			delay = retryFirst
+			continue
+		}
+		select {
+		case <-t.closing:
+			t.mu.Lock()
+			t.running = false
+			t.idle.Broadcast()
+			t.mu.Unlock()
+			return
+		case <-time.After(delay):
+			delay = min(delay*2, retryMax)
+		}
+	}
+}
+
+// next returns the first outlet in the list and what it has; none ends the goroutine.
+func (t *sender) next() (*outlet, []target.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.list) == 0 {
+		t.running = false
+		t.idle.Broadcast()
+		return nil, nil
+	}
+	o := t.list[0]
+	var batch []target.Record
+	for _, r := range o.queue {
+		batch = append(batch, target.Record{Service: o.id, Stream: r.stream, Time: time.Unix(0, r.when), Text: r.text, More: r.more})
+		if len(batch) == 256 {
+			break
+		}
+	}
+	return o, batch
+}
+
+// sent takes the first n records off the outlet, and gives the turn to the next one.
+func (t *sender) sent(o *outlet, n int, err error) bool {
+	t.mu.Lock()
+	for _, r := range o.queue[:n] {
+		o.bytes -= len(r.text) + recordCost
+	}
+	clear(o.queue[:n]) // let go of the texts
+	o.queue = o.queue[n:]
+	news := (err == nil) != (t.why == nil)
+	if err != nil {
+		t.why = err
+	} else {
+		if len(o.queue) == 0 {
+			o.tellDropped()
+		}
+		t.why = nil
+	}
+	if len(o.queue) == 0 {
+		o.queue, o.queued = nil, false
+		t.list = t.list[1:]
+	} else if err == nil {
+		t.list = append(t.list[1:], o)
+	}
+	t.mu.Unlock()
+	if news {
+		t.e.trouble(o.id, err)
+	}
+	return err == nil
+}
+
+// stop lets the sender send what it can without waiting, or until the deadline, and closes the destination.
+func (t *sender) stop(deadline time.Time) error {
+	timer := time.AfterFunc(time.Until(deadline), func() { close(t.closing) })
+	t.mu.Lock()
+	for t.running {
+		t.idle.Wait()
+	}
+	var lost int
+	for _, o := range t.list {
+		lost += len(o.queue)
+	}
+	why := t.why
+	t.mu.Unlock()
+	timer.Stop()
+	err := t.dest.Close()
+	if lost > 0 {
+		err = errors.Join(err, fmt.Errorf("%d lines could not be sent: %w", lost, why))
+	}
+	return err
+}
+
+// newDest makes the destination for a target.
+func (e *Engine) newDest(id string, t Target) (target.Dest, error) {
+	switch t.Kind {
+	case Syslog:
+		return target.NewSyslog(target.Syslog{Network: t.Network, Addr: t.Addr, Facility: t.Facility, TLS: t.TLS})
+	case Journal:
+		return target.NewJournal(t.Addr), nil
+	case Console:
+		if e.opts.Console.File == nil {
+			return nil, errors.New("log target: there is no console")
+		}
+		return target.NewConsole(e.opts.Console), nil
+	case Program:
+		if e.opts.StartProgram == nil {
+			return nil, errors.New("log target: programs cannot be started here")
+		}
+		return target.NewProgram(func(stdin *os.File) (<-chan struct{}, error) {
+			return e.opts.StartProgram(id, t.Command, stdin)
+		}), nil
+	}
+	return nil, fmt.Errorf("log target: unknown kind %d", t.Kind)
+}
+
+// openOutlets returns an outlet for each target. e.mu is held.
+func (e *Engine) openOutlets(id string, cfg *Config) ([]*outlet, error) {
+	var outlets []*outlet
+	for _, t := range cfg.Targets {
+		var to *sender
+		if t.Kind != Program {
+			to = e.senders[t]
+		}
+		if to == nil {
+			dest, err := e.newDest(id, t)
+			if err != nil {
+				e.closeOutlets(outlets)
+				return nil, err
+			}
+			to = &sender{key: t, dest: dest, e: e, closing: make(chan struct{})}
+			to.idle = sync.NewCond(&to.mu)
+			if t.Kind != Program {
+				e.senders[t] = to
+			}
+		}
+		to.users++
+		outlets = append(outlets, &outlet{id: id, to: to, max: cfg.Buffer})
+	}
+	return outlets, nil
+}
+
+// closeOutlets ends the use of outlets; what is in them is still sent. e.mu is held.
+func (e *Engine) closeOutlets(outlets []*outlet) {
+	for _, o := range outlets {
+		t := o.to
+		if t.users--; t.users > 0 {
+			continue
+		}
+		if e.senders[t.key] == t {
+			delete(e.senders, t.key)
+		}
+		deadline := time.Now().Add(flushTime)
+		e.flushing.Go(func() {
+			if err := t.stop(deadline); err != nil {
+				e.trouble(o.id, err)
+			}
+		})
+	}
+}
+
+// flushTime is how long a target may take for its last lines after its last stream has been closed.
+const flushTime = 2 * time.Second
+
+// exchangeOutlets replaces the outlets of a stream whose settings change. before is called in between.
+func (e *Engine) exchangeOutlets(s *Stream, cfg *Config, before func()) error {
+	e.mu.Lock()
+	outlets, err := e.openOutlets(s.id, cfg)
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	before()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closeOutlets(s.outlets) // not earlier: what both have keeps its connection
+	s.outlets = outlets
+	return nil
+}
