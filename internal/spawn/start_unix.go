@@ -32,6 +32,9 @@ func applyAndFork(d *description) (int, error) {
 		return 0, fail(StepDescriptors, os.DevNull, err)
 	}
 	defer null.Close()
+	if d.FailAt == StepDescriptors {
+		return 0, fail(StepDescriptors, "", injected)
+	}
 	if threadsOwnFS {
 		if err := sys.UnshareFS(); err != nil {
 			return 0, fail(StepDirectory, d.Dir, err)
@@ -45,6 +48,9 @@ func applyAndFork(d *description) (int, error) {
 
 // startStage starts the target by way of a stage, whose pid it keeps.
 func startStage(d *description) (int, error) {
+	if d.FailAt == StepStart {
+		return 0, fail(StepStart, "", injected)
+	}
 	pid, c, err := reexec(stageMagic, d.Session)
 	if err != nil {
 		return 0, err
