@@ -107,6 +107,16 @@ type verb struct {
 	// leading options end at the first word that is none: the rest belongs to a program.
 	leading bool
 	run     func(words []string) error
+	// program is run in its place when "--" is the first word: what follows is a command line.
+	program func(words []string) error
+}
+
+// call runs what the words ask for. dash is how many words stand before a "--", -1 if there is none.
+func (v *verb) call(words []string, dash int) error {
+	if v.program != nil && dash == 0 {
+		return v.program(words)
+	}
+	return v.run(words)
 }
 
 // root is "daemonry" itself, without its verbs.
@@ -135,7 +145,9 @@ func (a *app) command(v *verb) *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(_ *cobra.Command, words []string) error { return inVerb(v.name, v.run(words)) },
+		RunE: func(c *cobra.Command, words []string) error {
+			return inVerb(v.name, v.call(words, c.ArgsLenAtDash()))
+		},
 	}
 	c.SetOut(a.out)
 	c.SetErr(a.err)
@@ -144,7 +156,7 @@ func (a *app) command(v *verb) *cobra.Command {
 	flags.SetInterspersed(!v.leading)
 	for _, g := range v.options {
 		for _, o := range g.options {
-			f := flags.VarPF(&value{o}, o.name, "", o.text)
+			f := flags.VarPF(&value{o}, o.long(), o.letter(), o.text)
 			if o.arg == "" {
 				f.NoOptDefVal = "true"
 			}

@@ -174,7 +174,7 @@ func flagError(v *verb, err error) error {
 	case errors.As(err, &missing):
 		e := usagef("", "--%s: needs a value", missing.GetSpecifiedName())
 		if o, ok := v.option(missing.GetSpecifiedName()); ok {
-			e.hint = fmt.Sprintf("write --%s %s", o.name, o.arg)
+			e.hint = fmt.Sprintf("write --%s %s", o.long(), o.arg)
 		}
 		return e
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":

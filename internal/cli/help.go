@@ -38,7 +38,7 @@ type row struct{ term, text string }
 
 // option is one option of a command.
 type option struct {
-	name string
+	name string // "file", or "f, file" if a letter stands for it too
 	arg  string // stands for its value in help; "" is a switch
 	text string
 	def  string // its default as help shows it; "" for none
@@ -54,7 +54,7 @@ func (v *value) Set(s string) error { return v.set(s) }
 
 func (p *page) option(name string) (option, bool) {
 	for _, g := range p.options {
-		if i := slices.IndexFunc(g.options, func(o option) bool { return o.name == name }); i >= 0 {
+		if i := slices.IndexFunc(g.options, func(o option) bool { return o.long() == name || name != "" && o.letter() == name }); i >= 0 {
 			return g.options[i], true
 		}
 	}
@@ -65,7 +65,7 @@ func (p *page) optionNames() []string {
 	var names []string
 	for _, g := range p.options {
 		for _, o := range g.options {
-			names = append(names, o.name)
+			names = append(names, o.long())
 		}
 	}
 	return names
@@ -79,12 +79,33 @@ func (p *page) path() string {
 	return program + " " + p.name
 }
 
+// long is the option's name, without the letter.
+func (o option) long() string {
+	if _, long, ok := strings.Cut(o.name, ", "); ok {
+		return long
+	}
+	return o.name
+}
+
+// letter stands for the option, if it is not "".
+func (o option) letter() string {
+	letter, _, ok := strings.Cut(o.name, ", ")
+	if !ok {
+		return ""
+	}
+	return letter
+}
+
 // term is the option as one types it.
 func (o option) term() string {
-	if o.arg == "" {
-		return "--" + o.name
+	term := "--" + o.long()
+	if o.letter() != "" {
+		term = "-" + o.letter() + ", " + term
 	}
-	return "--" + o.name + " " + o.arg
+	if o.arg == "" {
+		return term
+	}
+	return term + " " + o.arg
 }
 
 // say is what the option does, with its default.
