@@ -49,6 +49,7 @@ func (a *app) daemonize(name string, words []string) int {
 	a.daemonizeVerbose(o)
 	ctx, done := untilSignal()
 	defer done()
+	options.Leave = true
 	if _, err = detach.Run(ctx, options); err != nil {
 		return a.complain(o.translate(err))
 	}

@@ -40,8 +40,13 @@ func (a *app) detach(call *detachCall, words []string) error {
 	if line != nil {
 		call.Waiting = line.show
 	}
-	ctx, done := untilSignal()
+	ctx, done := context.Background(), func() {}
+	if s.Ready.Kind != spec.ProbeExec {
+		// Otherwise nothing is waited for, and catching signals would be a tenth of the whole launch.
+		ctx, done = untilSignal()
+	}
 	defer done()
+	call.Leave = true // there is nothing else to do
 	result, err := detach.Run(ctx, call.Options)
 	line.erase()
 	if err != nil {

@@ -160,7 +160,7 @@ func (l *launch) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error
 	case e.Status == 0:
 		e.Status = statusFailed // it is not up, so this is no success
 		e.Hint = "a program that puts itself into the background must be told not to (an option such as --foreground or --no-daemon)"
-	case l.words.path == "" && len(e.Words) == 0:
+	case l.s.Stderr.Kind == spec.StreamNull || l.s.Stderr.Kind == spec.StreamLog:
 		e.Hint = "its output went to /dev/null; --stderr FILE keeps it"
 	}
 	return e

@@ -57,6 +57,15 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 		l.abandon()
 		return Result{}, failed(err)
 	}
+	if l.ready.probe.Kind == spec.ProbeExec {
+		if r, err := l.leaveBehind(); !errors.Is(err, spawn.ErrNeedsWatcher) {
+			r.Took = time.Since(started)
+			return r, err
+		}
+		// Nothing is waited for. But with a pid file the watcher stays until that is written, so
+		// that the pid is the daemon's for sure.
+		l.spawn.LetGo = l.pidfile == nil
+	}
 	d, err := spawn.Detach(&l.spawn)
 	if err != nil {
 		l.abandon()
@@ -68,6 +77,29 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	r.Took = time.Since(started)
+	return r, nil
+}
+
+// leaveBehind is the short way, for a daemon that nothing is waited for.
+func (l *launch) leaveBehind() (Result, error) {
+	if !l.o.Leave {
+		return Result{}, spawn.ErrNeedsWatcher
+	}
+	pid, err := spawn.LeaveBehind(&l.spawn)
+	if errors.Is(err, spawn.ErrNeedsWatcher) {
+		return Result{}, err
+	}
+	if err != nil {
+		l.abandon()
+		return Result{}, l.birthError(err)
+	}
+	r := Result{PID: pid}
+	if err := l.record(pid, &r); err != nil {
+		// Our child, and not reaped: the pid is its own. That it cannot be signalled any more is not worth a word.
+		_ = sys.Kill(pid, syscall.SIGKILL)
+		l.abandon()
+		return Result{}, failed(err)
+	}
 	return r, nil
 }
 
@@ -150,7 +182,7 @@ func openLock(path string) (*os.File, error) {
 	if err := sys.TryFlock(f); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock file %s: held by another process", path)
+			return nil, fmt.Errorf("lock file %s: held by another process: %w", path, syscall.EWOULDBLOCK)
 		}
 		return nil, fmt.Errorf("lock file %s: %w", path, err)
 	}

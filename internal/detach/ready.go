@@ -64,14 +64,6 @@ func (r *readiness) prepare(l *launch) (err error) {
 	return nil
 }
 
-// commandAttr runs a probing command as the daemon's user.
-func commandAttr(c *sys.Credential) *syscall.SysProcAttr {
-	if c == nil {
-		return nil
-	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}}
-}
-
 // wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by extend as the
 // daemon asks for it.
 func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.Duration)) (probe.Heard, error) {

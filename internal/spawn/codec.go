@@ -62,6 +62,7 @@ func (s *description) encode() (payload []byte, files []int) {
 	}
 	e.bool(s.NoNewPrivs)
 	e.string(s.Dir)
+	e.bool(s.LetGo)
 	e.uint(uint64(s.FailAt))
 	e.uint(uint64(len(s.fds)))
 	for _, f := range s.fds {
@@ -120,6 +121,7 @@ func decodeDescription(payload []byte, files []int) (*description, error) {
 	}
 	s.NoNewPrivs = d.bool()
 	s.Dir = d.string()
+	s.LetGo = d.bool()
 	s.FailAt = Step(d.uint())
 	return s, d.takeFiles(s, files)
 }

@@ -3,8 +3,10 @@ package spawn
 import (
 	"encoding/binary"
 	"errors"
-	"os"
+	"fmt"
+	"io"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +24,9 @@ type Launch struct {
 
 	channel sys.Channel
 	watcher int
-	target  *os.Process // pinned by a pidfd where there are any
+	target  *sys.Process // held fast; nil where the watcher has left at once
+
+	released atomic.Bool // the watcher may leave without a word
 }
 
 // Event is one of: a message from the daemon (Spec.Birth), its exit, the loss of the watcher.
@@ -55,13 +59,18 @@ func Detach(s *Spec) (*Launch, error) {
 	sendErr := sendFrame(c, frameSpec, payload, files...)
 	pid, err := awaitStart(c, sendErr)
 	if err != nil {
-		died := reapFailed(watcher)
 		c.Close()
-		return nil, errors.Join(died, err)
+		return nil, abandoned(watcher, err)
 	}
 	events := make(chan Event)
 	l := &Launch{PID: pid, Session: watcher, Events: events, channel: c, watcher: watcher}
-	l.target, _ = os.FindProcess(pid) // never fails on Unix
+	l.released.Store(s.LetGo)
+	if !s.LetGo {
+		// The watcher has not reaped it yet, so there is such a process, if only a dead one (ESRCH).
+		if l.target, err = sys.Pin(pid); err != nil && !errors.Is(err, syscall.ESRCH) {
+			l.target = nil
+		}
+	}
 	go l.listen(events)
 	return l, nil
 }
@@ -78,10 +87,31 @@ func awaitStart(c sys.Channel, sendErr error) (int, error) {
 		return pid, fail(StepStart, "", d.err)
 	case err == nil:
 		err = errors.New("unexpected message")
+	case err == io.EOF || errors.Is(err, syscall.ECONNRESET): // reset: before it had read all that we sent
+		err = errWordless
 	case sendErr != nil:
 		err = sendErr
 	}
 	return 0, fail(StepStart, "", err)
+}
+
+// errWordless is the error of a watcher that is gone and has not said why.
+var errWordless = errors.New("the watcher ended without a word")
+
+// abandoned completes the error of a watcher that did not start the target, or was killed before it could say
+// that it has.
+func abandoned(watcher int, err error) error {
+	if !errors.Is(err, errWordless) {
+		return errors.Join(err, reapFailed(watcher))
+	}
+	end := endSession(watcher)
+	if died := reapFailed(watcher); died != nil {
+		err = died
+	}
+	if end != nil {
+		err = fmt.Errorf("%w; %w", err, end)
+	}
+	return err
 }
 
 // listen turns frames into events until the watcher is gone, and reaps it.
@@ -104,17 +134,30 @@ func (l *Launch) listen(events chan<- Event) {
 			events <- Event{Exit: &exit}
 		}
 	}
-	died := reapFailed(l.watcher)
-	if died != nil && !over {
-		// Nobody watches the daemon any more: it cannot come to a known end, so it must not live.
-		l.target.Kill()
-		events <- Event{Lost: died}
+	if l.target != nil {
+		defer l.target.Close()
 	}
+	if over || l.released.Load() {
+		// Killed by somebody when it was about to leave anyway, it has done all the same.
+		_ = reapFailed(l.watcher)
+		return
+	}
+	events <- Event{Lost: l.lost()}
+}
+
+// lost ends a daemon whose watcher is gone: it cannot come to a known end any more, so it must not live.
+func (l *Launch) lost() error {
+	if l.target != nil {
+		// It may have made a session of its own. ESRCH: it has gone with the watcher.
+		_ = l.target.Signal(syscall.SIGKILL)
+	}
+	return abandoned(l.watcher, fail(StepStart, "", errWordless))
 }
 
 // Release lets the daemon go: from here on it is nobody's child but init's. It returns
 // when the watcher is gone.
 func (l *Launch) Release() error {
+	l.released.Store(true)
 	return l.finish(frameRelease, nil)
 }
 
@@ -126,7 +169,7 @@ func (l *Launch) Kill(grace time.Duration) error {
 
 func (l *Launch) finish(kind frameKind, payload []byte) error {
 	err := sendFrame(l.channel, kind, payload)
-	if errors.Is(err, syscall.EPIPE) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		err = nil // it has ended by itself; the events say how
 	}
 	for e := range l.Events {

@@ -45,7 +45,7 @@ func interpreter(path string) string {
 
 // LookPath finds the executable that name stands for, as execvp(3) does but
 // looking before anything is started: a name with a slash is itself, another
-// is searched for in the directories of path (a PATH value). An empty directory in path, which means the
+// is searched for in the directories of path (a PATH value) that we may search. An empty directory in path, which means the
 // current one, is passed over: it is how somebody else's file gets executed.
 //
 // The error wraps fs.ErrNotExist if there is no such file, and fs.ErrPermission
@@ -63,11 +63,14 @@ func LookPath(name, path, root string) (string, error) {
 			continue
 		}
 		file := filepath.Join(dir, name)
+		if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+			continue // not there, or in a directory that we may not search
+		}
 		err := executable(filepath.Join(root, file), name)
 		if err == nil {
 			return file, nil
 		}
-		if denied == nil && !isNotExist(err) {
+		if denied == nil {
 			denied = err
 		}
 	}

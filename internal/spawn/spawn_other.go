@@ -15,10 +15,16 @@ func startFromThread(*description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
+func startInPlace(*description) (int, error) {
+	return 0, fail(StepStart, "", sys.Unsupported("fork"))
+}
+
 func reexec(string, bool) (int, sys.Channel, error) {
 	return 0, -1, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
 func reapFailed(int) error { return nil }
+
+func endSession(int) error { return nil }
 
 func exitOf(status uint32) Exit { return Exit{Code: int(status)} }

@@ -9,7 +9,7 @@
 // the target started from it directly: half the cost, and the same code.
 //
 //	Start    parent ── thread or stage ── target        the target is the caller's child
-//	Launch   parent ── watcher ── [stage] ── target     the target is nobody's child in the end
+//	Detach   parent ── watcher ── [stage] ── target     the target is nobody's child in the end
 //
 // The watcher is a stage that leads the new session, has the target as its
 // child until the parent lets go of it, and takes back every descendant of the
@@ -44,7 +44,7 @@ type Spec struct {
 	// sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES and, with the target's own pid, LISTEN_PID are set.
 	ListenNames []string
 
-	// Session makes the target the leader of a session of its own. Launch ignores
+	// Session makes the target the leader of a session of its own. Detach ignores
 	// it: there, the watcher leads the session and the target is only a member.
 	Session bool
 	// Cgroup is the directory of a control group to join before anything else.
@@ -71,8 +71,11 @@ type Spec struct {
 
 	// Birth, if not nil, gives the target a channel to the watcher as descriptor 0,
 	// which this package takes away again before the target's main: the target must be a
-	// program that imports it. Launch only.
+	// program that imports it. Detach only.
 	Birth *Birth
+
+	// LetGo has the watcher leave as soon as the program runs, without a word of the caller. Detach only.
+	LetGo bool
 
 	// FailAt makes that step fail, for tests of what happens then.
 	FailAt Step

@@ -64,6 +64,9 @@ func watch(c sys.Channel, s *description) error {
 	if err := w.start(s); err != nil {
 		return err
 	}
+	if s.LetGo {
+		os.Exit(0)
+	}
 	go w.readOrders()
 	go w.noticeExits()
 	go w.run()
@@ -104,7 +107,10 @@ func (w *watcher) start(s *description) error {
 	}
 	var e encoder
 	e.uint(uint64(w.pid))
-	return sendFrame(w.launcher, frameStarted, e.b)
+	// A launcher that is gone cannot be told, and this must not be the end: the
+	// target runs. readOrders finds the same and has it ended.
+	_ = sendFrame(w.launcher, frameStarted, e.b)
+	return nil
 }
 
 // startInPlace makes this thread, and where need be the process, what the
@@ -117,6 +123,13 @@ func startInPlace(s *description) (int, error) {
 	defer null.Close()
 	if s.FailAt == StepDescriptors {
 		return 0, fail(StepDescriptors, "", injected)
+	}
+	if threadsOwnFS {
+		// The root and the directory are for the target. The watcher keeps its own,
+		// or it would lose sight of /proc, and with it of its children.
+		if err := sys.UnshareFS(); err != nil {
+			return 0, fail(StepDirectory, s.Dir, err)
+		}
 	}
 	if err := s.apply(); err != nil {
 		return 0, err
@@ -179,17 +192,15 @@ func (w *watcher) end(grace time.Duration) error {
 	if w.ending || w.pid == 0 {
 		return nil
 	}
-	if grace > 0 {
-		if err := syscall.Kill(w.pid, syscall.SIGTERM); err != nil {
-			return err
-		}
-		// A stopped process gets no SIGTERM before it continues.
-		if err := syscall.Kill(w.pid, syscall.SIGCONT); err != nil {
-			return err
-		}
-	}
 	w.deadline = time.After(grace)
-	return nil
+	if grace == 0 {
+		return nil
+	}
+	if err := syscall.Kill(w.pid, syscall.SIGTERM); err != nil {
+		return err
+	}
+	// A stopped process gets no SIGTERM before it continues.
+	return syscall.Kill(w.pid, syscall.SIGCONT)
 }
 
 // reap takes in all dead children. When the target is among them its status

@@ -12,7 +12,7 @@ import (
 // The protocol between the halves. Both ends are the same binary, so there is
 // one version. Over a Channel, which is descriptor 0 of the stage:
 //
-//	parent                          stage (Start)         watcher (Launch)
+//	parent                          stage (Start)         watcher (Detach)
 //	  magic, before the fork ──────►
 //	  spec (+descriptors) ─────────►
 //	                  ◄───────────── failed                failed

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package detach
+
+import (
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+func commandAttr(*sys.Credential) *syscall.SysProcAttr { return nil }

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package sys
+
+func newSession() error { return Unsupported("setsid") }
