@@ -172,6 +172,10 @@ func (s *description) fork(null uintptr) (pid int, err error) {
 	if s.FailAt == StepExec {
 		return 0, s.execError(injected)
 	}
+	// What was opened here is close-on-exec, but what leaked into this process need not be.
+	if err := sys.SealDescriptors(3); err != nil {
+		return 0, fail(StepDescriptors, "", err)
+	}
 	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
 		Env:   s.Env,
 		Files: s.table(null),
@@ -199,4 +203,19 @@ func (s *description) execError(err error) error {
 		}
 	}
 	return fail(StepExec, s.Path, err)
+}
+
+// nullFile opens what a descriptor that nobody named refers to. Not with os.OpenFile, which would
+// set up the runtime's poller for it, in processes whose whole life is a millisecond.
+func nullFile() (*os.File, error) {
+	for {
+		fd, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+		switch err {
+		case nil:
+			return os.NewFile(uintptr(fd), os.DevNull), nil
+		case syscall.EINTR:
+		default:
+			return nil, err
+		}
+	}
 }

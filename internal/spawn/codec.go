@@ -1,8 +1,6 @@
 package spawn
 
 import (
-	"os"
-
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -151,6 +149,3 @@ func (d *decoder) takeFiles(s *description, files []int) error {
 	}
 	return d.err
 }
-
-// nullFile opens what a descriptor that nobody named refers to.
-func nullFile() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_RDWR, 0) }

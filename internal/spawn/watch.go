@@ -50,7 +50,11 @@ const killPeriod = 5 * time.Millisecond
 // watch starts the target and stays with it until the launcher lets go or all is over. It returns only
 // if the target could not be started.
 func watch(c sys.Channel, s *description) error {
-	runtime.LockOSThread()
+	if s.Credential != nil || s.Caps != nil || s.NoNewPrivs {
+		// The main thread, which init functions run on in any case, gives rights up below. From here on the
+		// runtime clones no thread from it that would lack them too (runtime.newm).
+		runtime.LockOSThread()
+	}
 	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves nothing behind.
 	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fail(StepStart, "", err)
@@ -73,8 +77,7 @@ func watch(c sys.Channel, s *description) error {
 	select {} // this thread has given up what the target must not have, and may do no more
 }
 
-// run owns the watcher from now on, on a thread that has kept its rights: the
-// runtime clones no thread from one that is held (runtime.newm).
+// run owns the watcher from now on, on a thread that has kept its rights.
 func (w *watcher) run() {
 	for {
 		// An error means that the launcher is gone and nobody is left to hear
