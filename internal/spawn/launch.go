@@ -96,7 +96,7 @@ func awaitStart(c sys.Channel, sendErr error) (int, error) {
 }
 
 // errWordless is the error of a watcher that is gone and has not said why.
-var errWordless = errors.New("the watcher ended without a word")
+var errWordless = errors.New("it ended without a word")
 
 // abandoned completes the error of a watcher that did not start the target, or was killed before it could say
 // that it has.

@@ -10,6 +10,9 @@ import (
 // Start starts the process that s describes as a child of this one and returns its
 // pid as soon as it has executed its program. Reaping it is the caller's business. A failure is a
 // *StepError; nothing is running then.
+//
+// Every descriptor of this process above 2 becomes close-on-exec, as those that Go opens
+// are: one that was inherited without it would be passed on.
 func Start(s *Spec) (pid int, err error) {
 	if err := s.check(); err != nil {
 		return 0, fail(StepStart, "", err)

@@ -86,10 +86,13 @@ func reapFailed(pid int) error {
 		if err == syscall.EINTR {
 			continue
 		}
-		if err != nil || !status.Signaled() {
-			return nil // ECHILD: the program reaps all its children itself
+		switch {
+		case err != nil: // ECHILD: the program reaps all its children itself
+			return nil
+		case status.Exited() && (status.ExitStatus() == 0 || status.ExitStatus() == exitFailed):
+			return nil
 		}
-		return fail(StepStart, "", errors.New("the stage was killed by "+status.Signal().String()))
+		return fail(StepStart, "", errors.New(ExitOf(status).String()))
 	}
 }
 

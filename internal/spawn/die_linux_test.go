@@ -1,0 +1,421 @@
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// family is a script that forks, leaves orphans behind in sessions of their
+// own, and writes everybody's pid to the file $1 when all are there. With
+// "stay" as $2 it stays itself.
+const family = `
+sleep 1000 & echo $! >$1.part
+setsid sh -c 'echo $$ >>$1.part; sleep 1000 & echo $! >>$1.part; wait' sh $1 &
+(sleep 1000 & echo $! >>$1.part)
+echo $$ >>$1.part
+while test $(wc -l <$1.part) -lt 5; do sleep 0.01; done
+mv $1.part $1
+test "$2" = stay && exec sleep 1000
+exit 7`
+
+// readFamily returns the pids that the script family has written.
+func readFamily(t *testing.T, file string) []int {
+	t.Helper()
+	var pids []int
+	proctest.Eventually(t, 10*time.Second, func() error {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, f := range strings.Fields(string(b)) {
+			pid, err := strconv.Atoi(f)
+			if err != nil {
+				return err
+			}
+			pids = append(pids, pid)
+		}
+		return nil
+	})
+	return pids
+}
+
+func wantGone(t *testing.T, pids []int) {
+	t.Helper()
+	for _, pid := range pids {
+		if proctest.Alive(pid) {
+			t.Errorf("process %d is alive", pid)
+		}
+	}
+}
+
+// rootDirs are the roots in which the watcher must not lose sight of what it is to kill.
+func rootDirs(t *testing.T) []string {
+	if os.Geteuid() != 0 {
+		return []string{""}
+	}
+	// Enough of a system to run a shell, and no /proc.
+	root := t.TempDir()
+	for _, dir := range []string{"bin", "dev", "lib", "lib64", "tmp", "usr"} {
+		if info, err := os.Stat("/" + dir); err != nil || !info.IsDir() {
+			continue
+		}
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(root, dir)
+		if err := syscall.Mount("/"+dir, to, "", syscall.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := syscall.Unmount(to, syscall.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return []string{"", root}
+}
+
+// TestNothingIsLeftOfAFailedLaunch, however the daemon forked: the launch ends
+// with the death of the target or with Kill, and then everything is dead.
+func TestNothingIsLeftOfAFailedLaunch(t *testing.T) {
+	for i, root := range rootDirs(t) {
+		for _, how := range []string{"it ends", "it is killed", "it is stopped", "it ignores SIGTERM"} {
+			t.Run(fmt.Sprintf("%s/%d", how, i), func(t *testing.T) {
+				proctest.CheckLeaks(t)
+				file := filepath.Join(t.TempDir(), "pids")
+				arg, before := "stay", ""
+				switch how {
+				case "it ends":
+					arg = ""
+				case "it ignores SIGTERM":
+					before = "trap '' TERM; "
+				}
+				s := shell(before+family, file, arg)
+				s.Chroot = root
+				l, err := Detach(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pids := readFamily(t, file)
+				switch how {
+				case "it ends":
+					if e := <-l.Events; e.Exit == nil || e.Exit.Code != 7 {
+						t.Errorf("event %+v", e)
+					}
+					err = l.Kill(0)
+				case "it is stopped":
+					if err := syscall.Kill(l.PID, syscall.SIGSTOP); err != nil {
+						t.Error(err)
+					}
+					err = l.Kill(time.Minute) // SIGTERM must get through, and nobody waits for a minute
+				case "it ignores SIGTERM":
+					err = l.Kill(50 * time.Millisecond)
+				default:
+					err = l.Kill(0)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				wantGone(t, append(pids, l.PID, l.Session))
+			})
+		}
+	}
+}
+
+// TestWatcherKilled: a daemon that nobody watches must not live, nor what it started in its session.
+func TestWatcherKilled(t *testing.T) {
+	proctest.CheckLeaks(t)
+	file := filepath.Join(t.TempDir(), "pids")
+	script := "sleep 1000 & echo $! >$1.part; (sleep 1000 & echo $! >>$1.part); mv $1.part $1; exec sleep 1000"
+	l, err := Detach(shell(script, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := readFamily(t, file)
+	if err := syscall.Kill(l.watcher, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	var lost error
+	for e := range l.Events {
+		lost = e.Lost
+	}
+	wantStep(t, lost, StepStart, "killed by SIGKILL")
+	wantGone(t, append(pids, l.PID))
+	if err := l.Kill(time.Minute); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWatcherKilledDuringTheStart: the launcher does not know the target's pid
+// yet, and finds it by its session. The control group, a FIFO in the place of its
+// file, holds the birth up; the nested stage is then started and held up the same way.
+func TestWatcherKilledDuringTheStart(t *testing.T) {
+	for _, nested := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nested %v", nested), func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			group := t.TempDir()
+			if err := syscall.Mkfifo(filepath.Join(group, "cgroup.procs"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := sleep()
+			s.Cgroup = group
+			if nested {
+				s.Rlimits = []Rlimit{coreLimit(t)}
+			}
+			result := make(chan error)
+			go func() {
+				_, err := Detach(s)
+				result <- err
+			}()
+			session := waitForStages(t, map[bool]int{false: 1, true: 2}[nested])
+			if err := syscall.Kill(session, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			wantStep(t, <-result, StepStart, "killed by SIGKILL")
+		})
+	}
+}
+
+// waitForStages waits until n stages of ours sleep in one session, and returns that.
+func waitForStages(t *testing.T, n int) (session int) {
+	t.Helper()
+	proctest.Eventually(t, 10*time.Second, func() error {
+		var list sys.ProcList
+		procs, err := list.Read()
+		if err != nil {
+			return err
+		}
+		found := 0
+		for _, p := range procs {
+			if s, err := proctest.ReadState(p.PID); err == nil && slices.Equal(s.Args, []string{stageName}) && p.PPID == os.Getpid() {
+				session = p.PID
+			}
+		}
+		for _, p := range procs {
+			if p.Session == session && p.State == 'S' {
+				found++
+			}
+		}
+		if session == 0 || found < n {
+			return fmt.Errorf("%d stages of %d in session %d", found, n, session)
+		}
+		return nil
+	})
+	return session
+}
+
+// TestLauncherGoneDuringTheStart: nobody hears that the target runs, so it must not go on.
+func TestLauncherGoneDuringTheStart(t *testing.T) {
+	for _, nested := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nested %v", nested), func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			for _, phase := range []string{"before the description", "within the description", "before the answer"} {
+				file := filepath.Join(t.TempDir(), "ran")
+				s := shell("echo >$1; exec sleep 1000", file)
+				if nested {
+					s.Rlimits = []Rlimit{coreLimit(t)}
+				}
+				d := s.describe()
+				watcher, c, err := reexec(watcherMagic, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				payload, files := d.encode()
+				switch phase {
+				case "within the description":
+					err = c.Send([]byte{byte(frameSpec), 0xff})
+				case "before the answer":
+					err = sendFrame(c, frameSpec, payload, files...)
+				}
+				if err := errors.Join(err, c.Close()); err != nil {
+					t.Fatal(err)
+				}
+				var status syscall.WaitStatus
+				if _, err := syscall.Wait4(watcher, &status, 0, nil); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := os.Stat(file); err == nil && phase != "before the answer" {
+					t.Errorf("%s: the target ran", phase)
+				}
+			} // and CheckLeaks says that no target is left
+		})
+	}
+}
+
+// launcherProgram detaches a family and waits to be killed.
+var launcherProgram = proctest.Register("launcher", func(args []string) int {
+	l, err := Detach(shell(family, args[0], "stay"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for range l.Events {
+	}
+	return 0
+})
+
+// TestLauncherKilled: a half-born daemon goes with the launcher.
+func TestLauncherKilled(t *testing.T) {
+	proctest.CheckLeaks(t)
+	file := filepath.Join(t.TempDir(), "pids")
+	cmd := launcherProgram.Command(t, file)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pids := readFamily(t, file)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	for _, pid := range pids {
+		proctest.Gone(t, pid)
+	}
+}
+
+// TestStageKilled: what is killed before it executes the target is the target already, to its parent.
+func TestStageKilled(t *testing.T) {
+	proctest.CheckLeaks(t)
+	group := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(group, "cgroup.procs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := sleep()
+	s.Cgroup, s.Rlimits = group, []Rlimit{coreLimit(t)}
+	type result struct {
+		l   *Launch
+		err error
+	}
+	results := make(chan result)
+	go func() {
+		l, err := Detach(s)
+		results <- result{l, err}
+	}()
+	session := waitForStages(t, 2)
+	members, err := sessionMembers(session)
+	if err != nil || len(members) != 1 {
+		t.Fatalf("members %v, %v", members, err)
+	}
+	if err := syscall.Kill(members[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r := <-results
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if e := <-r.l.Events; e.Exit == nil || e.Exit.Signal != syscall.SIGKILL {
+		t.Errorf("event %+v", e)
+	}
+	if err := r.l.Kill(0); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRelease: the daemon lives on, in a session that nobody leads, as nobody's child but init's.
+func TestRelease(t *testing.T) {
+	for _, nested := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nested %v", nested), func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			s := sleep()
+			if nested {
+				s.Rlimits = []Rlimit{coreLimit(t)}
+			}
+			l, err := Detach(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proctest.KillAtEnd(t, l.PID)
+			if err := l.Release(); err != nil {
+				t.Fatal(err)
+			}
+			proctest.Gone(t, l.Session)
+			isExecuting(t, l.PID, "sleep")
+			state := proctest.Inspect(t, l.PID)
+			if state.PPID != os.Getppid() || state.SID != l.Session || state.SID == l.PID || state.TTY != 0 {
+				t.Errorf("parent %d, session %d of %d, tty %d", state.PPID, state.SID, l.PID, state.TTY)
+			}
+		})
+	}
+}
+
+// reaper launches like launcherProgram, while it reaps all its children itself.
+var reaper = proctest.Register("reaper", func(args []string) int {
+	go func() {
+		for {
+			if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {
+				<-time.After(time.Millisecond)
+			}
+		}
+	}()
+	script := map[string]string{"release": "exec sleep 1000", "exit": "exit 7", "lost": "exec sleep 1000", "none": ""}[args[0]]
+	s := shell(script)
+	if args[0] == "none" {
+		s.Path = "/no/such/program"
+	}
+	l, err := Detach(s)
+	if err != nil {
+		fmt.Println("failed:", err)
+		return 0
+	}
+	fmt.Println(l.PID)
+	switch args[0] {
+	case "release":
+		err = l.Release()
+	case "lost":
+		err = syscall.Kill(l.watcher, syscall.SIGKILL)
+	}
+	if err != nil {
+		fmt.Println(err)
+	}
+	for e := range l.Events {
+		fmt.Println(e.Exit, e.Lost)
+	}
+	return 0
+})
+
+// TestParentThatReapsEverything must not make us lose a word, or a daemon.
+func TestParentThatReapsEverything(t *testing.T) {
+	for arg, want := range map[string]string{
+		"release": "",
+		"exit":    "exited with status 7 <nil>\n",
+		"lost":    "<nil> start stage: it ended without a word\n",
+		"none":    "failed: execute /no/such/program: no such file or directory\n",
+	} {
+		t.Run(arg, func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			out, err := reaper.Command(t, arg).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, rest, _ := strings.Cut(string(out), "\n")
+			pid, numErr := strconv.Atoi(first)
+			if arg == "none" {
+				rest = string(out)
+			} else if numErr != nil {
+				t.Fatal(numErr)
+			}
+			if arg == "lost" {
+				// Either of the two may be the one who reaps the watcher.
+				rest = strings.Replace(rest, "killed by SIGKILL", "it ended without a word", 1)
+			}
+			if rest != want {
+				t.Errorf("got %q, want %q", rest, want)
+			}
+			if alive := proctest.Alive(pid); alive != (arg == "release") {
+				t.Errorf("process %d alive: %v", pid, alive)
+			} else if alive {
+				proctest.KillAtEnd(t, pid)
+			}
+		})
+	}
+}
