@@ -1,0 +1,33 @@
+// Package all lists the targets that services can be written for.
+package all
+
+import (
+	"github.com/daemonry/daemonry/internal/writers"
+	"github.com/daemonry/daemonry/internal/writers/systemd"
+)
+
+// Targets returns all targets, in the order of the documentation.
+func Targets() []writers.Target {
+	return []writers.Target{
+		systemd.Target(),
+	}
+}
+
+// Lookup returns the target of that name.
+func Lookup(name string) (writers.Target, bool) {
+	for _, t := range Targets() {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return writers.Target{}, false
+}
+
+// Names returns the names of all targets, for help and completion.
+func Names() []string {
+	var names []string
+	for _, t := range Targets() {
+		names = append(names, t.Name)
+	}
+	return names
+}

@@ -1,0 +1,57 @@
+package systemd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// unit is a unit file that is being written. Its first error stays.
+type unit struct {
+	text bytes.Buffer
+	errs []error
+}
+
+func (u *unit) section(name string) {
+	if u.text.Len() > 0 {
+		u.text.WriteByte('\n')
+	}
+	fmt.Fprintf(&u.text, "[%s]\n", name)
+}
+
+// set writes an assignment whose value needs no quotes.
+func (u *unit) set(key string, value any) { fmt.Fprintf(&u.text, "%s=%v\n", key, value) }
+
+// raw writes a value that systemd does not split.
+func (u *unit) raw(key, value string) { u.prefixed(key, "", value) }
+
+// prefixed is raw with something before the value, as in "append:".
+func (u *unit) prefixed(key, prefix, value string) {
+	value, err := raw(key, value)
+	if err != nil {
+		u.errs = append(u.errs, err)
+		return
+	}
+	u.set(key, prefix+value)
+}
+
+// words writes a value that systemd splits.
+func (u *unit) words(key string, words ...string) {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = quote(word)
+	}
+	u.set(key, strings.Join(quoted, " "))
+}
+
+// flag writes "yes" or "no".
+func (u *unit) flag(key string, value bool) {
+	text := "no"
+	if value {
+		text = "yes"
+	}
+	u.set(key, text)
+}
+
+func (u *unit) bytes() ([]byte, error) { return u.text.Bytes(), errors.Join(u.errs...) }
