@@ -94,8 +94,11 @@ func (w *worker) reconfigure(s *Stream, cfg *Config) error {
 		return err
 	}
 	err := w.closeFiles(s)
+	w.e.janitor.ignore(s.cfg.Path)
+	w.e.janitor.ignore(s.cfg.ErrPath)
 	s.cfg = cfg
 	s.setUp()
+	s.tend()
 	return err
 }
 
@@ -110,6 +113,8 @@ func (w *worker) detach(s *Stream) error {
 		t.end()
 	}
 	s.closed = true
+	w.e.janitor.ignore(s.cfg.Path)
+	w.e.janitor.ignore(s.cfg.ErrPath)
 	w.e.forget(s)
 	return errors.Join(errs...)
 }
@@ -232,6 +237,7 @@ func (w *worker) rotated(k *sink) bool {
 		w.e.trouble(k.s.id, err)
 		return false
 	}
+	w.e.janitor.tend(k.s.id, k.path, k.s.cfg.Rotate)
 	return true
 }
 
@@ -254,6 +260,7 @@ func (w *worker) rotateNow(s *Stream) error {
 		if err := w.closeFile(k); err != nil {
 			return err
 		}
+		w.e.janitor.tend(s.id, k.path, s.cfg.Rotate)
 	}
 	return nil
 }

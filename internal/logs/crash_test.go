@@ -22,11 +22,15 @@ func helperEngine(args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Open("svc", Config{Path: filepath.Join(args[0], "log", "svc.log"), Rotate: Rotate{Size: size, Keep: -1}}); err != nil {
+	if _, err := e.Open("svc", crashConfig(args[0], size)); err != nil {
 		return err
 	}
 	fmt.Println("up")
 	select {}
+}
+
+func crashConfig(dir string, size int64) Config {
+	return Config{Path: filepath.Join(dir, "log", "svc.log"), Rotate: Rotate{Size: size, Keep: -1}}
 }
 
 // helperCounter prints n numbered lines of varying length as fast as it can.
@@ -140,7 +144,7 @@ func TestKilledEngineLosesAndDoublesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := e.Open("svc", Config{Path: filepath.Join(dir, "log", "svc.log")})
+	s, err := e.Open("svc", crashConfig(dir, 0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,10 @@ type Options struct {
 	// input, and returns a channel that is closed when it has ended. Nil: there are no such targets.
 	StartProgram func(id, command string, stdin *os.File) (exited <-chan struct{}, err error)
 
+	// Budget bounds the size of all logs of open streams together, in bytes: at each rotation the oldest rotated files go
+	// until they are within it. 0: no bound.
+	Budget int64
+
 	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). It is
 	// called by the goroutines that carry the output and must not wait for anything.
 	Trouble func(id string, err error)
@@ -58,6 +62,7 @@ type Engine struct {
 	wg      sync.WaitGroup
 
 	flushing sync.WaitGroup // senders on their way out
+	janitor  *janitor
 
 	mu      sync.Mutex
 	streams map[string]*Stream
@@ -82,6 +87,7 @@ func newEngine(opts Options) (*Engine, error) {
 		opts.Workers = min(4, runtime.GOMAXPROCS(0))
 	}
 	e := &Engine{opts: opts, streams: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
+	e.janitor = &janitor{e: e, budget: opts.Budget, jobs: make(map[string]chore), known: make(map[string]bool)}
 	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
 		if err := ownDir(d); err != nil {
 			return nil, err
@@ -254,6 +260,7 @@ func (e *Engine) open(id string, cfg Config) (s *Stream, err error) {
 	}
 	e.streams[id] = s
 	s.w.post(func() { s.w.attach(s) })
+	s.tend()
 	return s, nil
 }
 
@@ -278,6 +285,7 @@ func (e *Engine) Close() error {
 	}
 	e.wg.Wait()
 	e.flushing.Wait()
+	e.janitor.stop()
 	var errs []error
 	for _, w := range e.workers {
 		errs = append(errs, w.err)

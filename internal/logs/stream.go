@@ -131,6 +131,12 @@ func (s *Stream) setUp() {
 	}
 }
 
+// tend has the rotated files of earlier times treated as the settings say now.
+func (s *Stream) tend() {
+	s.e.janitor.tend(s.id, s.cfg.Path, s.cfg.Rotate)
+	s.e.janitor.tend(s.id, s.cfg.ErrPath, s.cfg.Rotate)
+}
+
 // inputs returns the stream's inputs, the first always, the second where standard error is apart.
 func (s *Stream) inputs() []*input {
 	if s.err != nil {

@@ -1,0 +1,202 @@
+package logs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/logs/layout"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// janitor compresses and removes rotated files. Its goroutine lives while there is something to do, on a thread
+// of its own with the lowest priority.
+type janitor struct {
+	e      *Engine
+	budget int64
+
+	mu      sync.Mutex
+	jobs    map[string]chore // by the log's path
+	known   map[string]bool  // paths that count against the budget
+	running bool
+	stopped bool
+	done    sync.WaitGroup
+}
+
+// chore is what is to be done for one log.
+type chore struct {
+	id     string
+	rotate Rotate
+}
+
+// tend has the rotated files of the log at path brought to what rotate says, soon.
+func (j *janitor) tend(id, path string, rotate Rotate) {
+	if path == "" {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.known[path] = true
+	j.jobs[path] = chore{id, rotate}
+	if !j.running && !j.stopped {
+		j.running = true
+		j.done.Go(j.run)
+	}
+}
+
+// ignore takes the log off the budget.
+func (j *janitor) ignore(path string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.known, path)
+	delete(j.jobs, path)
+}
+
+// stop waits for the file that is being worked on; what else there was to do is done at the next start.
+func (j *janitor) stop() {
+	j.mu.Lock()
+	j.stopped = true
+	j.mu.Unlock()
+	j.done.Wait()
+}
+
+// take returns what is to be done in one directory, so that it is read once for all the logs in it; nothing ends the goroutine.
+func (j *janitor) take() (dir string, jobs map[string]chore) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.stopped || len(j.jobs) == 0 {
+		j.running = false
+		return "", nil
+	}
+	jobs = make(map[string]chore)
+	for path, c := range j.jobs {
+		if dir == "" {
+			dir = filepath.Dir(path)
+		}
+		if filepath.Dir(path) == dir {
+			jobs[path] = c
+			delete(j.jobs, path)
+		}
+	}
+	return dir, jobs
+}
+
+func (j *janitor) run() {
+	// Never unlocked: the thread ends with the goroutine, and its priority with it.
+	runtime.LockOSThread()
+	if err := sys.LowerThread(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		j.e.trouble("", fmt.Errorf("compress at low priority: %w", err))
+	}
+	for {
+		dir, jobs := j.take()
+		if jobs == nil {
+			return
+		}
+		all, err := layout.Dir(dir)
+		if err != nil {
+			j.e.trouble("", fmt.Errorf("rotated logs: %w", err))
+			continue
+		}
+		for path, c := range jobs {
+			if err := j.tidy(all[path], c.rotate); err != nil {
+				j.e.trouble(c.id, err)
+			}
+		}
+		if j.budget > 0 {
+			if err := j.economize(); err != nil {
+				j.e.trouble("", err)
+			}
+		}
+	}
+}
+
+// tidy removes and compresses the rotated files of one log, the oldest first.
+func (j *janitor) tidy(list []layout.Rotated, rotate Rotate) error {
+	drop := 0
+	if rotate.Keep >= 0 {
+		drop = max(0, len(list)-rotate.Keep)
+	}
+	if rotate.MaxAge > 0 {
+		limit := time.Now().Add(-rotate.MaxAge)
+		for drop < len(list) && list[drop].Time.Before(limit) {
+			drop++
+		}
+	}
+	var errs []error
+	for _, r := range list[:drop] {
+		if err := os.Remove(r.Path); err != nil && !os.IsNotExist(err) {
+			errs = append(errs, fmt.Errorf("remove an old log: %w", err))
+		}
+	}
+	for _, r := range list[drop:] {
+		if r.Compression != layout.None || rotate.Compress == layout.None {
+			continue
+		}
+		j.mu.Lock()
+		stopped := j.stopped
+		j.mu.Unlock()
+		if stopped {
+			break
+		}
+		if err := compress(r.Path, rotate.Compress); err != nil && !os.IsNotExist(err) {
+			errs = append(errs, fmt.Errorf("compress an old log: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// aged is a rotated file and its size.
+type aged struct {
+	layout.Rotated
+	size int64
+}
+
+// economize removes rotated files, the oldest of all logs first, until all logs together are within the
+// budget. Current files are never touched.
+func (j *janitor) economize() error {
+	j.mu.Lock()
+	dirs := make(map[string]bool)
+	known := make(map[string]bool)
+	for path := range j.known {
+		known[path] = true
+		dirs[filepath.Dir(path)] = true
+	}
+	j.mu.Unlock()
+	var total int64
+	var files []aged
+	for path := range known {
+		if st, err := sys.StatPath(path); err == nil {
+			total += st.Size
+		}
+	}
+	for dir := range dirs {
+		all, err := layout.Dir(dir)
+		if err != nil {
+			return fmt.Errorf("log budget: %w", err)
+		}
+		for path, list := range all {
+			for _, r := range list {
+				if st, err := sys.StatPath(r.Path); err == nil && known[path] {
+					files = append(files, aged{r, st.Size})
+					total += st.Size
+				}
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b aged) int { return a.Time.Compare(b.Time) })
+	for _, f := range files {
+		if total <= j.budget {
+			return nil
+		}
+		if err := os.Remove(f.Path); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("log budget: %w", err)
+		}
+		total -= f.size
+	}
+	return nil
+}
