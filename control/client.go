@@ -1,0 +1,264 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Client asks a supervisor. Fill in where it is; then the methods may be
+// called from any goroutine. An error that the supervisor answers is an
+// [*Error]; if none answers, it is an [*UnreachableError].
+//
+// A context that ends, ends the waiting alone: what the supervisor has begun
+// it brings to its end.
+type Client struct {
+	// Socket is the path of the supervisor's socket. Its directory decides who
+	// can have planted it: see to it that it is the user's own.
+	Socket string
+	// Address is HOST:PORT of a supervisor that listens on TCP, if Socket is empty.
+	Address string
+	// TLS is used with Address. Nil means no TLS, which a supervisor accepts
+	// on loopback addresses only.
+	TLS *tls.Config
+	// Token is shown to a supervisor that demands one.
+	Token string
+
+	once sync.Once
+	http *http.Client
+}
+
+// Supervisor returns what there is to know about the supervisor.
+func (c *Client) Supervisor(ctx context.Context) (s Supervisor, err error) {
+	err = c.get(ctx, "/supervisor", nil, &s)
+	return s, err
+}
+
+// Status returns services by name. One that does not exist is an error that wraps [NotFound].
+func (c *Client) Status(ctx context.Context, r StatusRequest) (list []Status, err error) {
+	q := url.Values{}
+	if len(r.Names) > 0 {
+		q["name"] = r.Names
+	}
+	if r.Usage {
+		q.Set("usage", "1")
+	}
+	err = c.get(ctx, "/services", q, &list)
+	return list, err
+}
+
+// Spec returns the description of a service with all defaults.
+func (c *Client) Spec(ctx context.Context, name string) (s spec.Service, err error) {
+	err = c.get(ctx, "/services/"+url.PathEscape(name)+"/spec", nil, &s)
+	return s, err
+}
+
+// Health tells whether every service that is to be up is.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	var h Health
+	err := c.get(ctx, "/health", nil, &h)
+	var e *Error
+	if errors.As(err, &e) && e.Code == "" { // the status says no, and the body is a Health
+		return Health{NotReady: e.notReady}, nil
+	}
+	return h, err
+}
+
+// Apply makes reality match a set of descriptions, and returns the plan and,
+// when every service it started is ready or has failed, whether all are up:
+// an error with code [NotDone] says which are not, and the plan is there all the same.
+func (c *Client) Apply(ctx context.Context, r ApplyRequest) ([]Planned, error) {
+	var answer Applied
+	err := c.post(ctx, "/apply", r, &answer)
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Plan, err
+	}
+	return answer.Plan, err
+}
+
+// Start starts services, and those that they require or want, and returns when
+// each is ready or has failed: the [Error] has the failures.
+func (c *Client) Start(ctx context.Context, n Names) error { return c.change(ctx, "start", n) }
+
+// Stop stops services, and holds them: neither "up" nor the next supervisor
+// starts them. It returns when nothing is left of them.
+func (c *Client) Stop(ctx context.Context, n Names) error { return c.change(ctx, "stop", n) }
+
+// Restart stops services and starts them, and returns when they are ready again.
+func (c *Client) Restart(ctx context.Context, n Names) error { return c.change(ctx, "restart", n) }
+
+// Reload has services read their configuration anew, and returns when they have, as far as they tell.
+func (c *Client) Reload(ctx context.Context, n Names) error { return c.change(ctx, "reload", n) }
+
+// Remove stops services and forgets them. Their logs stay.
+func (c *Client) Remove(ctx context.Context, n Names) error { return c.change(ctx, "remove", n) }
+
+// Signal sends a signal to the main process of each service.
+func (c *Client) Signal(ctx context.Context, r SignalRequest) error {
+	return c.change(ctx, "signal", r)
+}
+
+// Wait returns when every service is in the state asked for. Nothing is
+// started or stopped for it.
+func (c *Client) Wait(ctx context.Context, r WaitRequest) error { return c.change(ctx, "wait", r) }
+
+// Shutdown ends the supervisor, and returns when every service has stopped.
+// What is wanted of each stays on disk.
+func (c *Client) Shutdown(ctx context.Context) error {
+	return c.post(ctx, "/shutdown", Done{}, new(Done))
+}
+
+// Close closes the connections that are kept for the next request.
+func (c *Client) Close() { c.client().CloseIdleConnections() }
+
+func (c *Client) change(ctx context.Context, verb string, body any) error {
+	return c.post(ctx, "/services/"+verb, body, new(Done))
+}
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, answer any) error {
+	return c.do(ctx, "GET", path, q, nil, answer)
+}
+
+func (c *Client) post(ctx context.Context, path string, body, answer any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.do(ctx, "POST", path, nil, data, answer)
+}
+
+// do sends a request and decodes the answer.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, answer any) error {
+	resp, err := c.send(ctx, method, path, q, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("read the supervisor's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// send sends a request; an answer other than success is an error.
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: "daemonry", Path: "/" + Version + path, RawQuery: q.Encode()}
+	if c.Socket == "" {
+		u.Host = c.Address
+		if c.TLS != nil {
+			u.Scheme = "https"
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := c.client().Do(req)
+	if err != nil {
+		return nil, c.transportError(path, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, readError(resp)
+}
+
+// transportError takes out what the HTTP client wraps around.
+func (c *Client) transportError(path string, err error) error {
+	var u *UnreachableError
+	if errors.As(err, &u) {
+		return u
+	}
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err
+	}
+	return fmt.Errorf("ask the supervisor for %s: %w", path, err)
+}
+
+// maxError bounds what is read of an error.
+const maxError = 8 << 20
+
+func readError(resp *http.Response) error {
+	var answer struct {
+		Error
+		NotReady []string `json:"not_ready"`
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
+	if err == nil {
+		err = json.Unmarshal(data, &answer)
+	}
+	if err != nil {
+		return fmt.Errorf("the supervisor answers %s, and no reason that can be read: %w", resp.Status, err)
+	}
+	e := answer.Error
+	e.notReady = answer.NotReady
+	if e.Message == "" {
+		e.Message = resp.Status
+	}
+	return &e
+}
+
+// client makes the HTTP client on first use. No proxy and no redirect comes in
+// between: what is said here is for the supervisor alone.
+func (c *Client) client() *http.Client {
+	c.once.Do(func() {
+		c.http = &http.Client{
+			Transport: &http.Transport{
+				DialContext:        c.dial,
+				TLSClientConfig:    c.TLS,
+				DisableCompression: true,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	})
+	return c.http
+}
+
+func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.Socket != "" {
+		network, address = "unix", c.Socket
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil && ctx.Err() == nil {
+		return nil, &UnreachableError{Address: address, Err: err}
+	}
+	return conn, err
+}
+
+// values of an EventsRequest.
+func (r EventsRequest) values() url.Values {
+	q := url.Values{}
+	switch {
+	case r.New:
+		q.Set("after", "now")
+	case r.After > 0:
+		q.Set("after", strconv.FormatUint(r.After, 10))
+	}
+	if r.Follow {
+		q.Set("follow", "1")
+	}
+	if len(r.Names) > 0 {
+		q["name"] = r.Names
+	}
+	return q
+}

@@ -1,0 +1,73 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/url"
+	"strconv"
+)
+
+// Events returns events in order. With Follow it goes on until ctx ends, the
+// loop is left, or the supervisor ends, which ends the loop without an error.
+// Any other error is the last thing delivered.
+//
+// Events that the supervisor no longer had are announced by one of kind
+// [EventMissed] in their place.
+func (c *Client) Events(ctx context.Context, r EventsRequest) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		// Closing the body early would have net/http read to the end of the stream first.
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		resp, err := c.send(ctx, "GET", "/events", r.values(), nil)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		defer resp.Body.Close()
+		lines := json.NewDecoder(resp.Body) // which skips the empty lines that show that the connection is alive
+		for {
+			var ev Event
+			switch err := lines.Decode(&ev); {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil:
+				yield(Event{}, fmt.Errorf("read events: %w", err))
+				return
+			}
+			if !yield(ev, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Logs returns what a service has printed, as it is, and with Follow what it
+// prints. End ctx or close the reader to be done.
+func (c *Client) Logs(ctx context.Context, r LogsRequest) (io.ReadCloser, error) {
+	q := url.Values{"n": {strconv.Itoa(r.Lines)}}
+	if r.Follow {
+		q.Set("follow", "1")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	resp, err := c.send(ctx, "GET", "/services/"+url.PathEscape(r.Name)+"/logs", q, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &body{resp.Body, cancel}, nil
+}
+
+// body ends the request when it is closed.
+type body struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *body) Close() error {
+	b.cancel()
+	return b.ReadCloser.Close()
+}

@@ -1,0 +1,168 @@
+package paths
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Create makes the runtime, state and log directories with mode 0700, and
+// those above them as far as they are missing. What exists must be a directory
+// of ours that nobody else can write to or exchange; anything else is an error
+// that wraps [sys.ErrInsecure], and is left as it is.
+//
+// The runtime directory gets its mode whatever it had, and with a group that
+// group and mode 0750: connecting to the socket in it is then up to the group as well. The
+// others keep a mode that lets somebody read.
+func (p Paths) Create(group *int) error {
+	for _, dir := range []string{p.State, p.Log} {
+		f, err := create(dir)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	f, err := create(p.Runtime)
+	if err != nil {
+		return err
+	}
+	return errors.Join(shareRuntime(f, group), f.Close())
+}
+
+// Check looks at the runtime directory before a client trusts the socket in
+// it: it must be ours or root's, out of everybody else's reach. Root may ask
+// anybody's supervisor. That there is no such directory is [fs.ErrNotExist].
+func (p Paths) Check() error {
+	uid := os.Geteuid()
+	f, err := open(p.Runtime, func(owner int) bool { return uid == 0 || owner == uid || owner == 0 })
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func create(dir string) (*os.File, error) {
+	// Not closed to others where root makes it: /var/lib is everybody's to enter.
+	above := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		above = 0o755
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), above); err != nil {
+		return nil, fmt.Errorf("create %s: %w", dir, err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("create %s: %w", dir, err)
+	}
+	return open(dir, func(owner int) bool { return owner == os.Geteuid() })
+}
+
+// open opens a directory that nobody but ours can have put there. The way to
+// it is judged first: then nobody else can exchange what is at its end.
+func open(dir string, ours func(owner int) bool) (*os.File, error) {
+	real, err := checkWay(dir, ours)
+	if err != nil {
+		return nil, fmt.Errorf("directory %s: %w", dir, err)
+	}
+	fi, err := os.Lstat(real)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDir(fi, ours); err != nil {
+		return nil, fmt.Errorf("directory %s: %w", dir, err)
+	}
+	f, err := os.Open(real)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(fi, opened) {
+		err = fmt.Errorf("directory %s: exchanged while it was looked at: %w", dir, sys.ErrInsecure)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func checkDir(fi fs.FileInfo, ours func(owner int) bool) error {
+	owner, _, err := sys.FileOwner(fi)
+	switch {
+	case err != nil:
+		return err
+	case !fi.IsDir():
+		return fmt.Errorf("is no directory: %w", sys.ErrInsecure)
+	case !ours(owner.UID):
+		return fmt.Errorf("belongs to user %d: %w", owner.UID, sys.ErrInsecure)
+	case fi.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("mode %#o lets others write to it: %w", fi.Mode().Perm(), sys.ErrInsecure)
+	}
+	return nil
+}
+
+// unmapped is the owner of what belongs to nobody in our user namespace
+// (user_namespaces(7), /proc/sys/kernel/overflowuid): in a container that maps
+// but one user, the root directory too.
+const unmapped = 65534
+
+// checkWay judges what is above dir, and returns dir without symbolic links.
+// Those must be ours or root's, and so must the directories. One
+// that everybody may write to needs the sticky bit, which keeps them from renaming what
+// is not theirs; one that its group may write to is let pass, for where every
+// user has a group of their own, homes are such.
+func checkWay(dir string, ours func(owner int) bool) (string, error) {
+	trusted := func(uid int) bool { return uid == 0 || uid == os.Geteuid() || ours(uid) }
+	for at := dir; at != filepath.Dir(at); at = filepath.Dir(at) {
+		fi, err := os.Lstat(at)
+		if err != nil {
+			return "", err
+		}
+		if owner, _, err := sys.FileOwner(fi); err != nil {
+			return "", err
+		} else if fi.Mode().Type() == fs.ModeSymlink && !trusted(owner.UID) {
+			return "", fmt.Errorf("%s is a link of user %d: %w", at, owner.UID, sys.ErrInsecure)
+		}
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	for at := real; at != filepath.Dir(at); {
+		at = filepath.Dir(at)
+		fi, err := os.Lstat(at)
+		if err != nil {
+			return "", err
+		}
+		owner, _, err := sys.FileOwner(fi)
+		switch {
+		case err != nil:
+			return "", err
+		case !trusted(owner.UID) && owner.UID != unmapped:
+			return "", fmt.Errorf("%s above it belongs to user %d: %w", at, owner.UID, sys.ErrInsecure)
+		case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
+			return "", fmt.Errorf("everybody can write to %s above it: %w", at, sys.ErrInsecure)
+		}
+	}
+	return real, nil
+}
+
+// shareRuntime sets group and mode through a descriptor, so that they are
+// those of the directory that was checked.
+func shareRuntime(dir *os.File, group *int) error {
+	mode := fs.FileMode(0o700)
+	if group != nil {
+		mode = 0o750
+		if err := dir.Chown(-1, *group); err != nil {
+			return fmt.Errorf("give the runtime directory to group %d: %w", *group, err)
+		}
+	}
+	if err := dir.Chmod(mode); err != nil {
+		return fmt.Errorf("runtime directory: %w", err)
+	}
+	return nil
+}

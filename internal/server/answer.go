@@ -1,0 +1,141 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/supervise"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// writeTime is how long a client may take to accept an answer, or a piece of a
+// stream, before it is cut off.
+const writeTime = 20 * time.Second
+
+// answerJSON writes v.
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		b.Reset()
+		status = http.StatusInternalServerError
+		// Two texts cannot fail.
+		_ = e.Encode(control.Error{Message: "encode the answer: " + err.Error(), Code: control.Internal})
+	}
+	answer(w, status, "application/json", b.Bytes())
+}
+
+func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	giveTime(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client has gone: nobody is left to be told
+}
+
+// giveTime starts the time that the next write may take. The net/http
+// server's own WriteTimeout would count from the request, and a start may wait for hours.
+func giveTime(w http.ResponseWriter) {
+	// Fails only if the connection is closed, which the write will say.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
+}
+
+// answerError writes err as an error object.
+func answerError(w http.ResponseWriter, err error) {
+	e := errorOf(err)
+	answerJSON(w, statusOf(e.Code), e)
+}
+
+func statusOf(c control.Code) int {
+	switch c {
+	case control.BadRequest:
+		return http.StatusBadRequest
+	case control.Unauthorized:
+		return http.StatusUnauthorized
+	case control.Forbidden:
+		return http.StatusForbidden
+	case control.NotFound:
+		return http.StatusNotFound
+	case control.BadMethod:
+		return http.StatusMethodNotAllowed
+	case control.NotDone:
+		return http.StatusConflict
+	case control.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case control.Invalid:
+		return http.StatusUnprocessableEntity
+	case control.Unsupported:
+		return http.StatusNotImplemented
+	case control.Closing:
+		return http.StatusServiceUnavailable
+	case control.TimedOut:
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusInternalServerError
+}
+
+// errorOf finds out what kind of error the engine returned. Several are joined
+// when several services are concerned: the message has a line for each.
+func errorOf(err error) *control.Error {
+	var (
+		e        *control.Error
+		problems spec.Problems
+		missing  *supervise.NotFoundError
+	)
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &problems):
+		return invalid(problems)
+	case errors.Is(err, supervise.ErrClosed):
+		return &control.Error{Message: err.Error(), Code: control.Closing}
+	case errors.Is(err, context.Canceled):
+		return &control.Error{Message: "the client did not wait for the answer", Code: control.TimedOut}
+	case errors.As(err, &missing):
+		e = &control.Error{Message: err.Error(), Code: control.NotFound}
+		if missing.Hint != "" {
+			e.Hint = fmt.Sprintf("did you mean %s?", missing.Hint)
+		}
+		return e
+	}
+	return &control.Error{Message: err.Error(), Code: control.NotDone, Failures: failuresIn(err)}
+}
+
+func invalid(problems spec.Problems) *control.Error {
+	e := &control.Error{Message: problems.Error(), Code: control.Invalid}
+	for _, p := range problems {
+		e.Problems = append(e.Problems, control.Problem(p))
+	}
+	return e
+}
+
+// failuresIn collects what is known of each service that did not come up.
+func failuresIn(err error) []control.Failure {
+	if f, ok := err.(*supervise.StartError); ok {
+		return []control.Failure{{Name: f.Name, Reason: f.Reason, Exit: exitOf(f.Exit), Retry: f.Retry}}
+	}
+	var list []control.Failure
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			list = append(list, failuresIn(inner)...)
+		}
+	case interface{ Unwrap() error }:
+		list = failuresIn(e.Unwrap())
+	}
+	return list
+}
+
+// badRequest is an error about what was asked.
+func badRequest(hint, format string, args ...any) error {
+	return &control.Error{Message: fmt.Sprintf(format, args...), Hint: hint, Code: control.BadRequest}
+}

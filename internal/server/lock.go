@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// RunningError says that another supervisor owns a directory.
+type RunningError struct {
+	Dir string
+	PID int // 0 if it is not known
+}
+
+func (e *RunningError) Error() string {
+	if e.PID == 0 {
+		return e.Dir + ": another supervisor is running"
+	}
+	return fmt.Sprintf("%s: another supervisor is running, process %d", e.Dir, e.PID)
+}
+
+// lock makes us the one supervisor of both directories. Both, because one user
+// can have two runtime directories, one with a session and one without, and still but one state.
+//
+// The state has a lock file: it is where a network file system may be, and
+// those lock only what is open for writing. The runtime directory is locked
+// itself: a file in it could be deleted by who tidies up temporary files, and the
+// next supervisor would lock another one. systemd-tmpfiles(8) leaves a locked directory alone.
+func lock(p paths.Paths) (release func() error, err error) {
+	state, err := lockFile(filepath.Join(p.State, "lock"))
+	if err != nil {
+		return nil, stateOwner(p.State, err)
+	}
+	dir, err := lockDir(p.Runtime)
+	if err != nil {
+		return nil, errors.Join(stateOwner(p.Runtime, err), state.Close())
+	}
+	return func() error { return errors.Join(dir.Close(), state.Close()) }, nil
+}
+
+// stateOwner says who has the lock, if that is why there was an error.
+func stateOwner(dir string, err error) error {
+	if !errors.Is(err, sys.ErrLocked) {
+		return err
+	}
+	e := &RunningError{Dir: dir}
+	var held *heldError
+	if errors.As(err, &held) {
+		e.PID = held.pid
+	}
+	return e
+}
+
+// heldError carries what the lock file says of its holder.
+type heldError struct{ pid int }
+
+func (e *heldError) Error() string { return sys.ErrLocked.Error() }
+func (e *heldError) Unwrap() error { return sys.ErrLocked }
+
+// lockFile locks a file and writes our pid into it, for people.
+func lockFile(path string) (_ *os.File, err error) {
+	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	if err := sys.TryFlock(f); err != nil {
+		if errors.Is(err, sys.ErrLocked) {
+			return nil, &heldError{readPID(f)}
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := f.Truncate(0); err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	return f, nil
+}
+
+// readPID returns 0 if there is no pid to be read: the holder may be about to write it.
+func readPID(f *os.File) int {
+	data, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := sys.TryFlock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}

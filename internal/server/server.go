@@ -1,0 +1,226 @@
+// Package server serves the control API by sending messages to the engine.
+//
+// It speaks HTTP/1.1 with JSON over a Unix socket whose directory is closed to
+// others, and, only if told to, over TCP to who shows a token or a certificate.
+// docs/api.md describes what it serves, package control the words. Nothing is kept here:
+// every answer is what the engine says at that moment.
+//
+// A request that takes long, a start that waits until it is ready, may take as
+// long as it needs. When the client goes away the waiting ends, not the work.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/supervise"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Options of a supervisor.
+type Options struct {
+	Paths   paths.Paths
+	Version string   // of the program, for who asks
+	Group   *int     // may use the socket besides root and the owner; nil: no group
+	TCP     TCP      // the zero value: no TCP
+	Metrics bool     // serve /metrics
+	Environ []string // what services inherit; nil: our own
+	// Logs serves the logs of services. Nil: the API answers that it cannot.
+	Logs LogReader
+	// Ready is called once the API answers. Its error ends the supervisor. May be nil.
+	Ready func() error
+	// Trouble is told in one line what the supervisor has difficulties with. Nil: nobody.
+	Trouble func(error)
+}
+
+// Serve is a supervisor: it owns the directories, runs what an earlier one
+// left wanted, and serves the API, until ctx ends, SIGTERM or SIGINT comes, or a client
+// asks for it. Then it stops every service in order and returns. SIGHUP is taken and has no effect:
+// a supervisor that loses its terminal goes on.
+//
+// If another supervisor owns one of the directories the error is a [*RunningError].
+func Serve(ctx context.Context, o Options) (err error) {
+	if o.Trouble == nil {
+		o.Trouble = func(error) {}
+	}
+	// Before anything else: a signal that comes early must not end us in the middle.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+
+	if err := o.Paths.Create(o.Group); err != nil {
+		return err
+	}
+	release, err := lock(o.Paths)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	gates, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll(gates)) }()
+	engine, err := supervise.New(supervise.Options{
+		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
+	})
+	if err != nil {
+		return err
+	}
+	if err := engine.Restore(); err != nil {
+		return errors.Join(err, closeEngine(engine))
+	}
+	return o.run(ctx, engine, gates)
+}
+
+// closeEngine has an engine that never ran release what it holds: it runs, with an end in sight.
+func closeEngine(e *supervise.Engine) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return e.Run(ctx)
+}
+
+// entrance is a listener and who may come in.
+type entrance struct {
+	net.Listener
+	allowed gate
+}
+
+func (o Options) open() ([]entrance, error) {
+	l, err := listenUnix(o.Paths.Socket(), o.Group)
+	if err != nil {
+		return nil, err
+	}
+	list := []entrance{{l, peerGate(os.Geteuid(), o.Group)}}
+	if o.TCP == (TCP{}) {
+		return list, nil
+	}
+	l, allowed, err := listenTCP(o.TCP)
+	if err != nil {
+		return nil, errors.Join(err, closeAll(list))
+	}
+	return append(list, entrance{l, allowed}), nil
+}
+
+// closeAll closes listeners, of which the HTTP servers may have closed some.
+func closeAll(list []entrance) error {
+	var errs []error
+	for _, e := range list {
+		if err := e.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// run runs the engine and the servers.
+func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []entrance) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopped := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		err := engine.Run(ctx)
+		close(stopped)
+		ended <- err
+	}()
+	a := o.api(realEngine{engine}, cancel, stopped)
+	base, end := context.WithCancelCause(context.Background())
+	var servers []*http.Server
+	for _, e := range entrances {
+		servers = append(servers, o.serve(base, newHandler(a, e.allowed), e))
+	}
+	var errs []error
+	if o.Ready != nil {
+		if err := o.Ready(); err != nil {
+			errs = append(errs, fmt.Errorf("say that the supervisor is ready: %w", err))
+			cancel()
+		}
+	}
+	errs = append(errs, <-ended)
+	end(supervise.ErrClosed) // of those that follow a log, for the engine does not know them
+	return errors.Join(append(errs, shutdown(servers))...)
+}
+
+func (o Options) api(e Engine, stop func(), stopped <-chan struct{}) *api {
+	started := time.Now()
+	return &api{
+		engine: e, logs: o.Logs, usage: sys.ReadUsage, started: started, metrics: o.Metrics,
+		heartbeat: 15 * time.Second, stop: stop, stopped: stopped,
+		about: control.Supervisor{
+			PID: os.Getpid(), Version: o.Version, API: control.Version, Started: started,
+			RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log,
+		},
+	}
+}
+
+const (
+	headerTime = 10 * time.Second // for the head of a request
+	readTime   = 30 * time.Second // for all of a request
+	idleTime   = 2 * time.Minute  // between requests
+	maxHeader  = 64 << 10
+	// lastAnswers is how long answers may take once the engine has ended: all that wait have been answered by it.
+	lastAnswers = 5 * time.Second
+)
+
+// newServer makes a server whose every wait for a client has an end.
+func newServer(h http.Handler, trouble func(error)) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // HTTP/2 has deadlines of its own
+	return &http.Server{
+		Handler: h, Protocols: protocols,
+		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ConnContext: withPeer,
+		ErrorLog:    log.New(troubleWriter(trouble), "", 0),
+	}
+}
+
+// serve serves one listener. If that fails the services go on: they must not
+// die because nobody can ask about them.
+func (o Options) serve(base context.Context, h http.Handler, l net.Listener) *http.Server {
+	s := newServer(h, o.Trouble)
+	s.BaseContext = func(net.Listener) context.Context { return base }
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			o.Trouble(fmt.Errorf("control API at %v: %w", l.Addr(), err))
+		}
+	}()
+	return s
+}
+
+// shutdown lets the last answers go out.
+func shutdown(servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	var errs []error
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			err = s.Close()
+			errs = append(errs, err)
+		} else if err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// troubleWriter takes the net/http server's log lines.
+type troubleWriter func(error)
+
+func (t troubleWriter) Write(p []byte) (int, error) {
+	t(errors.New("control API: " + strings.TrimSpace(string(p))))
+	return len(p), nil
+}

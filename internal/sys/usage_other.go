@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func readUsage(int) (Usage, error) { return Usage{}, Unsupported("usage of a process") }
