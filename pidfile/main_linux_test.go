@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 const (
@@ -292,14 +291,5 @@ func wantRunning(t *testing.T, path string, pid int) {
 	var running *RunningError
 	if !errors.As(err, &running) || running.PID != pid || running.Path != path {
 		t.Errorf("Acquire while %d runs: %v", pid, err)
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("timed out: %s", what)
-		}
 	}
 }

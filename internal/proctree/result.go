@@ -43,10 +43,7 @@ func (p Process) String() string {
 }
 
 func (s *stopper) result() Result {
-	all := append([]*member(nil), s.ended...)
-	for _, m := range s.sorted() {
-		all = append(all, m)
-	}
+	all := append(append([]*member(nil), s.ended...), s.sorted()...)
 	s.sort(all)
 	var r Result
 	for _, m := range all {

@@ -152,7 +152,6 @@ type reader struct {
 	rateBurst     int
 	killSignal    spec.Signal
 	hasInstall    bool
-	timeoutSet    bool
 	hasStart      entry
 }
 
