@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -86,9 +87,13 @@ func TestDescriptors(t *testing.T) {
 				}
 				l := w.mustStart(t, s)
 				isExecuting(t, l.pid, "sleep")
-				if got := proctest.Inspect(t, l.pid).FDs; !maps.Equal(got, want) {
-					t.Errorf("got %v, want %v", got, want)
-				}
+				// Its dynamic loader has some more open for a moment.
+				proctest.Eventually(t, 10*time.Second, func() error {
+					if got := proctest.Inspect(t, l.pid).FDs; !maps.Equal(got, want) {
+						return fmt.Errorf("got %v, want %v", got, want)
+					}
+					return nil
+				})
 			})
 		})
 	}

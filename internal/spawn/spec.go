@@ -96,7 +96,7 @@ type Rlimit struct {
 
 // Birth is what a target of our own finds when it looks (see Born).
 type Birth struct {
-	Payload []byte     // opaque
+	Payload []byte     // opaque; at most maxPayload
 	Files   []*os.File // arrive as close-on-exec descriptors of any number
 }
 
@@ -106,6 +106,10 @@ const maxFD = 65535
 
 // maxFiles is SCM_MAX_FD of the kernel less what we add ourselves.
 const maxFiles = 240
+
+// maxPayload is what a socket takes before anybody reads (net.core.wmem_default less
+// overhead): the watcher writes a birth before there is a target.
+const maxPayload = 64 << 10
 
 // check finds what is wrong before anything is started.
 func (s *Spec) check() error {
@@ -124,6 +128,9 @@ func (s *Spec) check() error {
 	}
 	if len(s.Files) > maxFiles || s.Birth != nil && len(s.Birth.Files) > maxFiles {
 		return fmt.Errorf("more than %d descriptors to pass", maxFiles)
+	}
+	if s.Birth != nil && len(s.Birth.Payload) > maxPayload {
+		return fmt.Errorf("payload of a birth larger than %d bytes", maxPayload)
 	}
 	seen := map[int]bool{}
 	for _, f := range s.Files {

@@ -70,8 +70,11 @@ func stage(c sys.Channel, run func(sys.Channel, *description) error) {
 			lastResort(err)
 		}
 	}
-	os.Exit(exitFailed)
+	syscall.Exit(exitFailed)
 }
+
+// A stage ends by syscall.Exit, because the hooks of os.Exit belong to the program: the race
+// detector's, for one, sleeps for a second.
 
 // exitFailed is the exit status of a stage that failed; its parent goes by the message instead.
 const exitFailed = 125
@@ -79,7 +82,7 @@ const exitFailed = 125
 // lastResort is for when there is nobody left to report to on the channel.
 func lastResort(err error) {
 	fmt.Fprintf(os.Stderr, "daemonry: %v\n", err)
-	os.Exit(exitFailed)
+	syscall.Exit(exitFailed)
 }
 
 // receive moves the channel out of the way of the target's descriptors and reads the description.

@@ -69,7 +69,7 @@ func watch(c sys.Channel, s *description) error {
 		return err
 	}
 	if s.LetGo {
-		os.Exit(0)
+		syscall.Exit(0)
 	}
 	go w.readOrders()
 	go w.noticeExits()
@@ -171,7 +171,7 @@ func (w *watcher) step() error {
 	select {
 	case o := <-w.orders:
 		if o.release {
-			os.Exit(0) // the target is now init's, or the next subreaper's
+			syscall.Exit(0) // the target is now init's, or the next subreaper's
 		}
 		return w.end(o.grace)
 	case m, ok := <-w.messages:
@@ -215,7 +215,7 @@ func (w *watcher) reap() error {
 		switch {
 		case err == syscall.EINTR:
 		case err != nil: // ECHILD
-			os.Exit(0)
+			syscall.Exit(0)
 		case pid == 0:
 			w.reaped <- struct{}{}
 			if w.ending {
