@@ -97,12 +97,27 @@ var table = map[string]entry{
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
 		imports: "internal/atomicfile internal/logs internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify spec",
 	},
-	"internal/server":   {imports: "control internal/supervise internal/sys spec"},
+	"internal/logs/query": {
+		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
+		imports: "internal/logs/layout internal/logs/line internal/sys",
+	},
+	"internal/paths": {
+		says:    "Package paths says where things live.",
+		imports: "internal/sys",
+	},
+	"internal/server": {
+		says:    "Package server serves the control API by sending messages to the engine.",
+		imports: "control internal/logs internal/logs/ internal/paths internal/supervise internal/sys spec",
+	},
 	"internal/readers/": {imports: "spec"},
-	"internal/writers/": {imports: "internal/atomicfile spec"},
+	"internal/writers": {
+		says:    "Package writers holds what the writers of all targets share: files, notes, and the account that keeps every field from being lost.",
+		imports: "internal/atomicfile spec",
+	},
+	"internal/writers/": {imports: "internal/atomicfile internal/writers internal/writers/ spec"},
 	"internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/check internal/detach internal/logs internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
@@ -145,7 +160,7 @@ var thirdParty = []struct {
 	{module: "github.com/spf13/pflag", use: []string{"internal/cli"}},
 	{module: "github.com/pelletier/go-toml/v2", use: []string{"internal/readers/"}},
 	{module: "github.com/prometheus/client_golang", use: []string{"internal/server"}},
-	{module: "github.com/klauspost/compress", use: []string{"internal/logs"}},
+	{module: "github.com/klauspost/compress", use: []string{"internal/logs", "internal/logs/query"}},
 	{module: "github.com/rogpeppe/go-internal", tests: []string{"cmd/daemonry", "internal/cli"}},
 	{module: "github.com/google/go-cmp", tests: []string{"internal/", "cmd/"}},
 	{module: "go.uber.org/goleak", tests: []string{"internal/", "cmd/"}},
