@@ -3,13 +3,21 @@ package all
 
 import (
 	"github.com/daemonry/daemonry/internal/writers"
+	"github.com/daemonry/daemonry/internal/writers/openrc"
+	"github.com/daemonry/daemonry/internal/writers/runit"
+	"github.com/daemonry/daemonry/internal/writers/s6"
 	"github.com/daemonry/daemonry/internal/writers/systemd"
+	"github.com/daemonry/daemonry/internal/writers/sysv"
 )
 
 // Targets returns all targets, in the order of the documentation.
 func Targets() []writers.Target {
 	return []writers.Target{
 		systemd.Target(),
+		openrc.Target(),
+		sysv.Target(),
+		runit.Target(),
+		s6.Target(),
 	}
 }
 

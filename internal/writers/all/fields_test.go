@@ -156,6 +156,10 @@ var already = map[string][]string{
 		`log.targets = ["journald"]`, `no_new_privs = true`, `sandbox.private_tmp = true`, `sandbox.private_devices = true`,
 		`sandbox.protect_home = "read-only"`, `sandbox.protect_system = "full"`,
 	},
+	"openrc": {`restart = "always"`, `remain = true`, `stderr = "stdout"`},
+	"sysv":   {`stderr = "stdout"`},
+	"runit":  {`stderr = "stdout"`},
+	"s6":     {`stderr = "stdout"`},
 }
 
 // sampled is a field with one of its values.
@@ -266,6 +270,7 @@ func sameFiles(x, y writers.Output) bool {
 // hasNote wants a note of the field that was not there without its value.
 func hasNote(after, before writers.Output, field string) bool {
 	return slices.ContainsFunc(after.Notes, func(n writers.Note) bool {
-		return n.Field == field && !slices.Contains(before.Notes, n)
+		// No socket is without an address, so the plain one is noted as well.
+		return n.Field == field && (field == "sockets.listen" || !slices.Contains(before.Notes, n))
 	})
 }
