@@ -27,15 +27,11 @@
 package stage
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -164,87 +160,8 @@ func (s *Slot) born() *Slot {
 }
 
 func overlay(path string, mem []byte) *Slot {
-	// The memory is a mapping, or allocated in whole pages, so the overlay's alignment holds. Nothing in
-	// it is a pointer, and nothing may keep h once mem is unmapped.
-	return &Slot{path: path, mem: mem, h: (*header)(unsafe.Pointer(&mem[0]))}
-}
-
-// Load maps a slot that an earlier process left and completes its reading phase by the witness. A slot that the
-// process did not live to finish making is an error that wraps fs.ErrNotExist.
-func Load(path string) (*Slot, error) {
-	s, err := load(path)
-	if err != nil {
-		return nil, fmt.Errorf("stage file %s: %w", path, err)
-	}
-	return s, nil
-}
-
-func load(path string) (*Slot, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var m [len(magic)]byte
-	if n, err := f.ReadAt(m[:], 0); err != nil && err != io.EOF {
-		return nil, err
-	} else if n < len(m) || m == [len(magic)]byte{} {
-		return nil, fmt.Errorf("never used: %w", fs.ErrNotExist)
-	}
-	if string(m[:]) != magic {
-		return nil, fmt.Errorf("unknown layout %q", m[:])
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if st.Size() < headSize || st.Size() > headSize+(InSize+OutSize)*64 {
-		return nil, fmt.Errorf("%d bytes long", st.Size())
-	}
-	mem, err := sys.MapShared(f, int(st.Size()))
-	if err != nil {
-		return nil, err
-	}
-	s := overlay(path, mem)
-	if err := s.check(); err != nil {
-		sys.Unmap(mem)
-		return nil, err
-	}
-	if s.Phase() == Reading {
-		s.judge()
-	}
-	return s, nil
-}
-
-// check refuses a header whose numbers would lead outside the slot.
-func (s *Slot) check() error {
-	h := s.h
-	bad := int64(len(s.mem)) != headSize+int64(h.inCap)+int64(h.outCap) || h.want > h.inCap || h.have > h.inCap || h.ownerLen > OwnerMax || h.witnessLen > uint32(len(h.witness))
-	switch s.Phase() {
-	case Idle, Reading:
-	case Have:
-		bad = bad || h.pos > h.have
-	case Writing:
-		bad = bad || h.pos > h.next || h.next > h.have || h.out > h.outCap && h.same == 0
-	default:
-		bad = true
-	}
-	if bad {
-		return fmt.Errorf("inconsistent header")
-	}
-	return nil
-}
-
-// judge decides by the witness whether the read that was announced took place.
-func (s *Slot) judge() {
-	h := s.h
-	w := h.witness[:h.witnessLen]
-	if bytes.Equal(s.in()[:len(w)], w) {
-		h.phase.Store(uint32(Idle))
-		return
-	}
-	h.have, h.pos = h.want, 0
-	h.phase.Store(uint32(Have))
+	// Nothing may keep h once mem is unmapped.
+	return &Slot{path: path, mem: mem, h: sys.Overlay[header](mem)}
 }
 
 func (s *Slot) in() []byte {
