@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ type Apply struct {
 	Source string
 	// PlanOnly changes nothing.
 	PlanOnly bool
-	// Add takes the services in without touching those that are there and not starting any.
+	// NoStart starts none that is not up.
 	NoStart bool
 }
 
@@ -49,6 +50,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 	var plan []Planned
 	var err error
 	var waiters []*waiter
+	var saved <-chan error
 	if askErr := e.ask(ctx, func() {
 		if e.closing {
 			err = ErrClosed
@@ -62,14 +64,14 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 			return
 		}
 		waiters = e.carryOut(a, want, plan)
-		e.saveSpecs()
+		saved = e.changed(true)
 	}); askErr != nil {
 		return nil, askErr
 	}
 	if err != nil {
 		return nil, err
 	}
-	return plan, await(ctx, e, waiters)
+	return plan, errors.Join(e.await(ctx, waiters), e.awaitSaved(ctx, saved))
 }
 
 // plan compares; it changes nothing.
@@ -80,7 +82,7 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 	for _, s := range want {
 		names[s.Name] = true
 	}
-	for _, s := range e.services {
+	for _, s := range e.sorted() {
 		if !names[s.spec.Name] && (s.source != a.Source || a.Source == "") {
 			all = append(all, s.spec)
 		}
@@ -102,7 +104,7 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 
 func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	p := Planned{Name: want.Name}
-	s := e.services[want.Name]
+	s := e.byName[want.Name]
 	if s == nil {
 		p.Action = ActionAdd
 		return p
@@ -135,13 +137,12 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 	var start, removed []*service
 	for i, p := range plan {
 		if p.Action == ActionRemove {
-			removed = append(removed, e.services[p.Name])
+			removed = append(removed, e.byName[p.Name])
 			continue
 		}
 		s := e.update(want[i], a.Source)
 		if p.Action == ActionRestart {
-			s.again = true
-			e.happen(s, hRestart, cause{text: "changed: " + strings.Join(p.Fields, ", ")})
+			e.restart(s, "changed: "+strings.Join(p.Fields, ", "))
 			start = append(start, s)
 		}
 		if !s.active() && !s.held && *s.spec.Autostart && !s.satisfied() {
@@ -169,10 +170,10 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 
 // update puts a description in place, for a service that is there or a new one.
 func (e *Engine) update(want spec.Service, source string) *service {
-	s := e.services[want.Name]
+	s := e.byName[want.Name]
 	if s == nil {
-		s = &service{spec: want, source: source, seq: len(e.services)}
-		e.services[want.Name] = s
+		s = &service{spec: want, source: source}
+		e.add(s)
 		e.emit(s, Event{Kind: EventChange, Reason: "added"})
 		return s
 	}
@@ -184,17 +185,22 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	if len(changes) == 0 {
 		return s
 	}
+	e.unlink(s)
 	s.spec = want
+	e.link(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {
 		fields[i] = c.Field
 	}
 	e.emit(s, Event{Kind: EventChange, Reason: "changed: " + strings.Join(fields, ", ")})
 	if stream := s.stream; stream != nil {
-		config := e.logConfig(want)
-		e.work(func() {
-			if err := stream.Reconfigure(config); err != nil {
-				e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
+		config := e.logConfig(s)
+		e.work(func() func() {
+			err := stream.Reconfigure(config)
+			return func() {
+				if err != nil {
+					e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
+				}
 			}
 		})
 	}

@@ -1,14 +1,10 @@
 package supervise
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"syscall"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -17,107 +13,100 @@ import (
 // started and reaped like a service, because a package that waits for its own
 // children (os/exec) would find them reaped by us.
 type command struct {
-	pid   int
-	timer *time.Timer
-	late  bool
-	done  func(error)
-}
-
-func (c *command) died(x exitStatus) {
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	switch e := spawn.ExitOf(x.status); {
-	case c.late:
-		c.done(errors.New("took too long"))
-	case e.Signal != 0 || e.Code != 0:
-		c.done(errors.New(e.String()))
-	default:
-		c.done(nil)
-	}
+	service  *service
+	pid      int // 0 until it is started
+	limit    time.Duration
+	timer    *time.Timer
+	ended    error // why we killed it; nil if we did not
+	finishes bool  // it may come to its end when the service has come to its
+	done     func(error)
 }
 
 // run runs argv as the service's own process would, with MAINPID, for at most
 // limit, and has the owner call done. What it prints goes to the service's log.
-func (e *Engine) run(s *service, argv spec.Command, limit time.Duration, done func(error)) {
-	b := birth{spec: s.spec, environ: e.o.Environ, stream: s.stream, invoked: s.invoked}
+func (e *Engine) run(s *service, argv spec.Command, limit time.Duration, done func(error)) *command {
+	b := e.newBirth(s)
 	if e.notify != nil && s.spec.NotifyAccess != spec.NotifyMain {
 		b.notify = e.notify.Address
 	}
-	mainPID := s.pid
-	e.starting++
-	e.work(func() {
-		pid, err := b.startCommand(e.kernel, argv, mainPID)
-		e.post(func() { e.commandStarted(pid, err, limit, done) })
+	c := &command{service: s, limit: limit, done: done}
+	if s.commands == nil {
+		s.commands = map[*command]struct{}{}
+	}
+	s.commands[c] = struct{}{}
+	mainPID, began := s.pid, time.Now()
+	e.births.underWay++
+	e.work(func() func() {
+		pid, err := b.startCommand(argv, mainPID)
+		return func() { e.commandStarted(c, began, pid, err) }
 	})
+	return c
 }
 
-func (e *Engine) commandStarted(pid int, err error, limit time.Duration, done func(error)) {
-	e.starting--
-	early, dead := e.early[pid]
-	if e.starting == 0 {
-		clear(e.early)
-	}
+var (
+	errCommandLate = errors.New("took too long")
+	errCommandMoot = errors.New("ended with the service")
+)
+
+func (e *Engine) commandStarted(c *command, began time.Time, pid int, err error) {
+	early, dead := e.claim(pid, began)
 	if err != nil {
-		done(err)
+		e.commandOver(c, err)
 		return
 	}
-	c := &command{pid: pid, done: done}
-	if dead {
-		c.died(early)
-		return
-	}
+	c.pid = pid
 	e.commands[pid] = c
-	c.timer = time.AfterFunc(limit, func() {
-		e.post(func() {
-			if e.commands[pid] == c {
-				c.late = true
-				// It leads a session and group of its own; both errors mean that it is gone.
-				_ = e.kernel.kill(-pid, syscall.SIGKILL)
-				_ = e.kernel.kill(pid, syscall.SIGKILL)
-			}
+	e.hearAgain()
+	switch {
+	case dead:
+		e.commandDied(c, early)
+	case c.ended != nil:
+		e.killCommand(c)
+	default:
+		c.timer = time.AfterFunc(c.limit, func() {
+			e.post(func() {
+				if e.commands[pid] == c {
+					c.ended = errCommandLate
+					e.killCommand(c)
+				}
+			})
 		})
-	})
+	}
 }
 
-// startCommand starts a helper command and returns its pid.
-func (b *birth) startCommand(k kernel, argv spec.Command, mainPID int) (int, error) {
-	var sp spawn.Spec
-	if err := procopt.Fill(&sp, b.spec.Process, b.environ); err != nil {
-		return 0, err
+// killCommand ends a command, now or as soon as it is started. It leads a session and group of its own, and is
+// our child and not reaped: the numbers are its own.
+func (e *Engine) killCommand(c *command) {
+	if c.ended == nil {
+		c.ended = errCommandMoot
 	}
-	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
-	if err != nil {
-		return 0, err
+	if c.pid != 0 {
+		_ = e.kernel.kill(-c.pid, syscall.SIGKILL) // an error can only mean that it is
+		_ = e.kernel.kill(c.pid, syscall.SIGKILL)  // dead already and about to be reaped
 	}
-	sp.Path, sp.Args, sp.Session = path, argv, true
-	sp.Env = append(sp.Env, b.variables()...)
-	if mainPID != 0 {
-		sp.Env = append(sp.Env, "MAINPID="+strconv.Itoa(mainPID))
-	}
-	if b.stream != nil {
-		end, err := b.stream.ServiceEnd()
-		if err != nil {
-			return 0, fmt.Errorf("log: %w", err)
-		}
-		defer end.Close()
-		for fd := 1; fd <= 2; fd++ {
-			sp.Files = append(sp.Files, spawn.File{FD: fd, Source: end})
-		}
-	}
-	return k.start(&sp)
 }
 
-// runAndWait is run for those who are not the owner.
-func (e *Engine) runAndWait(ctx context.Context, s *service, argv spec.Command, limit time.Duration) error {
-	result := make(chan error, 1)
-	e.post(func() { e.run(s, argv, limit, func(err error) { result <- err }) })
-	select {
-	case err := <-result:
-		return err
-	case <-e.ended:
-		return ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
+func (e *Engine) commandDied(c *command, x exitStatus) {
+	delete(e.commands, c.pid)
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	switch exit := spawn.ExitOf(x.status); {
+	case c.ended != nil:
+		e.commandOver(c, c.ended)
+	case exit.Signal != 0 || exit.Code != 0:
+		e.commandOver(c, errors.New(exit.String()))
+	default:
+		e.commandOver(c, nil)
+	}
+}
+
+// commandOver tells how a command ended, and goes on with its service if that has waited for it.
+func (e *Engine) commandOver(c *command, err error) {
+	s := c.service
+	delete(s.commands, c)
+	c.done(err)
+	if s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning && !s.holding {
+		e.isSweptClean(s)
 	}
 }

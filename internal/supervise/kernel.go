@@ -3,6 +3,7 @@ package supervise
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -16,14 +17,17 @@ import (
 
 // kernel is what the engine needs of the system, for tests to replace.
 type kernel struct {
-	start      func(*spawn.Spec) (int, error)
-	reap       func() (pid int, status exitStatus, err error) // pid 0: none is dead
-	kill       func(pid int, sig syscall.Signal) error
-	children   func() ([]int, error)
-	stat       func(pid int) (sys.ProcStat, error)
-	invocation func(pid int) (string, error)           // INVOCATION_ID of a process, "" without one
-	watch      func() (<-chan struct{}, func(), error) // of dead children
-	random     func() float64
+	start       func(*spawn.Spec) (int, error)
+	reap        func() (pid int, status exitStatus, err error) // pid 0: none is dead
+	kill        func(pid int, sig syscall.Signal) error
+	children    func() ([]int, error) // adopted ones at least
+	descendants func(pid int) []sys.ProcStat
+	stat        func(pid int) (sys.ProcStat, error)
+	invocation  func(pid int) (string, error) // INVOCATION_ID of a process, "" without one
+	memory      func(pid int) (int64, error)
+	oomKills    func() (uint64, error)                  // since boot, of the whole system
+	watch       func() (<-chan struct{}, func(), error) // of dead children
+	random      func() float64
 }
 
 // waitDead reaps one dead child, without waiting for it.
@@ -57,7 +61,7 @@ func readInvocation(pid int) (string, error) {
 		return "", err
 	}
 	for _, kv := range bytes.Split(b, []byte{0}) {
-		if id, ok := bytes.CutPrefix(kv, []byte("INVOCATION_ID=")); ok {
+		if id, ok := bytes.CutPrefix(kv, []byte(invocationVariable)); ok {
 			return string(id), nil
 		}
 	}
@@ -67,15 +71,89 @@ func readInvocation(pid int) (string, error) {
 // realKernel is the system itself.
 func realKernel() kernel {
 	return kernel{
-		start:      spawn.Start,
-		reap:       waitDead,
-		kill:       syscall.Kill,
-		children:   sys.Children,
-		stat:       sys.ReadStat,
-		invocation: readInvocation,
-		watch:      watchChildren,
-		random:     rand.Float64,
+		start:       spawn.Start,
+		reap:        waitDead,
+		kill:        syscall.Kill,
+		children:    adoptedChildren,
+		descendants: descendants,
+		stat:        sys.ReadStat,
+		invocation:  readInvocation,
+		memory:      sys.ResidentMemory,
+		oomKills:    readOOMKills,
+		watch:       watchChildren,
+		random:      rand.Float64,
 	}
+}
+
+// adoptedChildren lists the children of our first thread. Orphans that a
+// subreaper takes in are given to the first thread of it that lives (find_new_reaper in kernel/exit.c); the Go runtime
+// never ends that one. What we start ourselves is listed with the spawner's thread, so that this list is short
+// however many services run. It needs CONFIG_PROC_CHILDREN; without, nothing is adopted.
+func adoptedChildren() ([]int, error) { return childrenOf(os.Getpid(), os.Getpid()) }
+
+func childrenOf(pid, thread int) ([]int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, thread))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for f := range bytes.FieldsSeq(b) {
+		child, err := strconv.Atoi(string(f))
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, child)
+	}
+	return pids, nil
+}
+
+// mostDescendants bounds the look at what may be growing while it is looked at.
+const mostDescendants = 4096
+
+// descendants lists those of pid, as far as they can be seen: it is an aid to know them again.
+func descendants(pid int) (list []sys.ProcStat) {
+	for next := []int{pid}; len(next) > 0 && len(list) < mostDescendants; next = next[1:] {
+		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", next[0]))
+		for _, t := range threads {
+			thread, _ := strconv.Atoi(t.Name())
+			children, _ := childrenOf(next[0], thread)
+			for _, child := range children {
+				if stat, err := sys.ReadStat(child); err == nil {
+					list = append(list, stat)
+					next = append(next, child)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// readOOMKills reads how many processes the kernel has killed for want of memory (/proc/vmstat, Linux 4.13).
+func readOOMKills() (uint64, error) {
+	b, err := os.ReadFile("/proc/vmstat")
+	if err != nil {
+		return 0, err
+	}
+	_, after, ok := bytes.Cut(b, []byte("\noom_kill "))
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	return strconv.ParseUint(string(line), 10, 64)
+}
+
+// ranOutOfMemory says whether the kernel has killed somebody for want of memory since this was last
+// asked. It is asked about a process that was killed and not by us: then it is a good guess.
+func (e *Engine) ranOutOfMemory() bool {
+	n, err := e.kernel.oomKills()
+	more := err == nil && n > e.oomKills
+	if err == nil {
+		e.oomKills = n
+	}
+	return more
 }
 
 // watchChildren makes orphans ours and tells when a child has died.

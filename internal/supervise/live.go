@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/probe"
-	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // watchLiveness begins what is checked while a service is ready.
 func (e *Engine) watchLiveness(s *service) {
+	s.stop(timerLive)
 	if s.pid == 0 {
-		return
+		return // a oneshot that remains
 	}
 	e.fed(s)
 	if s.spec.Liveness.Check.Kind != "" || s.spec.Limits.MemoryRestart > 0 {
@@ -23,8 +24,8 @@ func (e *Engine) watchLiveness(s *service) {
 
 // fed begins to wait for the next WATCHDOG=1.
 func (e *Engine) fed(s *service) {
-	limit := s.spec.Watchdog
-	if limit <= 0 || limit == spec.Forever || s.state != Ready && s.state != Starting {
+	limit := s.watchdog
+	if limit <= 0 || limit >= spec.Duration(notify.Forever) || s.state != Ready {
 		s.stop(timerWatchdog)
 		return
 	}
@@ -40,7 +41,7 @@ func (e *Engine) nextCheck(s *service, failures int, grace time.Duration) {
 
 // checkLife asks away from the owner, with one answer in flight at a time.
 func (e *Engine) checkLife(s *service, failures int) {
-	live, pid := s.spec.Liveness, s.pid
+	live, pid, run := s.spec.Liveness, s.pid, s.run
 	if most := s.spec.Limits.MemoryRestart; most > 0 {
 		if used, err := e.memory(s); err == nil && used > int64(most) {
 			e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("uses %v of memory, more than %v", spec.ByteSize(used), most)})
@@ -51,21 +52,22 @@ func (e *Engine) checkLife(s *service, failures int) {
 		e.nextCheck(s, 0, 0)
 		return
 	}
-	answer := func(err error) { e.checkedLife(s, pid, failures, err) }
+	answer := func(err error) { e.checkedLife(s, run, failures, err) }
 	if live.Check.Kind == spec.ProbeCmd {
 		e.run(s, live.Check.Argv(), time.Duration(*live.Timeout), answer)
 		return
 	}
-	e.work(func() {
+	check, env := checkOf(live.Check), probe.Env{Dir: s.spec.Chdir, PID: pid}
+	go func() { // not with e.work: it waits more than it works, and there is one for each service at most
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(*live.Timeout))
 		defer cancel()
-		err := probe.Once(ctx, checkOf(live.Check), probe.Env{Dir: s.spec.Chdir, PID: pid})
+		err := probe.Once(ctx, check, env)
 		e.post(func() { answer(err) })
-	})
+	}()
 }
 
-func (e *Engine) checkedLife(s *service, pid, failures int, err error) {
-	if s.state != Ready || s.pid != pid {
+func (e *Engine) checkedLife(s *service, run uint64, failures int, err error) {
+	if s.state != Ready || s.run != run {
 		return // the answer is about a process that is no more
 	}
 	if err == nil {
@@ -79,7 +81,20 @@ func (e *Engine) checkedLife(s *service, pid, failures int, err error) {
 	e.nextCheck(s, failures, 0)
 }
 
-// memory is what the service's main process and the processes it left to us have in memory.
+// memory is what all processes of the service have in memory: the main one, its descendants, and those that
+// have become ours.
 func (e *Engine) memory(s *service) (int64, error) {
-	return sys.ResidentMemory(s.pid)
+	sum, err := e.kernel.memory(s.pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, stat := range e.kernel.descendants(s.pid) {
+		n, _ := e.kernel.memory(stat.PID) // one that has ended meanwhile uses none
+		sum += n
+	}
+	for pid := range s.left.adopted {
+		n, _ := e.kernel.memory(pid)
+		sum += n
+	}
+	return sum, nil
 }

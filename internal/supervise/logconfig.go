@@ -1,20 +1,22 @@
 package supervise
 
 import (
+	"path/filepath"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/logs"
 	"github.com/daemonry/daemonry/spec"
 )
 
-// logConfig says in the log engine's terms what a spec says of its log. file is where it goes if the spec names none.
-func logConfig(s spec.Service, file string) logs.Config {
+// logConfig says in the log engine's terms what a spec says of its log. A spec that names no file
+// means one in dir.
+func logConfig(s spec.Service, dir string) logs.Config {
 	l := s.Log
 	c := logs.Config{Block: l.Block, Mode: uint32(*l.Mode)}
 	for _, t := range l.Targets {
 		if t.Kind == spec.TargetFile {
-			if c.Path = file; l.File != "" {
-				c.Path = l.File
+			if c.Path = l.File; c.Path == "" {
+				c.Path = filepath.Join(dir, s.Name+".log")
 			}
 		}
 	}

@@ -41,34 +41,85 @@ func (e *Engine) hear(ctx context.Context) {
 	buf := make([]byte, notify.MaxSize+1)
 	for ctx.Err() == nil {
 		packet, err := e.notify.Receive(buf)
-		if err != nil {
-			if !errors.Is(err, os.ErrClosed) {
-				e.o.Trouble(fmt.Errorf("notify socket: %w", err))
-			}
+		if errors.Is(err, os.ErrClosed) {
 			return
+		}
+		if err != nil { // a shortage that passes, of memory or descriptors
+			e.o.Trouble(fmt.Errorf("notify socket: %w", err))
+			select {
+			case <-time.After(hearPause):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		// Fields that can be read count even if others cannot.
 		m, _ := notify.Parse(buf[:packet.N])
 		if !packet.Cut {
 			// An error means that the engine is ending, and nothing is heard any more.
-			_ = e.ask(ctx, func() { e.heard(packet.Sender, m) })
+			_ = e.ask(ctx, func() { e.heard(heardMessage{packet.Sender, m}) })
 		}
 		packet.CloseFiles() // and by that answers BARRIER=1: all that was sent before has been taken in
 	}
 }
 
-// heard finds the service that a message is from, and whether it may speak.
-func (e *Engine) heard(sender sys.Sender, m notify.Message) {
-	s := e.byPID[sender.PID]
+// hearPause is how long nothing is heard after an error.
+const hearPause = 100 * time.Millisecond
+
+// heardMessage is a message and who sent it, as the kernel says.
+type heardMessage struct {
+	sender sys.Sender
+	notify.Message
+}
+
+// mostUnheard bounds what is kept for processes whose start is not known yet. Beyond it somebody floods us.
+const mostUnheard = 1000
+
+// heard finds the service that a message is from, and whether it may speak. A
+// program that is quick speaks before its start is known here.
+func (e *Engine) heard(m heardMessage) {
+	s, role := e.speaker(m.sender.PID)
 	if s == nil {
-		if s = e.serviceOf(sender.PID); s == nil || s.spec.NotifyAccess != spec.NotifyAll {
-			return
+		if e.births.underWay > 0 && len(e.births.unheard) < mostUnheard {
+			e.births.unheard = append(e.births.unheard, m)
 		}
-	}
-	if s.spec.NotifyAccess == spec.NotifyNone {
 		return
 	}
-	e.said(s, m)
+	if may(s.spec.NotifyAccess, role) {
+		e.said(s, m.Message)
+	}
+}
+
+// hearAgain takes in what was said too early.
+func (e *Engine) hearAgain() {
+	unheard := e.births.unheard
+	e.births.unheard = nil
+	for _, m := range unheard {
+		e.heard(m)
+	}
+}
+
+// may says whether NotifyAccess lets a process in this role speak.
+func may(access, role spec.NotifyAccess) bool {
+	switch access {
+	case spec.NotifyAll:
+		return true
+	case spec.NotifyExec:
+		return role == spec.NotifyMain || role == spec.NotifyExec
+	case spec.NotifyMain:
+		return role == spec.NotifyMain
+	}
+	return false
+}
+
+// speaker finds the service of a process, and what NotifyAccess calls the process.
+func (e *Engine) speaker(pid int) (*service, spec.NotifyAccess) {
+	if s := e.byPID[pid]; s != nil {
+		return s, spec.NotifyMain
+	}
+	if c := e.commands[pid]; c != nil {
+		return c.service, spec.NotifyExec
+	}
+	return e.serviceOf(pid), spec.NotifyAll
 }
 
 // serviceOf finds the service among whose descendants pid is.
@@ -84,7 +135,7 @@ func (e *Engine) serviceOf(pid int) *service {
 		if err != nil {
 			return nil
 		}
-		if s := e.byPID[stat.Session]; s != nil {
+		if s := e.bySession[stat.Session]; s != nil {
 			return s
 		}
 		pid = stat.PPID
@@ -126,22 +177,20 @@ func (e *Engine) said(s *service, m notify.Message) {
 		e.changeMain(s, m.MainPID)
 	}
 	if m.WatchdogInterval != nil {
-		s.spec.Watchdog = spec.Duration(*m.WatchdogInterval)
+		s.watchdog = spec.Duration(*m.WatchdogInterval)
 		e.fed(s)
 	}
 	if m.RestartReset {
 		s.crashes, s.window = 0, nil
 	}
+	if m.Stopping {
+		e.emit(s, Event{Kind: EventState, From: s.state, Reason: "says that it is stopping"})
+	}
 	if m.Reloading {
-		s.rewound = true
-		s.stop(timerReady) // it has answered; from here on it takes its time
-		e.emit(s, Event{Kind: EventReload, Reason: "reloading"})
+		e.reloading(s)
 	}
 	if m.Ready {
 		e.happen(s, hReady, cause{})
-	}
-	if m.Stopping {
-		e.emit(s, Event{Kind: EventState, From: s.state, Reason: "says that it is stopping"})
 	}
 	if m.Watchdog {
 		e.fed(s)
@@ -154,44 +203,34 @@ func (e *Engine) said(s *service, m notify.Message) {
 // changeMain makes another process of the service its main one: at once if it is a child of ours by now, else when
 // the present one has ended, which makes it one.
 func (e *Engine) changeMain(s *service, pid int) {
-	if e.serviceOf(pid) != s {
+	if s.pid == 0 || s.draining || e.commands[pid] != nil || e.serviceOf(pid) != s {
 		return
 	}
-	if err := e.adopt(); err != nil {
-		e.o.Trouble(err)
-	}
 	s.nextMain = pid
-	if e.orphans[pid] != s {
+	if !e.lookForLeftovers(s) || e.orphans[pid] != s {
 		return
 	}
 	old := s.pid
+	delete(e.byPID, old)
 	e.takeMain(s)
-	if old != 0 {
-		delete(e.byPID, old)
-		e.orphans[old] = s
-		s.orphans++
-	}
+	e.own(old, s)
 }
 
 // takeMain puts the process that the service has named in the place of its main one.
 func (e *Engine) takeMain(s *service) {
-	delete(e.orphans, s.nextMain)
-	s.orphans--
+	e.disown(s.nextMain)
 	s.pid, s.nextMain = s.nextMain, 0
 	e.byPID[s.pid] = s
 	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "main process is now " + strconv.Itoa(s.pid)})
 }
 
-// extend gives s d more from now on for what it is at.
+// extend gives s at least d from now on for what it is at.
 func (e *Engine) extend(s *service, d time.Duration) {
-	switch s.state {
-	case Starting:
-		if s.timers[timerReady] != nil {
-			e.after(s, timerReady, d, func() { e.timedOut(s) })
-		}
-	case Stopping:
-		if s.timers[timerStop] != nil {
-			e.after(s, timerStop, d, func() { e.happen(s, hStepOver, cause{}) })
-		}
+	switch {
+	case s.state == Starting, s.rewound:
+		s.extended = true
+		e.postpone(s, timerReady, d)
+	case s.state == Stopping && s.pid != 0:
+		e.postpone(s, timerStop, d)
 	}
 }

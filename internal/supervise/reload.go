@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/daemonry/daemonry/spec"
@@ -47,7 +48,7 @@ func (e *Engine) Reload(ctx context.Context, names ...string) error {
 			return ErrClosed
 		}
 	}
-	return errors.Join(append(errs, await(ctx, e, waiters))...)
+	return errors.Join(append(errs, e.await(ctx, waiters))...)
 }
 
 // reloadAnswer is how long a service has to answer a signal with RELOADING=1. What says nothing
@@ -84,7 +85,47 @@ func (e *Engine) reload(s *service) (*waiter, chan error, error) {
 	}
 	s.rewound = true
 	e.after(s, timerReady, reloadAnswer, func() { e.happen(s, hReady, cause{}) })
-	return s.newWaiter(true), nil, nil
+	w := s.newWaiter(true)
+	w.reload = true
+	return w, nil, nil
+}
+
+// reloading is RELOADING=1. A service may say it without having been asked.
+func (e *Engine) reloading(s *service) {
+	if s.state != Ready {
+		return
+	}
+	s.rewound = true
+	e.emit(s, Event{Kind: EventReload, Reason: "reloading"})
+	s.stop(timerReady) // it has answered; from here on it has the time of a start
+	if limit := *s.spec.Timeout; limit != spec.Forever {
+		e.after(s, timerReady, time.Duration(limit), func() { e.reloadLate(s) })
+	}
+}
+
+// reloaded is READY=1 after RELOADING=1.
+func (e *Engine) reloaded(s *service, _ cause) {
+	if !s.rewound {
+		return
+	}
+	s.stop(timerReady)
+	s.rewound = false
+	e.emit(s, Event{Kind: EventReload, Reason: "reloaded"})
+	s.wake()
+}
+
+// reloadLate tells that a reload did not come to its end. The service goes on: it may well serve.
+func (e *Engine) reloadLate(s *service) {
+	s.rewound = false
+	err := fmt.Errorf("%s: reload: not ready again within %v", s.spec.Name, s.spec.Timeout)
+	e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
+	for _, w := range s.waiters {
+		if w.reload {
+			w.result <- err
+		}
+	}
+	s.waiters = slices.DeleteFunc(s.waiters, func(w *waiter) bool { return w.reload })
+	s.wake()
 }
 
 // Wait returns when every service is in the state asked for: "ready" for up, anything else for down. Nothing is
@@ -109,5 +150,5 @@ func (e *Engine) Wait(ctx context.Context, state State, names ...string) error {
 	if err != nil {
 		return err
 	}
-	return await(ctx, e, waiters)
+	return e.await(ctx, waiters)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"syscall"
 
 	"github.com/daemonry/daemonry/spec"
@@ -12,28 +12,22 @@ import (
 
 // waiter is a request that waits for one service.
 type waiter struct {
-	up      bool         // for it to be up, else down
-	patient bool         // a crash on the way is no answer, as long as it is tried again
-	result  chan outcome // has room for the one answer
-}
-
-// outcome is how a wait ended.
-type outcome struct {
-	name string
-	err  error
+	service *service
+	up      bool       // for it to be up, else down
+	patient bool       // a crash on the way is no answer, as long as it is tried again
+	reload  bool       // for the end of a reload
+	result  chan error // has room for the one answer
 }
 
 // wake answers those whose wait is over.
 func (s *service) wake() {
-	kept := s.waiters[:0]
-	for _, w := range s.waiters {
-		if err, over := w.over(s); over {
-			w.result <- outcome{s.spec.Name, err}
-		} else {
-			kept = append(kept, w)
+	s.waiters = slices.DeleteFunc(s.waiters, func(w *waiter) bool {
+		err, over := w.over(s)
+		if over {
+			w.result <- err
 		}
-	}
-	s.waiters = kept
+		return over
+	})
 }
 
 // over says whether the wait has come to its end, and how.
@@ -41,32 +35,26 @@ func (w *waiter) over(s *service) (error, bool) {
 	if !w.up {
 		return nil, s.state == Stopped || s.state == Failed
 	}
+	failed := &StartError{Name: s.spec.Name, Reason: s.reason, Exit: s.exit, Retry: s.state == Backoff, Err: s.cause}
 	switch s.state {
 	case Ready:
-		if s.rewound {
-			return nil, false
-		}
-		return nil, true
-	case Failed, Backoff:
-		if w.patient && s.state == Backoff {
-			return nil, false
-		}
-		return &StartError{Name: s.spec.Name, Reason: s.reason, Exit: s.exit, Retry: s.state == Backoff}, true
+		return nil, !s.rewound
+	case Failed:
+		return failed, true
+	case Backoff:
+		return failed, !w.patient
 	case Stopped:
-		if w.patient && s.exit == nil {
+		switch {
+		case w.patient && s.exit == nil:
 			return nil, false // not started yet
-		}
-		if s.reason == completedText {
+		case s.completed:
 			return nil, true
-		}
-		if s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == 0 {
+		case !w.reload && s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == 0:
 			return nil, true // it ran to a good end while we waited
 		}
-		return &StartError{Name: s.spec.Name, Reason: s.reason, Exit: s.exit}, true
+		return failed, true
 	case Waiting:
-		if strings.Contains(s.reason, "("+Failed.String()+")") {
-			return &StartError{Name: s.spec.Name, Reason: s.reason}, true
-		}
+		return &StartError{Name: s.spec.Name, Reason: s.reason}, s.hopeless && !w.patient
 	}
 	return nil, false
 }
@@ -77,6 +65,7 @@ type StartError struct {
 	Reason string
 	Exit   *Exit // how its process ended, nil if there was none
 	Retry  bool  // it will be tried again
+	Err    error // why there was no process: for errors.As, such as *spawn.StepError; else nil
 }
 
 func (e *StartError) Error() string {
@@ -87,26 +76,40 @@ func (e *StartError) Error() string {
 	return s
 }
 
+// Unwrap returns Err.
+func (e *StartError) Unwrap() error { return e.Err }
+
 // await waits until all answers are there.
-func await(ctx context.Context, e *Engine, waiters []*waiter) error {
+func (e *Engine) await(ctx context.Context, waiters []*waiter) error {
 	var errs []error
-	for _, w := range waiters {
+	for i, w := range waiters {
 		select {
-		case o := <-w.result:
-			if o.err != nil {
-				errs = append(errs, o.err)
-			}
+		case err := <-w.result:
+			errs = append(errs, err)
 		case <-ctx.Done():
+			e.post(func() { giveUp(waiters[i:]) })
 			return context.Cause(ctx)
 		case <-e.ended:
-			return ErrClosed
+			select {
+			case err := <-w.result: // the answer came with the end
+				errs = append(errs, err)
+			default:
+				return ErrClosed
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// giveUp forgets waiters that nobody waits behind any more.
+func giveUp(waiters []*waiter) {
+	for _, w := range waiters {
+		w.service.waiters = slices.DeleteFunc(w.service.waiters, func(o *waiter) bool { return o == w })
+	}
+}
+
 func (s *service) newWaiter(up bool) *waiter {
-	w := &waiter{up: up, result: make(chan outcome, 1)}
+	w := &waiter{service: s, up: up, result: make(chan error, 1)}
 	s.waiters = append(s.waiters, w)
 	return w
 }
@@ -130,9 +133,9 @@ func (e *Engine) Status(ctx context.Context, names ...string) (list []Status, er
 // Spec returns the description of a service with all defaults.
 func (e *Engine) Spec(ctx context.Context, name string) (sp spec.Service, err error) {
 	if askErr := e.ask(ctx, func() {
-		s := e.services[name]
+		s := e.byName[name]
 		if s == nil {
-			err = &NotFoundError{Name: name, Hint: spec.Nearest(name, e.names())}
+			err = e.notFound(name)
 			return
 		}
 		sp = s.spec.Clone()
@@ -145,10 +148,8 @@ func (e *Engine) Spec(ctx context.Context, name string) (sp spec.Service, err er
 // Start starts services, and those that they require or want, and returns when
 // each of names is ready or has failed (StartError, joined).
 func (e *Engine) Start(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, true, func(found []*service) {
-		for _, s := range found {
-			s.held = false
-		}
+	return e.change(ctx, names, request{up: true}, func(found []*service) {
+		e.release(found)
 		e.want(found)
 	})
 }
@@ -156,7 +157,7 @@ func (e *Engine) Start(ctx context.Context, names ...string) error {
 // Stop stops services, and holds them: neither "up" nor the next supervisor starts them. It
 // returns when nothing is left of them.
 func (e *Engine) Stop(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, false, func(found []*service) {
+	return e.change(ctx, names, request{}, func(found []*service) {
 		for _, s := range found {
 			s.held = true
 		}
@@ -166,21 +167,34 @@ func (e *Engine) Stop(ctx context.Context, names ...string) error {
 
 // Restart stops services and starts them, and returns when they are ready again.
 func (e *Engine) Restart(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, true, func(found []*service) {
+	return e.change(ctx, names, request{up: true}, func(found []*service) {
+		e.release(found)
+		e.endTogether(found)
 		for _, s := range found {
-			s.held, s.wanted = false, true
-			if s.pid != 0 || s.state == Starting || s.state == Ready {
-				s.again = true
-			}
-			e.happen(s, hRestart, cause{text: "restart"})
+			e.restart(s, "restart")
 		}
+		e.want(found) // what they require may be down
 	})
 }
 
-// change does something to services and waits for what it leads to.
-func (e *Engine) change(ctx context.Context, names []string, up bool, do func([]*service)) error {
+// restart ends s, if it has anything to end, and starts it anew.
+func (e *Engine) restart(s *service, why string) {
+	s.wanted = true
+	s.again = s.state == Starting || s.state == Ready || s.state == Stopping
+	e.happen(s, hRestart, cause{text: why})
+}
+
+// request says what the caller of change waits for.
+type request struct {
+	up    bool // for the services to be up, else down
+	specs bool // for descriptions to be on disk too
+}
+
+// change does something to services and waits for what it leads to, and for that what is wanted now is on disk.
+func (e *Engine) change(ctx context.Context, names []string, r request, do func([]*service)) error {
 	var err error
 	var waiters []*waiter
+	var saved <-chan error
 	if askErr := e.ask(ctx, func() {
 		if e.closing {
 			err = ErrClosed
@@ -192,23 +206,29 @@ func (e *Engine) change(ctx context.Context, names []string, up bool, do func([]
 		}
 		do(found)
 		for _, s := range found {
-			waiters = append(waiters, s.newWaiter(up))
+			waiters = append(waiters, s.newWaiter(r.up))
 		}
 		for _, s := range found {
 			s.wake()
 		}
-		e.save()
+		saved = e.changed(r.specs)
 	}); askErr != nil {
 		return askErr
 	}
 	if err != nil {
 		return err
 	}
-	return await(ctx, e, waiters)
+	return errors.Join(e.await(ctx, waiters), e.awaitSaved(ctx, saved))
 }
 
-// want makes services wanted, with what they require and want, first those that come first.
-func (e *Engine) want(list []*service) {
+// release takes back that services, and what they need, were stopped by hand.
+func (e *Engine) release(list []*service) {
+	e.eachNeeded(list, func(s *service) { s.held = false })
+}
+
+// eachNeeded calls f for the services of list and all that they require or want, those that come first first.
+// It does not look behind what is up already.
+func (e *Engine) eachNeeded(list []*service, f func(*service)) {
 	seen := map[*service]bool{}
 	var visit func(s *service)
 	visit = func(s *service) {
@@ -225,12 +245,22 @@ func (e *Engine) want(list []*service) {
 				}
 			}
 		}
-		s.wanted = true
-		e.happen(s, hWant, cause{})
+		f(s)
 	}
 	for _, s := range list {
 		visit(s)
 	}
+}
+
+// want makes services wanted, with what they require and want, first those that come first. What
+// was stopped by hand stays so.
+func (e *Engine) want(list []*service) {
+	e.eachNeeded(list, func(s *service) {
+		if !s.held {
+			s.wanted = true
+			e.happen(s, hWant, cause{})
+		}
+	})
 }
 
 // unwant makes services unwanted; those that others of them depend on are ended last.
@@ -239,10 +269,8 @@ func (e *Engine) unwant(list []*service, why string) {
 		if !e.closing {
 			s.wanted = false
 		}
-		if s.state != Stopped {
-			e.stopping[s] = struct{}{}
-		}
 	}
+	e.endTogether(list)
 	for _, s := range list {
 		e.happen(s, hUnwant, cause{text: why})
 	}
@@ -273,7 +301,7 @@ func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string
 
 // Remove stops services and forgets them. Their logs stay.
 func (e *Engine) Remove(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, false, func(found []*service) {
+	return e.change(ctx, names, request{specs: true}, func(found []*service) {
 		e.unwant(found, "removed")
 		for _, s := range found {
 			s.removed = true
@@ -286,24 +314,21 @@ func (e *Engine) Remove(ctx context.Context, names ...string) error {
 
 // forget drops a service that has stopped for good.
 func (e *Engine) forget(s *service) {
-	if e.services[s.spec.Name] != s {
+	if e.byName[s.spec.Name] != s {
 		return
 	}
 	s.quiet()
-	delete(e.services, s.spec.Name)
-	delete(e.pending, s)
-	delete(e.stopping, s)
-	for pid, owner := range e.orphans {
-		if owner == s {
-			e.orphans[pid] = nil
-		}
-	}
+	e.remove(s)
 	e.emit(s, Event{Kind: EventChange, Reason: "removed"})
+	e.changedFor(s)
 	if stream := s.stream; stream != nil {
 		s.stream = nil
-		e.work(func() {
-			if err := stream.Remove(); err != nil {
-				e.o.Trouble(err)
+		e.work(func() func() {
+			err := stream.Remove()
+			return func() {
+				if err != nil {
+					e.o.Trouble(err)
+				}
 			}
 		})
 	}

@@ -1,7 +1,8 @@
 package supervise
 
 import (
-	"fmt"
+	"context"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/logs"
@@ -10,40 +11,59 @@ import (
 
 // service is one service at run time. The owner alone touches it.
 type service struct {
-	spec   spec.Service // with defaults
+	spec   spec.Service // with defaults; replaced as a whole, never changed in place
 	source string       // the file it came from, "" for the command line
-	seq    int          // order of arrival
 
-	state  State
-	since  time.Time
-	wanted bool
-	held   bool // stopped by hand: neither up nor a boot starts it
-	reason string
-	text   string // STATUS=
+	state     State
+	since     time.Time
+	wanted    bool
+	held      bool // stopped by hand: neither up nor a boot starts it
+	removed   bool // to be forgotten when stopped
+	completed bool // of a oneshot: the last run did its work
+	reason    string
+	text      string // STATUS=
 
+	// The process that runs, or is being started.
+	run       uint64 // counts starts, to tell an answer about an earlier one
+	spawning  bool   // the start is under way and the pid not known yet
 	pid       int
-	nextMain  int // announced by MAINPID=, to be the main process when this one ends
-	session   int // that the last main process led
+	session   int    // that the process started last led
+	invoked   string // its INVOCATION_ID, by which escaped descendants are known
+	nextMain  int    // announced by MAINPID=, to be the main process when this one ends
 	startedAt time.Time
-	exit      *Exit
-	restarts  int
-	crashes   int         // in a row, for the backoff
-	window    []time.Time // restarts within the budget's window
-	next      time.Time
-	invoked   string // INVOCATION_ID of the running process, by which escaped descendants are known
+	watchdog  spec.Duration
+	draining  bool // the process is dead, its last output not yet on disk
+	killed    bool // we sent it SIGKILL
 
-	failure  string // why it is being stopped although wanted; "" if it was asked for
-	again    bool   // start anew once stopped, without delay
-	rewound  bool   // ready was lost by RELOADING=1 and is to come back
-	step     int    // of the stop schedule
-	holding  bool   // the stop waits for services that need this one
-	draining bool   // the process is dead, its last output not yet on disk
-	orphans  int    // processes it left behind that are ours now
-	removed  bool   // to be forgotten when stopped
+	// The way up.
+	hopeless   bool  // it waits for what will not come about by itself
+	rechecking bool  // whether it still has to wait is about to be looked at
+	extended   bool  // the time allowed until ready was
+	lastAnswer error // of the last run of a readiness command
+	rewound    bool  // ready was lost by RELOADING=1 and is to come back
 
-	timers  [numTimers]*time.Timer
+	// The way down.
+	failure string // why it is being stopped although wanted; "" if it was asked for
+	again   bool   // start anew once stopped, without delay
+	step    int    // of the stop schedule
+	holding bool   // the stop waits for services that need this one
+	killing bool   // what is left of it gets SIGKILL as soon as it is seen
+	told    bool   // that it does
+	left    leftovers
+
+	commands map[*command]struct{} // of its helper commands, those that run
+
+	// What was.
+	exit     *Exit
+	cause    error // why the last start failed, as an error
+	restarts int
+	crashes  int         // in a row, for the backoff
+	window   []time.Time // restarts within the budget's window
+	next     time.Time
+
+	timers  [numTimers]alarm
 	stream  *logs.Stream
-	cancel  func() // ends the probe under way
+	cancel  context.CancelCauseFunc // ends the probe under way
 	waiters []*waiter
 }
 
@@ -52,36 +72,52 @@ type timer uint8
 
 const (
 	timerDelay    timer = iota // before the next start
-	timerReady                 // time-out of readiness, or the end of settling
-	timerSettle                // "settle" is over
+	timerReady                 // time-out of readiness, or of a reload
+	timerSettle                // the next look at readiness
 	timerStop                  // the next step of a stop
 	timerWatchdog              // the next WATCHDOG=1 is overdue
 	timerLive                  // the next liveness check
 	numTimers
 )
 
+// alarm is a timer that runs, or the zero value.
+type alarm struct {
+	*time.Timer
+	due time.Time
+	f   func()
+}
+
 // after has f run by the owner in d, unless the timer is set again or stopped before.
 func (e *Engine) after(s *service, t timer, d time.Duration, f func()) {
 	s.stop(t)
+	a := &s.timers[t]
+	a.due, a.f = time.Now().Add(d), f
 	var self *time.Timer
-	set := make(chan struct{})
+	set := make(chan struct{}) // closed when self is
 	self = time.AfterFunc(d, func() {
 		<-set
 		e.post(func() {
-			if s.timers[t] == self {
-				s.timers[t] = nil
+			if a.Timer == self {
+				*a = alarm{}
 				f()
 			}
 		})
 	})
-	s.timers[t] = self
+	a.Timer = self
 	close(set)
 }
 
+// postpone makes a timer that runs go off no sooner than in d.
+func (e *Engine) postpone(s *service, t timer, d time.Duration) {
+	if a := s.timers[t]; a.Timer != nil && time.Until(a.due) < d {
+		e.after(s, t, d, a.f)
+	}
+}
+
 func (s *service) stop(t timer) {
-	if s.timers[t] != nil {
+	if s.timers[t].Timer != nil {
 		s.timers[t].Stop()
-		s.timers[t] = nil
+		s.timers[t] = alarm{}
 	}
 }
 
@@ -90,11 +126,18 @@ func (s *service) quiet() {
 	for t := range numTimers {
 		s.stop(t)
 	}
+	s.endProbe()
+}
+
+func (s *service) endProbe() {
 	if s.cancel != nil {
-		s.cancel()
+		s.cancel(nil)
 		s.cancel = nil
 	}
 }
+
+// isAlive says whether a state is one that the engine must not end in.
+func isAlive(state State) bool { return state != Stopped && state != Failed }
 
 // enter changes the state, says so, and wakes who waits for it: those who asked, and the
 // services that depend on it.
@@ -105,21 +148,23 @@ func (e *Engine) enter(s *service, state State, reason string) {
 		return
 	}
 	s.since = time.Now()
-	if state == Waiting {
-		e.pending[s] = struct{}{}
-	} else {
-		delete(e.pending, s)
+	if isAlive(from) != isAlive(state) {
+		if e.alive--; isAlive(state) {
+			e.alive += 2
+		}
+	}
+	if state != Waiting {
+		s.hopeless = false
 	}
 	if state != Stopping {
 		delete(e.stopping, s)
 	}
 	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
 	s.wake()
-	e.dependents(s)
+	e.changedFor(s)
 	if s.removed && state == Stopped {
 		e.forget(s)
 	}
-	e.checkIdle()
 }
 
 // begin is what being wanted leads to, from any state without a process. Whoever asks
@@ -139,18 +184,6 @@ func (e *Engine) again(s *service, _ cause) {
 	e.wait(s)
 }
 
-// wait starts s, or says what it waits for.
-func (e *Engine) wait(s *service) {
-	blocker := e.blocker(s)
-	if blocker == "" {
-		e.launch(s, cause{})
-		return
-	}
-	e.enter(s, Waiting, blocker)
-	s.reason = blocker
-	s.wake()
-}
-
 // rest is the end of wanting, from any state without a process.
 func (e *Engine) rest(s *service, why cause) {
 	s.stop(timerDelay)
@@ -162,26 +195,10 @@ func (e *Engine) rest(s *service, why cause) {
 func (e *Engine) becomeReady(s *service, why cause) {
 	s.stop(timerReady)
 	s.stop(timerSettle)
-	if s.cancel != nil {
-		s.cancel()
-		s.cancel = nil
-	}
+	s.endProbe()
 	e.enter(s, Ready, why.text)
 	e.watchLiveness(s)
 }
-
-// readyAgain is READY=1 after RELOADING=1.
-func (e *Engine) readyAgain(s *service, _ cause) {
-	if !s.rewound {
-		return
-	}
-	s.rewound = false
-	e.emit(s, Event{Kind: EventReload, Reason: "reloaded"})
-	s.wake()
-}
-
-// giveUpStart ends a process that did not become ready.
-func (e *Engine) giveUpStart(s *service, why cause) { e.condemn(s, why) }
 
 // condemn ends a process for its own good: it is to run, but not like this.
 func (e *Engine) condemn(s *service, why cause) {
@@ -193,16 +210,15 @@ func (e *Engine) condemn(s *service, why cause) {
 func (e *Engine) exited(s *service, why cause) {
 	ready := s.state == Ready
 	s.quiet()
-	x := why.exit.exit()
-	x.Words = e.lastWords(s)
-	s.exit = x
+	x := why.exit
+	x.OOM = x.Signal == syscall.SIGKILL && !s.killed && e.ranOutOfMemory()
+	s.exit, s.cause = x, nil
 	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.pid, Reason: x.String()})
 	s.pid = 0
-	if s.state != Stopping && s.failure == "" && !e.succeeded(s, x) {
+	// A success before it was up is none, unless ending is what it is for.
+	early := !ready && s.spec.Type != spec.Oneshot
+	if s.state != Stopping && (early || !e.succeeded(s, x)) {
 		s.failure = failedText(x, ready)
-	}
-	if s.state != Stopping && s.spec.Type != spec.Oneshot && s.failure == "" && !ready {
-		s.failure = failedText(x, false) // a success that came before it was up is none
 	}
 	e.sweep(s)
 }
@@ -213,123 +229,4 @@ func (e *Engine) succeeded(s *service, x *Exit) bool {
 		return s.spec.Success.HasSignal(spec.SignalOf(x.Signal))
 	}
 	return x.Code == 0 || s.spec.Success.HasCode(x.Code)
-}
-
-// decide is what follows when nothing is left of a process: the restart policy.
-func (e *Engine) decide(s *service, _ cause) {
-	s.quiet()
-	failure, again := s.failure, s.again
-	s.failure, s.again, s.holding, s.rewound, s.invoked = "", false, false, false, ""
-	switch {
-	case s.removed || !s.wanted:
-		e.enter(s, Stopped, stoppedText(s, failure))
-	case e.closing:
-		e.enter(s, Stopped, "the supervisor is shutting down")
-	case again:
-		s.crashes = 0
-		e.wait(s)
-	case failure == "" && s.spec.Type == spec.Oneshot:
-		e.completed(s)
-	case failure == "" && s.spec.Restart != spec.RestartAlways:
-		s.wanted = false
-		e.enter(s, Stopped, s.exit.String())
-	case failure != "" && s.spec.Restart == spec.RestartNo:
-		e.fail(s, failure)
-	default:
-		if failure == "" {
-			failure = s.exit.String()
-		}
-		e.retry(s, failure)
-	}
-}
-
-func stoppedText(s *service, failure string) string {
-	if failure != "" {
-		return failure
-	}
-	if s.exit != nil && s.exit.Signal != 0 {
-		return "stopped"
-	}
-	if s.exit != nil {
-		return fmt.Sprintf("stopped, %v", s.exit)
-	}
-	return "stopped"
-}
-
-// completed is the success of a oneshot.
-func (e *Engine) completed(s *service) {
-	if s.spec.Remain {
-		e.enter(s, Ready, "completed")
-		return
-	}
-	s.wanted = false
-	e.enter(s, Stopped, completedText)
-}
-
-// completedText marks a oneshot that has done its work, on which others may depend.
-const completedText = "completed"
-
-// retry starts s again, after the delay that its crashes have earned, or gives up.
-func (e *Engine) retry(s *service, failure string) {
-	now := time.Now()
-	budget, backoff := s.spec.Budget, s.spec.Backoff
-	span := time.Duration(*budget.Window)
-	if now.Sub(s.startedAt) >= span {
-		s.crashes = 0 // a long healthy run: what was before it is forgotten
-	}
-	kept := s.window[:0]
-	for _, t := range s.window {
-		if now.Sub(t) < span {
-			kept = append(kept, t)
-		}
-	}
-	s.window = kept
-	if most := *budget.Restarts; most >= 0 && len(s.window) >= most {
-		e.fail(s, exhaustedText(failure, len(s.window), *budget.Window))
-		return
-	}
-	s.window = append(s.window, now)
-	s.restarts++
-	// The first crash after a good run is answered at once: most often it is not
-	// the beginning of a series, and a service that is down serves nobody.
-	var delay time.Duration
-	if s.crashes > 0 {
-		delay = backoff.Delay(s.crashes, e.kernel.random())
-	}
-	s.crashes++
-	if delay <= 0 {
-		e.wait(s)
-		return
-	}
-	s.next = now.Add(delay)
-	e.enter(s, Backoff, failure)
-	e.after(s, timerDelay, delay, func() { e.happen(s, hDelayOver, cause{}) })
-}
-
-func exhaustedText(failure string, n int, window spec.Duration) string {
-	if n == 0 {
-		return failure
-	}
-	return fmt.Sprintf("%s; restarted %d times in %v, no more", failure, n, window)
-}
-
-// fail gives up, perhaps for a while.
-func (e *Engine) fail(s *service, why string) {
-	e.enter(s, Failed, why)
-	if every := time.Duration(s.spec.Budget.Retry); every > 0 {
-		s.next = time.Now().Add(every)
-		e.after(s, timerDelay, every, func() { e.happen(s, hDelayOver, cause{}) })
-	}
-}
-
-// lastWords are the last lines that s printed, which are on disk by now.
-func (e *Engine) lastWords(s *service) []string {
-	if s.stream == nil {
-		return nil
-	}
-	words, err := s.stream.Tail(10)
-	if err != nil {
-		return nil // the log engine has reported its trouble itself
-	}
-	return words
 }

@@ -1,7 +1,5 @@
 package supervise
 
-import "time"
-
 // State is where a service stands.
 type State uint8
 
@@ -54,11 +52,10 @@ type reaction func(e *Engine, s *service, why cause)
 
 // cause carries the details of a happening.
 type cause struct {
-	text string      // for people
-	exit *exitStatus // of hExited
-	err  error       // of hSpawnError
-	pid  int         // of hSpawned
-	at   time.Time   // when, if not now
+	text string // for people
+	exit *Exit  // of hExited
+	err  error  // of hSpawnError
+	pid  int    // of hSpawned
 }
 
 // table has a reaction for each state and happening.
@@ -73,7 +70,7 @@ func reactions() *table {
 		Stopped: {
 			hWant: (*Engine).begin, hUnwant: ignore, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
-			hExited: impossible, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
+			hExited: impossible, hGone: impossible, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
 		},
 		Waiting: {
 			hWant: ignore, hUnwant: (*Engine).rest, hRestart: ignore, hDepsMet: (*Engine).launch,
@@ -82,16 +79,16 @@ func reactions() *table {
 		},
 		Starting: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
-			hSpawned: (*Engine).spawned, hSpawnError: (*Engine).spawnFailed, hReady: (*Engine).becomeReady, hNotReady: (*Engine).giveUpStart,
-			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).giveUpStart,
+			hSpawned: (*Engine).spawned, hSpawnError: (*Engine).spawnFailed, hReady: (*Engine).becomeReady, hNotReady: (*Engine).condemn,
+			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
 		},
 		Ready: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
-			hSpawned: impossible, hSpawnError: impossible, hReady: (*Engine).readyAgain, hNotReady: ignore,
+			hSpawned: impossible, hSpawnError: impossible, hReady: (*Engine).reloaded, hNotReady: ignore,
 			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
 		},
 		Stopping: {
-			hWant: ignore, hUnwant: ignore, hRestart: ignore, hDepsMet: ignore,
+			hWant: (*Engine).comeBack, hUnwant: (*Engine).stayDown, hRestart: (*Engine).comeBack, hDepsMet: ignore,
 			hSpawned: (*Engine).spawnedLate, hSpawnError: (*Engine).spawnFailed, hReady: ignore, hNotReady: ignore,
 			hExited: (*Engine).exited, hGone: (*Engine).decide, hDelayOver: ignore, hStepOver: (*Engine).nextStep, hUnhealthy: ignore,
 		},

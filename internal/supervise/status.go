@@ -2,14 +2,11 @@ package supervise
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
-	"github.com/daemonry/daemonry/spec"
 )
 
 // Status is what there is to know about a service at one moment.
@@ -36,6 +33,7 @@ type Exit struct {
 	Code   int
 	Signal syscall.Signal // 0 if it was no signal
 	Core   bool
+	OOM    bool // most likely the kernel killed it for want of memory
 	At     time.Time
 	Usage  Usage
 	// Words are the last lines it printed.
@@ -50,7 +48,11 @@ type Usage struct {
 
 // String says it in a few words: "exited with status 7", "killed by SIGSEGV (core dumped)".
 func (x *Exit) String() string {
-	return spawn.Exit{Code: x.Code, Signal: x.Signal, CoreDump: x.Core}.String()
+	text := spawn.Exit{Code: x.Code, Signal: x.Signal, CoreDump: x.Core}.String()
+	if x.OOM {
+		text += " (out of memory)"
+	}
+	return text
 }
 
 // status builds the Status of s.
@@ -67,32 +69,6 @@ func (s *service) status() Status {
 		st.Next = s.next
 	}
 	return st
-}
-
-// sorted returns the services by name.
-func (e *Engine) sorted() []*service {
-	list := make([]*service, 0, len(e.services))
-	for _, s := range e.services {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b *service) int { return compareNames(a.spec, b.spec) })
-	return list
-}
-
-// compareNames puts web@2 before web@10.
-func compareNames(a, b spec.Service) int {
-	if c := strings.Compare(a.BaseName(), b.BaseName()); c != 0 {
-		return c
-	}
-	return a.Instance - b.Instance
-}
-
-func (e *Engine) names() []string {
-	names := make([]string, 0, len(e.services))
-	for name := range e.services {
-		names = append(names, name)
-	}
-	return names
 }
 
 // exitStatus is what the kernel says of a dead child.

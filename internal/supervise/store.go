@@ -1,19 +1,27 @@
 package supervise
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/atomicfile"
 	"github.com/daemonry/daemonry/spec"
 )
 
-// stateVersion is the version of the files below. One version back is read.
+// stateVersion is the version of the files below.
 const stateVersion = 1
+
+// The state files. What there is changes seldom and is large; what is wanted of it, often and small.
+const (
+	specsFile = "services.json"
+	wantsFile = "wanted.json"
+)
 
 // storedSpecs is services.json: what there is. It changes with "up", "start
 // -- PROGRAM" and "remove".
@@ -34,20 +42,86 @@ type storedWants struct {
 	Held    []string `json:"held"`
 }
 
-// saveSpecs writes both files.
-func (e *Engine) saveSpecs() {
-	stored := storedSpecs{Version: stateVersion}
-	for _, s := range e.sorted() {
-		if !s.removed {
-			stored.Services = append(stored.Services, storedService{Source: s.source, Spec: s.spec})
-		}
-	}
-	e.write("services.json", stored)
-	e.save()
+// store keeps the state files up to date. A write is done away from the owner, one at a time; what
+// changes meanwhile is written together after it. While the directory cannot be
+// written, it is tried again and again, and with each further change.
+type store struct {
+	replace func(name string, v any) error
+
+	specs, wants bool // differ from what is on disk
+	writing      bool
+	waiting      []chan error // to be told of the next write that begins
+	failing      error        // why the last write failed; nil if it did not
+	pause        time.Duration
+	retry        *time.Timer
 }
 
-// save writes what is wanted.
-func (e *Engine) save() {
+// NotSavedError says that something was done, and would be forgotten if the supervisor ended now.
+type NotSavedError struct{ Err error }
+
+func (e *NotSavedError) Error() string {
+	return fmt.Sprintf("done, but not on disk: a restarted supervisor would not know it: %v", e.Err)
+}
+
+// Unwrap returns why the file could not be written.
+func (e *NotSavedError) Unwrap() error { return e.Err }
+
+// First and longest pause before a write that failed is tried again.
+const (
+	firstStorePause   = time.Second
+	longestStorePause = time.Minute
+)
+
+// changed has what is wanted written, and with specs also what there is. What it returns has
+// room for the answer: nil when it is on disk.
+func (e *Engine) changed(specs bool) <-chan error {
+	saved := make(chan error, 1)
+	e.store.wants = true
+	e.store.specs = e.store.specs || specs
+	e.store.waiting = append(e.store.waiting, saved)
+	e.writeState()
+	return saved
+}
+
+// noteChanged is changed for what nobody waits for.
+func (e *Engine) noteChanged() {
+	e.store.wants = true
+	e.writeState()
+}
+
+// writeState begins a write, unless one is under way or there is nothing to write.
+func (e *Engine) writeState() {
+	st := &e.store
+	if st.writing || !st.specs && !st.wants {
+		return
+	}
+	st.writing = true
+	files := e.stateFiles()
+	waiting := st.waiting
+	st.specs, st.wants, st.waiting = false, false, nil
+	go func() {
+		err := st.write(files)
+		e.post(func() { e.wrote(files, waiting, err) })
+	}()
+}
+
+// stateFile is a file's name and content. Descriptions are replaced and never changed in place, so
+// that they can be read elsewhere.
+type stateFile struct {
+	name    string
+	content any
+}
+
+func (e *Engine) stateFiles() (files []stateFile) {
+	if e.store.specs {
+		stored := storedSpecs{Version: stateVersion}
+		for _, s := range e.sorted() {
+			if !s.removed {
+				stored.Services = append(stored.Services, storedService{Source: s.source, Spec: s.spec})
+			}
+		}
+		files = append(files, stateFile{specsFile, stored})
+	}
 	stored := storedWants{Version: stateVersion}
 	for _, s := range e.sorted() {
 		if s.wanted {
@@ -57,19 +131,88 @@ func (e *Engine) save() {
 			stored.Held = append(stored.Held, s.spec.Name)
 		}
 	}
-	e.write("wanted.json", stored)
+	return append(files, stateFile{wantsFile, stored})
 }
 
-// write writes a state file whole, or says that it could not; the services go on
-// either way.
-func (e *Engine) write(name string, v any) {
-	data, err := json.Marshal(v)
-	if err == nil {
-		err = atomicfile.Write(filepath.Join(e.o.StateDir, name), append(data, '\n'), 0o600)
+func (st *store) write(files []stateFile) error {
+	for _, f := range files {
+		if err := st.replace(f.name, f.content); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (e *Engine) replaceFile(name string, v any) error {
+	data, err := json.Marshal(v)
 	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return atomicfile.Write(filepath.Join(e.o.StateDir, name), append(data, '\n'), 0o600)
+}
+
+// wrote takes in how a write ended.
+func (e *Engine) wrote(files []stateFile, waiting []chan error, err error) {
+	st := &e.store
+	st.writing = false
+	for _, w := range waiting {
+		w <- err
+	}
+	if err == nil {
+		if st.failing != nil {
+			e.emit(nil, Event{Kind: EventTrouble, Reason: "what is wanted is on disk again"})
+		}
+		st.failing, st.pause = nil, 0
+		e.writeState()
+		return
+	}
+	st.wants = true
+	st.specs = st.specs || len(files) > 1
+	if st.failing == nil || st.failing.Error() != err.Error() {
 		e.o.Trouble(fmt.Errorf("what is wanted is not on disk: %w", err))
-		e.emit(nil, Event{Kind: EventTrouble, Reason: err.Error()})
+		e.emit(nil, Event{Kind: EventTrouble, Reason: "what is wanted is not on disk: " + err.Error()})
+	}
+	st.failing = err
+	if len(st.waiting) > 0 {
+		e.writeState() // somebody has come meanwhile and wants to know
+		return
+	}
+	st.pause = min(max(2*st.pause, firstStorePause), longestStorePause)
+	if st.retry != nil {
+		st.retry.Stop()
+	}
+	st.retry = time.AfterFunc(st.pause, func() { e.post(e.writeState) })
+}
+
+// flush writes at the end what could not be written before.
+func (e *Engine) flush() error {
+	if e.store.retry != nil {
+		e.store.retry.Stop()
+	}
+	if !e.store.specs && !e.store.wants {
+		return nil
+	}
+	if err := e.store.write(e.stateFiles()); err != nil {
+		return fmt.Errorf("what is wanted is not on disk: %w", err)
+	}
+	return nil
+}
+
+// awaitSaved waits until a change is on disk.
+func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
+	if saved == nil {
+		return nil
+	}
+	select {
+	case err := <-saved:
+		if err != nil {
+			return &NotSavedError{err}
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.ended:
+		return ErrClosed
 	}
 }
 
@@ -79,28 +222,31 @@ func (e *Engine) write(name string, v any) {
 func (e *Engine) Restore() error {
 	var specs storedSpecs
 	var wants storedWants
-	if err := errors.Join(e.read("services.json", &specs), e.read("wanted.json", &wants)); err != nil {
+	if err := errors.Join(e.read(specsFile, &specs), e.read(wantsFile, &wants)); err != nil {
 		return err
 	}
 	if specs.Version > stateVersion || wants.Version > stateVersion {
 		return fmt.Errorf("state in %s: written by a newer version", e.o.StateDir)
 	}
-	for i, stored := range specs.Services {
-		e.services[stored.Spec.Name] = &service{spec: stored.Spec.WithDefaults(), source: stored.Source, seq: i}
+	for _, stored := range specs.Services {
+		if e.byName[stored.Spec.Name] != nil {
+			return fmt.Errorf("%s: service %s is in it twice", filepath.Join(e.o.StateDir, specsFile), stored.Spec.Name)
+		}
+		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source})
 	}
 	for _, name := range wants.Held {
-		if s := e.services[name]; s != nil {
+		if s := e.byName[name]; s != nil {
 			s.held = true
 		}
 	}
 	var up []*service
 	for _, name := range wants.Wanted {
-		if s := e.services[name]; s != nil {
+		if s := e.byName[name]; s != nil {
 			up = append(up, s)
 		}
 	}
 	if len(up) > 0 {
-		e.post0(func() { e.want(up) })
+		e.post(func() { e.want(up) })
 	}
 	return nil
 }

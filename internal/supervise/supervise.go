@@ -1,9 +1,12 @@
 // Package supervise owns every service: start, ready, restart, stop, adopt, events.
 //
 // One goroutine, Engine.Run, owns all state. Everything else, requests and
-// workers alike, posts functions to it and waits for answers over channels. Time is
-// that of package time, so that testing/synctest replaces it; the kernel is reached through the
-// kernel struct, which tests replace too.
+// workers alike, posts functions to it and waits for answers over channels. The kernel is reached through the
+// kernel struct, which tests replace.
+//
+// Time is that of package time, so that testing/synctest replaces it. All
+// durations are taken between readings of the monotonic clock: a clock that is set moves only what is shown to
+// people. That clock stands still while the machine is suspended (clock_gettime(2)), and so do all delays and limits.
 //
 // No goroutine and no thread waits for a child: a SIGCHLD makes the owner ask waitid(2) for all the
 // dead at once. The engine's process is the subreaper of its services
@@ -18,11 +21,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/daemonry/daemonry/internal/logs"
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
-	"github.com/daemonry/daemonry/spec"
 )
 
 // Options configure an Engine. The directories must exist, belong to us and be closed to others.
@@ -42,29 +44,33 @@ type Options struct {
 // Engine supervises services. Make it with New, run it with Run, and use its other
 // methods from any goroutine while Run runs.
 type Engine struct {
-	o      Options
-	kernel kernel
-	table  *table
-	logs   *logs.Engine
-	notify *sys.NotifySocket
+	o       Options
+	kernel  kernel
+	table   *table
+	logs    *logs.Engine
+	notify  *sys.NotifySocket
+	spawner *spawn.Spawner
 
-	inbox chan func()
+	mail  *mailbox
 	ended chan struct{} // closed when Run is over
 
 	// Owned by Run.
-	services map[string]*service
-	byPID    map[int]*service
-	commands map[int]*command
-	orphans  map[int]*service      // adopted children, with the service they belong to; nil for nobody's
-	pending  map[*service]struct{} // waiting for others: to start, or to stop
-	stopping map[*service]struct{} // being ended because they are not wanted
-	starting int                   // starts under way whose pid is not known yet
-	early    map[int]exitStatus    // exits of children nobody has claimed yet, while starting > 0
-	workers  chan struct{}         // a place for each start and drain under way
-	events   eventLog
-	closing  bool
-	idle     chan struct{} // closed when closing and all is stopped
-	started  time.Time
+	registry
+	byPID        map[int]*service
+	bySession    map[int]*service
+	byInvocation map[string]*service
+	commands     map[int]*command
+	orphans      map[int]*service      // adopted children, with the service they belong to; nil for nobody's
+	expected     map[int]*service      // descendants of services that are being ended
+	holding      int                   // services whose stop waits for others
+	stopping     map[*service]struct{} // asked to end together: of those, who needs another ends before it
+	births       births
+	jobs         jobs
+	store        store
+	events       eventLog
+	closing      bool
+	alive        int    // services neither stopped nor failed
+	oomKills     uint64 // of the whole system, when last looked at
 }
 
 // ErrLagged is the end of a subscription whose listener was too slow.
@@ -92,9 +98,12 @@ func New(o Options) (*Engine, error) {
 	if err := e.openNotify(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
+	e.spawner = spawn.NewSpawner()
+	e.kernel.start = e.spawner.Start
 	return e, nil
 }
 
+// newEngine is an engine without logs, notify socket and processes, which tests give what they need.
 func newEngine(o Options) *Engine {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
@@ -105,35 +114,38 @@ func newEngine(o Options) *Engine {
 	if o.Trouble == nil {
 		o.Trouble = func(error) {}
 	}
-	return &Engine{
-		o:        o,
-		kernel:   realKernel(),
-		table:    reactions(),
-		inbox:    make(chan func()),
-		ended:    make(chan struct{}),
-		services: map[string]*service{},
-		byPID:    map[int]*service{},
-		commands: map[int]*command{},
-		orphans:  map[int]*service{},
-		pending:  map[*service]struct{}{},
-		stopping: map[*service]struct{}{},
-		early:    map[int]exitStatus{},
-		workers:  make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
-		events:   eventLog{keep: o.EventsKept},
-		idle:     make(chan struct{}),
-		started:  time.Now(),
+	e := &Engine{
+		o:            o,
+		kernel:       realKernel(),
+		table:        reactions(),
+		mail:         newMailbox(),
+		ended:        make(chan struct{}),
+		registry:     newRegistry(),
+		byPID:        map[int]*service{},
+		bySession:    map[int]*service{},
+		byInvocation: map[string]*service{},
+		expected:     map[int]*service{},
+		commands:     map[int]*command{},
+		orphans:      map[int]*service{},
+		stopping:     map[*service]struct{}{},
+		births:       births{early: map[int]exitStatus{}},
+		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
+		events:       eventLog{keep: o.EventsKept},
 	}
+	e.store.replace = e.replaceFile
+	return e
 }
 
 // Run supervises until ctx ends, then stops every service in order and
-// returns. What is wanted of each service stays on disk.
+// returns. What is wanted of each service stays on disk; the error says if it is not.
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.ended)
 	exits, stop, err := e.kernel.watch()
 	if err != nil {
-		return err
+		return errors.Join(err, e.close())
 	}
 	defer stop()
+	e.oomKills, _ = e.kernel.oomKills() // where it cannot be read, nothing is said about it
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if e.notify != nil {
@@ -141,23 +153,32 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	done := ctx.Done()
 	e.reapAll() // what died before the first signal could be caught
-	for {
+	for !e.over() {
 		select {
-		case f := <-e.inbox:
-			f()
+		case <-e.mail.wake:
+			for _, f := range e.mail.take() {
+				f()
+			}
 		case <-exits:
 			e.reapAll()
 		case <-done:
 			done = nil
 			e.shutdown()
-		case <-e.idle:
-			return e.close()
 		}
 	}
+	return errors.Join(e.flush(), e.close())
+}
+
+// over says whether Run has nothing left to do.
+func (e *Engine) over() bool {
+	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && e.jobs.running == 0 && !e.store.writing
 }
 
 func (e *Engine) close() error {
 	var errs []error
+	if e.spawner != nil {
+		e.spawner.Close()
+	}
 	if e.notify != nil {
 		errs = append(errs, e.notify.Close())
 	}
@@ -167,42 +188,10 @@ func (e *Engine) close() error {
 	return errors.Join(errs...)
 }
 
-// post has f run by the owner, some time. It is for workers, which have
-// nobody to answer to; when the engine has ended f is dropped.
-func (e *Engine) post(f func()) {
-	select {
-	case e.inbox <- f:
-	case <-e.ended:
-	}
-}
-
-// ask has f run by the owner and returns when that is done.
-func (e *Engine) ask(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	select {
-	case e.inbox <- func() { f(); close(done) }:
-		<-done
-		return nil
-	case <-e.ended:
-		return ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// work runs f outside of the owner, as soon as there is a place.
-func (e *Engine) work(f func()) {
-	go func() {
-		e.workers <- struct{}{}
-		defer func() { <-e.workers }()
-		f()
-	}()
-}
-
-// logTrouble is called by the log engine's workers.
+// logTrouble is called by the log engine's workers, which do not wait.
 func (e *Engine) logTrouble(id string, err error) {
-	go e.post(func() {
-		if s := e.services[id]; s != nil {
+	e.post(func() {
+		if s := e.byName[id]; s != nil {
 			e.emit(s, Event{Kind: EventLog, Reason: troubleText(err)})
 		}
 	})
@@ -213,31 +202,4 @@ func troubleText(err error) string {
 		return "log can be written again"
 	}
 	return err.Error()
-}
-
-// find returns the services of names, all of them if there are none. A name
-// stands for all instances of a service as well.
-func (e *Engine) find(names []string) ([]*service, error) {
-	if len(names) == 0 {
-		return e.sorted(), nil
-	}
-	var found []*service
-	seen := map[*service]bool{}
-	for _, name := range names {
-		n := len(found)
-		for _, s := range e.sorted() {
-			if s.spec.Name != name && s.spec.BaseName() != name {
-				continue
-			}
-			n = -1
-			if !seen[s] {
-				seen[s] = true
-				found = append(found, s)
-			}
-		}
-		if n >= 0 {
-			return nil, &NotFoundError{Name: name, Hint: spec.Nearest(name, e.names())}
-		}
-	}
-	return found, nil
 }

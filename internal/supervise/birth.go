@@ -1,0 +1,175 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/logs"
+	"github.com/daemonry/daemonry/internal/probe"
+	"github.com/daemonry/daemonry/internal/procopt"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// birth is one start, away from the owner: it has copies of all it needs.
+type birth struct {
+	spawn   func(*spawn.Spec) (int, error)
+	spec    spec.Service
+	environ []string
+	logs    *logs.Engine
+	log     logs.Config
+	stream  *logs.Stream // opened if it is nil
+	invoked string
+	notify  string // address for NOTIFY_SOCKET
+}
+
+func (e *Engine) newBirth(s *service) birth {
+	return birth{
+		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
+		logs: e.logs, log: e.logConfig(s), stream: s.stream, invoked: s.invoked,
+	}
+}
+
+// watch is what a start leaves for those who watch over its readiness.
+type watch struct {
+	check probe.Check
+	env   probe.Env
+	pipe  *os.File // of fd:N, our end
+}
+
+func (w *watch) close() {
+	if w.pipe != nil {
+		w.pipe.Close() // it is only read from
+	}
+}
+
+// start starts the process and returns its pid.
+func (b *birth) start() (pid int, _ *watch, err error) {
+	var sp spawn.Spec
+	if err := b.describe(&sp, b.spec.Command); err != nil {
+		return 0, nil, err
+	}
+	end, err := b.serviceEnd()
+	if err != nil {
+		return 0, nil, err
+	}
+	if end != nil {
+		defer end.Close()
+	}
+	streams, err := procopt.OpenStreams(b.spec.Process, sp.Credential, end)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer streams.Close()
+	sp.Files = streams.Files
+	w := &watch{check: checkOf(b.spec.Ready), env: b.probeEnv(&sp, streams)}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.check.Kind == probe.FD {
+		r, theirs, err := os.Pipe()
+		if err != nil {
+			return 0, nil, err
+		}
+		defer theirs.Close()
+		w.pipe = r
+		sp.Files = append(sp.Files, spawn.File{FD: w.check.FD, Source: theirs})
+	}
+	if w.env.Seen, err = probe.Look(w.check, w.env); err != nil {
+		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
+	}
+	pid, err = b.spawn(&sp)
+	return pid, w, err
+}
+
+// describe fills in all but the descriptors.
+func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
+	if err := procopt.Fill(sp, b.spec.Process, b.environ); err != nil {
+		return err
+	}
+	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
+	if err != nil {
+		return err
+	}
+	sp.Path, sp.Args, sp.Session = path, slices.Clone(argv), true
+	sp.Env = append(sp.Env, b.variables()...)
+	return nil
+}
+
+// startCommand starts a helper command and returns its pid.
+func (b *birth) startCommand(argv spec.Command, mainPID int) (int, error) {
+	var sp spawn.Spec
+	if err := b.describe(&sp, argv); err != nil {
+		return 0, err
+	}
+	if mainPID != 0 {
+		sp.Env = append(sp.Env, "MAINPID="+strconv.Itoa(mainPID))
+	}
+	if b.stream != nil {
+		end, err := b.stream.ServiceEnd()
+		if err != nil {
+			return 0, fmt.Errorf("log: %w", err)
+		}
+		defer end.Close()
+		sp.Files = []spawn.File{{FD: 1, Source: end}, {FD: 2, Source: end}}
+	}
+	return b.spawn(&sp)
+}
+
+// serviceEnd opens what "log" means to the service, nil if it does not mean it.
+func (b *birth) serviceEnd() (end *os.File, err error) {
+	if b.logs == nil || b.spec.Stdout.Kind != spec.StreamLog && b.spec.Stderr.Kind != spec.StreamLog {
+		return nil, nil
+	}
+	if b.stream == nil {
+		b.stream, err = b.logs.Open(b.spec.Name, b.log)
+	}
+	if err == nil {
+		end, err = b.stream.ServiceEnd()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	return end, nil
+}
+
+// variables are those that a supervised service finds in its environment, by the names that
+// systemd.exec(5) gave them.
+func (b *birth) variables() []string {
+	v := []string{invocationVariable + b.invoked}
+	if b.notify != "" && b.spec.NotifyAccess != spec.NotifyNone {
+		v = append(v, "NOTIFY_SOCKET="+b.notify)
+	}
+	if b.spec.Watchdog > 0 {
+		v = append(v, "WATCHDOG_USEC="+strconv.FormatInt(time.Duration(b.spec.Watchdog).Microseconds(), 10))
+	}
+	if b.spec.Instance > 0 {
+		v = append(v, spec.InstanceEnv+"="+strconv.Itoa(b.spec.Instance))
+	}
+	return v
+}
+
+const invocationVariable = "INVOCATION_ID="
+
+// probeEnv is what a probe must know. Its logs are the files that the service's
+// output really gets into.
+func (b *birth) probeEnv(sp *spawn.Spec, streams *procopt.Streams) probe.Env {
+	env := probe.Env{Dir: b.spec.Chdir, Environ: sp.Env}
+	for _, file := range []string{streams.Stdout, streams.Stderr, b.log.Path, b.log.ErrPath} {
+		if file != "" && !slices.Contains(env.Logs, file) {
+			env.Logs = append(env.Logs, file)
+		}
+	}
+	return env
+}
+
+func checkOf(p spec.Probe) probe.Check {
+	return probe.Check{
+		Kind: probe.Kind(p.Kind), Settle: time.Duration(p.Settle), FD: p.FD, Target: p.Target, Argv: p.Argv(),
+	}
+}

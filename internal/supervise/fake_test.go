@@ -1,0 +1,247 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+func TestMain(m *testing.M) { proctest.Main(m) }
+
+// fakeKernel is a system in which processes do what the test says.
+type fakeKernel struct {
+	mu       sync.Mutex
+	next     int
+	live     map[int]fakeProcess
+	dead     []fakeDeath
+	exits    chan struct{}
+	startErr error
+	childErr error
+	signals  []string // "PID SIGNAL"
+	deaf     bool     // to every signal but KILL
+	ooms     uint64
+	random   float64
+}
+
+type fakeProcess struct {
+	session    int
+	invocation string
+	adopted    bool
+	args       []string
+}
+
+type fakeDeath struct {
+	pid    int
+	status syscall.WaitStatus
+}
+
+func (k *fakeKernel) start(s *spawn.Spec) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.startErr != nil {
+		return 0, k.startErr
+	}
+	k.next++
+	k.live[k.next] = fakeProcess{session: k.next, args: s.Args}
+	return k.next, nil
+}
+
+// adopt makes a process that outlived its parent a child of the engine.
+func (k *fakeKernel) adopt(session int) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.next++
+	k.live[k.next] = fakeProcess{session: session, adopted: true}
+	return k.next
+}
+
+func (k *fakeKernel) die(pid int, status syscall.WaitStatus) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dieLocked(pid, status)
+}
+
+func (k *fakeKernel) dieLocked(pid int, status syscall.WaitStatus) {
+	if _, ok := k.live[pid]; !ok {
+		return
+	}
+	delete(k.live, pid)
+	k.dead = append(k.dead, fakeDeath{pid, status})
+	select {
+	case k.exits <- struct{}{}:
+	default:
+	}
+}
+
+func (k *fakeKernel) reap() (int, exitStatus, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.dead) == 0 {
+		return 0, exitStatus{}, nil
+	}
+	d := k.dead[0]
+	k.dead = k.dead[1:]
+	return d.pid, exitStatus{status: d.status, at: time.Now()}, nil
+}
+
+func (k *fakeKernel) kill(pid int, sig syscall.Signal) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if pid < 0 {
+		pid = -pid
+	}
+	if _, ok := k.live[pid]; !ok {
+		return syscall.ESRCH
+	}
+	if sig == syscall.SIGCONT {
+		return nil
+	}
+	k.signals = append(k.signals, fmt.Sprintf("%d %s", pid, sys.SignalName(sig)))
+	if sig == syscall.SIGKILL || !k.deaf {
+		k.dieLocked(pid, syscall.WaitStatus(sig))
+	}
+	return nil
+}
+
+func (k *fakeKernel) children() (list []int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for pid, p := range k.live {
+		if p.adopted {
+			list = append(list, pid)
+		}
+	}
+	return list, k.childErr
+}
+
+func (k *fakeKernel) stat(pid int) (sys.ProcStat, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p, ok := k.live[pid]
+	if !ok {
+		return sys.ProcStat{}, syscall.ESRCH
+	}
+	return sys.ProcStat{PID: pid, Session: p.session, StartTime: uint64(pid)}, nil
+}
+
+func (k *fakeKernel) kernel() kernel {
+	return kernel{
+		start: k.start, reap: k.reap, kill: k.kill, children: k.children, stat: k.stat,
+		descendants: func(int) []sys.ProcStat { return nil },
+		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
+		memory:      func(int) (int64, error) { return 1 << 20, nil },
+		oomKills:    func() (uint64, error) { return k.ooms, nil },
+		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
+		random:      func() float64 { return k.random },
+	}
+}
+
+// sent returns the signals sent so far, and forgets them.
+func (k *fakeKernel) sent() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	list := k.signals
+	k.signals = nil
+	return list
+}
+
+// exited is the status of a process that ended with code.
+func exited(code int) syscall.WaitStatus { return syscall.WaitStatus(code << 8) }
+
+// bench is an engine on a fake kernel. Its owner is whoever calls turn, unless run has begun.
+type bench struct {
+	testing.TB
+	*Engine
+	k        *fakeKernel
+	troubles []string
+	diskErr  error
+	writes   int
+}
+
+func newBench(t testing.TB) *bench {
+	b := &bench{TB: t, k: &fakeKernel{next: 100, live: map[int]fakeProcess{}, exits: make(chan struct{}, 1)}}
+	b.Engine = newEngine(Options{Environ: []string{}, Trouble: func(err error) { b.troubles = append(b.troubles, err.Error()) }})
+	b.kernel = b.k.kernel()
+	b.store.replace = func(string, any) error { b.writes++; return b.diskErr }
+	return b
+}
+
+// service is a description with these changes to a plain one.
+func plain(name string, change ...func(*spec.Service)) spec.Service {
+	s := spec.Service{Name: name, Command: spec.Command{"/bin/true"}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
+	for _, f := range change {
+		f(&s)
+	}
+	return s.WithDefaults()
+}
+
+// put adds a service without starting it.
+func (b *bench) put(s spec.Service) *service {
+	one := &service{spec: s.WithDefaults()}
+	b.add(one)
+	return one
+}
+
+// run runs the engine in a bubble of synctest until the test body ends.
+func (b *bench) run() (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// inOwner runs f as the owner, once the engine has settled.
+func (b *bench) inOwner(f func()) {
+	b.Helper()
+	synctest.Wait()
+	if err := b.ask(context.Background(), f); err != nil {
+		b.Error(err)
+	}
+	synctest.Wait()
+}
+
+// is asserts the state of a service and a part of its reason.
+func (b *bench) is(s *service, state State, reason string) {
+	b.Helper()
+	b.inOwner(func() {
+		if s.state != state || s.reason != reason {
+			b.Errorf("%s is %v because of %q, want %v, %q", s.spec.Name, s.state, s.reason, state, reason)
+		}
+	})
+}
+
+// pidOf is the pid of the main process of s.
+func (b *bench) pidOf(s *service) (pid int) {
+	b.Helper()
+	b.inOwner(func() { pid = s.pid })
+	return pid
+}
+
+var errShort = &spawn.StepError{Step: spawn.StepFork, Err: syscall.EAGAIN}
+
+func isNot(t *testing.T, err error, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%v is not %v", err, want)
+	}
+}
+
+// failStarts makes every start fail with err, nil for none.
+func (k *fakeKernel) failStarts(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.startErr = err
+}

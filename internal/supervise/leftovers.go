@@ -1,0 +1,205 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// leftovers are the processes of a service that outlive its main process. When that ends, they become
+// children of the engine's process, if they are not already, because that is their subreaper.
+type leftovers struct {
+	adopted  map[int]struct{} // children of ours now
+	expected map[int]uint64   // descendants when the stop began, with their start times
+}
+
+// orphanGrace is the time between SIGTERM and SIGKILL for what a dead main process has left behind.
+const orphanGrace = 500 * time.Millisecond
+
+// sweepPeriod is how often what does not end is looked for and killed again: a
+// process may fork between the look and the signal, and its child becomes ours only then.
+const sweepPeriod = 10 * time.Millisecond
+
+// sweep ends what the main process of s left behind, all of which is our child
+// by now, or the descendant of one; then s goes on to what is next for it.
+func (e *Engine) sweep(s *service) {
+	found := e.lookForLeftovers(s)
+	if found && len(s.left.adopted) == 0 && len(s.commands) == 0 {
+		e.sweptClean(s, (*Engine).decide)
+		return
+	}
+	why := s.reason
+	if n := len(s.left.adopted); s.state != Stopping && n > 0 {
+		why = countOf(n, "process", "processes") + " left behind"
+	}
+	e.enter(s, Stopping, why)
+	// The main process is gone: nobody is left to tell them in good order. They get what
+	// a session gets that loses its terminal's owner, the stop signal, and a moment.
+	e.killLeftovers(s, syscall.SIGTERM)
+	for c := range s.commands {
+		if !c.finishes {
+			e.killCommand(c)
+		}
+	}
+	e.after(s, timerStop, orphanGrace, func() { e.sweepHard(s) })
+}
+
+// sweepHard kills what is left, until nothing is.
+func (e *Engine) sweepHard(s *service) {
+	if s.state != Stopping || s.pid != 0 {
+		return
+	}
+	s.killing = true // also what is found from here on
+	e.killLeftovers(s, syscall.SIGKILL)
+	if !e.isSweptClean(s) {
+		e.after(s, timerStop, sweepPeriod, func() { e.sweepHard(s) })
+	}
+}
+
+// isSweptClean looks again and goes on with s if nothing of it is left.
+func (e *Engine) isSweptClean(s *service) bool {
+	if !e.lookForLeftovers(s) || len(s.left.adopted) > 0 || len(s.commands) > 0 {
+		return false
+	}
+	e.sweptClean(s, func(e *Engine, s *service, _ cause) { e.happen(s, hGone, cause{text: "gone"}) })
+	return true
+}
+
+func (e *Engine) sweptClean(s *service, then reaction) {
+	s.stop(timerStop)
+	delete(e.bySession, s.session)
+	delete(e.byInvocation, s.invoked)
+	for pid := range s.left.expected {
+		delete(e.expected, pid)
+	}
+	s.left, s.session = leftovers{}, 0
+	then(e, s, cause{})
+}
+
+// lookForLeftovers adopts, and says whether it could look.
+func (e *Engine) lookForLeftovers(s *service) bool {
+	err := e.adopt()
+	if err != nil {
+		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("look for processes left behind: %v", err)})
+	}
+	return err == nil
+}
+
+func (e *Engine) killLeftovers(s *service, sig syscall.Signal) {
+	n := 0
+	for pid := range s.left.adopted {
+		if e.kernel.kill(pid, sig) == nil {
+			n++
+		}
+	}
+	if n > 0 && (sig != syscall.SIGKILL || !s.told) {
+		s.told = sig == syscall.SIGKILL
+		e.emit(s, Event{Kind: EventStray, Reason: fmt.Sprintf("%s to %s left behind", signalName(sig), countOf(n, "process", "processes"))})
+	}
+}
+
+// orphanDied takes note that an adopted process has ended.
+func (e *Engine) orphanDied(pid int) {
+	s := e.orphans[pid]
+	e.disown(pid)
+	if s != nil && s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning && len(s.left.adopted) == 0 {
+		e.isSweptClean(s) // its own children have become ours at this moment
+	}
+}
+
+// own makes an adopted process one of s, nil for nobody.
+func (e *Engine) own(pid int, s *service) {
+	e.orphans[pid] = s
+	if s == nil {
+		return
+	}
+	if s.left.adopted == nil {
+		s.left.adopted = map[int]struct{}{}
+	}
+	s.left.adopted[pid] = struct{}{}
+	if s.killing {
+		_ = e.kernel.kill(pid, syscall.SIGKILL) // it is looked at again before s is called gone
+	}
+}
+
+func (e *Engine) disown(pid int) {
+	if s := e.orphans[pid]; s != nil {
+		delete(s.left.adopted, pid)
+	}
+	delete(e.orphans, pid)
+}
+
+// adopt looks for children of ours that we did not start: descendants of services
+// whose parents have ended. It costs one look at a list that the kernel keeps, not one at every process.
+func (e *Engine) adopt() error {
+	children, err := e.kernel.children()
+	if err != nil {
+		return err
+	}
+	for _, pid := range children {
+		if e.byPID[pid] != nil || e.commands[pid] != nil {
+			continue
+		}
+		if _, known := e.orphans[pid]; known {
+			continue
+		}
+		s, err := e.attribute(pid)
+		switch {
+		case errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrNotExist):
+			// It is dead, and about to be reaped.
+		case err != nil:
+			return err
+		case s == nil && e.births.underWay > 0, s != nil && s.spawning:
+			// Perhaps one that is just being started: asked again next time.
+		default:
+			e.own(pid, s)
+		}
+	}
+	return nil
+}
+
+// attribute says which service an adopted process belongs to: by having been its descendant
+// when the stop began, by its session, which the service's main process leads or led, or by the
+// invocation id in the environment it was started with.
+func (e *Engine) attribute(pid int) (*service, error) {
+	stat, err := e.kernel.stat(pid)
+	if err != nil {
+		return nil, err
+	}
+	if s := e.expected[pid]; s != nil && s.left.expected[pid] == stat.StartTime {
+		return s, nil
+	}
+	if s := e.bySession[stat.Session]; s != nil {
+		return s, nil
+	}
+	id, err := e.kernel.invocation(pid)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, nil // it has changed its user, and we are not root
+	}
+	if err != nil || id == "" {
+		return nil, err
+	}
+	return e.byInvocation[id], nil
+}
+
+// expectLeftovers remembers the descendants of the main process while the links between them stand.
+func (e *Engine) expectLeftovers(s *service) {
+	for _, stat := range e.kernel.descendants(s.pid) {
+		if s.left.expected == nil {
+			s.left.expected = map[int]uint64{}
+		}
+		s.left.expected[stat.PID] = stat.StartTime
+		e.expected[stat.PID] = s
+	}
+}
+
+// stillExpected says whether pid is still the descendant that was seen.
+func (e *Engine) stillExpected(s *service, pid int) bool {
+	if _, adopted := s.left.adopted[pid]; adopted {
+		return false // signalled as such
+	}
+	stat, err := e.kernel.stat(pid)
+	return err == nil && stat.StartTime == s.left.expected[pid]
+}

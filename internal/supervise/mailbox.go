@@ -1,0 +1,99 @@
+package supervise
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// mailbox carries functions to the owner in the order in which they were put in. It never
+// fills, so that nobody, the owner least of all, waits when putting something in.
+// What could flood it, requests and messages of services, waits for its own answer (ask).
+type mailbox struct {
+	mu   sync.Mutex
+	list []func()
+	wake chan struct{} // holds a token when list is not empty
+}
+
+func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
+
+func (m *mailbox) put(f func()) {
+	m.mu.Lock()
+	m.list = append(m.list, f)
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox) take() []func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := m.list
+	m.list = nil
+	return list
+}
+
+// post has f run by the owner, after what it is doing now. When the engine has ended, f is dropped.
+func (e *Engine) post(f func()) { e.mail.put(f) }
+
+// ask has f run by the owner and returns when that is done. If it returns an error, f was not run and never will be.
+func (e *Engine) ask(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	var claimed atomic.Bool // by the owner or by the end of ctx
+	e.post(func() {
+		if claimed.CompareAndSwap(false, true) {
+			f()
+			close(done)
+		}
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		if claimed.CompareAndSwap(false, true) {
+			return context.Cause(ctx)
+		}
+		<-done // it is being run at this moment
+		return nil
+	case <-e.ended:
+		select {
+		case <-done:
+			return nil
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+// jobs are what is done away from the owner, a few at a time. Only the owner touches them.
+type jobs struct {
+	most    int
+	running int
+	queue   []func() func()
+}
+
+// work runs f outside of the owner, as soon as there is a place, and what it returns by the owner.
+// It is for what takes milliseconds of work, not for what waits.
+func (e *Engine) work(f func() func()) {
+	e.jobs.queue = append(e.jobs.queue, f)
+	e.nextJob()
+}
+
+func (e *Engine) nextJob() {
+	for e.jobs.running < e.jobs.most && len(e.jobs.queue) > 0 {
+		f := e.jobs.queue[0]
+		e.jobs.queue[0] = nil
+		e.jobs.queue = e.jobs.queue[1:]
+		e.jobs.running++
+		go func() {
+			then := f()
+			e.post(func() {
+				e.jobs.running--
+				e.nextJob()
+				then()
+			})
+		}()
+	}
+}

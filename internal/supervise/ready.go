@@ -1,0 +1,143 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/probe"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// watchReady waits for readiness in the way the service has chosen. READY=1
+// is heard in any case.
+func (e *Engine) watchReady(s *service, w *watch) {
+	if s.state != Starting {
+		w.close()
+		return
+	}
+	if limit := *s.spec.Timeout; limit != spec.Forever && w.check.Kind != probe.Exec && w.check.Kind != probe.Settle {
+		e.after(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
+	}
+	switch {
+	case s.spec.Type == spec.Oneshot && w.check.Kind == probe.Settle:
+		// A oneshot is up when it has ended well; settling says nothing.
+	case w.check.Kind == probe.Exec:
+		e.happen(s, hReady, cause{})
+	case w.check.Kind == probe.Settle:
+		e.after(s, timerSettle, w.check.Settle, func() { e.happen(s, hReady, cause{}) })
+	case w.check.Kind == probe.Notify:
+	case w.check.Kind == probe.Cmd:
+		e.askCommand(s, w.check, firstPause)
+	default:
+		e.probeReady(s, w)
+	}
+}
+
+// errReadyTimeout is the cause that ends a probe when the time for readiness is over.
+var errReadyTimeout = errors.New("time-out")
+
+// probeReady asks from a goroutine of its own, which ends with the start.
+func (e *Engine) probeReady(s *service, w *watch) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	s.cancel = cancel
+	w.env.PID = s.pid
+	w.env.Owner = func(pid int) bool { return descends(pid, w.env.PID) }
+	go func() {
+		defer w.close()
+		var err error
+		if w.check.Kind == probe.FD {
+			err = probe.HearFD(ctx, w.pipe, w.check.FD)
+		} else {
+			err = probe.Wait(ctx, w.check, w.env)
+		}
+		e.post(func() { e.probed(s, ctx, w.check, err) })
+	}()
+}
+
+// probed takes the end of a probe in, unless the start it was for is over.
+func (e *Engine) probed(s *service, ctx context.Context, check probe.Check, err error) {
+	var closed probe.ClosedError
+	switch end := context.Cause(ctx); {
+	case end == errReadyTimeout && err != nil:
+		if last, ok := errors.AsType[*probe.NotReadyError](err); ok {
+			err = last.Last // the check is named already
+		}
+		e.happen(s, hNotReady, cause{text: e.timeoutText(s, err)})
+	case end != nil:
+	case err == nil:
+		e.happen(s, hReady, cause{})
+	case errors.As(err, &closed):
+		// Most likely because it has died: how it died is the better reason, and about to be known.
+		e.after(s, timerSettle, deathNotice, func() { e.happen(s, hNotReady, cause{text: err.Error()}) })
+	default:
+		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", check, err)})
+	}
+}
+
+// deathNotice is how long the closing of a descriptor may come before the signal that tells of the death that closed it.
+const deathNotice = 50 * time.Millisecond
+
+// Pauses between two runs of a readiness command. They grow by half.
+const (
+	firstPause   = 10 * time.Millisecond
+	longestPause = 250 * time.Millisecond
+)
+
+// readyAttempt is how long one run of a readiness command may take.
+const readyAttempt = 5 * time.Second
+
+// askCommand runs a readiness command, and again after pause. It is run by the engine and not by package
+// probe, because that would find its child reaped by us.
+func (e *Engine) askCommand(s *service, check probe.Check, pause time.Duration) {
+	run := s.run
+	e.run(s, check.Argv, readyAttempt, func(err error) {
+		switch {
+		case s.state != Starting || s.run != run:
+		case err == nil:
+			e.happen(s, hReady, cause{})
+		case hopeless(err):
+			e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", check, err)})
+		default:
+			s.lastAnswer = err
+			e.after(s, timerSettle, pause, func() { e.askCommand(s, check, min(pause*3/2, longestPause)) })
+		}
+	})
+}
+
+// hopeless says whether a command that could not be started never can.
+func hopeless(err error) bool {
+	step, ok := errors.AsType[*spawn.StepError](err)
+	if ok && step.Step != spawn.StepExec {
+		return false
+	}
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
+// timedOut is the end of the time allowed until ready.
+func (e *Engine) timedOut(s *service) {
+	if s.cancel != nil {
+		s.cancel(errReadyTimeout) // and probed tells what it saw last
+		s.cancel = nil
+		return
+	}
+	e.happen(s, hNotReady, cause{text: e.timeoutText(s, s.lastAnswer)})
+}
+
+func (e *Engine) timeoutText(s *service, last error) string {
+	limit := time.Duration(*s.spec.Timeout)
+	if s.extended {
+		limit = time.Since(s.startedAt).Round(time.Millisecond)
+	}
+	text := fmt.Sprintf("not ready within %v (%v)", limit, s.spec.Ready)
+	if last != nil {
+		text += ": " + last.Error()
+	}
+	if s.text != "" {
+		text += fmt.Sprintf("; its last status: %q", s.text)
+	}
+	return text
+}

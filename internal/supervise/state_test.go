@@ -1,0 +1,178 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// TestEveryCell drives a service into each state and lets everything happen to it there.
+// The answer is the state after it, with what else can be seen of it.
+func TestEveryCell(t *testing.T) {
+	const bug = "bug"
+	same := func(s State) string { return s.String() }
+	// The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready, exited, gone,
+	// delay over, step over, unhealthy.
+	want := map[State][numHappenings]string{
+		Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped"},
+		Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting"},
+		Starting: {"starting", "stopping", "stopping", "starting", "starting", "starting", "ready", "stopping TERM",
+			"starting", "starting", "starting", "starting", "stopping TERM"},
+		Ready: {"ready", "stopping TERM", "stopping TERM", "ready", bug, bug, "ready", "ready", "starting", "ready", "ready", "ready", "stopping TERM"},
+		Stopping: {"stopping again", "stopping", "stopping again", "stopping", "stopping TERM", "stopped", "stopping", "stopping",
+			"stopped", "stopped", "stopping", "stopping TERM", "stopping"},
+		Backoff: {"starting", "stopped", "starting", "backoff", bug, bug, "backoff", "backoff", bug, "backoff", "starting", "backoff", "backoff"},
+		Failed:  {"starting", "stopped", "starting", "failed", bug, bug, "failed", "failed", bug, "failed", "starting", "failed", "failed"},
+	}
+	for state := range numStates {
+		for h := range numHappenings {
+			t.Run(fmt.Sprintf("%v/%v", state, h), func(t *testing.T) {
+				b := newBench(t)
+				b.k.deaf = true
+				s := b.put(plain("s"))
+				b.table = reactions()
+				if b.table[state][h] == nil {
+					t.Fatal("empty cell")
+				}
+				b.place(s, state, h)
+				b.happen(s, h, causeOf(h))
+				got := same(s.state)
+				if s.again && s.state == Stopping {
+					got += " again"
+				}
+				if slices.Contains(b.k.sent(), fmt.Sprintf("%d SIGTERM", s.pid)) {
+					got += " TERM"
+				}
+				if len(b.troubles) > 0 {
+					got = bug
+					if s.state != state {
+						t.Errorf("a bug changed the state to %v", s.state)
+					}
+				}
+				if h == hUnwant && (state == Starting) {
+					got = s.state.String() // signals: see hSpawned
+				}
+				if h == hRestart && state == Starting {
+					got = s.state.String()
+				}
+				if got != want[state][h] {
+					t.Errorf("%q, want %q", got, want[state][h])
+				}
+				b.settle()
+			})
+		}
+	}
+}
+
+// place puts s into a state as the engine would have it there.
+func (b *bench) place(s *service, state State, h happening) {
+	process := func() {
+		s.pid, _ = b.k.start(&spawn.Spec{})
+		s.session, s.startedAt, s.run = s.pid, time.Now(), 1
+		if h != hSpawned && h != hSpawnError {
+			b.byPID[s.pid], b.bySession[s.pid] = s, s
+		}
+	}
+	switch state {
+	case Starting, Ready:
+		s.wanted = true
+		process()
+		if h == hSpawnError || h == hExited {
+			s.pid = 0
+		}
+	case Stopping:
+		process()
+		if h == hSpawnError || h == hGone {
+			s.pid = 0
+		}
+	case Waiting, Backoff, Failed:
+		s.wanted = true
+	}
+	if h == hExited {
+		clear(b.byPID)
+	}
+	b.enter(s, state, "")
+}
+
+func causeOf(h happening) cause {
+	c := cause{text: "a test"}
+	switch h {
+	case hSpawnError:
+		c.err = errShort
+	case hExited:
+		c.exit = &Exit{Code: 1}
+	}
+	return c
+}
+
+// settle does what is posted, as Run would, until nothing is.
+func (b *bench) settle() {
+	for range 1000 {
+		list := b.mail.take()
+		for _, f := range list {
+			f()
+		}
+		if len(list) == 0 && b.jobs.running == 0 && !b.store.writing {
+			return
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+}
+
+// check holds what must always hold.
+func (b *bench) check() {
+	b.Helper()
+	alive := 0
+	for _, s := range b.byName {
+		if isAlive(s.state) {
+			alive++
+		}
+		name := s.spec.Name
+		if s.pid != 0 && !s.draining && b.byPID[s.pid] != s && !s.spawning {
+			if _, dead := b.births.early[s.pid]; !dead {
+				b.Errorf("%s: process %d is not found by its pid", name, s.pid)
+			}
+		}
+		if s.pid == 0 && (s.state == Ready && s.spec.Type != spec.Oneshot) {
+			b.Errorf("%s: ready without a process", name)
+		}
+		if (s.state == Stopped || s.state == Failed || s.state == Backoff || s.state == Waiting) && (s.pid != 0 || len(s.left.adopted) > 0 || s.spawning) {
+			b.Errorf("%s: %v, with process %d, %d left behind, spawning %v", name, s.state, s.pid, len(s.left.adopted), s.spawning)
+		}
+		if s.holding && s.state != Stopping {
+			b.Errorf("%s: holds a stop while %v", name, s.state)
+		}
+		if s.state == Backoff && s.timers[timerDelay].Timer == nil {
+			b.Errorf("%s: in backoff with nothing to end it", name)
+		}
+		if s.state == Stopped && !s.wanted && len(s.waiters) > 0 {
+			for _, w := range s.waiters {
+				if !w.patient {
+					b.Errorf("%s: stopped, and somebody still waits", name)
+				}
+			}
+		}
+		for pid := range s.left.adopted {
+			if b.orphans[pid] != s {
+				b.Errorf("%s: orphan %d is not its own", name, pid)
+			}
+		}
+	}
+	for pid, s := range b.byPID {
+		if s.pid != pid {
+			b.Errorf("process %d belongs to %s, whose process is %d", pid, s.spec.Name, s.pid)
+		}
+	}
+	for s := range b.stopping {
+		if s.state != Stopping && s.state != Ready && s.state != Starting {
+			b.Errorf("%s: to end together with others, and %v", s.spec.Name, s.state)
+		}
+	}
+	if alive != b.alive {
+		b.Errorf("%d services live, counted %d", alive, b.alive)
+	}
+}

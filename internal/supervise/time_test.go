@@ -1,0 +1,203 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// bubble runs f with an engine that runs, in a time that passes when nothing else happens.
+func bubble(t *testing.T, f func(b *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		end := b.run()
+		f(b)
+		b.inOwner(b.check)
+		if err := end(); err != nil && b.diskErr == nil {
+			t.Error(err)
+		}
+	})
+}
+
+// up starts s and has it say that it is ready.
+func (b *bench) up(s *service) {
+	b.Helper()
+	b.inOwner(func() { b.want([]*service{s}) })
+	b.say(s, notify.Message{Ready: true})
+	b.is(s, Ready, "")
+}
+
+func (b *bench) say(s *service, m notify.Message) {
+	b.Helper()
+	b.inOwner(func() { b.said(s, m) })
+}
+
+func (b *bench) crash(s *service) {
+	b.Helper()
+	b.k.die(b.pidOf(s), exited(1))
+	synctest.Wait()
+}
+
+func TestBackoffGrowsToItsCapAndEndsInFailed(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", func(s *spec.Service) {
+			s.Backoff = spec.Backoff{First: new(spec.Duration(time.Second)), Cap: new(spec.Duration(4 * time.Second))}
+			s.Budget = spec.Budget{Restarts: new(6), Window: new(spec.Duration(time.Hour))}
+		}))
+		b.up(s)
+		var delays []time.Duration
+		for range 6 {
+			b.crash(s)
+			began := time.Now()
+			for b.pidOf(s) == 0 {
+				time.Sleep(100 * time.Millisecond)
+			}
+			delays = append(delays, time.Since(began))
+		}
+		for i, want := range []time.Duration{0, 1, 2, 4, 4, 4} {
+			if delays[i] != want*time.Second {
+				t.Errorf("delays %v", delays)
+				break
+			}
+		}
+		b.crash(s)
+		b.is(s, Failed, "exited with status 1 before it was ready; restarted 6 times in 1h, no more")
+	})
+}
+
+func TestJitterShortensTheDelay(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.k.random = 0.5
+		s := b.put(plain("s", func(s *spec.Service) { s.Backoff.First = new(spec.Duration(time.Second)) }))
+		b.up(s)
+		b.crash(s)
+		b.crash(s)
+		b.inOwner(func() {
+			if d := time.Until(s.next); d != 900*time.Millisecond {
+				t.Error(d)
+			}
+		})
+	})
+}
+
+func TestCrashAfterMonthsRestartsAtOnce(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		b.up(s)
+		for range 3 {
+			b.crash(s)
+			time.Sleep(time.Minute)
+		}
+		b.say(s, notify.Message{Ready: true})
+		time.Sleep(90 * 24 * time.Hour)
+		b.crash(s)
+		b.is(s, Starting, "")
+	})
+}
+
+func TestFailedIsTriedAgainSlowly(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", func(s *spec.Service) {
+			s.Budget = spec.Budget{Restarts: new(0), Retry: spec.Duration(time.Hour)}
+		}))
+		b.up(s)
+		b.crash(s)
+		b.is(s, Failed, "exited with status 1")
+		time.Sleep(time.Hour)
+		b.is(s, Starting, "")
+	})
+}
+
+func TestStopSchedule(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.k.deaf = true
+		s := b.put(plain("s", func(s *spec.Service) {
+			s.Stop = spec.StopSchedule{{Signal: "INT", Wait: spec.Duration(5 * time.Second)}, {Signal: "TERM"}}
+		}))
+		b.up(s)
+		began := time.Now()
+		if err := b.Stop(context.Background(), "s"); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d != 15*time.Second {
+			t.Error(d)
+		}
+		if got := strings.Join(b.k.sent(), ", "); got != "101 SIGINT, 101 SIGTERM, 101 SIGKILL" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestTimeoutNamesThePhaseAndIsExtended(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
+		b.inOwner(func() { b.want([]*service{s}) })
+		b.say(s, notify.Message{Status: new("loading")})
+		time.Sleep(31 * time.Second)
+		b.is(s, Failed, `not ready within 30s (notify); its last status: "loading"`)
+		b.inOwner(func() { b.want([]*service{s}) })
+		time.Sleep(29 * time.Second)
+		b.say(s, notify.Message{ExtendTimeout: 20 * time.Second})
+		time.Sleep(19 * time.Second)
+		b.is(s, Starting, "")
+		time.Sleep(2 * time.Second)
+		b.is(s, Failed, "not ready within 49s (notify)")
+	})
+}
+
+func TestWatchdog(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", func(s *spec.Service) { s.Watchdog, s.Restart = spec.Duration(time.Second), spec.RestartNo }))
+		b.up(s)
+		for range 5 {
+			time.Sleep(900 * time.Millisecond)
+			b.say(s, notify.Message{Watchdog: true})
+		}
+		b.is(s, Ready, "")
+		time.Sleep(1100 * time.Millisecond)
+		b.is(s, Failed, "no WATCHDOG=1 within 1s")
+	})
+}
+
+func TestUnwrittenStateIsToldAndWrittenLater(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.put(plain("s", func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeExec} }))
+		b.diskErr = errors.New("disk full")
+		err := b.Start(context.Background(), "s")
+		if _, ok := errors.AsType[*NotSavedError](err); !ok {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		b.inOwner(func() {
+			if len(b.troubles) != 1 {
+				t.Errorf("said %d times: %q", len(b.troubles), b.troubles)
+			}
+			b.diskErr = nil
+		})
+		time.Sleep(2 * time.Minute)
+		b.inOwner(func() {
+			if b.store.failing != nil || b.store.wants {
+				t.Error("not written again:", b.store.failing)
+			}
+		})
+	})
+}
+
+func TestShortageEndsInBackoff(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		b.k.failStarts(errShort)
+		err := b.Start(context.Background(), "s")
+		isNot(t, err, errShort)
+		b.is(s, Backoff, "fork: resource temporarily unavailable")
+		b.k.failStarts(nil)
+		time.Sleep(time.Second)
+		b.is(s, Starting, "")
+	})
+}
