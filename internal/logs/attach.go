@@ -168,6 +168,9 @@ func (w *worker) fileOf(k *sink) (*logFile, error) {
 		if err := f.refresh(); err != nil {
 			return nil, err
 		}
+		if f.st.Size == 0 { // truncated by somebody
+			k.end = k.end.Start()
+		}
 		if !f.displaced(k.path, now) {
 			f.used = now
 			return f, nil
@@ -190,6 +193,9 @@ func (w *worker) fileOf(k *sink) (*logFile, error) {
 	f, err := openLog(k.path, k.s.cfg)
 	if err != nil {
 		return nil, err
+	}
+	if k.end, err = f.state(k.s.cfg.Format, k.end); err != nil {
+		return nil, errors.Join(err, f.f.Close())
 	}
 	f.used, f.checked = now, now
 	k.file = f
@@ -251,7 +257,7 @@ func (w *worker) rotateNow(s *Stream) error {
 		if err != nil {
 			return err
 		}
-		if f.st.Size == 0 || f.mid != 0 {
+		if f.st.Size == 0 || !k.end.AtStart() {
 			continue
 		}
 		if err := k.putAside(); err != nil {

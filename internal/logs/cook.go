@@ -12,10 +12,10 @@ type batch struct {
 	in   *input
 	src  []byte // as the service wrote it
 	when time.Time
-	mid  line.Mid // state of the file that dst is to be appended to
-	dst  []byte   // formatted; its capacity bounds what is
-	most int      // and so does this
-	one  bool     // take one piece and ignore most
+	end  line.State // of the file that dst is to be appended to
+	dst  []byte     // formatted; its capacity bounds what is
+	most int        // and so does this
+	one  bool       // take one piece and ignore most
 }
 
 // cook formats as much of b.src as there is room for and returns how much it took: 0 if not even
@@ -25,8 +25,8 @@ func (b *batch) cook() int {
 	cfg := s.cfg
 	if b.in.cut {
 		b.in.cut = false
-		if b.mid == line.MidOf(b.in.which) && !cfg.Format.Raw() {
-			b.mid = line.MidEnded
+		if !cfg.Format.Raw() {
+			b.end = b.end.Ended(b.in.which)
 		}
 	}
 	w := cfg.Format.Writer(b.in.which, b.when)
@@ -41,13 +41,13 @@ func (b *batch) cook() int {
 		if len(b.dst)+b.worst(len(p)) > cap(b.dst) {
 			break
 		}
-		dst, mid := w.Append(b.dst, p, end, b.mid)
+		dst, then := w.Append(b.dst, p, end, b.end)
 		if len(dst) > b.most && !b.one {
 			break
 		}
 		took += n
 		if s.limit == nil || s.limit.admit(b.in.which, n, end, b.when) {
-			b.dst, b.mid = dst, mid
+			b.dst, b.end = dst, then
 			s.tell(b.in.which, p, end, b.when)
 		} else {
 			s.stats.Suppressed += int64(n)

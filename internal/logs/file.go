@@ -16,8 +16,7 @@ import (
 // logFile is an open log file.
 type logFile struct {
 	f       *os.File
-	st      sys.FileState // Size is kept up to date by append
-	mid     line.Mid      // what its end is in the middle of
+	st      sys.FileState // as refresh and append have left it
 	born    time.Time     // when it was made, as near as we know
 	used    int64         // time of the last use, for closing the one unused for longest
 	checked int64         // time of the last look whether the name still leads here
@@ -39,18 +38,15 @@ func openLog(path string, cfg *Config) (*logFile, error) {
 		return nil, err
 	}
 	l := &logFile{f: f}
-	if err := l.look(cfg.Format); err != nil {
+	if err := l.look(); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
-// endMax is how far from a file's end the beginning of an open line is looked for.
-const endMax = 4 << 10
-
-// look learns the file's length and how it ends.
-func (l *logFile) look(format line.Format) error {
+// look learns the file's length and age.
+func (l *logFile) look() error {
 	if err := l.refresh(); err != nil {
 		return err
 	}
@@ -61,28 +57,39 @@ func (l *logFile) look(format line.Format) error {
 	// The time of its making is not to be had everywhere; that of the last
 	// write is at most too late, and then the file lives a little longer.
 	fi, err := l.f.Stat()
-	if err != nil {
-		return err
+	if err == nil {
+		l.born = fi.ModTime()
 	}
-	l.born = fi.ModTime()
+	return err
+}
+
+// endMax is how far from a file's end the beginning of an open line is looked for.
+const endMax = 4 << 10
+
+// state learns what the file's end, written in the format, is in the middle of. What was known before counts where the file does not say.
+func (l *logFile) state(format line.Format, before line.State) (line.State, error) {
+	if l.st.Size == 0 {
+		return before.Start(), nil
+	}
 	end := make([]byte, min(endMax, l.st.Size))
 	if _, err := l.f.ReadAt(end, l.st.Size-int64(len(end))); err != nil {
-		return err
+		return before, err
 	}
 	if end[len(end)-1] == '\n' {
-		return nil
+		return before.Start(), nil
+	}
+	if !before.AtStart() {
+		return before, nil
 	}
 	if !format.Mark || format.JSON {
-		l.mid = line.MidOf(line.Out) // there is one stream
-		return nil
+		return before.In(line.Out), nil // there is one stream
 	}
-	l.mid = line.MidUnknown
 	if i := bytes.LastIndexByte(end, '\n'); i >= 0 || int64(len(end)) == l.st.Size {
 		if r := format.Parse(end[i+1:]); r.Marked {
-			l.mid = line.MidOf(r.Stream)
+			return before.In(r.Stream), nil
 		}
 	}
-	return nil
+	return line.Unknown, nil
 }
 
 // refresh asks for the file's state: somebody may have truncated or removed it.
@@ -91,30 +98,36 @@ func (l *logFile) refresh() error {
 	if err != nil {
 		return &fs.PathError{Op: "stat", Path: l.f.Name(), Err: err}
 	}
-	if st.Size == 0 {
-		l.mid = 0
-	}
 	l.st = st
 	return nil
 }
 
-// append writes p, output of the stream s, to the end of the file.
-func (l *logFile) append(p []byte, s line.Stream) error {
-	for len(p) > 0 {
-		n, err := sys.WriteFD(int(l.f.Fd()), p)
+// append writes p to the end of the file and returns how much of it is there.
+func (l *logFile) append(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := sys.WriteFD(int(l.f.Fd()), p[done:])
 		if n > 0 {
-			l.mid = 0
-			if p[n-1] != '\n' {
-				l.mid = line.MidOf(s)
-			}
 			l.st.Size += int64(n)
-			p = p[n:]
+			done += n
 		}
 		if err != nil {
-			return &fs.PathError{Op: "write", Path: l.f.Name(), Err: err}
+			return done, &fs.PathError{Op: "write", Path: l.f.Name(), Err: err}
 		}
 	}
-	return nil
+	return done, nil
+}
+
+// append writes p, output of the stream s, to the end of the sink's file, which is open.
+func (k *sink) append(p []byte, s line.Stream) error {
+	n, err := k.file.append(p)
+	if n > 0 {
+		k.end = k.end.In(s)
+		if p[n-1] == '\n' {
+			k.end = k.end.Start()
+		}
+	}
+	return err
 }
 
 // displaced says whether the log's name leads elsewhere now: it was removed or moved away.
@@ -130,14 +143,15 @@ func (l *logFile) displaced(path string, now int64) bool {
 	return err != nil || !st.Same(l.st)
 }
 
-// old says that the file is due for rotation by its age.
-func (l *logFile) old(cfg *Config) bool {
-	return cfg.Rotate.Age > 0 && l.st.Size > 0 && l.mid == 0 && time.Since(l.born) >= cfg.Rotate.Age
+// old says that the sink's file is due for rotation by its age.
+func (k *sink) old() bool {
+	age := k.s.cfg.Rotate.Age
+	return age > 0 && k.file.st.Size > 0 && k.end.AtStart() && time.Since(k.file.born) >= age
 }
 
 // fit returns how much of p to append to a file of the given length so that it is not longer than
 // limit and no line is cut in two: 0 if p must go to a new file. A line alone may be longer than limit.
-func fit(p []byte, size, limit int64, mid line.Mid) int {
+func fit(p []byte, size, limit int64, atStart bool) int {
 	if limit == 0 || size+int64(len(p)) <= limit {
 		return len(p)
 	}
@@ -145,7 +159,7 @@ func fit(p []byte, size, limit int64, mid line.Mid) int {
 	if i := bytes.LastIndexByte(p[:room], '\n'); i >= 0 {
 		return i + 1
 	}
-	if size > 0 && mid == 0 {
+	if size > 0 && atStart {
 		return 0
 	}
 	if i := bytes.IndexByte(p[room:], '\n'); i >= 0 {

@@ -170,8 +170,8 @@ func (w *worker) writeRaw(in *input, slot *stage.Slot, rest []byte) error {
 	if err != nil {
 		return err
 	}
-	n := fit(rest, f.st.Size, in.s.cfg.Rotate.Size, f.mid)
-	if n == 0 || f.old(in.s.cfg) {
+	n := fit(rest, f.st.Size, in.s.cfg.Rotate.Size, k.end.AtStart())
+	if n == 0 || k.old() {
 		if w.rotated(k) {
 			return nil // settle comes again, with a new file
 		}
@@ -180,7 +180,7 @@ func (w *worker) writeRaw(in *input, slot *stage.Slot, rest []byte) error {
 		}
 	}
 	slot.Begin(n, stage.Same, f.st)
-	if err := f.append(rest[:n], in.which); err != nil {
+	if err := k.append(rest[:n], in.which); err != nil {
 		return err
 	}
 	slot.Done()
@@ -195,27 +195,27 @@ func (w *worker) writeCooked(in *input, slot *stage.Slot, rest []byte) error {
 	if err != nil {
 		return err
 	}
-	if f.old(cfg) && w.rotated(k) {
+	if k.old() && w.rotated(k) {
 		return nil
 	}
-	b := batch{in: in, src: rest, when: time.Unix(0, slot.When()), mid: f.mid, dst: slot.Out()[:0], most: math.MaxInt}
+	b := batch{in: in, src: rest, when: time.Unix(0, slot.When()), end: k.end, dst: slot.Out()[:0], most: math.MaxInt}
 	if cfg.Rotate.Size > 0 {
 		b.most = int(max(0, min(cfg.Rotate.Size-f.st.Size, math.MaxInt32)))
 	}
 	took := b.cook()
 	if took == 0 {
-		if f.st.Size > 0 && f.mid == 0 && w.rotated(k) {
+		if f.st.Size > 0 && k.end.AtStart() && w.rotated(k) {
 			return nil
 		}
 		b.one = true
 		took = b.cook()
 	}
-	in.after = b.mid
+	in.after = b.end
 	slot.Begin(took, len(b.dst), f.st)
-	if err := f.append(b.dst, in.which); err != nil {
+	if err := k.append(b.dst, in.which); err != nil {
 		return err
 	}
-	f.mid = b.mid
+	k.end = b.end
 	slot.Done()
 	return nil
 }
@@ -232,13 +232,13 @@ func (w *worker) resume(in *input, slot *stage.Slot) error {
 	}
 	p, at := slot.Piece()
 	if f.st.Same(at) {
-		return f.append(slot.Missing(f.st.Size), in.which)
+		return k.append(slot.Missing(f.st.Size), in.which)
 	}
 	old, err := findFile(filepath.Dir(k.path), at)
 	if errors.Is(err, fs.ErrNotExist) {
 		// The file is gone, and what was in it of this piece too.
 		slot.Move(f.st)
-		return f.append(p, in.which)
+		return k.append(p, in.which)
 	}
 	if err != nil {
 		return err
@@ -248,7 +248,8 @@ func (w *worker) resume(in *input, slot *stage.Slot) error {
 	if err := l.refresh(); err != nil {
 		return err
 	}
-	return l.append(slot.Missing(l.st.Size), in.which)
+	_, err = l.append(slot.Missing(l.st.Size))
+	return err
 }
 
 // findFile opens the file in dir that is the given one, for appending.
@@ -269,15 +270,13 @@ func findFile(dir string, want sys.FileState) (*os.File, error) {
 // keep puts what the worker's slot holds, and what could not be written, aside for the input.
 func (w *worker) keep(in *input, why error) {
 	rest := w.slot.Rest()
-	var mid line.Mid
+	end := in.s.sinkOf(in).end
 	if w.slot.Phase() == stage.Writing {
 		rest = rest[w.slot.Announced():]
-		mid = in.after
-	} else if f := in.s.sinkOf(in).file; f != nil {
-		mid = f.mid
+		end = in.after
 	}
 	if in.s.cfg.lined() && !w.slot.Cooked() {
-		rest = cookAll(batch{in: in, src: rest, when: time.Unix(0, w.slot.When()), mid: mid, most: math.MaxInt})
+		rest = cookAll(batch{in: in, src: rest, when: time.Unix(0, w.slot.When()), end: end, most: math.MaxInt})
 	}
 	stuck, err := w.slot.Split(w.e.slotPath(), rest)
 	if err != nil {

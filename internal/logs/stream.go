@@ -49,7 +49,7 @@ type input struct {
 	cut   bool  // they have since anything was written: an open line is a finished one
 	held  int64 // since when the beginning of a line has been left in the pipe; 0: it has not
 
-	after line.Mid    // state of the file after the piece that is being written, if it is formatted
+	after line.State  // state of the file after the piece that is being written, if it is formatted
 	stuck *stage.Slot // output that could not be written; while there is some, nothing is read
 	why   error       // why it could not
 }
@@ -59,7 +59,8 @@ type sink struct {
 	s    *Stream
 	path string
 	file *logFile // nil while it is not open
-	last int64    // Unix microseconds of the newest rotated name we made
+	end  line.State
+	last int64 // Unix microseconds of the newest rotated name we made
 
 	rotateAfter int64 // after a rotation that failed: when to try again
 }

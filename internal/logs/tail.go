@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/daemonry/daemonry/internal/logs/layout"
 )
@@ -11,23 +12,37 @@ import (
 // tailMax bounds how much of a file Tail reads: last words are for a message, not for an archive.
 const tailMax = 64 << 10
 
-// Tail returns the last n lines of the stream's log file, without their newlines; if the current file
-// has fewer, the newest rotated one is asked too, unless it is compressed. Of more
-// than 64 KiB a file only the last are looked at. What is still in the FIFO is not seen: Drain before.
+// Tail returns the last n lines that the service has printed, without their newlines and without what Config.Format
+// put around them; if standard error has a file of its own with anything in it, the last n of that one. If the current file
+// has fewer, the newest rotated one is asked too, unless it is compressed. Only the last
+// 64 KiB of a file are looked at. What is still in the FIFO is not seen: Drain before.
 func (s *Stream) Tail(n int) ([]string, error) {
-	var path string
-	if err := s.do(func() error { path = s.cfg.Path; return nil }); err != nil {
+	var cfg *Config
+	if err := s.do(func() error { cfg = s.cfg; return nil }); err != nil {
 		return nil, err
 	}
-	if path == "" || n <= 0 {
-		return nil, nil
+	for _, path := range []string{cfg.ErrPath, cfg.Path} {
+		if path == "" {
+			continue
+		}
+		lines, err := tailLog(path, n)
+		if err != nil {
+			return nil, err
+		}
+		if len(lines) > 0 {
+			for i, l := range lines {
+				lines[i] = string(cfg.Format.Parse([]byte(l)).Text)
+			}
+			return lines, nil
+		}
 	}
+	return nil, nil
+}
+
+func tailLog(path string, n int) ([]string, error) {
 	lines, err := tailFile(path, n)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	if len(lines) >= n {
-		return lines, nil
+	if err != nil && !os.IsNotExist(err) || len(lines) >= n {
+		return lines, err
 	}
 	rotated, err := layout.List(path)
 	if err != nil || len(rotated) == 0 || rotated[len(rotated)-1].Compression != layout.None {
@@ -67,8 +82,6 @@ func lastLines(buf []byte, n int) []string {
 		lines = append(lines, string(buf[i+1:]))
 		buf = buf[:max(i, 0)]
 	}
-	for i, j := 0, len(lines)-1; i < j; i, j = i+1, j-1 {
-		lines[i], lines[j] = lines[j], lines[i]
-	}
+	slices.Reverse(lines)
 	return lines
 }

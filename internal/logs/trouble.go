@@ -44,11 +44,7 @@ func noticeText(d *stage.Drop, why error) []byte {
 // notice formats a line of our own for the input's file.
 func (s *Stream) notice(in *input, text []byte) []byte {
 	w := s.cfg.Format.Writer(line.Log, time.Now())
-	var mid line.Mid
-	if f := s.sinkOf(in).file; f != nil {
-		mid = f.mid
-	}
-	b, _ := w.Append(nil, text, true, mid)
+	b, _ := w.Append(nil, text, true, s.sinkOf(in).end)
 	return b
 }
 

@@ -61,18 +61,43 @@ func (f Format) stamp(dst []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(dst, utcForm)
 }
 
-// Mid is what the end of a file is in the middle of: 0 is the start of a line, otherwise one more than the Stream whose line is open.
-type Mid uint8
-
-// MidOf returns the Mid in which an open line of s leaves a file.
-func MidOf(s Stream) Mid { return Mid(s) + 1 }
+// State is what the end of a file is in the middle of. The zero value is the start of a line.
+type State struct {
+	open uint8 // one more than the Stream whose line is open, or one of the following
+	cut  uint8 // a bit for each Stream whose line was interrupted and has not been finished
+}
 
 const (
-	// MidEnded is the end of a line that has no newline and to which nothing more will come.
-	MidEnded Mid = 254
-	// MidUnknown is the middle of a line of which nobody knows whose it is.
-	MidUnknown Mid = 255
+	ended   = 254 // a line that has no newline and to which nothing more will come
+	unknown = 255 // somebody's line
 )
+
+// Unknown is the State in the middle of a line of which nobody knows whose it is.
+var Unknown = State{open: unknown}
+
+// AtStart says whether the next byte begins a line.
+func (e State) AtStart() bool { return e.open == 0 }
+
+// Start returns the State after the end of the open line.
+func (e State) Start() State {
+	e.open = 0
+	return e
+}
+
+// In returns the State in the middle of a line of s.
+func (e State) In(s Stream) State {
+	e.open = uint8(s) + 1
+	return e
+}
+
+// Ended returns the State after s has ended: its open line, if it has one, will not go on.
+func (e State) Ended(s Stream) State {
+	e.cut &^= 1 << s
+	if e.open == uint8(s)+1 {
+		e.open = ended
+	}
+	return e
+}
 
 // Writer formats lines of one stream read at one time.
 type Writer struct {
@@ -114,28 +139,37 @@ const PieceMax = 32 << 10
 // Overhead bounds what Append adds to a text line.
 const Overhead = 64
 
-// Append appends the piece p of a line, without its newline; end says that it is the last piece and had one. mid
-// is the state of the file before; the state after is returned.
-func (w *Writer) Append(dst, p []byte, end bool, mid Mid) ([]byte, Mid) {
+// Append appends the piece p of a line, without its newline; end says that it is the last piece and had one. at
+// is the State of the file before; the one after is returned.
+func (w *Writer) Append(dst, p []byte, end bool, at State) ([]byte, State) {
 	if w.f.JSON {
-		if mid != 0 { // left by another format
+		if at.open != 0 { // left by another format
 			dst = append(dst, '\n')
 		}
-		return w.json(dst, p, end), 0
+		return w.json(dst, p, end), State{}
 	}
-	switch {
-	case mid == 0:
-		dst = append(dst, w.start...)
-	case mid == MidOf(w.s) || w.raw && w.s != Log:
-		// it goes on
-	case mid == MidEnded || w.s == Log:
-		dst = append(append(dst, '\n'), w.start...)
-	default:
-		dst = append(append(dst, '\n'), w.on...)
+	if at.open != uint8(w.s)+1 && !(w.raw && w.s != Log) {
+		dst, at = w.begin(dst, at)
 	}
 	dst = append(dst, p...)
 	if !end {
-		return dst, MidOf(w.s)
+		return dst, at.In(w.s)
 	}
-	return append(dst, '\n'), 0
+	return append(dst, '\n'), at.Start()
+}
+
+// begin ends another's open line and begins one of w's stream, or goes on with one that was interrupted.
+func (w *Writer) begin(dst []byte, at State) ([]byte, State) {
+	on := at.cut&(1<<w.s) != 0 || at.open == unknown && w.s != Log
+	if at.open != 0 {
+		dst = append(dst, '\n')
+	}
+	if at.open > 0 && at.open <= uint8(Log)+1 {
+		at.cut |= 1 << (at.open - 1)
+	}
+	at.cut &^= 1 << w.s
+	if on {
+		return append(dst, w.on...), at
+	}
+	return append(dst, w.start...), at
 }

@@ -22,28 +22,30 @@ func TestForms(t *testing.T) {
 		s    Stream
 		text string
 		end  bool
-		mid  Mid
+		at   State
 		want string
-		then Mid
+		then State
 	}{
-		{Format{}, Out, "a\x00b", true, 0, "a\x00b\n", 0},
-		{Format{}, Out, "rest", true, MidOf(Out), "rest\n", 0},
-		{Format{}, Log, "notice", true, MidOf(Out), "\nnotice\n", 0},
-		{Format{Stamp: UTC}, Out, "a", true, 0, "2026-11-21T02:48:30.123456Z a\n", 0},
-		{Format{Stamp: UTC}, Out, "a", false, 0, "2026-11-21T02:48:30.123456Z a", MidOf(Out)},
-		{Format{Stamp: UTC}, Out, "b", true, MidOf(Out), "b\n", 0},
-		{Format{Stamp: UTC}, Out, "b", true, MidEnded, "\n2026-11-21T02:48:30.123456Z b\n", 0},
-		{Format{Stamp: Local, Mark: true}, Err, "a", true, 0, "2026-11-20T23:18:30.123456-03:30 err a\n", 0},
-		{Format{Mark: true}, Out, "rest", true, MidOf(Err), "\nout+ rest\n", 0},
-		{Format{Mark: true}, Out, "new", true, MidEnded, "\nout new\n", 0},
-		{Format{Mark: true}, Log, "notice", true, MidUnknown, "\nlog notice\n", 0},
-		{Format{JSON: true}, Out, "a\"\\\t\x01é", true, 0, `{"time":"2026-11-21T02:48:30.123456Z","line":"a\"\\\t\u0001é"}` + "\n", 0},
-		{Format{JSON: true, Mark: true}, Err, "\xff", false, 0, `{"time":"2026-11-21T02:48:30.123456Z","stream":"err","bytes":"/w==","partial":true}` + "\n", 0},
+		{Format{}, Out, "a\x00b", true, State{}, "a\x00b\n", State{}},
+		{Format{}, Out, "rest", true, State{}.In(Out), "rest\n", State{}},
+		{Format{}, Log, "notice", true, State{}.In(Out), "\nnotice\n", State{cut: 1}},
+		{Format{Stamp: UTC}, Out, "a", true, State{}, "2026-11-21T02:48:30.123456Z a\n", State{}},
+		{Format{Stamp: UTC}, Out, "a", false, State{}, "2026-11-21T02:48:30.123456Z a", State{}.In(Out)},
+		{Format{Stamp: UTC}, Out, "b", true, State{}.In(Out), "b\n", State{}},
+		{Format{Stamp: UTC}, Out, "b", true, State{}.In(Out).Ended(Out), "\n2026-11-21T02:48:30.123456Z b\n", State{}},
+		{Format{Stamp: Local, Mark: true}, Err, "a", true, State{}, "2026-11-20T23:18:30.123456-03:30 err a\n", State{}},
+		{Format{Mark: true}, Err, "b", true, State{}.In(Out), "\nerr b\n", State{cut: 1}},
+		{Format{Mark: true}, Out, "rest", true, State{cut: 1}, "out+ rest\n", State{}},
+		{Format{Mark: true}, Out, "rest", true, Unknown, "\nout+ rest\n", State{}},
+		{Format{Mark: true}, Out, "new", true, State{}.In(Out).Ended(Out), "\nout new\n", State{}},
+		{Format{Mark: true}, Log, "notice", true, Unknown, "\nlog notice\n", State{}},
+		{Format{JSON: true}, Out, "a\"\\\t\x01é", true, State{}, `{"time":"2026-11-21T02:48:30.123456Z","line":"a\"\\\t\u0001é"}` + "\n", State{}},
+		{Format{JSON: true, Mark: true}, Err, "\xff", false, State{}, `{"time":"2026-11-21T02:48:30.123456Z","stream":"err","bytes":"/w==","partial":true}` + "\n", State{}},
 	} {
 		w := c.f.Writer(c.s, at)
-		got, then := w.Append(nil, []byte(c.text), c.end, c.mid)
+		got, then := w.Append(nil, []byte(c.text), c.end, c.at)
 		if string(got) != c.want || then != c.then {
-			t.Errorf("%+v %q after %d: %q, %d; want %q, %d", c.f, c.text, c.mid, got, then, c.want, c.then)
+			t.Errorf("%+v %q after %v: %q, %v; want %q, %v", c.f, c.text, c.at, got, then, c.want, c.then)
 		}
 	}
 }
@@ -59,8 +61,8 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 			text = []byte(strings.ReplaceAll(rapid.String().Draw(t, "string"), "\n", ""))
 		}
 		w := f.Writer(s, at)
-		got, mid := w.Append(nil, text, true, 0)
-		if mid != 0 || bytes.IndexByte(got, '\n') != len(got)-1 {
+		got, then := w.Append(nil, text, true, State{})
+		if then != (State{}) || bytes.IndexByte(got, '\n') != len(got)-1 {
 			t.Fatalf("%q is not one line", got)
 		}
 		if f.JSON && !json.Valid(got) {
@@ -119,7 +121,7 @@ func TestGuess(t *testing.T) {
 			continue // nothing tells it from a service that prints "out"
 		}
 		w := f.Writer(Out, at)
-		l, _ := w.Append(nil, []byte("text"), true, 0)
+		l, _ := w.Append(nil, []byte("text"), true, State{})
 		got := Guess(l[:len(l)-1])
 		if f.JSON {
 			f.Stamp = NoStamp // parsing does not need it
@@ -153,6 +155,6 @@ func benchmark(b *testing.B, f Format) {
 	w := f.Writer(Out, at)
 	b.SetBytes(int64(len(text) + 1))
 	for b.Loop() {
-		dst, _ = w.Append(dst[:0], text, true, 0)
+		dst, _ = w.Append(dst[:0], text, true, State{})
 	}
 }

@@ -33,7 +33,7 @@ func write(t testing.TB, path string, f line.Format, begin time.Time, n int) Log
 	for i := range n {
 		at := begin.Add(time.Duration(i) * time.Second)
 		w := f.Writer(line.Stream(i%2), at)
-		buf, _ = w.Append(buf, fmt.Appendf(nil, "%s line %d", filepath.Base(path), i), true, 0)
+		buf, _ = w.Append(buf, fmt.Appendf(nil, "%s line %d", filepath.Base(path), i), true, line.State{})
 		if i%1000 == 999 && i < n-1 {
 			name := layout.Name(path, at.Add(time.Millisecond))
 			switch files % 3 {
@@ -189,7 +189,7 @@ func TestSearchReadsLittle(t *testing.T) {
 	var buf []byte
 	for i := range n {
 		w := l.Format.Writer(line.Out, day.Add(time.Duration(i)*time.Second))
-		buf, _ = w.Append(buf, fmt.Appendf(nil, "a line %d", i), true, 0)
+		buf, _ = w.Append(buf, fmt.Appendf(nil, "a line %d", i), true, line.State{})
 	}
 	store(t, path, buf)
 	s, err := openSegment(l, layout.Rotated{Path: path})
