@@ -22,6 +22,7 @@ type birth struct {
 	logs    *logs.Engine
 	log     logs.Config
 	stream  *logs.Stream // opened if it is nil
+	output  fileID       // of what stream's output goes into
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
 }
@@ -135,6 +136,7 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
+	b.output, _ = identify(end) // it only helps to know leftovers again
 	return end, nil
 }
 

@@ -139,6 +139,7 @@ func (k *fakeKernel) kernel() kernel {
 		start: k.start, reap: k.reap, kill: k.kill, children: k.children, stat: k.stat,
 		descendants: func(int) []sys.ProcStat { return nil },
 		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
+		outputs:     func(int) []fileID { return nil },
 		memory:      func(int) (int64, error) { return 1 << 20, nil },
 		oomKills:    func() (uint64, error) { return k.ooms, nil },
 		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },

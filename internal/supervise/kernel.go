@@ -24,6 +24,7 @@ type kernel struct {
 	descendants func(pid int) []sys.ProcStat
 	stat        func(pid int) (sys.ProcStat, error)
 	invocation  func(pid int) (string, error) // INVOCATION_ID of a process, "" without one
+	outputs     func(pid int) []fileID        // what its standard output and error are
 	memory      func(pid int) (int64, error)
 	oomKills    func() (uint64, error)                  // since boot, of the whole system
 	watch       func() (<-chan struct{}, func(), error) // of dead children
@@ -68,6 +69,34 @@ func readInvocation(pid int) (string, error) {
 	return "", nil
 }
 
+// fileID tells files apart, as long as they exist.
+type fileID struct{ dev, ino uint64 }
+
+func identify(f *os.File) (fileID, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return fileID{}, err
+	}
+	return idOf(info), nil
+}
+
+func idOf(info os.FileInfo) fileID {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileID{}
+	}
+	return fileID{uint64(st.Dev), uint64(st.Ino)}
+}
+
+func readOutputs(pid int) (list []fileID) {
+	for fd := 1; fd <= 2; fd++ {
+		if info, err := os.Stat(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)); err == nil {
+			list = append(list, idOf(info))
+		}
+	}
+	return list
+}
+
 // realKernel is the system itself.
 func realKernel() kernel {
 	return kernel{
@@ -78,6 +107,7 @@ func realKernel() kernel {
 		descendants: descendants,
 		stat:        sys.ReadStat,
 		invocation:  readInvocation,
+		outputs:     readOutputs,
 		memory:      sys.ResidentMemory,
 		oomKills:    readOOMKills,
 		watch:       watchChildren,

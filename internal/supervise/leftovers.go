@@ -71,6 +71,7 @@ func (e *Engine) sweptClean(s *service, then reaction) {
 	s.stop(timerStop)
 	delete(e.bySession, s.session)
 	delete(e.byInvocation, s.invoked)
+	delete(e.byOutput, s.output)
 	for pid := range s.left.expected {
 		delete(e.expected, pid)
 	}
@@ -161,8 +162,9 @@ func (e *Engine) adopt() error {
 }
 
 // attribute says which service an adopted process belongs to: by having been its descendant
-// when the stop began, by its session, which the service's main process leads or led, or by the
-// invocation id in the environment it was started with.
+// when the stop began, by its session, which the service's main process leads or led, by the
+// invocation id in the environment it was started with, or by printing into the service's log. What has rid
+// itself of all of that and whose parents are gone can be known by a control group only.
 func (e *Engine) attribute(pid int) (*service, error) {
 	stat, err := e.kernel.stat(pid)
 	if err != nil {
@@ -178,10 +180,18 @@ func (e *Engine) attribute(pid int) (*service, error) {
 	if errors.Is(err, os.ErrPermission) {
 		return nil, nil // it has changed its user, and we are not root
 	}
-	if err != nil || id == "" {
+	if err != nil {
 		return nil, err
 	}
-	return e.byInvocation[id], nil
+	if s := e.byInvocation[id]; s != nil {
+		return s, nil
+	}
+	for _, output := range e.kernel.outputs(pid) {
+		if s := e.byOutput[output]; s != nil {
+			return s, nil
+		}
+	}
+	return nil, nil
 }
 
 // expectLeftovers remembers the descendants of the main process while the links between them stand.

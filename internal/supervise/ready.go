@@ -37,7 +37,7 @@ func (e *Engine) watchReady(s *service, w *watch) {
 	}
 }
 
-// errReadyTimeout is the cause that ends a probe when the time for readiness is over.
+// errReadyTimeout is the cause that ends a probe, and a start, when the time for readiness is over.
 var errReadyTimeout = errors.New("time-out")
 
 // probeReady asks from a goroutine of its own, which ends with the start.
@@ -66,7 +66,7 @@ func (e *Engine) probed(s *service, ctx context.Context, check probe.Check, err 
 		if last, ok := errors.AsType[*probe.NotReadyError](err); ok {
 			err = last.Last // the check is named already
 		}
-		e.happen(s, hNotReady, cause{text: e.timeoutText(s, err)})
+		e.happen(s, hNotReady, cause{text: e.timeoutText(s, err), err: errReadyTimeout})
 	case end != nil:
 	case err == nil:
 		e.happen(s, hReady, cause{})
@@ -124,7 +124,7 @@ func (e *Engine) timedOut(s *service) {
 		s.cancel = nil
 		return
 	}
-	e.happen(s, hNotReady, cause{text: e.timeoutText(s, s.lastAnswer)})
+	e.happen(s, hNotReady, cause{text: e.timeoutText(s, s.lastAnswer), err: errReadyTimeout})
 }
 
 func (e *Engine) timeoutText(s *service, last error) string {

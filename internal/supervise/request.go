@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -65,7 +66,29 @@ type StartError struct {
 	Reason string
 	Exit   *Exit // how its process ended, nil if there was none
 	Retry  bool  // it will be tried again
-	Err    error // why there was no process: for errors.As, such as *spawn.StepError; else nil
+	Err    error // why there was no process, or none in time: for errors.As, such as *spawn.StepError; else nil
+}
+
+// Status is the exit status for a command that was to start the service, as timeout(1) and env(1) have
+// them: the program's own, 128+N for signal N, 124 not ready in time, 126 not executable, 127 not found,
+// 125 for anything else that kept it from coming up.
+func (e *StartError) Status() int {
+	step, ours := errors.AsType[*spawn.StepError](e.Err)
+	switch {
+	case errors.Is(e.Err, errReadyTimeout):
+		return 124
+	case ours && spawn.NotFound(step):
+		return 127
+	case ours && step.Step == spawn.StepExec:
+		return 126
+	case e.Err != nil || e.Exit == nil:
+		return 125
+	case e.Exit.Signal != 0:
+		return 128 + int(e.Exit.Signal)
+	case e.Exit.Code != 0:
+		return e.Exit.Code
+	}
+	return 125 // it ended well, but before it was up
 }
 
 func (e *StartError) Error() string {

@@ -28,6 +28,7 @@ type service struct {
 	spawning  bool   // the start is under way and the pid not known yet
 	pid       int
 	session   int    // that the process started last led
+	output    fileID // what it prints into
 	invoked   string // its INVOCATION_ID, by which escaped descendants are known
 	nextMain  int    // announced by MAINPID=, to be the main process when this one ends
 	startedAt time.Time
@@ -202,7 +203,7 @@ func (e *Engine) becomeReady(s *service, why cause) {
 
 // condemn ends a process for its own good: it is to run, but not like this.
 func (e *Engine) condemn(s *service, why cause) {
-	s.failure = why.text
+	s.failure, s.cause = why.text, why.err
 	e.beginStop(s, why.text)
 }
 
@@ -212,7 +213,10 @@ func (e *Engine) exited(s *service, why cause) {
 	s.quiet()
 	x := why.exit
 	x.OOM = x.Signal == syscall.SIGKILL && !s.killed && e.ranOutOfMemory()
-	s.exit, s.cause = x, nil
+	s.exit = x
+	if s.failure == "" {
+		s.cause = nil
+	}
 	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.pid, Reason: x.String()})
 	s.pid = 0
 	// A success before it was up is none, unless ending is what it is for.

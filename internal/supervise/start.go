@@ -46,6 +46,10 @@ func (e *Engine) launch(s *service, _ cause) {
 func (e *Engine) launched(s *service, b *birth, began time.Time, pid int, watch *watch, err error) {
 	s.spawning = false
 	s.stream = b.stream
+	if b.output != (fileID{}) {
+		e.byOutput[b.output] = s
+	}
+	s.output = b.output
 	if err != nil {
 		e.claim(0, began)
 		e.happen(s, hSpawnError, cause{err: err, text: "spawn error"})

@@ -59,6 +59,7 @@ type Engine struct {
 	byPID        map[int]*service
 	bySession    map[int]*service
 	byInvocation map[string]*service
+	byOutput     map[fileID]*service
 	commands     map[int]*command
 	orphans      map[int]*service      // adopted children, with the service they belong to; nil for nobody's
 	expected     map[int]*service      // descendants of services that are being ended
@@ -124,6 +125,7 @@ func newEngine(o Options) *Engine {
 		byPID:        map[int]*service{},
 		bySession:    map[int]*service{},
 		byInvocation: map[string]*service{},
+		byOutput:     map[fileID]*service{},
 		expected:     map[int]*service{},
 		commands:     map[int]*command{},
 		orphans:      map[int]*service{},
