@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/detach"
 	"github.com/daemonry/daemonry/internal/procopt"
@@ -176,7 +175,7 @@ func (o *daemonizeOptions) translate(err error) error {
 		}
 		return err
 	}
-	if o.lock != "" && errors.Is(err, syscall.EWOULDBLOCK) {
+	if o.lock != "" && errors.Is(err, sys.ErrLocked) {
 		return complaint(fmt.Sprintf("Can't lock the lock file %q. Is another instance running?", o.lock))
 	}
 	var path *fs.PathError

@@ -181,8 +181,8 @@ func openLock(path string) (*os.File, error) {
 	}
 	if err := sys.TryFlock(f); err != nil {
 		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock file %s: held by another process: %w", path, syscall.EWOULDBLOCK)
+		if errors.Is(err, sys.ErrLocked) {
+			return nil, fmt.Errorf("lock file %s: %w", path, sys.ErrLocked)
 		}
 		return nil, fmt.Errorf("lock file %s: %w", path, err)
 	}
