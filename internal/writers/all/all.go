@@ -3,9 +3,12 @@ package all
 
 import (
 	"github.com/daemonry/daemonry/internal/writers"
+	"github.com/daemonry/daemonry/internal/writers/freebsd"
+	"github.com/daemonry/daemonry/internal/writers/launchd"
 	"github.com/daemonry/daemonry/internal/writers/openrc"
 	"github.com/daemonry/daemonry/internal/writers/runit"
 	"github.com/daemonry/daemonry/internal/writers/s6"
+	"github.com/daemonry/daemonry/internal/writers/supervisord"
 	"github.com/daemonry/daemonry/internal/writers/systemd"
 	"github.com/daemonry/daemonry/internal/writers/sysv"
 )
@@ -14,10 +17,13 @@ import (
 func Targets() []writers.Target {
 	return []writers.Target{
 		systemd.Target(),
+		launchd.Target(),
 		openrc.Target(),
 		sysv.Target(),
 		runit.Target(),
 		s6.Target(),
+		freebsd.Target(),
+		supervisord.Target(),
 	}
 }
 

@@ -156,10 +156,13 @@ var already = map[string][]string{
 		`log.targets = ["journald"]`, `no_new_privs = true`, `sandbox.private_tmp = true`, `sandbox.private_devices = true`,
 		`sandbox.protect_home = "read-only"`, `sandbox.protect_system = "full"`,
 	},
-	"openrc": {`restart = "always"`, `remain = true`, `stderr = "stdout"`},
-	"sysv":   {`stderr = "stdout"`},
-	"runit":  {`stderr = "stdout"`},
-	"s6":     {`stderr = "stdout"`},
+	"openrc":      {`restart = "always"`, `remain = true`, `stderr = "stdout"`},
+	"sysv":        {`stderr = "stdout"`},
+	"runit":       {`stderr = "stdout"`},
+	"s6":          {`stderr = "stdout"`},
+	"launchd":     {`stderr = "stdout"`},
+	"freebsd":     {`stderr = "stdout"`, `restart = "always"`},
+	"supervisord": {`stderr = "stdout"`},
 }
 
 // sampled is a field with one of its values.

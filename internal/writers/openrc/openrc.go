@@ -52,15 +52,10 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	}
 	s.Line("name=%s", shell.Quote(a.Name))
 	s.Line("description=%s", shell.Quote(description))
-	exports, words := shell.Environment(a)
-	command := append([]string{a.Program(a.Command)}, a.Command[1:]...)
-	if len(words) > 0 {
-		command = append(append([]string{"/usr/bin/env"}, words...), command...)
-	}
 	if a.Type == spec.Oneshot {
-		oneshot(a, s, exports, command)
+		oneshot(a, s)
 	} else {
-		daemon(a, s, exports, command)
+		daemon(a, s)
 	}
 	depend(a, s)
 	if !*a.Autostart {
@@ -70,7 +65,12 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 }
 
 // daemon writes the variables of supervise-daemon-guide.
-func daemon(a *writers.Account, s *shell.Script, exports, command []string) {
+func daemon(a *writers.Account, s *shell.Script) {
+	exports, words := shell.Environment(a)
+	command := append([]string{a.Program(a.Command)}, a.Command[1:]...)
+	if len(words) > 0 {
+		command = append(append([]string{"/usr/bin/env"}, words...), command...)
+	}
 	s.Line("supervisor=supervise-daemon")
 	var names []string
 	for i, word := range command {
@@ -213,19 +213,12 @@ func reload(a *writers.Account, s *shell.Script) {
 
 // oneshot runs the program in start itself; OpenRC takes the service for started
 // until it is stopped.
-func oneshot(a *writers.Account, s *shell.Script, _, _ []string) {
+func oneshot(a *writers.Account, s *shell.Script) {
 	if !a.Remain {
 		a.Note("remain", "OpenRC takes a oneshot that succeeded for started until it is stopped")
 	}
 	a.Use("remain", "restart")
-	lines := []string{}
-	b := *a
-	if a.ClearEnv {
-		b.ClearEnv = false
-		a.Note("clear_env", "%s", lost["clear_env"])
-	}
-	lines = append(lines, shell.Run(&b)...)
-	s.Line("body=%s", shell.Quote(strings.Join(lines, "\n")))
+	s.Line("body=%s", shell.Quote(shell.Body(a)))
 	s.Line("")
 	s.Line("start() {")
 	s.Line("\tebegin \"Running $name\"")

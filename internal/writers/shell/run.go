@@ -77,6 +77,19 @@ func Run(a *writers.Account, more ...string) []string {
 	return append(lines, Exec(a.Command, words, append(Become(a), more...)...))
 }
 
+// Body is [Run] as one text for "sh -c". Such a script cannot start itself once
+// more in an empty environment, so that is noted.
+func Body(a *writers.Account) string {
+	if a.ClearEnv {
+		a.ClearEnv = false
+		a.Note("clear_env", "left out: the program has the environment of the manager")
+		if len(a.PassEnv) > 0 {
+			a.Note("pass_env", "means nothing without clear_env: %s", strings.Join(a.PassEnv, " "))
+		}
+	}
+	return strings.Join(Run(a), "\n")
+}
+
 // Mode is the permission of a script: what has an environment in it is nobody
 // else's to read.
 func Mode(a *writers.Account) fs.FileMode {

@@ -51,14 +51,7 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	s.Line("pidfile=%s", shell.Quote(pidfile))
 	// The program's whole birth is one argument, so nothing of it passes
 	// through the words of start-stop-daemon.
-	body := strings.Join(shell.Run(a), "\n")
-	if a.ClearEnv {
-		a.Note("clear_env", "left out: the script inherits what init and its caller give")
-		if len(a.PassEnv) > 0 {
-			a.Note("pass_env", "means nothing without clear_env")
-		}
-		body = strings.Join(withoutClear(a), "\n")
-	}
+	body := shell.Body(a)
 	s.Line("body=%s", shell.Quote(body))
 	s.Line("")
 	s.Line("start() {")
@@ -79,14 +72,6 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	reload := reloadLines(a)
 	verbs(s, reload)
 	return []writers.File{{Path: a.Name, Mode: shell.Mode(a), Content: s.Bytes()}}, nil
-}
-
-// withoutClear renders the body as if nothing were cleared: a script given by
-// -c cannot start itself once more.
-func withoutClear(a *writers.Account) []string {
-	b := *a
-	b.ClearEnv = false
-	return shell.Run(&b)
 }
 
 func header(a *writers.Account, s *shell.Script) {

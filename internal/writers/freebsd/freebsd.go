@@ -1,0 +1,176 @@
+// Package freebsd writes rc.d scripts for FreeBSD, where daemon(8) keeps the program running.
+package freebsd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/writers"
+	"github.com/daemonry/daemonry/internal/writers/shell"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Target returns the target.
+func Target() writers.Target {
+	return writers.Target{
+		Name:    "freebsd",
+		About:   "rc.d scripts for FreeBSD 13 and later",
+		Dir:     "/usr/local/etc/rc.d",
+		Comment: writers.Hash,
+		Lost:    lost,
+		One:     render,
+	}
+}
+
+var lost = map[string]string{
+	"ready":    "the service is up as soon as daemon(8) has started it",
+	"timeout":  "left out: there is nothing that is waited for",
+	"liveness": "left out: daemon(8) asks nobody",
+	"success":  "left out: daemon(8) restarts after every end",
+	"backoff":  "daemon(8) waits the same time before every restart: that of backoff.first, in whole seconds",
+	"budget":   "left out: daemon(8) restarts without a limit",
+	"after":    "is ordered at boot",
+	"requires": "is ordered at boot; starting by hand starts no other service",
+	"wants":    "is ordered at boot; starting by hand starts no other service",
+	"log":      "left out: the output goes to a file as it is; newsyslog(8) can rotate it",
+	"sandbox":  "left out: give the service a jail(8)",
+	"limits":   "left out: see rctl(8)",
+	"orphan":   "left out",
+	"schedule": "left out: write it into crontab(5)",
+}
+
+// render writes one script. Names of rc.conf(5) variables are identifiers.
+func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
+	name := identifier(a.Name)
+	s := shell.NewScript("/bin/sh")
+	a.Use("after", "requires", "wants", "autostart", "description", "command", "umask", "pidfile", "type")
+	s.Line("# PROVIDE: %s", name)
+	require := []string{"LOGIN"}
+	for _, list := range [][]string{a.Requires, a.Wants, a.After} {
+		for _, other := range list {
+			require = append(require, identifier(other))
+		}
+	}
+	if len(a.Requires) > 0 || len(a.Wants) > 0 {
+		a.Note("requires", "%s", lost["requires"])
+	}
+	s.Line("# REQUIRE: %s", strings.Join(require, " "))
+	s.Line("# KEYWORD: shutdown")
+	s.Line("")
+	s.Line(". /etc/rc.subr")
+	s.Line("name=%s", name)
+	if a.Description != "" {
+		s.Line("desc=%s", shell.Quote(a.Description))
+	}
+	s.Line("rcvar=%s_enable", name)
+	s.Line("load_rc_config $name")
+	s.Line(": ${%s_enable:=%s}", name, map[bool]string{true: "YES", false: "NO"}[*a.Autostart])
+	pidfile := a.Pidfile
+	if pidfile == "" {
+		pidfile = "/var/run/" + a.Name + ".pid"
+	}
+	// pidfile is of the supervisor, which passes on TERM alone; the program's
+	// own is for other signals.
+	s.Line("pidfile=%s", shell.Quote(pidfile+".daemon"))
+	s.Line("childfile=%s", shell.Quote(pidfile))
+	s.Line("procname=/usr/sbin/daemon")
+	s.Line("start_cmd=service_start")
+	s.Line("stop_cmd=service_stop")
+	reload(a, s)
+	start(a, s)
+	stop(a, s)
+	s.Line("")
+	s.Line(`run_rc_command "$1"`)
+	return []writers.File{{Path: name, Mode: shell.Mode(a), Content: s.Bytes()}}, nil
+}
+
+func identifier(name string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("-.@", r) {
+			return '_'
+		}
+		return r
+	}, name)
+}
+
+func start(a *writers.Account, s *shell.Script) {
+	a.Use("user", "restart", "backoff.first", "log.targets", "log.file", "chdir", "nice")
+	s.Line("")
+	s.Line("service_start() (")
+	lines := []string{"set -e"}
+	if a.ClearEnv {
+		a.Note("clear_env", "rc gives a few variables of its own")
+	}
+	lines = append(lines, shell.Streams(a)...)
+	lines = append(lines, "cd "+shell.Quote(a.Chdir), "umask "+a.Umask.String())
+	lines = append(lines, shell.Limits(a)...)
+	exports, words := shell.Environment(a)
+	lines = append(lines, exports...)
+	options := []string{`/usr/sbin/daemon -f -P "$pidfile" -p "$childfile"`}
+	switch {
+	case a.Type == spec.Oneshot:
+		options = nil
+	case a.Restart != spec.RestartNo:
+		if *a.Backoff.First == 0 {
+			a.Note("backoff.first", "daemon(8) waits a second at least")
+		}
+		options = append(options, fmt.Sprintf("-R %d", max(1, writers.Seconds(*a.Backoff.First))))
+		if a.Restart == spec.RestartOnFailure {
+			a.Note("restart", "daemon(8) restarts after success too")
+		}
+	}
+	if user, group := a.UserGroup(); user != "" {
+		if group != "" {
+			a.Note("user", "the group %s is left out: daemon(8) takes that of the user", group)
+		}
+		if options != nil {
+			options = append(options, "-u "+shell.Quote(user))
+		} else {
+			a.Note("user", "left out of a oneshot: su(1) would start a shell of the user's")
+		}
+	}
+	if out := logFile(a); out != "" && options != nil {
+		options = append(options, "-o "+shell.Quote(out))
+	}
+	if a.Nice != nil {
+		options = append([]string{fmt.Sprintf("/usr/bin/nice -n %d", *a.Nice)}, options...)
+	}
+	s.Lines(lines...)
+	s.Lines(shell.Exec(a.Command, words, options...))
+	s.Line(")")
+}
+
+func logFile(a *writers.Account) string {
+	switch {
+	case a.Log.Targets[0].Kind == spec.TargetNone:
+		return "/dev/null"
+	case a.Log.File != "":
+		return a.Log.File
+	}
+	if a.Says("log.targets") {
+		a.Note("log.targets", "the output goes to /var/log/%s.log", a.Name)
+	}
+	return "/var/log/" + a.Name + ".log"
+}
+
+func stop(a *writers.Account, s *shell.Script) {
+	a.Use("stop")
+	if len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal {
+		a.Note("stop", "daemon(8) passes on TERM alone, and nothing follows it")
+	}
+	s.Line("")
+	s.Line("service_stop() {")
+	s.Line("\tpid=$(check_pidfile \"$pidfile\" \"$procname\")")
+	s.Line("\tif [ -z \"$pid\" ]; then echo \"$name is not running\"; return 1; fi")
+	s.Line("\tkill -TERM $pid && wait_for_pids $pid")
+	s.Line("}")
+}
+
+func reload(a *writers.Account, s *shell.Script) {
+	if a.Reload == "" {
+		return
+	}
+	a.Use("reload")
+	s.Line("extra_commands=reload")
+	s.Line("reload_cmd='read -r child <\"$childfile\" && kill -%s \"$child\"'", a.Reload)
+}
