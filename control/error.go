@@ -78,6 +78,10 @@ type Failure struct {
 	Name string `json:"name"`
 	// Reason in one line.
 	Reason string `json:"reason"`
+	// Status is the exit status for a command that was to start it, as
+	// timeout(1) and env(1) have them: the program's own, 128+N for signal N, 124
+	// not ready in time, 125 not to be started, 126 not executable, 127 not found.
+	Status int `json:"status"`
 	// Exit is how its process ended, with its last words; null if there was none.
 	Exit *Exit `json:"exit"`
 	// Retry says that it will be tried again.

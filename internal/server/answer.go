@@ -121,7 +121,7 @@ func invalid(problems spec.Problems) *control.Error {
 // failuresIn collects what is known of each service that did not come up.
 func failuresIn(err error) []control.Failure {
 	if f, ok := err.(*supervise.StartError); ok {
-		return []control.Failure{{Name: f.Name, Reason: f.Reason, Exit: exitOf(f.Exit), Retry: f.Retry}}
+		return []control.Failure{{Name: f.Name, Reason: f.Reason, Status: f.Status(), Exit: exitOf(f.Exit), Retry: f.Retry}}
 	}
 	var list []control.Failure
 	switch e := err.(type) {

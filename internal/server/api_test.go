@@ -164,8 +164,8 @@ func TestErrorsOfTheEngine(t *testing.T) {
 			control.Error{
 				Message: "a: broke\nb: too; it is tried again",
 				Failures: []control.Failure{
-					{Name: "a", Reason: "broke", Exit: &control.Exit{Signal: "SEGV", Core: true, Text: exit.String(), Words: []string{"oh", "no"}}},
-					{Name: "b", Reason: "too", Retry: true},
+					{Name: "a", Reason: "broke", Status: 139, Exit: &control.Exit{Signal: "SEGV", Core: true, Text: exit.String(), Words: []string{"oh", "no"}}},
+					{Name: "b", Reason: "too", Status: 125, Retry: true},
 				},
 			},
 		},
