@@ -1,0 +1,37 @@
+package server
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The examples of docs/api.md, in their order, do what the page says.
+func TestExamples(t *testing.T) {
+	page, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```sh\n(.*?)\n```").FindAllStringSubmatch(string(page), -1)
+	if len(examples) != len(routes()) {
+		t.Errorf("%d examples for %d routes", len(examples), len(routes()))
+	}
+	s := startSupervisor(t, shortDir(t), nil)
+	for _, e := range examples {
+		script, follows := e[1], strings.Contains(e[1], "follow=1")
+		if follows {
+			script += " --max-time 0.2"
+		}
+		cmd := exec.Command("sh", "-c", script)
+		cmd.Env = append(os.Environ(), "SOCKET="+s.paths.Socket())
+		out, err := cmd.CombinedOutput()
+		if ended := cmd.ProcessState; err != nil && !(follows && ended != nil && ended.ExitCode() == 28) {
+			t.Errorf("%s: %v: %s", e[1], err, out)
+		}
+		if text := string(out); strings.Contains(text, `"error"`) && !strings.Contains(text, "does not serve logs") || text == "" {
+			t.Errorf("%s\n%s", e[1], text)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/daemonry/daemonry/internal/paths"
+)
+
+// rootPaths makes the directories of a supervisor.
+func rootPaths(t *testing.T, root string) paths.Paths {
+	t.Helper()
+	p, err := paths.Of(func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] }, os.Geteuid())
+	if err == nil {
+		err = p.Create(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// However many race, one wins, and the others know who.
+func TestOneSupervisor(t *testing.T) {
+	p := rootPaths(t, shortDir(t))
+	for range 20 {
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		var won []func() error
+		for range 8 {
+			group.Go(func() {
+				release, err := lock(p)
+				mu.Lock()
+				defer mu.Unlock()
+				var running *RunningError
+				switch {
+				case err == nil:
+					won = append(won, release)
+				case !errors.As(err, &running) || running.Dir != p.State || running.PID != 0 && running.PID != os.Getpid():
+					t.Errorf("error: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		if len(won) != 1 {
+			t.Fatalf("%d supervisors at a time", len(won))
+		}
+		if err := won[0](); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// One user, two runtime directories, one state; and the other way round.
+func TestEitherDirectoryIsEnough(t *testing.T) {
+	one, two := rootPaths(t, shortDir(t)), rootPaths(t, shortDir(t))
+	release, err := lock(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []paths.Paths{{Runtime: two.Runtime, State: one.State}, {Runtime: one.Runtime, State: two.State}} {
+		var running *RunningError
+		if _, err := lock(p); !errors.As(err, &running) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	// What failed above has kept nothing.
+	for _, p := range []paths.Paths{one, two} {
+		release, err := lock(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSecondSupervisorLeavesTheFirstAlone(t *testing.T) {
+	s := startSupervisor(t, shortDir(t), nil)
+	err := Serve(t.Context(), Options{Paths: s.paths})
+	var running *RunningError
+	if !errors.As(err, &running) || running.PID != os.Getpid() {
+		t.Errorf("a second supervisor: %v", err)
+	}
+	if _, err := s.Supervisor(t.Context()); err != nil {
+		t.Errorf("the first: %v", err)
+	}
+}
+
+func TestServeReportsItsFailures(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil func(t *testing.T, o *Options)
+		want  string
+	}{
+		"state is rubbish": {func(t *testing.T, o *Options) {
+			if err := os.WriteFile(filepath.Join(o.Paths.State, "services.json"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "services.json: unexpected end"},
+		"lock is a link": {func(t *testing.T, o *Options) {
+			if err := os.Symlink("/nowhere/at/all", filepath.Join(o.Paths.State, "lock")); err != nil {
+				t.Fatal(err)
+			}
+		}, "lock: "},
+		"socket is a directory": {func(t *testing.T, o *Options) {
+			if err := os.MkdirAll(filepath.Join(o.Paths.Socket(), "x"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, "remove the old control socket"},
+		"path too long": {func(t *testing.T, o *Options) {
+			o.Paths.Runtime = filepath.Join(o.Paths.Runtime, strings.Repeat("x", 120))
+		}, "107 are possible"},
+		"ready cannot be said": {func(t *testing.T, o *Options) {
+			o.Ready = func() error { return errors.New("nobody listens") }
+		}, "say that the supervisor is ready: nobody listens"},
+		"tcp is open": {func(t *testing.T, o *Options) { o.TCP.Listen = "127.0.0.1:0" }, "anybody could give orders"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Paths: rootPaths(t, shortDir(t))}
+			tt.spoil(t, &o)
+			if err := Serve(t.Context(), o); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error: %v, want …%s…", err, tt.want)
+			}
+		})
+	}
+}
