@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command webserver is a web server that runs in the foreground, or with -d as a daemon.
 //
 //	webserver -d -pid /run/webserver.pid -log /var/log/webserver.log
