@@ -15,6 +15,7 @@ type Status struct {
 	Description string
 	State       State
 	Wanted      bool // whether it is to be up
+	Held        bool // whether it was stopped by hand, and so is not started by anybody else
 	PID         int  // of the main process, 0 if there is none
 	Ready       bool
 	Restarts    int       // since it was added, not counting those asked for
@@ -58,7 +59,7 @@ func (x *Exit) String() string {
 // status builds the Status of s.
 func (s *service) status() Status {
 	st := Status{
-		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted,
+		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted, Held: s.held,
 		PID: s.pid, Ready: s.state == Ready, Restarts: s.restarts, Since: s.since, Exit: s.exit,
 		Reason: s.reason, Text: s.text, Source: s.source, Labels: s.spec.Labels,
 	}
