@@ -126,7 +126,7 @@ func eachField(prefix string, v, base reflect.Value, visit func(field string, v,
 			eachField(prefix, x, y, visit)
 		case isGroup(f.Type):
 			eachField(prefix+name+".", x, y, visit)
-		case f.Type.Kind() == reflect.Slice && isGroup(f.Type.Elem()):
+		case f.Type.Kind() == reflect.Slice && isGroup(f.Type.Elem()) && !isText(f.Type):
 			for i := range x.Len() {
 				eachField(prefix+name+".", x.Index(i), y.Index(i), visit)
 			}
@@ -138,7 +138,8 @@ func eachField(prefix string, v, base reflect.Value, visit func(field string, v,
 
 // isGroup tells structs with fields of their own from those that are one value
 // with a text.
-func isGroup(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct &&
-		!t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) && !t.Implements(reflect.TypeFor[json.Marshaler]())
+func isGroup(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) }
+
+func isText(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || t.Implements(reflect.TypeFor[json.Marshaler]())
 }

@@ -4,7 +4,9 @@ package all
 import (
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/internal/writers/freebsd"
+	"github.com/daemonry/daemonry/internal/writers/kubernetes"
 	"github.com/daemonry/daemonry/internal/writers/launchd"
+	"github.com/daemonry/daemonry/internal/writers/nomad"
 	"github.com/daemonry/daemonry/internal/writers/openrc"
 	"github.com/daemonry/daemonry/internal/writers/runit"
 	"github.com/daemonry/daemonry/internal/writers/s6"
@@ -24,6 +26,8 @@ func Targets() []writers.Target {
 		s6.Target(),
 		freebsd.Target(),
 		supervisord.Target(),
+		kubernetes.Target(),
+		nomad.Target(),
 	}
 }
 

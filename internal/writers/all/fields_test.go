@@ -161,6 +161,8 @@ var already = map[string][]string{
 	"runit":       {`stderr = "stdout"`},
 	"s6":          {`stderr = "stdout"`},
 	"launchd":     {`stderr = "stdout"`},
+	"kubernetes":  {`no_new_privs = true`, `restart = "always"`},
+	"nomad":       {`restart = "always"`},
 	"freebsd":     {`stderr = "stdout"`, `restart = "always"`},
 	"supervisord": {`stderr = "stdout"`},
 }
@@ -176,6 +178,11 @@ type sampled struct {
 func allSamples(t *testing.T) []sampled {
 	t.Helper()
 	all := samplesOf(t, "rlimit", rlimits()...)
+	for field := range samples {
+		if !slices.Contains(writers.Fields(), field) {
+			t.Errorf("there is no field %s", field)
+		}
+	}
 	for _, field := range writers.Fields() {
 		if values, ok := samples[field]; ok {
 			all = append(all, samplesOf(t, field, values...)...)

@@ -1,0 +1,36 @@
+mode 0600
+# written by daemonry, sha256 4cd9573aa15a6cc5ea697567ef2788b1f2d407480b6348f3d5ed8552ca611d32
+job "nasty_1.x" {
+  type = "service"
+  group "nasty_1.x" {
+    count = 1
+    restart {
+      attempts = 10
+      interval = "5m0s"
+      delay    = "100ms"
+      mode     = "fail"
+    }
+    update {
+      max_parallel      = 1
+      min_healthy_time  = "100ms"
+      healthy_deadline  = "30s"
+      progress_deadline = "1m30s"
+    }
+    task "nasty_1.x" {
+      driver = "exec"
+      kill_signal  = "SIGTERM"
+      kill_timeout = "10s"
+      config {
+        command = "/opt/a b/prog"
+        args    = ["", "it's", "say \"hi\"", "100%", "$HOME \u0024{HOME}", "back\\slash", "two\nlines", "é ☃", "a;b # c ; d"]
+      }
+      env = {
+        "LINES" = "1\n2\n"
+        "PATH" = "/opt/bin:/bin"
+        "PERCENT" = "%n \u0025% $(X)"
+        "QUOTES" = "'\""
+        "SPACED" = " a  b "
+      }
+    }
+  }
+}
