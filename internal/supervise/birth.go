@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -93,6 +94,9 @@ func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 	if err := procopt.Fill(sp, b.spec.Process, b.environ); err != nil {
 		return err
 	}
+	if needsCgroup(b.spec.Limits) {
+		return errNoCgroup
+	}
 	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
 	if err != nil {
 		return err
@@ -174,4 +178,13 @@ func checkOf(p spec.Probe) probe.Check {
 	return probe.Check{
 		Kind: probe.Kind(p.Kind), Settle: time.Duration(p.Settle), FD: p.FD, Target: p.Target, Argv: p.Argv(),
 	}
+}
+
+// errNoCgroup refuses what would need a control group: a limit ignored is a promise broken.
+var errNoCgroup = errors.New("limits: this supervisor makes no control groups; of limits it knows memory_restart alone")
+
+// needsCgroup says whether a limit is asked for that the kernel must watch over.
+func needsCgroup(l spec.Limits) bool {
+	l.MemoryRestart = 0
+	return l != spec.Limits{}
 }

@@ -29,6 +29,7 @@ type fakeKernel struct {
 	childErr error
 	signals  []string // "PID SIGNAL"
 	deaf     bool     // to every signal but KILL
+	slow     bool     // a process lives for a while before its start is told
 	ooms     uint64
 	random   float64
 }
@@ -46,14 +47,32 @@ type fakeDeath struct {
 }
 
 func (k *fakeKernel) start(s *spawn.Spec) (int, error) {
+	pid, slow, err := k.fork(s)
+	if slow {
+		time.Sleep(spawnTime)
+	}
+	return pid, err
+}
+
+// spawnTime is how long a slow start takes.
+const spawnTime = 50 * time.Millisecond
+
+func (k *fakeKernel) fork(s *spawn.Spec) (pid int, slow bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.startErr != nil {
-		return 0, k.startErr
+		return 0, k.slow, k.startErr
 	}
 	k.next++
 	k.live[k.next] = fakeProcess{session: k.next, args: s.Args}
-	return k.next, nil
+	return k.next, k.slow, nil
+}
+
+// set changes what the test says of the system while the engine runs.
+func (k *fakeKernel) set(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
 }
 
 // adopt makes a process that outlived its parent a child of the engine.
@@ -238,11 +257,4 @@ func isNot(t *testing.T, err error, want error) {
 	if !errors.Is(err, want) {
 		t.Errorf("%v is not %v", err, want)
 	}
-}
-
-// failStarts makes every start fail with err, nil for none.
-func (k *fakeKernel) failStarts(err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.startErr = err
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -192,12 +193,61 @@ func TestUnwrittenStateIsToldAndWrittenLater(t *testing.T) {
 func TestShortageEndsInBackoff(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s"))
-		b.k.failStarts(errShort)
+		b.k.set(func() { b.k.startErr = errShort })
 		err := b.Start(context.Background(), "s")
 		isNot(t, err, errShort)
 		b.is(s, Backoff, "fork: resource temporarily unavailable")
-		b.k.failStarts(nil)
+		b.k.set(func() { b.k.startErr = nil })
 		time.Sleep(time.Second)
 		b.is(s, Starting, "")
+	})
+}
+
+// What a process does before its start is known here counts: it speaks, it dies, it is told to stop.
+func TestBeforeThePIDIsKnown(t *testing.T) {
+	slowly := func(t *testing.T, f func(b *bench, s *service)) {
+		bubble(t, func(b *bench) {
+			b.k.slow = true
+			s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
+			b.inOwner(func() { b.want([]*service{s}) })
+			f(b, s)
+		})
+	}
+	t.Run("ready", func(t *testing.T) {
+		slowly(t, func(b *bench, s *service) {
+			b.inOwner(func() { b.heard(heardMessage{sys.Sender{PID: 101}, notify.Message{Ready: true}}) })
+			b.is(s, Starting, "")
+			time.Sleep(spawnTime)
+			b.is(s, Ready, "")
+		})
+	})
+	t.Run("death", func(t *testing.T) {
+		slowly(t, func(b *bench, s *service) {
+			b.k.die(101, exited(7))
+			b.is(s, Starting, "")
+			time.Sleep(spawnTime)
+			b.is(s, Failed, "exited with status 7 before it was ready")
+		})
+	})
+	t.Run("stop", func(t *testing.T) {
+		slowly(t, func(b *bench, s *service) {
+			b.inOwner(func() { b.unwant([]*service{s}, "stopped") })
+			b.is(s, Stopping, "stopped")
+			time.Sleep(spawnTime)
+			b.is(s, Stopped, "stopped")
+			if got := strings.Join(b.k.sent(), ", "); got != "101 SIGTERM" {
+				t.Error(got)
+			}
+		})
+	})
+}
+
+func TestKillFromOutsideAfterTheKernelRanOutOfMemory(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
+		b.up(s)
+		b.k.ooms++
+		b.k.die(b.pidOf(s), 9)
+		b.is(s, Failed, "killed by SIGKILL (out of memory)")
 	})
 }
