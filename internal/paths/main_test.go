@@ -1,0 +1,9 @@
+package paths
+
+import (
+	"testing"
+
+	"github.com/daemonry/daemonry/internal/proctest"
+)
+
+func TestMain(m *testing.M) { proctest.Main(m) }
