@@ -50,7 +50,8 @@ type Options struct {
 	// until they are within it. 0: no bound.
 	Budget int64
 
-	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). It is
+	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). The id is empty
+	// for what several streams share: a syslog server, the journal, the compression of old files. It is
 	// called by the goroutines that carry the output and must not wait for anything.
 	Trouble func(id string, err error)
 }

@@ -100,12 +100,15 @@ func (o *outlet) tellDropped() {
 // sender brings the lines of any number of outlets to one destination. Its goroutine lives while there are any.
 type sender struct {
 	key  Target
+	name string // of the stream, if it has the sender to itself
 	dest target.Dest
 	e    *Engine
 
 	mu      sync.Mutex
 	list    []*outlet // with something to send, in order of their turns
+	poked   bool      // the destination itself wants a turn
 	running bool
+	stopped bool
 	why     error         // of the last failure
 	closing chan struct{} // closed: no more attempts after a failure
 	idle    *sync.Cond    // running became false
@@ -117,9 +120,23 @@ func (t *sender) enlist(o *outlet) {
 		o.queued = true
 		t.list = append(t.list, o)
 	}
+	t.wake()
+}
+
+func (t *sender) wake() {
 	if !t.running {
 		t.running = true
 		go t.run()
+	}
+}
+
+// poke gives the destination a turn even if there is nothing to send.
+func (t *sender) poke() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.stopped {
+		t.poked = true
+		t.wake()
 	}
 }
 
@@ -132,8 +149,8 @@ const (
 func (t *sender) run() {
 	delay := retryFirst
 	for {
-		o, batch := t.next()
-		if o == nil {
+		o, batch, more := t.next()
+		if !more {
 			return
 		}
 		n, err := t.dest.Send(batch)
@@ -154,54 +171,63 @@ func (t *sender) run() {
 	}
 }
 
-// next returns the first outlet in the list and what it has; none ends the goroutine.
-func (t *sender) next() (*outlet, []target.Record) {
+// next returns the first outlet in the list and what it has, or neither, if it is the destination's own turn. That
+// there is nothing more to do ends the goroutine.
+func (t *sender) next() (o *outlet, batch []target.Record, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.list) == 0 {
+		if t.poked {
+			return nil, nil, true
+		}
 		t.running = false
 		t.idle.Broadcast()
-		return nil, nil
+		return nil, nil, false
 	}
-	o := t.list[0]
-	var batch []target.Record
+	o = t.list[0]
 	for _, r := range o.queue {
 		batch = append(batch, target.Record{Service: o.id, Stream: r.stream, Time: time.Unix(0, r.when), Text: r.text, More: r.more})
 		if len(batch) == 256 {
 			break
 		}
 	}
-	return o, batch
+	return o, batch, true
 }
 
-// sent takes the first n records off the outlet, and gives the turn to the next one.
+// sent notes what became of the turn, takes the first n records off the outlet, and gives the turn to the next one.
 func (t *sender) sent(o *outlet, n int, err error) bool {
 	t.mu.Lock()
+	news := (err == nil) != (t.why == nil)
+	if o != nil {
+		t.take(o, n, err)
+	}
+	t.why = err
+	if err == nil {
+		t.poked = false
+	}
+	t.mu.Unlock()
+	if news {
+		t.e.trouble(t.name, err)
+	}
+	return err == nil
+}
+
+func (t *sender) take(o *outlet, n int, err error) {
 	for _, r := range o.queue[:n] {
 		o.bytes -= len(r.text) + recordCost
 	}
 	clear(o.queue[:n]) // let go of the texts
 	o.queue = o.queue[n:]
-	news := (err == nil) != (t.why == nil)
-	if err != nil {
-		t.why = err
-	} else {
-		if len(o.queue) == 0 {
-			o.tellDropped()
-		}
-		t.why = nil
+	if len(o.queue) == 0 && err == nil {
+		o.tellDropped()
 	}
-	if len(o.queue) == 0 {
+	switch {
+	case len(o.queue) == 0:
 		o.queue, o.queued = nil, false
 		t.list = t.list[1:]
-	} else if err == nil {
+	case err == nil:
 		t.list = append(t.list[1:], o)
 	}
-	t.mu.Unlock()
-	if news {
-		t.e.trouble(o.id, err)
-	}
-	return err == nil
 }
 
 // stop lets the sender send what it can without waiting, or until the deadline, and closes the destination.
@@ -211,6 +237,7 @@ func (t *sender) stop(deadline time.Time) error {
 	for t.running {
 		t.idle.Wait()
 	}
+	t.stopped = true
 	var lost int
 	for _, o := range t.list {
 		lost += len(o.queue)
@@ -225,27 +252,33 @@ func (t *sender) stop(deadline time.Time) error {
 	return err
 }
 
-// newDest makes the destination for a target.
-func (e *Engine) newDest(id string, t Target) (target.Dest, error) {
+// newSender makes the sender for a target of the stream id.
+func (e *Engine) newSender(id string, t Target) (*sender, error) {
+	s := &sender{key: t, e: e, closing: make(chan struct{})}
+	s.idle = sync.NewCond(&s.mu)
+	var err error
 	switch t.Kind {
 	case Syslog:
-		return target.NewSyslog(target.Syslog{Network: t.Network, Addr: t.Addr, Facility: t.Facility, TLS: t.TLS})
+		s.dest, err = target.NewSyslog(target.Syslog{Network: t.Network, Addr: t.Addr, Facility: t.Facility, TLS: t.TLS})
 	case Journal:
-		return target.NewJournal(t.Addr), nil
+		s.dest = target.NewJournal(t.Addr)
 	case Console:
+		s.dest = target.NewConsole(e.opts.Console)
 		if e.opts.Console.File == nil {
-			return nil, errors.New("log target: there is no console")
+			err = errors.New("log target: there is no console")
 		}
-		return target.NewConsole(e.opts.Console), nil
 	case Program:
-		if e.opts.StartProgram == nil {
-			return nil, errors.New("log target: programs cannot be started here")
-		}
-		return target.NewProgram(func(stdin *os.File) (<-chan struct{}, error) {
+		s.name = id
+		s.dest = target.NewProgram(func(stdin *os.File) (<-chan struct{}, error) {
 			return e.opts.StartProgram(id, t.Command, stdin)
-		}), nil
+		}, s.poke)
+		if e.opts.StartProgram == nil {
+			err = errors.New("log target: programs cannot be started here")
+		}
+	default:
+		err = fmt.Errorf("log target: unknown kind %d", t.Kind)
 	}
-	return nil, fmt.Errorf("log target: unknown kind %d", t.Kind)
+	return s, err
 }
 
 // openOutlets returns an outlet for each target. e.mu is held.
@@ -257,13 +290,11 @@ func (e *Engine) openOutlets(id string, cfg *Config) ([]*outlet, error) {
 			to = e.senders[t]
 		}
 		if to == nil {
-			dest, err := e.newDest(id, t)
-			if err != nil {
+			var err error
+			if to, err = e.newSender(id, t); err != nil {
 				e.closeOutlets(outlets)
 				return nil, err
 			}
-			to = &sender{key: t, dest: dest, e: e, closing: make(chan struct{})}
-			to.idle = sync.NewCond(&to.mu)
 			if t.Kind != Program {
 				e.senders[t] = to
 			}
@@ -287,7 +318,7 @@ func (e *Engine) closeOutlets(outlets []*outlet) {
 		deadline := time.Now().Add(flushTime)
 		e.flushing.Go(func() {
 			if err := t.stop(deadline); err != nil {
-				e.trouble(o.id, err)
+				e.trouble(t.name, err)
 			}
 		})
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // StartFunc starts a program with the given standard input and returns a channel that is closed when it has ended.
@@ -15,6 +17,7 @@ const restartAfter = time.Second
 
 type program struct {
 	start   StartFunc
+	wake    func()
 	r, w    *os.File
 	exited  <-chan struct{}
 	started time.Time
@@ -23,10 +26,14 @@ type program struct {
 
 // NewProgram returns a destination that pipes lines into a program. The program is started with the first line and again
 // whenever it has ended and there are lines for it. Both ends of the pipe stay open here, so what it left unread is read by its successor; what it
-// had read when it ended is its own affair.
-func NewProgram(start StartFunc) Dest { return &program{start: start} }
+// had read when it ended is its own affair. wake is called, from any goroutine, when the program has
+// ended: Send, without records, sees to what is left in the pipe.
+func NewProgram(start StartFunc, wake func()) Dest { return &program{start: start, wake: wake} }
 
 func (d *program) Send(records []Record) (int, error) {
+	if len(records) == 0 && !d.pending() {
+		return 0, nil
+	}
 	if err := d.alive(); err != nil {
 		return 0, err
 	}
@@ -42,6 +49,16 @@ func (d *program) Send(records []Record) (int, error) {
 	return len(records), d.flush() // taken over, written or not
 }
 
+// pending says whether there is anything for a program to read.
+func (d *program) pending() bool {
+	if d.r == nil {
+		return false
+	}
+	n, err := sys.PipeFill(int(d.r.Fd()))
+	return len(d.rest) > 0 || n > 0 || err != nil
+}
+
+// alive starts the program unless it runs.
 func (d *program) alive() error {
 	if d.exited != nil {
 		select {
@@ -67,6 +84,10 @@ func (d *program) alive() error {
 		return fmt.Errorf("start the program: %w", err)
 	}
 	d.exited = exited
+	go func() {
+		<-exited
+		d.wake()
+	}()
 	return nil
 }
 
