@@ -258,3 +258,7 @@ func isNot(t *testing.T, err error, want error) {
 		t.Errorf("%v is not %v", err, want)
 	}
 }
+
+func requires(names ...string) func(*spec.Service) {
+	return func(c *spec.Service) { c.Requires = names }
+}

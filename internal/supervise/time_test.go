@@ -34,9 +34,10 @@ func (b *bench) up(s *service) {
 	b.is(s, Ready, "")
 }
 
+// say has the main process of s send a message.
 func (b *bench) say(s *service, m notify.Message) {
 	b.Helper()
-	b.inOwner(func() { b.said(s, m) })
+	b.inOwner(func() { b.heard(heardMessage{sys.Sender{PID: s.pid}, m}) })
 }
 
 func (b *bench) crash(s *service) {

@@ -49,7 +49,7 @@ func TestOnTheKernel(t *testing.T) {
 	for name := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			cmd := stage.Command(t, name, t.TempDir())
-			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t))
+			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "GORACE=atexit_sleep_ms=0") // or each process of a race build takes a second to end
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -323,10 +323,6 @@ var scenarios = map[string]func(scene) error{
 		}
 		return errors.Join(err, want("a", s.one("a").State, Stopped), os.Remove(wants), s.Start(s, "a"))
 	},
-}
-
-func requires(names ...string) func(*spec.Service) {
-	return func(c *spec.Service) { c.Requires = names }
 }
 
 func notified(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeNotify} }
