@@ -152,16 +152,20 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	return nil
 }
 
-// send sends a request; an answer other than success is an error.
+// send sends a request for an escaped path; an answer other than success is an error.
 func (c *Client) send(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
-	u := url.URL{Scheme: "http", Host: "daemonry", Path: "/" + Version + path, RawQuery: q.Encode()}
+	address := "http://daemonry"
 	if c.Socket == "" {
-		u.Host = c.Address
+		address = "http://" + c.Address
 		if c.TLS != nil {
-			u.Scheme = "https"
+			address = "https://" + c.Address
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	address += "/" + Version + path
+	if len(q) > 0 {
+		address += "?" + q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,8 @@ type Exit struct {
 	Signal spec.Signal `json:"signal,omitzero"`
 	// Core says that it left a core dump.
 	Core bool `json:"core,omitzero"`
+	// OOM says that most likely the kernel killed it for want of memory.
+	OOM bool `json:"oom,omitzero"`
 	// Text says it in a few words: "exited with status 7".
 	Text string `json:"text"`
 	// At is when.
