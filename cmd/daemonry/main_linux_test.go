@@ -67,6 +67,8 @@ const mark = "SCRIPT_MARK="
 func setup(env *testscript.Env) error {
 	env.Setenv("SCRIPT_MARK", env.WorkDir)
 	env.Setenv("HOME", env.WorkDir)
+	// A supervisor of its own for each script, which ends it.
+	env.Setenv("DAEMONRY_ROOT", env.WorkDir+"/d")
 	// The race detector sleeps for a second at every exit of a command, for reports of threads that still run.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// A directory of PATH that we may not search would hide that a program does not exist.

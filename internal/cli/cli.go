@@ -87,9 +87,20 @@ type entry struct {
 var verbs = []entry{
 	{"detach", detachVerb},
 	{"check", checkVerb},
-	{"status", statusVerb},
+	{"start", startVerb},
 	{"stop", stopVerb},
+	{"restart", restartVerb},
+	{"reload", reloadVerb},
 	{"signal", signalVerb},
+	{"wait", waitVerb},
+	{"remove", removeVerb},
+	{"status", statusVerb},
+	{"logs", logsVerb},
+	{"events", eventsVerb},
+	{"up", upVerb},
+	{"down", downVerb},
+	{"validate", validateVerb},
+	{"supervisor", supervisorVerb},
 	{"version", versionVerb},
 }
 

@@ -60,8 +60,8 @@ func TestReport(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, words := range [][]string{
 		{}, {"nonsense"}, {"--nonsense"}, {"detach"}, {"detach", "--"}, {"detach", "--nonsense", "x"},
-		{"detach", "--json=maybe", "x"}, {"check"}, {"check", "1", "2"}, {"check", "-1"}, {"status"}, {"status", "--pidfile"},
-		{"status", "--pidfile", ""}, {"signal"}, {"signal", "HUP"}, {"signal", "SIGNONE", "--pidfile", "x"},
+		{"detach", "--json=maybe", "x"}, {"check"}, {"check", "1", "2"}, {"check", "-1"}, {"status", "--pidfile"},
+		{"status", "--pidfile", ""}, {"signal"}, {"signal", "HUP"}, {"stop"}, {"start"}, {"start", "--"}, {"start", "--all", "x"}, {"start", "./x"}, {"restart"}, {"wait", "--for", "ever", "x"}, {"remove", ""}, {"logs", "-n", "0"}, {"up", "x"}, {"validate", "x", "y"}, {"supervisor"}, {"supervisor", "rise"}, {"signal", "SIGNONE", "--pidfile", "x"},
 		{"stop", "--timeout", "5", "--pidfile", "x"}, {"version", "please"},
 	} {
 		var out, text bytes.Buffer

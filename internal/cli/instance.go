@@ -24,18 +24,15 @@ func (c *instanceCall) options() []option {
 	}
 }
 
-// named says what is wrong with a call that names no pid file; rest are the words
-// that are names of services.
-func (c *instanceCall) named(status int, rest []string) error {
+// alone says what is wrong with a call that names a pid file and services too.
+func (c *instanceCall) alone(services chosen, names []string) error {
 	switch {
-	case c.pidfile != "" && len(rest) > 0:
-		return usagef("", "%q and --pidfile: name one or the other", rest[0])
-	case c.pidfile != "":
-		return nil
-	case len(rest) > 0:
-		return noSupervisor(status, rest[0])
+	case services.all:
+		return usagef("", "--all and --pidfile: name one or the other")
+	case len(names) > 0:
+		return usagef("", "%q and --pidfile: name one or the other", names[0])
 	}
-	return usagef("", "no pid file given")
+	return nil
 }
 
 // noSupervisor is the answer to the name of a service where none is supervised.
@@ -101,58 +98,4 @@ var stateExit = map[pidfile.State]int{
 	pidfile.Absent:   exitNotRunning,
 	pidfile.Starting: exitUnknown,
 	pidfile.Unproven: exitUnknown,
-}
-
-func statusVerb(a *app) *verb {
-	call := &instanceCall{}
-	return &verb{
-		page: page{
-			name:     "status",
-			short:    "say whether a daemon is running",
-			synopsis: []string{"daemonry status [--json] --pidfile FILE"},
-			about: []string{
-				"A pid alone proves nothing: the process must be the one that was recorded, by its lock on the file or by its start. What is alive without that proof is \"unproven\", as with a pid file that a program wrote by itself.",
-			},
-			options: []group{{"", call.options()}},
-			statuses: []row{
-				{"0", "running"},
-				{"1", "not running, and the pid file names a process that is dead or another"},
-				{"3", "not running, and there is no pid file"},
-				{"4", "unknown: not proven, just starting, or the file cannot be read or trusted"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry status --pidfile web.pid", "For a person:"},
-				{"daemonry status --json --pidfile web.pid", "For a program:"},
-			},
-			seeAlso: []string{"daemonry detach", "daemonry check", "daemonry stop"},
-		},
-		run: func(words []string) error { return a.status(call, words) },
-	}
-}
-
-func (a *app) status(call *instanceCall, words []string) error {
-	if err := call.named(exitUnknown, words); err != nil {
-		return err
-	}
-	found, err := pidfile.Find(call.pidfile)
-	if err != nil {
-		return &statusError{status: exitUnknown, err: err}
-	}
-	d, state := describe(found), found.State
-	if err := found.Close(); err != nil {
-		return err
-	}
-	if call.json {
-		err = a.writeJSON([]instance{d})
-	} else {
-		_, err = fmt.Fprintln(a.out, printable(d.line()))
-	}
-	if err != nil {
-		return err
-	}
-	if code := stateExit[state]; code != exitOK {
-		return &statusError{status: code}
-	}
-	return nil
 }

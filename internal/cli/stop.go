@@ -11,31 +11,38 @@ import (
 )
 
 func signalVerb(a *app) *verb {
-	call := &instanceCall{}
+	call := &signalCall{}
 	return &verb{
 		page: page{
 			name:     "signal",
-			short:    "send a signal to a daemon",
-			synopsis: []string{"daemonry signal SIGNAL --pidfile FILE"},
+			short:    "send a signal to services, or to a daemon",
+			synopsis: []string{"daemonry signal SIGNAL NAME…", "daemonry signal SIGNAL --all", "daemonry signal SIGNAL --pidfile FILE"},
 			about: []string{
-				"SIGNAL is a name with or without SIG, in any case, or a number; real-time signals are RTMIN+3 or RTMAX-1. It is sent to the process that was recorded or to none, also when its pid has been given to another since.",
+				"Of a service it is the main process that gets it. SIGNAL is a name with or without SIG, in any case, or a number; real-time signals are RTMIN+3 or RTMAX-1. It is sent to the process that was recorded or to none, also when its pid has been given to another since.",
 			},
-			options: []group{{"", call.options()}},
+			options: []group{{"", append(call.options(), call.option())}},
 			statuses: []row{
 				{"0", "sent"},
 				{"1", "not sent; the message says why"},
 				{"2", "wrong usage"},
 			},
 			examples: []row{
-				{"daemonry signal HUP --pidfile web.pid", "Have a server read its configuration again:"},
+				{"daemonry signal HUP web", "Have a service read its configuration again:"},
+				{"daemonry signal HUP --pidfile web.pid", "A daemon of \"daemonry detach\":"},
 			},
-			seeAlso: []string{"daemonry stop", "signal(7)"},
+			seeAlso: []string{"daemonry reload", "daemonry stop", "signal(7)"},
 		},
 		run: func(words []string) error { return a.signal(call, words) },
 	}
 }
 
-func (a *app) signal(call *instanceCall, words []string) (err error) {
+// signalCall is what the words of "daemonry signal" ask for.
+type signalCall struct {
+	instanceCall
+	chosen
+}
+
+func (a *app) signal(call *signalCall, words []string) (err error) {
 	if len(words) == 0 {
 		return usagef("", "no signal given")
 	}
@@ -43,7 +50,10 @@ func (a *app) signal(call *instanceCall, words []string) (err error) {
 	if err != nil {
 		return usagef("", "%w", err)
 	}
-	if err := call.named(exitFailed, words[1:]); err != nil {
+	if call.pidfile == "" {
+		return a.signalServices(call, name, words[1:])
+	}
+	if err := call.alone(call.chosen, words[1:]); err != nil {
 		return err
 	}
 	number, err := name.Number()
@@ -74,6 +84,7 @@ type signalled struct {
 // stopCall is what the words of "daemonry stop" ask for.
 type stopCall struct {
 	instanceCall
+	chosen
 	detach.StopOptions
 }
 
@@ -82,15 +93,16 @@ func stopVerb(a *app) *verb {
 	return &verb{
 		page: page{
 			name:     "stop",
-			short:    "end a daemon and everything that belongs to it",
-			synopsis: []string{"daemonry stop [OPTION…] --pidfile FILE"},
+			short:    "end services, or a daemon, and everything that belongs to them",
+			synopsis: []string{"daemonry stop [--json] NAME…", "daemonry stop [--json] --all", "daemonry stop [OPTION…] --pidfile FILE"},
 			about: []string{
-				"Sends SIGTERM to the daemon, waits, and kills what is left: of it, of its descendants, and of its session. Returns when all of them are gone, with a line for each on standard output, and with the pid file removed.",
+				"Services are ended as their descriptions say, those that need another one before it, and stay down until \"daemonry start\": neither \"up\" nor the next supervisor starts what was stopped by hand.",
+				"With --pidfile: sends SIGTERM to the daemon, waits, and kills what is left: of it, of its descendants, and of its session. Returns when all of them are gone, with a line for each on standard output, and with the pid file removed.",
 				"The signals go to the process that was recorded or to none, also when its pid has been given to another since.",
 			},
-			options: []group{{"", append(call.options(),
-				option{"signal", "SCHEDULE", "Signals to send before SIGKILL, each with the wait after it, as in TERM/10s/INT/5s.", string(spec.DefaultStopSignal), parsed(&call.Schedule, spec.ParseStopSchedule)},
-				option{"timeout", "DURATION", "The wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsed(&call.Timeout, spec.ParseDuration)},
+			options: []group{{"", append(call.options(), call.option(),
+				option{"signal", "SCHEDULE", "With --pidfile: signals to send before SIGKILL, each with the wait after it, as in TERM/10s/INT/5s.", string(spec.DefaultStopSignal), parsed(&call.Schedule, spec.ParseStopSchedule)},
+				option{"timeout", "DURATION", "With --pidfile: the wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsed(&call.Timeout, spec.ParseDuration)},
 			)}},
 			statuses: []row{
 				{"0", "it is not running: ended now, or not running before"},
@@ -99,17 +111,21 @@ func stopVerb(a *app) *verb {
 				{"2", "wrong usage"},
 			},
 			examples: []row{
-				{"daemonry stop --pidfile web.pid", "Politely, and then not:"},
+				{"daemonry stop web", "A service:"},
+				{"daemonry stop --pidfile web.pid", "A daemon of \"daemonry detach\", politely, and then not:"},
 				{"daemonry stop --signal INT/5s/TERM/5s --pidfile web.pid", "A program that wants to be interrupted:"},
 			},
-			seeAlso: []string{"daemonry signal", "daemonry status", "signal(7)"},
+			seeAlso: []string{"daemonry start", "daemonry down", "daemonry signal", "daemonry status", "signal(7)"},
 		},
 		run: func(words []string) error { return a.stop(call, words) },
 	}
 }
 
 func (a *app) stop(call *stopCall, words []string) error {
-	if err := call.named(exitFailed, words); err != nil {
+	if call.pidfile == "" {
+		return a.stopServices(call, words)
+	}
+	if err := call.alone(call.chosen, words); err != nil {
 		return err
 	}
 	line := a.statusLine(false)

@@ -47,14 +47,14 @@ func (l *statusLine) erase() {
 }
 
 // palette colours results; the zero value leaves them as they are.
-type palette struct{ good, bad, dim, reset string }
+type palette struct{ good, bad, wait, dim, reset string }
 
 // colours returns the palette for standard output (https://no-color.org).
 func (a *app) colours() palette {
 	if os.Getenv("NO_COLOR") != "" || !isTerminal(a.out) {
 		return palette{}
 	}
-	return palette{good: "\x1b[32m", bad: "\x1b[1;31m", dim: "\x1b[2m", reset: "\x1b[0m"}
+	return palette{good: "\x1b[32m", bad: "\x1b[1;31m", wait: "\x1b[33m", dim: "\x1b[2m", reset: "\x1b[0m"}
 }
 
 // writeJSON writes one value on one line.

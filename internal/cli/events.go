@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/daemonry/daemonry/control"
+)
+
+// eventsCall is what the words of "daemonry events" ask for.
+type eventsCall struct {
+	follow, json bool
+}
+
+func eventsVerb(a *app) *verb {
+	call := &eventsCall{}
+	return &verb{
+		page: page{
+			name:     "events",
+			short:    "tell what happened to services, and why",
+			synopsis: []string{"daemonry events [-f] [--json] [NAME…]"},
+			about: []string{
+				"A line for each event that the supervisor still has: when, to which service, what, and the reason. The end of a process says how it ended, what it had used, and the last lines it printed, each after \"| \".",
+			},
+			options: []group{{"", []option{
+				{"f, follow", "", "Go on with what happens, until interrupted.", "", toggle(&call.follow)},
+				{"json", "", "Print an object a line.", "", toggle(&call.json)},
+			}}},
+			statuses: []row{
+				{"0", "all were told"},
+				{"1", "no supervisor"},
+				{"128+N", "signal N ended it"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry events web", "Why a service restarted:"},
+				{"daemonry events --json", "For a program:"},
+			},
+			seeAlso: []string{"daemonry status", "daemonry logs"},
+		},
+		run: func(words []string) error { return a.events(call, words) },
+	}
+}
+
+func (a *app) events(call *eventsCall, names []string) error {
+	s, err := a.session()
+	if err != nil {
+		return failure(err, exitFailed, names)
+	}
+	ctx, done := untilSignal()
+	defer done()
+	if err := s.known(ctx, names); err != nil {
+		return failure(err, exitFailed, names)
+	}
+	p := a.colours()
+	for ev, err := range s.Events(ctx, control.EventsRequest{Follow: call.follow, Names: names}) {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return failure(err, exitFailed, names)
+		case call.json:
+			err = a.writeJSON(ev)
+		default:
+			_, err = fmt.Fprint(a.out, eventText(ev, p))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// known says which name is that of no service.
+func (s *session) known(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	_, err := s.Status(ctx, control.StatusRequest{Names: names})
+	return err
+}
+
+// eventTime is local, because so is the clock of whoever looks for the cause.
+const eventTime = "2006-01-02 15:04:05.000"
+
+// eventText is an event as people read it: a line, and the last words of what ended.
+func eventText(ev control.Event, p palette) string {
+	var b strings.Builder
+	colour, what := eventWhat(ev, p)
+	fmt.Fprintf(&b, "%s%s%s  %-12s  %s%-8s%s  %s\n", p.dim, ev.Time.Local().Format(eventTime), p.reset,
+		printable(firstOf(ev.Service, "-")), colour, what, p.reset, printable(eventReason(ev)))
+	if ev.Exit != nil {
+		for _, line := range ev.Exit.Words {
+			fmt.Fprintf(&b, "%s| %s\n", strings.Repeat(" ", len(eventTime)+2), printable(line))
+		}
+	}
+	return b.String()
+}
+
+// eventWhat is the one word for an event: the state for a change of state, else the kind.
+func eventWhat(ev control.Event, p palette) (colour, what string) {
+	switch {
+	case ev.Kind == control.EventState:
+		return p.of(ev.State), string(ev.State)
+	case ev.Kind == control.EventExit && ev.Exit != nil && (ev.Exit.Code != 0 || ev.Exit.Signal != ""):
+		return p.bad, string(ev.Kind)
+	case ev.Kind == control.EventTrouble, ev.Kind == control.EventMissed:
+		return p.bad, string(ev.Kind)
+	}
+	return "", string(ev.Kind)
+}
+
+func eventReason(ev control.Event) string {
+	if ev.Exit == nil {
+		if ev.Kind == control.EventState && ev.Reason == "" {
+			return "was " + string(ev.From)
+		}
+		return ev.Reason
+	}
+	x := ev.Exit
+	return fmt.Sprintf("process %d %s; it used %s of processor time and %s of memory", ev.PID, x.Text,
+		cpuTime(time.Duration(x.User+x.System)), bytesText(x.MaxRSS))
+}

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/daemonry/daemonry/control"
+)
+
+// goal says whether a service is where it is waited for to be.
+type goal func(control.Status) bool
+
+func isUp(s control.Status) bool   { return s.Ready }
+func isDown(s control.Status) bool { return s.State == control.Stopped || s.State == control.Failed }
+
+// watching does something that takes its time, and shows on a terminal
+// what it is waiting for meanwhile. names may be none, for all.
+func (a *app) watching(ctx context.Context, s *session, names []string, there goal, do func(context.Context) error) error {
+	line := a.statusLine(false)
+	if line == nil {
+		return do(ctx)
+	}
+	showing, done := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.follow(showing, names, there, line) })
+	err := do(ctx)
+	done()
+	wg.Wait()
+	line.erase()
+	return err
+}
+
+// follow shows after each event what is not there yet. It is for the eye: what cannot be
+// had is not shown, and whoever waits hears of the reason otherwise.
+func (s *session) follow(ctx context.Context, names []string, there goal, line *statusLine) {
+	for _, err := range s.Events(ctx, control.EventsRequest{New: true, Follow: true, Names: names}) {
+		if err != nil {
+			return
+		}
+		list, err := s.Status(ctx, control.StatusRequest{Names: names})
+		if err != nil {
+			return
+		}
+		if text := missing(list, there); text != "" {
+			line.show(text)
+		}
+	}
+}
+
+// missing says which services are not there yet, and why.
+func missing(list []control.Status, there goal) string {
+	var texts []string
+	for _, s := range list {
+		switch {
+		case there(s) || s.State == control.Stopped:
+		case s.State == control.Waiting:
+			texts = append(texts, s.Name+" "+s.Reason) // "web waits for db"
+		default:
+			texts = append(texts, fmt.Sprintf("%s (%s)", s.Name, s.State))
+		}
+	}
+	return strings.Join(texts, ", ")
+}

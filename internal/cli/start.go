@@ -1,0 +1,244 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// startCall is what the words of "daemonry start" ask for.
+type startCall struct {
+	change
+	spec.Service
+}
+
+func startVerb(a *app) *verb {
+	call := &startCall{}
+	return &verb{
+		page:    startPage(call),
+		leading: true,
+		run:     func(words []string) error { return a.startNamed(call, words) },
+		program: func(words []string) error { return a.startProgram(call, words) },
+	}
+}
+
+func startPage(call *startCall) page {
+	s := &call.Service
+	groups := []group{
+		{"Which service", append([]option{
+			{"name", "NAME", "Call it NAME.", "the program's file name", parsed(&s.Name, word)},
+			{"description", "TEXT", "What it is, for people.", "", parsed(&s.Description, word)},
+		}, call.options()...)},
+		{"When it is ready", []option{
+			{"ready", "MODE", "How it shows that it came up; see \"daemonry detach --help\", READINESS.", "settle:" + spec.DefaultSettle.String(), parsed(&s.Ready, spec.ParseProbe)},
+			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+		}},
+	}
+	groups = append(groups, keptOptions(s)...)
+	return page{
+		name:     "start",
+		short:    "start a service, and say when it is ready",
+		synopsis: []string{"daemonry start [OPTION…] -- PROGRAM [ARG…]", "daemonry start NAME…", "daemonry start --all"},
+		about: []string{
+			"Has the supervisor start PROGRAM and keep it running, or services that it knows by their names, with those that they require or want. Returns when they are ready, or have failed: the exit status and standard error say how, with the program's last words. What has failed is tried again as --restart says.",
+			"The supervisor is started if there is none, as a daemon of its own: it survives the terminal and the login. There is one for each user. PROGRAM gets its environment, which is that of the command that started it; --env adds to it.",
+			"A service of that name that was started from a command line is described anew, and gets a new process if the description has changed. One from a file is left alone, and the command fails.",
+		},
+		options:  append(groups, supervisedOptions(&s.Process)...),
+		statuses: launchStatuses,
+		examples: []row{
+			{"daemonry start -- ./web --port 8080", "A program of this directory, as the service \"web\":"},
+			{"daemonry start --name db --restart always -- ./database", "One that is restarted even after a good end:"},
+			{"daemonry start db web", "Services that were stopped:"},
+		},
+		seeAlso: []string{"daemonry up", "daemonry status", "daemonry logs", "daemonry stop", "docs/supervisor.md"},
+	}
+}
+
+// keptOptions say how a service is kept running, in its own fields' names.
+func keptOptions(s *spec.Service) []group {
+	return []group{
+		{"How it is kept running", []option{
+			{"restart", "WHEN", "After which ends to start it again: \"no\", \"on-failure\" or \"always\".", string(spec.RestartOnFailure), parsed(&s.Restart, text[spec.Restart])},
+			{"budget", "N", "How many restarts within " + spec.DefaultBudgetWindow.String() + " are enough; -1 for any number.", strconv.Itoa(spec.DefaultBudgetRestarts), parsedTo(&s.Budget.Restarts, number)},
+			{"success", "END,…", "Exit codes and signals that are no failure, besides 0.", "", addExits(&s.Success)},
+			{"watchdog", "DURATION", "Restart it when it sends no WATCHDOG=1 for so long.", "", parsed(&s.Watchdog, spec.ParseDuration)},
+			{"instances", "N", "Start N of it, as NAME@1 to NAME@N; \"{instance}\" in texts is the number.", "", parsed(&s.Instances, number)},
+			{"type", "TYPE", "\"daemon\", or \"oneshot\" for what runs to its end.", string(spec.Daemon), parsed(&s.Type, text[spec.Type])},
+		}},
+		{"How it ends and reloads", []option{
+			{"stop", "SCHEDULE", "Signals to end it, each with the wait after it, as in TERM/10s/INT/5s; then KILL.", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
+			{"stop-timeout", "DURATION", "The wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsedTo(&s.StopTimeout, spec.ParseDuration)},
+			{"reload", "SIGNAL", "The signal for \"daemonry reload\".", "", parsed(&s.Reload, spec.ParseSignal)},
+		}},
+		{"What comes before it", []option{
+			{"requires", "NAME,…", "Services that are started too, and must be ready first.", "", addList(&s.Requires)},
+			{"wants", "NAME,…", "Services that are started too, and may fail.", "", addList(&s.Wants)},
+			{"after", "NAME,…", "Services that come first if they are started at all.", "", addList(&s.After)},
+		}},
+	}
+}
+
+// text is a word out of a list that the validation of the whole description knows.
+func text[T ~string](t string) (T, error) {
+	w, err := word(t)
+	return T(w), err
+}
+
+// addExits takes exit codes and names of signals apart at commas.
+func addExits(dst *spec.ExitSet) func(string) error {
+	return func(text string) error {
+		for one := range strings.SplitSeq(text, ",") {
+			if code, err := strconv.Atoi(one); err == nil {
+				dst.Codes = append(dst.Codes, code)
+				continue
+			}
+			sig, err := spec.ParseSignal(one)
+			if err != nil {
+				return err
+			}
+			dst.Signals = append(dst.Signals, sig)
+		}
+		return nil
+	}
+}
+
+// supervisedOptions are the process options of "detach", where a supervisor makes them mean something else.
+func supervisedOptions(p *spec.Process) []group {
+	groups := processOptions(p)
+	for _, g := range groups {
+		for i := range g.options {
+			o := &g.options[i]
+			switch o.name {
+			case "stdout":
+				o.text, o.def = "Standard output: \"log\", a path to append to, \"truncate:PATH\" or \"null\".", "log"
+				o.set = parsed(&p.Stdout, spec.ParseStream)
+			case "stderr":
+				o.text, o.def = "Standard error: the same, or \"stdout\".", "log"
+				o.set = parsed(&p.Stderr, spec.ParseStream)
+			case "chdir":
+				o.def = "where you are"
+			}
+		}
+	}
+	return groups
+}
+
+func (a *app) startNamed(call *startCall, words []string) error {
+	// "start ./web" without "--" is most often a program.
+	program := slices.IndexFunc(words, func(w string) bool { return spec.CheckName(w) != nil })
+	if described := !reflect.DeepEqual(call.Service, spec.Service{}); described || program >= 0 {
+		e := usagef("", "options that describe a service need a program")
+		if !described {
+			e = usagef("", "%q is not the name of a service", words[program])
+		}
+		e.hint = "daemonry start [OPTION…] -- PROGRAM [ARG…]"
+		return e
+	}
+	names, err := call.names(words)
+	if err != nil {
+		return err
+	}
+	ctx, done := untilSignal()
+	defer done()
+	s, err := a.ensured(ctx)
+	if err != nil {
+		return err
+	}
+	err = a.watching(ctx, s, words, isUp, func(ctx context.Context) error { return s.Start(ctx, names) })
+	return a.launched(ctx, s, err, names, call.json)
+}
+
+// launched tells how services that were to come up did.
+func (a *app) launched(ctx context.Context, s *session, err error, names control.Names, asJSON bool) error {
+	if err := interrupted(ctx, err, say(names)); err != nil {
+		switch failures := failuresIn(err); {
+		case ctx.Err() != nil:
+			return err
+		case len(failures) > 0:
+			return a.told(failures)
+		}
+		return failure(err, exitFailed, names.Names)
+	}
+	list, err := s.Status(ctx, control.StatusRequest{Names: names.Names})
+	if err != nil {
+		return failure(err, exitFailed, names.Names)
+	}
+	return a.printBrief(list, asJSON)
+}
+
+func (a *app) startProgram(call *startCall, words []string) error {
+	if call.all {
+		return usagef("", "--all and a program: name one or the other")
+	}
+	if len(words) == 0 {
+		e := usagef("", "no program given")
+		e.hint = "daemonry start [OPTION…] -- PROGRAM [ARG…]"
+		return e
+	}
+	described, err := supervised(call.Service, words)
+	if err != nil {
+		return err
+	}
+	ctx, done := untilSignal()
+	defer done()
+	s, err := a.ensured(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.take(ctx, described); err != nil {
+		return failure(err, exitOurs, nil)
+	}
+	names := control.Named(described.Name)
+	err = a.watching(ctx, s, names.Names, isUp, func(ctx context.Context) error { return s.Start(ctx, names) })
+	return a.launched(ctx, s, err, names, call.json)
+}
+
+// take adds a service from the command line, or describes it anew.
+func (s *session) take(ctx context.Context, described spec.Service) error {
+	list, err := s.Status(ctx, control.StatusRequest{})
+	if err != nil {
+		return err
+	}
+	for _, there := range list {
+		base, _, _ := strings.Cut(there.Name, "@")
+		if there.Source != "" && (there.Name == described.Name || base == described.Name) {
+			return &control.Error{
+				Message: fmt.Sprintf("%s: there is a service of this name, described in %s", described.Name, there.Source),
+				Hint:    "choose another with --name, or change the file and call \"daemonry up\"",
+				Code:    control.NotDone,
+			}
+		}
+	}
+	_, err = s.Apply(ctx, control.ApplyRequest{Services: []spec.Service{described}, NoStart: true})
+	return err
+}
+
+// supervised completes and checks the description of a service on the command line. It works in
+// the directory it is called in, as it would without us, if there is one.
+func supervised(s spec.Service, words []string) (spec.Service, error) {
+	s.Command = words
+	if s.Name == "" {
+		s.Name = serviceName(words[0])
+	}
+	if s.Chdir == "" && s.Chroot == "" {
+		if dir, err := os.Getwd(); err == nil {
+			s.Chdir = dir
+		}
+	}
+	s, err := here(s)
+	if err != nil {
+		return s, err
+	}
+	if problems := s.Validate(); len(problems) > 0 {
+		return s, problem(problems[0])
+	}
+	return s, nil
+}

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// statusCall is what the words of "daemonry status" ask for.
+type statusCall struct {
+	instanceCall
+	watch bool
+}
+
+func statusVerb(a *app) *verb {
+	call := &statusCall{}
+	return &verb{
+		page: page{
+			name:     "status",
+			short:    "say how services are, or whether a daemon is running",
+			synopsis: []string{"daemonry status [--json] [--watch] [NAME…]", "daemonry status [--json] --pidfile FILE"},
+			about: []string{
+				"Without --pidfile: the services of the supervisor, or those named, with the reason why each is where it is, and the last words of one that is named and down. No supervisor is started for it. A terminal that is narrow gets fewer columns. SINCE is how long the state has lasted; CPU and MEMORY are those of the main process.",
+				"With it: the daemon that FILE names. A pid alone proves nothing: the process must be the one that was recorded, by its lock on the file or by its start. What is alive without that proof is \"unproven\", as with a pid file that a program wrote by itself.",
+			},
+			options: []group{{"", append(call.options(), option{"watch", "", "Show it again after each change, until interrupted.", "", toggle(&call.watch)})}},
+			statuses: []row{
+				{"0", "running: every service named is up, or without a name every one that is to be up"},
+				{"1", "not running, and the pid file names a process that is dead or another"},
+				{"3", "not running: a service is not up, there is no pid file, or, without a name, no supervisor"},
+				{"4", "unknown: no such service, no supervisor that would know; not proven, just starting, or the file cannot be read or trusted"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry status", "All services, for a person:"},
+				{"daemonry status --json web", "One, for a program:"},
+				{"daemonry status --pidfile web.pid", "A daemon of \"daemonry detach\":"},
+			},
+			seeAlso: []string{"daemonry events", "daemonry logs", "daemonry detach", "daemonry check", "daemonry stop"},
+		},
+		run: func(words []string) error { return a.status(call, words) },
+	}
+}
+
+func (a *app) status(call *statusCall, words []string) error {
+	switch {
+	case call.pidfile != "" && len(words) > 0:
+		return usagef("", "%q and --pidfile: name one or the other", words[0])
+	case call.pidfile != "" && call.watch:
+		return usagef("", "--watch and --pidfile: only services can be watched")
+	case call.pidfile != "":
+		return a.fileStatus(&call.instanceCall)
+	}
+	return a.serviceStatus(call, words)
+}
+
+// fileStatus is the status of the daemon of a pid file.
+func (a *app) fileStatus(call *instanceCall) error {
+	found, err := pidfile.Find(call.pidfile)
+	if err != nil {
+		return &statusError{status: exitUnknown, err: err}
+	}
+	d, state := describe(found), found.State
+	if err := found.Close(); err != nil {
+		return err
+	}
+	if call.json {
+		err = a.writeJSON([]instance{d})
+	} else {
+		_, err = fmt.Fprintln(a.out, printable(d.line()))
+	}
+	if err != nil {
+		return err
+	}
+	if code := stateExit[state]; code != exitOK {
+		return &statusError{status: code}
+	}
+	return nil
+}
+
+func (a *app) serviceStatus(call *statusCall, names []string) error {
+	s, err := a.session()
+	if err != nil {
+		return a.noStatus(call, err, names)
+	}
+	ctx, done := untilSignal()
+	defer done()
+	if call.watch {
+		return a.watchStatus(ctx, s, call, names)
+	}
+	list, err := s.Status(ctx, control.StatusRequest{Names: names, Usage: true})
+	if err != nil {
+		return a.noStatus(call, err, names)
+	}
+	if err := a.printStatus(call, list, names); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(s control.Status) bool { return !s.Ready && (len(names) > 0 || s.Wanted) }) {
+		return nil
+	}
+	return &statusError{status: exitNotRunning}
+}
+
+// noStatus is the answer where nobody knows of services: nothing runs, but of one that
+// is named nobody can say whether it exists.
+func (a *app) noStatus(call *statusCall, err error, names []string) error {
+	if !absent(err) || len(names) > 0 {
+		return failure(err, exitUnknown, names)
+	}
+	if call.json {
+		if err := a.writeJSON([]control.Status{}); err != nil {
+			return err
+		}
+	}
+	return failure(err, exitNotRunning, nil)
+}
+
+func (a *app) printStatus(call *statusCall, list []control.Status, names []string) error {
+	if call.json {
+		return a.writeJSON(list)
+	}
+	var b strings.Builder
+	if len(list) == 0 {
+		b.WriteString("no services\n")
+	} else {
+		b.WriteString(statusTable(list, time.Now(), a.width(), a.colours()))
+	}
+	for _, s := range list {
+		if len(names) > 0 && !s.Ready && s.State != control.Stopped && s.Exit != nil && len(s.Exit.Words) > 0 {
+			fmt.Fprintf(&b, "\n%s %s, and said:\n", printable(s.Name), s.Exit.Text)
+			for _, line := range s.Exit.Words {
+				fmt.Fprintf(&b, "| %s\n", printable(line))
+			}
+		}
+	}
+	_, err := fmt.Fprint(a.out, b.String())
+	return err
+}
+
+// watchPeriod is how often what changes without an event, such as memory, is shown anew.
+const watchPeriod = 2 * time.Second
+
+// watchStatus shows the services again whenever something has happened to them.
+func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, names []string) error {
+	screen := isTerminal(a.out) && !call.json
+	if screen {
+		fmt.Fprint(a.out, enterScreen)
+		defer fmt.Fprint(a.out, leaveScreen)
+	}
+	happened := make(chan error, 1)
+	go s.tellEvents(ctx, names, happened)
+	tick := time.NewTicker(watchPeriod)
+	defer tick.Stop()
+	for {
+		list, err := s.Status(ctx, control.StatusRequest{Names: names, Usage: true})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return a.noStatus(call, err, names)
+		}
+		if screen {
+			fmt.Fprint(a.out, homeAndClear)
+		}
+		if err := a.printStatus(call, list, names); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-happened:
+			if err != nil {
+				return failure(err, exitUnknown, names)
+			}
+		case <-tickIf(screen, tick):
+		}
+	}
+}
+
+// tickIf lets what is printed line after line wait for events alone.
+func tickIf(screen bool, t *time.Ticker) <-chan time.Time {
+	if !screen {
+		return nil
+	}
+	return t.C
+}
+
+// Sequences of xterm that all terminals of today know: the alternate screen, and
+// on it the place to begin (ECMA-48, CUP and ED).
+const (
+	enterScreen  = "\x1b[?1049h\x1b[?25l"
+	leaveScreen  = "\x1b[?25h\x1b[?1049l"
+	homeAndClear = "\x1b[H\x1b[J"
+)
+
+// errEnded says that the supervisor has ended, and its events with it.
+var errEnded = errors.New("the supervisor has ended")
+
+// tellEvents sends nil when something has happened, however much, and an error at the end.
+func (s *session) tellEvents(ctx context.Context, names []string, happened chan error) {
+	for _, err := range s.Events(ctx, control.EventsRequest{New: true, Follow: true, Names: names}) {
+		if err != nil {
+			happened <- err
+			return
+		}
+		select {
+		case happened <- nil:
+		default: // it is known already that something has
+		}
+	}
+	happened <- errEnded
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/detach"
+	"github.com/daemonry/daemonry/internal/paths"
+)
+
+// exitTimedOut is what timeout(1) says of what was not in time.
+const exitTimedOut = 124
+
+// session is this user's supervisor, as far as there is one.
+type session struct {
+	*control.Client
+	paths paths.Paths
+}
+
+// session finds the supervisor without asking whether it is there. A socket
+// that somebody else could have planted is not asked at all.
+func (a *app) session() (*session, error) {
+	p, err := paths.Find()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{Client: &control.Client{Socket: p.Socket()}, paths: p}
+	switch err := p.Check(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return s, &control.UnreachableError{Address: p.Socket(), Err: fs.ErrNotExist}
+	case err != nil:
+		return nil, err
+	}
+	return s, nil
+}
+
+// absent says that no supervisor is there, in distinction to one that does not answer.
+func absent(err error) bool {
+	var u *control.UnreachableError
+	return errors.As(err, &u) && (errors.Is(u.Err, fs.ErrNotExist) || errors.Is(u.Err, syscall.ECONNREFUSED))
+}
+
+// failure is what a supervisor's error is to the command: its exit status, unless
+// what failed has one of its own, and its text. names are the services it was about.
+func failure(err error, status int, names []string) error {
+	var e *control.Error
+	switch {
+	case err == nil:
+		return nil
+	case absent(err) && len(names) > 0:
+		return noSupervisor(status, strings.Join(names, ", "))
+	case absent(err):
+		return &statusError{status: status, err: errors.New("no supervisor is running")}
+	case errors.As(err, &e) && e.Code == control.TimedOut:
+		return &statusError{status: exitTimedOut, err: fmt.Errorf("%s: %w", strings.Join(names, ", "), e)}
+	case errors.As(err, &e):
+		return &statusError{status: status, err: e, hint: e.Hint}
+	}
+	return &statusError{status: status, err: err}
+}
+
+// interrupted is err, or that a signal ended the wait for it.
+func interrupted(ctx context.Context, err error, what string) error {
+	var signal detach.Interrupted
+	if err != nil && errors.As(context.Cause(ctx), &signal) {
+		return fmt.Errorf("%w while waiting for %s; it goes on", signal, what)
+	}
+	return err
+}
+
+// failuresIn are the services that an error is about, if it is about some that did not come up.
+func failuresIn(err error) []control.Failure {
+	var e *control.Error
+	if errors.As(err, &e) && e.Code == control.NotDone {
+		return e.Failures
+	}
+	return nil
+}
+
+// launchError is a service that did not come up, as "detach" would tell of it.
+func launchError(f control.Failure) *detach.Error {
+	e := &detach.Error{Status: f.Status, Err: fmt.Errorf("%s: %s", f.Name, f.Reason)}
+	if f.Exit != nil {
+		e.Words = f.Exit.Words
+	}
+	if f.Retry {
+		e.Err = fmt.Errorf("%w; it is tried again", e.Err)
+	}
+	return e
+}
+
+// told reports all failures but the last, which it returns for the command to
+// end with. With several of them, the exit status is none's own.
+func (a *app) told(failures []control.Failure) error {
+	last := len(failures) - 1
+	for _, f := range failures[:last] {
+		a.explain(program, launchError(f))
+	}
+	e := launchError(failures[last])
+	if last > 0 {
+		e.Status = exitFailed
+	}
+	return e
+}
+
+// chosen are the services that a command line names.
+type chosen struct {
+	all bool
+}
+
+func (c *chosen) option() option {
+	return option{"all", "", "Every service there is.", "", toggle(&c.all)}
+}
+
+func (c *chosen) names(words []string) (control.Names, error) {
+	switch {
+	case c.all && len(words) > 0:
+		return control.Names{}, usagef("", "%q and --all: name one or the other", words[0])
+	case !c.all && len(words) == 0:
+		return control.Names{}, usagef("", "no service named")
+	}
+	if i := slices.IndexFunc(words, func(w string) bool { return w == "" }); i >= 0 {
+		return control.Names{}, usagef("", "the name of a service is empty")
+	}
+	return control.Names{Names: words, All: c.all}, nil
+}
+
+// say is what the services are called in a message.
+func say(n control.Names) string {
+	if n.All {
+		return "all services"
+	}
+	return strings.Join(n.Names, ", ")
+}

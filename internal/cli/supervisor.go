@@ -1,0 +1,292 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/daemonry/daemonry"
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/readers/native"
+	"github.com/daemonry/daemonry/internal/server"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// supervisorCall is what the words of "daemonry supervisor" ask for.
+type supervisorCall struct{ json bool }
+
+func supervisorVerb(a *app) *verb {
+	call := &supervisorCall{}
+	return &verb{
+		page: page{
+			name:     "supervisor",
+			short:    "start, stop and show the supervisor itself",
+			synopsis: []string{"daemonry supervisor start | stop | run", "daemonry supervisor status [--json]"},
+			about: []string{
+				"There is one supervisor for each user; \"start\" and \"up\" start it when it is needed. It is a daemon: it survives the terminal and the login. What is wanted of each service is on disk, so one that is started again starts them again, except those that were stopped by hand.",
+				"\"stop\" stops every service in order first. \"run\" stays in the foreground, for another manager to look after: it says READY=1 by sd_notify(3). Settings are read from [supervisor] in daemonry.toml of the configuration directory. DAEMONRY_ROOT=DIR has all directories under DIR, for one more supervisor beside others.",
+			},
+			options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&call.json)}}}},
+			statuses: []row{
+				{"0", "it runs; after \"stop\", it does not"},
+				{"1", "it could not be started or stopped; the message says why"},
+				{"3", "\"status\": it does not run"},
+				{"4", "\"status\": nobody can say, for it does not answer"},
+				{"128+N", "signal N ended the wait"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry supervisor status", "Whether it runs, and with what:"},
+				{"daemonry supervisor stop", "The end of everything:"},
+			},
+			seeAlso: []string{"daemonry up", "daemonry status", "daemonry run", "docs/supervisor.md"},
+		},
+		run: func(words []string) error { return a.supervisorCommand(call, words) },
+	}
+}
+
+func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
+	if len(words) != 1 {
+		e := usagef("", "one of start, stop, status and run is needed")
+		e.hint = "daemonry supervisor start"
+		return e
+	}
+	switch words[0] {
+	case "start":
+		return a.supervisorStart(call)
+	case "stop":
+		return a.supervisorStop()
+	case "status":
+		return a.supervisorStatus(call)
+	case "run":
+		return a.supervisorRun()
+	}
+	return usagef("", "%q is none of start, stop, status and run", words[0])
+}
+
+func (a *app) supervisorStart(call *supervisorCall) error {
+	ctx, done := untilSignal()
+	defer done()
+	s, err := a.ensured(ctx)
+	if err != nil {
+		return err
+	}
+	return a.aboutSupervisor(ctx, s, call.json)
+}
+
+func (a *app) supervisorStatus(call *supervisorCall) error {
+	ctx, done := untilSignal()
+	defer done()
+	s, err := a.session()
+	if err == nil {
+		err = a.aboutSupervisor(ctx, s, call.json)
+	}
+	if absent(err) {
+		return failure(err, exitNotRunning, nil)
+	}
+	return failure(err, exitUnknown, nil)
+}
+
+func (a *app) aboutSupervisor(ctx context.Context, s *session, asJSON bool) error {
+	about, err := s.Supervisor(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.writeJSON(about)
+	}
+	_, err = fmt.Fprintf(a.out, "supervisor: running: process %d, version %s, for %s, %s\n", about.PID, about.Version,
+		span(time.Duration(about.Uptime)), counted(about.Services, "service"))
+	return err
+}
+
+// counted is a number of things.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}
+
+// supervisorStop returns when the process has ended, not only its services: what comes
+// next may be another supervisor.
+func (a *app) supervisorStop() error {
+	ctx, done := untilSignal()
+	defer done()
+	s, err := a.session()
+	var about control.Supervisor
+	if err == nil {
+		about, err = s.Supervisor(ctx)
+	}
+	if absent(err) {
+		_, err := fmt.Fprintln(a.out, "supervisor: not running")
+		return err
+	}
+	if err != nil {
+		return failure(err, exitFailed, nil)
+	}
+	process, err := sys.Pin(about.PID)
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	// That it is still the one that answered: a pid alone proves nothing.
+	if again, err := s.Supervisor(ctx); err != nil || again.PID != about.PID {
+		return failure(errors.Join(err, errors.New("the supervisor was exchanged meanwhile")), exitFailed, nil)
+	}
+	err = a.watching(ctx, s, nil, isDown, s.Shutdown)
+	if err = interrupted(ctx, err, "the supervisor to end"); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return failure(err, exitFailed, nil)
+	}
+	if err := process.Wait(ctx); err != nil {
+		return interrupted(ctx, err, "the supervisor to end")
+	}
+	_, err = fmt.Fprintf(a.out, "supervisor: stopped: process %d\n", about.PID)
+	return err
+}
+
+// ensured is a session with a supervisor that answers: the one that is there, or a new one.
+func (a *app) ensured(ctx context.Context) (*session, error) {
+	s, err := a.session()
+	if err == nil {
+		if _, err = s.Supervisor(ctx); err == nil {
+			return s, nil
+		}
+	}
+	if s == nil || !absent(err) {
+		return nil, failure(err, exitOurs, nil)
+	}
+	if err := a.bear(ctx, s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// bear starts a supervisor as a daemon, by way of our own library.
+func (a *app) bear(ctx context.Context, s *session) error {
+	if err := s.paths.Create(nil); err != nil {
+		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+	}
+	process, err := daemonry.Detach(ctx, daemonry.Options{
+		Background: true, // whatever manages us, the supervisor is not what it waits for
+		Name:       program,
+		Args:       []string{"supervisor", "run"},
+		LogFile:    supervisorLog(s.paths),
+	})
+	if err == nil {
+		_, err = fmt.Fprintf(a.err, "%s: started the supervisor, process %d\n", program, process.PID)
+		return err
+	}
+	// Somebody else's may have been faster: then there is one, as was wanted.
+	if waitErr := s.appear(ctx); waitErr == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &statusError{
+		status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err),
+		hint: "its own words are in " + supervisorLog(s.paths),
+	}
+}
+
+// supervisorLog takes what the supervisor has to say for itself.
+func supervisorLog(p paths.Paths) string { return filepath.Join(p.State, "supervisor.log") }
+
+// appearTime is how long a supervisor that another command starts may take to answer.
+const appearTime = 2 * time.Second
+
+// appear waits until a supervisor answers. Nothing else tells of one that somebody else starts, so it is asked for.
+func (s *session) appear(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, appearTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := s.Supervisor(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// supervisorRun is the supervisor: born by bear, or in the foreground for another manager.
+func (a *app) supervisorRun() error {
+	p, err := paths.Find()
+	if err == nil && daemonry.IsDaemon() {
+		_, err = daemonry.Detach(context.Background(), daemonry.Options{})
+	}
+	if err == nil {
+		err = a.supervise(p)
+	}
+	if err != nil && daemonry.IsDaemon() {
+		daemonry.Fail(err) // whoever started us wants to know
+	}
+	return err
+}
+
+func (a *app) supervise(p paths.Paths) error {
+	settings, err := settingsOf(filepath.Join(p.Config, native.DefaultName))
+	if err != nil {
+		return err
+	}
+	o, err := a.serverOptions(p, settings)
+	if err != nil {
+		return err
+	}
+	o.Ready = daemonry.Ready
+	return errors.Join(server.Serve(context.Background(), o), daemonry.Release())
+}
+
+// settingsOf reads [supervisor] of the file that a supervisor without other word looks at, if it is there.
+func settingsOf(path string) (native.Supervisor, error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return native.Supervisor{}, nil
+	}
+	file, err := native.Read(path, native.Options{})
+	if err != nil {
+		return native.Supervisor{}, err
+	}
+	return file.Supervisor, nil
+}
+
+// serverOptions are what settings mean to the server.
+func (a *app) serverOptions(p paths.Paths, settings native.Supervisor) (server.Options, error) {
+	o := server.Options{
+		Paths: p, Version: thisBuild().Version, Metrics: settings.Metrics, Logs: logReader{p.Log},
+		Trouble: func(err error) {
+			fmt.Fprintf(a.err, "%s: %s: %s\n", time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
+		},
+		TCP: server.TCP{
+			Listen: settings.Listen.Addr, TokenFile: settings.TokenFile,
+			Cert: settings.TLSCert, Key: settings.TLSKey, ClientCA: settings.TLSClientCA,
+		},
+	}
+	if settings.Group == "" {
+		return o, nil
+	}
+	g, err := user.LookupGroup(settings.Group)
+	if err != nil {
+		return o, fmt.Errorf("supervisor: group: %w", err)
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return o, fmt.Errorf("supervisor: group %s: %w", settings.Group, err)
+	}
+	o.Group = &gid
+	return o, nil
+}

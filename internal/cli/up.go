@@ -1,0 +1,408 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/readers/native"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// fileCall is what the words of commands ask for that take a file of services.
+type fileCall struct {
+	file       string
+	json, plan bool
+}
+
+func (c *fileCall) fileOption() option {
+	return option{"f, file", "FILE", "The file, or a directory with a daemonry.toml in it.", "./daemonry.toml, else that of the configuration directory", parsed(&c.file, word)}
+}
+
+func upVerb(a *app) *verb {
+	call := &fileCall{}
+	return &verb{
+		page: page{
+			name:     "up",
+			short:    "make reality match a file of services",
+			synopsis: []string{"daemonry up [-f FILE] [--plan] [--json]"},
+			about: []string{
+				"Reads the file and touches only what has changed: adds and starts what is new, stops and forgets what is no longer there, gives a new process to what could not have its change otherwise. A service that was stopped by hand stays so, and an error in the file changes nothing.",
+				"Services start together as far as their dependencies allow. Returns when each is ready or has failed, with a line for each. The supervisor is started if there is none.",
+			},
+			options: []group{{"", []option{
+				call.fileOption(),
+				{"plan", "", "Print what would be done, and do nothing.", "", toggle(&call.plan)},
+				{"json", "", "Print an array of objects.", "", toggle(&call.json)},
+			}}},
+			statuses: []row{
+				{"0", "everything that is to be up is ready"},
+				{"1", "something is not, or the file is wrong; the messages say why"},
+				{"125", "the supervisor could not be started"},
+				{"128+N", "signal N ended the wait; what was begun goes on"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry up", "With the file of this directory:"},
+				{"daemonry up --plan -f web.toml", "What would become of another:"},
+			},
+			seeAlso: []string{"daemonry down", "daemonry validate", "daemonry status", "docs/service.md"},
+		},
+		run: func(words []string) error { return a.up(call, words) },
+	}
+}
+
+// outcome is a service after "up".
+type outcome struct {
+	control.Planned
+	// Status is nil for what has been removed, and in a plan.
+	Status *control.Status `json:"status,omitempty"`
+}
+
+func (a *app) up(call *fileCall, words []string) error {
+	if len(words) > 0 {
+		return usagef("", "unexpected word %q", words[0])
+	}
+	file, err := a.readFile(call.file)
+	if err != nil {
+		return err
+	}
+	ctx, done := untilSignal()
+	defer done()
+	request := control.ApplyRequest{Services: listed(file.Services), Source: file.Path, Plan: call.plan}
+	if call.plan {
+		return a.plan(ctx, call, request)
+	}
+	s, err := a.ensured(ctx)
+	if err != nil {
+		return err
+	}
+	var plan []control.Planned
+	names := namesOf(request.Services)
+	err = a.watching(ctx, s, nil, isUp, func(ctx context.Context) (err error) {
+		plan, err = s.Apply(ctx, request)
+		return err
+	})
+	failures := failuresIn(err)
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(ctx, err, strings.Join(names, ", "))
+	case err != nil && len(failures) == 0:
+		return failure(err, exitFailed, nil)
+	}
+	list, err := s.Status(ctx, control.StatusRequest{})
+	if err != nil {
+		return failure(err, exitFailed, nil)
+	}
+	if err := a.printOutcomes(call, plan, list); err != nil {
+		return err
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	err = a.told(failures)
+	a.explain(program, err)
+	return &statusError{status: exitFailed}
+}
+
+// listed is never nil: no services at all is a request like another, to the API too.
+func listed(services []spec.Service) []spec.Service {
+	if services == nil {
+		return []spec.Service{}
+	}
+	return services
+}
+
+func namesOf(services []spec.Service) []string {
+	var names []string
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// plan prints what would be done. Where no supervisor is, all is new.
+func (a *app) plan(ctx context.Context, call *fileCall, request control.ApplyRequest) error {
+	s, err := a.session()
+	var plan []control.Planned
+	if err == nil {
+		plan, err = s.Apply(ctx, request)
+	}
+	if absent(err) {
+		for _, one := range spec.ExpandSet(request.Services) {
+			plan = append(plan, control.Planned{Name: one.Name, Action: control.ActionAdd})
+		}
+	} else if err != nil {
+		return failure(err, exitFailed, nil)
+	}
+	return a.printOutcomes(call, plan, nil)
+}
+
+// printOutcomes prints a line for each service: what was done, or would be, and where it is.
+func (a *app) printOutcomes(call *fileCall, plan []control.Planned, list []control.Status) error {
+	now := map[string]*control.Status{}
+	for i := range list {
+		now[list[i].Name] = &list[i]
+	}
+	outcomes := make([]outcome, len(plan))
+	width := 0
+	for i, p := range plan {
+		outcomes[i] = outcome{Planned: p, Status: now[p.Name]}
+		width = max(width, utf8.RuneCountInString(p.Name))
+	}
+	if call.json {
+		return a.writeJSON(outcomes)
+	}
+	p := a.colours()
+	for _, o := range outcomes {
+		colour, what := o.done(p, call.plan)
+		line := fmt.Sprintf("%-*s  %s%-9s%s  %s", width, printable(o.Name), colour, what, p.reset, printable(o.detail(call.plan)))
+		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	if len(outcomes) == 0 {
+		_, err := fmt.Fprintln(a.out, "no services")
+		return err
+	}
+	return nil
+}
+
+var pastOf = map[control.Action]string{
+	control.ActionAdd: "added", control.ActionRemove: "removed", control.ActionRestart: "restarted",
+	control.ActionUpdate: "updated", control.ActionStart: "started", control.ActionNone: "unchanged",
+}
+
+// done is what was done to a service in a word, and its colour.
+func (o outcome) done(p palette, planned bool) (colour, what string) {
+	what = string(o.Action)
+	if !planned {
+		what = firstOf(pastOf[o.Action], what)
+	}
+	switch {
+	case o.Status == nil || o.Action == control.ActionNone && o.Status.Ready:
+		colour = p.dim
+	default:
+		colour = p.of(o.Status.State)
+	}
+	return colour, what
+}
+
+// detail is what else is to be said.
+func (o outcome) detail(planned bool) string {
+	var parts []string
+	if o.Status != nil {
+		_, state, _ := strings.Cut(brief(*o.Status), ": ")
+		parts = append(parts, state)
+	}
+	if len(o.Fields) > 0 {
+		parts = append(parts, "changed: "+strings.Join(o.Fields, ", "))
+	}
+	if o.Held {
+		parts = append(parts, "held: it was stopped by hand")
+	}
+	if planned && len(parts) == 0 && o.Action == control.ActionNone {
+		return "unchanged"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func downVerb(a *app) *verb {
+	call := &fileCall{}
+	return &verb{
+		page: page{
+			name:     "down",
+			short:    "stop and forget the services of a file",
+			synopsis: []string{"daemonry down [-f FILE]"},
+			about: []string{
+				"Ends what \"up\" took in from the file, those that need another one before it, and forgets it; its logs stay. Other services are not touched. The file need not be there any more.",
+			},
+			options: []group{{"", []option{call.fileOption()}}},
+			statuses: []row{
+				{"0", "nothing of it is left"},
+				{"1", "not all is gone; the message says why"},
+				{"128+N", "signal N ended the wait; what was begun goes on"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{{"daemonry down", "The opposite of \"daemonry up\":"}},
+			seeAlso:  []string{"daemonry up", "daemonry stop", "daemonry supervisor"},
+		},
+		run: func(words []string) error { return a.down(call, words) },
+	}
+}
+
+func (a *app) down(call *fileCall, words []string) error {
+	if len(words) > 0 {
+		return usagef("", "unexpected word %q", words[0])
+	}
+	p, err := paths.Find()
+	if err != nil {
+		return err
+	}
+	source, err := chooseFile(call.file, p.Config)
+	if err != nil && (call.file == "" || !errors.Is(err, fs.ErrNotExist)) {
+		return err
+	}
+	ctx, done := untilSignal()
+	defer done()
+	s, err := a.session()
+	var list []control.Status
+	if err == nil {
+		list, err = s.Status(ctx, control.StatusRequest{})
+	}
+	if err != nil && !absent(err) {
+		return failure(err, exitFailed, nil)
+	}
+	var names []string
+	for _, st := range list {
+		if st.Source == source {
+			names = append(names, st.Name)
+		}
+	}
+	if len(names) == 0 {
+		_, err := fmt.Fprintf(a.out, "no services of %s\n", source)
+		return err
+	}
+	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error { return s.Remove(ctx, control.Named(names...)) })
+	if err != nil {
+		if ctx.Err() != nil {
+			return interrupted(ctx, err, strings.Join(names, ", "))
+		}
+		return failure(err, exitFailed, nil)
+	}
+	for _, name := range names {
+		if _, err := fmt.Fprintf(a.out, "%s: removed\n", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validateVerb(a *app) *verb {
+	call := &fileCall{}
+	return &verb{
+		page: page{
+			name:     "validate",
+			short:    "check a file of services",
+			synopsis: []string{"daemonry validate [--json] [FILE]"},
+			about: []string{
+				"Reads the file and those it includes as \"up\" would. Everything that is wrong is said, each on a line FILE:LINE:COLUMN: MESSAGE. Nothing is started, and nothing asked of the supervisor.",
+			},
+			options: []group{{"", []option{{"json", "", "Print what is wrong as an array of objects.", "", toggle(&call.json)}}}},
+			statuses: []row{
+				{"0", "nothing is wrong with it"},
+				{"1", "something is, or it cannot be read"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{{"daemonry validate web.toml", "Before \"up\":"}},
+			seeAlso:  []string{"daemonry up", "docs/service.md"},
+		},
+		run: func(words []string) error { return a.validate(call, words) },
+	}
+}
+
+func (a *app) validate(call *fileCall, words []string) error {
+	if len(words) > 1 {
+		return usagef("", "unexpected word %q", words[1])
+	}
+	if len(words) == 1 {
+		call.file = words[0]
+	}
+	if call.json {
+		return a.validateJSON(call.file)
+	}
+	file, err := a.readFile(call.file)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s: %s, nothing wrong\n", printable(file.Path), counted(len(spec.ExpandSet(file.Services)), "service"))
+	return err
+}
+
+func (a *app) validateJSON(given string) error {
+	_, err := openFile(given)
+	var wrong native.Errors
+	if err != nil && !errors.As(err, &wrong) {
+		return err
+	}
+	list := []mistake{}
+	for _, e := range wrong {
+		list = append(list, mistake(e))
+	}
+	if err := a.writeJSON(list); err != nil || len(list) == 0 {
+		return err
+	}
+	return &statusError{status: exitFailed}
+}
+
+// mistake is what is wrong with a file, as "validate --json" shows it.
+type mistake struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Col     int    `json:"column"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// readFile reads a file of services. What is wrong with it is said, for editors to find the
+// place: a line for each, "FILE:LINE:COLUMN: MESSAGE", and nothing before it.
+func (a *app) readFile(given string) (*native.File, error) {
+	file, err := openFile(given)
+	var wrong native.Errors
+	if !errors.As(err, &wrong) {
+		return file, err
+	}
+	for _, e := range wrong {
+		fmt.Fprintln(a.err, oneLine(e.Error()))
+	}
+	return nil, &statusError{status: exitFailed, err: fmt.Errorf("%s: %s", wrong[0].File, counted(len(wrong), "mistake"))}
+}
+
+func openFile(given string) (*native.File, error) {
+	p, err := paths.Find()
+	if err != nil {
+		return nil, err
+	}
+	path, err := chooseFile(given, p.Config)
+	if err != nil {
+		return nil, err
+	}
+	return native.Read(path, native.Options{})
+}
+
+// chooseFile is the absolute path of the file that is meant.
+func chooseFile(given, config string) (string, error) {
+	if given != "" {
+		path, err := filepath.Abs(given)
+		if err != nil {
+			return "", err
+		}
+		info, err := os.Stat(path)
+		if err == nil && info.IsDir() {
+			path = filepath.Join(path, native.DefaultName)
+			_, err = os.Stat(path)
+		}
+		return path, err
+	}
+	here, err := filepath.Abs(native.DefaultName)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range []string{here, filepath.Join(config, native.DefaultName)} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, err
+		}
+	}
+	return "", &statusError{
+		status: exitFailed,
+		err:    fmt.Errorf("no %s here or in %s", native.DefaultName, config),
+		hint:   "name one: -f FILE",
+	}
+}
