@@ -66,7 +66,7 @@ func (l *launch) record(pid int, r *Result) error {
 		return nil // dead by now, which is heard of in a moment, with its reason
 	}
 	if errors.Is(err, pidfile.ErrNoFingerprint) {
-		r.Note = fmt.Sprintf("pid file %s: the file system keeps no nanoseconds, so nothing will prove whose pid is in it", l.s.Pidfile)
+		r.Note = fmt.Sprintf("pid file %s: nothing will prove whose pid is in it: %v", l.s.Pidfile, err)
 		return nil
 	}
 	return err
