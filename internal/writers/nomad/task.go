@@ -2,6 +2,8 @@ package nomad
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/writers"
@@ -39,9 +41,21 @@ func task(a *writers.Account, h *body) {
 	h.close()
 }
 
+// isComposed tells whether text is surely in Unicode's form NFC, into which HCL
+// turns every text: all that stands before the combining marks is.
+func isComposed(text string) bool {
+	const firstMark = 0x300
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= firstMark })
+}
+
 // interpolation tells of what Nomad would replace when the task starts, for
 // which it has no escape.
 func interpolation(a *writers.Account) {
+	for _, word := range slices.Concat([]string(a.Command), slices.Sorted(maps.Values(a.Env))) {
+		if !isComposed(word) {
+			a.Note("command", "%.40q may change: HCL turns every text into Unicode's form NFC", word)
+		}
+	}
 	for _, word := range a.Command {
 		if strings.Contains(word, "${") {
 			a.Note("command", "%.40q: Nomad replaces what it knows of ${…} when the task starts", word)

@@ -27,19 +27,22 @@ func Target() writers.Target {
 }
 
 var lost = map[string]string{
-	"ready":         "the service is up as soon as supervise-daemon has started it",
-	"timeout":       "left out: there is nothing that is waited for",
-	"restart":       "supervise-daemon restarts after every end",
-	"success":       "left out: supervise-daemon restarts after every end",
-	"backoff":       "supervise-daemon waits the same time before every restart: that of backoff.first",
-	"sandbox":       "left out: OpenRC builds no sandbox",
-	"orphan":        "left out: a service whose supervise-daemon is gone lives on",
-	"schedule":      "left out: write it into crontab(5)",
-	"log":           "left out: the output goes to a file as it is; logrotate(8) can rotate it",
-	"stop_to":       "left out: supervise-daemon signals the process alone",
-	"pidfile":       "left out: supervise-daemon has one of its own",
-	"limits.memory": "left out: give rc_cgroup_settings",
-	"clear_env":     "OpenRC gives a few variables of its own",
+	"liveness":  "left out: write a function healthcheck",
+	"watchdog":  "left out: supervise-daemon takes no messages",
+	"sockets":   "left out: nobody hands sockets over; the program must listen",
+	"ready":     "the service is up as soon as supervise-daemon has started it",
+	"timeout":   "left out: there is nothing that is waited for",
+	"restart":   "supervise-daemon restarts after every end",
+	"success":   "left out: supervise-daemon restarts after every end",
+	"backoff":   "supervise-daemon waits the same time before every restart: that of backoff.first",
+	"sandbox":   "left out: OpenRC builds no sandbox",
+	"orphan":    "left out: a service whose supervise-daemon is gone lives on",
+	"schedule":  "left out: write it into crontab(5)",
+	"log":       "left out: the output goes to a file as it is; logrotate(8) can rotate it",
+	"stop_to":   "left out: supervise-daemon signals the process alone",
+	"pidfile":   "left out: supervise-daemon has one of its own",
+	"limits":    "left out: see rc_cgroup_settings",
+	"clear_env": "OpenRC gives a few variables of its own",
 }
 
 // render writes one script.

@@ -28,6 +28,9 @@ func Target() writers.Target {
 }
 
 var lost = map[string]string{
+	"liveness":      "left out: runsv asks nobody",
+	"watchdog":      "left out: runsv takes no messages",
+	"sockets":       "left out: nobody hands sockets over; the program must listen",
 	"timeout":       "left out: sv waits as long as its -w says",
 	"backoff":       "left out: runsv waits a second before every restart",
 	"backoff.first": "left out: runsv waits a second before every restart",

@@ -27,6 +27,9 @@ func Target() writers.Target {
 }
 
 var lost = map[string]string{
+	"liveness": "left out: s6-supervise asks nobody",
+	"watchdog": "left out: s6-supervise takes no messages",
+	"sockets":  "left out: nobody hands sockets over; the program must listen",
 	"backoff":  "left out: s6-supervise waits a second before every restart",
 	"budget":   "left out: s6-supervise restarts without a limit",
 	"stop_to":  "left out: s6-supervise signals the process alone",
