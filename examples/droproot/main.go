@@ -43,9 +43,7 @@ func main() {
 		fmt.Println(proc.PID)
 		return
 	}
-	if err := serve(daemonry.Inherited()[0]); err != nil {
-		daemonry.Fail(err)
-	}
+	daemonry.Fail(serve(daemonry.Inherited()[0]))
 }
 
 // socket opens what needs root, in the launcher: main runs in the daemon too.
@@ -64,7 +62,7 @@ func socket(addr string) ([]*os.File, error) {
 	return []*os.File{file}, nil
 }
 
-// serve tells every caller who it is.
+// serve tells every caller who it is. It returns only when that is over.
 func serve(file *os.File) error {
 	l, err := net.FileListener(file)
 	if err != nil {
