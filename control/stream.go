@@ -11,9 +11,9 @@ import (
 	"strconv"
 )
 
-// Events returns events in order. With Follow it goes on until ctx ends, the
-// loop is left, or the supervisor ends, which ends the loop without an error.
-// Any other error is the last thing delivered.
+// Events returns events in order. With Follow it goes on until the loop is
+// left or the supervisor ends, which ends the loop without an error. Any
+// error, also that of a ctx that ends, is the last thing delivered.
 //
 // Events that the supervisor no longer had are announced by one of kind
 // [EventMissed] in their place.

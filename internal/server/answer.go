@@ -18,6 +18,32 @@ import (
 // stream, before it is cut off.
 const writeTime = 20 * time.Second
 
+const writePiece = 64 << 10
+
+// timedWriter gives every write that time. The net/http server's own
+// WriteTimeout would count from the request, and a start may wait for hours.
+type timedWriter struct {
+	http.ResponseWriter
+	limit time.Duration
+}
+
+// Unwrap is for http.ResponseController.
+func (t *timedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// Write writes in pieces, so that the time is for making progress and not for all of it.
+func (t *timedWriter) Write(p []byte) (n int, err error) {
+	for first := true; first || n < len(p); first = false {
+		if err := http.NewResponseController(t.ResponseWriter).SetWriteDeadline(time.Now().Add(t.limit)); err != nil {
+			return n, err
+		}
+		wrote, err := t.ResponseWriter.Write(p[n:min(len(p), n+writePiece)])
+		if n += wrote; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // answerJSON writes v.
 func answerJSON(w http.ResponseWriter, status int, v any) {
 	var b bytes.Buffer
@@ -37,16 +63,8 @@ func answer(w http.ResponseWriter, status int, contentType string, body []byte) 
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	giveTime(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client has gone: nobody is left to be told
-}
-
-// giveTime starts the time that the next write may take. The net/http
-// server's own WriteTimeout would count from the request, and a start may wait for hours.
-func giveTime(w http.ResponseWriter) {
-	// Fails only if the connection is closed, which the write will say.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 }
 
 // answerError writes err as an error object.

@@ -228,7 +228,6 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // send writes a piece of a stream at once.
 func send(w http.ResponseWriter, p []byte) error {
-	giveTime(w)
 	if _, err := w.Write(p); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func collect(t *testing.T, c *control.Client, r control.EventsRequest, n int, af
 	defer cancel()
 	for ev, err := range c.Events(ctx, r) {
 		if err != nil {
-			t.Fatalf("after %q: %v", got, err)
+			t.Fatalf("after %d events: %v", len(got), err)
 		}
 		got = append(got, brief(ev))
 		if after != nil {
@@ -134,18 +134,27 @@ func TestHeartbeat(t *testing.T) {
 // A reader that stops reading is dropped, and the others see everything.
 func TestEventsToSlowReader(t *testing.T) {
 	proctest.CheckLeaks(t)
-	f := serveFake(t, nil)
+	f := serveFake(t, func(a *api, _ *http.Server) { a.writeTime = time.Second })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	resp, err := rawGet(ctx, f.socket, "/v1/events?follow=1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() // and never read
-	for id := range uint64(1000) {
-		f.engine.events.emit(id+1, strings.Repeat("x", 100))
+	defer resp.Body.Close()
+	const events, size = 1000, 2000
+	for id := range uint64(events) {
+		f.engine.events.emit(id+1, strings.Repeat("x", size))
 	}
-	if got := collect(t, f.Client, control.EventsRequest{}, 2000, nil); len(got) != 1000 {
-		t.Errorf("%d events, want 1000", len(got))
+	if got := collect(t, f.Client, control.EventsRequest{}, 2*events, nil); len(got) != events {
+		t.Errorf("%d events, want %d", len(got), events)
+	}
+	shutdown, cancelShutdown := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancelShutdown()
+	if err := f.server.Shutdown(shutdown); err != nil { // waits for every connection
+		t.Error(err)
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil || n > events*size {
+		t.Errorf("the stream does not end in the middle: %d bytes, %v", n, err)
 	}
 }

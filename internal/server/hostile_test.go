@@ -68,6 +68,7 @@ func TestStranger(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := curl.Command(t, socket, "/v1/services/stop", `{"all": true}`)
+		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 		asNobody(cmd)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -188,10 +189,10 @@ func TestGigabyte(t *testing.T) {
 	}
 }
 
-// A client that does not read its answers is cut off: it holds a connection, nothing else.
+// A client that does not read its answer holds a connection for a while, and nobody up.
 func TestClientThatDoesNotRead(t *testing.T) {
 	proctest.CheckLeaks(t)
-	f := serveFake(t, nil)
+	f := serveFake(t, func(a *api, _ *http.Server) { a.writeTime = 200 * time.Millisecond })
 	big := supervise.Status{Name: "web", Text: strings.Repeat("x", 1<<20)}
 	f.engine.statuses = []supervise.Status{big, big, big, big}
 	conn, err := net.Dial("unix", f.socket)
@@ -202,6 +203,15 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	fmt.Fprint(conn, "GET /v1/services HTTP/1.1\r\nHost: x\r\n\r\n")
 	if _, err := f.Supervisor(t.Context()); err != nil {
 		t.Errorf("somebody else: %v", err)
+	}
+	// Cut off: shutting down, which waits for every connection, comes to its end.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := f.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if n, err := io.Copy(io.Discard, conn); err != nil || n == 0 || n > 4<<20 {
+		t.Errorf("%d bytes have come, %v", n, err)
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	err := strict(http.MaxBytesReader(w, r.Body, maxBody), v)
 	if err != nil {
+		w.Header().Set("Connection", "close") // what is left of the body nobody reads
 		return decodeError(err)
 	}
 	return unhurried(w)
@@ -69,7 +70,7 @@ func decodeError(err error) error {
 	case errors.As(err, &syntax):
 		return badRequest("", "the body is not JSON: %v at byte %d", err, syntax.Offset)
 	case errors.As(err, &wrong):
-		return badRequest("", "the body: %s cannot be a %s", wrong.Field, wrong.Value)
+		return badRequest("", "%s: the type %s is wrong here", strings.TrimSuffix("the body: "+wrong.Field, ": "), wrong.Value)
 	case errors.As(err, &hint):
 		return badRequest(hint.Hint, "the body: %s", hint.Message)
 	case errors.Is(err, io.EOF):
@@ -77,7 +78,7 @@ func decodeError(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return badRequest("", "the body ends in the middle")
 	}
-	return badRequest("", "the body: %s", strings.TrimPrefix(err.Error(), "json: "))
+	return badRequest("", "the body: %s", strings.Replace(err.Error(), "json: ", "", 1))
 }
 
 // unhurried lifts the read deadline, which otherwise would end the request

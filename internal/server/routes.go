@@ -18,7 +18,8 @@ type api struct {
 	started   time.Time
 	metrics   bool
 	heartbeat time.Duration // between signs of life in a stream
-	stop      func()        // begins to shut down
+	writeTime time.Duration
+	stop      func() // begins to shut down
 	stopped   <-chan struct{}
 }
 
@@ -66,6 +67,7 @@ func newHandler(a *api, allowed gate) http.Handler {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { answerError(w, noRoute(mux, w, r)) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w = &timedWriter{w, a.writeTime}
 		if err := allowed(r); err != nil {
 			w.Header().Set("Connection", "close") // nothing that a stranger sends is read
 			answerError(w, err)

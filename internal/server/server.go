@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/logs/target"
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/supervise"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -31,11 +32,12 @@ import (
 // Options of a supervisor.
 type Options struct {
 	Paths   paths.Paths
-	Version string   // of the program, for who asks
-	Group   *int     // may use the socket besides root and the owner; nil: no group
-	TCP     TCP      // the zero value: no TCP
-	Metrics bool     // serve /metrics
-	Environ []string // what services inherit; nil: our own
+	Version string         // of the program, for who asks
+	Group   *int           // may use the socket besides root and the owner; nil: no group
+	TCP     TCP            // the zero value: no TCP
+	Metrics bool           // serve /metrics
+	Environ []string       // what services inherit; nil: our own
+	Console target.Console // where the log target "stdout" prints; the zero value: nowhere
 	// Logs serves the logs of services. Nil: the API answers that it cannot.
 	Logs LogReader
 	// Ready is called once the API answers. Its error ends the supervisor. May be nil.
@@ -76,6 +78,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, closeAll(gates)) }()
 	engine, err := supervise.New(supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
+		Console: o.Console,
 	})
 	if err != nil {
 		return err
@@ -159,7 +162,7 @@ func (o Options) api(e Engine, stop func(), stopped <-chan struct{}) *api {
 	started := time.Now()
 	return &api{
 		engine: e, logs: o.Logs, usage: sys.ReadUsage, started: started, metrics: o.Metrics,
-		heartbeat: 15 * time.Second, stop: stop, stopped: stopped,
+		heartbeat: 15 * time.Second, writeTime: writeTime, stop: stop, stopped: stopped,
 		about: control.Supervisor{
 			PID: os.Getpid(), Version: o.Version, API: control.Version, Started: started,
 			RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log,
