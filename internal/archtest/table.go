@@ -95,7 +95,7 @@ var table = map[string]entry{
 	},
 	"internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/logs internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/logs internal/logs/ internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify spec",
 	},
 	"internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",

@@ -83,7 +83,12 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	case <-s.lost:
 		return Event{}, ErrLagged
 	case <-s.engine.ended:
-		return Event{}, ErrClosed
+		select {
+		case ev := <-s.events: // the last ones came with the end
+			return ev, nil
+		default:
+			return Event{}, ErrClosed
+		}
 	case <-ctx.Done():
 		return Event{}, context.Cause(ctx)
 	}

@@ -14,10 +14,13 @@ func logConfig(s spec.Service, dir string) logs.Config {
 	l := s.Log
 	c := logs.Config{Block: l.Block, Mode: uint32(*l.Mode)}
 	for _, t := range l.Targets {
-		if t.Kind == spec.TargetFile {
+		switch t.Kind {
+		case spec.TargetFile:
 			if c.Path = l.File; c.Path == "" {
 				c.Path = filepath.Join(dir, s.Name+".log")
 			}
+		case spec.TargetStdout:
+			c.Targets = append(c.Targets, logs.Target{Kind: logs.Console})
 		}
 	}
 	c.Rotate = logs.Rotate{

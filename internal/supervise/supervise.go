@@ -23,6 +23,7 @@ import (
 	"runtime"
 
 	"github.com/daemonry/daemonry/internal/logs"
+	"github.com/daemonry/daemonry/internal/logs/target"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	// Trouble is told in one line what the engine itself has difficulties
 	// with, such as a state directory that cannot be written. Nil: nobody.
 	Trouble func(error)
+	// Console is where the log target "stdout" prints. Without a file in it there is no such target.
+	Console target.Console
 	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
 	EventsKept int
 }
@@ -92,7 +95,9 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service
 func New(o Options) (*Engine, error) {
 	e := newEngine(o)
 	var err error
-	e.logs, err = logs.New(logs.Options{Dir: filepath.Join(o.RuntimeDir, "log"), Trouble: e.logTrouble})
+	e.logs, err = logs.New(logs.Options{
+		Dir: filepath.Join(o.RuntimeDir, "log"), Trouble: e.logTrouble, Console: o.Console,
+	})
 	if err != nil {
 		return nil, err
 	}
