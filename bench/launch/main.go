@@ -1,3 +1,5 @@
+//go:build linux || darwin || freebsd || openbsd || netbsd
+
 // Command launch measures what it costs to start a daemon, with daemonry and with the programs that people use today.
 //
 //	go run ./bench/launch -n 200

@@ -9,6 +9,7 @@ import (
 
 	"github.com/daemonry/daemonry/internal/probe"
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/pidfile"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -86,7 +87,7 @@ func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard
 	// A death that has been seen already comes before an answer that may be somebody else's.
 	grace := time.Duration(0)
 	var late *probe.NotReadyError
-	if err != nil && !errors.As(err, &late) {
+	if err != nil && !errors.As(err, &late) || err == nil && dying(d.PID) {
 		grace = exitWait
 	}
 	select {
@@ -102,6 +103,16 @@ func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard
 		e = l.notReady(ctx, late)
 	}
 	return l.kill(d, e)
+}
+
+// dying says whether the daemon has ended, or has begun to: its memory is gone then, and who answered in its
+// place is an older process whose port it could not have.
+func dying(pid int) bool {
+	if _, err := sys.Identify(pid); errors.Is(err, syscall.ESRCH) {
+		return true
+	}
+	memory, err := sys.ResidentMemory(pid)
+	return err == nil && memory == 0
 }
 
 // notReady is the error of a daemon that took too long, or whose launcher was told to end.
