@@ -90,7 +90,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/apply", `{"services": {}}`, 400, control.BadRequest, "must be an array"},
 		{"POST", "/v1/apply", `{"services": [{"name": "a", "comand": "x"}]}`, 400, control.BadRequest, `services[0]: unknown field "comand"`},
 		{"POST", "/v1/apply", `{"services": [{"name": "a", "command": "x", "instances": 2000000000}]}`, 422, control.Invalid, "instances"},
-		{"POST", "/v1/apply", `{"services": [` + strings.Repeat("{},", maxServices) + `{}]}`, 400, control.BadRequest, "more than 20000"},
+		{"POST", "/v1/apply", `{"services": [` + strings.Repeat("{},", maxServices) + `{}]}`, 400, control.BadRequest, "the body: services: more than 20000"},
 		{"POST", "/v1/apply", `{"services": [` + strings.Repeat(`{"instances": 10000},`, 2) + `{}]}`, 400, control.BadRequest, "more than 20000"},
 		{"POST", "/v1/shutdown", `{"now": true}`, 400, control.BadRequest, `unknown field "now"`},
 	} {

@@ -20,14 +20,15 @@ func TestExamples(t *testing.T) {
 	if len(examples) != len(routes()) {
 		t.Errorf("%d examples for %d routes", len(examples), len(routes()))
 	}
-	s := startSupervisor(t, shortDir(t), nil)
+	// In a process of its own: an engine reaps every child of its process, also this test's.
+	supervisor, c := startWhole(t, shortDir(t))
 	for _, e := range examples {
 		script, follows := e[1], strings.Contains(e[1], "follow=1")
 		if follows {
 			script += " --max-time 0.2"
 		}
 		cmd := exec.Command("sh", "-c", script)
-		cmd.Env = append(os.Environ(), "SOCKET="+s.paths.Socket())
+		cmd.Env = append(os.Environ(), "SOCKET="+c.Socket)
 		out, err := cmd.CombinedOutput()
 		if ended := cmd.ProcessState; err != nil && !(follows && ended != nil && ended.ExitCode() == 28) {
 			t.Errorf("%s: %v: %s", e[1], err, out)
@@ -35,5 +36,8 @@ func TestExamples(t *testing.T) {
 		if text := string(out); strings.Contains(text, `"error"`) && !strings.Contains(text, "does not serve logs") || text == "" {
 			t.Errorf("%s\n%s", e[1], text)
 		}
+	}
+	if err := supervisor.Wait(); err != nil { // the last example ends it
+		t.Error(err)
 	}
 }

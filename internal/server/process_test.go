@@ -24,7 +24,7 @@ var whole = proctest.Register("supervisor", func(args []string) int {
 	p, err := paths.Find()
 	if err == nil {
 		err = Serve(context.Background(), Options{
-			Paths: p,
+			Paths: p, Metrics: true,
 			Ready: func() error { _, err := fmt.Println("ready"); return err },
 		})
 	}

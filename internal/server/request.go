@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
@@ -24,16 +23,16 @@ const (
 	maxServices = 20_000
 )
 
-// decode reads the body as one JSON object without unknown fields. It has the
-// time that the server gives every request; once it is read, the answer may
-// take as long as it needs.
+// decode reads the body as one JSON object without unknown fields, to its end.
+// Until there the client has the server's ReadTimeout; then net/http lifts the
+// deadline, in order to see the client leave, and the answer may take as long as it needs.
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	err := strict(http.MaxBytesReader(w, r.Body, maxBody), v)
 	if err != nil {
 		w.Header().Set("Connection", "close") // what is left of the body nobody reads
 		return decodeError(err)
 	}
-	return unhurried(w)
+	return nil
 }
 
 // strict decodes one value and nothing after it.
@@ -81,15 +80,6 @@ func decodeError(err error) error {
 	return badRequest("", "the body: %s", strings.Replace(err.Error(), "json: ", "", 1))
 }
 
-// unhurried lifts the read deadline, which otherwise would end the request
-// while it waits: net/http goes on reading in order to see the client leave.
-func unhurried(w http.ResponseWriter) error {
-	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("lift the read deadline: %w", err)
-	}
-	return nil
-}
-
 // applyBody is a control.ApplyRequest that is read with care.
 type applyBody struct {
 	control.ApplyRequest
@@ -108,7 +98,7 @@ func (l *serviceList) UnmarshalJSON(data []byte) error {
 	*l = serviceList{}
 	for d.More() {
 		if len(*l) == maxServices {
-			return fmt.Errorf("more than %d services", maxServices)
+			return fmt.Errorf("services: more than %d", maxServices)
 		}
 		var s spec.Service
 		if err := d.Decode(&s); err != nil {

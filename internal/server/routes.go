@@ -77,17 +77,11 @@ func newHandler(a *api, allowed gate) http.Handler {
 	})
 }
 
-// run answers a request. A GET has no body, which nobody would read: its
-// deadline can be lifted at once.
+// run answers a request. A GET has no body, for nobody would read it.
 func (a *api) run(serve handler, w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		if r.ContentLength != 0 {
-			w.Header().Set("Connection", "close")
-			return badRequest("", "%s takes no body", r.Method)
-		}
-		if err := unhurried(w); err != nil {
-			return err
-		}
+	if r.Method != http.MethodPost && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+		return badRequest("", "%s takes no body", r.Method)
 	}
 	return serve(a, w, r)
 }
