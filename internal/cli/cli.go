@@ -100,6 +100,7 @@ var verbs = []entry{
 	{"up", upVerb},
 	{"down", downVerb},
 	{"validate", validateVerb},
+	{"run", runVerb},
 	{"supervisor", supervisorVerb},
 	{"version", versionVerb},
 }

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// forwarded are the signals that a run takes. The server takes SIGTERM and SIGINT as well, and begins to end.
+var forwarded = []os.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGPIPE,
+}
+
+// supervise brings the services up and looks after them until the supervisor has ended.
+func (f *foreground) supervise(signals <-chan os.Signal, stop func(), served <-chan error) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	health, err := f.serveHealth()
+	if err != nil {
+		stop()
+		return f.end(errors.Join(err, <-served))
+	}
+	defer health()
+	changed := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	watching.Go(func() { f.watch(ctx, changed) })
+	applied := make(chan error, 1)
+	go func() { applied <- f.apply(ctx) }()
+	var launch error
+	up, ended, hasty := false, false, 0
+	for {
+		select {
+		case err := <-served:
+			watching.Wait() // the last events come with the end
+			return firstError(launch, f.end(err))
+		case launch = <-applied:
+			if up = true; launch != nil {
+				stop()
+				break
+			}
+			f.tellReady()
+		case sig := <-signals:
+			hasty = f.take(ctx, sig, hasty)
+		case <-changed:
+		}
+		if up && !ended && f.over(ctx) {
+			ended = true
+			stop()
+		}
+	}
+}
+
+// apply makes the services those of the file, or the program. An error ends the run: that there
+// is nothing it could go on with.
+func (f *foreground) apply(ctx context.Context) error {
+	_, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(f.services), Source: f.source})
+	failures := failuresIn(err)
+	if errors.Is(err, control.Closing) {
+		return nil // we were told to end before all was up
+	}
+	if len(failures) == 0 {
+		return failure(err, exitOurs, nil)
+	}
+	// Of what goes on, or has printed why it does not, the events tell.
+	for _, one := range failures {
+		if f.program && one.Exit == nil && !one.Retry {
+			return launchError(one)
+		}
+	}
+	return nil
+}
+
+// take does what a signal asks for. hasty counts those that want an end.
+func (f *foreground) take(ctx context.Context, sig os.Signal, hasty int) int {
+	switch {
+	case sig == syscall.SIGPIPE:
+	case sig == syscall.SIGTERM || sig == syscall.SIGINT:
+		if hasty++; hasty > 1 {
+			f.send(ctx, control.Names{All: true}, syscall.SIGKILL)
+		}
+	case sig == syscall.SIGHUP && !f.program:
+		go f.again(ctx)
+	case f.main != "":
+		f.send(ctx, control.Named(f.main), sig.(syscall.Signal))
+	}
+	return hasty
+}
+
+func (f *foreground) send(ctx context.Context, to control.Names, sig syscall.Signal) {
+	err := f.s.Signal(ctx, control.SignalRequest{Names: to, Signal: spec.SignalOf(sig)})
+	if err != nil && !to.All { // of all, some have ended
+		f.say("%s", err)
+	}
+}
+
+// again reads the file anew. One with mistakes changes nothing.
+func (f *foreground) again(ctx context.Context) {
+	file, err := f.a.readFile(f.source)
+	if err != nil {
+		f.a.explain(program, err)
+		return
+	}
+	plan, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(toConsole(file.Services)), Source: f.source})
+	for _, p := range plan {
+		if p.Action != control.ActionNone {
+			f.say("%s: %s", p.Name, pastOf[p.Action])
+		}
+	}
+	if err != nil && len(failuresIn(err)) == 0 {
+		f.say("%s: %s", f.source, err)
+	}
+}
+
+func (f *foreground) say(format string, args ...any) {
+	fmt.Fprintf(f.a.err, "%s: %s\n", program, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// watch follows the events until there are no more. It says on standard error what does not go well, and
+// tells through changed that the services may be over.
+func (f *foreground) watch(ctx context.Context, changed chan<- struct{}) {
+	for ev, err := range f.s.Events(ctx, control.EventsRequest{Follow: true}) {
+		if err != nil {
+			f.say("%s", err)
+			return
+		}
+		f.note(ev)
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *foreground) note(ev control.Event) {
+	switch {
+	case ev.Kind == control.EventExit && ev.Exit != nil:
+		if ev.Service == f.main {
+			f.exit = ev.Exit
+		}
+		if !f.program && ev.State != control.Stopping && (ev.Exit.Code != 0 || ev.Exit.Signal != "") {
+			f.say("%s: process %d %s", ev.Service, ev.PID, ev.Exit.Text)
+		}
+	case ev.Kind == control.EventState:
+		f.noteState(ev)
+	case ev.Kind == control.EventTrouble || ev.Kind == control.EventLog:
+		f.say("%s: %s", firstOf(ev.Service, "supervisor"), ev.Reason)
+	}
+}
+
+// noteState remembers what has failed for good. That the end of all stops it too does not make it well.
+func (f *foreground) noteState(ev control.Event) {
+	switch ev.State {
+	case control.Failed:
+		f.failed[ev.Service] = true
+		if !f.program {
+			f.say("%s: failed: %s", ev.Service, ev.Reason)
+		}
+	case control.Starting:
+		delete(f.failed, ev.Service)
+	}
+}
+
+// over says whether nothing is left to run: the main service has ended for good, or, without one, all have. While
+// somebody holds a service down by hand, they may start it again.
+func (f *foreground) over(ctx context.Context) bool {
+	list, err := f.s.Status(ctx, control.StatusRequest{})
+	if err != nil {
+		return false // the end of the supervisor is on its way, and is seen
+	}
+	for _, s := range list {
+		if f.main != "" && s.Name != f.main {
+			continue
+		}
+		switch s.State {
+		case control.Starting, control.Ready, control.Stopping, control.Backoff:
+			return false
+		case control.Failed:
+			if !s.Next.IsZero() {
+				return false
+			}
+		case control.Stopped:
+			if s.Held {
+				return false
+			}
+		case control.Waiting:
+			if f.main != "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// healthAddress completes an address with the loopback one.
+func healthAddress(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		host, port = "", text
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", &spec.HintError{Message: fmt.Sprintf("%q is not an address", text), Hint: "write PORT or HOST:PORT"}
+	}
+	return net.JoinHostPort(firstOf(host, "127.0.0.1"), port), nil
+}
+
+// serveHealth answers probes, if that was asked for; the function returned ends it.
+func (f *foreground) serveHealth() (func(), error) {
+	if f.call.health == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", f.call.health)
+	if err != nil {
+		return nil, fmt.Errorf("--health: %w", err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(f.answerHealth), ReadTimeout: healthTime, WriteTimeout: healthTime}
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			f.say("--health: %s", err)
+		}
+	}()
+	return func() { _ = s.Close() }, nil // a prober that is cut off asks again
+}
+
+// healthTime bounds every wait for a prober.
+const healthTime = 5 * time.Second
+
+func (f *foreground) answerHealth(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/health" {
+		http.NotFound(w, r)
+		return
+	}
+	h, err := f.s.Health(r.Context())
+	switch {
+	case err != nil:
+		http.Error(w, oneLine(err.Error()), http.StatusServiceUnavailable)
+	case !h.Healthy:
+		http.Error(w, "not ready: "+strings.Join(h.NotReady, ", "), http.StatusServiceUnavailable)
+	default:
+		fmt.Fprintln(w, "ready")
+	}
+}
