@@ -270,3 +270,25 @@ func TestDisconnectEndsTheWait(t *testing.T) {
 		t.Errorf("calls: %q", calls)
 	}
 }
+
+// Who asks for the end and leaves has asked, and holds nothing.
+func TestLeavingAShutdown(t *testing.T) {
+	proctest.CheckLeaks(t)
+	asked := make(chan struct{})
+	f := serveFake(t, func(a *api, _ *http.Server) {
+		a.stop, a.stopped = func() { close(asked) }, make(chan struct{})
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- f.Client.Shutdown(ctx) }()
+	<-asked
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	ended, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	if err := f.server.Shutdown(ended); err != nil { // waits for the handler
+		t.Error(err)
+	}
+}
