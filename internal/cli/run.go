@@ -85,8 +85,8 @@ func runPage(call *runCall) page {
 			{"2", "wrong usage"},
 		},
 		examples: []row{
-			{"daemonry run -f services.toml --health 8080", "Several services in a container:"},
-			{"daemonry run -f services.toml --main web", "That ends when its main one does:"},
+			{"daemonry run -f services.toml --health 9180", "Several services in a container:"},
+			{"daemonry run -f web.toml --main web", "That ends when its main one does:"},
 			{"daemonry run -- ./web", "One, in place of an init:"},
 		},
 		seeAlso: []string{"daemonry up", "daemonry status", "docs/supervisor.md"},
