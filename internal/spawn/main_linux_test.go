@@ -14,7 +14,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-func TestMain(m *testing.M) { proctest.Main(m) }
+func TestMain(m *testing.M) {
+	// The race detector sleeps for a second at the end of every process, and here are thousands.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
+	proctest.Main(m)
+}
 
 // way is one of the ways in which a process is born. Each must give the same process.
 type way struct {

@@ -178,6 +178,10 @@ func TestKeptCapability(t *testing.T) {
 			_, err := w.start(t, s)
 			wantStep(t, err, StepBounding, "operation not permitted")
 		})
+		cmd := binder.Command(t)
+		if err := cmd.Run(); cmd.ProcessState.ExitCode() != int(syscall.EACCES) {
+			t.Errorf("without the capability: %v", err)
+		}
 		return
 	}
 	const netBindService = 10
