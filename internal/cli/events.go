@@ -123,6 +123,6 @@ func eventReason(ev control.Event) string {
 		return ev.Reason
 	}
 	x := ev.Exit
-	return fmt.Sprintf("process %d %s; it used %s of processor time and %s of memory", ev.PID, x.Text,
+	return fmt.Sprintf("process %d %s (cpu %s, memory %s)", ev.PID, x.Text,
 		cpuTime(time.Duration(x.User+x.System)), bytesText(x.MaxRSS))
 }

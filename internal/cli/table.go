@@ -58,14 +58,14 @@ func orDash(ok bool, text string) string {
 // why is the reason of a state with what follows from it.
 func why(s control.Status, now time.Time) string {
 	var parts []string
-	if s.Reason != "" && s.Reason != string(s.State) {
-		parts = append(parts, s.Reason)
+	if !s.Next.IsZero() {
+		parts = append(parts, "next start in "+span(max(0, s.Next.Sub(now))))
 	}
 	if s.Held {
 		parts = append(parts, "held: stopped by hand")
 	}
-	if !s.Next.IsZero() {
-		parts = append(parts, "next start in "+span(max(0, s.Next.Sub(now))))
+	if s.Reason != "" && s.Reason != string(s.State) {
+		parts = append(parts, s.Reason)
 	}
 	if len(parts) == 0 {
 		parts = append(parts, firstOf(s.Text, s.Description))
