@@ -67,6 +67,11 @@ const mark = "SCRIPT_MARK="
 func setup(env *testscript.Env) error {
 	env.Setenv("SCRIPT_MARK", env.WorkDir)
 	env.Setenv("HOME", env.WorkDir)
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	// A supervisor of its own for each script, which ends it.
 	env.Setenv("DAEMONRY_ROOT", env.WorkDir+"/d")
 	// The race detector sleeps for a second at every exit of a command, for reports of threads that still run.
