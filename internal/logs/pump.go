@@ -75,7 +75,7 @@ func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 		w.keep(in, err)
 		return n, false, err
 	}
-	return n, fill > n && in.held == 0, nil
+	return n, fill > stage.InSize, nil // what is held is in view and cannot go on
 }
 
 // A beginning of a line is left in the pipe for so long, in nanoseconds, before it is taken unfinished.

@@ -42,6 +42,9 @@ type input struct {
 	place int32 // its place there, -1 when it is not there
 	gap   int32 // how long it is left to gather, in microseconds
 	last  int64 // when it was read last
+	bytes int64 // how much was read since the time since, for the rate
+	since int64
+	fast  bool  // the rate is so high that it is not left to gather
 	size  int32 // capacity of the pipe
 	large bool  // that is not the size it was made with
 

@@ -18,7 +18,16 @@ const (
 	minGap   = 100
 	maxGap   = 10_000
 
+	// gatherGoal is about how much to read at a time: it is worth a wake-up and leaves room in the pipe.
 	gatherGoal = 128 << 10
+)
+
+// A service that prints more than fastRate bytes in a microsecond, measured over rateWindow nanoseconds, prints large
+// pieces, and every moment in which nobody reads costs it throughput: its pipe is not left to gather at all. Small
+// writes do not come that fast, since each is a system call.
+const (
+	fastRate   = 400
+	rateWindow = 5_000_000
 )
 
 const (
@@ -139,7 +148,7 @@ func (w *worker) happened(in *input, ev sys.PollEvent, now int64) {
 		in.ended, in.cut = true, true
 		return
 	}
-	if wait := in.last + int64(in.gap)*1000; in.last > 0 && wait > now {
+	if wait := in.last + int64(in.gap)*1000; in.last > 0 && wait > now && !in.fast {
 		w.schedule(in, wait)
 		return
 	}
@@ -150,26 +159,36 @@ func (w *worker) happened(in *input, ev sys.PollEvent, now int64) {
 func (w *worker) serve(in *input, now int64, woken bool) {
 	n, err := w.pump(in, turn, false)
 	in.last = now
+	in.measure(n, now)
 	switch {
 	case errors.Is(err, errTargetFull):
 		w.schedule(in, now+maxGap*1000)
 	case err != nil:
 		w.schedule(in, now+int64(in.s.cfg.MaxWait))
-	case n >= turn:
+	case n >= turn, n > 0 && in.fast:
 		w.adapt(in, n)
 		w.schedule(in, now)
-	case in.held != 0:
-		// The beginning of a line is in the pipe, so an armed poller would fire at once.
+	case n == 0 && in.held != 0:
 		w.schedule(in, now+maxGap*1000)
-	case w.owesNotice(in):
+	case n == 0 && w.owesNotice(in):
 		w.schedule(in, now+int64(in.s.limit.ready(time.Now())))
-	case n == 0 || woken:
+	case n == 0, woken && in.held == 0 && !w.owesNotice(in):
 		// When it was woken, this is the first output after a silence: the next one, if it
-		// comes within the gap, is left to gather.
+		// comes within the gap, is left to gather. While the beginning of a line is held in the pipe, an
+		// armed poller would fire at once.
 		w.rest(in)
 	default:
 		w.adapt(in, n)
 		w.schedule(in, now+int64(in.gap)*1000)
+	}
+}
+
+// measure notes that n bytes were read and decides now and then whether the input is fast.
+func (in *input) measure(n int, now int64) {
+	in.bytes += int64(n)
+	if d := now - in.since; d >= rateWindow {
+		in.fast = in.bytes*1000 >= d*fastRate
+		in.bytes, in.since = 0, now
 	}
 }
 
@@ -179,8 +198,7 @@ func (w *worker) owesNotice(in *input) bool {
 	return l != nil && l.held.Bytes > 0
 }
 
-// adapt chooses how long to let the input gather, from how much there was this time. About gatherGoal
-// at a time is worth a wake-up, and leaves the service room to go on.
+// adapt chooses how long to let the input gather, from how much there was this time.
 func (w *worker) adapt(in *input, n int) {
 	size := int(in.size)
 	if n >= size/2 && !in.large {
