@@ -58,7 +58,7 @@ func (a *app) events(call *eventsCall, names []string) error {
 	for ev, err := range s.Events(ctx, control.EventsRequest{Follow: call.follow, Names: names}) {
 		switch {
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return cut(ctx, err)
 		case err != nil:
 			return failure(err, exitFailed, names)
 		case call.json:
@@ -67,13 +67,10 @@ func (a *app) events(call *eventsCall, names []string) error {
 			_, err = fmt.Fprint(a.out, eventText(ev, p))
 		}
 		if err != nil {
-			return err
+			return cut(ctx, err)
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
+	return cut(ctx, nil)
 }
 
 // known says which name is that of no service.

@@ -85,11 +85,7 @@ func (a *app) logs(call *logsCall, names []string) error {
 	if call.since != nil {
 		call.Since = time.Now().Add(-time.Duration(*call.since))
 	}
-	err = query.Run(ctx, list, call.Query, a.lines(list).emit)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
+	return cut(ctx, query.Run(ctx, list, call.Query, a.lines(list).emit))
 }
 
 // findLogs finds the log files of services.

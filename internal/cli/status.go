@@ -160,7 +160,7 @@ func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, nam
 	for {
 		list, err := s.Status(ctx, control.StatusRequest{Names: names, Usage: true})
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return cut(ctx, err)
 		}
 		if err != nil {
 			return a.noStatus(call, err, names)
@@ -169,11 +169,11 @@ func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, nam
 			fmt.Fprint(a.out, homeAndClear)
 		}
 		if err := a.printStatus(call, list, names); err != nil {
-			return err
+			return cut(ctx, err)
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cut(ctx, nil)
 		case err := <-happened:
 			if err != nil {
 				return failure(err, exitUnknown, names)

@@ -74,6 +74,19 @@ func interrupted(ctx context.Context, err error, what string) error {
 	return err
 }
 
+// cut is the end of a command that goes on until somebody has seen enough: a signal, or a reader
+// that has gone away (head(1)). The exit status says so, and there is nothing else to say.
+func cut(ctx context.Context, err error) error {
+	var signal detach.Interrupted
+	switch {
+	case errors.As(context.Cause(ctx), &signal):
+		return &statusError{status: 128 + int(signal.Signal)}
+	case errors.Is(err, syscall.EPIPE):
+		return &statusError{status: 128 + int(syscall.SIGPIPE)}
+	}
+	return err
+}
+
 // failuresIn are the services that an error is about, if it is about some that did not come up.
 func failuresIn(err error) []control.Failure {
 	var e *control.Error

@@ -189,7 +189,7 @@ func writeRow(b *strings.Builder, cells []string, widths []int, title bool, colo
 		if line.Len() > 0 {
 			line.WriteString("  ")
 		}
-		cell = cut(cell, widths[i])
+		cell = shorten(cell, widths[i])
 		pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 		if statusColumns[i].right {
 			line.WriteString(pad)
@@ -206,8 +206,8 @@ func writeRow(b *strings.Builder, cells []string, widths []int, title bool, colo
 	b.WriteByte('\n')
 }
 
-// cut shortens text to width characters.
-func cut(text string, width int) string {
+// shorten cuts text to width characters.
+func shorten(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text
 	}
