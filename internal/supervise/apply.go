@@ -194,9 +194,12 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	}
 	e.emit(s, Event{Kind: EventChange, Reason: "changed: " + strings.Join(fields, ", ")})
 	if stream := s.stream; stream != nil {
-		config := e.logConfig(s)
+		dir := e.o.LogDir
 		e.work(func() func() {
-			err := stream.Reconfigure(config)
+			config, err := logConfig(want, dir)
+			if err == nil {
+				err = stream.Reconfigure(config)
+			}
 			return func() {
 				if err != nil {
 					e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))

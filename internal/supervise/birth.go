@@ -21,7 +21,8 @@ type birth struct {
 	spec    spec.Service
 	environ []string
 	logs    *logs.Engine
-	log     logs.Config
+	logDir  string       // for a service that names no file
+	log     logs.Config  // known from serviceEnd on
 	stream  *logs.Stream // opened if it is nil
 	output  fileID       // of what stream's output goes into
 	invoked string
@@ -31,7 +32,7 @@ type birth struct {
 func (e *Engine) newBirth(s *service) birth {
 	return birth{
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
-		logs: e.logs, log: e.logConfig(s), stream: s.stream, invoked: s.invoked,
+		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked,
 	}
 }
 
@@ -67,6 +68,13 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 	}
 	defer streams.Close()
 	sp.Files = streams.Files
+	if end != nil {
+		errorEnd, err := b.errorEnd(&sp, end)
+		if err != nil {
+			return 0, nil, fmt.Errorf("log: %w", err)
+		}
+		defer errorEnd.Close()
+	}
 	w := &watch{check: checkOf(b.spec.Ready), env: b.probeEnv(&sp, streams)}
 	defer func() {
 		if err != nil {
@@ -131,7 +139,8 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 	if b.logs == nil || b.spec.Stdout.Kind != spec.StreamLog && b.spec.Stderr.Kind != spec.StreamLog {
 		return nil, nil
 	}
-	if b.stream == nil {
+	b.log, err = logConfig(b.spec, b.logDir)
+	if err == nil && b.stream == nil {
 		b.stream, err = b.logs.Open(b.spec.Name, b.log)
 	}
 	if err == nil {
@@ -142,6 +151,20 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 	}
 	b.output, _ = identify(end) // it only helps to know leftovers again
 	return end, nil
+}
+
+// errorEnd gives standard error its own way into the log, if it has one there.
+func (b *birth) errorEnd(sp *spawn.Spec, end *os.File) (*os.File, error) {
+	errorEnd, err := b.stream.ErrorEnd()
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range sp.Files {
+		if f.FD == 2 && f.Source == end {
+			sp.Files[i].Source = errorEnd
+		}
+	}
+	return errorEnd, nil
 }
 
 // variables are those that a supervised service finds in its environment, by the names that

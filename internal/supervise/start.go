@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"strconv"
 	"time"
-
-	"github.com/daemonry/daemonry/internal/logs"
 )
 
 // births are the starts under way, of services and of their commands. Between the fork and the moment at which
@@ -103,11 +101,6 @@ func (e *Engine) spawnFailed(s *service, why cause) {
 	s.startedAt = time.Now()
 	delete(e.byInvocation, s.invoked)
 	e.decide(s, cause{})
-}
-
-// logConfig says where the output of s goes.
-func (e *Engine) logConfig(s *service) logs.Config {
-	return logConfig(s.spec, e.o.LogDir)
 }
 
 func newInvocation() string {
