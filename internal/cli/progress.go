@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/daemonry/daemonry/control"
 )
@@ -32,12 +33,25 @@ func (a *app) watching(ctx context.Context, s *session, names []string, there go
 	return err
 }
 
-// follow shows after each event what is not there yet. It is for the eye: what cannot be
+// lookPeriod is how often progress is looked at without an event, which may have come before there was anybody to hear it.
+const lookPeriod = 500 * time.Millisecond
+
+// follow shows what is not there yet, after each event. It is for the eye: what cannot be
 // had is not shown, and whoever waits hears of the reason otherwise.
 func (s *session) follow(ctx context.Context, names []string, there goal, line *statusLine) {
-	for _, err := range s.Events(ctx, control.EventsRequest{New: true, Follow: true, Names: names}) {
-		if err != nil {
+	happened := make(chan error, 1)
+	go s.tellEvents(ctx, names, happened)
+	tick := time.NewTicker(lookPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
 			return
+		case err := <-happened:
+			if err != nil {
+				return
+			}
+		case <-tick.C:
 		}
 		list, err := s.Status(ctx, control.StatusRequest{Names: names})
 		if err != nil {

@@ -202,17 +202,21 @@ const (
 // errEnded says that the supervisor has ended, and its events with it.
 var errEnded = errors.New("the supervisor has ended")
 
-// tellEvents sends nil when something has happened, however much, and an error at the end.
-func (s *session) tellEvents(ctx context.Context, names []string, happened chan error) {
+// tellEvents sends nil when something has happened, however much, and an error at the end, as long as ctx lasts.
+func (s *session) tellEvents(ctx context.Context, names []string, happened chan<- error) {
+	end := errEnded
 	for _, err := range s.Events(ctx, control.EventsRequest{New: true, Follow: true, Names: names}) {
 		if err != nil {
-			happened <- err
-			return
+			end = err
+			break
 		}
 		select {
 		case happened <- nil:
 		default: // it is known already that something has
 		}
 	}
-	happened <- errEnded
+	select {
+	case happened <- end:
+	case <-ctx.Done():
+	}
 }
