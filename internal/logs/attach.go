@@ -4,19 +4,36 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // attach begins to carry a stream. An input's stuck slot is what an earlier engine did not finish.
-func (w *worker) attach(s *Stream) {
+func (w *worker) attach(s *Stream) error {
 	for _, in := range s.inputs() {
-		w.attachInput(in)
+		if err := w.attachInput(in); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func (w *worker) attachInput(in *input) {
+func (w *worker) attachInput(in *input) error {
+	if err := w.poll.Add(int(in.fd), w.keyFor(in)); err != nil {
+		return err
+	}
+	in.ended = !w.written(in)
+	if in.stuck != nil {
+		in.why = errLeft
+		w.schedule(in, w.now())
+	}
+	return nil
+}
+
+// keyFor gives the input a free place in the table.
+func (w *worker) keyFor(in *input) int32 {
 	if n := len(w.free); n > 0 {
 		in.key = w.free[n-1]
 		w.free = w.free[:n-1]
@@ -25,14 +42,7 @@ func (w *worker) attachInput(in *input) {
 		in.key = int32(len(w.inputs))
 		w.inputs = append(w.inputs, in)
 	}
-	in.ended = !w.written(in)
-	if err := w.poll.Add(int(in.fd), in.key); err != nil {
-		w.e.trouble(in.s.id, err)
-	}
-	if in.stuck != nil {
-		in.why = errLeft
-		w.schedule(in, w.now())
-	}
+	return in.key
 }
 
 var errLeft = errors.New("the log engine was not running")
@@ -85,12 +95,14 @@ func (w *worker) reconfigure(s *Stream, cfg *Config) error {
 		if err := s.openInput(in, line.Err); err != nil {
 			return err
 		}
+		if err := w.attachInput(in); err != nil {
+			return errors.Join(err, w.detachInput(in))
+		}
 		s.err = in
-		w.attachInput(in)
 	}
 	// What has been printed so far goes where the old settings say. If it cannot, it is
 	// stuck and goes where the new ones do; Stats says why.
-	if err := w.e.exchangeOutlets(s, cfg, func() { w.drain(s) }); err != nil {
+	if err := w.e.exchange(s, cfg, func() { w.drain(s) }); err != nil {
 		return err
 	}
 	err := w.closeFiles(s)
@@ -123,15 +135,14 @@ func (w *worker) detachInput(in *input) error {
 	if in.place >= 0 {
 		heap.Remove(&w.queue, int(in.place))
 	}
-	for i, g := range w.grown {
-		if g == in {
-			w.grown = append(w.grown[:i], w.grown[i+1:]...)
-			break
-		}
+	w.grown = slices.DeleteFunc(w.grown, func(g *input) bool { return g == in })
+	var err error
+	if in.key >= 0 {
+		w.inputs[in.key] = nil
+		w.free = append(w.free, in.key)
+		err = w.poll.Remove(int(in.fd))
 	}
-	w.inputs[in.key] = nil
-	w.free = append(w.free, in.key)
-	err := errors.Join(w.poll.Remove(int(in.fd)), sys.CloseFD(int(in.fd)))
+	err = errors.Join(err, sys.CloseFD(int(in.fd)))
 	if in.stuck != nil {
 		err = errors.Join(err, in.stuck.Close()) // its file stays for the next engine
 		in.stuck = nil
@@ -240,9 +251,13 @@ func (w *worker) rotated(k *sink) bool {
 	}
 	if err != nil {
 		k.rotateAfter = w.now() + rotateRetry
-		w.e.trouble(k.s.id, err)
+		if text := err.Error(); text != k.rotateError { // once, not every second
+			k.rotateError = text
+			w.e.trouble(k.s.id, err)
+		}
 		return false
 	}
+	k.rotateError = ""
 	w.e.janitor.tend(k.s.id, k.path, k.s.cfg.Rotate)
 	return true
 }

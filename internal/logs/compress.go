@@ -34,7 +34,7 @@ func compress(path string, how layout.Compression) (err error) {
 	if err := os.Remove(tmp); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	out, err := sys.OpenAppend(tmp, fi.Mode().Perm(), owner.GID)
+	out, err := openAppend(tmp, true, fi.Mode().Perm(), owner.GID)
 	if err != nil {
 		return err
 	}

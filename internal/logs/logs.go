@@ -67,6 +67,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	streams map[string]*Stream
+	files   map[string]*Stream // by the path of the log
 	senders map[Target]*sender
 	left    map[source]*stage.Slot // what an earlier engine did not finish
 	slots   int                    // slot files made, for their names
@@ -87,7 +88,7 @@ func newEngine(opts Options) (*Engine, error) {
 	if opts.Workers <= 0 {
 		opts.Workers = min(4, runtime.GOMAXPROCS(0))
 	}
-	e := &Engine{opts: opts, streams: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
+	e := &Engine{opts: opts, streams: make(map[string]*Stream), files: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
 	e.janitor = &janitor{e: e, budget: opts.Budget, jobs: make(map[string]chore), known: make(map[string]bool)}
 	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
 		if err := ownDir(d); err != nil {
@@ -229,40 +230,116 @@ func (e *Engine) Open(id string, cfg Config) (*Stream, error) {
 	return s, nil
 }
 
-func (e *Engine) open(id string, cfg Config) (s *Stream, err error) {
+func (e *Engine) open(id string, cfg Config) (*Stream, error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("not a valid name")
 	}
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	s := &Stream{id: id, e: e, cfg: &cfg}
+	if err := e.enter(s); err != nil {
+		return nil, err
+	}
+	attached := make(chan error, 1)
+	if !s.w.post(func() {
+		err := s.w.attach(s)
+		if err != nil {
+			err = errors.Join(err, s.w.detach(s))
+		}
+		attached <- err
+	}) {
+		e.forget(s)
+		return nil, ErrClosed
+	}
+	if err := <-attached; err != nil {
+		return nil, err
+	}
+	s.tend()
+	return s, nil
+}
+
+// enter puts the stream on the list and opens what it needs.
+func (e *Engine) enter(s *Stream) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	if e.streams[id] != nil {
-		return nil, fmt.Errorf("already open")
+	if e.streams[s.id] != nil {
+		return errors.New("already open")
 	}
-	s = &Stream{id: id, e: e, w: e.workers[e.opened%len(e.workers)], cfg: &cfg}
-	if s.outlets, err = e.openOutlets(id, s.cfg); err != nil {
-		return nil, err
+	if err := e.claim(s, s.cfg); err != nil {
+		return err
 	}
-	if err := s.openInputs(); err != nil {
+	var err error
+	if s.outlets, err = e.openOutlets(s.id, s.cfg); err == nil {
+		err = s.openInputs()
+	}
+	if err != nil {
 		e.closeOutlets(s.outlets)
-		return nil, err
+		e.disclaim(s, s.cfg, &Config{})
+		return err
 	}
 	s.setUp()
+	s.w = e.workers[e.opened%len(e.workers)]
 	e.opened++
 	for _, in := range s.inputs() {
-		src := source{id, in.which}
+		src := source{s.id, in.which}
 		in.stuck = e.left[src]
 		delete(e.left, src)
 	}
-	e.streams[id] = s
-	s.w.post(func() { s.w.attach(s) })
-	s.tend()
-	return s, nil
+	e.streams[s.id] = s
+	return nil
+}
+
+// claim checks that no other stream writes to the files of cfg, and notes them: two writers would each rotate under the
+// other, and after a crash neither could tell its own bytes from the other's. e.mu is held.
+func (e *Engine) claim(s *Stream, cfg *Config) error {
+	for _, path := range []string{cfg.Path, cfg.ErrPath} {
+		if by := e.files[path]; path != "" && by != nil && by != s {
+			return fmt.Errorf("%s is the log of %s", path, by.id)
+		}
+	}
+	for _, path := range []string{cfg.Path, cfg.ErrPath} {
+		if path != "" {
+			e.files[path] = s
+		}
+	}
+	return nil
+}
+
+// disclaim undoes claim for the files of old that are not also cfg's. e.mu is held.
+func (e *Engine) disclaim(s *Stream, old, cfg *Config) {
+	for _, path := range []string{old.Path, old.ErrPath} {
+		if e.files[path] == s && path != cfg.Path && path != cfg.ErrPath {
+			delete(e.files, path)
+		}
+	}
+}
+
+// exchange gives a stream the files and outlets that new settings ask for. between is called when the new ones are
+// there and the old ones still are.
+func (e *Engine) exchange(s *Stream, cfg *Config, between func()) error {
+	e.mu.Lock()
+	err := e.claim(s, cfg)
+	var outlets []*outlet
+	if err == nil {
+		if outlets, err = e.openOutlets(s.id, cfg); err != nil {
+			e.disclaim(s, cfg, s.cfg)
+		}
+	}
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	between()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closeOutlets(s.outlets) // not earlier: what both have keeps its connection
+	e.disclaim(s, s.cfg, cfg)
+	s.outlets = outlets
+	return nil
 }
 
 func validID(id string) bool {
@@ -302,6 +379,7 @@ func (e *Engine) forget(s *Stream) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closeOutlets(s.outlets)
+	e.disclaim(s, s.cfg, &Config{})
 	if e.streams[s.id] == s {
 		delete(e.streams, s.id)
 	}

@@ -326,19 +326,3 @@ func (e *Engine) closeOutlets(outlets []*outlet) {
 
 // flushTime is how long a target may take for its last lines after its last stream has been closed.
 const flushTime = 2 * time.Second
-
-// exchangeOutlets replaces the outlets of a stream whose settings change. before is called in between.
-func (e *Engine) exchangeOutlets(s *Stream, cfg *Config, before func()) error {
-	e.mu.Lock()
-	outlets, err := e.openOutlets(s.id, cfg)
-	e.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	before()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.closeOutlets(s.outlets) // not earlier: what both have keeps its connection
-	s.outlets = outlets
-	return nil
-}

@@ -23,9 +23,12 @@ var errTargetFull = errors.New("a target takes no more for now")
 // says why the log cannot be written; what was taken out of the FIFO is kept then.
 func (w *worker) pump(in *input, limit int, all bool) (int, error) {
 	if in.stuck != nil {
-		if err := w.retry(in); err != nil {
+		if all || w.now() >= in.retryAt {
+			w.retry(in)
+		}
+		if in.why != nil {
 			w.shed(in)
-			return 0, err
+			return 0, in.why
 		}
 	}
 	if err := w.tellSuppressed(in); err != nil {
@@ -66,6 +69,7 @@ func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 		return 0, false, gone(err)
 	}
 	s.stats.Bytes += int64(n)
+	s.stats.Reads++
 	if !s.cfg.lined() {
 		for _, t := range s.taps {
 			t.put(w.slot.Rest())
@@ -261,7 +265,7 @@ func findFile(dir string, want sys.FileState) (*os.File, error) {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if st, err := sys.StatPath(path); err == nil && st.Same(want) {
-			return sys.OpenAppend(path, 0, 0)
+			return openAppend(path, false, 0, 0)
 		}
 	}
 	return nil, fs.ErrNotExist
@@ -282,7 +286,8 @@ func (w *worker) keep(in *input, why error) {
 	if err != nil {
 		w.e.trouble(in.s.id, fmt.Errorf("output that could not be written is held in memory only: %w", err))
 	}
-	in.stuck, in.why = stuck, why
+	in.stuck = stuck
+	w.fail(in, why)
 	w.e.trouble(in.s.id, why)
 }
 

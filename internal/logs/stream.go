@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/stage"
@@ -55,6 +56,9 @@ type input struct {
 	after line.State  // state of the file after the piece that is being written, if it is formatted
 	stuck *stage.Slot // output that could not be written; while there is some, nothing is read
 	why   error       // why it could not
+
+	retryAt int64         // when to try again
+	pause   time.Duration // between the last attempt and that
 }
 
 // sink is one log file and its rotated predecessors.
@@ -65,12 +69,14 @@ type sink struct {
 	end  line.State
 	last int64 // Unix microseconds of the newest rotated name we made
 
-	rotateAfter int64 // after a rotation that failed: when to try again
+	rotateAfter int64  // after a rotation that failed: when to try again
+	rotateError string // and how it failed
 }
 
 // Stats is what a stream has been through since it was opened.
 type Stats struct {
 	Bytes      int64 // read from the service
+	Reads      int64 // in how many pieces
 	Dropped    int64 // of them thrown away because the log file could not be written
 	Suppressed int64 // of them held back by the rate limit
 	Writers    bool  // somebody holds a FIFO's writing end

@@ -10,21 +10,34 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// retry writes what is stuck and then tells what was dropped meanwhile.
-func (w *worker) retry(in *input) error {
+// Delays between attempts to write what is stuck: a full disk is not to be asked ten times a second by
+// each of thousands of services.
+const (
+	attemptFirst = 100 * time.Millisecond
+	attemptMax   = time.Second
+)
+
+// fail notes why the input's output cannot be written and when to try again.
+func (w *worker) fail(in *input, why error) {
+	in.why = why
+	in.pause = min(max(2*in.pause, attemptFirst), attemptMax)
+	in.retryAt = w.now() + int64(in.pause)
+}
+
+// retry writes what is stuck and then tells what was dropped meanwhile. What cannot be written stays stuck, and in.why says why.
+func (w *worker) retry(in *input) {
 	err := w.settle(in, in.stuck)
 	if d := in.stuck.Drop(); err == nil && d.Bytes > 0 {
 		in.stuck.Inject(in.s.id, int(in.which), time.Now().UnixNano(), in.s.notice(in, noticeText(d, in.why)))
 		err = w.settle(in, in.stuck)
 	}
 	if err != nil {
-		in.why = err
-		return err
+		w.fail(in, err)
+		return
 	}
 	err = in.stuck.Remove()
-	in.stuck, in.why = nil, nil
+	in.stuck, in.why, in.pause = nil, nil, 0
 	w.e.trouble(in.s.id, err)
-	return nil
 }
 
 const noticeTime = "2006-01-02T15:04:05.000Z"

@@ -243,6 +243,7 @@ func (w *worker) rest(in *input) {
 	in.gap = startGap
 	if err := w.poll.Arm(int(in.fd), in.key); err != nil {
 		w.e.trouble(in.s.id, err)
+		w.schedule(in, w.now()+maxGap*1000) // look without being told
 	}
 }
 

@@ -45,11 +45,3 @@ func Unmap(b []byte) error { return unmap(b) }
 // unlocks it, so the thread ends with the goroutine. Where priorities belong to processes
 // only, nothing is changed and the error wraps errors.ErrUnsupported.
 func LowerThread() error { return lowerThread() }
-
-// OpenAppend opens the regular file path for appending, and reading, close-on-exec; if there is none it
-// makes it with exactly the permissions perm, whatever the umask is, and with the group gid
-// unless that is 0. A symbolic link in the last component is not followed, and what is not a regular
-// file is an error: a directory that others may write to must not turn a log into an overwritten file elsewhere.
-func OpenAppend(path string, perm os.FileMode, gid int) (*os.File, error) {
-	return openAppend(path, perm, gid)
-}

@@ -11,4 +11,3 @@ func fdWrite(int, []byte) (int, error)                      { return 0, Unsuppor
 func setNonblock(int, bool) error                           { return Unsupported("fcntl") }
 func mapShared(*os.File, int) ([]byte, error)               { return nil, Unsupported("mmap") }
 func unmap([]byte) error                                    { return Unsupported("munmap") }
-func openAppend(string, os.FileMode, int) (*os.File, error) { return nil, Unsupported("open") }

@@ -3,7 +3,6 @@
 package sys
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -72,53 +71,3 @@ func mapShared(f *os.File, n int) ([]byte, error) {
 }
 
 func unmap(b []byte) error { return wrap("munmap", unix.Munmap(b)) }
-
-func openAppend(path string, perm os.FileMode, gid int) (*os.File, error) {
-	// O_NONBLOCK: should path be a FIFO, the open must fail below and not wait for a reader.
-	const flags = unix.O_RDWR | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
-	open := func(extra int) (int, error) {
-		return retry1(func() (int, error) { return unix.Open(path, flags|extra, uint32(perm.Perm())) })
-	}
-	fd, err := open(0)
-	created := false
-	for i := 0; err == unix.ENOENT && i < 2; i++ {
-		if fd, err = open(unix.O_CREAT | unix.O_EXCL); err == nil {
-			created = true
-		} else if err == unix.EEXIST { // somebody made it in between
-			fd, err = open(0)
-		}
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	if err := prepareLog(fd, created, perm, gid); err != nil {
-		unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	// Blocking again, or os.NewFile would try to hand the file to the runtime's poller, which takes no regular files.
-	if err := unix.SetNonblock(fd, false); err != nil {
-		unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
-}
-
-func prepareLog(fd int, created bool, perm os.FileMode, gid int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("not a regular file: %w", unix.EINVAL)
-	}
-	if !created {
-		return nil
-	}
-	// The group first: a change of group may clear permission bits.
-	if gid != 0 {
-		if err := unix.Fchown(fd, -1, gid); err != nil {
-			return fmt.Errorf("give it to group %d: %w", gid, err)
-		}
-	}
-	return unix.Fchmod(fd, uint32(perm.Perm()))
-}
