@@ -33,7 +33,7 @@ func (s *description) apply() error {
 		{StepCgroup, s.Cgroup, s.Cgroup != "", func() error { return sys.JoinCgroup(s.Cgroup) }},
 		{StepOOMScore, text(s.OOMScoreAdj), s.OOMScoreAdj != nil, func() error { return sys.SetOOMScoreAdj(*s.OOMScoreAdj) }},
 		{StepNice, text(s.Nice), s.Nice != nil, func() error { return sys.SetNice(*s.Nice) }},
-		{StepLimits, "", len(s.Rlimits) > 0, s.setLimits},
+		{StepLimits, "", len(s.Rlimits) > 0, func() error { return s.setLimits(early) }},
 		{StepUmask, "", s.Umask != nil, func() error { sys.Umask(*s.Umask); return nil }},
 		{StepSignals, "", true, resetSignals},
 		{StepChroot, s.Chroot, s.Chroot != "", s.changeRoot},
@@ -42,6 +42,7 @@ func (s *description) apply() error {
 		{StepCaps, "", s.Caps != nil, s.setCaps},
 		{StepNoNewPrivs, "", s.NoNewPrivs, sys.SetNoNewPrivs},
 		{StepDirectory, s.Dir, s.Dir != "", func() error { return os.Chdir(s.Dir) }},
+		{StepLimits, "", len(s.Rlimits) > 0, func() error { return s.setLimits(late) }},
 	} {
 		if s.FailAt == a.step {
 			return fail(a.step, a.object, injected)
@@ -70,13 +71,43 @@ func resetSignals() error {
 	return err
 }
 
-func (s *description) setLimits() error {
+// when is which limits setLimits sets.
+type when int
+
+const (
+	early when = iota // those that may need the rights of the first user, and whatever does us no harm
+	late              // those that could starve this very process before it executes
+)
+
+// setLimits sets the limits that are due, in order. A limit on memory is set last of all: a Go program has more address
+// space than most such limits allow, and from then on cannot so much as start a thread (with cgo, pthread_create(3)
+// maps a stack and its failure is fatal). Where such a limit raises the hard one, the right to do so may
+// be gone by then: it is set early, and is no limit lower than ours.
+func (s *description) setLimits(now when) error {
 	for _, r := range s.Rlimits {
-		if err := sys.Setrlimit(r.Resource, r.Limit); err != nil {
+		due, err := r.due()
+		if err == nil && due == now {
+			err = sys.Setrlimit(r.Resource, r.Limit)
+		}
+		if err != nil {
 			return fail(StepLimits, r.Name, err)
 		}
 	}
 	return nil
+}
+
+func (r Rlimit) due() (when, error) {
+	if r.Resource != rlimitAS && r.Resource != syscall.RLIMIT_DATA {
+		return early, nil
+	}
+	var have syscall.Rlimit
+	if err := syscall.Getrlimit(r.Resource, &have); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	if r.Limit.Hard > uint64(have.Max) {
+		return early, nil
+	}
+	return late, nil
 }
 
 // changeRoot enters the new root. The working directory follows at once, or

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -135,16 +136,18 @@ func nullStdin() error {
 // execute is the stage that becomes the target. It returns only if it cannot.
 func execute(c sys.Channel, s *description) error {
 	runtime.LockOSThread()
+	debug.SetGCPercent(-1) // a collection may start threads, for which a limit may leave no room
 	if err := s.arrangeDescriptors(&c); err != nil {
 		return err
 	}
+	env := s.environment(os.Getpid())
 	if err := s.apply(); err != nil {
 		return err
 	}
 	if s.FailAt == StepFork || s.FailAt == StepExec {
 		return fail(s.FailAt, s.Path, injected)
 	}
-	return s.execError(syscall.Exec(s.Path, s.Args, s.environment(os.Getpid())))
+	return s.execError(syscall.Exec(s.Path, s.Args, env))
 }
 
 // arrangeDescriptors puts every descriptor to pass at its number. The sources

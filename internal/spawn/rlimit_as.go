@@ -1,0 +1,7 @@
+//go:build unix && !openbsd
+
+package spawn
+
+import "syscall"
+
+const rlimitAS = syscall.RLIMIT_AS

@@ -1,0 +1,4 @@
+package spawn
+
+// rlimitAS is no resource of OpenBSD's.
+const rlimitAS = -1
