@@ -147,6 +147,10 @@ func execute(c sys.Channel, s *description) error {
 	if s.FailAt == StepFork || s.FailAt == StepExec {
 		return fail(s.FailAt, s.Path, injected)
 	}
+	// The end of the channel alone would also be what a stage leaves that was killed.
+	if err := sendFrame(c, frameExecuting, nil); err != nil {
+		return fail(StepExec, s.Path, err)
+	}
 	return s.execError(syscall.Exec(s.Path, s.Args, env))
 }
 

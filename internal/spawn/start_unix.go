@@ -60,9 +60,16 @@ func startStage(d *description) (int, error) {
 	sendErr := sendFrame(c, frameSpec, payload, files...)
 	kind, report, extra, err := recvFrame(c)
 	closeAll(extra)
+	executing := err == nil && kind == frameExecuting
+	if executing {
+		kind, report, extra, err = recvFrame(c)
+		closeAll(extra)
+	}
 	switch {
-	case err == io.EOF && sendErr == nil:
+	case err == io.EOF && executing:
 		return pid, nil // close-on-exec closed the channel: the target runs
+	case err == io.EOF && sendErr == nil:
+		err = fail(StepStart, "", errors.New("the stage ended without a word"))
 	case err == nil && kind == frameFailed:
 		err = decodeError(report)
 	case err == nil:

@@ -16,7 +16,8 @@ import (
 //	  magic, before the fork ──────►
 //	  spec (+descriptors) ─────────►
 //	                  ◄───────────── failed                failed
-//	                  ◄───────────── end of file: executed  started
+//	                  ◄───────────── executing              started
+//	                  ◄───────────── end of file: executed
 //	                                                       message …  (from the target, with Birth)
 //	                                                       exited
 //	  release, or kill ────────────────────────────────────►
@@ -27,16 +28,17 @@ import (
 type frameKind byte
 
 const (
-	frameSpec    frameKind = 's'
-	frameFailed  frameKind = 'f'
-	frameStarted frameKind = 'p'
-	frameMessage frameKind = 'm'
-	frameExited  frameKind = 'x'
-	frameRelease frameKind = 'r'
-	frameKill    frameKind = 'k'
-	frameBirth   frameKind = 'b'
-	frameHeader            = 5
-	maxFrame               = 64 << 20 // an environment may be large, rubbish must not be
+	frameSpec      frameKind = 's'
+	frameExecuting frameKind = 'e'
+	frameFailed    frameKind = 'f'
+	frameStarted   frameKind = 'p'
+	frameMessage   frameKind = 'm'
+	frameExited    frameKind = 'x'
+	frameRelease   frameKind = 'r'
+	frameKill      frameKind = 'k'
+	frameBirth     frameKind = 'b'
+	frameHeader              = 5
+	maxFrame                 = 64 << 20 // an environment may be large, rubbish must not be
 )
 
 func sendFrame(c sys.Channel, kind frameKind, payload []byte, files ...int) error {
