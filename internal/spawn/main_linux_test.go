@@ -190,6 +190,14 @@ func isExecuting(t *testing.T, pid int, program string) {
 		if err == nil && filepath.Base(exe) != program {
 			err = fmt.Errorf("process %d executes %s", pid, exe)
 		}
+		if err != nil {
+			return err
+		}
+		// The link is there a moment before the arguments are (begin_new_exec, create_elf_tables in the kernel).
+		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && len(args) == 0 {
+			err = fmt.Errorf("process %d has no arguments yet", pid)
+		}
 		return err
 	})
 }

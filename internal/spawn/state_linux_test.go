@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -227,17 +228,20 @@ func TestEnvironment(t *testing.T) {
 			s.Env = env
 			l := w.mustStart(t, s)
 			isExecuting(t, l.pid, "sleep")
-			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", l.pid))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := strings.Split(string(bytes.TrimSuffix(b, []byte{0})), "\x00")
-			if len(b) == 0 {
-				got = nil
-			}
-			if !slices.Equal(got, env) {
-				t.Errorf("got %q, want %q", got, env)
-			}
+			proctest.Eventually(t, 10*time.Second, func() error {
+				b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", l.pid))
+				if err != nil {
+					return err
+				}
+				got := strings.Split(string(bytes.TrimSuffix(b, []byte{0})), "\x00")
+				if len(b) == 0 {
+					got = nil
+				}
+				if !slices.Equal(got, env) {
+					return fmt.Errorf("got %q, want %q", got, env)
+				}
+				return nil
+			})
 		})
 	}
 }
