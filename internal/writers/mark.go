@@ -10,7 +10,7 @@ import (
 
 // markText begins the line by which a file is known as ours. The sum behind it
 // is that of the rest of the file, so that one sees whether a person has
-// changed it since.
+// changed it since; after it stands the service that the file is for.
 const markText = "written by daemonry, sha256 "
 
 // Origin is who wrote a file.
@@ -27,28 +27,44 @@ const (
 
 // OriginOf reads the mark of a file.
 func OriginOf(content []byte) Origin {
+	origin, _ := ReadMark(content)
+	return origin
+}
+
+// ReadMark reads the mark of a file, and the name of the service that the file
+// was written for; "" if the file is foreign.
+func ReadMark(content []byte) (Origin, string) {
 	lines := bytes.SplitAfter(content, []byte("\n"))
 	for i, line := range lines[:min(2, len(lines))] {
-		_, sum, ok := strings.Cut(string(line), markText)
+		_, rest, ok := strings.Cut(string(line), markText)
 		if !ok {
 			continue
 		}
-		if sum, _, _ = strings.Cut(strings.TrimSpace(sum), " "); sum == sumOf(bytes.Join(slices.Delete(lines, i, i+1), nil)) {
-			return Ours
+		words := append(strings.Fields(rest), "", "", "")
+		service := ""
+		if words[1] == "for" {
+			service = unmarkName(words[2])
 		}
-		return Changed
+		if words[0] == sumOf(bytes.Join(slices.Delete(lines, i, i+1), nil)) {
+			return Ours, service
+		}
+		return Changed, service
 	}
-	return Foreign
+	return Foreign, ""
 }
 
-// seal puts the mark in the first line, or in the second if the first one is
-// "#!…" or "<?xml…", which must stay first.
-func seal(content []byte, comment func(string) string) []byte {
+// A comment of XML must not contain "--", which the name of a service may.
+func markName(service string) string   { return strings.ReplaceAll(service, "--", "-%2D") }
+func unmarkName(service string) string { return strings.ReplaceAll(service, "%2D", "-") }
+
+// Seal puts the mark of a service's file in the first line, or in the second if
+// the first one is "#!…" or "<?xml…", which must stay first.
+func Seal(content []byte, service string, comment func(string) string) []byte {
 	at := 0
 	if bytes.HasPrefix(content, []byte("#!")) || bytes.HasPrefix(content, []byte("<?xml")) {
 		at = bytes.IndexByte(content, '\n') + 1
 	}
-	return slices.Insert(slices.Clone(content), at, []byte(comment(markText+sumOf(content))+"\n")...)
+	return slices.Insert(slices.Clone(content), at, []byte(comment(markText+sumOf(content)+" for "+markName(service))+"\n")...)
 }
 
 func sumOf(content []byte) string {

@@ -28,6 +28,9 @@ type File struct {
 	// are readable by their owner alone.
 	Mode    fs.FileMode
 	Content []byte
+	// Service that the file is for: of an instance the one it is an instance of.
+	// Render fills it in.
+	Service string
 	// Bare files carry no mark, for their format has no comments. They belong
 	// to the marked file "run" beside them.
 	Bare bool
@@ -107,6 +110,9 @@ func (t Target) Render(services []spec.Service, opts Options) (Output, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", t.Name, s.Name, err))
 		}
+		for j := range files {
+			files[j].Service = origins[i].Name
+		}
 		out.Files = append(out.Files, files...)
 		out.Notes = append(out.Notes, a.close()...)
 	}
@@ -134,7 +140,7 @@ func (t Target) finish(out *Output) error {
 	files := out.Files[:0]
 	for _, f := range out.Files {
 		if !f.Bare {
-			f.Content = seal(f.Content, t.Comment)
+			f.Content = Seal(f.Content, f.Service, t.Comment)
 		}
 		if before, ok := seen[f.Path]; ok {
 			if string(before.Content) != string(f.Content) {

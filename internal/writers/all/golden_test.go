@@ -86,8 +86,8 @@ func TestGolden(t *testing.T) {
 				t.Errorf("testdata/golden/%s (-) and what is written (+) differ; -update takes it over:\n%s", target.Name, diff)
 			}
 			for _, f := range out.Files {
-				if !f.Bare && writers.OriginOf(f.Content) != writers.Ours {
-					t.Errorf("%s: the mark does not hold", f.Path)
+				if origin, service := writers.ReadMark(f.Content); !f.Bare && (origin != writers.Ours || service != f.Service || service == "") {
+					t.Errorf("%s: the mark does not hold: %v, for %q", f.Path, origin, service)
 				}
 			}
 		})
@@ -134,6 +134,21 @@ func readGolden(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// TestMarkName: any name passes through the comment of any format.
+func TestMarkName(t *testing.T) {
+	for _, target := range Targets() {
+		for _, name := range []string{"a--b", "a---b--", "x", "a.b_c@d"} {
+			content := writers.Seal([]byte("x\n"), name, target.Comment)
+			if target.Name == "launchd" && strings.Count(string(content), "--") != 2 {
+				t.Errorf("no comment of XML: %s", content)
+			}
+			if origin, got := writers.ReadMark(content); origin != writers.Ours || got != name {
+				t.Errorf("%s: %q became %q (%v)", target.Name, name, got, origin)
+			}
+		}
+	}
 }
 
 // TestMark tells what is ours from what a person changed or wrote.

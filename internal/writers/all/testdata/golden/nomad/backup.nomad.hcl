@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 27599fbac6c2d6e9a416c54cc2f033a51011e3542e6e4ce4106cfd6dcde0248c
+# written by daemonry, sha256 27599fbac6c2d6e9a416c54cc2f033a51011e3542e6e4ce4106cfd6dcde0248c for backup
 job "backup" {
   type = "batch"
   periodic {

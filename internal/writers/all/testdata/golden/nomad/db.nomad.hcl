@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 387d79be537c1167aa6323f733da5c13d2fdaf1b3be6bb4b8310afc65535968e
+# written by daemonry, sha256 387d79be537c1167aa6323f733da5c13d2fdaf1b3be6bb4b8310afc65535968e for db
 job "db" {
   type = "service"
   group "db" {

@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 dc56cbd527028f5fc32c296565d8c927695bcc8982d53c68c10bfa72a73a95d4
+# written by daemonry, sha256 dc56cbd527028f5fc32c296565d8c927695bcc8982d53c68c10bfa72a73a95d4 for migrate
 job "migrate" {
   type = "batch"
   group "migrate" {

@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 4cd9573aa15a6cc5ea697567ef2788b1f2d407480b6348f3d5ed8552ca611d32
+# written by daemonry, sha256 4cd9573aa15a6cc5ea697567ef2788b1f2d407480b6348f3d5ed8552ca611d32 for nasty_1.x
 job "nasty_1.x" {
   type = "service"
   group "nasty_1.x" {

@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 3104b047db9c5c75f611f696e0a2d01a391e021c32335bf2cf127991f85bb086
+# written by daemonry, sha256 3104b047db9c5c75f611f696e0a2d01a391e021c32335bf2cf127991f85bb086 for notify
 job "notify" {
   type = "service"
   group "notify" {

@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 983671c694a7766b2ecaa2f3b5525b95f2e44ccaa97a60f8e4b4df3421952855
+# written by daemonry, sha256 983671c694a7766b2ecaa2f3b5525b95f2e44ccaa97a60f8e4b4df3421952855 for web
 job "web" {
   type = "service"
   group "web" {
