@@ -115,9 +115,13 @@ var table = map[string]entry{
 		imports: "internal/atomicfile spec",
 	},
 	"internal/writers/": {imports: "internal/atomicfile internal/writers internal/writers/ spec"},
+	"internal/boot": {
+		says:    "Package boot installs and removes boot services of the machine's init system.",
+		imports: "internal/atomicfile internal/paths internal/sys internal/writers internal/writers/ spec",
+	},
 	"internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/boot internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",

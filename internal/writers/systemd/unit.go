@@ -55,3 +55,6 @@ func (u *unit) flag(key string, value bool) {
 }
 
 func (u *unit) bytes() ([]byte, error) { return u.text.Bytes(), errors.Join(u.errs...) }
+
+// comment says why the next line is as it is, to who reads the unit.
+func (u *unit) comment(text string) { u.text.WriteString("# " + text + "\n") }

@@ -1,0 +1,162 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/writers"
+)
+
+// launchdManager is launchd of macOS: launchctl(1). A job is enabled when its
+// file is there, for launchd reads the directory at boot.
+type launchdManager struct{ m *Machine }
+
+// domain of the jobs: the system, or the login session of the user.
+func (l *launchdManager) domain() string {
+	if l.m.User {
+		return "gui/" + strconv.Itoa(l.m.UID)
+	}
+	return "system"
+}
+
+func (l *launchdManager) options(context.Context) (writers.Options, error) {
+	return writers.Options{User: l.m.User}, nil
+}
+func (l *launchdManager) begin(*Plan)        {}
+func (l *launchdManager) end(*Plan, []found) {}
+
+// job is the name of a job in its domain.
+func (l *launchdManager) job(file string) string {
+	return l.domain() + "/" + strings.TrimSuffix(filepath.Base(file), ".plist")
+}
+
+// loaded says whether launchd knows a job, by the exit status: the text that
+// "print" prints is no interface, as launchctl(1) says.
+func (l *launchdManager) loaded(ctx context.Context, file string) (bool, error) {
+	if l.m.Root != "" {
+		return false, nil
+	}
+	_, err := l.m.run(ctx, "launchctl", "print", l.job(file))
+	status, err := exitStatus(err)
+	return status == 0, err
+}
+
+func (l *launchdManager) bootout(file string) []string {
+	return []string{"launchctl", "bootout", l.job(file)}
+}
+
+func (l *launchdManager) bootstrap(file string) []string {
+	return []string{"launchctl", "bootstrap", l.domain(), file}
+}
+
+func (l *launchdManager) enable(ctx context.Context, p *Plan, files []writers.File, _ bool) error {
+	for _, f := range files {
+		path := filepath.Join(l.m.files(), f.Path)
+		loaded, err := l.loaded(ctx, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case l.m.Root != "":
+		case !loaded:
+			p.run(func(ctx context.Context) error {
+				if loaded, err := l.loaded(ctx, path); err != nil || !loaded {
+					return err
+				}
+				_, err := l.m.run(ctx, l.bootout(path)...)
+				return err
+			}, l.bootstrap(path)...)
+		case p.plans(Write, path):
+			p.hint("%s has changed and takes it up when it is loaded anew: %s; %s", f.Path,
+				strings.Join(l.bootout(path), " "), strings.Join(l.bootstrap(path), " "))
+		}
+	}
+	return nil
+}
+
+func (l *launchdManager) disable(ctx context.Context, p *Plan, files []found) error {
+	for _, f := range files {
+		loaded, err := l.loaded(ctx, f.path)
+		if err != nil {
+			return err
+		}
+		if loaded {
+			p.run(p.command(l.bootstrap(f.path)...), l.bootout(f.path)...)
+		}
+	}
+	return nil
+}
+
+// pidIn reads the property list that "list LABEL" prints; only a job that runs has the key.
+func pidIn(list string) int {
+	_, rest, _ := strings.Cut(list, `"PID" = `)
+	digits, _, _ := strings.Cut(rest, ";")
+	pid, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func (l *launchdManager) status(ctx context.Context, _ string, files []found) (Status, error) {
+	st := Status{Enabled: true}
+	if l.m.Root != "" {
+		return st, nil
+	}
+	up := 0
+	for _, f := range files {
+		out, err := l.m.run(ctx, "launchctl", "list", strings.TrimSuffix(filepath.Base(f.path), ".plist"))
+		if _, err := exitStatus(err); err != nil {
+			return st, err
+		}
+		if st.PID = pidIn(out); st.PID != 0 {
+			up++
+		}
+	}
+	st.Running = up == len(files)
+	if len(files) > 1 {
+		st.PID = 0
+	}
+	return st, nil
+}
+
+// control: a job that launchd keeps alive is stopped by taking it out.
+func (l *launchdManager) control(ctx context.Context, verb string, files []found) error {
+	var errs []error
+	for _, f := range files {
+		loaded, err := l.loaded(ctx, f.path)
+		if err == nil {
+			err = l.controlOne(ctx, verb, f.path, loaded)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (l *launchdManager) controlOne(ctx context.Context, verb, path string, loaded bool) error {
+	var commands [][]string
+	switch {
+	case !slices.Contains([]string{"start", "stop", "restart"}, verb):
+		return fmt.Errorf("launchd cannot %s a job", verb)
+	case verb == "stop" && loaded:
+		commands = [][]string{l.bootout(path)}
+	case verb == "stop":
+	case !loaded:
+		commands = [][]string{l.bootstrap(path)}
+	case verb == "restart":
+		commands = [][]string{{"launchctl", "kickstart", "-k", l.job(path)}}
+	default:
+		commands = [][]string{{"launchctl", "kickstart", l.job(path)}}
+	}
+	for _, argv := range commands {
+		if _, err := l.m.run(ctx, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package boot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/internal/writers"
+	"github.com/daemonry/daemonry/internal/writers/systemd"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// supervisorName begins the names of the supervisor's boot services.
+const supervisorName = "daemonry"
+
+// Supervisor is the supervisor as a boot service: it restores its services as
+// they were wanted.
+type Supervisor struct {
+	// Program is the daemonry command, absolute.
+	Program string
+	// Env are the variables that say where its directories are, if they are
+	// not where they are by default: DAEMONRY_ROOT, XDG_STATE_HOME, ….
+	Env map[string]string
+}
+
+// placing are the variables that package paths looks at and that an init system
+// would not give.
+var placing = []string{"DAEMONRY_ROOT", "XDG_STATE_HOME", "XDG_CONFIG_HOME"}
+
+// SupervisorOf is the supervisor of an environment and a user, by the program that is running.
+func SupervisorOf(getenv func(string) string, uid int) (Supervisor, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return Supervisor{}, fmt.Errorf("find our own program: %w", err)
+	}
+	s := Supervisor{Program: program, Env: map[string]string{}}
+	for _, name := range placing {
+		value := getenv(name)
+		switch {
+		case value == "":
+		case name == "DAEMONRY_ROOT":
+			if s.Env[name], err = filepath.Abs(value); err != nil {
+				return s, fmt.Errorf("DAEMONRY_ROOT: %w", err)
+			}
+		case uid != 0 && filepath.IsAbs(value):
+			s.Env[name] = value
+		}
+	}
+	if s.Env["DAEMONRY_ROOT"] != "" { // which is all that counts then
+		s.Env = map[string]string{"DAEMONRY_ROOT": s.Env["DAEMONRY_ROOT"]}
+	}
+	return s, nil
+}
+
+// Name of the boot service: "daemonry", or with a DAEMONRY_ROOT one that no
+// other root has.
+func (s Supervisor) Name() string {
+	root := s.Env["DAEMONRY_ROOT"]
+	if root == "" {
+		return supervisorName
+	}
+	sum := sha256.Sum256([]byte(root))
+	return supervisorName + "-" + hex.EncodeToString(sum[:4])
+}
+
+// stopTime is what the supervisor has to end its services. Each has its own
+// time; this bounds a supervisor that hangs.
+const stopTime = 30 * time.Minute
+
+// render writes the boot service. systemd has a unit of its own making, for a
+// supervisor is not a service like others there.
+func (s Supervisor) render(target writers.Target, opts writers.Options) (writers.Output, error) {
+	if !filepath.IsAbs(s.Program) {
+		return writers.Output{}, fmt.Errorf("the program %q is not an absolute path", s.Program)
+	}
+	if target.Name == string(Systemd) {
+		content, err := systemd.SupervisorUnit(systemd.Supervisor{Program: s.Program, Env: s.Env, StopTime: stopTime}, opts)
+		if err != nil {
+			return writers.Output{}, err
+		}
+		name := s.Name()
+		return writers.Output{Files: []writers.File{{
+			Path: name + ".service", Mode: 0o644, Service: name, Content: writers.Seal(content, name, target.Comment),
+		}}}, nil
+	}
+	return target.Render([]spec.Service{s.service(System(target.Name))}, opts)
+}
+
+// service describes the supervisor to init systems other than systemd.
+func (s Supervisor) service(system System) spec.Service {
+	name := s.Name()
+	service := spec.Service{
+		Name: name, Description: "Daemonry, the supervisor of services",
+		Command: spec.Command{s.Program, "supervisor", "run"}, Process: spec.Process{Chdir: "/", Env: s.Env},
+		Supervision: spec.Supervision{
+			Restart: spec.RestartOnFailure,
+			Stop:    spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(stopTime)}},
+			Budget:  spec.Budget{Restarts: new(-1)},
+			Backoff: spec.Backoff{First: new(spec.Duration(time.Second))},
+		},
+		// Beside the directory of the logs of services, not in it.
+		Log: spec.Log{File: "/var/log/" + name + "-supervisor.log"},
+	}
+	if system == Runit || system == S6 {
+		service.Log.File = "/var/log/" + name + "-supervisor/current"
+	}
+	return service
+}
+
+// judge tells of a program that is not fit to be started at every boot.
+func (s Supervisor) judge(p *Plan) {
+	for at := s.Program; ; at = filepath.Dir(at) {
+		fi, err := os.Stat(p.m.path(at))
+		if err != nil {
+			p.hint("%s: %v", at, plain(err))
+			return
+		}
+		owner, _, err := sys.FileOwner(fi)
+		sticky := fi.IsDir() && fi.Mode()&os.ModeSticky != 0
+		if !p.m.User && err == nil && (owner.UID != 0 || fi.Mode().Perm()&0o022 != 0 && !sticky) {
+			p.hint("%s can be exchanged by others than root, and is started as root at every boot: install it in /usr/local/bin", at)
+			return
+		}
+		if at == filepath.Dir(at) {
+			return
+		}
+	}
+}

@@ -1,0 +1,375 @@
+package boot
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/writers"
+)
+
+// systemdManager is systemd, of the system or of a user.
+type systemdManager struct{ m *Machine }
+
+// systemctl is a command line. In a tree that does not run it makes and removes
+// links and nothing else.
+func (s *systemdManager) systemctl(words ...string) []string {
+	argv := []string{"systemctl"}
+	switch {
+	case s.m.User:
+		argv = append(argv, "--user")
+	case s.m.Root != "":
+		argv = append(argv, "--root="+s.m.Root)
+	}
+	return append(argv, words...)
+}
+
+func (s *systemdManager) live() bool { return s.m.Root == "" }
+
+// options asks for the version, which is the first property that every manager has.
+func (s *systemdManager) options(ctx context.Context) (writers.Options, error) {
+	opts := writers.Options{User: s.m.User}
+	if !s.live() {
+		return opts, nil
+	}
+	out, err := s.m.run(ctx, s.systemctl("show", "--property=Version", "--value")...)
+	if err != nil {
+		return opts, err
+	}
+	// "252.39-1~deb12u2", "256~rc3", "v254": a number is at the beginning.
+	text := strings.TrimPrefix(strings.TrimSpace(out), "v")
+	end := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(text)
+	}
+	// What cannot be read is the oldest version: keys it would not know are left out.
+	opts.Version, _ = strconv.Atoi(text[:end])
+	return opts, nil
+}
+
+// begin has the manager forget again what it read, after all else is undone.
+func (s *systemdManager) begin(p *Plan) {
+	if s.live() {
+		p.onUndo(p.command(s.systemctl("daemon-reload")...))
+	}
+}
+
+// unit is what systemd says of a unit.
+type unit struct {
+	id, load, file, active, sub, result, kind string
+	pid                                       int
+	reload                                    bool // the file is newer than what was read of it
+}
+
+func (u unit) up() bool {
+	return slices.Contains([]string{"active", "activating", "reloading", "refreshing"}, u.active)
+}
+
+const unitProperties = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,Type,MainPID,NeedDaemonReload"
+
+// show asks for the properties of units, in their order.
+func (s *systemdManager) show(ctx context.Context, names []string) ([]unit, error) {
+	argv := s.systemctl(append([]string{"show", "--property=" + unitProperties, "--"}, names...)...)
+	out, err := s.m.run(ctx, argv...)
+	if err != nil {
+		return nil, err
+	}
+	var units []unit
+	for block := range strings.SplitSeq(strings.TrimSpace(out), "\n\n") {
+		var u unit
+		for line := range strings.Lines(block) {
+			key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
+			switch key {
+			case "Id":
+				u.id = value
+			case "LoadState":
+				u.load = value
+			case "UnitFileState":
+				u.file = value
+			case "ActiveState":
+				u.active = value
+			case "SubState":
+				u.sub = value
+			case "Result":
+				u.result = value
+			case "Type":
+				u.kind = value
+			case "MainPID":
+				u.pid, _ = strconv.Atoi(value) // not there for units that are no services
+			case "NeedDaemonReload":
+				u.reload = value == "yes"
+			}
+		}
+		units = append(units, u)
+	}
+	if len(units) != len(names) {
+		return nil, fmt.Errorf("%s: told of %d units in place of %d", strings.Join(argv, " "), len(units), len(names))
+	}
+	return units, nil
+}
+
+// wantedBy returns the targets that start a unit by its file.
+func wantedBy(content []byte) []string {
+	var targets []string
+	install := false
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	lines.Buffer(nil, maxFile)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "[") {
+			install = line == "[Install]"
+		}
+		if list, ok := strings.CutPrefix(line, "WantedBy="); ok && install {
+			targets = append(targets, strings.Fields(list)...)
+		}
+	}
+	return targets
+}
+
+func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.File, changed bool) error {
+	if !s.live() {
+		return s.enableInTree(p, files)
+	}
+	var all, installed []string
+	for _, f := range files {
+		all = append(all, f.Path)
+		if len(wantedBy(f.Content)) > 0 {
+			installed = append(installed, f.Path)
+		}
+	}
+	units, err := s.show(ctx, all)
+	if err != nil {
+		return err
+	}
+	if changed || slices.ContainsFunc(units, func(u unit) bool { return u.reload }) {
+		p.run(nil, s.systemctl("daemon-reload")...)
+	}
+	var enable, start []string
+	for i, name := range all {
+		u := units[i]
+		if !slices.Contains(installed, name) {
+			continue
+		}
+		fresh := u.file != "enabled"
+		if fresh {
+			enable = append(enable, name)
+		}
+		if !u.up() && (fresh || u.kind != "oneshot") { // one that ran at boot is not run again
+			start = append(start, name)
+		}
+		if u.up() && p.plans(Write, filepath.Join(s.m.files(), name)) {
+			p.hint("%s has changed and takes it up when it is restarted: %s", name, strings.Join(s.systemctl("restart", name), " "))
+		}
+	}
+	if len(enable) > 0 {
+		p.run(p.command(s.systemctl(append([]string{"disable"}, enable...)...)...), s.systemctl(append([]string{"enable"}, enable...)...)...)
+	}
+	if len(start) > 0 {
+		s.start(p, start)
+	}
+	return s.lingering(ctx, p)
+}
+
+// start adds the start of units. Why one does not start is asked for: what
+// systemctl says is made for people.
+func (s *systemdManager) start(p *Plan, names []string) {
+	p.onUndo(func(ctx context.Context) error { return s.quiet(ctx, names) })
+	argv := s.systemctl(append([]string{"start"}, names...)...)
+	p.add(Step{Action: Run, Argv: argv, do: func(ctx context.Context) error {
+		_, err := s.m.run(ctx, argv...)
+		if err == nil {
+			return nil
+		}
+		units, showErr := s.show(context.WithoutCancel(ctx), names)
+		if showErr != nil {
+			return err
+		}
+		for _, u := range units {
+			switch {
+			case u.load != "loaded":
+				return fmt.Errorf("%s: systemd refuses the unit: %s: %w", u.id, u.load, err)
+			case !u.up() || u.sub == "auto-restart":
+				return fmt.Errorf("%s: did not start: %s: %w", u.id, u.result, err)
+			}
+		}
+		return err
+	}})
+}
+
+// quiet stops units and has systemd forget their failures: of a unit that never
+// came to be, neither can be asked, and that is no failure.
+func (s *systemdManager) quiet(ctx context.Context, names []string) error {
+	units, err := s.show(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		if u.active != "inactive" && u.active != "failed" {
+			if _, err := s.m.run(ctx, s.systemctl("stop", u.id)...); err != nil {
+				return err
+			}
+		}
+	}
+	return s.forget(ctx, names)
+}
+
+// forget has systemd forget that units have failed.
+func (s *systemdManager) forget(ctx context.Context, names []string) error {
+	units, err := s.show(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		if u.active == "failed" {
+			if _, err := s.m.run(ctx, s.systemctl("reset-failed", u.id)...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// enableInTree has systemctl make the links that are missing.
+func (s *systemdManager) enableInTree(p *Plan, files []writers.File) error {
+	var names []string
+	for _, f := range files {
+		if targets := wantedBy(f.Content); len(targets) > 0 && !s.linked(f.Path, targets) {
+			names = append(names, f.Path)
+		}
+	}
+	if len(names) > 0 {
+		p.run(p.command(s.systemctl(append([]string{"disable"}, names...)...)...), s.systemctl(append([]string{"enable"}, names...)...)...)
+	}
+	return nil
+}
+
+// linked says whether targets of a tree want a unit.
+func (s *systemdManager) linked(name string, targets []string) bool {
+	for _, target := range targets {
+		if !tree(s.m.files()).exists(filepath.Join(target+".wants", name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) error {
+	var names, enabled, running []string
+	for _, f := range files {
+		names = append(names, filepath.Base(f.path))
+	}
+	if !s.live() {
+		for _, f := range files {
+			if targets := wantedBy(f.content); len(targets) > 0 && s.linked(filepath.Base(f.path), targets) {
+				enabled = append(enabled, filepath.Base(f.path))
+			}
+		}
+	} else {
+		units, err := s.show(ctx, names)
+		if err != nil {
+			return err
+		}
+		for i, u := range units {
+			if u.file == "enabled" {
+				enabled = append(enabled, names[i])
+			}
+			if u.active != "inactive" && u.active != "failed" {
+				running = append(running, names[i])
+			}
+		}
+	}
+	if len(running) > 0 {
+		p.run(p.command(s.systemctl(append([]string{"start"}, running...)...)...), s.systemctl(append([]string{"stop"}, running...)...)...)
+	}
+	if len(enabled) > 0 {
+		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...), s.systemctl(append([]string{"disable"}, enabled...)...)...)
+	}
+	// When it is undone, the manager must have read the files before it can start them.
+	s.begin(p)
+	return nil
+}
+
+func (s *systemdManager) end(p *Plan, files []found) {
+	if !s.live() {
+		return
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, filepath.Base(f.path))
+	}
+	p.run(nil, s.systemctl("daemon-reload")...)
+	p.add(Step{do: func(ctx context.Context) error { return s.forget(ctx, names) }})
+}
+
+func (s *systemdManager) status(ctx context.Context, _ string, files []found) (Status, error) {
+	var st Status
+	var names []string
+	wanted := 0
+	for _, f := range files {
+		targets := wantedBy(f.content)
+		if len(targets) > 0 {
+			wanted++
+		}
+		names = append(names, filepath.Base(f.path))
+		st.Enabled = st.Enabled || len(targets) > 0 && !s.live() && s.linked(filepath.Base(f.path), targets)
+	}
+	if !s.live() {
+		return st, nil
+	}
+	units, err := s.show(ctx, names)
+	if err != nil {
+		return st, err
+	}
+	services, up := 0, 0
+	for _, u := range units {
+		st.Enabled = st.Enabled || u.file == "enabled"
+		if !strings.HasSuffix(u.id, ".service") {
+			continue
+		}
+		services++
+		if st.State == "" || !u.up() {
+			st.State = u.active
+		}
+		if u.active == "active" || u.active == "reloading" {
+			up++
+			st.PID = u.pid
+		}
+	}
+	st.Running = services > 0 && up == services
+	if services > 1 {
+		st.PID = 0
+	}
+	return st, nil
+}
+
+func (s *systemdManager) control(ctx context.Context, verb string, files []found) error {
+	var names []string
+	for _, f := range files {
+		if strings.HasSuffix(f.path, ".service") || len(wantedBy(f.content)) > 0 && verb != "restart" {
+			names = append(names, filepath.Base(f.path))
+		}
+	}
+	_, err := s.m.run(ctx, s.systemctl(append([]string{verb}, names...)...)...)
+	return err
+}
+
+// lingering tells an ordinary user that their manager is started at boot, and
+// outlives the login, only if they may linger (loginctl(1)).
+func (s *systemdManager) lingering(ctx context.Context, p *Plan) error {
+	if !s.m.User {
+		return nil
+	}
+	user := strconv.Itoa(s.m.UID)
+	// It fails for a user who neither is logged in nor lingers.
+	out, err := s.m.run(ctx, "loginctl", "show-user", "--property=Linger", "--value", user)
+	if err == nil && strings.TrimSpace(out) == "yes" {
+		return nil
+	}
+	p.hint("without lingering it starts at your login and ends with your logout: loginctl enable-linger")
+	return nil
+}
