@@ -2,6 +2,9 @@
 //
 // The counts are appended to the file of -counts as "PASSED FAILED SKIPPED".
 // It exits 1 if anything failed or was skipped, or if no test ran.
+//
+// With -again, a run in which few packages failed is left to be settled by a second
+// one: their names go to that file, and their failures do not count yet.
 package main
 
 import (
@@ -28,13 +31,26 @@ type summary struct {
 	output                  map[string]*strings.Builder // by package and test, until the test has ended
 	blamed                  map[string]bool             // packages with a failed test
 	broken                  bool                        // something that is no test failed
+	bad                     []string                    // packages that failed
 }
+
+// mostAgain is how many packages may fail for a second run to be worth it: more are not by chance.
+const mostAgain = 3
 
 func main() {
 	counts := flag.String("counts", "", "append the counts to this `file`")
+	again := flag.String("again", "", "write the packages to run a second time to this `file`")
 	flag.Parse()
 	s := &summary{out: os.Stdout, output: map[string]*strings.Builder{}, blamed: map[string]bool{}}
 	err := s.read(os.Stdin)
+	status := 0
+	if s.failed > 0 || s.skipped > 0 || s.broken || s.passed == 0 {
+		status = 1
+	}
+	if err == nil && *again != "" && len(s.bad) > 0 && len(s.bad) <= mostAgain && s.skipped == 0 {
+		err = os.WriteFile(*again, []byte(strings.Join(s.bad, "\n")+"\n"), 0o644)
+		s.failed = 0
+	}
 	if err == nil && *counts != "" {
 		err = s.append(*counts)
 	}
@@ -42,9 +58,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "testsum:", err)
 		os.Exit(2)
 	}
-	if s.failed > 0 || s.skipped > 0 || s.broken || s.passed == 0 {
-		os.Exit(1)
-	}
+	os.Exit(status)
 }
 
 func (s *summary) read(r io.Reader) error {
@@ -111,6 +125,7 @@ func (s *summary) pkg(e event, key string) {
 		fmt.Fprintf(s.out, "ok   %s (%.1fs)\n", e.Package, e.Elapsed)
 	default:
 		s.broken = true
+		s.bad = append(s.bad, e.Package)
 		if !s.blamed[e.Package] {
 			s.failed++
 		}
