@@ -144,7 +144,8 @@ func Fail(err error) { failWith(err) }
 // IsDaemon says whether this process was made by Detach. It can be asked at any time, also before Detach.
 func IsDaemon() bool { return isDaemon() }
 
-// Inherited returns the files of Options.Files in the daemon. They are close-on-exec.
+// Inherited returns the files of Options.Files in the daemon, once Detach has returned there; before, and in any
+// other process, nil. They are close-on-exec.
 func Inherited() []*os.File { return inherited() }
 
 // Release is for a clean end: it removes the pid file, if it is still ours, and tells a waiting manager that the program stops.
