@@ -63,6 +63,10 @@ var table = map[string]entry{
 		says:    "Package probe finds out whether a service is ready or alive, by asking it.",
 		imports: "internal/spawn internal/sys notify",
 	},
+	"internal/socket": {
+		says:    "Package socket opens the sockets and FIFOs that a service is handed.",
+		imports: "internal/sys spec",
+	},
 	"internal/procopt": {
 		says:    "Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts into descriptors.",
 		imports: "internal/spawn internal/sys spec",
@@ -95,7 +99,7 @@ var table = map[string]entry{
 	},
 	"internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/logs internal/logs/ internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/logs internal/logs/ internal/probe internal/procopt internal/proctree internal/socket internal/spawn internal/sys notify spec",
 	},
 	"internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",

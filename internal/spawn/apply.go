@@ -171,16 +171,30 @@ func (s *description) environment(pid int) []string {
 	if len(s.ListenNames) == 0 {
 		return s.Env
 	}
-	env := make([]string, 0, len(s.Env)+3)
+	env := make([]string, 0, len(s.Env)+4)
 	for _, kv := range s.Env {
 		if !strings.HasPrefix(kv, "LISTEN_") {
 			env = append(env, kv)
 		}
 	}
+	if id, err := pidfdID(pid); err == nil {
+		env = append(env, "LISTEN_PIDFDID="+strconv.FormatUint(id, 10))
+	}
 	return append(env,
 		"LISTEN_PID="+strconv.Itoa(pid),
 		"LISTEN_FDS="+strconv.Itoa(len(s.ListenNames)),
 		"LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"))
+}
+
+// pidfdID is the number by which a process is known for ever (Linux 6.9). Without it LISTEN_PID stands alone, as with
+// systemd before 259.
+func pidfdID(pid int) (uint64, error) {
+	f, err := sys.PidfdOpen(pid)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return sys.PidfdID(f)
 }
 
 // table is the target's descriptors as forkExec wants them: index is number, and a gap is closed.

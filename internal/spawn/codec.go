@@ -21,6 +21,9 @@ func (s *Spec) describe() description {
 	for _, f := range s.Files {
 		d.fds = append(d.fds, passed{f.FD, int(f.Source.Fd())})
 	}
+	for _, f := range s.RawFiles {
+		d.fds = append(d.fds, passed{f.FD, f.Source})
+	}
 	if s.Birth != nil {
 		for _, f := range s.Birth.Files {
 			d.births = append(d.births, int(f.Fd()))

@@ -192,11 +192,18 @@ func TestSocketActivation(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			s := shell(`echo "$$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES $OTHER"; readlink /proc/$$/fd/4`)
-			s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_FDS=77", "LISTEN_FDNAMES=stale", "OTHER=kept")
+			s := shell(`echo "$$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES $OTHER"; readlink /proc/$$/fd/4; echo "id=$LISTEN_PIDFDID"`)
+			s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_PIDFDID=5", "LISTEN_FDS=77", "LISTEN_FDNAMES=stale", "OTHER=kept")
 			s.Files = []File{{3, f}, {4, f}}
 			s.ListenNames = []string{"web", "admin"}
 			text, _ := w.output(t, s)
+			// Only the process itself can know its own number, and only on Linux 6.9.
+			_, id, _ := strings.Cut(text, "id=")
+			if self, err := pidfdID(os.Getpid()); err == nil {
+				if n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 64); err != nil || n <= 5 || n == self {
+					t.Errorf("LISTEN_PIDFDID=%q, ours is %d", id, self)
+				}
+			}
 			var pid, listenPID int
 			var rest string
 			first, second, _ := strings.Cut(text, "\n")

@@ -40,8 +40,11 @@ type Spec struct {
 	Env []string
 	// Files are the descriptors to pass, each at its number. The caller keeps its own.
 	Files []File
+	// RawFiles are more of them.
+	RawFiles []RawFile
 	// ListenNames, if not empty, makes the descriptors from 3 on sockets in the sense of
-	// sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES and, with the target's own pid, LISTEN_PID are set.
+	// sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES and, of the target's own, LISTEN_PID and, where the kernel has
+	// it (Linux 6.9), LISTEN_PIDFDID are set.
 	ListenNames []string
 
 	// Session makes the target the leader of a session of its own. Detach ignores
@@ -87,6 +90,12 @@ type File struct {
 	Source *os.File // what it refers to
 }
 
+// RawFile is a File that package os must not hold: os.File.Fd makes it blocking for everybody who shares it.
+type RawFile struct {
+	FD     int // its number there
+	Source int // what it refers to, a descriptor of ours
+}
+
 // Rlimit is a resource limit by number, with the name to use in messages.
 type Rlimit struct {
 	Name     string
@@ -126,25 +135,36 @@ func (s *Spec) check() error {
 			}
 		}
 	}
-	if len(s.Files) > maxFiles || s.Birth != nil && len(s.Birth.Files) > maxFiles {
+	if len(s.Files)+len(s.RawFiles) > maxFiles || s.Birth != nil && len(s.Birth.Files) > maxFiles {
 		return fmt.Errorf("more than %d descriptors to pass", maxFiles)
 	}
 	if s.Birth != nil && len(s.Birth.Payload) > maxPayload {
 		return fmt.Errorf("payload of a birth larger than %d bytes", maxPayload)
 	}
 	seen := map[int]bool{}
-	for _, f := range s.Files {
+	see := func(fd int, hasSource bool) error {
 		switch {
-		case f.FD < 0 || f.FD > maxFD:
-			return fmt.Errorf("descriptor number %d is not between 0 and %d", f.FD, maxFD)
-		case seen[f.FD]:
-			return fmt.Errorf("descriptor number %d is given twice", f.FD)
-		case f.Source == nil:
-			return fmt.Errorf("descriptor %d has no source", f.FD)
-		case f.FD == 0 && s.Birth != nil:
+		case fd < 0 || fd > maxFD:
+			return fmt.Errorf("descriptor number %d is not between 0 and %d", fd, maxFD)
+		case seen[fd]:
+			return fmt.Errorf("descriptor number %d is given twice", fd)
+		case !hasSource:
+			return fmt.Errorf("descriptor %d has no source", fd)
+		case fd == 0 && s.Birth != nil:
 			return errors.New("descriptor 0 is taken by the channel of the birth")
 		}
-		seen[f.FD] = true
+		seen[fd] = true
+		return nil
+	}
+	for _, f := range s.Files {
+		if err := see(f.FD, f.Source != nil); err != nil {
+			return err
+		}
+	}
+	for _, f := range s.RawFiles {
+		if err := see(f.FD, f.Source >= 0); err != nil {
+			return err
+		}
 	}
 	for i, name := range s.ListenNames {
 		if !seen[3+i] {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func setThreadFSUser(int, int) error { return Unsupported("setfsuid") }

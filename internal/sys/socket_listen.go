@@ -1,0 +1,46 @@
+package sys
+
+import "net/netip"
+
+// OpenSocket makes a socket of a domain (syscall.AF_INET, AF_INET6, AF_UNIX) and
+// kind (syscall.SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET), close-on-exec and
+// non-blocking.
+func OpenSocket(domain, kind int) (int, error) { return openSocket(domain, kind) }
+
+// BindInet gives an IPv4 or IPv6 socket its address. A zone of the address is the
+// number of an interface: a name is ENODEV, because package net knows those.
+func BindInet(fd int, addr netip.AddrPort) error { return bindInet(fd, addr) }
+
+// LocalInet returns the address of a bound IPv4 or IPv6 socket; EAFNOSUPPORT if it
+// is of another family.
+func LocalInet(fd int) (netip.AddrPort, error) { return localInet(fd) }
+
+// Listen makes a socket take connections, up to backlog of them before they are
+// accepted (less where net.core.somaxconn is smaller). It may be called again
+// with another backlog.
+func Listen(fd, backlog int) error { return listen(fd, backlog) }
+
+// SetReuseAddr lets a listener have an address of which old connections still end
+// (SO_REUSEADDR, socket(7)). For datagram sockets it means another thing: that
+// others may have the same address too.
+func SetReuseAddr(fd int) error { return setReuseAddr(fd) }
+
+// SetReusePort lets several sockets of one user have the same address
+// (SO_REUSEPORT, Linux 3.9).
+func SetReusePort(fd int) error { return setReusePort(fd) }
+
+// SetV6Only says whether an IPv6 socket leaves IPv4 to others (IPV6_V6ONLY,
+// ipv6(7)).
+func SetV6Only(fd int, on bool) error { return setV6Only(fd, on) }
+
+// Readable says whether one of the descriptors can be read from, or accepted from,
+// without waiting.
+func Readable(fds ...int) (bool, error) { return readable(fds) }
+
+// SetThreadFSUser makes the calling thread look like that user where files are
+// concerned (setfsuid(2)), and nowhere else: others cannot signal the process for it. The thread
+// must be locked and never be given back. Linux only.
+func SetThreadFSUser(uid, gid int) error { return setThreadFSUser(uid, gid) }
+
+// NewFIFO makes a FIFO, with mode less the umask; EEXIST if there is anything of that name.
+func NewFIFO(path string, mode uint32) error { return newFIFO(path, mode) }
