@@ -23,7 +23,7 @@ func web() Service {
 		},
 		Supervision: Supervision{Success: ExitSet{Codes: []int{3}}, Stop: StopSchedule{{"INT", Duration(time.Second)}, {"TERM", 0}}, Reload: "HUP"},
 		Ready:       Probe{Kind: ProbeHTTP, Target: "http://localhost:80{instance}/"},
-		Liveness:    Liveness{Check: Probe{Kind: ProbeTCP, Target: "localhost:80"}},
+		Liveness:    Liveness{Check: Probe{Kind: ProbeHTTP, Target: "http://localhost:80/"}},
 		Requires:    []string{"db"},
 		Log:         Log{Targets: []LogTarget{{Kind: TargetFile}, {Kind: TargetJournald}}, Mask: []string{"secret"}},
 		Sockets:     []Socket{{Listen: Address{NetTCP, "127.0.0.1:80"}}},
@@ -266,6 +266,16 @@ func TestValidateRefuses(t *testing.T) {
 		`sockets[0].listen: fifo has neither`:      func(s *Service) { s.Sockets = []Socket{{Listen: Address{NetFIFO, "/x"}, ReusePort: true}} },
 		`on_demand: there is no socket`:            func(s *Service) { s.OnDemand = true },
 		`idle_stop: a service that stops when idl`: func(s *Service) { s.IdleStop = 1 },
+		`idle_stop: sockets[0] has no connections`: func(s *Service) {
+			s.OnDemand, s.IdleStop, s.Sockets = true, 1, []Socket{{Listen: Address{NetUDP, ":53"}}}
+		},
+		`ready: connecting to sockets[0] proves nothing`: func(s *Service) {
+			s.Ready, s.Sockets = Probe{Kind: ProbeTCP, Target: "localhost:80"}, []Socket{{Listen: Address{NetTCP, ":80"}}}
+		},
+		`liveness.check: connecting to sockets[1] proves nothing`: func(s *Service) {
+			s.Liveness.Check = Probe{Kind: ProbeUnix, Target: "/x"}
+			s.Sockets = []Socket{{Listen: Address{NetTCP, ":80"}}, {Listen: Address{NetUnix, "/x"}}}
+		},
 		`sandbox.level: "max" is not known`:        func(s *Service) { s.Sandbox.Level = "max" },
 		`sandbox.read_only[0]: path "etc" is rela`: func(s *Service) { s.Sandbox.ReadOnly = []string{"etc"} },
 		`sandbox.address_families[0]: "INET" is`:   func(s *Service) { s.Sandbox.AddressFamilies = []string{"INET"} },

@@ -144,10 +144,8 @@ func (s *Service) checkSockets(p *problems) {
 	if s.OnDemand && len(s.Sockets) == 0 {
 		p.hint("on_demand", "add one under sockets", "there is no socket to wait on")
 	}
-	checkNotNegative(p, "idle_stop", s.IdleStop)
-	if s.IdleStop > 0 && !s.OnDemand {
-		p.hint("idle_stop", "set on_demand", "a service that stops when idle must start on demand")
-	}
+	s.checkAnswers(p)
+	s.checkIdle(p)
 }
 
 func (b Sandbox) check(p *problems) {

@@ -27,6 +27,7 @@ type birth struct {
 	output  fileID       // of what stream's output goes into
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
+	handover
 }
 
 func (e *Engine) newBirth(s *service) birth {
@@ -51,6 +52,7 @@ func (w *watch) close() {
 
 // start starts the process and returns its pid.
 func (b *birth) start() (pid int, _ *watch, err error) {
+	defer b.handover.close()
 	var sp spawn.Spec
 	if err := b.describe(&sp, b.spec.Command); err != nil {
 		return 0, nil, err
@@ -74,6 +76,9 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 			return 0, nil, fmt.Errorf("log: %w", err)
 		}
 		defer errorEnd.Close()
+	}
+	if err := b.handover.fill(&sp); err != nil {
+		return 0, nil, err
 	}
 	w := &watch{check: checkOf(b.spec.Ready), env: b.probeEnv(&sp, streams)}
 	defer func() {

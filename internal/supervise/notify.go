@@ -56,7 +56,7 @@ func (e *Engine) hear(ctx context.Context) {
 		m, _ := notify.Parse(buf[:packet.N])
 		if !packet.Cut {
 			// An error means that the engine is ending, and nothing is heard any more.
-			_ = e.ask(ctx, func() { e.heard(heardMessage{packet.Sender, m}) })
+			_ = e.ask(ctx, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
 		}
 		packet.CloseFiles() // and by that answers BARRIER=1: all that was sent before has been taken in
 	}
@@ -69,6 +69,7 @@ const hearPause = 100 * time.Millisecond
 type heardMessage struct {
 	sender sys.Sender
 	notify.Message
+	files []int // that came with it; whoever handed over the message closes them
 }
 
 // mostUnheard bounds what is kept for processes whose start is not known yet. Beyond it somebody floods us.
@@ -77,16 +78,32 @@ const mostUnheard = 1000
 // heard finds the service that a message is from, and whether it may speak. A
 // program that is quick speaks before its start is known here.
 func (e *Engine) heard(m heardMessage) {
-	s, role := e.speaker(m.sender.PID)
-	if s == nil {
-		if e.births.underWay > 0 && len(e.births.unheard) < mostUnheard {
-			e.births.unheard = append(e.births.unheard, m)
-		}
+	if e.takeIn(m) || e.births.underWay == 0 || len(e.births.unheard) >= mostUnheard {
 		return
 	}
-	if may(s.spec.NotifyAccess, role) {
+	var err error
+	if m.files, err = copyFiles(m.filesToKeep()); err != nil {
+		e.o.Trouble(fmt.Errorf("descriptor store: %w", err))
+	}
+	e.births.unheard = append(e.births.unheard, m)
+}
+
+// takeIn does what a message says, if it is known whose it is.
+func (e *Engine) takeIn(m heardMessage) bool {
+	s, role := e.speaker(m.sender.PID)
+	if s != nil && may(s.spec.NotifyAccess, role) {
+		e.keepFiles(s, m)
 		e.said(s, m.Message)
 	}
+	return s != nil
+}
+
+// filesToKeep are the descriptors that a message is to leave with us. Those of a message without FDSTORE=1 are not.
+func (m *heardMessage) filesToKeep() []int {
+	if !m.FDStore {
+		return nil
+	}
+	return m.files
 }
 
 // hearAgain takes in what was said too early.
@@ -94,7 +111,11 @@ func (e *Engine) hearAgain() {
 	unheard := e.births.unheard
 	e.births.unheard = nil
 	for _, m := range unheard {
-		e.heard(m)
+		if !e.takeIn(m) && e.births.underWay > 0 {
+			e.births.unheard = append(e.births.unheard, m)
+			continue
+		}
+		closeAway(m.files)
 	}
 }
 

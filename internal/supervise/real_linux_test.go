@@ -99,7 +99,7 @@ func perform(name, dir string) error {
 	if err != nil {
 		return err
 	}
-	err = scenarios[name](s)
+	err = scenario(name)(s)
 	if err != nil {
 		past, _, _ := s.Subscribe(s, 0)
 		for _, ev := range past {

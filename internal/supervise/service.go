@@ -53,6 +53,8 @@ type service struct {
 	left    leftovers
 
 	commands map[*command]struct{} // of its helper commands, those that run
+	sockets  []*holder             // in the order of its description
+	store    fdStore
 
 	// What was.
 	exit     *Exit
@@ -161,6 +163,10 @@ func (e *Engine) enter(s *service, state State, reason string) {
 		delete(e.stopping, s)
 	}
 	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
+	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
+		e.releaseSockets(s) // nobody is to come any more
+		e.dropAll(s)
+	}
 	s.wake()
 	e.changedFor(s)
 	if s.removed && state == Stopped {

@@ -29,6 +29,8 @@ func (e *Engine) launch(s *service, _ cause) {
 	s.invoked = newInvocation()
 	e.byInvocation[s.invoked] = s
 	b := e.newBirth(s)
+	e.holdSockets(s)
+	b.handover = e.handoverOf(s)
 	if e.notify != nil {
 		b.notify = e.notify.Address
 	}

@@ -71,6 +71,10 @@ type Engine struct {
 	births       births
 	jobs         jobs
 	store        store
+	sockets      map[string]*holder // open for services, by key
+	watch        *sys.Watch         // nil where there is none
+	watching     map[uint64]watched // by key, those that watch waits at
+	lastKey      uint64
 	events       eventLog
 	closing      bool
 	alive        int    // services neither stopped nor failed
@@ -104,6 +108,9 @@ func New(o Options) (*Engine, error) {
 	if err := e.openNotify(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
+	if err := e.openWatch(); err != nil {
+		return nil, errors.Join(err, e.notify.Close(), e.logs.Close())
+	}
 	e.spawner = spawn.NewSpawner()
 	e.kernel.start = e.spawner.Start
 	return e, nil
@@ -135,6 +142,8 @@ func newEngine(o Options) *Engine {
 		commands:     map[int]*command{},
 		orphans:      map[int]*service{},
 		stopping:     map[*service]struct{}{},
+		sockets:      map[string]*holder{},
+		watching:     map[uint64]watched{},
 		births:       births{early: map[int]exitStatus{}},
 		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
 		events:       eventLog{keep: o.EventsKept},
@@ -157,6 +166,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer cancel()
 	if e.notify != nil {
 		go e.hear(ctx)
+	}
+	if e.watch != nil {
+		go e.see()
 	}
 	done := ctx.Done()
 	e.reapAll() // what died before the first signal could be caught
@@ -188,6 +200,9 @@ func (e *Engine) close() error {
 	}
 	if e.notify != nil {
 		errs = append(errs, e.notify.Close())
+	}
+	if e.watch != nil {
+		errs = append(errs, e.watch.Close())
 	}
 	if e.logs != nil {
 		errs = append(errs, e.logs.Close())

@@ -37,7 +37,7 @@ func (b *bench) up(s *service) {
 // say has the main process of s send a message.
 func (b *bench) say(s *service, m notify.Message) {
 	b.Helper()
-	b.inOwner(func() { b.heard(heardMessage{sys.Sender{PID: s.pid}, m}) })
+	b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: s.pid}, Message: m}) })
 }
 
 func (b *bench) crash(s *service) {
@@ -216,7 +216,7 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 	}
 	t.Run("ready", func(t *testing.T) {
 		slowly(t, func(b *bench, s *service) {
-			b.inOwner(func() { b.heard(heardMessage{sys.Sender{PID: 101}, notify.Message{Ready: true}}) })
+			b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: 101}, Message: notify.Message{Ready: true}}) })
 			b.is(s, Starting, "")
 			time.Sleep(spawnTime)
 			b.is(s, Ready, "")
