@@ -85,17 +85,21 @@ func TestDescriptionRoundTrip(t *testing.T) {
 
 // TestSpecIsSentWhole: who adds a field to Spec must send it.
 func TestSpecIsSentWhole(t *testing.T) {
-	sent := map[string]bool{"Files": true, "Session": true /* done by forkSelf and Detach */}
+	sent := map[string]bool{"Files": true, "RawFiles": true /* as fds */, "Session": true /* done by forkSelf and Detach */}
 	full := &Spec{
 		Path: "p", Args: []string{"a"}, Env: []string{"e"}, ListenNames: []string{"l"}, Cgroup: "c", OOMScoreAdj: new(1), Nice: new(2),
 		Rlimits: []Rlimit{{"r", 1, sys.Rlimit{Soft: 1, Hard: 2}}}, Umask: new(3), Chroot: "r", Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),
 		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, FailAt: StepExec,
+		Files: []File{{4, os.Stdout}}, RawFiles: []RawFile{{3, 77}},
 	}
 	d := full.describe()
 	payload, files := d.encode()
 	got, err := decodeDescription(payload, files)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := []passed{{4, 1}, {3, 77}}; !cmp.Equal(got.fds, want, cmp.AllowUnexported(passed{})) {
+		t.Errorf("descriptors %v arrive, want %v", got.fds, want)
 	}
 	v := reflect.ValueOf(got.Spec)
 	for i := range v.NumField() {
