@@ -11,10 +11,15 @@ import (
 )
 
 // commandLine writes a command. The prefix ":" keeps systemd from replacing
-// variables; "@" gives a program its name where that is not its path.
+// variables; "@" gives a program its name where that is not its path. A shell
+// executes programs whose path systemd refuses, however it is quoted: one with
+// quotes, backslashes or control characters (string_is_safe in its source).
 func (w *writer) commandLine(c spec.Command) string {
 	words := append([]string{w.Program(c)}, c[1:]...)
 	prefix := ""
+	if strings.ContainsFunc(words[0], func(r rune) bool { return strings.ContainsRune(`"'\`, r) || r < ' ' || r == 0x7f }) {
+		return lineOf("", append([]string{"/bin/sh", "-c", `exec "$0" "$@"`}, words...)...)
+	}
 	if words[0] != c[0] {
 		prefix = "@"
 		words = append([]string{words[0], c[0]}, c[1:]...)

@@ -67,6 +67,20 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
+// TestOddProgram: systemd refuses to execute a path with quotes, whatever is
+// around it, so a shell does; words that only need quotes of ours go without.
+func TestOddProgram(t *testing.T) {
+	for _, test := range []struct{ program, want string }{
+		{"/opt/a b%n;$x/prog", `ExecStart=:"/opt/a b%%n;$x/prog" "$1"`},
+		{"/opt/it's/prog", `ExecStart=:/bin/sh -c "exec \"$0\" \"$@\"" "/opt/it's/prog" "$1"`},
+	} {
+		s := spec.Service{Name: "odd", Command: spec.Command{test.program, "$1"}}
+		if unit := unitOf(t, rendered(t, writers.Options{}, s), "odd.service"); !strings.Contains(unit, "\n"+test.want+"\n") {
+			t.Errorf("%s: want %s in\n%s", test.program, test.want, unit)
+		}
+	}
+}
+
 func FuzzReadBack(f *testing.F) {
 	for _, text := range nasty {
 		f.Add(text)

@@ -1,0 +1,268 @@
+package boottest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take that a machine does.
+const patience = 30 * time.Second
+
+// rebooted is the status of systemd-nspawn when init asked for a reboot and
+// --keep-unit leaves it to the caller.
+const rebooted = 133
+
+// machine is one Debian system that boots, runs and reboots.
+type machine struct {
+	t      *testing.T
+	system *system
+	root   string // its tree, as seen from here
+	boots  int
+
+	nspawn *exec.Cmd
+	ended  chan struct{} // closed when nspawn has ended
+	groups []string      // its cgroups, one in each hierarchy
+	leader int           // init, as seen from here; 0 while it is off
+}
+
+// newMachine makes a tree of its own for a test. It is not booted.
+func newMachine(t *testing.T, s *system) *machine {
+	t.Helper()
+	layer := s.layer(t)
+	name := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
+	m := &machine{t: t, system: s, root: filepath.Join(dir, "m", name)}
+	m.groups = cgroups(t, machineName(m.root))
+	mount(t, m.root, m.root+".upper", layer, filepath.Join(dir, "base"))
+	t.Cleanup(func() {
+		m.off()
+		if t.Failed() {
+			t.Logf("the console's last lines:\n%s", m.console())
+		}
+		unmount(t, m.root)
+		for _, group := range m.groups {
+			removeCgroup(t, group)
+		}
+	})
+	return m
+}
+
+func (m *machine) console() string {
+	out, err := os.ReadFile(m.root + ".console")
+	if err != nil {
+		return err.Error()
+	}
+	return last(out, 40)
+}
+
+// boot starts init and returns when the boot is over, as far as init tells.
+func (m *machine) boot() {
+	m.t.Helper()
+	m.boots++
+	socket := filepath.Join(dir, "n"+strconv.Itoa(os.Getpid())+filepath.Base(m.root))
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer os.Remove(socket)
+	defer conn.Close()
+	console, err := os.OpenFile(m.root+".console", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer console.Close()
+
+	cmd := in(m.groups,
+		"systemd-nspawn", "-D", m.root, "--machine="+machineName(m.root), "--register=no", "--keep-unit", "--private-network",
+		"--console=pipe", "--notify-ready="+strconv.FormatBool(m.system.tells), "-b")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket}
+	cmd.Stdout, cmd.Stderr = console, console
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.nspawn, m.ended = cmd, make(chan struct{})
+	go func(ended chan struct{}) {
+		cmd.Wait() // the status is in ProcessState
+		close(ended)
+		conn.SetReadDeadline(time.Now())
+	}(m.ended)
+	m.listen(conn)
+	if !m.system.tells && m.system.finish != nil {
+		m.wait("the boot to be over", func() bool {
+			_, err := os.Stat(m.inside(booted))
+			return err == nil
+		})
+	}
+}
+
+// listen reads what nspawn says of its container, until it is ready.
+func (m *machine) listen(conn *net.UnixConn) {
+	m.t.Helper()
+	conn.SetReadDeadline(time.Now().Add(patience))
+	var said strings.Builder
+	for buf := make([]byte, 4096); ; {
+		n, err := conn.Read(buf)
+		if err != nil {
+			m.t.Fatalf("boot %d: nspawn has not said that init is ready: %v; it said %q", m.boots, err, said.String())
+		}
+		said.Write(append(buf[:n], '\n'))
+		for line := range strings.Lines(string(buf[:n])) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			switch key {
+			case "X_NSPAWN_LEADER_PID":
+				m.leader, _ = strconv.Atoi(value)
+			case "READY":
+				if m.leader == 0 {
+					m.t.Fatalf("nspawn did not say which process init is: %q", said.String())
+				}
+				return
+			}
+		}
+	}
+}
+
+// reboot asks init for a reboot, as a person would, and boots again.
+func (m *machine) reboot() {
+	m.t.Helper()
+	m.run("reboot")
+	select {
+	case <-m.ended:
+	case <-time.After(patience):
+		m.t.Fatalf("boot %d: the machine does not go down", m.boots)
+	}
+	if status := m.nspawn.ProcessState.ExitCode(); status != rebooted {
+		m.t.Fatalf("boot %d: nspawn ended with status %d, want %d", m.boots, status, rebooted)
+	}
+	m.leader, m.nspawn = 0, nil
+	m.boot()
+}
+
+// off pulls the plug. To kill process 1 of a pid namespace kills all of it;
+// nspawn alone would leave it running.
+func (m *machine) off() {
+	if m.nspawn == nil {
+		return
+	}
+	if m.leader != 0 {
+		syscall.Kill(m.leader, syscall.SIGKILL)
+	} else {
+		m.nspawn.Process.Kill()
+	}
+	<-m.ended
+	m.leader, m.nspawn = 0, nil
+}
+
+// inside is a path in the machine's own view, with what is mounted there.
+func (m *machine) inside(path string) string {
+	return filepath.Join("/proc", strconv.Itoa(m.leader), "root", path)
+}
+
+// try runs a command in the machine as root, with the environment of a login,
+// and returns what it printed.
+func (m *machine) try(argv ...string) (out string, status int) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
+	defer cancel()
+	// -w keeps the directory from being taken for one in the machine.
+	enter := []string{"-t", strconv.Itoa(m.leader), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--",
+		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}
+	cmd := exec.CommandContext(ctx, "nsenter", append(enter, argv...)...)
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	cmd.WaitDelay = 10 * time.Second // somebody left behind has the pipe
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		m.t.Fatalf("%q: %v\n%s", argv, err, text.String())
+	}
+	return text.String(), cmd.ProcessState.ExitCode()
+}
+
+// run is try for what must succeed.
+func (m *machine) run(argv ...string) string {
+	m.t.Helper()
+	out, status := m.try(argv...)
+	if status != 0 {
+		m.t.Fatalf("%q: status %d\n%s", argv, status, out)
+	}
+	return out
+}
+
+// wait polls until something is so.
+func (m *machine) wait(what string, so func() bool) {
+	m.t.Helper()
+	for end := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			m.t.Fatalf("boot %d: waited %v for %s", m.boots, patience, what)
+		}
+	}
+}
+
+// write puts a file into the tree.
+func (m *machine) write(path, content string, mode fs.FileMode) {
+	m.t.Helper()
+	root := openRoot(m.t, m.root)
+	defer root.Close()
+	put(m.t, root, path, content, mode)
+}
+
+func machineName(root string) string {
+	return strings.ToLower(strings.TrimPrefix(filepath.Base(root), "Test"))
+}
+
+// cgroups returns a path for a machine in every hierarchy that systemd manages.
+// With --keep-unit nspawn goes on in the cgroup it is in, and two machines in
+// one would take each other's services for theirs.
+func cgroups(t *testing.T, name string) (groups []string) {
+	t.Helper()
+	for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"} {
+		if _, err := os.Stat(filepath.Join(hierarchy, "cgroup.procs")); err == nil {
+			groups = append(groups, filepath.Join(hierarchy, filepath.Base(dir)+"-"+name))
+		}
+	}
+	if groups == nil {
+		t.Fatal("there is no cgroup hierarchy in /sys/fs/cgroup")
+	}
+	return groups
+}
+
+// in lets a command move itself into cgroups before it begins.
+func in(groups []string, argv ...string) *exec.Cmd {
+	const script = `while [ "$1" != -- ]; do mkdir -p "$1" && echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`
+	words := append([]string{"-c", script, "sh"}, groups...)
+	return exec.Command("sh", append(append(words, "--"), argv...)...)
+}
+
+// removeCgroup removes an empty cgroup and those in it.
+func removeCgroup(t *testing.T, group string) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		var groups []string
+		filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				groups = append(groups, path)
+			}
+			return nil
+		})
+		for i := len(groups) - 1; i >= 0; i-- {
+			os.Remove(groups[i])
+		}
+		if _, err := os.Stat(group); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("cgroup %s is still in use", group)
+			return
+		}
+	}
+}
