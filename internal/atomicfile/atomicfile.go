@@ -24,6 +24,19 @@ import (
 // old content stays, and the error names the step; after a failed sync of the
 // directory the new content is in place, but may not survive a power failure.
 func Write(path string, data []byte, perm fs.FileMode) error {
+	if err := write(path, data, perm, true); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// WriteForBoot is Write for what means nothing after a reboot: whole before the eyes of every process and whatever
+// becomes of the writer, but not synced to the disk, which may take as long as the disk likes.
+func WriteForBoot(path string, data []byte, perm fs.FileMode) error {
+	return write(path, data, perm, false)
+}
+
+func write(path string, data []byte, perm fs.FileMode, sync bool) error {
 	if err := regular(path); err != nil {
 		return err
 	}
@@ -31,7 +44,7 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	err = fill(tmp, data, perm)
+	err = fill(tmp, data, perm, sync)
 	if err == nil {
 		err = os.Rename(tmp.Name(), path) // *os.LinkError: names the step and both paths
 	}
@@ -41,7 +54,7 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 		}
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // regular refuses a target that a rename would destroy.
@@ -76,12 +89,12 @@ func create(path string) (*os.File, error) {
 
 // fill completes and closes the temporary file. The mode comes after the
 // content: until then nobody but the writer can open the file.
-func fill(f *os.File, data []byte, perm fs.FileMode) error {
+func fill(f *os.File, data []byte, perm fs.FileMode, sync bool) error {
 	_, err := f.Write(data)
 	if err == nil {
 		err = f.Chmod(perm)
 	}
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	// NFS reports a full disk as late as on close.

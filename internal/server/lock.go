@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -33,16 +35,19 @@ func (e *RunningError) Error() string {
 // those lock only what is open for writing. The runtime directory is locked
 // itself: a file in it could be deleted by who tidies up temporary files, and the
 // next supervisor would lock another one. systemd-tmpfiles(8) leaves a locked directory alone.
-func lock(p paths.Paths) (release func() error, err error) {
+//
+// Both are flock(2) locks of open files. A supervisor that is killed leaves them at once; but processes that it was
+// starting hold the state's (held) until they execute their programs. So who gets the lock finds every service born.
+func lock(p paths.Paths) (held *os.File, release func() error, err error) {
 	state, err := lockFile(filepath.Join(p.State, "lock"))
 	if err != nil {
-		return nil, stateOwner(p.State, err)
+		return nil, nil, stateOwner(p.State, err)
 	}
 	dir, err := lockDir(p.Runtime)
 	if err != nil {
-		return nil, errors.Join(stateOwner(p.Runtime, err), state.Close())
+		return nil, nil, errors.Join(stateOwner(p.Runtime, err), state.Close())
 	}
-	return func() error { return errors.Join(dir.Close(), state.Close()) }, nil
+	return state, func() error { return errors.Join(dir.Close(), state.Close()) }, nil
 }
 
 // stateOwner says who has the lock, if that is why there was an error.
@@ -75,10 +80,15 @@ func lockFile(path string) (_ *os.File, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	if err := sys.TryFlock(f); err != nil {
-		if errors.Is(err, sys.ErrLocked) {
-			return nil, &heldError{readPID(f)}
-		}
+	err = sys.TryFlock(f)
+	for end := time.Now().Add(birthTime); errors.Is(err, sys.ErrLocked) && gone(readPID(f)) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // nothing tells of the end of a lock that one does not wait for in the kernel
+		err = sys.TryFlock(f)
+	}
+	if errors.Is(err, sys.ErrLocked) {
+		return nil, &heldError{readPID(f)}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	if err := f.Truncate(0); err != nil {
@@ -90,9 +100,18 @@ func lockFile(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
+// birthTime is how long the processes may take that a killed supervisor was starting.
+const birthTime = 5 * time.Second
+
+// gone says whether the holder that the lock file names has ended: then it is held by those it was starting.
+func gone(pid int) bool {
+	_, err := sys.Identify(pid) // which a zombie has none of
+	return pid > 1 && errors.Is(err, syscall.ESRCH)
+}
+
 // readPID returns 0 if there is no pid to be read: the holder may be about to write it.
 func readPID(f *os.File) int {
-	data, err := io.ReadAll(io.LimitReader(f, 32))
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
 	if err != nil {
 		return 0
 	}

@@ -35,7 +35,7 @@ func TestOneSupervisor(t *testing.T) {
 		var won []func() error
 		for range 8 {
 			group.Go(func() {
-				release, err := lock(p)
+				_, release, err := lock(p)
 				mu.Lock()
 				defer mu.Unlock()
 				var running *RunningError
@@ -60,13 +60,13 @@ func TestOneSupervisor(t *testing.T) {
 // One user, two runtime directories, one state; and the other way round.
 func TestEitherDirectoryIsEnough(t *testing.T) {
 	one, two := rootPaths(t, shortDir(t)), rootPaths(t, shortDir(t))
-	release, err := lock(one)
+	_, release, err := lock(one)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []paths.Paths{{Runtime: two.Runtime, State: one.State}, {Runtime: one.Runtime, State: two.State}} {
 		var running *RunningError
-		if _, err := lock(p); !errors.As(err, &running) {
+		if _, _, err := lock(p); !errors.As(err, &running) {
 			t.Errorf("%+v: %v", p, err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestEitherDirectoryIsEnough(t *testing.T) {
 	}
 	// What failed above has kept nothing.
 	for _, p := range []paths.Paths{one, two} {
-		release, err := lock(p)
+		_, release, err := lock(p)
 		if err != nil {
 			t.Fatal(err)
 		}

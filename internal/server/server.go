@@ -66,7 +66,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err := o.Paths.Create(o.Group); err != nil {
 		return err
 	}
-	release, err := lock(o.Paths)
+	held, release, err := lock(o.Paths)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, closeAll(gates)) }()
 	engine, err := supervise.New(supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		Console: o.Console,
+		Console: o.Console, Lock: held,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ type description struct {
 	Spec
 	fds    []passed // Spec.Files
 	births []int    // Spec.Birth.Files
+	hold   int      // Spec.Hold, -1 for none
 }
 
 // passed is a descriptor to pass and its number in the target.
@@ -17,7 +18,10 @@ type passed struct{ target, source int }
 
 // describe turns s into what is sent: the message, and the descriptors that travel with it.
 func (s *Spec) describe() description {
-	d := description{Spec: *s}
+	d := description{Spec: *s, hold: -1}
+	if s.Hold != nil {
+		d.hold = int(s.Hold.Fd())
+	}
 	for _, f := range s.Files {
 		d.fds = append(d.fds, passed{f.FD, int(f.Source.Fd())})
 	}
@@ -75,6 +79,9 @@ func (s *description) encode() (payload []byte, files []int) {
 		e.uint(uint64(len(s.births)))
 		files = append(files, s.births...)
 	}
+	if e.optional(s.hold >= 0) {
+		files = append(files, s.hold)
+	}
 	return e.b, files
 }
 
@@ -94,7 +101,7 @@ func (d *decoder) optionalInt() *int {
 
 func decodeDescription(payload []byte, files []int) (*description, error) {
 	d := decoder{b: payload}
-	s := new(description)
+	s := &description{hold: -1}
 	s.Path = d.string()
 	s.Args = d.strings()
 	s.Env = d.strings()
@@ -146,6 +153,9 @@ func (d *decoder) takeFiles(s *description, files []int) error {
 		for n := d.uint(); n > 0 && d.err == nil; n-- {
 			s.births = append(s.births, take())
 		}
+	}
+	if d.bool() {
+		s.hold = take()
 	}
 	if d.err == nil && (len(d.b) > 0 || len(files) > 0) {
 		d.fail()

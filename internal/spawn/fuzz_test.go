@@ -85,11 +85,11 @@ func TestDescriptionRoundTrip(t *testing.T) {
 
 // TestSpecIsSentWhole: who adds a field to Spec must send it.
 func TestSpecIsSentWhole(t *testing.T) {
-	sent := map[string]bool{"Files": true, "RawFiles": true /* as fds */, "Session": true /* done by forkSelf and Detach */}
+	sent := map[string]bool{"Files": true, "RawFiles": true /* as fds */, "Session": true /* done by forkSelf and Detach */, "Hold": true /* as a descriptor */}
 	full := &Spec{
 		Path: "p", Args: []string{"a"}, Env: []string{"e"}, ListenNames: []string{"l"}, Cgroup: "c", OOMScoreAdj: new(1), Nice: new(2),
 		Rlimits: []Rlimit{{"r", 1, sys.Rlimit{Soft: 1, Hard: 2}}}, Umask: new(3), Chroot: "r", Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),
-		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, FailAt: StepExec,
+		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, Hold: os.Stdin, FailAt: StepExec,
 		Files: []File{{4, os.Stdout}}, RawFiles: []RawFile{{3, 77}},
 	}
 	d := full.describe()
@@ -100,6 +100,9 @@ func TestSpecIsSentWhole(t *testing.T) {
 	}
 	if want := []passed{{4, 1}, {3, 77}}; !cmp.Equal(got.fds, want, cmp.AllowUnexported(passed{})) {
 		t.Errorf("descriptors %v arrive, want %v", got.fds, want)
+	}
+	if got.hold != int(os.Stdin.Fd()) {
+		t.Errorf("to hold: descriptor %d", got.hold)
 	}
 	v := reflect.ValueOf(got.Spec)
 	for i := range v.NumField() {

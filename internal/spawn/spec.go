@@ -80,6 +80,10 @@ type Spec struct {
 	// LetGo has the watcher leave as soon as the program runs, without a word of the caller. Detach only.
 	LetGo bool
 
+	// Hold, if not nil, is a descriptor that the process holds open, under whatever number, until it executes
+	// the program: who has locked it can be sure that nobody else gets the lock before.
+	Hold *os.File
+
 	// FailAt makes that step fail, for tests of what happens then.
 	FailAt Step
 }

@@ -180,6 +180,9 @@ func (s *description) arrangeDescriptors(c *sys.Channel) error {
 	for i := range s.fds {
 		s.fds[i].source = above(s.fds[i].source)
 	}
+	if s.hold >= 0 {
+		above(s.hold) // held by that number, too: its own may be overwritten now
+	}
 	if err != nil {
 		return fail(StepDescriptors, "", err)
 	}

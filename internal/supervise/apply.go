@@ -174,6 +174,7 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	if s == nil {
 		s = &service{spec: want, source: source}
 		e.add(s)
+		e.described(s)
 		e.emit(s, Event{Kind: EventChange, Reason: "added"})
 		return s
 	}
@@ -188,6 +189,7 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	e.unlink(s)
 	s.spec = want
 	e.link(s)
+	e.described(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {
 		fields[i] = c.Field

@@ -28,12 +28,18 @@ type birth struct {
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
 	handover
+	lock    *os.File
+	ready   string // FIFO for a probe of the kind FD
+
+	identify func(pid int) identity
+	identity identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.
 }
 
 func (e *Engine) newBirth(s *service) birth {
 	return birth{
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
-		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked,
+		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
+		lock: e.o.Lock, ready: e.readyPipe(s.spec.Name),
 	}
 }
 
@@ -87,7 +93,7 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 		}
 	}()
 	if w.check.Kind == probe.FD {
-		r, theirs, err := os.Pipe()
+		r, theirs, err := makeReadyPipe(b.ready)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -98,7 +104,9 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 	if w.env.Seen, err = probe.Look(w.check, w.env); err != nil {
 		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
 	}
-	pid, err = b.spawn(&sp)
+	if pid, err = b.spawn(&sp); err == nil {
+		b.identity = b.identify(pid)
+	}
 	return pid, w, err
 }
 
@@ -114,7 +122,7 @@ func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 	if err != nil {
 		return err
 	}
-	sp.Path, sp.Args, sp.Session = path, slices.Clone(argv), true
+	sp.Path, sp.Args, sp.Session, sp.Hold = path, slices.Clone(argv), true, b.lock
 	sp.Env = append(sp.Env, b.variables()...)
 	return nil
 }
@@ -154,7 +162,7 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	b.output, _ = identify(end) // it only helps to know leftovers again
+	b.output, _ = fileIDOf(end) // it only helps to know leftovers again
 	return end, nil
 }
 

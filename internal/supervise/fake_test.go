@@ -163,6 +163,7 @@ func (k *fakeKernel) kernel() kernel {
 		oomKills:    func() (uint64, error) { return k.ooms, nil },
 		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
 		random:      func() float64 { return k.random },
+		identify:    func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
 	}
 }
 

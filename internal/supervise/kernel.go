@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +30,13 @@ type kernel struct {
 	oomKills    func() (uint64, error)                  // since boot, of the whole system
 	watch       func() (<-chan struct{}, func(), error) // of dead children
 	random      func() float64
+
+	// Of processes that are not our children.
+	identify  func(pid int) identity
+	hold      func(pid int) (handle, error)
+	exits     func(report func([]sys.ExitEvent)) (exitWatch, error)
+	processes func() ([]sys.ProcStat, error)
+	environ   func(pid int) ([]string, error)
 }
 
 // waitDead reaps one dead child, without waiting for it.
@@ -57,22 +65,31 @@ func usageOf(u syscall.Rusage) Usage {
 
 // readInvocation reads INVOCATION_ID from the environment that a process was started with.
 func readInvocation(pid int) (string, error) {
+	environ, err := readEnviron(pid)
+	id, _ := variable(environ, invocationVariable)
+	return id, err
+}
+
+// readEnviron reads the environment that a process was started with.
+func readEnviron(pid int) ([]string, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return "", err
-	}
-	for _, kv := range bytes.Split(b, []byte{0}) {
-		if id, ok := bytes.CutPrefix(kv, []byte(invocationVariable)); ok {
-			return string(id), nil
+	return strings.Split(string(b), "\x00"), err
+}
+
+// variable returns the value of the first variable in environ that begins with prefix, "NAME=".
+func variable(environ []string, prefix string) (string, bool) {
+	for _, kv := range environ {
+		if v, ok := strings.CutPrefix(kv, prefix); ok {
+			return v, true
 		}
 	}
-	return "", nil
+	return "", false
 }
 
 // fileID tells files apart, as long as they exist.
 type fileID struct{ dev, ino uint64 }
 
-func identify(f *os.File) (fileID, error) {
+func fileIDOf(f *os.File) (fileID, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return fileID{}, err
@@ -112,6 +129,11 @@ func realKernel() kernel {
 		oomKills:    readOOMKills,
 		watch:       watchChildren,
 		random:      rand.Float64,
+		identify:    identify,
+		hold:        hold,
+		exits:       watchExits,
+		processes:   func() ([]sys.ProcStat, error) { return new(sys.ProcList).Read() },
+		environ:     readEnviron,
 	}
 }
 

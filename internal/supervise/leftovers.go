@@ -25,6 +25,25 @@ const sweepPeriod = 10 * time.Millisecond
 // sweep ends what the main process of s left behind, all of which is our child
 // by now, or the descendant of one; then s goes on to what is next for it.
 func (e *Engine) sweep(s *service) {
+	if s.inherited {
+		e.enter(s, Stopping, s.reason)
+		e.surveyFor(s, func() { e.sweepFound(s) })
+		return
+	}
+	e.sweepFound(s)
+}
+
+// surveyFor runs then after a survey, if s still waits for what it may have left behind.
+func (e *Engine) surveyFor(s *service, then func()) {
+	run := s.run
+	e.survey(func() {
+		if s.run == run && s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning {
+			then()
+		}
+	})
+}
+
+func (e *Engine) sweepFound(s *service) {
 	found := e.lookForLeftovers(s)
 	if found && len(s.left.adopted) == 0 && len(s.commands) == 0 {
 		e.sweptClean(s, (*Engine).decide)
@@ -60,6 +79,14 @@ func (e *Engine) sweepHard(s *service) {
 
 // isSweptClean looks again and goes on with s if nothing of it is left.
 func (e *Engine) isSweptClean(s *service) bool {
+	if s.inherited {
+		e.surveyFor(s, func() { e.finishSweep(s) })
+		return false
+	}
+	return e.finishSweep(s)
+}
+
+func (e *Engine) finishSweep(s *service) bool {
 	if !e.lookForLeftovers(s) || len(s.left.adopted) > 0 || len(s.commands) > 0 {
 		return false
 	}
@@ -196,13 +223,21 @@ func (e *Engine) attribute(pid int) (*service, error) {
 
 // expectLeftovers remembers the descendants of the main process while the links between them stand.
 func (e *Engine) expectLeftovers(s *service) {
-	for _, stat := range e.kernel.descendants(s.pid) {
-		if s.left.expected == nil {
-			s.left.expected = map[int]uint64{}
-		}
-		s.left.expected[stat.PID] = stat.StartTime
-		e.expected[stat.PID] = s
+	list := e.kernel.descendants(s.pid)
+	if !e.lives(s.pid) {
+		return // it was not our child, and whose descendants those are is not known
 	}
+	for _, stat := range list {
+		e.expect(s, stat.PID, stat.StartTime)
+	}
+}
+
+func (e *Engine) expect(s *service, pid int, start uint64) {
+	if s.left.expected == nil {
+		s.left.expected = map[int]uint64{}
+	}
+	s.left.expected[pid] = start
+	e.expected[pid] = s
 }
 
 // stillExpected says whether pid is still the descendant that was seen.

@@ -134,6 +134,9 @@ func may(access, role spec.NotifyAccess) bool {
 
 // speaker finds the service of a process, and what NotifyAccess calls the process.
 func (e *Engine) speaker(pid int) (*service, spec.NotifyAccess) {
+	if !e.lives(pid) {
+		return nil, "" // a process that is not our child, and whose number may be another's by now
+	}
 	if s := e.byPID[pid]; s != nil {
 		return s, spec.NotifyMain
 	}
@@ -185,6 +188,9 @@ func descends(pid, ancestor int) bool {
 
 // said does what a message asks for.
 func (e *Engine) said(s *service, m notify.Message) {
+	if m.Status != nil || m.Errno != nil || m.WatchdogInterval != nil || m.RestartReset {
+		defer e.noteSoon(s)
+	}
 	if m.Status != nil {
 		s.text = *m.Status
 	}
@@ -227,6 +233,10 @@ func (e *Engine) changeMain(s *service, pid int) {
 	if s.pid == 0 || s.draining || e.commands[pid] != nil || e.serviceOf(pid) != s {
 		return
 	}
+	if s.inherited {
+		e.changeHeir(s, pid)
+		return
+	}
 	s.nextMain = pid
 	if !e.lookForLeftovers(s) || e.orphans[pid] != s {
 		return
@@ -241,6 +251,7 @@ func (e *Engine) changeMain(s *service, pid int) {
 func (e *Engine) takeMain(s *service) {
 	e.disown(s.nextMain)
 	s.pid, s.nextMain = s.nextMain, 0
+	s.identity = e.kernel.identify(s.pid)
 	e.byPID[s.pid] = s
 	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "main process is now " + strconv.Itoa(s.pid)})
 }

@@ -37,6 +37,35 @@ func (e *Engine) watchReady(s *service, w *watch) {
 	}
 }
 
+// watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has said meanwhile
+// nobody has heard; so its time begins anew, and who was to say that it is ready, and is alive at the end of that,
+// has most likely said it.
+func (e *Engine) watchReadyAgain(s *service) {
+	b := e.newBirth(s)
+	w := &watch{check: checkOf(b.spec.Ready)}
+	var sp spawn.Spec
+	err := b.describe(&sp, b.spec.Command)
+	if err == nil {
+		w.env, err = b.probeEnvAgain(&sp, s.startedAt, w.check)
+	}
+	if err == nil && w.check.Kind == probe.FD {
+		w.pipe, err = openReadyPipe(e.readyPipe(s.spec.Name))
+	}
+	if err != nil {
+		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.check, err)})
+		return
+	}
+	if w.check.Kind == probe.Settle {
+		w.check.Settle = min(max(0, w.check.Settle-time.Since(s.startedAt)), w.check.Settle)
+	}
+	e.watchReady(s, w)
+	if a := &s.timers[timerReady]; w.check.Kind == probe.Notify && a.Timer != nil {
+		e.after(s, timerReady, time.Until(a.due), func() {
+			e.happen(s, hReady, cause{text: "alive; if it said READY=1, nobody was there to hear it"})
+		})
+	}
+}
+
 // errReadyTimeout is the cause that ends a probe, and a start, when the time for readiness is over.
 var errReadyTimeout = errors.New("time-out")
 

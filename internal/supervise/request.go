@@ -342,6 +342,7 @@ func (e *Engine) forget(s *service) {
 	}
 	s.quiet()
 	e.remove(s)
+	e.noteGone(s)
 	e.emit(s, Event{Kind: EventChange, Reason: "removed"})
 	e.changedFor(s)
 	if stream := s.stream; stream != nil {

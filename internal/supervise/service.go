@@ -23,9 +23,13 @@ type service struct {
 	reason    string
 	text      string // STATUS=
 
+	described uint64 // when the description became what it is, as the store counts
+
 	// The process that runs, or is being started.
-	run       uint64 // counts starts, to tell an answer about an earlier one
-	spawning  bool   // the start is under way and the pid not known yet
+	run       uint64   // counts starts, to tell an answer about an earlier one
+	identity  identity // of pid, for a successor
+	inherited bool     // started by an earlier supervisor: it and what it leaves behind are no children of ours
+	spawning  bool     // the start is under way and the pid not known yet
 	pid       int
 	session   int    // that the process started last led
 	output    fileID // what it prints into
@@ -235,6 +239,9 @@ func (e *Engine) exited(s *service, why cause) {
 
 // succeeded says whether an exit is no failure.
 func (e *Engine) succeeded(s *service, x *Exit) bool {
+	if x.Unknown {
+		return false
+	}
 	if x.Signal != 0 {
 		return s.spec.Success.HasSignal(spec.SignalOf(x.Signal))
 	}

@@ -22,7 +22,7 @@ func (e *Engine) launch(s *service, _ cause) {
 	e.enter(s, Starting, "")
 	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
 	s.run++
-	s.spawning = true
+	s.spawning, s.inherited = true, false
 	s.watchdog = s.spec.Watchdog
 	s.completed, s.extended, s.lastAnswer = false, false, nil
 	delete(e.byInvocation, s.invoked)
@@ -36,9 +36,12 @@ func (e *Engine) launch(s *service, _ cause) {
 	}
 	began := time.Now()
 	e.births.underWay++
-	e.work(func() func() {
-		pid, watch, err := b.start()
-		return func() { e.launched(s, &b, began, pid, watch, err) }
+	e.note(s)
+	e.noted(func(error) { // by its invocation it can be found by a successor who does not know its pid
+		e.work(func() func() {
+			pid, watch, err := b.start()
+			return func() { e.launched(s, &b, began, pid, watch, err) }
+		})
 	})
 }
 
@@ -55,7 +58,7 @@ func (e *Engine) launched(s *service, b *birth, began time.Time, pid int, watch 
 		e.happen(s, hSpawnError, cause{err: err, text: "spawn error"})
 		return
 	}
-	s.pid, s.session, s.startedAt = pid, pid, time.Now()
+	s.pid, s.session, s.identity, s.startedAt = pid, pid, b.identity, time.Now()
 	e.byPID[pid], e.bySession[pid] = s, s
 	early, dead := e.claim(pid, began)
 	e.happen(s, hSpawned, cause{pid: pid, text: "spawned"})
@@ -74,6 +77,7 @@ func (e *Engine) claim(pid int, began time.Time) (early exitStatus, dead bool) {
 		early, dead = e.births.early[pid]
 		delete(e.births.early, pid)
 		dead = dead && !early.at.Before(began) // else that of somebody who had the number before
+		e.yield(pid)
 		e.disown(pid)                          // it may have been taken for something left behind
 	}
 	if e.births.underWay == 0 {

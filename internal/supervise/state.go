@@ -108,6 +108,7 @@ func reactions() *table {
 // happen is the one way by which anything changes a service.
 func (e *Engine) happen(s *service, h happening, why cause) {
 	e.table[s.state][h](e, s, why)
+	e.note(s)
 }
 
 func ignore(*Engine, *service, cause) {}

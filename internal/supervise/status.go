@@ -35,8 +35,10 @@ type Exit struct {
 	Signal syscall.Signal // 0 if it was no signal
 	Core   bool
 	OOM    bool // most likely the kernel killed it for want of memory
-	At     time.Time
-	Usage  Usage
+	// Unknown says that it ended and nobody can say how: it was not our child.
+	Unknown bool
+	At      time.Time
+	Usage   Usage
 	// Words are the last lines it printed.
 	Words []string
 }
@@ -49,6 +51,9 @@ type Usage struct {
 
 // String says it in a few words: "exited with status 7", "killed by SIGSEGV (core dumped)".
 func (x *Exit) String() string {
+	if x.Unknown {
+		return "ended, and how is not known"
+	}
 	text := spawn.Exit{Code: x.Code, Signal: x.Signal, CoreDump: x.Core}.String()
 	if x.OOM {
 		text += " (out of memory)"
@@ -74,12 +79,16 @@ func (s *service) status() Status {
 
 // exitStatus is what the kernel says of a dead child.
 type exitStatus struct {
-	status syscall.WaitStatus
-	usage  Usage
-	at     time.Time
+	status  syscall.WaitStatus
+	unknown bool // that of a process that was not our child: status says nothing
+	usage   Usage
+	at      time.Time
 }
 
 func (x exitStatus) exit() *Exit {
+	if x.unknown {
+		return &Exit{Unknown: true, At: x.at}
+	}
 	e := spawn.ExitOf(x.status)
 	return &Exit{Code: e.Code, Signal: e.Signal, Core: e.CoreDump, At: x.at, Usage: x.usage}
 }

@@ -48,7 +48,9 @@ type storedWants struct {
 type store struct {
 	replace func(name string, v any) error
 
-	specs, wants bool // differ from what is on disk
+	specs, wants bool   // differ from what is on disk
+	last         uint64 // counts changes of descriptions
+	described    uint64 // of those, the last that is on disk
 	writing      bool
 	waiting      []chan error // to be told of the next write that begins
 	failing      error        // why the last write failed; nil if it did not
@@ -96,13 +98,21 @@ func (e *Engine) writeState() {
 		return
 	}
 	st.writing = true
-	files := e.stateFiles()
+	files, last := e.stateFiles(), st.last
 	waiting := st.waiting
 	st.specs, st.wants, st.waiting = false, false, nil
-	go func() {
-		err := st.write(files)
-		e.post(func() { e.wrote(files, waiting, err) })
-	}()
+	// The journal is never behind these files: what it says of a service counts.
+	e.noted(func(error) {
+		go func() {
+			err := st.write(files)
+			e.post(func() {
+				if err == nil && len(files) > 1 {
+					st.described = last
+				}
+				e.wrote(files, waiting, err)
+			})
+		}()
+	})
 }
 
 // stateFile is a file's name and content. Descriptions are replaced and never changed in place, so
@@ -216,8 +226,8 @@ func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
 	}
 }
 
-// Restore takes in what an earlier supervisor left wanted, and starts it. It is
-// for before Run. A file that cannot be read is an error: going on without it would forget
+// Restore takes in what an earlier supervisor has left: services that run, with all that was known of them, and
+// what else is wanted, which is started. It is for before Run. A file that cannot be read is an error: going on without it would forget
 // what somebody wanted.
 func (e *Engine) Restore() error {
 	var specs storedSpecs
@@ -245,9 +255,7 @@ func (e *Engine) Restore() error {
 			up = append(up, s)
 		}
 	}
-	if len(up) > 0 {
-		e.post(func() { e.want(up) })
-	}
+	e.takeOver(e.readRecords(), up)
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/daemonry/daemonry/internal/logs"
 	"github.com/daemonry/daemonry/internal/logs/target"
@@ -38,11 +39,17 @@ type Options struct {
 	// Trouble is told in one line what the engine itself has difficulties
 	// with, such as a state directory that cannot be written. Nil: nobody.
 	Trouble func(error)
+	// Lock is a locked file that says that a supervisor owns the directories. Every process that is being born holds it
+	// open until it executes its program, so that a successor, who waits for it, finds them all born. May be nil.
+	Lock *os.File
 	// Console is where the log target "stdout" prints. Without a file in it there is no such target.
 	Console target.Console
 	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
 	EventsKept int
 }
+
+// logDir is the log engine's part of the runtime directory.
+const logDir = "log"
 
 // Engine supervises services. Make it with New, run it with Run, and use its other
 // methods from any goroutine while Run runs.
@@ -75,6 +82,8 @@ type Engine struct {
 	watch        *sys.Watch         // nil where there is none
 	watching     map[uint64]watched // by key, those that watch waits at
 	lastKey      uint64
+	notes        notes
+	inheritance  inheritance
 	events       eventLog
 	closing      bool
 	alive        int    // services neither stopped nor failed
@@ -100,10 +109,13 @@ func New(o Options) (*Engine, error) {
 	e := newEngine(o)
 	var err error
 	e.logs, err = logs.New(logs.Options{
-		Dir: filepath.Join(o.RuntimeDir, "log"), Trouble: e.logTrouble, Console: o.Console,
+		Dir: filepath.Join(o.RuntimeDir, logDir), Trouble: e.logTrouble, Console: o.Console,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := e.openNotes(); err != nil {
+		return nil, errors.Join(err, e.logs.Close())
 	}
 	if err := e.openNotify(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
@@ -113,6 +125,13 @@ func New(o Options) (*Engine, error) {
 	}
 	e.spawner = spawn.NewSpawner()
 	e.kernel.start = e.spawner.Start
+	kill := e.kernel.kill
+	e.kernel.kill = func(pid int, sig syscall.Signal) error {
+		if held, err := e.signalHeir(pid, sig); held {
+			return err
+		}
+		return kill(pid, sig)
+	}
 	return e, nil
 }
 
@@ -185,12 +204,13 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.shutdown()
 		}
 	}
-	return errors.Join(e.flush(), e.close())
+	return errors.Join(e.flush(), e.forgetNotes(), e.close())
 }
 
 // over says whether Run has nothing left to do.
 func (e *Engine) over() bool {
-	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && e.jobs.running == 0 && !e.store.writing
+	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && e.jobs.running == 0 &&
+		!e.store.writing && !e.notes.writing
 }
 
 func (e *Engine) close() error {
@@ -198,6 +218,7 @@ func (e *Engine) close() error {
 	if e.spawner != nil {
 		e.spawner.Close()
 	}
+	e.letGo()
 	if e.notify != nil {
 		errs = append(errs, e.notify.Close())
 	}

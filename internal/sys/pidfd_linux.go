@@ -89,41 +89,16 @@ func pidfdWait(ctx context.Context, f *os.File) error {
 
 func pidfdID(f *os.File) (id uint64, err error) {
 	err = withFD(f, func(fd int) error {
-		var fs unix.Statfs_t
-		if err := retry(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
-			return wrap("fstatfs", err)
-		}
-		if int64(fs.Type) != unix.PID_FS_MAGIC {
-			return Unsupported("pidfs (Linux 6.9)")
-		}
-		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil {
-			return wrap("fstat", err)
-		}
-		id = st.Ino
-		return nil
+		id, err = BarePidfd(fd).id()
+		return err
 	})
 	return id, err
 }
 
 func pidfdExitStatus(f *os.File) (status syscall.WaitStatus, known bool, err error) {
 	err = withFD(f, func(fd int) error {
-		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
-		err := retry(func() error { return unix.IoctlPidfdInfo(fd, &info) })
-		switch err {
-		case nil:
-		case unix.ESRCH:
-			// Before 6.15 a reaped process has no information at all.
-			return fmt.Errorf("ioctl PIDFD_GET_INFO: the process is gone: %w", errors.ErrUnsupported)
-		case unix.ENOTTY, unix.EINVAL:
-			return Unsupported("ioctl PIDFD_GET_INFO (Linux 6.15)")
-		default:
-			return wrap("ioctl PIDFD_GET_INFO", err)
-		}
-		if known = info.Mask&unix.PIDFD_INFO_EXIT != 0; known {
-			status = syscall.WaitStatus(info.Exit_code)
-		}
-		return nil
+		status, known, err = BarePidfd(fd).exitStatus()
+		return err
 	})
 	return status, known, err
 }

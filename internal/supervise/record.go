@@ -1,0 +1,80 @@
+package supervise
+
+import (
+	"slices"
+	"time"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// record is what a successor must know of one service to go on with it. Times are of the wall clock, because that
+// is the one that two processes share; what is reckoned from them is bounded where it is read.
+type record struct {
+	Name string `json:"name"`
+	Gone bool   `json:"gone,omitzero"` // forgotten; nothing else is said
+	// Spec is here while services.json may not have it.
+	Spec   *spec.Service `json:"spec,omitzero"`
+	Source string        `json:"source,omitzero"`
+
+	State     string    `json:"state,omitzero"`
+	Since     time.Time `json:"since,omitzero"`
+	Wanted    bool      `json:"wanted,omitzero"`
+	Held      bool      `json:"held,omitzero"`
+	Removed   bool      `json:"removed,omitzero"`
+	Completed bool      `json:"completed,omitzero"`
+	Reason    string    `json:"reason,omitzero"`
+	Text      string    `json:"text,omitzero"`
+
+	// The process. One that is being started has an invocation and no main yet: it is found by that.
+	Invocation string        `json:"invocation,omitzero"`
+	Main       identity      `json:"main,omitzero"`
+	Session    int           `json:"session,omitzero"`
+	Started    time.Time     `json:"started,omitzero"`
+	Watchdog   spec.Duration `json:"watchdog,omitzero"`
+	Rewound    bool          `json:"rewound,omitzero"`
+
+	// The way down.
+	Killed  bool       `json:"killed,omitzero"`
+	Failure string     `json:"failure,omitzero"`
+	Again   bool       `json:"again,omitzero"`
+	Step    int        `json:"step,omitzero"`
+	Ending  bool       `json:"ending,omitzero"` // asked to end together with others
+	Left    []identity `json:"left,omitzero"`   // descendants when the stop began
+
+	Exit     *Exit       `json:"exit,omitzero"`
+	Restarts int         `json:"restarts,omitzero"`
+	Crashes  int         `json:"crashes,omitzero"`
+	Window   []time.Time `json:"window,omitzero"`
+	Next     time.Time   `json:"next,omitzero"`
+}
+
+// identity names a process of this boot and pid namespace for ever: its pid, and what no other process has that
+// comes to the same number. That is the inode number of its pidfd (Linux 6.9), or else its start time.
+type identity struct {
+	PID   int    `json:"pid"`
+	Pidfd uint64 `json:"pidfd,omitzero"`
+	Start uint64 `json:"start,omitzero"` // sys.ProcStat.StartTime
+}
+
+// record is the state of s at this moment.
+func (e *Engine) record(s *service) record {
+	r := record{
+		Name: s.spec.Name, State: s.state.String(), Since: s.since.Round(0), Wanted: s.wanted, Held: s.held,
+		Removed: s.removed, Completed: s.completed, Reason: s.reason, Text: s.text,
+		Invocation: s.invoked, Session: s.session, Watchdog: s.watchdog, Rewound: s.rewound,
+		Killed: s.killed, Failure: s.failure, Again: s.again || e.closing && s.wanted, Step: s.step,
+		Exit: s.exit, Restarts: s.restarts, Crashes: s.crashes, Window: slices.Clone(s.window), Next: s.next.Round(0),
+	}
+	if s.removed || s.described > e.store.described {
+		description := s.spec // replaced as a whole, never changed in place
+		r.Spec, r.Source = &description, s.source
+	}
+	if s.pid != 0 {
+		r.Main, r.Started = s.identity, s.startedAt.Round(0)
+	}
+	_, r.Ending = e.stopping[s]
+	for pid, start := range s.left.expected {
+		r.Left = append(r.Left, identity{PID: pid, Start: start})
+	}
+	return r
+}

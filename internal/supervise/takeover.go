@@ -1,0 +1,306 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// takeover is a supervisor's way from what its predecessor has left to where it goes on, however that ended. It is done
+// before Run, by whoever calls Restore; only what may start or end a process is left to the owner.
+//
+// Nothing in it changes what it is made from: a supervisor that is killed in the middle of it leaves the same to the next one.
+type takeover struct {
+	e       *Engine
+	records map[string]record
+	missing []*service // that may have a process nobody knows of
+	again   []*service // to be gone on with, in order
+}
+
+// readRecords reads the journal. One that cannot be used is told of, put aside, and gone on without: services
+// that live are then found by what they hold (seek).
+func (e *Engine) readRecords() map[string]record {
+	j := e.notes.journal
+	if j == nil {
+		return nil
+	}
+	e.notes.all = true
+	records, faults, err := readJournal(j.path, j.head)
+	for _, fault := range faults {
+		e.o.Trouble(fmt.Errorf("what the last supervisor knew: %w; passed over", fault))
+	}
+	if err == nil && len(faults) == 0 {
+		return records
+	}
+	if err != nil {
+		e.o.Trouble(fmt.Errorf("what the last supervisor knew is refused: %w", err))
+	}
+	if err := os.Rename(j.path, j.path+".refused"); err != nil {
+		e.o.Trouble(err)
+	}
+	return records
+}
+
+// describe completes the services of services.json by those that have not come into it.
+func (t *takeover) describe() {
+	e := t.e
+	for _, r := range t.records {
+		s := e.byName[r.Name]
+		switch {
+		case r.Spec == nil:
+		case s == nil:
+			s = &service{spec: r.Spec.WithDefaults(), source: r.Source}
+			e.add(s)
+			e.store.last++
+			s.described, e.store.specs = e.store.last, true
+		default:
+			e.unlink(s)
+			s.spec, s.source = r.Spec.WithDefaults(), r.Source
+			e.link(s)
+			e.store.last++
+			s.described, e.store.specs = e.store.last, true
+		}
+	}
+}
+
+// place puts each service where it was.
+func (t *takeover) place() {
+	e := t.e
+	for _, s := range slices.Clone(e.sorted()) {
+		r, known := t.records[s.spec.Name]
+		if !known {
+			t.missing = append(t.missing, s)
+			continue
+		}
+		s.since, s.wanted, s.held, s.removed, s.completed = r.Since, r.Wanted, r.Held, r.Removed, r.Completed
+		s.reason, s.text, s.exit = r.Reason, r.Text, r.Exit
+		s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
+		s.invoked, s.session, s.startedAt, s.watchdog, s.rewound = r.Invocation, r.Session, r.Started, r.Watchdog, r.Rewound
+		s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
+		e.store.wants = true
+		e.placeState(s, stateOf(r.State))
+		if r.Ending {
+			e.stopping[s] = struct{}{}
+		}
+		switch s.state {
+		case Starting, Ready, Stopping:
+			t.findProcess(s, r)
+		}
+		t.again = append(t.again, s)
+	}
+}
+
+// stateOf is the State of that name; Stopped is what is not known.
+func stateOf(name string) State {
+	return State(max(0, slices.Index(stateNames[:], name)))
+}
+
+// placeState is enter without its consequences.
+func (e *Engine) placeState(s *service, state State) {
+	if s.state = state; isAlive(state) {
+		e.alive++
+	}
+}
+
+// findProcess proves that the process of s is still there, and holds it.
+func (t *takeover) findProcess(s *service, r record) {
+	e := t.e
+	s.inherited = true
+	s.identity = r.Main
+	if s.invoked != "" {
+		e.byInvocation[s.invoked] = s
+	}
+	for _, left := range r.Left {
+		if left.Start != 0 {
+			e.expect(s, left.PID, left.Start)
+		}
+	}
+	if r.Main.PID == 0 {
+		if s.state == Starting {
+			t.missing = append(t.missing, s)
+		}
+		return
+	}
+	h, err := e.prove(r.Main)
+	if err == nil {
+		err = t.claim(s, r.Main, h)
+	}
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		// It may well live, and nobody can prove it: it is not ours to end, and not to be started a second time.
+		e.alive--
+		e.placeState(s, Failed)
+		s.next, s.reason = time.Time{}, fmt.Sprintf("not taken over, and not started again: %v", err)
+		e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, s.reason))
+	}
+}
+
+// claim makes the held process the main one of s.
+func (t *takeover) claim(s *service, id identity, h handle) error {
+	e := t.e
+	if stat, err := e.kernel.stat(id.PID); err == nil && stat.PPID == os.Getpid() {
+		s.inherited = false // we are the supervisor that started it, in another program
+		if err := h.Close(); err != nil {
+			return err
+		}
+	} else if err := e.inherit(s, id, h, true); err != nil {
+		return errors.Join(err, h.Close())
+	}
+	s.pid, s.identity = id.PID, id
+	if s.session == 0 {
+		s.session = id.PID
+	}
+	e.byPID[s.pid] = s
+	e.bySession[s.session] = s
+	e.inheritance.taken++
+	return nil
+}
+
+// openLogs has the output of services that run, or have left something behind, carried again.
+func (t *takeover) openLogs() {
+	for _, s := range slices.Concat(t.again, t.missing) {
+		if s.state == Starting || s.state == Ready && s.pid != 0 || s.state == Stopping {
+			if err := t.e.openLog(s); err != nil {
+				t.e.o.Trouble(fmt.Errorf("%s: %w", s.spec.Name, err))
+			}
+		}
+	}
+}
+
+// openLog opens the log of a service whose process is there already.
+func (e *Engine) openLog(s *service) error {
+	if e.logs == nil || s.stream != nil {
+		return nil
+	}
+	b := e.newBirth(s)
+	end, err := b.serviceEnd()
+	if end != nil {
+		err = errors.Join(err, end.Close())
+	}
+	if s.stream, s.output = b.stream, b.output; s.output != (fileID{}) {
+		e.byOutput[s.output] = s
+	}
+	return err
+}
+
+// goOn is what the owner does first with a service that was taken over.
+func (e *Engine) goOn(s *service) {
+	if s.pid != 0 {
+		e.emit(s, Event{Kind: EventState, From: s.state, Reason: fmt.Sprintf("taken over: process %d", s.pid)})
+	}
+	if s.spec.Orphan == spec.OrphanEnd && s.inherited && s.state != Stopping && s.wanted {
+		s.again = true // it was ended because there was no supervisor, or is being
+	}
+	switch {
+	case s.state == Backoff:
+		e.waitOut(s, time.Duration(*s.spec.Backoff.Cap))
+	case s.state == Failed && !s.next.IsZero():
+		e.waitOut(s, time.Duration(s.spec.Budget.Retry))
+	case s.state == Waiting:
+		e.recheck(s)
+	case s.state == Starting && s.pid == 0 && s.identity.PID == 0:
+		e.placeAgain(s)
+	case s.state == Stopping:
+		e.goOnStopping(s)
+	case s.state == Ready && s.identity.PID == 0:
+		// A oneshot that remains.
+	case s.state == Starting || s.state == Ready:
+		e.goOnRunning(s)
+	case s.removed:
+		e.forget(s)
+	}
+}
+
+// waitOut waits for what is left of a delay. The clock may have been set meanwhile: it is never longer than longest.
+func (e *Engine) waitOut(s *service, longest time.Duration) {
+	delay := min(max(0, time.Until(s.next)), longest)
+	s.next = time.Now().Add(delay)
+	e.after(s, timerDelay, delay, func() { e.happen(s, hDelayOver, cause{}) })
+}
+
+// placeAgain starts what was about to be started.
+func (e *Engine) placeAgain(s *service) {
+	delete(e.byInvocation, s.invoked)
+	s.invoked, s.inherited = "", false
+	e.enter(s, Waiting, "")
+	e.recheck(s)
+}
+
+// goOnRunning goes on with a process that runs, or ran when it was last seen.
+func (e *Engine) goOnRunning(s *service) {
+	switch {
+	case s.pid == 0:
+		e.lost(s)
+	case s.again: // see goOn
+		e.beginStop(s, "ends without a supervisor")
+	case s.state == Starting:
+		e.watchReadyAgain(s)
+	default:
+		if s.rewound {
+			e.reloading(s)
+		}
+		e.watchLiveness(s)
+	}
+}
+
+// lost deals with a process that ended while nobody looked.
+func (e *Engine) lost(s *service) {
+	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "its process ended while no supervisor ran"})
+	e.mainDied(s, exitStatus{unknown: true, at: time.Now()})
+}
+
+// goOnStopping goes on with a stop: the signal that was sent last has its whole time again.
+func (e *Engine) goOnStopping(s *service) {
+	switch {
+	case s.pid == 0 && s.identity.PID != 0:
+		e.lost(s)
+	case s.pid == 0:
+		e.sweep(s)
+	case e.mustHold(s):
+		e.setHolding(s, true)
+	case s.step == 0:
+		e.runStop(s)
+	default:
+		s.step--
+		e.nextStep(s, cause{})
+	}
+}
+
+// takeOver is the end of Restore: what is wanted and was not found running is started.
+func (e *Engine) takeOver(records map[string]record, up []*service) {
+	t := &takeover{e: e, records: records}
+	t.describe()
+	for _, r := range records {
+		if e.byName[r.Name] == nil {
+			e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone", r.Name, r.Main.PID))
+		}
+	}
+	t.place()
+	t.seek()
+	t.openLogs()
+	up = slices.DeleteFunc(up, func(s *service) bool {
+		_, known := records[s.spec.Name]
+		s.wanted = s.wanted || !known
+		return known || s.pid != 0
+	})
+	for _, s := range t.again {
+		if s.wanted && s.state == Stopped && !s.removed {
+			up = append(up, s)
+		}
+	}
+	e.post(func() {
+		for _, s := range t.again {
+			e.goOn(s)
+		}
+		e.want(up)
+		e.writeNotes()
+		e.writeState()
+	})
+}
+
+// Adopted is how many services were found alive at the start.
+func (e *Engine) Adopted() int { return e.inheritance.taken }
