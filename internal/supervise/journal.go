@@ -2,10 +2,11 @@ package supervise
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc64"
 	"io"
 	"io/fs"
 	"os"
@@ -54,7 +55,11 @@ func newJournalHead() (journalHead, error) {
 	return h, nil
 }
 
-var crcTable = crc64.MakeTable(crc64.ECMA)
+// checksum tells a line that was damaged, and one that says what was said before.
+func checksum(data []byte) uint64 {
+	sum := sha256.Sum256(data)
+	return binary.BigEndian.Uint64(sum[:])
+}
 
 // appendLine adds v as a line to b and returns its checksum as well.
 func appendLine(b []byte, v any) ([]byte, uint64, error) {
@@ -62,7 +67,7 @@ func appendLine(b []byte, v any) ([]byte, uint64, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	sum := crc64.Checksum(data, crcTable)
+	sum := checksum(data)
 	b = fmt.Appendf(b, "%016x ", sum)
 	b = append(b, data...)
 	return append(b, '\n'), sum, nil
@@ -75,7 +80,7 @@ func parseLine(line []byte, v any) error {
 	if !ok || err != nil || len(sum) != 16 {
 		return errors.New("not a record")
 	}
-	if crc64.Checksum(data, crcTable) != want {
+	if checksum(data) != want {
 		return errors.New("the checksum is wrong")
 	}
 	return json.Unmarshal(data, v)

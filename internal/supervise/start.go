@@ -78,7 +78,7 @@ func (e *Engine) claim(pid int, began time.Time) (early exitStatus, dead bool) {
 		delete(e.births.early, pid)
 		dead = dead && !early.at.Before(began) // else that of somebody who had the number before
 		e.yield(pid)
-		e.disown(pid)                          // it may have been taken for something left behind
+		e.disown(pid) // it may have been taken for something left behind
 	}
 	if e.births.underWay == 0 {
 		clear(e.births.early)
