@@ -28,8 +28,8 @@ type birth struct {
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
 	handover
-	lock    *os.File
-	ready   string // FIFO for a probe of the kind FD
+	lock  *os.File
+	ready string // FIFO for a probe of the kind FD
 
 	identify func(pid int) identity
 	identity identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.

@@ -186,8 +186,8 @@ func (e *Engine) inherit(s *service, id identity, h handle, main bool) error {
 	return nil
 }
 
-// drop lets go of one.
-func (e *Engine) drop(r *heir) {
+// dropHeir lets go of one.
+func (e *Engine) dropHeir(r *heir) {
 	in := &e.inheritance
 	delete(in.byKey, r.key)
 	if in.byPID[r.PID] == r {
@@ -204,12 +204,12 @@ func (e *Engine) yield(pid int) {
 	case r.main: // its end is about to be told
 		delete(e.inheritance.byPID, pid)
 	default:
-		e.drop(r)
+		e.dropHeir(r)
 	}
 }
 
-// letGo ends the watch over all of them.
-func (e *Engine) letGo() {
+// dropHeirs ends the watch over all of them.
+func (e *Engine) dropHeirs() {
 	if e.inheritance.watch == nil {
 		return
 	}
@@ -217,7 +217,7 @@ func (e *Engine) letGo() {
 		e.o.Trouble(err)
 	}
 	for _, r := range e.inheritance.byKey {
-		e.drop(r)
+		e.dropHeir(r)
 	}
 }
 
@@ -232,7 +232,7 @@ func (e *Engine) heirEnded(ev sys.ExitEvent) {
 		return
 	}
 	if !r.main {
-		e.drop(r)
+		e.dropHeir(r)
 		if e.orphans[r.PID] == r.service {
 			e.orphanDied(r.PID)
 		}
@@ -259,7 +259,7 @@ func (e *Engine) heirEnded(ev sys.ExitEvent) {
 
 func (e *Engine) heirDied(r *heir, status exitStatus) {
 	s := r.service
-	e.drop(r)
+	e.dropHeir(r)
 	if e.byPID[r.PID] == s { // else the number has been given to another one's since
 		delete(e.byPID, r.PID)
 	}

@@ -218,7 +218,7 @@ func (e *Engine) close() error {
 	if e.spawner != nil {
 		e.spawner.Close()
 	}
-	e.letGo()
+	e.dropHeirs()
 	if e.notify != nil {
 		errs = append(errs, e.notify.Close())
 	}
