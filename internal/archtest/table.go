@@ -42,6 +42,10 @@ var table = map[string]entry{
 		says:    "Package control is the supervisor's API: its types, its version and its client.",
 		imports: "spec",
 	},
+	"boot": {
+		says:    "Package boot installs a program as a service of the machine's init system.",
+		imports: "internal/boot spec",
+	},
 	"examples/": {imports: publics},
 	"bench/":    {imports: "internal/ " + publics},
 	".ci/":      {},
@@ -143,7 +147,7 @@ var table = map[string]entry{
 // public are the packages whose exported identifiers are a promise.
 var public = strings.Fields(publics)
 
-const publics = ". control listen notify pidfile spec upgrade"
+const publics = ". boot control listen notify pidfile spec upgrade"
 
 // heavy is what a package must not pull into a program that imports it, not
 // even through other packages: net and os/user link libc when cgo is on, so a

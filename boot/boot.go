@@ -1,0 +1,218 @@
+// Package boot installs a program as a service of the machine's init system.
+//
+// The init system is found by what runs, not by the operating system's name:
+// systemd, launchd, OpenRC, SysV init, runit, s6 or rc(8) of FreeBSD. Root gets
+// a service of the machine; anybody else one of their own, which systemd and
+// launchd have. What is written is what "daemonry enable --native" writes, so
+// that command can take it away too.
+//
+//	service := boot.Service{Args: []string{"serve"}}
+//	if len(os.Args) == 2 && boot.IsVerb(os.Args[1]) {
+//		os.Exit(service.Run(ctx, os.Args[1], os.Stdout, os.Stderr))
+//	}
+//
+// An installation is whole or not at all: if a step fails, those before it are
+// undone. A file that somebody else has written, or changed, is never touched.
+//
+// Of all public packages this is the heaviest: it imports os/exec, for init
+// systems are talked to by their commands, and the writers of all formats. It
+// depends on no other module than golang.org/x/sys, and links no C.
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/boot"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// Service is a program as a service. The zero value is the program that runs,
+// without arguments, under its own name.
+type Service struct {
+	// Args of the program that runs, when it is a service. Not used if
+	// Spec.Command is set.
+	Args []string
+	// Spec is everything else. What is empty has the defaults of package spec,
+	// but for Name, which is that of the program, Command, which is the
+	// program by its absolute path and Args, and Chdir, which is "/".
+	//
+	// A program that says when it is ready, by daemonry.Ready or sd_notify(3),
+	// sets Spec.Ready to {Kind: spec.ProbeNotify}: then Install and Start
+	// return when it is, where the init system can wait for that.
+	Spec spec.Service
+	// DryRun has Install and Uninstall do nothing but say what they would do.
+	DryRun bool
+
+	here func() (*boot.Machine, error) // where it is installed; nil: here
+}
+
+// Result says what Install or Uninstall have done, or would do.
+type Result struct {
+	// System is the init system: "systemd", "launchd", "openrc", "sysv",
+	// "runit", "s6" or "freebsd".
+	System string
+	// Steps in their order, one line each. None: all was as it shall be.
+	Steps []string
+	// Notes are what the init system does otherwise than the service asks, and
+	// what else a person should know.
+	Notes []string
+}
+
+// Status is how the service is.
+type Status struct {
+	System string
+	// Installed says that there are files of the service; Files names them.
+	Installed bool
+	Files     []string
+	// Enabled says that it is started at boot, Running that it is up.
+	Enabled, Running bool
+	// PID of its process, 0 if there is none, several, or it is not known.
+	PID int
+	// State in the init system's own word, where it has one: "failed".
+	State string
+}
+
+// ErrNotInstalled says that the service is not installed, at least not by us.
+var ErrNotInstalled = errors.New("is not installed")
+
+// Install writes the service, has it started at every boot, and starts it. It
+// may be called again, after a change too: then it does what is missing, and
+// the Result says if a restart is needed.
+func (s Service) Install(ctx context.Context) (Result, error) {
+	svc, m, err := s.resolve()
+	if err != nil {
+		return Result{}, err
+	}
+	plan, err := m.Enable(ctx, []spec.Service{svc})
+	if err != nil {
+		return Result{}, err
+	}
+	return s.apply(ctx, plan)
+}
+
+// Uninstall stops the service and removes what was written for it. A service
+// that is not installed is no error.
+func (s Service) Uninstall(ctx context.Context) (Result, error) {
+	name, m, err := s.find()
+	if err != nil {
+		return Result{}, err
+	}
+	plan, err := m.Disable(ctx, name)
+	if err != nil {
+		return Result{}, err
+	}
+	return s.apply(ctx, plan)
+}
+
+func (s Service) apply(ctx context.Context, plan *boot.Plan) (Result, error) {
+	r := Result{System: string(plan.System)}
+	for _, step := range plan.Steps() {
+		r.Steps = append(r.Steps, step.String())
+	}
+	for _, note := range plan.Notes {
+		r.Notes = append(r.Notes, note.Field+": "+note.Text)
+	}
+	r.Notes = append(r.Notes, plan.Hints...)
+	if s.DryRun {
+		return r, nil
+	}
+	return r, plan.Apply(ctx)
+}
+
+// Start starts the service. The error wraps [ErrNotInstalled] if it is not
+// installed; so do those of Stop and Restart.
+func (s Service) Start(ctx context.Context) error { return s.control(ctx, (*boot.Machine).Start) }
+
+// Stop stops the service until the next boot, or Start.
+func (s Service) Stop(ctx context.Context) error { return s.control(ctx, (*boot.Machine).Stop) }
+
+// Restart stops the service and starts it.
+func (s Service) Restart(ctx context.Context) error { return s.control(ctx, (*boot.Machine).Restart) }
+
+func (s Service) control(ctx context.Context, verb func(*boot.Machine, context.Context, string) error) error {
+	name, m, err := s.find()
+	if err != nil {
+		return err
+	}
+	err = verb(m, ctx, name)
+	if errors.Is(err, boot.ErrNotEnabled) {
+		return fmt.Errorf("%s: %w", name, ErrNotInstalled)
+	}
+	return err
+}
+
+// Status asks the init system. A service that is not installed is no error.
+func (s Service) Status(ctx context.Context) (Status, error) {
+	name, m, err := s.find()
+	if err != nil {
+		return Status{}, err
+	}
+	st, err := m.Status(ctx, name)
+	return Status{
+		System: string(st.System), Installed: len(st.Files) > 0, Files: st.Files,
+		Enabled: st.Enabled, Running: st.Running, PID: st.PID, State: st.State,
+	}, err
+}
+
+// find returns the name of the service and the machine it is on: all that is
+// needed for one that is installed, whatever has become of its program.
+func (s Service) find() (string, *boot.Machine, error) {
+	name := s.Spec.Name
+	if name == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", nil, fmt.Errorf("find our own program: %w", err)
+		}
+		name = filepath.Base(self)
+	}
+	if err := spec.CheckName(name); err != nil {
+		return "", nil, fmt.Errorf("%w: set Service.Spec.Name", err)
+	}
+	if s.here != nil {
+		m, err := s.here()
+		return name, m, err
+	}
+	m, _, err := boot.Here()
+	return name, m, err
+}
+
+// resolve returns the whole description.
+func (s Service) resolve() (spec.Service, *boot.Machine, error) {
+	name, m, err := s.find()
+	if err != nil {
+		return spec.Service{}, nil, err
+	}
+	svc := s.Spec
+	svc.Name = name
+	if len(svc.Command) == 0 {
+		self, err := ownProgram()
+		if err != nil {
+			return spec.Service{}, nil, err
+		}
+		svc.Command = append(spec.Command{self}, s.Args...)
+	}
+	return svc.Resolve("/"), m, nil
+}
+
+// ownProgram is the file that this process executes, if it can be there at the
+// next boot.
+func ownProgram() (string, error) {
+	self, err := os.Executable()
+	if err == nil {
+		_, err = os.Stat(self) // Linux adds " (deleted)" to one that is gone
+	}
+	if err != nil {
+		return "", fmt.Errorf("find our own program: %w", err)
+	}
+	for dir := range strings.SplitSeq(filepath.ToSlash(self), "/") {
+		if strings.HasPrefix(dir, "go-build") {
+			return "", fmt.Errorf("%s was made by go run, or go test, and will be gone: build the program first", self)
+		}
+	}
+	return self, nil
+}
