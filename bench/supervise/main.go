@@ -65,7 +65,8 @@ func main() {
 }
 
 func run(o options) (err error) {
-	dir, err := os.MkdirTemp("", "sup") // short: sockets lie below it
+	// A short path, for sockets lie below it; in memory, as what supervisors keep of services is in /run.
+	dir, err := os.MkdirTemp("/dev/shm", "sup")
 	if err != nil {
 		return err
 	}

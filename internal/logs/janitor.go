@@ -15,7 +15,8 @@ import (
 )
 
 // janitor compresses and removes rotated files. Its goroutine lives while there is something to do, on a thread
-// of its own with the lowest priority.
+// of its own with the lowest priority. It begins a little late, so that the logs of a thousand services that start
+// together are looked at together: each look reads a whole directory.
 type janitor struct {
 	e      *Engine
 	budget int64
@@ -25,8 +26,12 @@ type janitor struct {
 	known   map[string]bool  // paths that count against the budget
 	running bool
 	stopped bool
+	begin   *time.Timer // of the goroutine, while running
 	done    sync.WaitGroup
 }
+
+// janitorDelay is how late the janitor begins.
+const janitorDelay = 200 * time.Millisecond
 
 // chore is what is to be done for one log.
 type chore struct {
@@ -45,7 +50,8 @@ func (j *janitor) tend(id, path string, rotate Rotate) {
 	j.jobs[path] = chore{id, rotate}
 	if !j.running && !j.stopped {
 		j.running = true
-		j.done.Go(j.run)
+		j.done.Add(1)
+		j.begin = time.AfterFunc(janitorDelay, func() { defer j.done.Done(); j.run() })
 	}
 }
 
@@ -61,6 +67,9 @@ func (j *janitor) ignore(path string) {
 func (j *janitor) stop() {
 	j.mu.Lock()
 	j.stopped = true
+	if j.begin != nil && j.begin.Stop() {
+		j.done.Done()
+	}
 	j.mu.Unlock()
 	j.done.Wait()
 }
