@@ -5,10 +5,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -54,7 +54,7 @@ func (o options) measure(bin string, m manager, n int, idle bool) (f figures, er
 	}
 	p := &place{dir: dir, bin: bin, service: bin + "/service", n: n, env: append(os.Environ(), mark+file)}
 	defer func() {
-		err = errors.Join(err, endAll(file), s.unmap(), os.RemoveAll(dir), os.Remove(file))
+		err = errors.Join(err, endAll(file), s.remove(), os.RemoveAll(dir))
 	}()
 	if err := m.prepare(p); err != nil {
 		return f, err
@@ -68,7 +68,11 @@ func (o options) measure(bin string, m manager, n int, idle bool) (f figures, er
 	}
 	// runit and s6 wait a second before they restart what did not live that long.
 	time.Sleep(time.Until(settled.Add(3 * time.Second)))
-	managers := slices.DeleteFunc(marked(file), func(pid int) bool { return s.owns(pid) })
+	services, err := s.pids()
+	if err != nil {
+		return f, err
+	}
+	managers := slices.DeleteFunc(marked(file), func(pid int) bool { return services[pid] })
 	f.idle = math.NaN()
 	if idle {
 		before, began := processorTime(managers), time.Now()
@@ -101,10 +105,10 @@ func (o options) timeStart(p *place, m manager, s slots) (time.Duration, error) 
 		case <-limit.C:
 			err = fmt.Errorf("within %v", o.limit)
 		case <-look.C:
-			up = s.up(up)
+			up, err = s.up(up)
 		}
 		if err != nil {
-			return 0, &gaveUpError{fmt.Sprintf("%d of %d services up: %v", s.count(), s.n, err)}
+			return 0, &gaveUpError{fmt.Sprintf("%d or more of %d services up: %v", up, s.n, err)}
 		}
 	}
 	last, err := s.lastStart()
@@ -140,7 +144,10 @@ func (o options) timeRestarts(f *figures, s slots) error {
 		if time.Since(began) > 15*time.Second {
 			break
 		}
-		pid := s.pid(i)
+		pid, _, err := s.read(i)
+		if err != nil {
+			return err
+		}
 		killed, err := sys.Monotonic()
 		if err != nil {
 			return err
@@ -148,15 +155,15 @@ func (o options) timeRestarts(f *figures, s slots) error {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("kill service %d: %w", i, err)
 		}
-		deadline := time.Now().Add(20 * time.Second)
-		for s.pid(i) == pid && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
+		started, err := s.awaitNext(i, pid)
+		if err != nil {
+			return err
 		}
-		if s.pid(i) == pid {
+		if started == 0 {
 			f.lateRestarts++
 			continue
 		}
-		times = append(times, s.started(i)-killed)
+		times = append(times, started-killed)
 		time.Sleep(5 * time.Millisecond)
 	}
 	if slices.Sort(times); len(times) > 0 {
@@ -165,11 +172,22 @@ func (o options) timeRestarts(f *figures, s slots) error {
 	return nil
 }
 
-func (o options) timeStop(p *place, m manager, s slots, managers []int) (time.Duration, error) {
-	pids := slices.Clone(managers)
-	for i := range s.n {
-		pids = append(pids, s.pid(i))
+// awaitNext returns when the process after pid started as service i, 0 if none does.
+func (s slots) awaitNext(i, pid int) (time.Duration, error) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if next, started, err := s.read(i); err != nil || next != pid {
+			return started, err
+		}
 	}
+	return 0, nil
+}
+
+func (o options) timeStop(p *place, m manager, s slots, managers []int) (time.Duration, error) {
+	services, err := s.pids()
+	if err != nil {
+		return 0, err
+	}
+	pids := slices.AppendSeq(slices.Clone(managers), maps.Keys(services))
 	began := time.Now()
 	if err := m.stop(p); err != nil {
 		return 0, fmt.Errorf("stop: %w", err)
@@ -204,19 +222,4 @@ func endAll(file string) error {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // may have ended
 		}
 	}
-}
-
-// makeSlots makes the file into which the services write, and maps it.
-func makeSlots(file string, n int) (slots, error) {
-	f, err := os.OpenFile(filepath.Clean(file), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return slots{}, err
-	}
-	defer f.Close()
-	size := (n*slotSize/4096 + 1) * 4096
-	if err := f.Truncate(int64(size)); err != nil {
-		return slots{}, err
-	}
-	mem, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	return slots{mem: mem, n: n}, os.NewSyscallError("mmap", err)
 }

@@ -3,52 +3,69 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
-	"sync/atomic"
-	"syscall"
+	"os"
 	"time"
-	"unsafe"
 )
 
-// slots is the memory that the services share with us: the struct slot of service.c for each.
+// slots is the file into which the services write: the struct slot of service.c for each.
 type slots struct {
-	mem []byte
-	n   int
+	file *os.File
+	n    int
 }
 
 const slotSize = 16
 
-func (s slots) word(i, offset int) *atomic.Int64 {
-	return (*atomic.Int64)(unsafe.Pointer(&s.mem[i*slotSize+offset])) // page aligned, so each word is
-}
-
-// pid is that of the process that started last as service i, 0 if none did.
-func (s slots) pid(i int) int { return int(s.word(i, 0).Load()) }
-
-// started says when that was, on the monotonic clock. It is written before the pid.
-func (s slots) started(i int) time.Duration { return time.Duration(s.word(i, 8).Load()) }
-
-// up says how many services from the first on have been started, given that so many had.
-func (s slots) up(had int) int {
-	for had < s.n && s.pid(had) != 0 {
-		had++
+func makeSlots(name string, n int) (slots, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return slots{}, err
 	}
-	return had
+	// A service maps whole pages of it.
+	return slots{f, n}, f.Truncate(int64((n*slotSize/4096 + 1) * 4096))
 }
 
-func (s slots) count() (n int) {
-	for i := range s.n {
-		if s.pid(i) != 0 {
-			n++
+// read returns the process that started last as service i, 0 if none did, and when, on the monotonic clock.
+func (s slots) read(i int) (pid int, started time.Duration, err error) {
+	var b [slotSize]byte
+	_, err = s.file.ReadAt(b[:], int64(i*slotSize))
+	return int(binary.NativeEndian.Uint64(b[:])), time.Duration(binary.NativeEndian.Uint64(b[8:])), err
+}
+
+// up counts the services that have been started, from the first to the first that was not, given that so many had.
+func (s slots) up(had int) (int, error) {
+	for ; had < s.n; had++ {
+		if pid, _, err := s.read(had); pid == 0 || err != nil {
+			return had, err
 		}
 	}
-	return n
+	return had, nil
+}
+
+// pids are those of all services that have started.
+func (s slots) pids() (map[int]bool, error) {
+	list := map[int]bool{}
+	for i := range s.n {
+		pid, _, err := s.read(i)
+		if err != nil {
+			return nil, err
+		}
+		if pid != 0 {
+			list[pid] = true
+		}
+	}
+	return list, nil
 }
 
 // lastStart says when the last of all started.
 func (s slots) lastStart() (last time.Duration, err error) {
 	for i := range s.n {
-		last = max(last, s.started(i))
+		_, started, err := s.read(i)
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, started)
 	}
 	if last == 0 {
 		return 0, errors.New("no service has said when it started")
@@ -56,13 +73,4 @@ func (s slots) lastStart() (last time.Duration, err error) {
 	return last, nil
 }
 
-func (s slots) owns(pid int) bool {
-	for i := range s.n {
-		if s.pid(i) == pid {
-			return true
-		}
-	}
-	return false
-}
-
-func (s slots) unmap() error { return syscall.Munmap(s.mem) }
+func (s slots) remove() error { return errors.Join(s.file.Close(), os.Remove(s.file.Name())) }
