@@ -34,11 +34,11 @@ func (e *Engine) run(s *service, argv spec.Command, limit time.Duration, done fu
 		s.commands = map[*command]struct{}{}
 	}
 	s.commands[c] = struct{}{}
-	mainPID, began := s.pid, time.Now()
+	mainPID := s.pid
 	e.births.underWay++
-	e.work(func() func() {
+	e.bear(func() func() {
 		pid, err := b.startCommand(argv, mainPID)
-		return func() { e.commandStarted(c, began, pid, err) }
+		return func() { e.commandStarted(c, pid, err) }
 	})
 	return c
 }
@@ -48,8 +48,8 @@ var (
 	errCommandMoot = errors.New("ended with the service")
 )
 
-func (e *Engine) commandStarted(c *command, began time.Time, pid int, err error) {
-	early, dead := e.claim(pid, began)
+func (e *Engine) commandStarted(c *command, pid int, err error) {
+	e.claim(pid)
 	if err != nil {
 		e.commandOver(c, err)
 		return
@@ -57,21 +57,18 @@ func (e *Engine) commandStarted(c *command, began time.Time, pid int, err error)
 	c.pid = pid
 	e.commands[pid] = c
 	e.hearAgain()
-	switch {
-	case dead:
-		e.commandDied(c, early)
-	case c.ended != nil:
+	if c.ended != nil {
 		e.killCommand(c)
-	default:
-		c.timer = time.AfterFunc(c.limit, func() {
-			e.post(func() {
-				if e.commands[pid] == c {
-					c.ended = errCommandLate
-					e.killCommand(c)
-				}
-			})
-		})
+		return
 	}
+	c.timer = time.AfterFunc(c.limit, func() {
+		e.post(func() {
+			if e.commands[pid] == c {
+				c.ended = errCommandLate
+				e.killCommand(c)
+			}
+		})
+	})
 }
 
 // killCommand ends a command, now or as soon as it is started. It leads a session and group of its own, and is
@@ -81,8 +78,8 @@ func (e *Engine) killCommand(c *command) {
 		c.ended = errCommandMoot
 	}
 	if c.pid != 0 {
-		_ = e.kernel.kill(-c.pid, syscall.SIGKILL) // an error can only mean that it is
-		_ = e.kernel.kill(c.pid, syscall.SIGKILL)  // dead already and about to be reaped
+		_ = e.signalGroup(c.pid, syscall.SIGKILL) // an error can only mean that it is
+		_ = e.signalOwn(c.pid, syscall.SIGKILL)   // dead already and about to be reaped
 	}
 }
 

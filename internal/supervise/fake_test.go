@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,7 +24,9 @@ type fakeKernel struct {
 	mu       sync.Mutex
 	next     int
 	live     map[int]fakeProcess
-	dead     []fakeDeath
+	dead     []fakeDeath  // not reaped
+	given    map[int]bool // numbers of reaped children: by now they are strangers'
+	strayed  []string     // signals that would have hit a stranger
 	exits    chan struct{}
 	startErr error
 	childErr error
@@ -102,23 +105,52 @@ func (k *fakeKernel) dieLocked(pid int, status syscall.WaitStatus) {
 	}
 }
 
-func (k *fakeKernel) reap() (int, exitStatus, error) {
+func (k *fakeKernel) firstDead() (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.dead) == 0 {
-		return 0, exitStatus{}, nil
+		return 0, nil
 	}
-	d := k.dead[0]
-	k.dead = k.dead[1:]
-	return d.pid, exitStatus{status: d.status, at: time.Now()}, nil
+	return k.dead[0].pid, nil
 }
 
-func (k *fakeKernel) kill(pid int, sig syscall.Signal) error {
+func (k *fakeKernel) reap(pid int) (exitStatus, bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if pid < 0 {
-		pid = -pid
+	i := slices.IndexFunc(k.dead, func(d fakeDeath) bool { return d.pid == pid })
+	if i < 0 {
+		return exitStatus{}, false, nil
 	}
+	d := k.dead[i]
+	k.dead = slices.Delete(k.dead, i, i+1)
+	k.given[pid] = true
+	return exitStatus{status: d.status, at: time.Now()}, true, nil
+}
+
+// signal is for children: whoever is signalled by a number that is no child's is a stranger.
+func (k *fakeKernel) signal(pid int, sig syscall.Signal) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	zombie := slices.ContainsFunc(k.dead, func(d fakeDeath) bool { return d.pid == pid })
+	if _, ok := k.live[pid]; !ok && !zombie {
+		k.strayed = append(k.strayed, fmt.Sprintf("%d %s", pid, sys.SignalName(sig)))
+		return nil // as it would be for root
+	}
+	return k.deliver(pid, sig)
+}
+
+func (k *fakeKernel) signalGroup(leader int, sig syscall.Signal) error { return k.signal(leader, sig) }
+
+func (k *fakeKernel) signalOther(found sys.ProcStat, sig syscall.Signal) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.given[found.PID] || found.StartTime != uint64(found.PID) {
+		return syscall.ESRCH
+	}
+	return k.deliver(found.PID, sig)
+}
+
+func (k *fakeKernel) deliver(pid int, sig syscall.Signal) error {
 	if _, ok := k.live[pid]; !ok {
 		return syscall.ESRCH
 	}
@@ -155,7 +187,8 @@ func (k *fakeKernel) stat(pid int) (sys.ProcStat, error) {
 
 func (k *fakeKernel) kernel() kernel {
 	return kernel{
-		start: k.start, reap: k.reap, kill: k.kill, children: k.children, stat: k.stat,
+		start: k.start, dead: k.firstDead, reap: k.reap, signal: k.signal, signalGroup: k.signalGroup, signalOther: k.signalOther,
+		children: k.children, stat: k.stat,
 		descendants: func(int) []sys.ProcStat { return nil },
 		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
 		outputs:     func(int) []fileID { return nil },
@@ -190,7 +223,7 @@ type bench struct {
 }
 
 func newBench(t testing.TB) *bench {
-	b := &bench{TB: t, k: &fakeKernel{next: 100, live: map[int]fakeProcess{}, exits: make(chan struct{}, 1)}}
+	b := &bench{TB: t, k: &fakeKernel{next: 100, live: map[int]fakeProcess{}, given: map[int]bool{}, exits: make(chan struct{}, 1)}}
 	b.Engine = newEngine(Options{Environ: []string{}, Trouble: func(err error) { b.troubles = append(b.troubles, err.Error()) }})
 	b.kernel = b.k.kernel()
 	b.store.replace = func(string, any) error { b.writes++; return b.diskErr }

@@ -19,8 +19,11 @@ import (
 // kernel is what the engine needs of the system, for tests to replace.
 type kernel struct {
 	start       func(*spawn.Spec) (int, error)
-	reap        func() (pid int, status exitStatus, err error) // pid 0: none is dead
-	kill        func(pid int, sig syscall.Signal) error
+	dead        func() (pid int, err error)                           // sys.DeadChild
+	reap        func(pid int) (status exitStatus, ok bool, err error) // a child; not ok: it lives
+	signal      func(child int, sig syscall.Signal) error             // see signal.go
+	signalGroup func(leader int, sig syscall.Signal) error
+	signalOther func(found sys.ProcStat, sig syscall.Signal) error
 	children    func() ([]int, error) // adopted ones at least
 	descendants func(pid int) []sys.ProcStat
 	stat        func(pid int) (sys.ProcStat, error)
@@ -39,20 +42,9 @@ type kernel struct {
 	environ   func(pid int) ([]string, error)
 }
 
-// waitDead reaps one dead child, without waiting for it.
-func waitDead() (int, exitStatus, error) {
-	for {
-		var status syscall.WaitStatus
-		var usage syscall.Rusage
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, &usage)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return 0, exitStatus{}, os.NewSyscallError("wait4", err)
-		}
-		return pid, exitStatus{status: status, usage: usageOf(usage), at: time.Now()}, nil
-	}
+func reapChild(pid int) (exitStatus, bool, error) {
+	status, usage, ok, err := sys.ReapChild(pid)
+	return exitStatus{status: status, usage: usageOf(usage), at: time.Now()}, ok, err
 }
 
 func usageOf(u syscall.Rusage) Usage {
@@ -118,8 +110,11 @@ func readOutputs(pid int) (list []fileID) {
 func realKernel() kernel {
 	return kernel{
 		start:       spawn.Start,
-		reap:        waitDead,
-		kill:        syscall.Kill,
+		dead:        sys.DeadChild,
+		reap:        reapChild,
+		signal:      sys.Kill,
+		signalGroup: sys.KillGroup,
+		signalOther: signalOther,
 		children:    adoptedChildren,
 		descendants: descendants,
 		stat:        sys.ReadStat,

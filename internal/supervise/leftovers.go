@@ -96,11 +96,15 @@ func (e *Engine) finishSweep(s *service) bool {
 
 func (e *Engine) sweptClean(s *service, then reaction) {
 	s.stop(timerStop)
-	delete(e.bySession, s.session)
+	if e.bySession[s.session] == s { // else the number has been given to another one's since
+		delete(e.bySession, s.session)
+	}
 	delete(e.byInvocation, s.invoked)
 	delete(e.byOutput, s.output)
 	for pid := range s.left.expected {
-		delete(e.expected, pid)
+		if e.expected[pid] == s {
+			delete(e.expected, pid)
+		}
 	}
 	s.left, s.session = leftovers{}, 0
 	then(e, s, cause{})
@@ -118,7 +122,7 @@ func (e *Engine) lookForLeftovers(s *service) bool {
 func (e *Engine) killLeftovers(s *service, sig syscall.Signal) {
 	n := 0
 	for pid := range s.left.adopted {
-		if e.kernel.kill(pid, sig) == nil {
+		if e.signalOwn(pid, sig) == nil {
 			n++
 		}
 	}
@@ -148,7 +152,7 @@ func (e *Engine) own(pid int, s *service) {
 	}
 	s.left.adopted[pid] = struct{}{}
 	if s.killing {
-		_ = e.kernel.kill(pid, syscall.SIGKILL) // it is looked at again before s is called gone
+		_ = e.signalOwn(pid, syscall.SIGKILL) // it is looked at again before s is called gone
 	}
 }
 
@@ -238,13 +242,4 @@ func (e *Engine) expect(s *service, pid int, start uint64) {
 	}
 	s.left.expected[pid] = start
 	e.expected[pid] = s
-}
-
-// stillExpected says whether pid is still the descendant that was seen.
-func (e *Engine) stillExpected(s *service, pid int) bool {
-	if _, adopted := s.left.adopted[pid]; adopted {
-		return false // signalled as such
-	}
-	stat, err := e.kernel.stat(pid)
-	return err == nil && stat.StartTime == s.left.expected[pid]
 }

@@ -71,24 +71,33 @@ func (e *Engine) ask(ctx context.Context, f func()) error {
 type jobs struct {
 	most    int
 	running int
-	queue   []func() func()
+	queue   []job
+}
+
+// job is work away from the owner. begin is called by the owner when the work begins; what do returns, when it is done.
+type job struct {
+	begin func()
+	do    func() func()
 }
 
 // work runs f outside of the owner, as soon as there is a place, and what it returns by the owner.
 // It is for what takes milliseconds of work, not for what waits.
-func (e *Engine) work(f func() func()) {
-	e.jobs.queue = append(e.jobs.queue, f)
+func (e *Engine) work(f func() func()) { e.queue(job{begin: func() {}, do: f}) }
+
+func (e *Engine) queue(j job) {
+	e.jobs.queue = append(e.jobs.queue, j)
 	e.nextJob()
 }
 
 func (e *Engine) nextJob() {
 	for e.jobs.running < e.jobs.most && len(e.jobs.queue) > 0 {
-		f := e.jobs.queue[0]
-		e.jobs.queue[0] = nil
+		j := e.jobs.queue[0]
+		e.jobs.queue[0] = job{}
 		e.jobs.queue = e.jobs.queue[1:]
 		e.jobs.running++
+		j.begin()
 		go func() {
-			then := f()
+			then := j.do()
 			e.post(func() {
 				e.jobs.running--
 				e.nextJob()

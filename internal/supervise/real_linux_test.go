@@ -226,7 +226,7 @@ var scenarios = map[string]func(scene) error{
 		}
 		child, err := s.awaitPID("child")
 		before := s.one("a").PID
-		err = errors.Join(err, syscall.Kill(before, syscall.SIGKILL), s.until("a", func(st Status) bool { return st.PID != 0 && st.PID != before }))
+		err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st Status) bool { return st.PID != 0 && st.PID != before }))
 		return errors.Join(err, want("grandchild lives", proctest.Alive(child), false))
 	},
 	"ready at once by sd_notify, many times": func(s scene) error {

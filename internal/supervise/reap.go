@@ -2,28 +2,76 @@ package supervise
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"syscall"
 )
 
 // reapAll takes in every dead child: main processes, helper commands, and the orphans that
-// were made ours. The pid of a child that has not been reaped cannot be given to
-// another process, and only this function reaps: so a pid in byPID, commands or orphans is always safe to signal.
+// were made ours.
+//
+// The pid of a child that has not been reaped cannot be given to another process. So that a pid in byPID, commands
+// or orphans is always safe to signal, only this function reaps, and no child before it is known whose it is: one that
+// may be of a start that has not told its pid yet stays a zombie until it has.
 func (e *Engine) reapAll() {
 	for {
-		pid, status, err := e.kernel.reap()
+		pid, err := e.kernel.dead()
 		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			e.reapKnown()
+			return
 		case errors.Is(err, syscall.ECHILD) || err == nil && pid == 0:
 			return
 		case err != nil:
 			e.o.Trouble(err)
 			return
+		case !e.isChild(pid) && e.births.mayHaveBorn(pid):
+			e.reapKnown() // the kernel shows us only the first of the dead
+			return
 		}
+		delete(e.births.unclaimed, pid)
+		if !e.reap(pid) {
+			return
+		}
+	}
+}
+
+// reapKnown asks after each child that is known, one by one.
+func (e *Engine) reapKnown() {
+	for _, pid := range slices.Concat(slices.Collect(maps.Keys(e.byPID)), slices.Collect(maps.Keys(e.commands)), slices.Collect(maps.Keys(e.orphans))) {
+		if e.isChild(pid) {
+			e.reap(pid)
+		}
+	}
+}
+
+// isChild says whether the engine knows pid as that of a child that has not been reaped. What an earlier supervisor has
+// left is none, and if its number belongs to a child by now, to one that nobody knows yet.
+func (e *Engine) isChild(pid int) bool {
+	if e.inheritance.byPID[pid] != nil {
+		return false
+	}
+	_, adopted := e.orphans[pid]
+	return adopted || e.byPID[pid] != nil || e.commands[pid] != nil
+}
+
+// reap takes in one child, and says whether it was dead.
+func (e *Engine) reap(pid int) bool {
+	status, ok, err := e.kernel.reap(pid)
+	if err != nil {
+		e.o.Trouble(err)
+	}
+	if ok {
 		e.died(pid, status)
 	}
+	return ok
 }
 
 // died finds out whose process that was.
 func (e *Engine) died(pid int, status exitStatus) {
+	if !e.isChild(pid) {
+		return
+	}
 	if s := e.byPID[pid]; s != nil {
 		delete(e.byPID, pid)
 		e.mainDied(s, status)
@@ -32,9 +80,6 @@ func (e *Engine) died(pid int, status exitStatus) {
 	if c := e.commands[pid]; c != nil {
 		e.commandDied(c, status)
 		return
-	}
-	if e.births.underWay > 0 {
-		e.births.early[pid] = status // perhaps of a start that has not told its pid yet
 	}
 	if _, ok := e.orphans[pid]; ok {
 		e.orphanDied(pid)

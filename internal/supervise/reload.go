@@ -57,7 +57,7 @@ const reloadAnswer = 100 * time.Millisecond
 
 func (e *Engine) reload(s *service) (*waiter, chan error, error) {
 	switch {
-	case s.pid == 0 || s.state != Ready:
+	case s.pid == 0 || s.draining || s.state != Ready:
 		return nil, nil, fmt.Errorf("not running (%v)", s.state)
 	case len(s.spec.ReloadCommand) > 0:
 		result := make(chan error, 1)
@@ -76,7 +76,7 @@ func (e *Engine) reload(s *service) (*waiter, chan error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := e.kernel.kill(s.pid, sig); err != nil {
+	if err := e.signalOwn(s.pid, sig); err != nil {
 		return nil, nil, fmt.Errorf("send %s to process %d: %w", signalName(sig), s.pid, err)
 	}
 	e.emit(s, Event{Kind: EventReload, Reason: signalName(sig)})

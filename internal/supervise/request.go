@@ -310,7 +310,7 @@ func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string
 				errs = append(errs, fmt.Errorf("%s: not running", s.spec.Name))
 				continue
 			}
-			if err := e.kernel.kill(s.pid, sig); err != nil {
+			if err := e.signalOwn(s.pid, sig); err != nil {
 				errs = append(errs, fmt.Errorf("%s: send %s to process %d: %w", s.spec.Name, signalName(sig), s.pid, err))
 				continue
 			}

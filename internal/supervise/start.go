@@ -7,15 +7,6 @@ import (
 	"time"
 )
 
-// births are the starts under way, of services and of their commands. Between the fork and the moment at which
-// the owner hears of the pid, the process may already have spoken, or have
-// died and been reaped. What cannot be told from that is kept until it can.
-type births struct {
-	underWay int
-	early    map[int]exitStatus // exits of children that nobody had claimed
-	unheard  []heardMessage     // messages of processes that nobody had claimed
-}
-
 // launch starts the process of s. The work is done elsewhere, because it takes
 // a millisecond and looks into files; its result comes back as hSpawned or hSpawnError.
 func (e *Engine) launch(s *service, _ cause) {
@@ -34,19 +25,19 @@ func (e *Engine) launch(s *service, _ cause) {
 	if e.notify != nil {
 		b.notify = e.notify.Address
 	}
-	began := time.Now()
 	e.births.underWay++
 	e.note(s)
 	e.noted(func(error) { // by its invocation it can be found by a successor who does not know its pid
-		e.work(func() func() {
+		e.bear(func() func() {
 			pid, watch, err := b.start()
-			return func() { e.launched(s, &b, began, pid, watch, err) }
+			return func() { e.launched(s, &b, pid, watch, err) }
 		})
 	})
 }
 
 // launched takes the result of a start in.
-func (e *Engine) launched(s *service, b *birth, began time.Time, pid int, watch *watch, err error) {
+func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error) {
+	e.claim(pid)
 	s.spawning = false
 	s.stream = b.stream
 	if b.output != (fileID{}) {
@@ -54,36 +45,14 @@ func (e *Engine) launched(s *service, b *birth, began time.Time, pid int, watch 
 	}
 	s.output = b.output
 	if err != nil {
-		e.claim(0, began)
 		e.happen(s, hSpawnError, cause{err: err, text: "spawn error"})
 		return
 	}
 	s.pid, s.session, s.identity, s.startedAt = pid, pid, b.identity, time.Now()
 	e.byPID[pid], e.bySession[pid] = s, s
-	early, dead := e.claim(pid, began)
 	e.happen(s, hSpawned, cause{pid: pid, text: "spawned"})
 	e.watchReady(s, watch)
 	e.hearAgain()
-	if dead {
-		e.died(pid, early)
-	}
-}
-
-// claim says that pid, 0 if there is none, is that of a start that began then. It
-// returns how it ended if it has ended already.
-func (e *Engine) claim(pid int, began time.Time) (early exitStatus, dead bool) {
-	e.births.underWay--
-	if pid != 0 {
-		early, dead = e.births.early[pid]
-		delete(e.births.early, pid)
-		dead = dead && !early.at.Before(began) // else that of somebody who had the number before
-		e.yield(pid)
-		e.disown(pid) // it may have been taken for something left behind
-	}
-	if e.births.underWay == 0 {
-		clear(e.births.early)
-	}
-	return early, dead
 }
 
 // spawned: the program runs.

@@ -73,7 +73,7 @@ func (b *bench) place(s *service, state State, h happening) {
 	process := func() {
 		s.pid, _ = b.k.start(&spawn.Spec{})
 		s.session, s.startedAt, s.run = s.pid, time.Now(), 1
-		if h != hSpawned && h != hSpawnError {
+		if h != hSpawnError {
 			b.byPID[s.pid], b.bySession[s.pid] = s, s
 		}
 	}
@@ -133,9 +133,7 @@ func (b *bench) check() {
 		}
 		name := s.spec.Name
 		if s.pid != 0 && !s.draining && b.byPID[s.pid] != s && !s.spawning {
-			if _, dead := b.births.early[s.pid]; !dead {
-				b.Errorf("%s: process %d is not found by its pid", name, s.pid)
-			}
+			b.Errorf("%s: process %d is not found by its pid", name, s.pid)
 		}
 		if s.pid == 0 && (s.state == Ready && s.spec.Type != spec.Oneshot) {
 			b.Errorf("%s: ready without a process", name)
@@ -172,6 +170,11 @@ func (b *bench) check() {
 			b.Errorf("%s: to end together with others, and %v", s.spec.Name, s.state)
 		}
 	}
+	b.k.set(func() {
+		if len(b.k.strayed) > 0 {
+			b.Errorf("signals to strangers: %v", b.k.strayed)
+		}
+	})
 	if alive != b.alive {
 		b.Errorf("%d services live, counted %d", alive, b.alive)
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -92,10 +93,10 @@ func (e *Engine) nextStep(s *service, _ cause) {
 	e.after(s, timerStop, time.Duration(step.Wait), func() { e.happen(s, hStepOver, cause{}) })
 }
 
-// kill signals the main process, which is our child and not reaped: its pid is its own.
+// kill signals the main process.
 func (e *Engine) kill(s *service, sig syscall.Signal) {
 	reason := signalName(sig)
-	if err := e.kernel.kill(s.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := e.signalOwn(s.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 		reason = fmt.Sprintf("%s: %v", reason, err)
 	}
 	s.killed = s.killed || sig == syscall.SIGKILL
@@ -103,7 +104,7 @@ func (e *Engine) kill(s *service, sig syscall.Signal) {
 	if sig != syscall.SIGKILL {
 		// A stopped process takes no signal but KILL before it is continued. That it is gone or
 		// not ours was noticed with the signal itself.
-		_ = e.kernel.kill(s.pid, syscall.SIGCONT)
+		_ = e.signalOwn(s.pid, syscall.SIGCONT)
 	}
 }
 
@@ -112,9 +113,9 @@ func (e *Engine) kill(s *service, sig syscall.Signal) {
 func (e *Engine) killRest(s *service, sig syscall.Signal) {
 	e.lookForLeftovers(s)
 	e.killLeftovers(s, sig)
-	for pid := range s.left.expected {
-		if e.stillExpected(s, pid) {
-			_ = e.kernel.kill(pid, sig) // what has ended meanwhile needs no signal
+	for pid, start := range s.left.expected {
+		if _, adopted := s.left.adopted[pid]; !adopted { // else it has been signalled already
+			_ = e.kernel.signalOther(sys.ProcStat{PID: pid, StartTime: start}, sig) // what has ended meanwhile needs none
 		}
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/logs"
 	"github.com/daemonry/daemonry/internal/logs/target"
@@ -125,13 +124,6 @@ func New(o Options) (*Engine, error) {
 	}
 	e.spawner = spawn.NewSpawner()
 	e.kernel.start = e.spawner.Start
-	kill := e.kernel.kill
-	e.kernel.kill = func(pid int, sig syscall.Signal) error {
-		if held, err := e.signalHeir(pid, sig); held {
-			return err
-		}
-		return kill(pid, sig)
-	}
 	return e, nil
 }
 
@@ -163,7 +155,7 @@ func newEngine(o Options) *Engine {
 		stopping:     map[*service]struct{}{},
 		sockets:      map[string]*holder{},
 		watching:     map[uint64]watched{},
-		births:       births{early: map[int]exitStatus{}},
+		births:       newBirths(),
 		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
 		events:       eventLog{keep: o.EventsKept},
 	}

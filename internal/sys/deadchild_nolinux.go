@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func deadChild() (int, error) { return 0, Unsupported("waitid") }
