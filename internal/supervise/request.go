@@ -299,13 +299,17 @@ func (e *Engine) unwant(list []*service, why string) {
 	}
 }
 
-// Signal sends a signal to the main process of each service.
+// Signal sends a signal to the main process of each service. One that is just being started gets it as soon as it runs.
 func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string) error {
 	var errs []error
 	if err := e.ask(ctx, func() {
 		found, err := e.find(names)
 		errs = append(errs, err)
 		for _, s := range found {
+			if s.spawning && s.state == Starting {
+				s.signals = append(s.signals, sig) // it may run already, and its pid is about to be known
+				continue
+			}
 			if s.pid == 0 || s.draining {
 				errs = append(errs, fmt.Errorf("%s: not running", s.spec.Name))
 				continue

@@ -26,10 +26,11 @@ type service struct {
 	described uint64 // when the description became what it is, as the store counts
 
 	// The process that runs, or is being started.
-	run       uint64   // counts starts, to tell an answer about an earlier one
-	identity  identity // of pid, for a successor
-	inherited bool     // started by an earlier supervisor: it and what it leaves behind are no children of ours
-	spawning  bool     // the start is under way and the pid not known yet
+	run       uint64           // counts starts, to tell an answer about an earlier one
+	identity  identity         // of pid, for a successor
+	inherited bool             // started by an earlier supervisor: it and what it leaves behind are no children of ours
+	spawning  bool             // the start is under way and the pid not known yet
+	signals   []syscall.Signal // for it as soon as the pid is known
 	pid       int
 	session   int    // that the process started last led
 	output    fileID // what it prints into

@@ -14,6 +14,7 @@ func (e *Engine) launch(s *service, _ cause) {
 	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
 	s.run++
 	s.spawning, s.inherited = true, false
+	s.signals = nil
 	s.watchdog = s.spec.Watchdog
 	s.completed, s.extended, s.lastAnswer = false, false, nil
 	delete(e.byInvocation, s.invoked)
@@ -52,7 +53,20 @@ func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error
 	e.byPID[pid], e.bySession[pid] = s, s
 	e.happen(s, hSpawned, cause{pid: pid, text: "spawned"})
 	e.watchReady(s, watch)
+	e.sendEarly(s)
 	e.hearAgain()
+}
+
+// sendEarly sends what was asked to be sent before the pid was known.
+func (e *Engine) sendEarly(s *service) {
+	for _, sig := range s.signals {
+		reason := signalName(sig)
+		if err := e.signalOwn(s.pid, sig); err != nil {
+			reason += ": " + err.Error()
+		}
+		e.emit(s, Event{Kind: EventSignal, Reason: reason})
+	}
+	s.signals = nil
 }
 
 // spawned: the program runs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,6 +229,15 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 			b.is(s, Starting, "")
 			time.Sleep(spawnTime)
 			b.is(s, Failed, "exited with status 7 before it was ready")
+		})
+	})
+	t.Run("signal", func(t *testing.T) {
+		slowly(t, func(b *bench, s *service) {
+			if err := b.Signal(context.Background(), syscall.SIGUSR1, "s"); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(spawnTime)
+			b.is(s, Failed, "killed by SIGUSR1 before it was ready")
 		})
 	})
 	t.Run("stop", func(t *testing.T) {
