@@ -29,7 +29,6 @@ func (e *Engine) reapAll() {
 			e.reapKnown() // the kernel shows us only the first of the dead
 			return
 		}
-		delete(e.births.unclaimed, pid)
 		if !e.reap(pid) {
 			return
 		}
@@ -62,6 +61,7 @@ func (e *Engine) reap(pid int) bool {
 		e.o.Trouble(err)
 	}
 	if ok {
+		delete(e.births.unclaimed, pid)
 		e.died(pid, status)
 	}
 	return ok
