@@ -209,6 +209,7 @@ func (m *Machine) inside(name string) string {
 // Enable plans that services are there after every boot, and now, as services
 // of the init system: their files are written, enabled and, where they start
 // by themselves, started. Services must be resolved ([spec.Service.Resolve]).
+// Instances that come one by one are known by the name of their service.
 // Files that are in the way are an error that names them.
 func (m *Machine) Enable(ctx context.Context, services []spec.Service) (*Plan, error) {
 	mgr, target, err := m.manager()
@@ -229,7 +230,11 @@ func (m *Machine) Enable(ctx context.Context, services []spec.Service) (*Plan, e
 	if err != nil {
 		return nil, err
 	}
-	return m.install(ctx, services, out)
+	p := m.newPlan(out.Notes)
+	if err := m.install(ctx, p, services, out.Files); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // ordered puts services after those that they need, for init systems that start
@@ -271,56 +276,67 @@ func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
-	p, err := m.install(ctx, []spec.Service{{Name: s.Name()}}, out)
-	if err == nil && m.Root == "" {
-		s.judge(p)
+	if s.Running && (m.System == Runit || m.System == S6) {
+		return nil, fmt.Errorf("a supervisor runs already, and %s starts what it has at once", m.System)
 	}
-	return p, err
-}
-
-// install plans that the files of the services are those of out and no others.
-func (m *Machine) install(ctx context.Context, services []spec.Service, out writers.Output) (*Plan, error) {
-	mgr, _, err := m.manager()
+	p := m.newPlan(out.Notes)
+	p.idle = s.Running
+	err = m.install(ctx, p, []spec.Service{{Name: s.Name()}}, out.Files)
 	if err != nil {
 		return nil, err
 	}
-	p := m.newPlan(out.Notes)
-	var names []string
+	if m.Root == "" {
+		s.judge(p)
+	}
+	return p, nil
+}
+
+// install plans that the files of the services are these and no others.
+func (m *Machine) install(ctx context.Context, p *Plan, services []spec.Service, files []writers.File) error {
+	mgr, _, err := m.manager()
+	if err != nil {
+		return err
+	}
+	var names, single []string
 	for _, s := range services {
-		names = append(names, s.Name)
+		name := s.BaseName()
+		names = append(names, name)
+		if s.Instance > 0 { // of a service whose other instances may not be among these
+			single = append(single, name)
+		}
 		if s.Autostart != nil && !*s.Autostart {
-			p.manual = append(p.manual, s.Name)
+			p.manual = append(p.manual, name)
 		}
 	}
-	slices.SortStableFunc(out.Files, func(x, y writers.File) int {
+	slices.SortStableFunc(files, func(x, y writers.File) int {
 		return slices.Index(names, x.Service) - slices.Index(names, y.Service)
 	})
 	have, err := m.find(names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	dir := m.files()
-	if err := inTheWay(dir, out.Files); err != nil {
-		return nil, err
+	if err := inTheWay(dir, files); err != nil {
+		return err
 	}
 	mgr.begin(p)
-	stale := without(have, dir, out.Files)
+	stale := slices.DeleteFunc(without(have, dir, files), func(f found) bool { return slices.Contains(single, f.service) })
 	if err := m.removal(ctx, mgr, p, stale); err != nil {
-		return nil, err
+		return err
 	}
 	changed := len(stale) > 0
-	for _, f := range out.Files {
+	for _, f := range files {
 		written, err := p.write(filepath.Join(dir, filepath.FromSlash(f.Path)), f.Mode, f.Content)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		changed = changed || written
 	}
-	if err := mgr.enable(ctx, p, out.Files, changed); err != nil {
-		return nil, err
+	if err := mgr.enable(ctx, p, files, changed); err != nil {
+		return err
 	}
 	p.settle()
-	return p, nil
+	return nil
 }
 
 // removal plans that files and what the manager knows of them go.
