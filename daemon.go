@@ -25,9 +25,18 @@ var self struct {
 	pidfile  *pidfile.File // ours while we live
 	readyFD  int
 	notified bool
+	replaced bool // a successor has taken over
+	bequest  bool // a successor gets all this
 }
 
-func isDaemon() bool { return spawn.Inherited() != nil }
+func isDaemon() bool {
+	b := spawn.Inherited()
+	if b == nil || !b.Heir {
+		return b != nil
+	}
+	data, _, _ := b.Legacy(legacyName)
+	return len(data) > 0 && data[0] == legacyDaemon
+}
 
 // becomeDaemon is the daemon's part of Detach: it takes over what the launcher prepared.
 func becomeDaemon(b *spawn.Born) error {
@@ -37,17 +46,23 @@ func becomeDaemon(b *spawn.Born) error {
 		return errors.New("daemonry: Detach was called before in this daemon")
 	}
 	self.entered, self.born = true, b
-	if err := takeOver(b); err != nil {
+	err := takeOver(b.Payload, b.Files)
+	if err == nil {
+		err = enterRoot(self.plan)
+	}
+	if err == nil {
+		err = bequeath()
+	}
+	if err != nil {
 		return fmt.Errorf("daemonry: become the daemon: %w", err)
 	}
 	return nil
 }
 
-func takeOver(b *spawn.Born) (err error) {
-	if self.plan, err = decodePlan(b.Payload); err != nil {
+func takeOver(payload []byte, files []*os.File) (err error) {
+	if self.plan, err = decodePlan(payload); err != nil {
 		return err
 	}
-	files := b.Files
 	take := func() (f *os.File) {
 		if len(files) == 0 {
 			err = errors.New("a descriptor from the launcher is missing")
@@ -66,7 +81,7 @@ func takeOver(b *spawn.Born) (err error) {
 		return err
 	}
 	self.files = files
-	return enterRoot(self.plan)
+	return nil
 }
 
 // stayForeground is Detach where nothing is to be detached.
@@ -74,8 +89,8 @@ func stayForeground(o Options) error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	self.readyFD = o.ReadyFD
-	if o.PIDFile == "" {
-		return nil
+	if err := bequeath(); err != nil || o.PIDFile == "" {
+		return err
 	}
 	path, err := filepath.Abs(o.PIDFile)
 	if err != nil {
@@ -96,6 +111,13 @@ func ready() error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	if self.notified {
+		return nil
+	}
+	if b := spawn.Inherited(); b != nil && b.Heir { // package upgrade tells the predecessor
+		self.notified = true
+		if self.entered {
+			return redirect(self.log)
+		}
 		return nil
 	}
 	if !self.entered && spawn.Inherited() != nil {
@@ -159,7 +181,8 @@ func failWith(err error) {
 	if waiting == nil && !self.entered {
 		waiting = spawn.Inherited() // before Detach
 	}
-	told := waiting != nil && tell(waiting, &report{status: status, text: err.Error()}) == nil
+	told := waiting != nil && tell(waiting, &report{status: status, text: err.Error()}) == nil &&
+		!waiting.Heir // whose predecessor passes on what is on standard error, too
 	if self.pidfile != nil {
 		_ = self.pidfile.Remove() // else stale, and recognised
 	}
@@ -179,7 +202,7 @@ func inherited() []*os.File {
 func release() error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
-	_, err := notify.Client{}.Stopping()
+	err := sayStopping()
 	if self.pidfile != nil {
 		err = errors.Join(err, self.pidfile.Remove(), self.pidfile.Close())
 		self.pidfile = nil

@@ -24,6 +24,9 @@ const (
 
 func detach(ctx context.Context, o Options) (*Process, error) {
 	if b := spawn.Inherited(); b != nil {
+		if b.Heir {
+			return nil, becomeSuccessor(b, o)
+		}
 		return nil, becomeDaemon(b)
 	}
 	if o.Foreground || !o.Background && (managed() || os.Getpid() == 1) {

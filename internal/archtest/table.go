@@ -30,7 +30,10 @@ var table = map[string]entry{
 		says:    "Package listen takes over sockets handed to us, checked and by name.",
 		imports: "internal/sys",
 	},
-	"upgrade": {imports: "internal/spawn internal/sys listen notify pidfile"},
+	"upgrade": {
+		says:    "Package upgrade replaces the running binary without dropping a connection.",
+		imports: "internal/spawn internal/sys listen notify pidfile",
+	},
 	"pidfile": {
 		says:    "Package pidfile holds a locked pid file and tells whether a recorded process is still that process.",
 		imports: "internal/atomicfile internal/sys",
@@ -157,6 +160,7 @@ var heavy = map[string][]string{
 	"notify":  append([]string{"net", "encoding/json"}, heavyForAll...),
 	"pidfile": append([]string{"net", "encoding/json"}, heavyForAll...),
 	"listen":  heavyForAll,
+	"upgrade": heavyForAll,
 }
 
 var heavyForAll = []string{"net/http", "os/exec", "os/user", "text/template", "html/template"}
@@ -184,6 +188,7 @@ var mayExit = []string{
 	"cmd/", "internal/cli/", // turn a result into an exit status
 	"examples/", "bench/", ".ci/", // are programs
 	"daemon.go",               // Fail: its caller is main, and nothing may run after it
+	"upgrade/waiter.go",       // process 1 ends as the program does that it waits for
 	"internal/spawn/stage.go", // the stage's last resort, when even execve failed
 	"internal/spawn/watch.go", // the watcher is a process that never was a main
 }

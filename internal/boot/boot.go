@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/writers"
@@ -29,6 +30,7 @@ import (
 	"github.com/daemonry/daemonry/internal/writers/s6"
 	"github.com/daemonry/daemonry/internal/writers/systemd"
 	"github.com/daemonry/daemonry/internal/writers/sysv"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // System is an init system, by the name of its target in package writers.
@@ -203,3 +205,236 @@ func (m *Machine) path(name string) string { return filepath.Join(m.Root, name) 
 func (m *Machine) inside(name string) string {
 	return strings.TrimPrefix(name, strings.TrimSuffix(m.Root, "/"))
 }
+
+// Enable plans that services are there after every boot, and now, as services
+// of the init system: their files are written, enabled and, where they start
+// by themselves, started. Services must be resolved ([spec.Service.Resolve]).
+// Files that are in the way are an error that names them.
+func (m *Machine) Enable(ctx context.Context, services []spec.Service) (*Plan, error) {
+	mgr, target, err := m.manager()
+	if err != nil {
+		return nil, err
+	}
+	services = ordered(services)
+	for _, s := range services {
+		if s.Name == supervisorName || strings.HasPrefix(s.Name, supervisorName+"-") {
+			return nil, fmt.Errorf("%s: such names are for the supervisor's own boot service", s.Name)
+		}
+	}
+	opts, err := mgr.options(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := target.Render(services, opts)
+	if err != nil {
+		return nil, err
+	}
+	return m.install(ctx, services, out)
+}
+
+// ordered puts services after those that they need, for init systems that start
+// nothing else along with a service.
+func ordered(services []spec.Service) []spec.Service {
+	var list []spec.Service
+	seen := map[string]bool{}
+	var visit func(s spec.Service)
+	visit = func(s spec.Service) {
+		if seen[s.Name] {
+			return
+		}
+		seen[s.Name] = true
+		for _, name := range slices.Concat(s.Requires, s.Wants, s.After) {
+			if i := slices.IndexFunc(services, func(o spec.Service) bool { return o.Name == name }); i >= 0 {
+				visit(services[i])
+			}
+		}
+		list = append(list, s)
+	}
+	for _, s := range services {
+		visit(s)
+	}
+	return list
+}
+
+// EnableSupervisor plans that the supervisor is there after every boot, and
+// starts what is wanted of its services.
+func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, error) {
+	mgr, target, err := m.manager()
+	if err != nil {
+		return nil, err
+	}
+	opts, err := mgr.options(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.render(target, opts)
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.install(ctx, []spec.Service{{Name: s.Name()}}, out)
+	if err == nil && m.Root == "" {
+		s.judge(p)
+	}
+	return p, err
+}
+
+// install plans that the files of the services are those of out and no others.
+func (m *Machine) install(ctx context.Context, services []spec.Service, out writers.Output) (*Plan, error) {
+	mgr, _, err := m.manager()
+	if err != nil {
+		return nil, err
+	}
+	p := m.newPlan(out.Notes)
+	var names []string
+	for _, s := range services {
+		names = append(names, s.Name)
+		if s.Autostart != nil && !*s.Autostart {
+			p.manual = append(p.manual, s.Name)
+		}
+	}
+	slices.SortStableFunc(out.Files, func(x, y writers.File) int {
+		return slices.Index(names, x.Service) - slices.Index(names, y.Service)
+	})
+	have, err := m.find(names)
+	if err != nil {
+		return nil, err
+	}
+	dir := m.files()
+	if err := inTheWay(dir, out.Files); err != nil {
+		return nil, err
+	}
+	mgr.begin(p)
+	stale := without(have, dir, out.Files)
+	if err := m.removal(ctx, mgr, p, stale); err != nil {
+		return nil, err
+	}
+	changed := len(stale) > 0
+	for _, f := range out.Files {
+		written, err := p.write(filepath.Join(dir, filepath.FromSlash(f.Path)), f.Mode, f.Content)
+		if err != nil {
+			return nil, err
+		}
+		changed = changed || written
+	}
+	if err := mgr.enable(ctx, p, out.Files, changed); err != nil {
+		return nil, err
+	}
+	p.settle()
+	return p, nil
+}
+
+// removal plans that files and what the manager knows of them go.
+func (m *Machine) removal(ctx context.Context, mgr manager, p *Plan, files []found) error {
+	if len(files) == 0 {
+		return nil
+	}
+	if err := mgr.disable(ctx, p, files); err != nil {
+		return err
+	}
+	for _, f := range files {
+		p.remove(f.path)
+	}
+	p.prune(files)
+	mgr.end(p, files)
+	return nil
+}
+
+// Disable plans that nothing is left of services that were enabled: they are
+// stopped, and their files removed. What is not enabled is no error; a file
+// that somebody has changed is.
+func (m *Machine) Disable(ctx context.Context, names ...string) (*Plan, error) {
+	mgr, _, err := m.manager()
+	if err != nil {
+		return nil, err
+	}
+	have, err := m.find(names)
+	if err != nil {
+		return nil, err
+	}
+	p := m.newPlan(nil)
+	if len(have) == 0 {
+		return p, nil
+	}
+	mgr.begin(p)
+	if err := m.removal(ctx, mgr, p, have); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Status is how a boot service is.
+type Status struct {
+	Name   string   `json:"name"`
+	System System   `json:"system"`
+	Files  []string `json:"files"` // what was written for it; none if it is not enabled through us
+	// Enabled says that it is started at boot.
+	Enabled bool `json:"enabled"`
+	// Running says that it is up, with every instance it has.
+	Running bool `json:"running"`
+	// PID of its main process, 0 if there is none, several, or it is not known.
+	PID int `json:"pid,omitzero"`
+	// State in the manager's own word, where it has one: "active", "failed".
+	State string `json:"state,omitempty"`
+}
+
+// Status asks the init system about a service that was enabled through us.
+// Of a tree that is not running nothing but Files and Enabled is known.
+func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
+	st := Status{Name: name, System: m.System}
+	mgr, _, err := m.manager()
+	if err != nil {
+		return st, err
+	}
+	have, err := m.find([]string{name})
+	var changed *ChangedError
+	if err != nil && !errors.As(err, &changed) {
+		return st, err
+	}
+	if changed != nil {
+		have = changed.all
+	}
+	if len(have) == 0 {
+		return st, nil
+	}
+	st, err = mgr.status(ctx, name, have)
+	st.Name, st.System = name, m.System
+	for _, f := range have {
+		st.Files = append(st.Files, f.path)
+	}
+	return st, err
+}
+
+// Start has the init system start a service that was enabled through us.
+func (m *Machine) Start(ctx context.Context, name string) error { return m.control(ctx, "start", name) }
+
+// Stop has the init system stop a service; it stays enabled.
+func (m *Machine) Stop(ctx context.Context, name string) error { return m.control(ctx, "stop", name) }
+
+// Restart stops and starts it.
+func (m *Machine) Restart(ctx context.Context, name string) error {
+	return m.control(ctx, "restart", name)
+}
+
+func (m *Machine) control(ctx context.Context, verb, name string) error {
+	mgr, _, err := m.manager()
+	if err != nil {
+		return err
+	}
+	have, err := m.find([]string{name})
+	var changed *ChangedError
+	if errors.As(err, &changed) {
+		have, err = changed.all, nil
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(have) == 0:
+		return fmt.Errorf("%s: %w", name, ErrNotEnabled)
+	case m.Root != "":
+		return fmt.Errorf("%s %s: %s is not running", verb, name, m.Root)
+	}
+	return mgr.control(ctx, verb, have)
+}
+
+// ErrNotEnabled says that no boot service of that name was written by us.
+var ErrNotEnabled = errors.New("is no boot service of ours")

@@ -166,16 +166,24 @@ func text(n *int) string {
 	return strconv.Itoa(*n)
 }
 
-// environment is the target's environment; with sockets, those of sd_listen_fds(3) for pid.
+// environment is the target's environment; with sockets, those of sd_listen_fds(3) for pid, and WATCHDOG_PID, where
+// there is one, is pid (sd_watchdog_enabled(3)).
 func (s *description) environment(pid int) []string {
-	if len(s.ListenNames) == 0 {
+	if !s.needsPID() {
 		return s.Env
 	}
 	env := make([]string, 0, len(s.Env)+4)
 	for _, kv := range s.Env {
-		if !strings.HasPrefix(kv, "LISTEN_") {
+		switch {
+		case strings.HasPrefix(kv, "LISTEN_"):
+		case strings.HasPrefix(kv, watchdogPID):
+			env = append(env, watchdogPID+strconv.Itoa(pid))
+		default:
 			env = append(env, kv)
 		}
+	}
+	if len(s.ListenNames) == 0 {
+		return env
 	}
 	if id, err := pidfdID(pid); err == nil {
 		env = append(env, "LISTEN_PIDFDID="+strconv.FormatUint(id, 10))

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -36,7 +37,8 @@ type Spec struct {
 	Path string
 	// Args is the whole argument vector; Args[0] is the name the program sees.
 	Args []string
-	// Env is the whole environment, "NAME=VALUE" each. Nil means empty.
+	// Env is the whole environment, "NAME=VALUE" each. Nil means empty. A WATCHDOG_PID in it becomes the
+	// target's own pid.
 	Env []string
 	// Files are the descriptors to pass, each at its number. The caller keeps its own.
 	Files []File
@@ -184,7 +186,15 @@ func (s *Spec) check() error {
 // needsOwnProcess says whether some of s can only be applied by the very
 // process that executes the target: LISTEN_PID is its pid, and a limit set on
 // a process that still has work of its own to do may starve it.
-func (s *Spec) needsOwnProcess() bool { return len(s.Rlimits) > 0 || len(s.ListenNames) > 0 }
+func (s *Spec) needsOwnProcess() bool { return len(s.Rlimits) > 0 || s.needsPID() }
+
+const watchdogPID = "WATCHDOG_PID="
+
+// needsPID says whether the target's own pid is in its environment.
+func (s *Spec) needsPID() bool {
+	return len(s.ListenNames) > 0 ||
+		slices.ContainsFunc(s.Env, func(kv string) bool { return strings.HasPrefix(kv, watchdogPID) })
+}
 
 // needsStage says whether s can not be applied on a mere thread of ours,
 // whose process is left as it was: limits, the oom score and the control group

@@ -50,10 +50,11 @@ func init() {
 		stage(c, execute)
 	case watcherMagic:
 		stage(c, watch)
-	case birthMagic:
+	case birthMagic, heirMagic:
 		if err := claimBirth(c); err != nil {
 			lastResort(fmt.Errorf("take over what the launcher sent: %w", err))
 		}
+		born.Heir = string(magic[:]) == heirMagic
 	}
 }
 

@@ -1,0 +1,200 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Heir is a process that was started to take this one's place: a child with a
+// channel to us, which it finds with Inherited as a daemon finds its birth.
+//
+// Unlike every other pair here, the two ends are different binaries. So what
+// travels may be added to at its end, and nothing may be taken away.
+type Heir struct {
+	PID     int
+	channel sys.Channel
+	process *sys.Process // nil: it was dead before it could be held
+}
+
+// StartHeir starts the process that s describes, which must import this package
+// for anything to come of it. The legacies travel along. It gets stdin as its
+// standard input once it has taken the channel from there.
+//
+// The caller must Reap it, unless it lets it go, and Close the Heir.
+func StartHeir(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
+	payload, files := encodeLegacies(legacies)
+	if len(payload) > maxPayload || len(files) > maxFiles {
+		return nil, fail(StepStart, "", fmt.Errorf("%d bytes and %d files to hand over, at most %d and %d can be", len(payload), len(files), maxPayload, maxFiles))
+	}
+	ours, theirs, err := sys.NewChannel()
+	if err != nil {
+		return nil, fail(StepStart, "", err)
+	}
+	end := os.NewFile(uintptr(theirs), "channel")
+	defer end.Close()
+	h := &Heir{channel: ours}
+	if err := h.start(s, end, payload, append([]*os.File{stdin}, files...)); err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	// Not reaped yet, so the pid is its own.
+	if h.process, err = sys.Pin(h.PID); err != nil && !errors.Is(err, syscall.ESRCH) {
+		kill := errors.Join(sys.Kill(h.PID, syscall.SIGKILL), h.reapNow(), ours.Close())
+		return nil, errors.Join(fail(StepStart, "", err), kill)
+	}
+	return h, nil
+}
+
+func (h *Heir) start(s *Spec, end *os.File, payload []byte, files []*os.File) error {
+	if err := h.channel.Send([]byte(heirMagic)); err != nil {
+		return fail(StepStart, "", err)
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	err := sendFrame(h.channel, frameBirth, payload, fds...)
+	runtime.KeepAlive(files)
+	if err != nil {
+		return fail(StepStart, "", err)
+	}
+	target := *s
+	target.Files = append([]File{{FD: 0, Source: end}}, s.Files...)
+	h.PID, err = Start(&target)
+	return err
+}
+
+// Receive returns the next message, or io.EOF when the heir is dead or has closed its end.
+func (h *Heir) Receive() ([]byte, error) { return receiveMessage(h.channel) }
+
+// Pending says whether Receive would return at once.
+func (h *Heir) Pending() bool {
+	var b [1]byte
+	n, err := h.channel.Peek(b[:])
+	return n > 0 && err == nil
+}
+
+// Send sends the heir a message. EPIPE and ECONNRESET mean that it is gone.
+func (h *Heir) Send(message []byte) error { return sendFrame(h.channel, frameMessage, message) }
+
+// Wait returns nil when the heir has ended, and leaves it to be reaped; the context's cause if that comes first.
+func (h *Heir) Wait(ctx context.Context) error {
+	if h.process == nil {
+		return nil
+	}
+	return h.process.Wait(ctx)
+}
+
+// Signal sends sig to the heir. That it is gone is no error.
+func (h *Heir) Signal(sig syscall.Signal) error {
+	if h.process == nil {
+		return nil
+	}
+	if err := h.process.Signal(sig); !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// Close ends our part of the channel, which tells the heir that we are gone.
+func (h *Heir) Close() error {
+	var err error
+	if h.process != nil {
+		err = h.process.Close()
+	}
+	return errors.Join(err, h.channel.Close())
+}
+
+// Receive returns the next message of the one who started this process, or io.EOF when that one is gone.
+func (b *Born) Receive() ([]byte, error) { return receiveMessage(b.channel) }
+
+// Legacy returns what the predecessor of this process left for the part of the program that goes by that name.
+func (b *Born) Legacy(name string) (data []byte, files []*os.File, found bool) {
+	d := decoder{b: b.Payload}
+	rest := b.Files
+	for range d.count() {
+		part, content, n := d.string(), d.bytes(), d.uint()
+		if d.err != nil || n > uint64(len(rest)) {
+			return nil, nil, false
+		}
+		if part == name {
+			return content, rest[:n], true
+		}
+		rest = rest[n:]
+	}
+	return nil, nil, false
+}
+
+func receiveMessage(c sys.Channel) ([]byte, error) {
+	for {
+		kind, payload, files, err := recvFrame(c)
+		closeAll(files)
+		if errors.Is(err, syscall.ECONNRESET) { // it died with something of ours unread
+			err = io.EOF
+		}
+		if err != nil || kind == frameMessage {
+			return payload, err
+		}
+	}
+}
+
+// Legacy is what one part of a program hands to the same part of the process that takes its place. The functions
+// may be nil, but for Give.
+type Legacy struct {
+	Name string
+	// Give returns what is handed over, at each attempt anew. The files stay the giver's.
+	Give func() (data []byte, files []*os.File)
+	// Succeed is called in the heir when it takes the place.
+	Succeed func() error
+	// Retire is called in the process whose place was taken.
+	Retire func() error
+	// Resume is called in a process whose heir failed after Succeed may have begun.
+	Resume func() error
+}
+
+// bequests are the legacies of this process: there is one, so there is one list.
+var bequests struct {
+	sync.Mutex
+	list []Legacy
+}
+
+// Bequeath adds a legacy to what every heir of this process gets. A name can be used once.
+func Bequeath(l Legacy) error {
+	bequests.Lock()
+	defer bequests.Unlock()
+	for _, other := range bequests.list {
+		if other.Name == l.Name {
+			return fmt.Errorf("%s is in use in this process already", l.Name)
+		}
+	}
+	bequests.list = append(bequests.list, l)
+	return nil
+}
+
+// Legacies returns what was bequeathed, in that order.
+func Legacies() []Legacy {
+	bequests.Lock()
+	defer bequests.Unlock()
+	return append([]Legacy(nil), bequests.list...)
+}
+
+func encodeLegacies(legacies []Legacy) ([]byte, []*os.File) {
+	var e encoder
+	var all []*os.File
+	e.uint(uint64(len(legacies)))
+	for _, l := range legacies {
+		data, files := l.Give()
+		e.string(l.Name)
+		e.bytes(data)
+		e.uint(uint64(len(files)))
+		all = append(all, files...)
+	}
+	return e.b, all
+}

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package spawn
+
+import "github.com/daemonry/daemonry/internal/sys"
+
+const heirMagic = ""
+
+// Reap takes in the ended heir.
+func (h *Heir) Reap() (Exit, error) { return Exit{}, sys.Unsupported("wait4") }
+
+func (h *Heir) reapNow() error { return nil }

@@ -1,0 +1,128 @@
+package daemonry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// legacyName is ours among what a process hands to the one that takes its place (package upgrade).
+const legacyName = "daemonry"
+
+// What a legacy begins with. The two processes are different binaries: these and the plan after them are a protocol.
+const (
+	legacyDaemon     = 'D' // the plan follows; log, pid file if there is one, Options.Files
+	legacyForeground = 'F' // the pid file's path follows; pid file
+)
+
+// bequeath has every successor of this process get what Detach made it.
+func bequeath() error {
+	if self.bequest {
+		return nil
+	}
+	self.bequest = true
+	return spawn.Bequeath(spawn.Legacy{Name: legacyName, Give: giveLegacy, Succeed: succeed, Retire: retire, Resume: record})
+}
+
+func giveLegacy() ([]byte, []*os.File) {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if !self.entered {
+		if self.pidfile == nil {
+			return nil, nil
+		}
+		return append([]byte{legacyForeground}, self.pidfile.Path()...), []*os.File{self.pidfile.File()}
+	}
+	p, files := self.plan, []*os.File{self.log}
+	if self.pidfile == nil {
+		p.pidFile = ""
+	} else {
+		files = append(files, self.pidfile.File())
+	}
+	return append([]byte{legacyDaemon}, p.encode()...), append(files, self.files...)
+}
+
+// becomeSuccessor is Detach in a process that is to take another one's place: it is already what that one is, a daemon or not.
+func becomeSuccessor(b *spawn.Born, o Options) error {
+	self.mu.Lock()
+	again := self.born != nil
+	self.born = b
+	self.mu.Unlock()
+	if again {
+		return errors.New("daemonry: Detach was called before in this process")
+	}
+	data, files, _ := b.Legacy(legacyName)
+	if len(data) == 0 {
+		return stayForeground(o)
+	}
+	if err := inherit(data[0], data[1:], files); err != nil {
+		return fmt.Errorf("daemonry: take over from the predecessor: %w", err)
+	}
+	return nil
+}
+
+func inherit(what byte, data []byte, files []*os.File) (err error) {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	switch {
+	case what == legacyForeground && len(files) == 1:
+		self.pidfile, err = pidfile.Adopt(files[0], string(data))
+	case what == legacyDaemon:
+		self.entered = true
+		err = takeOver(data, files)
+	default:
+		err = errors.New("malformed message")
+	}
+	if err != nil {
+		return err
+	}
+	return bequeath()
+}
+
+// succeed makes this process the one that the pid file names.
+func succeed() error {
+	self.mu.Lock()
+	self.born = nil // nobody waits to hear of a failure any more
+	self.mu.Unlock()
+	return record()
+}
+
+// record writes our pid. Without a fingerprint the lock, which we hold, still proves who we are.
+func record() error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if self.pidfile == nil {
+		return nil
+	}
+	if err := self.pidfile.Write(os.Getpid()); !errors.Is(err, pidfile.ErrNoFingerprint) {
+		return err
+	}
+	return nil
+}
+
+// retire leaves the pid file, and the word to the manager, to the successor.
+func retire() error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	self.replaced = true
+	if self.pidfile == nil {
+		return nil
+	}
+	f := self.pidfile
+	self.pidfile = nil
+	return f.Close()
+}
+
+// sayStopping tells a manager that the program stops. It does not where a successor goes on, or, in a successor that failed,
+// the predecessor does.
+func sayStopping() error {
+	if self.replaced || self.born != nil && self.born.Heir {
+		return nil
+	}
+	_, err := notify.Client{}.Stopping()
+	return err
+}

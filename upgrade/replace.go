@@ -1,0 +1,366 @@
+package upgrade
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+)
+
+// Error says why an upgrade failed and the running process goes on.
+type Error struct {
+	// Program is the file that was to be executed.
+	Program string
+	// PID is that of the new process, 0 if none was started. It is gone.
+	PID int
+	// Err is the reason. It wraps context.DeadlineExceeded after Options.Timeout, ErrOlder for an
+	// older program, the errno of execve(2) if it could not be executed, or the cause of the context.
+	Err error
+	// Output is what the new process last wrote to standard error, at most 10 lines.
+	Output string
+}
+
+// Error is one line about what happened, followed by the new program's last lines.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("upgrade to %s: %v", e.Program, e.Err)
+	if e.Output != "" {
+		s += "\n" + e.Output
+	}
+	return s
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Upgrade starts the program's file anew and returns nil when the new process has taken over; Exit is closed then. Otherwise nothing has
+// changed, nothing is left of the new process but what it started itself, and the error is an *Error, or wraps ErrInProgress, ErrNotReady or ErrReplaced. When ctx ends
+// before the new process has taken over, it is ended.
+//
+// One other error there is: the new process has taken over, Exit is closed, and the manager could not be told.
+func (u *Upgrader) Upgrade(ctx context.Context) error {
+	if err := u.begin(); err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	defer u.watch.Done()
+	a := &attempt{u: u}
+	if _, err := u.o.Notify.Reloading(); err != nil {
+		return u.end(&Error{Program: u.program, Err: fmt.Errorf("tell the manager: %w", err)})
+	}
+	err := a.run(ctx)
+	if err == nil {
+		if err = u.sayReplaced(a.heir.PID); err != nil {
+			err = fmt.Errorf("upgrade: process %d serves now, but the manager could not be told: %w", a.heir.PID, err)
+		}
+		return errors.Join(u.end(nil), err)
+	}
+	failed := &Error{Program: u.program, Err: err}
+	if a.heir != nil {
+		failed.PID = a.heir.PID
+	}
+	if a.words != nil {
+		failed.Output = a.words.last()
+	}
+	return u.end(failed)
+}
+
+func (u *Upgrader) begin() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	select {
+	case <-u.stop:
+		return ErrNotReady
+	default:
+	}
+	switch u.phase {
+	case serving:
+		u.phase = upgrading
+		u.watch.Add(1)
+		return nil
+	case upgrading:
+		return ErrInProgress
+	case replaced:
+		return ErrReplaced
+	}
+	return ErrNotReady
+}
+
+// end settles what the upgrade has come to, here and with the manager.
+func (u *Upgrader) end(failed *Error) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if failed != nil {
+		u.phase = serving
+		if err := u.sayFailed(failed.Err); err != nil {
+			return fmt.Errorf("%w (and tell the manager: %w)", failed, err)
+		}
+		return failed
+	}
+	u.phase = replaced
+	var errs []error
+	for _, l := range spawn.Legacies() {
+		if l.Retire != nil {
+			errs = append(errs, l.Retire())
+		}
+	}
+	close(u.exit)
+	return errors.Join(errs...)
+}
+
+// attempt is one upgrade: a successor from its start until it has taken over or is gone.
+type attempt struct {
+	u     *Upgrader
+	words *words
+	heir  *spawn.Heir
+
+	messages chan []byte // closed when it has nothing more to say
+	known    bool        // it has called New
+	gone     bool        // it was told to take over
+}
+
+func (a *attempt) run(ctx context.Context) error {
+	if err := a.start(); err != nil {
+		return err
+	}
+	a.messages = make(chan []byte)
+	quit := make(chan struct{})
+	go a.listen(quit)
+	err := a.await(ctx)
+	if err == nil {
+		return nil // the channel stays open: its end tells the heir that we have ended
+	}
+	close(quit)
+	return a.undo(err)
+}
+
+func (a *attempt) start() error {
+	u := a.u
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	sockets, notes, owned, err := u.dupSockets()
+	if err != nil {
+		return err
+	}
+	defer closeFiles(sockets)
+	if a.words, err = newWords(); err != nil {
+		return err
+	}
+	spec := &spawn.Spec{
+		Path:  u.program,
+		Args:  append([]string{os.Args[0]}, u.o.Args...),
+		Env:   u.o.Env,
+		Files: []spawn.File{{FD: 1, Source: os.Stdout}, {FD: 2, Source: a.words.in}},
+	}
+	if u.o.Args == nil {
+		spec.Args = os.Args
+	}
+	if spec.Env == nil {
+		spec.Env = os.Environ()
+	}
+	for i, f := range sockets {
+		spec.Files = append(spec.Files, spawn.File{FD: 3 + i, Source: f})
+		spec.ListenNames = append(spec.ListenNames, notes[i].Name)
+	}
+	u.giving = func() ([]byte, []*os.File) { return u.pack(owned, a.words.out) }
+	a.heir, err = spawn.StartHeir(spec, os.Stdin, spawn.Legacies())
+	if err != nil {
+		a.words.abandon()
+		return err
+	}
+	a.words.follow()
+	return nil
+}
+
+// give is our part of what goes to a successor.
+func (u *Upgrader) give() ([]byte, []*os.File) { return u.giving() }
+
+func (u *Upgrader) pack(owned []socketNote, words *os.File) ([]byte, []*os.File) {
+	n := note{Version: u.o.Version, Program: u.program, Sockets: owned}
+	var files []*os.File
+	add := func(what string, f *os.File) {
+		n.Files, files = append(n.Files, what), append(files, f)
+	}
+	add(fileStderr, os.Stderr)
+	add(fileWords, words)
+	if u.pidfile != nil {
+		n.PIDFile = u.o.PIDFile
+		add(filePID, u.pidfile.File())
+	}
+	if w := u.heritage.waiter; w != nil {
+		add(fileWaiter, w)
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
+		panic(err) // texts and numbers: it cannot be
+	}
+	return data, files
+}
+
+// listen receives what the heir says. It ends when that has closed its end.
+func (a *attempt) listen(quit chan struct{}) {
+	defer close(a.messages)
+	for {
+		m, err := a.heir.Receive()
+		if err != nil {
+			return
+		}
+		select {
+		case a.messages <- m:
+		case <-quit: // nobody listens any more, but it may have to say something to be able to end
+		}
+	}
+}
+
+// await returns nil when the heir has taken over, and else what was first: it failed, it ended, it is out of time, it
+// is not wanted any more.
+func (a *attempt) await(ctx context.Context) error {
+	ended := make(chan struct{})
+	watch, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		if a.heir.Wait(watch) == nil {
+			close(ended)
+		}
+	}()
+	var timeout <-chan time.Time
+	limit := cmp.Or(a.u.o.Timeout, defaultTimeout)
+	if limit > 0 {
+		t := time.NewTimer(limit)
+		defer t.Stop()
+		timeout = t.C
+	}
+	for messages := a.messages; ; {
+		select {
+		case m, ok := <-messages:
+			if !ok {
+				messages = nil // it has ended, or will be out of time
+				continue
+			}
+			if done, err := a.heard(m); done || err != nil {
+				return err
+			}
+		case <-ended:
+			return a.lastMessage(messages)
+		case <-timeout:
+			return &notReadyError{pid: a.heir.PID, after: limit, known: a.known}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-a.u.stop:
+			return errors.New("this process is ending")
+		}
+	}
+}
+
+// heard deals with one message; done says that the heir has taken over.
+func (a *attempt) heard(m []byte) (done bool, err error) {
+	if len(m) == 0 {
+		return false, nil
+	}
+	switch m[0] {
+	case sayHello:
+		a.known = true
+	case sayReady:
+		a.gone = true
+		a.words.leave() // from here on it reads them itself
+		if err := a.heir.Send([]byte{sayGo}); err != nil && !gone(err) {
+			return false, err
+		}
+	case sayFailed:
+		return false, decodeFailure(m)
+	case sayTook:
+		return true, nil
+	}
+	return false, nil
+}
+
+// decodeFailure reads what the daemonry package's Fail sends: a status and the text.
+func decodeFailure(m []byte) error {
+	text := m[1:]
+	if _, n := binary.Varint(text); n > 0 {
+		text = text[n:]
+	}
+	return fmt.Errorf("the new program: %s", text)
+}
+
+// lastMessage hears what a heir said just before it ended, and says how it ended otherwise.
+func (a *attempt) lastMessage(messages <-chan []byte) error {
+	for messages != nil {
+		m, ok := <-messages
+		if !ok {
+			break
+		}
+		if len(m) > 0 && m[0] == sayFailed {
+			return decodeFailure(m)
+		}
+	}
+	return errEnded
+}
+
+// errEnded stands for the end of the new process; how it ended is known when it is reaped.
+var errEnded = errors.New("it ended before it was ready")
+
+// undo ends the heir and everything about it.
+func (a *attempt) undo(cause error) error {
+	exit, err := a.end()
+	switch {
+	case err != nil:
+		cause = fmt.Errorf("%w (and %w)", cause, err)
+	case cause == errEnded:
+		cause = fmt.Errorf("process %d %v before it was ready", a.heir.PID, exit)
+	}
+	for range a.messages { // closed now: nobody is left to speak
+	}
+	a.words.finish()
+	if a.gone {
+		for _, l := range spawn.Legacies() {
+			if l.Resume != nil {
+				if err := l.Resume(); err != nil {
+					cause = fmt.Errorf("%w (and %w)", cause, err)
+				}
+			}
+		}
+	}
+	if err := a.heir.Close(); err != nil {
+		cause = fmt.Errorf("%w (and %w)", cause, err)
+	}
+	return cause
+}
+
+// end kills the heir, politely first, and reaps it.
+func (a *attempt) end() (spawn.Exit, error) {
+	grace := cmp.Or(a.u.o.KillGrace, defaultKillGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	// A stopped process gets no SIGTERM before it continues.
+	err := errors.Join(a.heir.Signal(syscall.SIGTERM), a.heir.Signal(sigcont))
+	if a.heir.Wait(ctx) != nil {
+		err = errors.Join(err, a.heir.Signal(syscall.SIGKILL), a.heir.Wait(context.Background()))
+	}
+	if err != nil {
+		return spawn.Exit{}, err
+	}
+	return a.heir.Reap()
+}
+
+// notReadyError is the reason of a time-out.
+type notReadyError struct {
+	pid   int
+	after time.Duration
+	known bool
+}
+
+func (e *notReadyError) Error() string {
+	what := "called neither upgrade.New nor Ready"
+	if e.known {
+		what = "did not say that it is ready"
+	}
+	return fmt.Sprintf("process %d %s within %v", e.pid, what, e.after)
+}
+
+func (e *notReadyError) Unwrap() error { return context.DeadlineExceeded }

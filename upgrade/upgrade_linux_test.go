@@ -1,0 +1,279 @@
+package upgrade_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// TestChain: one version after another, each from the file that is there then, and nothing gathers.
+func TestChain(t *testing.T) {
+	proctest.CheckLeaks(t)
+	r := start(t)
+	first, before := r.pid(), 0
+	for i := range 6 {
+		old := r.pid()
+		r.get(fmt.Sprintf("/note?%d", i))
+		r.install()
+		pid := r.upgrade()
+		if pid == old {
+			t.Fatal("the same process serves")
+		}
+		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || exe != r.program {
+			t.Errorf("executes %q, %v", exe, err)
+		}
+		if old != first {
+			proctest.Gone(t, old)
+		}
+		state := proctest.Inspect(t, pid)
+		if n := len(state.FDs); before != 0 && n > before {
+			t.Errorf("%d descriptors after %d: %+v", n, before, state.FDs)
+		} else {
+			before = n
+		}
+	}
+	r.firstEnds()
+	if got := r.get("/note"); got != "012345<nil>" {
+		t.Errorf("the file that went along has %q", got)
+	}
+	for kv := range strings.SplitSeq(r.get("/environment"), "\n") {
+		if strings.HasPrefix(kv, "LISTEN_") || strings.Contains(kv, "UPGRADE") {
+			t.Errorf("left in the environment: %s", kv)
+		}
+	}
+	if text := r.printed(); text != "" {
+		t.Errorf("printed %q", text)
+	}
+}
+
+// TestRollBack: whatever is wrong with the new version, the old one goes on and says why, and a good one can follow.
+func TestRollBack(t *testing.T) {
+	elf, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := slices.Clone(elf[:64])
+	foreign[18] ^= 0x55 // e_machine
+	replace := func(b []byte, mode os.FileMode) func(*running) {
+		return func(r *running) { r.replace(b, mode) }
+	}
+	kind := func(k string) func(*running) { return func(r *running) { r.next(k) } }
+	for _, c := range []struct {
+		name string
+		do   func(*running)
+		want []string
+	}{
+		{"crash", kind("crash"), []string{"exited with status 3 before it was ready", "\ncannot read the configuration"}},
+		{"panic", kind("panic"), []string{"exited with status 2", "\npanic: a bug in the new version"}},
+		{"killed", kind("killed"), []string{"killed by SIGKILL before it was ready"}},
+		{"hang", kind("hang"), []string{"did not say that it is ready within 2s"}},
+		{"deaf", kind("deaf"), []string{"called neither upgrade.New nor Ready within 2s"}},
+		{"older", kind("older"), []string{"older than the program that runs: version 6 after 7"}},
+		{"fail", kind("fail"), []string{"the database is of another kind"}},
+		{"port taken", kind("address 192.0.2.1:1"), []string{"open web: listen tcp 192.0.2.1:1: bind: cannot assign requested address"}},
+		{"another architecture", replace(foreign, 0o755), []string{"exec format error"}},
+		{"half a file", replace(elf[:4096], 0o755), []string{"proctest-server: process", "before it was ready"}},
+		{"empty", replace(nil, 0o755), []string{"exec format error"}},
+		{"not executable", replace(elf, 0o644), []string{"permission denied"}},
+		{"missing", func(r *running) { os.Remove(r.program) }, []string{"no such file or directory"}},
+		{"no interpreter", replace([]byte("#!/nonexistent/interpreter\n"), 0o755), []string{"/nonexistent/interpreter"}},
+		{"stranger", replace([]byte("#!/bin/sh\nexit 9\n"), 0o755), []string{"exited with status 9"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			r := prepare(t)
+			file := filepath.Join(r.dir, "pid")
+			r.start("-pid", file, "-timeout", "2s")
+			old := r.pid()
+			fds := len(proctest.Inspect(t, old).FDs)
+			c.do(r)
+			_, err := r.try("/upgrade")
+			for _, want := range c.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("want %q, got %v", want, err)
+				}
+			}
+			if pid := r.pid(); pid != old {
+				t.Errorf("process %d serves, not %d", pid, old)
+			}
+			if i, err := pidfile.Find(file); err != nil || i.State != pidfile.Running || i.PID != old {
+				t.Errorf("pid file: %+v, %v", i, err)
+			} else {
+				i.Close()
+			}
+			if children := childrenOf(t, old); len(children) != 0 {
+				t.Errorf("left behind: %v", children)
+			}
+			proctest.Eventually(t, 10*time.Second, func() error { // connections of ours may still be closing
+				if n := len(proctest.Inspect(t, old).FDs); n > fds {
+					return fmt.Errorf("%d descriptors after %d", n, fds)
+				}
+				return nil
+			})
+			r.next("ok")
+			r.install()
+			if r.upgrade() == old {
+				t.Error("a good version did not follow")
+			}
+		})
+	}
+}
+
+func childrenOf(t *testing.T, pid int) []string {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, list := range lists {
+		b, err := os.ReadFile(list)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+		all = append(all, strings.Fields(string(b))...)
+	}
+	return all
+}
+
+// TestSignal: SIGHUP, also many at once, also a failing one.
+func TestSignal(t *testing.T) {
+	proctest.CheckLeaks(t)
+	r := start(t)
+	old := r.pid()
+	r.next("crash")
+	hangUp(t, old)
+	proctest.Eventually(t, 20*time.Second, func() error {
+		if text := r.printed(); !strings.Contains(text, "proctest-server: upgrade to "+r.program) || !strings.Contains(text, "cannot read the configuration") {
+			return fmt.Errorf("printed %q", text)
+		}
+		return nil
+	})
+	r.next("ok")
+	for range 20 {
+		hangUp(t, old)
+	}
+	r.successor(old)
+	r.firstEnds()
+}
+
+func hangUp(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOneAtATime: a second request is refused while the first is under way, and SIGTERM ends both.
+func TestOneAtATime(t *testing.T) {
+	proctest.CheckLeaks(t)
+	r := start(t)
+	r.next("hang")
+	first := make(chan error, 1)
+	go func() {
+		_, err := r.try("/upgrade")
+		first <- err
+	}()
+	proctest.Eventually(t, 20*time.Second, func() error {
+		if len(childrenOf(t, r.pid1)) == 0 {
+			return errors.New("no child yet")
+		}
+		return nil
+	})
+	if _, err := r.try("/upgrade"); err == nil || !strings.Contains(err.Error(), "an upgrade is in progress") {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := syscall.Kill(r.pid1, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	// Shutdown waits for the request, which waits for the upgrade: that Close would end it comes after. So the
+	// new process is what has to go.
+	for _, child := range childrenOf(t, r.pid1) {
+		var pid int
+		fmt.Sscan(child, &pid)
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err := <-first; err == nil || !strings.Contains(err.Error(), "killed by SIGKILL") {
+		t.Errorf("the first: %v", err)
+	}
+	r.firstEnds()
+}
+
+// TestPredecessorKilled: when the old process dies while the new one comes up, the new one takes over by itself.
+func TestPredecessorKilled(t *testing.T) {
+	proctest.CheckLeaks(t)
+	r := prepare(t)
+	file, goOn := filepath.Join(r.dir, "pid"), filepath.Join(r.dir, "go")
+	r.start("-pid", file)
+	old := r.pid()
+	r.next("slow " + goOn)
+	hangUp(t, old)
+	var child int
+	proctest.Eventually(t, 20*time.Second, func() error {
+		for _, c := range childrenOf(t, old) {
+			if exe, _ := os.Readlink("/proc/" + c + "/comm"); exe == "" {
+				fmt.Sscan(c, &child)
+			}
+		}
+		// It has the pid file once it is past New.
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", child))
+		for _, fd := range fds {
+			if name, _ := os.Readlink(fd); name == file {
+				return nil
+			}
+		}
+		return errors.New("no new process past New")
+	})
+	proctest.KillAtEnd(t, child)
+	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-r.ended
+	if f, err := pidfile.Acquire(file, pidfile.Options{}); !errors.Is(err, pidfile.ErrLocked) {
+		t.Errorf("the lock was released: %v %v", f, err)
+	}
+	if err := os.WriteFile(goOn, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.pid(); got != child {
+		t.Errorf("process %d serves, not %d", got, child)
+	}
+	proctest.Eventually(t, 10*time.Second, func() error {
+		i, err := pidfile.Find(file)
+		if err != nil {
+			return err
+		}
+		defer i.Close()
+		if i.State != pidfile.Running || i.PID != child {
+			return fmt.Errorf("pid file: %v %d", i.State, i.PID)
+		}
+		return nil
+	})
+	r.next("ok")
+	r.upgrade()
+}
+
+// TestWords: what the new process prints before it is ready reaches the old one's standard error, in order, and what a
+// child of it prints much later does too.
+func TestWords(t *testing.T) {
+	proctest.CheckLeaks(t)
+	r := start(t)
+	r.next("chatty")
+	r.upgrade()
+	proctest.Eventually(t, 20*time.Second, func() error {
+		if text := r.printed(); text != "before ready\nafter ready\nfrom a child\n" {
+			return fmt.Errorf("printed %q", text)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,122 @@
+package upgrade
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// words is the standard error of a new process until that has taken over: a pipe, so that its last words are known, from
+// which this process copies to its own standard error. Then the new process exchanges the descriptor and
+// reads what is left itself: nothing is lost, nothing is out of order, and no child that
+// it started before is left writing into a pipe that nobody reads.
+type words struct {
+	in   *os.File // the writing end, the new process's; closed here after its start
+	out  *os.File // the reading end, a copy to hand over
+	read *os.File // the reading end, ours
+
+	done chan struct{} // closed when we do not read any more
+	once sync.Once
+	tail []byte // what was read last; owned by the reader until done
+}
+
+// mostWords is how much is kept.
+const mostWords = 64 << 10
+
+func newWords() (*words, error) {
+	w := &words{done: make(chan struct{})}
+	var err error
+	if w.read, w.in, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	// Non-blocking as it is, so that our reading can be ended; os.File.Fd would change that.
+	conn, err := w.read.SyscallConn()
+	if err == nil {
+		var dupErr error
+		err = conn.Control(func(fd uintptr) {
+			var n int
+			if n, dupErr = sys.DupAbove(int(fd), 3); dupErr == nil {
+				w.out = os.NewFile(uintptr(n), fileWords)
+			}
+		})
+		if err == nil {
+			err = dupErr
+		}
+	}
+	if err != nil {
+		w.read.Close()
+		w.in.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// follow begins to copy, in the process whose child now has the writing end.
+func (w *words) follow() {
+	w.in.Close()
+	w.out.Close()
+	go func() {
+		defer close(w.done)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := w.read.Read(buf)
+			w.tail = append(w.tail, buf[:n]...)
+			if extra := len(w.tail) - mostWords; extra > 0 {
+				w.tail = append(w.tail[:0], w.tail[extra:]...)
+			}
+			// Nobody could be told of an error here but the reader of standard error.
+			_, _ = os.Stderr.Write(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// abandon is for a process that was never started.
+func (w *words) abandon() {
+	close(w.done)
+	w.in.Close()
+	w.out.Close()
+	w.read.Close()
+}
+
+// leave stops reading; what comes from now on waits for whoever reads next.
+func (w *words) leave() {
+	w.once.Do(func() {
+		_ = w.read.SetReadDeadline(time.Unix(1, 0)) // fails for a closed file only
+		<-w.done
+		w.read.Close()
+	})
+}
+
+// lastWords is how long is waited for the end of what a dead process has written. It is all in the pipe; only a child of
+// its own that lives on keeps the pipe from ending.
+const lastWords = 100 * time.Millisecond
+
+// finish reads what a dead process has left.
+func (w *words) finish() {
+	w.once.Do(func() {
+		_ = w.read.SetReadDeadline(time.Now().Add(lastWords))
+		<-w.done
+		w.read.Close()
+	})
+}
+
+// last returns the last lines, after finish or leave.
+func (w *words) last() string {
+	const most = 10
+	<-w.done
+	text := strings.TrimRight(strings.ToValidUTF8(string(w.tail), "\ufffd"), "\n")
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		// A Go program's last words come first: what follows is every goroutine's stack.
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.Join(lines[i:min(len(lines), i+most)], "\n")
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-most):], "\n")
+}
