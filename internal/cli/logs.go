@@ -5,19 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/query"
-	"github.com/daemonry/daemonry/internal/logs/target"
 	"github.com/daemonry/daemonry/internal/server"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -28,38 +21,58 @@ const defaultLines = 10
 // logsCall is what the words of "daemonry logs" ask for.
 type logsCall struct {
 	query.Query
-	since *spec.Duration
+	lines            *int // 0: all; nil: nothing was said
+	json, bare, disk bool
 }
 
 func logsVerb(a *app) *verb {
-	call := &logsCall{Query: query.Query{Last: defaultLines}}
+	call := &logsCall{}
 	return &verb{
-		page: page{
-			name:     "logs",
-			short:    "print what services have printed",
-			synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]"},
-			about: []string{
-				"The last lines of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. With several services each line begins with the name of its own. The supervisor need not run; without it the services are those that have a file in the log directory.",
-			},
-			options: []group{{"", []option{
-				{"f, follow", "", "Go on with what is printed, over rotations, until interrupted.", "", toggle(&call.Follow)},
-				{"n, lines", "LINES", "The last LINES lines, or \"all\".", strconv.Itoa(defaultLines), parsed(&call.Last, lineCount)},
-				{"since", "DURATION", "Only what is not older, as far as its log has times.", "", parsedTo(&call.since, spec.ParseDuration)},
-				{"grep", "REGEXP", "Only lines that match (RE2).", "", parsed(&call.Grep, regexp.Compile)},
-			}}},
-			statuses: []row{
-				{"0", "printed, if it is nothing"},
-				{"1", "there is no such service, or a log cannot be read"},
-				{"128+N", "signal N ended it"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry logs web", "The last lines of one:"},
-				{"daemonry logs -n 100 db web", "More, of two:"},
-			},
-			seeAlso: []string{"daemonry events", "daemonry status"},
+		page: logsPage(call),
+		run:  func(words []string) error { return a.logs(call, words) },
+	}
+}
+
+func logsPage(call *logsCall) page {
+	return page{
+		name:     "logs",
+		short:    "print what services have printed",
+		synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]", "daemonry logs --disk [--json] [NAME…]"},
+		about: []string{
+			"The last lines of each of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. The lines of several services are merged by time, and each begins with the name of its own. Where a log has time stamps, the time comes next, as the clock here shows it.",
+			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\" or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
+			"A log without time stamps (\"timestamp\" and \"format\" in its service's description) knows only when its files were written: its lines count as late as their file, and --since takes it from the first file that was written later.",
+			"The supervisor need not run; without it the services are those that have a file in the log directory.",
 		},
-		run: func(words []string) error { return a.logs(call, words) },
+		options: []group{
+			{"Which lines", []option{
+				{"n, lines", "LINES", "The last LINES lines of each service, or \"all\".", strconv.Itoa(defaultLines) + ", with --since or --until all", parsedTo(&call.lines, lineCount)},
+				{"since", "TIME", "Only what is not older.", "", parsed(&call.Since, momentBefore(time.Now))},
+				{"until", "TIME", "Only what is not newer.", "", parsed(&call.Until, momentBefore(time.Now))},
+				{"grep", "REGEXP", "Only lines that match (RE2).", "", parsed(&call.Grep, regexp.Compile)},
+				{"stream", "NAME", "Only standard output (\"out\") or error (\"err\"), or what the log engine says itself (\"log\"). The log must tell: \"stream\" or \"error_file\" in its service's description.", "both", appended(&call.Streams, streamName)},
+				{"f, follow", "", "Go on with what is printed, over rotations, until interrupted.", "", toggle(&call.Follow)},
+			}},
+			{"How they are shown", []option{
+				{"bare", "", "Only what was printed, without names and times.", "", toggle(&call.bare)},
+				{"json", "", "Print an object a line: \"service\", \"time\" and \"stream\" as far as the log tells, and \"line\", or in its place \"bytes\", in base64, if it is not valid UTF-8. \"partial\" says that the line goes on in the next object.", "", toggle(&call.json)},
+				{"disk", "", "Print how much each log takes on the disk instead, the largest first. Without names also those that are left of services that are gone.", "", toggle(&call.disk)},
+			}},
+		},
+		statuses: []row{
+			{"0", "printed, if it is nothing"},
+			{"1", "there is no such service, or a log cannot be read"},
+			{"128+N", "signal N ended it"},
+			{"2", "wrong usage"},
+		},
+		examples: []row{
+			{"daemonry logs web", "The last lines of one:"},
+			{"daemonry logs -n 100 db web", "More, of two, merged by time:"},
+			{"daemonry logs --since 10m --grep '(?i)error'", "What went wrong in the last ten minutes, anywhere:"},
+			{"daemonry logs --since 03:00 --until 03:15 web", "What one said a quarter of an hour in the night:"},
+			{"daemonry logs --disk", "Who fills the disk:"},
+		},
+		seeAlso: []string{"daemonry events", "daemonry status", "docs/logs.md"},
 	}
 }
 
@@ -75,141 +88,99 @@ func lineCount(text string) (int, error) {
 	return n, nil
 }
 
+func streamName(text string) (line.Stream, error) {
+	for _, s := range []line.Stream{line.Out, line.Err, line.Log} {
+		if s.String() == text {
+			return s, nil
+		}
+	}
+	return 0, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
+}
+
+// momentForms are times by the clock of whoever asks. What a form leaves out is zero, the date today's.
+var momentForms = []string{"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly, time.TimeOnly, "15:04"}
+
+// momentBefore reads a point in time, or how long it is before now.
+func momentBefore(now func() time.Time) func(string) (time.Time, error) {
+	return func(text string) (time.Time, error) {
+		if d, err := spec.ParseDuration(text); err == nil && d >= 0 && d != spec.Forever {
+			return now().Add(-time.Duration(d)), nil
+		}
+		if t, err := time.Parse(time.RFC3339, text); err == nil {
+			return t, nil
+		}
+		for _, form := range momentForms {
+			t, err := time.ParseInLocation(form, text, time.Local)
+			if err != nil {
+				continue
+			}
+			if t.Year() == 0 {
+				n := now().In(time.Local)
+				t = time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.Local)
+			}
+			return t, nil
+		}
+		return time.Time{}, &spec.HintError{Message: fmt.Sprintf("%q is not a time", text), Hint: `as in 2026-11-21T07:48:30Z, "2026-11-21 07:48", 07:48 or 10m (ago)`}
+	}
+}
+
 func (a *app) logs(call *logsCall, names []string) error {
+	if err := call.check(); err != nil {
+		return err
+	}
 	ctx, done := untilSignal()
 	defer done()
-	list, err := a.findLogs(ctx, names)
+	if call.disk {
+		return a.logsDisk(ctx, call, names)
+	}
+	found, err := a.findLogs(ctx, names)
+	if err == nil && len(call.Streams) > 0 {
+		found, err = telling(found, len(names) > 0)
+	}
 	if err != nil {
 		return err
 	}
-	if call.since != nil {
-		call.Since = time.Now().Add(-time.Duration(*call.since))
+	a.warnUndated(call, found)
+	emit := a.lines(found, call.bare).emit
+	if call.json {
+		emit = a.jsonLines(found).emit
 	}
-	return cut(ctx, query.Run(ctx, list, call.Query, a.lines(list).emit))
+	return cut(ctx, query.Run(ctx, logsIn(found), call.Query, emit))
 }
 
-// findLogs finds the log files of services.
-func (a *app) findLogs(ctx context.Context, names []string) ([]query.Log, error) {
-	s, err := a.session()
-	if s == nil {
-		return nil, err
+// check refuses what does not go together, and says how many lines are wanted.
+func (c *logsCall) check() error {
+	timed := !c.Since.IsZero() || !c.Until.IsZero()
+	switch {
+	case c.Follow && !c.Until.IsZero():
+		return usagef("", "--follow and --until: name one or the other")
+	case c.bare && c.json:
+		return usagef("", "--bare and --json: name one or the other")
+	case c.disk && (timed || c.Follow || c.bare || c.lines != nil || c.Grep != nil || len(c.Streams) > 0):
+		return usagef("", "--disk prints no lines: of the other options only --json goes with it")
 	}
-	var found []control.Status
-	if err == nil {
-		found, err = s.Status(ctx, control.StatusRequest{Names: names})
+	switch {
+	case c.lines != nil:
+		c.Last = *c.lines
+	case !timed:
+		c.Last = defaultLines
 	}
-	if absent(err) {
-		return filesOf(s.paths.Log, names)
-	}
-	if err != nil {
-		return nil, failure(err, exitFailed, names)
-	}
-	var list []query.Log
-	for _, st := range found {
-		described, err := s.Spec(ctx, st.Name)
-		if err != nil {
-			return nil, failure(err, exitFailed, names)
-		}
-		list = append(list, logsOf(described, s.paths.Log)...)
-	}
-	if len(list) == 0 && len(names) > 0 {
-		return nil, fmt.Errorf("%s: what it prints goes to no file", strings.Join(names, ", "))
-	}
-	return list, nil
+	return nil
 }
 
-// logsOf are the files that the output of a service goes to; s has its defaults.
-func logsOf(s spec.Service, dir string) []query.Log {
-	var list []query.Log
-	add := func(path string, format line.Format, stream line.Stream) {
-		if !slices.ContainsFunc(list, func(l query.Log) bool { return l.Path == path }) {
-			list = append(list, query.Log{Service: s.Name, Path: path, Format: format, Stream: stream})
+// warnUndated says of which services times are not known line by line, where that matters.
+func (a *app) warnUndated(call *logsCall, found []foundLog) {
+	if call.Since.IsZero() && call.Until.IsZero() {
+		return
+	}
+	told := map[string]bool{}
+	for _, l := range found {
+		if l.dated() || told[l.Service] {
+			continue
 		}
+		told[l.Service] = true
+		fmt.Fprintf(a.err, "%s: %s: its log has no time stamps: lines count as late as their file\n", program, l.Service)
 	}
-	for _, out := range []spec.Stream{s.Stdout, s.Stderr} {
-		if out.Path != "" {
-			add(out.Path, line.Format{}, line.Out)
-		}
-	}
-	if !slices.ContainsFunc(s.Log.Targets, func(t spec.LogTarget) bool { return t.Kind == spec.TargetFile }) {
-		return list
-	}
-	format := line.Format{Mark: s.Log.Stream, JSON: s.Log.Format == spec.LogJSON}
-	switch s.Log.Timestamp {
-	case spec.TimestampUTC:
-		format.Stamp = line.UTC
-	case spec.TimestampLocal:
-		format.Stamp = line.Local
-	}
-	add(firstOf(s.Log.File, filepath.Join(dir, s.Name+logExt)), format, line.Out)
-	if s.Log.ErrorFile != "" {
-		add(s.Log.ErrorFile, format, line.Err)
-	}
-	return list
-}
-
-// logExt ends the name of a log that the description gives none.
-const logExt = ".log"
-
-// filesOf are the logs in the log directory, where nobody can be asked what a service has chosen.
-func filesOf(dir string, names []string) ([]query.Log, error) {
-	if len(names) == 0 {
-		files, err := filepath.Glob(filepath.Join(dir, "*"+logExt))
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			names = append(names, strings.TrimSuffix(filepath.Base(f), logExt))
-		}
-	}
-	var list []query.Log
-	for _, name := range names {
-		if err := spec.CheckName(name); err != nil {
-			return nil, fmt.Errorf("%s: no such service", name)
-		}
-		path := filepath.Join(dir, name+logExt)
-		if _, err := os.Stat(path); err != nil {
-			return nil, &statusError{
-				status: exitFailed,
-				err:    fmt.Errorf("%s: no supervisor is running, and there is no %s: %w", name, path, err),
-			}
-		}
-		list = append(list, query.Log{Service: name, Path: path})
-	}
-	return list, nil
-}
-
-// lineWriter writes lines of services, with their names if there are several.
-type lineWriter struct {
-	dest target.Dest
-	out  io.Writer
-	many bool
-}
-
-func (a *app) lines(list []query.Log) *lineWriter {
-	w := &lineWriter{out: a.out}
-	f, ok := a.out.(*os.File)
-	if !ok {
-		return w
-	}
-	width := new(atomic.Int32)
-	for _, l := range list {
-		w.many = w.many || l.Service != list[0].Service
-		width.Store(max(width.Load(), int32(len(l.Service))))
-	}
-	w.dest = target.NewConsole(target.Console{File: f, Color: a.colours() != palette{}, Width: width, Bare: !w.many})
-	return w
-}
-
-// errNoOutput is for a standard output that is no file, which only tests have.
-var errNoOutput = errors.New("standard output is no file")
-
-func (w *lineWriter) emit(r query.Record) error {
-	if w.dest == nil {
-		return errNoOutput
-	}
-	_, err := w.dest.Send([]target.Record{{Service: r.Service, Stream: r.Stream, Time: r.Time, Text: r.Text}})
-	return err
 }
 
 // logReader reads logs for the API.
@@ -222,9 +193,12 @@ func (l logReader) ReadLog(ctx context.Context, w io.Writer, r server.LogRequest
 		q.Since = time.Now()
 	}
 	var text []byte
-	return query.Run(ctx, logsOf(r.Service, l.dir), q, func(rec query.Record) error {
+	return query.Run(ctx, logsIn(logsOf(r.Service, l.dir)), q, func(rec query.Record) error {
 		text = append(append(text[:0], rec.Text...), '\n')
 		_, err := w.Write(text)
 		return err
 	})
 }
+
+// errNoOutput is for a standard output that is no file, which only tests have.
+var errNoOutput = errors.New("standard output is no file")

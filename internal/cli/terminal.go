@@ -57,9 +57,14 @@ func (a *app) colours() palette {
 	return palette{good: "\x1b[32m", bad: "\x1b[1;31m", wait: "\x1b[33m", dim: "\x1b[2m", reset: "\x1b[0m"}
 }
 
+// jsonEncoder writes for programs and people, not for web pages.
+func jsonEncoder(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
+}
+
 // writeJSON writes one value on one line.
 func (a *app) writeJSON(v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	return jsonEncoder(a.out).Encode(v)
 }

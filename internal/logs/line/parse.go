@@ -23,12 +23,11 @@ func Guess(l []byte) Format {
 		}
 	}
 	var f Format
-	if t, n := ParseStamp(l); n > 0 {
+	if _, n := ParseStamp(l); n > 0 {
 		f.Stamp = UTC
 		if l[n-2] != 'Z' {
 			f.Stamp = Local
 		}
-		_ = t
 		l = l[n:]
 		if _, _, n := parseMark(l); n > 0 {
 			f.Mark = true

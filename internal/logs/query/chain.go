@@ -2,6 +2,7 @@ package query
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -66,7 +67,50 @@ func openChain(l Log, q Query) (*chain, error) {
 	for !q.Since.IsZero() && len(c.files) > 0 && c.files[0].Time.Before(q.Since) {
 		c.files = c.files[1:] // every line in it is at most as late as its name
 	}
+	if err := c.cutLate(); err != nil {
+		c.close()
+		return nil, err
+	}
 	return c, nil
+}
+
+// cutLate takes off what was written after q.Until.
+func (c *chain) cutLate() error {
+	if c.q.Until.IsZero() {
+		return nil
+	}
+	i := slices.IndexFunc(c.files, func(r layout.Rotated) bool { return r.Time.After(c.q.Until) })
+	if i < 0 {
+		i = len(c.files)
+	}
+	// That file was put aside later than that. So were those after it, and yet they may hold lines from before: a
+	// line's time is that of its reading, and what was read at once can go to several files.
+	for i++; i < len(c.files); i++ {
+		s, err := openSegment(c.log, c.files[i])
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		late, err := s.beginsAfter(c.q.Until)
+		if err = errors.Join(err, s.close()); err != nil {
+			return err
+		}
+		if late {
+			c.files = c.files[:i]
+			break
+		}
+	}
+	s := c.current
+	if s == nil {
+		return nil
+	}
+	if late, err := s.beginsAfter(c.q.Until); err != nil || late {
+		c.current = nil
+		return errors.Join(err, s.close())
+	}
+	return s.end(c.q.Until)
 }
 
 // sameFiles ignores what is compressed and what was removed at the old end.
@@ -93,7 +137,11 @@ func (c *chain) next() (Record, error) {
 				return Record{}, err
 			}
 		}
-		r, err := c.seg.next(true)
+		var r Record
+		err := io.EOF
+		if !c.seg.done() {
+			r, err = c.seg.next(true)
+		}
 		if err == io.EOF {
 			c.seg.close()
 			c.seg = nil
@@ -199,7 +247,7 @@ func (s *segment) last(q Query, n int) ([]Record, error) {
 func (s *segment) collect(q Query, n int) ([]Record, error) {
 	var ring []Record
 	oldest := 0
-	for !s.seek || s.at < s.limit {
+	for !s.done() {
 		r, err := s.next(true)
 		if err == io.EOF {
 			break

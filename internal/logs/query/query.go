@@ -27,7 +27,7 @@ type Log struct {
 // Query says which lines are wanted. The zero value is all there are.
 type Query struct {
 	Since, Until time.Time // zero: no bound
-	Last         int       // only so many of the last that match; 0: all
+	Last         int       // only so many of each service's last that match; 0: all
 	Grep         *regexp.Regexp
 	Streams      []line.Stream // empty: all
 
@@ -38,6 +38,7 @@ type Query struct {
 // Record is one line, or a piece of one that is longer than 256 KiB, of one service.
 type Record struct {
 	Service string
+	Dated   bool // Time is what the log says of this line, not of its file or of a line before it
 	line.Record
 }
 
@@ -120,20 +121,20 @@ func (q *Query) matches(r *line.Record) bool {
 	return q.Grep == nil || q.Grep.Match(r.Text)
 }
 
-// emitLast emits the last q.Last records of all chains together.
+// emitLast emits the last q.Last records of each service, which may have several chains.
 func emitLast(ctx context.Context, chains []*chain, q Query, emit func(Record) error) error {
 	var lists []*list
-	skip := -q.Last
+	skip := make(map[string]int)
 	for _, c := range chains {
 		records, err := c.last(q.Last)
 		if err != nil {
 			return err
 		}
-		skip += len(records)
+		skip[c.log.Service] += len(records)
 		lists = append(lists, &list{records})
 	}
 	return merge(ctx, lists, func(r Record) error {
-		if skip--; skip >= 0 {
+		if skip[r.Service]--; skip[r.Service] >= q.Last {
 			return nil
 		}
 		return emit(r)

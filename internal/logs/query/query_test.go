@@ -130,6 +130,10 @@ func TestRun(t *testing.T) {
 				{"since the current file", Query{Since: day.Add(7400 * time.Second)}, 7400, 7500, true},
 				{"since later than all", Query{Since: day.Add(9000 * time.Second)}, 0, 0, true},
 				{"until", Query{Until: day.Add(1500 * time.Second)}, 0, 1501, true},
+				{"last until", Query{Until: day.Add(1500 * time.Second), Last: 600}, 901, 1501, true},
+				{"last until in the current file", Query{Until: day.Add(7300 * time.Second), Last: 3}, 7298, 7301, true},
+				{"until the current file begins", Query{Until: day.Add(6999 * time.Second), Last: 2}, 6998, 7000, true},
+				{"until before all", Query{Until: day.Add(-time.Second)}, 0, 0, true},
 				{"between", Query{Since: day.Add(2222 * time.Second), Until: day.Add(2224 * time.Second)}, 2222, 2225, true},
 				{"last since", Query{Since: day.Add(7400 * time.Second), Last: 10000}, 7400, 7500, true},
 			} {
@@ -149,6 +153,38 @@ func first(s []string) string {
 		return ""
 	}
 	return s[0]
+}
+
+// TestTimesOfLinesThatWereReadTogether: lines of one reading have one time and can be in several files, whose names are later.
+func TestTimesOfLinesThatWereReadTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	l := Log{Service: "a", Path: path, Format: line.Format{Stamp: line.UTC}}
+	for i := range 6 {
+		var buf []byte
+		for j := range 10 {
+			n := i*10 + j
+			w := l.Format.Writer(line.Out, day.Add(time.Duration(n/25)*time.Second)) // 0 to 24, 25 to 49, 50 to 59
+			buf, _ = w.Append(buf, fmt.Appendf(nil, "a line %d", n), true, line.State{})
+		}
+		name := path
+		if i < 5 {
+			name = layout.Name(path, day.Add(time.Duration((i*10+9)/25)*time.Second+time.Duration(i+1)*time.Millisecond))
+		}
+		store(t, name, buf)
+	}
+	for _, c := range []struct {
+		since, until int
+		from, to     int
+	}{{0, 0, 0, 25}, {0, 1, 0, 50}, {1, 1, 25, 50}, {1, 2, 25, 60}, {2, 2, 50, 60}} {
+		q := Query{Since: day.Add(time.Duration(c.since) * time.Second), Until: day.Add(time.Duration(c.until) * time.Second)}
+		if got := collect(t, []Log{l}, q); !slices.Equal(got, lines("a", c.from, c.to)) {
+			t.Errorf("from %d to %d: %q", c.since, c.until, got)
+		}
+		q.Last = 3
+		if got := collect(t, []Log{l}, q); !slices.Equal(got, lines("a", c.to-3, c.to)) {
+			t.Errorf("last from %d to %d: %q", c.since, c.until, got)
+		}
+	}
 }
 
 func TestGrepAndStreams(t *testing.T) {
@@ -176,12 +212,17 @@ func TestMergeByTime(t *testing.T) {
 	if got := collect(t, []Log{b, a}, Query{}); !slices.Equal(got, want) {
 		t.Errorf("%d lines, not merged by time: %q", len(got), got[:10])
 	}
+	if got := collect(t, []Log{b, a}, Query{Last: 5}); !slices.Equal(got, want[4990:]) {
+		t.Errorf("last 5 of each: %q", got)
+	}
+	// One service with two files has one last line, not two.
+	b.Service = a.Service
 	if got := collect(t, []Log{b, a}, Query{Last: 5}); !slices.Equal(got, want[4995:]) {
-		t.Errorf("last 5: %q", got)
+		t.Errorf("last 5 of a service with two files: %q", got)
 	}
 }
 
-// TestSearchReadsLittle shows that a point in time in a large file is found without reading it.
+// TestSearchReadsLittle shows that points in time in a large file are found without reading it.
 func TestSearchReadsLittle(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	const n = 300_000
@@ -199,6 +240,18 @@ func TestSearchReadsLittle(t *testing.T) {
 	defer s.close()
 	for _, want := range []int{0, 1, 777, 150_000, n - 1} {
 		since := day.Add(time.Duration(want) * time.Second)
+		s.limit = int64(len(buf))
+		if err := s.end(since); err != nil {
+			t.Fatal(err)
+		}
+		records, err := s.last(Query{Until: since}, 1)
+		if err != nil || len(records) != 1 || string(records[0].Text) != fmt.Sprintf("a line %d", want) {
+			t.Errorf("until line %d: found %d lines, %v", want, len(records), err)
+		}
+		if through := int64(bytes.Index(buf, fmt.Appendf(nil, "a line %d\n", want))); s.limit-through > 2*pieceMax {
+			t.Errorf("until line %d: ends %d bytes behind it", want, s.limit-through)
+		}
+		s.limit = int64(len(buf))
 		if err := s.search(since); err != nil {
 			t.Fatal(err)
 		}

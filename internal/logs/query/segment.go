@@ -23,7 +23,7 @@ type segment struct {
 	log     Log
 	f       *os.File
 	seek    bool  // it can be read from anywhere: it is not compressed
-	limit   int64 // its length when it was opened
+	limit   int64 // its length when it was opened, or where the wanted part of it ends
 	r       *bufio.Reader
 	unpack  io.Closer // nil or the decoder
 	written time.Time // of the last write
@@ -32,6 +32,7 @@ type segment struct {
 	inLine bool      // the last piece was not the end of its line
 	prev   time.Time // of the last line that had one
 	stream line.Stream
+	dated  bool // that line had a time of its own
 }
 
 // openSegment opens a file of the log. A rotated file may have been compressed since its name was read.
@@ -104,6 +105,9 @@ func (s *segment) from(offset int64) error {
 	return nil
 }
 
+// done says that what comes next was not there when the segment was opened, or is not wanted.
+func (s *segment) done() bool { return s.seek && s.at >= s.limit }
+
 // next returns the next piece of a line. An unfinished line at the end of the file is returned too if partial
 // is set; otherwise it is io.EOF, and a later call sees the whole line.
 func (s *segment) next(partial bool) (Record, error) {
@@ -129,9 +133,10 @@ func (s *segment) record(p []byte) Record {
 	p, end := bytes.CutSuffix(p, []byte{'\n'})
 	r := Record{Service: s.log.Service}
 	if s.inLine {
-		r.Record = line.Record{Text: p, Time: s.prev, Stream: s.stream, Rest: true}
+		r.Record, r.Dated = line.Record{Text: p, Time: s.prev, Stream: s.stream, Rest: true}, s.dated
 	} else {
 		r.Record = s.log.Format.Parse(p)
+		r.Dated = !r.Time.IsZero()
 		if !r.Marked {
 			r.Stream = s.log.Stream
 		}
@@ -147,33 +152,82 @@ func (s *segment) record(p []byte) Record {
 		}
 	}
 	r.More = r.More || !end
-	s.inLine, s.prev, s.stream = !end, r.Time, r.Stream
+	s.inLine, s.prev, s.stream, s.dated = !end, r.Time, r.Stream, r.Dated
 	return r
 }
 
 func (s *segment) stamped() bool { return s.log.Format.JSON || s.log.Format.Stamp != line.NoStamp }
 
-// search moves to the first line that is not before t, by bisection, where lines have stamps and the file can be read from anywhere.
+// search moves to the first line that is not before t, where lines have stamps and the file can be read from anywhere.
 // A clock that was set back within the file can mislead it by as much.
 func (s *segment) search(t time.Time) error {
 	if !s.seek || !s.stamped() {
 		return nil
 	}
-	// All lines that begin before lo are before t; a line that begins at hi or later is not, or there is none.
-	lo, hi := int64(0), s.limit
-	for hi-lo > pieceMax {
-		mid := lo + (hi-lo)/2
-		at, when, err := s.stampAfter(mid, hi)
-		if err != nil {
-			return err
-		}
-		if at < 0 || !when.Before(t) {
-			hi = mid
-		} else {
-			lo = at
+	at, _, err := s.bisect(func(when time.Time) bool { return when.Before(t) })
+	if err != nil {
+		return err
+	}
+	return s.from(at) // what is before t in the rest is left out by the filter
+}
+
+// beginsAfter says whether the segment's first line with a time, or where lines have none the file, is later than t.
+func (s *segment) beginsAfter(t time.Time) (bool, error) {
+	for {
+		r, err := s.next(true)
+		switch {
+		case err == io.EOF:
+			return false, s.rewind()
+		case err != nil:
+			return false, err
+		case r.Dated || !s.stamped():
+			return r.Time.After(t), s.rewind()
 		}
 	}
-	return s.from(lo) // what is before t in the rest is left out by the filter
+}
+
+// rewind makes a segment that can be read from anywhere begin again.
+func (s *segment) rewind() error {
+	s.prev = time.Time{}
+	if !s.seek {
+		return nil
+	}
+	return s.from(0)
+}
+
+// end takes what comes after t off the segment, under the conditions of search, so that its last lines are found from there.
+func (s *segment) end(t time.Time) error {
+	if !s.seek || !s.stamped() {
+		return nil
+	}
+	_, after, err := s.bisect(func(when time.Time) bool { return !when.After(t) })
+	if err != nil {
+		return err
+	}
+	s.limit = after
+	return s.from(0)
+}
+
+// bisect narrows down where lines stop being early: all that begin before lo are, and none that begins at hi or later.
+// Both are where lines begin, unless hi is the segment's end.
+func (s *segment) bisect(early func(time.Time) bool) (lo, hi int64, err error) {
+	hi = s.limit
+	most := hi // no line with a stamp begins between it and hi
+	for most-lo > pieceMax {
+		mid := lo + (most-lo)/2
+		at, when, err := s.stampAfter(mid, hi)
+		switch {
+		case err != nil:
+			return lo, hi, err
+		case at < 0:
+			most = mid
+		case early(when):
+			lo = at
+		default:
+			hi, most = at, mid
+		}
+	}
+	return lo, hi, nil
 }
 
 // stampAfter finds the first line with a time stamp that begins after offset and before end; at is -1 if there is none.
