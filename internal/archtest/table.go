@@ -91,7 +91,8 @@ var table = map[string]entry{
 		imports: "internal/atomicfile internal/logs/ internal/sys",
 	},
 	"internal/logs/layout": {
-		says: "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
+		says:    "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
+		imports: "internal/sys",
 	},
 	"internal/logs/stage": {
 		says:    "Package stage carries output from a FIFO into a file so that the death of the carrying process at any instruction loses nothing and doubles nothing.",

@@ -3,6 +3,7 @@ package logs
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/klauspost/compress/gzip"
@@ -15,7 +16,7 @@ import (
 // compress replaces the file at path, which nobody writes any more, by a compressed one. Readers of the
 // old one go on reading it. At no moment is there less than one complete copy on the disk.
 func compress(path string, how layout.Compression) (err error) {
-	in, err := os.Open(path)
+	in, err := layout.Open(path)
 	if err != nil {
 		return err
 	}
@@ -31,7 +32,7 @@ func compress(path string, how layout.Compression) (err error) {
 	final := path + how.Ext()
 	tmp := final + layout.Tmp
 	// What an interrupted attempt left. Nobody else uses the name: there is one engine.
-	if err := os.Remove(tmp); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	out, err := openAppend(tmp, true, fi.Mode().Perm(), owner.GID)

@@ -19,7 +19,7 @@ type Config struct {
 	ErrPath string
 
 	// Mode holds the permissions of files made for this stream; 0 means 0640. Group is the
-	// numeric group they are given; 0 leaves it as the directory has it.
+	// numeric group that they and their directories are given; 0 means Options.Group.
 	Mode  uint32
 	Group int
 
@@ -79,8 +79,11 @@ func (c *Config) lined() bool {
 	return !c.Format.Raw() || len(c.Targets) > 0 || len(c.Mask) > 0 || c.Limit.Lines > 0
 }
 
-// check completes c with the defaults, or says what is wrong with it.
-func (c *Config) check() error {
+// check completes c with the defaults, group among them, or says what is wrong with it.
+func (c *Config) check(group int) error {
+	if c.Group == 0 {
+		c.Group = group
+	}
 	for _, p := range []*string{&c.Path, &c.ErrPath} {
 		if *p == "" {
 			continue

@@ -26,30 +26,11 @@ type logFile struct {
 // How often a log that is being written is looked for under its name.
 const lookEvery = int64(time.Second)
 
-// openAppend opens the regular file at path for appending, by a path on which nobody but root and us has a say: in a
-// directory that others may write to, a planted link must not turn a log into an overwritten file elsewhere. A link in place
-// of the file is refused, whoever made it, because rotation would rename the link.
-func openAppend(path string, create bool, perm fs.FileMode, gid int) (*os.File, error) {
-	if fi, err := os.Lstat(path); err == nil && fi.Mode().Type() == fs.ModeSymlink {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("a log must not be a symbolic link")}
-	}
-	o := sys.TrustedOpen{Flags: os.O_RDWR | os.O_APPEND, Regular: true}
-	if create {
-		o.Flags |= os.O_CREATE
-		o.Mode = perm
-	}
-	if create && gid != 0 {
-		o.Owner = &sys.Owner{UID: -1, GID: gid}
-	}
-	f, _, err := sys.OpenTrusted(path, o)
-	return f, err
-}
-
 // openLog opens or makes the file at path.
 func openLog(path string, cfg *Config) (*logFile, error) {
 	f, err := openAppend(path, true, fs.FileMode(cfg.Mode), cfg.Group)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		if err := makeDirs(filepath.Dir(path), cfg.Group); err != nil {
 			return nil, err
 		}
 		f, err = openAppend(path, true, fs.FileMode(cfg.Mode), cfg.Group)

@@ -248,14 +248,36 @@ func TestCompressionAndKeeping(t *testing.T) {
 	}
 }
 
+// TestBudget: the oldest rotated files go first, whoever's they are, also those in the log directory whose service is not
+// there any more; current files stay.
 func TestBudget(t *testing.T) {
 	dir := t.TempDir()
-	e, err := New(Options{Dir: dir + "/run", Budget: 100_000})
+	r := &rig{dir: dir}
+	if err := os.Mkdir(r.path(""), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	left := layout.Name(r.path("gone.log"), time.Now().Add(-time.Hour))
+	for path, size := range map[string]int{left: 60_000, r.path("gone.log"): 30_000, layout.Name(r.path("newer.log"), time.Now()): 50_000} {
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := New(Options{Dir: dir + "/run", Budget: 100_000, LogDir: r.path("")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	r := &rig{e, dir}
+	r.Engine = e
+	eventually(t, "what an earlier time left is within the budget", func() bool {
+		_, err := os.Stat(left)
+		return os.IsNotExist(err)
+	})
+	if u, err := query.Disk([]query.Log{{Path: r.path("gone.log")}, {Path: r.path("newer.log")}}); err != nil || u[0].Bytes != 30_000 || u[1].Bytes != 50_000 {
+		t.Fatalf("more was removed than had to be: %+v, %v", u, err)
+	}
+	if err := os.Remove(r.path("gone.log")); err != nil {
+		t.Fatal(err)
+	}
 	for _, id := range []string{"a", "b"} {
 		s, w := r.open(t, id, Config{Rotate: Rotate{Size: 10_000, Keep: -1}})
 		w.WriteString(strings.Repeat("0123456789\n", 30_000))

@@ -3,6 +3,8 @@ package logs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,8 +20,7 @@ import (
 // of its own with the lowest priority. It begins a little late, so that the logs of a thousand services that start
 // together are looked at together: each look reads a whole directory.
 type janitor struct {
-	e      *Engine
-	budget int64
+	e *Engine
 
 	mu      sync.Mutex
 	jobs    map[string]chore // by the log's path
@@ -49,10 +50,28 @@ func (j *janitor) tend(id, path string, rotate Rotate) {
 	j.known[path] = true
 	j.jobs[path] = chore{id, rotate}
 	if !j.running && !j.stopped {
-		j.running = true
-		j.done.Add(1)
-		j.begin = time.AfterFunc(janitorDelay, func() { defer j.done.Done(); j.run() })
+		j.launch(j.run)
 	}
+}
+
+// start looks at the budget once: there may be less of it than there was, and it may be long until a file is rotated.
+func (j *janitor) start() {
+	if j.e.opts.Budget <= 0 {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.launch(func() {
+		j.economize()
+		j.run()
+	})
+}
+
+// launch has f run a little later, on a goroutine of its own. j.mu is held.
+func (j *janitor) launch(f func()) {
+	j.running = true
+	j.done.Add(1)
+	j.begin = time.AfterFunc(janitorDelay, func() { defer j.done.Done(); f() })
 }
 
 // ignore takes the log off the budget.
@@ -116,11 +135,7 @@ func (j *janitor) run() {
 				j.e.trouble(c.id, err)
 			}
 		}
-		if j.budget > 0 {
-			if err := j.economize(); err != nil {
-				j.e.trouble("", err)
-			}
-		}
+		j.economize()
 	}
 }
 
@@ -138,7 +153,7 @@ func (j *janitor) tidy(list []layout.Rotated, rotate Rotate) error {
 	}
 	var errs []error
 	for _, r := range list[:drop] {
-		if err := os.Remove(r.Path); err != nil && !os.IsNotExist(err) {
+		if err := os.Remove(r.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove an old log: %w", err))
 		}
 	}
@@ -152,7 +167,7 @@ func (j *janitor) tidy(list []layout.Rotated, rotate Rotate) error {
 		if stopped {
 			break
 		}
-		if err := compress(r.Path, rotate.Compress); err != nil && !os.IsNotExist(err) {
+		if err := compress(r.Path, rotate.Compress); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("compress an old log: %w", err))
 		}
 	}
@@ -167,45 +182,64 @@ type aged struct {
 
 // economize removes rotated files, the oldest of all logs first, until all logs together are within the
 // budget. Current files are never touched.
-func (j *janitor) economize() error {
-	j.mu.Lock()
-	dirs := make(map[string]bool)
-	known := make(map[string]bool)
-	for path := range j.known {
-		known[path] = true
-		dirs[filepath.Dir(path)] = true
+func (j *janitor) economize() {
+	budget := j.e.opts.Budget
+	if budget <= 0 {
+		return
 	}
-	j.mu.Unlock()
-	var total int64
-	var files []aged
-	for path := range known {
-		if st, err := sys.StatPath(path); err == nil {
-			total += st.Size
-		}
-	}
-	for dir := range dirs {
-		all, err := layout.Dir(dir)
-		if err != nil {
-			return fmt.Errorf("log budget: %w", err)
-		}
-		for path, list := range all {
-			for _, r := range list {
-				if st, err := sys.StatPath(r.Path); err == nil && known[path] {
-					files = append(files, aged{r, st.Size})
-					total += st.Size
-				}
-			}
-		}
-	}
+	total, files, err := j.survey()
 	slices.SortFunc(files, func(a, b aged) int { return a.Time.Compare(b.Time) })
 	for _, f := range files {
-		if total <= j.budget {
-			return nil
+		if total <= budget || err != nil {
+			break
 		}
-		if err := os.Remove(f.Path); err != nil && !os.IsNotExist(err) {
-			return fmt.Errorf("log budget: %w", err)
+		if err = os.Remove(f.Path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
 		}
 		total -= f.size
 	}
-	return nil
+	if err != nil {
+		j.e.trouble("", fmt.Errorf("log budget: %w", err))
+	}
+}
+
+// survey returns what all logs take, and the rotated files among them.
+func (j *janitor) survey() (total int64, rotated []aged, err error) {
+	ours := j.e.opts.LogDir
+	dirs := make(map[string]bool)
+	if ours != "" {
+		ours = filepath.Clean(ours)
+		dirs[ours] = true
+	}
+	j.mu.Lock()
+	known := maps.Clone(j.known)
+	j.mu.Unlock()
+	for path := range known {
+		dirs[filepath.Dir(path)] = true
+	}
+	for dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, nil, err
+		}
+		for _, entry := range entries {
+			path := filepath.Join(dir, entry.Name())
+			base, r, old := layout.Parse(path)
+			if !old {
+				base = path
+			}
+			if !entry.Type().IsRegular() || dir != ours && !known[base] {
+				continue
+			}
+			st, err := sys.StatPath(path)
+			if err != nil {
+				continue // removed or compressed in between: it counts the next time
+			}
+			total += st.Size
+			if old {
+				rotated = append(rotated, aged{r, st.Size})
+			}
+		}
+	}
+	return total, rotated, nil
 }

@@ -46,9 +46,14 @@ type Options struct {
 	// input, and returns a channel that is closed when it has ended. Nil: there are no such targets.
 	StartProgram func(id, command string, stdin *os.File) (exited <-chan struct{}, err error)
 
-	// Budget bounds the size of all logs of open streams together, in bytes: at each rotation the oldest rotated files go
-	// until they are within it. 0: no bound.
+	// Budget bounds the size of all logs together, in bytes: at the start and at each rotation the oldest rotated files go
+	// until they are within it. Current files are never touched. 0: no bound. All logs are those of
+	// open streams, and those in LogDir whoever they were of; LogDir may be empty.
 	Budget int64
+	LogDir string
+
+	// Group is the numeric group of the log files and directories that are made; 0 leaves it to the system.
+	Group int
 
 	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). The id is empty
 	// for what several streams share: a syslog server, the journal, the compression of old files. It is
@@ -89,7 +94,7 @@ func newEngine(opts Options) (*Engine, error) {
 		opts.Workers = min(4, runtime.GOMAXPROCS(0))
 	}
 	e := &Engine{opts: opts, streams: make(map[string]*Stream), files: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
-	e.janitor = &janitor{e: e, budget: opts.Budget, jobs: make(map[string]chore), known: make(map[string]bool)}
+	e.janitor = &janitor{e: e, jobs: make(map[string]chore), known: make(map[string]bool)}
 	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
 		if err := ownDir(d); err != nil {
 			return nil, err
@@ -111,6 +116,7 @@ func newEngine(opts Options) (*Engine, error) {
 	for _, w := range e.workers {
 		e.wg.Go(w.run)
 	}
+	e.janitor.start()
 	return e, nil
 }
 
@@ -234,7 +240,7 @@ func (e *Engine) open(id string, cfg Config) (*Stream, error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("not a valid name")
 	}
-	if err := cfg.check(); err != nil {
+	if err := cfg.check(e.opts.Group); err != nil {
 		return nil, err
 	}
 	s := &Stream{id: id, e: e, cfg: &cfg}

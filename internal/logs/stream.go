@@ -227,7 +227,7 @@ func (s *Stream) Rotate() error { return s.do(func() error { return s.w.rotateNo
 // Reconfigure makes cfg hold for what is read from now on. That standard error is apart, or is not any more,
 // holds for processes started from now on.
 func (s *Stream) Reconfigure(cfg Config) error {
-	if err := cfg.check(); err != nil {
+	if err := cfg.check(s.e.opts.Group); err != nil {
 		return fmt.Errorf("log of %s: %w", s.id, err)
 	}
 	return s.do(func() error { return s.w.reconfigure(s, &cfg) })

@@ -2,8 +2,9 @@ package logs
 
 import (
 	"bytes"
+	"errors"
 	"io"
-	"os"
+	"io/fs"
 	"slices"
 
 	"github.com/daemonry/daemonry/internal/logs/layout"
@@ -41,7 +42,7 @@ func (s *Stream) Tail(n int) ([]string, error) {
 
 func tailLog(path string, n int) ([]string, error) {
 	lines, err := tailFile(path, n)
-	if err != nil && !os.IsNotExist(err) || len(lines) >= n {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(lines) >= n {
 		return lines, err
 	}
 	rotated, err := layout.List(path)
@@ -49,14 +50,14 @@ func tailLog(path string, n int) ([]string, error) {
 		return lines, err
 	}
 	older, err := tailFile(rotated[len(rotated)-1].Path, n-len(lines))
-	if os.IsNotExist(err) { // removed or compressed in between
+	if errors.Is(err, fs.ErrNotExist) { // removed or compressed in between
 		err = nil
 	}
 	return append(older, lines...), err
 }
 
 func tailFile(path string, n int) ([]string, error) {
-	f, err := os.Open(path)
+	f, err := layout.Open(path)
 	if err != nil {
 		return nil, err
 	}

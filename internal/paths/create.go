@@ -16,23 +16,32 @@ import (
 // that wraps [sys.ErrInsecure], and is left as it is.
 //
 // The runtime directory gets its mode whatever it had, and with a group that
-// group and mode 0750: connecting to the socket in it is then up to the group as well. The
-// others keep a mode that lets somebody read.
+// group and mode 0750: connecting to the socket in it is then up to the group as well. A log directory that
+// root makes is given to the group adm, with mode 0750, where there is one. It and
+// the state directory keep a mode that lets somebody read.
 func (p Paths) Create(group *int) error {
-	for _, dir := range []string{p.State, p.Log} {
-		f, err := create(dir)
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-	}
-	f, err := create(p.Runtime)
+	f, _, err := create(p.State)
 	if err != nil {
 		return err
 	}
-	return errors.Join(shareRuntime(f, group), f.Close())
+	if err := f.Close(); err != nil {
+		return err
+	}
+	f, created, err := create(p.Log)
+	if err != nil {
+		return err
+	}
+	if created {
+		err = openToReaders(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	f, _, err = create(p.Runtime)
+	if err != nil {
+		return err
+	}
+	return errors.Join(share(f, "runtime", group), f.Close())
 }
 
 // Check looks at the runtime directory before a client trusts the socket in
@@ -47,19 +56,22 @@ func (p Paths) Check() error {
 	return f.Close()
 }
 
-func create(dir string) (*os.File, error) {
+func create(dir string) (f *os.File, created bool, err error) {
 	// Not closed to others where root makes it: /var/lib is everybody's to enter.
 	above := fs.FileMode(0o700)
 	if os.Geteuid() == 0 {
 		above = 0o755
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), above); err != nil {
-		return nil, fmt.Errorf("create %s: %w", dir, err)
+		return nil, false, fmt.Errorf("create %s: %w", dir, err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("create %s: %w", dir, err)
+	err = os.Mkdir(dir, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, false, fmt.Errorf("create %s: %w", dir, err)
 	}
-	return open(dir, func(owner int) bool { return owner == os.Geteuid() })
+	created = err == nil
+	f, err = open(dir, func(owner int) bool { return owner == os.Geteuid() })
+	return f, created, err
 }
 
 // open opens a directory that nobody but ours can have put there. The way to
@@ -151,18 +163,18 @@ func checkWay(dir string, ours func(owner int) bool) (string, error) {
 	return real, nil
 }
 
-// shareRuntime sets group and mode through a descriptor, so that they are
+// share sets group and mode through a descriptor, so that they are
 // those of the directory that was checked.
-func shareRuntime(dir *os.File, group *int) error {
+func share(dir *os.File, what string, group *int) error {
 	mode := fs.FileMode(0o700)
 	if group != nil {
 		mode = 0o750
 		if err := dir.Chown(-1, *group); err != nil {
-			return fmt.Errorf("give the runtime directory to group %d: %w", *group, err)
+			return fmt.Errorf("give the %s directory to group %d: %w", what, *group, err)
 		}
 	}
 	if err := dir.Chmod(mode); err != nil {
-		return fmt.Errorf("runtime directory: %w", err)
+		return fmt.Errorf("%s directory: %w", what, err)
 	}
 	return nil
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,10 +90,23 @@ func createAll(t *testing.T) {
 		if err := p.Create(nil); err != nil {
 			t.Fatal(err)
 		}
-		for _, dir := range []string{p.Runtime, p.State, p.Log} {
+		for _, dir := range []string{p.Runtime, p.State} {
 			if m := mode(t, dir); m != 0o700 {
 				t.Errorf("%s: mode %#o", dir, m)
 			}
+		}
+		readers, gid := fs.FileMode(0o700), 0
+		if g, err := user.LookupGroup("adm"); err == nil && os.Geteuid() == 0 {
+			if gid, err = strconv.Atoi(g.Gid); err != nil {
+				t.Fatal(err)
+			}
+			readers = 0o750
+		}
+		if m := mode(t, p.Log); m != readers {
+			t.Errorf("%s: mode %#o, want %#o", p.Log, m, readers)
+		}
+		if have, err := p.LogGroup(); err != nil || have != gid {
+			t.Errorf("the group of logs: %d, %v; want %d", have, err, gid)
 		}
 	}
 	if err := p.Check(); err != nil {

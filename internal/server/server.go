@@ -32,12 +32,14 @@ import (
 // Options of a supervisor.
 type Options struct {
 	Paths   paths.Paths
-	Version string         // of the program, for who asks
-	Group   *int           // may use the socket besides root and the owner; nil: no group
-	TCP     TCP            // the zero value: no TCP
-	Metrics bool           // serve /metrics
-	Environ []string       // what services inherit; nil: our own
-	Console target.Console // where the log target "stdout" prints; the zero value: nowhere
+	Version string // of the program, for who asks
+	Group   *int   // may use the socket besides root and the owner; nil: no group
+	TCP     TCP    // the zero value: no TCP
+	Metrics bool   // serve /metrics
+	// LogBudget is how many bytes all logs together may take; 0: no bound.
+	LogBudget int64
+	Environ   []string       // what services inherit; nil: our own
+	Console   target.Console // where the log target "stdout" prints; the zero value: nowhere
 	// Logs serves the logs of services. Nil: the API answers that it cannot.
 	Logs LogReader
 	// Ready is called once the API answers. Its error ends the supervisor. May be nil.
@@ -76,9 +78,13 @@ func Serve(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll(gates)) }()
+	group, err := o.Paths.LogGroup()
+	if err != nil {
+		return err
+	}
 	engine, err := supervise.New(supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		Console: o.Console, Lock: held,
+		LogBudget: o.LogBudget, LogGroup: group, Console: o.Console, Lock: held,
 	})
 	if err != nil {
 		return err

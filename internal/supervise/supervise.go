@@ -33,6 +33,8 @@ type Options struct {
 	RuntimeDir string // FIFOs, the notify socket; gone after a reboot
 	StateDir   string // what is wanted; kept over a reboot
 	LogDir     string // logs of services that name no file
+	LogBudget  int64  // bytes that all logs together may take, those of LogDir included; 0: no bound
+	LogGroup   int    // group of log files, by number; 0: ours
 	// Environ is what services inherit. Nil means the process's own.
 	Environ []string
 	// Trouble is told in one line what the engine itself has difficulties
@@ -109,6 +111,7 @@ func New(o Options) (*Engine, error) {
 	var err error
 	e.logs, err = logs.New(logs.Options{
 		Dir: filepath.Join(o.RuntimeDir, logDir), Trouble: e.logTrouble, Console: o.Console,
+		Budget: o.LogBudget, LogDir: o.LogDir, Group: o.LogGroup,
 	})
 	if err != nil {
 		return nil, err

@@ -8,11 +8,15 @@ package layout
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 const stampForm = "20060102T150405.000000Z"
@@ -97,9 +101,16 @@ func Dir(dir string) (map[string][]Rotated, error) {
 	return all, nil
 }
 
+// Open opens a log file, current or rotated, for reading. What is not a regular file is refused, and so is what
+// somebody else than root or us may have planted: who may write to a log's directory must not have us read another file.
+func Open(path string) (*os.File, error) {
+	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Regular: true})
+	return f, err
+}
+
 func readNames(dir string) ([]string, error) {
 	d, err := os.Open(dir)
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {

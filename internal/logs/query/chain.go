@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
+	"io/fs"
 	"slices"
 
 	"github.com/daemonry/daemonry/internal/logs/layout"
@@ -46,7 +46,7 @@ func openChain(l Log, q Query) (*chain, error) {
 	// say that there was none. A log that is rotated faster than that loses lines to Keep anyway.
 	for try := 0; try < 10 && err == nil; try++ {
 		c.current, err = openSegment(l, layout.Rotated{Path: l.Path})
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			c.current, err = nil, nil
 		}
 		if err != nil {
@@ -87,7 +87,7 @@ func (c *chain) cutLate() error {
 	// line's time is that of its reading, and what was read at once can go to several files.
 	for i++; i < len(c.files); i++ {
 		s, err := openSegment(c.log, c.files[i])
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -181,7 +181,7 @@ func (c *chain) advance() (*segment, error) {
 	for len(c.files) > 0 {
 		f := c.files[0]
 		c.files = c.files[1:]
-		if s, err := openSegment(c.log, f); !os.IsNotExist(err) { // removed by age or number meanwhile
+		if s, err := openSegment(c.log, f); !errors.Is(err, fs.ErrNotExist) { // removed by age or number meanwhile
 			return s, err
 		}
 	}
@@ -206,7 +206,7 @@ func (c *chain) last(n int) ([]Record, error) {
 			break
 		}
 		s, err := openSegment(c.log, f)
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

@@ -2,8 +2,9 @@ package query
 
 import (
 	"bytes"
+	"errors"
 	"io"
-	"os"
+	"io/fs"
 	"slices"
 
 	"github.com/daemonry/daemonry/internal/logs/layout"
@@ -19,7 +20,7 @@ func Detect(path string) (line.Format, error) {
 	}
 	for _, f := range slices.Backward(append(files, layout.Rotated{Path: path})) {
 		s, err := openSegment(Log{Path: path}, f)
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,7 +162,7 @@ func (f *follower) open() error {
 	}
 	// The current file first: should it be put aside before the others are listed, it is among them.
 	s, err := openSegment(f.c.log, layout.Rotated{Path: f.c.log.Path})
-	if err != nil && !os.IsNotExist(err) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	r, err := f.after()
@@ -190,7 +191,7 @@ func (f *follower) after() (*segment, error) {
 			continue
 		}
 		f.t = r.Time
-		if s, err := openSegment(f.c.log, r); !os.IsNotExist(err) { // removed by age or number: too slow
+		if s, err := openSegment(f.c.log, r); !errors.Is(err, fs.ErrNotExist) { // removed by age or number: too slow
 			return s, err
 		}
 	}
@@ -208,7 +209,7 @@ func (f *follower) moved() (bool, error) {
 		return true, f.seg.from(0)
 	}
 	there, err := os.Stat(f.c.log.Path)
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // the new one is not made yet; until then the old one may grow
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -44,8 +45,8 @@ func openSegment(l Log, r layout.Rotated) (*segment, error) {
 		}
 	}
 	for _, n := range names {
-		f, err := os.Open(n.Path)
-		if os.IsNotExist(err) {
+		f, err := layout.Open(n.Path)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

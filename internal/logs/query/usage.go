@@ -1,6 +1,8 @@
 package query
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 
 	"github.com/daemonry/daemonry/internal/logs/layout"
@@ -24,7 +26,7 @@ func Disk(logs []Log) ([]Usage, error) {
 		u := Usage{Log: l}
 		for _, f := range append(files, layout.Rotated{Path: l.Path}) {
 			fi, err := os.Stat(f.Path)
-			if os.IsNotExist(err) {
+			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			if err != nil {
