@@ -36,20 +36,28 @@ func (b *births) mayHaveBorn(pid int) bool {
 func (e *Engine) bear(f func() func()) {
 	var number uint64
 	e.queue(job{
-		begin: func() {
-			e.births.begun++
-			number = e.births.begun
-			e.births.running[number] = struct{}{}
-		},
+		begin: func() { number = e.births.begin() },
 		do: func() func() {
 			then := f()
 			return func() {
-				delete(e.births.running, number)
 				then()
-				e.reapAll() // it may have died before it was known
+				e.born(number)
 			}
 		},
 	})
+}
+
+// begin numbers a start that begins to work.
+func (b *births) begin() (number uint64) {
+	b.begun++
+	b.running[b.begun] = struct{}{}
+	return b.begun
+}
+
+// born ends a start: its pid is known now, if there is one.
+func (e *Engine) born(number uint64) {
+	delete(e.births.running, number)
+	e.reapAll() // it may have died before it was known
 }
 
 // claim says that pid, 0 if there is none, is that of a start.

@@ -171,7 +171,7 @@ func (e *Engine) adopt() error {
 		return err
 	}
 	for _, pid := range children {
-		if e.byPID[pid] != nil || e.commands[pid] != nil {
+		if e.byPID[pid] != nil || e.commands[pid] != nil || e.programs[pid] != nil {
 			continue
 		}
 		if _, known := e.orphans[pid]; known {

@@ -62,7 +62,7 @@ func logConfig(s spec.Service, dir string) (logs.Config, error) {
 		case spec.TargetSyslog:
 			c.Targets = append(c.Targets, logs.Target{Kind: logs.Syslog, Network: t.Network, Addr: t.Addr, Facility: facility})
 		case spec.TargetPipe:
-			return c, fmt.Errorf("log target %v: the supervisor cannot pipe logs into programs", t)
+			c.Targets = append(c.Targets, logs.Target{Kind: logs.Program, Command: t.Command})
 		}
 	}
 	return c, nil

@@ -48,6 +48,7 @@ var teller = proctest.Register("teller", func(args []string) int {
 func TestOnTheKernel(t *testing.T) {
 	for name := range scenarios {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			// Not t.TempDir, in which a socket's path would be too long (unix(7): 107 bytes).
 			dir, err := os.MkdirTemp("/tmp", "dmn")
 			if err != nil {
@@ -107,6 +108,9 @@ func perform(name, dir string) error {
 		}
 	}
 	err = errors.Join(err, end())
+	if check := afterwards[name]; check != nil {
+		err = errors.Join(err, check(s))
+	}
 	children, childErr := sys.Children()
 	if len(children) > 0 {
 		err = errors.Join(err, fmt.Errorf("children are left: %v", children))
@@ -180,6 +184,9 @@ func (s scene) order(state State) (names []string) {
 }
 
 var scenarios = map[string]func(scene) error{
+	"log program gets every line, its successor too": pipeIntoPrograms,
+	"log program that does not end is killed":        pipeIntoDeaf,
+	"log program is none of its service's processes": pipeOutlivesService,
 	"chain waits for ready and stops in reverse": func(s scene) error {
 		settle := func(c *spec.Service) {
 			c.Ready = spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(20 * time.Millisecond)}

@@ -37,7 +37,7 @@ func (e *Engine) reapAll() {
 
 // reapKnown asks after each child that is known, one by one.
 func (e *Engine) reapKnown() {
-	for _, pid := range slices.Concat(slices.Collect(maps.Keys(e.byPID)), slices.Collect(maps.Keys(e.commands)), slices.Collect(maps.Keys(e.orphans))) {
+	for _, pid := range slices.Concat(slices.Collect(maps.Keys(e.byPID)), slices.Collect(maps.Keys(e.commands)), slices.Collect(maps.Keys(e.orphans)), slices.Collect(maps.Keys(e.programs))) {
 		if e.isChild(pid) {
 			e.reap(pid)
 		}
@@ -51,7 +51,7 @@ func (e *Engine) isChild(pid int) bool {
 		return false
 	}
 	_, adopted := e.orphans[pid]
-	return adopted || e.byPID[pid] != nil || e.commands[pid] != nil
+	return adopted || e.byPID[pid] != nil || e.commands[pid] != nil || e.programs[pid] != nil
 }
 
 // reap takes in one child, and says whether it was dead.
@@ -79,6 +79,10 @@ func (e *Engine) died(pid int, status exitStatus) {
 	}
 	if c := e.commands[pid]; c != nil {
 		e.commandDied(c, status)
+		return
+	}
+	if p := e.programs[pid]; p != nil {
+		e.programDied(p)
 		return
 	}
 	if _, ok := e.orphans[pid]; ok {

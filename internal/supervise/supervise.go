@@ -72,11 +72,13 @@ type Engine struct {
 	byInvocation map[string]*service
 	byOutput     map[fileID]*service
 	commands     map[int]*command
+	programs     map[int]*program      // that read logs
 	orphans      map[int]*service      // adopted children, with the service they belong to; nil for nobody's
 	expected     map[int]*service      // descendants of services that are being ended
 	holding      int                   // services whose stop waits for others
 	stopping     map[*service]struct{} // asked to end together: of those, who needs another ends before it
 	births       births
+	logsEnd      logsEnd
 	jobs         jobs
 	store        store
 	sockets      map[string]*holder // open for services, by key
@@ -112,6 +114,7 @@ func New(o Options) (*Engine, error) {
 	e.logs, err = logs.New(logs.Options{
 		Dir: filepath.Join(o.RuntimeDir, logDir), Trouble: e.logTrouble, Console: o.Console,
 		Budget: o.LogBudget, LogDir: o.LogDir, Group: o.LogGroup,
+		StartProgram: e.startProgram,
 	})
 	if err != nil {
 		return nil, err
@@ -154,6 +157,7 @@ func newEngine(o Options) *Engine {
 		byOutput:     map[fileID]*service{},
 		expected:     map[int]*service{},
 		commands:     map[int]*command{},
+		programs:     map[int]*program{},
 		orphans:      map[int]*service{},
 		stopping:     map[*service]struct{}{},
 		sockets:      map[string]*holder{},
@@ -186,7 +190,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	done := ctx.Done()
 	e.reapAll() // what died before the first signal could be caught
-	for !e.over() {
+	for !e.over() || !e.endLogs() {
 		select {
 		case <-e.mail.wake:
 			for _, f := range e.mail.take() {
@@ -220,10 +224,10 @@ func (e *Engine) close() error {
 	if e.watch != nil {
 		errs = append(errs, e.watch.Close())
 	}
-	if e.logs != nil {
+	if e.logs != nil && !e.logsEnd.begun {
 		errs = append(errs, e.logs.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.logsEnd.err)...)
 }
 
 // logTrouble is called by the log engine's workers, which do not wait.
