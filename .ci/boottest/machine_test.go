@@ -266,3 +266,12 @@ func removeCgroup(t *testing.T, group string) {
 		}
 	}
 }
+
+// left lists what is still there of a service: files and links with its name,
+// but for its programs and its log, and files with our mark.
+func (m *machine) left(name string) string {
+	m.t.Helper()
+	const script = `find / -xdev \( -path /usr -o -path /var/log -o -path /var/lib/probe \) -prune -o -name "*$1*" -print
+		find /run /etc -name "*$1*"; grep -rl "written by daemonry" /etc /home /root; exit 0`
+	return m.run("sh", "-c", script, "sh", name)
+}

@@ -36,6 +36,7 @@ func probeFile(name string) string { return filepath.Join(probeOut, url.PathEsca
 func probe(self string) int {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGHUP) // there is nothing to reload
 	name := filepath.Base(self)
 	b := birth{PID: os.Getpid(), UID: os.Getuid()}
 	b.Dir, _ = os.Getwd()

@@ -20,11 +20,8 @@ func capLine(names []string) string {
 // units alone: the manager of a user has no right to make one.
 func (w *writer) sandbox() {
 	w.Use("cap", "no_new_privs", "sandbox.level")
-	if w.Cap != nil {
-		w.set("CapabilityBoundingSet", capLine(w.Cap))
-		w.set("AmbientCapabilities", capLine(w.Cap))
-	}
 	level := w.Sandbox.Level
+	w.capabilities(level)
 	// Most switches below imply it for who is not root; said once for all.
 	if w.NoNewPrivs || level != spec.SandboxOff {
 		w.set("NoNewPrivileges", "yes")
@@ -54,11 +51,45 @@ func (w *writer) sandbox() {
 	if calls == nil && strict {
 		calls = []string{"@system-service"}
 	}
-	if len(calls) > 0 {
+	switch {
+	case len(calls) > 0:
 		w.words("SystemCallFilter", calls...)
+	case calls == nil && level != spec.SandboxOff:
+		w.set("SystemCallFilter", "~"+strings.Join(foreignCalls, " "))
+		// A program that tries one goes on with an error, as without privileges.
+		w.set("SystemCallErrorNumber", "EPERM")
 	}
-	if strict && w.Cap == nil {
+}
+
+// foreignCalls are groups of system calls that administer a machine, or that
+// only debuggers and the programs of other systems make. "@mount" is not one of
+// them, for chroot is in it, which daemons do.
+var foreignCalls = []string{"@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io", "@reboot", "@swap"}
+
+// foreignCaps are capabilities of root that no daemon uses: those that belong
+// to the calls above, and to what the other switches shut.
+var foreignCaps = []string{
+	"block_suspend", "linux_immutable", "mac_admin", "mac_override", "mknod", "sys_boot", "sys_module", "sys_pacct",
+	"sys_rawio", "sys_time", "sys_tty_config", "syslog", "wake_alarm",
+}
+
+// capabilities bounds what root means in the service. The manager of a user has
+// none that it could give, nor the right to take any from its children
+// (CAP_SETPCAP, capabilities(7)).
+func (w *writer) capabilities(level spec.SandboxLevel) {
+	user, _ := w.UserGroup()
+	switch {
+	case w.opts.User && w.Cap != nil:
+		w.Note("cap", "left out: the manager of a user can neither give capabilities nor take them")
+	case w.opts.User:
+	case w.Cap != nil:
+		w.set("CapabilityBoundingSet", capLine(w.Cap))
+		w.set("AmbientCapabilities", capLine(w.Cap))
+	case level == spec.SandboxStrict, level == spec.SandboxDefault && user != "" && user != "root" && user != "0":
+		// Who is not root has none, and NoNewPrivileges= keeps it so.
 		w.set("CapabilityBoundingSet", "")
+	case level == spec.SandboxDefault && !w.mentions(deviceDirs):
+		w.set("CapabilityBoundingSet", "~"+capLine(foreignCaps))
 	}
 }
 
@@ -101,7 +132,7 @@ func (w *writer) mounts() {
 	if on {
 		for _, key := range []string{
 			"ProtectControlGroups", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
-			"ProtectClock", "ProtectHostname",
+			"ProtectClock", "ProtectHostname", "PrivateMounts",
 		} {
 			w.set(key, "yes")
 		}

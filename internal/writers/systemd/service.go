@@ -189,10 +189,11 @@ func (w *writer) stop() {
 	case len(w.ReloadCommand) > 0:
 		w.set("ExecReload", w.commandLine(w.ReloadCommand))
 	case w.Reload != "" && w.unitType() != "notify-reload":
-		w.set("ExecReload", "/bin/kill -"+string(w.Reload)+" $MAINPID")
+		// The shell's own kill: that of procps is not on every machine.
+		w.set("ExecReload", lineOf("", "/bin/sh", "-c", fmt.Sprintf(`kill -%s "$MAINPID"`, w.Reload)))
 	}
 	if w.Chroot != "" && w.Reload != "" {
-		w.Note("chroot", "reload needs /bin/kill inside it")
+		w.Note("chroot", "reload needs /bin/sh inside it")
 	}
 }
 
