@@ -17,6 +17,7 @@ const (
 	EventStray   EventKind = "stray"   // processes left behind were ended
 	EventLog     EventKind = "log"     // the log cannot be written, or can again
 	EventChange  EventKind = "change"  // the description was added, changed or removed
+	EventRolling EventKind = "rolling" // a process beside the main one, in a rolling restart
 	EventTrouble EventKind = "trouble" // the supervisor itself has difficulties
 )
 
@@ -107,6 +108,9 @@ func (e *Engine) emit(s *service, ev Event) {
 		ev.Service, ev.State = s.spec.Name, s.state
 		if ev.PID == 0 {
 			ev.PID = s.pid
+		}
+		if s.isHeir() || s.isElder() {
+			ev = s.ofKin(ev)
 		}
 	}
 	e.events.add(ev)

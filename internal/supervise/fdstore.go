@@ -25,6 +25,9 @@ type stored struct {
 
 // copies are for who starts a process, away from the owner, and are theirs to close.
 func (st *fdStore) copies() (list []stored, err error) {
+	if st == nil {
+		return nil, nil
+	}
 	for _, f := range st.files {
 		fd, err := sys.DupAbove(f.fd, 3)
 		if err != nil {
@@ -48,11 +51,15 @@ const defaultStoredName = "stored"
 
 // keepFiles does what a message says of descriptors. Those in files stay the caller's.
 func (e *Engine) keepFiles(s *service, m heardMessage) {
+	s = s.registered()
 	if m.FDStoreRemove {
 		e.drop(s, func(f stored) bool { return f.name == m.FDName })
 	}
 	if !m.FDStore {
 		return
+	}
+	if s.store == nil {
+		s.store = &fdStore{}
 	}
 	name := m.FDName
 	if name == "" {
@@ -99,6 +106,9 @@ func (st *fdStore) has(fd int) bool {
 
 // drop closes those of the kept descriptors that which picks.
 func (e *Engine) drop(s *service, which func(stored) bool) {
+	if s.store == nil {
+		return
+	}
 	var gone []int
 	s.store.files = slices.DeleteFunc(s.store.files, func(f stored) bool {
 		if !which(f) {
@@ -138,4 +148,11 @@ func copyFiles(fds []int) (list []int, err error) {
 		list = append(list, own)
 	}
 	return list, nil
+}
+
+func (st *fdStore) len() int {
+	if st == nil {
+		return 0
+	}
+	return len(st.files)
 }

@@ -45,7 +45,7 @@ func (e *Engine) surveyFor(s *service, then func()) {
 
 func (e *Engine) sweepFound(s *service) {
 	found := e.lookForLeftovers(s)
-	if found && len(s.left.adopted) == 0 && len(s.commands) == 0 {
+	if found && len(s.left.adopted) == 0 && len(s.commands) == 0 && !e.waitsForKin(s) {
 		e.sweptClean(s, (*Engine).decide)
 		return
 	}
@@ -87,7 +87,7 @@ func (e *Engine) isSweptClean(s *service) bool {
 }
 
 func (e *Engine) finishSweep(s *service) bool {
-	if !e.lookForLeftovers(s) || len(s.left.adopted) > 0 || len(s.commands) > 0 {
+	if !e.lookForLeftovers(s) || len(s.left.adopted) > 0 || len(s.commands) > 0 || e.waitsForKin(s) {
 		return false
 	}
 	e.sweptClean(s, func(e *Engine, s *service, _ cause) { e.happen(s, hGone, cause{text: "gone"}) })
@@ -100,7 +100,9 @@ func (e *Engine) sweptClean(s *service, then reaction) {
 		delete(e.bySession, s.session)
 	}
 	delete(e.byInvocation, s.invoked)
-	delete(e.byOutput, s.output)
+	if e.byOutput[s.output] == s { // else another process of the service has it
+		delete(e.byOutput, s.output)
+	}
 	for pid := range s.left.expected {
 		if e.expected[pid] == s {
 			delete(e.expected, pid)

@@ -14,6 +14,10 @@ func (e *Engine) decide(s *service, _ cause) {
 	failure, again := s.failure, s.again
 	e.setHolding(s, false)
 	s.failure, s.again, s.rewound, s.killing, s.told, s.invoked, s.nextMain = "", false, false, false, false, "", 0
+	if s.isHeir() || s.isElder() {
+		e.decideKin(s, failure)
+		return
+	}
 	switch {
 	case s.removed || !s.wanted:
 		e.enter(s, Stopped, stoppedText(s, failure))

@@ -59,7 +59,8 @@ type service struct {
 
 	commands map[*command]struct{} // of its helper commands, those that run
 	sockets  []*holder             // in the order of its description
-	store    fdStore
+	store    *fdStore              // nil until something is in it
+	kin      kin
 
 	// What was.
 	exit     *Exit
@@ -170,7 +171,9 @@ func (e *Engine) enter(s *service, state State, reason string) {
 	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
 	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
 		e.releaseSockets(s) // nobody is to come any more
-		e.dropAll(s)
+		if !s.isHeir() && !s.isElder() {
+			e.dropAll(s)
+		}
 	}
 	s.wake()
 	e.changedFor(s)
@@ -200,6 +203,11 @@ func (e *Engine) again(s *service, _ cause) {
 func (e *Engine) rest(s *service, why cause) {
 	s.stop(timerDelay)
 	s.next = time.Time{}
+	if e.waitsForKin(s) {
+		e.enter(s, Stopping, why.text)
+		e.sweep(s)
+		return
+	}
 	e.enter(s, Stopped, why.text)
 }
 
@@ -208,8 +216,13 @@ func (e *Engine) becomeReady(s *service, why cause) {
 	s.stop(timerReady)
 	s.stop(timerSettle)
 	s.endProbe()
+	if s.isHeir() {
+		e.inherit(s)
+	}
 	e.enter(s, Ready, why.text)
+	s.wake()
 	e.watchLiveness(s)
+	e.retire(s)
 }
 
 // condemn ends a process for its own good: it is to run, but not like this.

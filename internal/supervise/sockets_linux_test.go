@@ -43,10 +43,10 @@ var server = proctest.Register("server", func(args []string) int {
 
 func serve(args []string) error {
 	for _, arg := range args {
-		switch arg {
+		switch b, _ := os.ReadFile(arg); string(b) { // what the next version does that comes up
 		case "broken":
 			return errors.New("this version does not work")
-		case "never-ready":
+		case "hangs":
 			time.Sleep(time.Hour)
 		}
 	}
@@ -358,6 +358,120 @@ var socketScenarios = map[string]func(scene) error{
 		_, _, err = get(s, "/")
 		return err
 	},
+	"rolling": func(s scene) error {
+		if err := s.apply(web()); err != nil {
+			return err
+		}
+		before, err := s.holds("web")
+		l := startLoad(s)
+		err = errors.Join(err, l.more(s, 50))
+		pids := map[int]bool{s.one("web").PID: true}
+		since := s.one("web").Since
+		for range 3 {
+			err = errors.Join(err, s.RestartRolling(s, "web"), l.more(s, 50))
+			pids[s.one("web").PID] = true
+		}
+		err = errors.Join(err, l.end(), s.same("web", before), want("processes", len(pids), 4),
+			want("ready since", s.one("web").Since, since), s.noKin("web"))
+		for pid := range l.pids {
+			if !pids[pid] {
+				err = errors.Join(err, fmt.Errorf("process %d answered", pid))
+			}
+		}
+		return errors.Join(err, s.Restart(s, "web"), s.Remove(s, "web"))
+	},
+	"rolling instances": func(s scene) error {
+		three := web()
+		three.Instances = 3
+		if err := s.apply(three); err != nil {
+			return err
+		}
+		before, err := s.holds("web@3")
+		l := startLoad(s)
+		err = errors.Join(err, l.more(s, 50), s.RestartRolling(s, "web"), l.more(s, 50), l.end())
+		return errors.Join(err, s.same("web@1", before), s.same("web@3", before), want("answered", len(l.pids) >= 4, true), s.noKin("web@2"))
+	},
+	"rolling with a version that does not work": func(s scene) error {
+		one := web(s.path("next"))
+		one.Timeout = new(spec.Duration(300 * time.Millisecond))
+		if err := s.apply(one); err != nil {
+			return err
+		}
+		old := s.one("web")
+		l := startLoad(s)
+		for _, c := range []struct{ next, want string }{
+			{"broken", "exited with status 1 before it was ready"},
+			{"hangs", "not ready within 300ms"},
+		} {
+			os.WriteFile(s.path("next"), []byte(c.next), 0o600)
+			err := s.RestartRolling(s, "web")
+			want := fmt.Sprintf("%s (notify); the old one (process %d) goes on", c.want, old.PID)
+			if c.next == "broken" {
+				want = strings.Replace(want, " (notify)", "", 1)
+			}
+			var start *StartError
+			if !errors.As(err, &start) || !strings.Contains(err.Error(), want) {
+				l.end()
+				return fmt.Errorf("%q, want %q", err, want)
+			}
+		}
+		err := errors.Join(l.more(s, 50), l.end())
+		now := s.one("web")
+		return errors.Join(err, want("pid", now.PID, old.PID), want("state", now.State, Ready), want("restarts", now.Restarts, 0), s.noKin("web"))
+	},
+	"rolling while the old one crashes": func(s scene) error {
+		one := web(s.path("next"))
+		if err := s.apply(one); err != nil {
+			return err
+		}
+		os.WriteFile(s.path("next"), []byte("hangs"), 0o600)
+		result := make(chan error, 1)
+		go func() { result <- s.RestartRolling(s, "web") }()
+		var heir int
+		for heir == 0 && s.Err() == nil {
+			s.ask(s, func() {
+				if h := s.byName["web"].kin.heir; h != nil {
+					heir = h.pid
+				}
+			})
+		}
+		get(s, "/crash")
+		err := s.until("web", func(st Status) bool { return st.State == Starting }) // hangs too: the file still says so
+		return errors.Join(err, s.Stop(s, "web"), func() error {
+			if err := <-result; err == nil || !strings.Contains(err.Error(), "stopped") {
+				return fmt.Errorf("rolling restart of what was stopped: %v", err)
+			}
+			return nil
+		}(), want("open", len(s.Engine.sockets), 0))
+	},
+	"rolling is refused": func(s scene) error {
+		none, pid, down := sh("none", "exec sleep 99"), web(), sh("down", "exec sleep 99")
+		pid.Pidfile = s.path("pid")
+		down.Autostart = new(false)
+		twice := sh("twice", "exec sleep 99")
+		twice.Overlap = true
+		if err := s.apply(none, pid, down, twice); err != nil {
+			return err
+		}
+		for name, want := range map[string]string{
+			"none":    "none: cannot be restarted in a rolling way: the supervisor has no socket of it that both processes could serve",
+			"web":     "its two processes would want the same lock",
+			"down":    "it is stopped",
+			"nothing": "nothing: no such service",
+		} {
+			if err := s.RestartRolling(s, name); err == nil || !strings.Contains(err.Error(), want) {
+				return fmt.Errorf("%q, want %q", err, want)
+			}
+		}
+		before := s.one("twice").PID
+		if err := s.RestartRolling(s, "none", "twice"); err == nil || s.one("twice").PID != before {
+			return fmt.Errorf("one of two refused: %v", err)
+		}
+		if err := s.RestartRolling(s, "twice"); err != nil || s.one("twice").PID == before {
+			return fmt.Errorf("overlap: %v", err)
+		}
+		return nil
+	},
 	"instances share": func(s scene) error {
 		two := web()
 		two.Instances = 2
@@ -449,11 +563,24 @@ var socketScenarios = map[string]func(scene) error{
 	},
 }
 
+// noKin says whether only one process of a service is left.
+func (s scene) noKin(name string) (err error) {
+	if askErr := s.ask(s, func() {
+		one := s.byName[name]
+		if one.kin.heir != nil || len(one.kin.elders) > 0 || len(s.byPID) > len(s.byName) {
+			err = fmt.Errorf("%s has relatives: %+v", name, one.kin)
+		}
+	}); askErr != nil {
+		return askErr
+	}
+	return err
+}
+
 // stored waits until so many descriptors are kept for a service.
 func (s scene) stored(name string, n int) error {
 	got := -1
 	for s.Err() == nil {
-		if err := s.ask(s, func() { got = len(s.byName[name].store.files) }); err != nil {
+		if err := s.ask(s, func() { got = s.byName[name].store.len() }); err != nil {
 			return err
 		}
 		if got == n {

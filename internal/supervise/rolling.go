@@ -1,0 +1,274 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// A rolling restart has a second process of a service come up beside the first, on the same sockets. It is a service value of
+// its own, the heir, that no request finds; it goes through the same states by the same table. When it is ready it takes the
+// first one's place in the registry, with all that belongs to the service rather than to a process, and the first
+// one, now an elder, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
+
+// kin are the other processes of a service, of the value that is in the registry.
+type kin struct {
+	heir   *service              // comes up to take its place
+	elders map[*service]struct{} // have given it their place and are being ended
+
+	// Of those that are not in the registry:
+	heirTo  *service
+	elderOf *service
+	told    func(error) // how the heir's start ended, once
+}
+
+// registered is the value in the registry for the service that s is a process of.
+func (s *service) registered() *service {
+	for s.kin.heirTo != nil || s.kin.elderOf != nil {
+		if s.kin.heirTo != nil {
+			s = s.kin.heirTo
+		} else {
+			s = s.kin.elderOf
+		}
+	}
+	return s
+}
+
+func (s *service) isHeir() bool  { return s.kin.heirTo != nil }
+func (s *service) isElder() bool { return s.kin.elderOf != nil }
+
+// RestartRolling replaces the process of each service, one after the other: the new process
+// starts beside the old one on the same sockets, and only when it is ready is the old one ended. It returns when the
+// last old one is gone. At the first that does not come up it ends (StartError): that service's old
+// process goes on, and so do those that had not had their turn.
+func (e *Engine) RestartRolling(ctx context.Context, names ...string) error {
+	var order []string
+	var err error
+	if askErr := e.ask(ctx, func() { order, err = e.canRoll(names) }); askErr != nil {
+		return askErr
+	}
+	for i, name := range order {
+		if err == nil {
+			err = e.rollOne(ctx, name)
+		}
+		if err != nil {
+			return rollingError(err, i, len(order))
+		}
+	}
+	return err
+}
+
+// rollingError says what became of the others.
+func rollingError(err error, done, all int) error {
+	if all == 1 {
+		return err
+	}
+	return fmt.Errorf("%w (%d of %d restarted before it, %d not touched)", err, done, all, all-done-1)
+}
+
+// canRoll finds the services that can be restarted in a rolling way, before any of them is.
+func (e *Engine) canRoll(names []string) (order []string, err error) {
+	if e.closing {
+		return nil, ErrClosed
+	}
+	found, err := e.find(names)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, s := range found {
+		errs = append(errs, s.mayRoll())
+		order = append(order, s.spec.Name)
+	}
+	return order, errors.Join(errs...)
+}
+
+// NoRollingError says why a service cannot have two processes for a while.
+type NoRollingError struct{ Name, Reason, Hint string }
+
+func (e *NoRollingError) Error() string {
+	return fmt.Sprintf("%s: cannot be restarted in a rolling way: %s", e.Name, e.Reason)
+}
+
+func (s *service) mayRoll() error {
+	no := func(reason, hint string) error { return &NoRollingError{s.spec.Name, reason, hint} }
+	switch {
+	case s.state != Ready || s.pid == 0:
+		return no(fmt.Sprintf("it is %v, so nobody would notice an ordinary one", s.state), "use restart")
+	case s.kin.heir != nil:
+		return no("it is being restarted in that way", "wait, or restart it in the ordinary way")
+	case s.spec.Type == spec.Oneshot:
+		return no("it is a oneshot", "use restart")
+	case s.spec.Pidfile != "" || s.spec.Lockfile != "":
+		return no("its two processes would want the same lock", "leave out pidfile and lockfile")
+	case len(s.spec.Sockets) == 0 && !s.spec.Overlap:
+		return no("the supervisor has no socket of it that both processes could serve",
+			"declare its sockets, or set overlap = true if two of them can run side by side")
+	}
+	return nil
+}
+
+// rollOne replaces the process of one service and waits until the old one is gone.
+func (e *Engine) rollOne(ctx context.Context, name string) error {
+	result := make(chan error, 1)
+	var heir *service
+	var err error
+	if askErr := e.ask(ctx, func() {
+		s := e.byName[name]
+		if s == nil {
+			err = e.notFound(name)
+		} else if err = s.mayRoll(); err == nil {
+			heir = e.bearHeir(s, func(err error) { result <- err })
+		}
+	}); askErr != nil {
+		return askErr
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		e.post(func() { e.disinherit(heir.kin.heirTo, "nobody waits for it any more") })
+		return context.Cause(ctx)
+	case <-e.ended:
+		return ErrClosed
+	}
+}
+
+// bearHeir starts a second process of s. told is called when the old one is gone, or with the reason why it stays.
+func (e *Engine) bearHeir(s *service, told func(error)) *service {
+	h := &service{spec: s.spec, source: s.source, wanted: true, stream: s.stream, store: s.store}
+	h.kin.heirTo, h.kin.told = s, told
+	s.kin.heir = h
+	e.launch(h, cause{})
+	return h
+}
+
+// inherit gives an heir that is ready the place of the process before it.
+func (e *Engine) inherit(h *service) {
+	old := h.kin.heirTo
+	h.kin.heirTo, old.kin.heir = nil, nil
+	told := h.kin.told
+	h.kin.told = nil
+
+	// What belongs to the service. Its description may have changed meanwhile in what a process need not notice.
+	e.registry.remove(old)
+	h.spec, h.source, h.held, h.restarts = old.spec, old.source, old.held, old.restarts
+	h.exit, h.removed, h.store = old.exit, old.removed, old.store
+	// For everybody else nothing happens but that, perhaps, a service that was down is up.
+	if !isAlive(old.state) {
+		e.alive-- // enter will count it
+	}
+	h.state, h.since = old.state, old.since
+	e.registry.add(h)
+	h.waiters, old.waiters = old.waiters, nil
+	for _, w := range h.waiters {
+		w.service = h
+	}
+	if h.output != (fileID{}) {
+		e.byOutput[h.output] = h
+	}
+	h.kin.elders, old.kin.elders = old.kin.elders, nil
+	if h.kin.elders == nil {
+		h.kin.elders = map[*service]struct{}{}
+	}
+	for elder := range h.kin.elders {
+		elder.kin.elderOf = h
+	}
+	h.kin.elders[old] = struct{}{}
+	old.kin.elderOf, old.kin.told = h, told
+	old.wanted, old.again = false, false
+	e.noteChanged()
+	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.pid, old.pid)})
+}
+
+// retire ends the elders that an heir has just made.
+func (e *Engine) retire(s *service) {
+	for elder := range s.kin.elders {
+		if elder.kin.told != nil {
+			e.happen(elder, hUnwant, cause{text: "replaced by process " + strconv.Itoa(s.pid)})
+			if elder.state == Stopped && elder.isElder() {
+				e.decideKin(elder, "") // it had no process any more
+			}
+		}
+	}
+}
+
+// disinherit ends the heir of s, if it has one: s itself is being ended or started anew.
+func (e *Engine) disinherit(s *service, why string) {
+	if s == nil || s.kin.heir == nil {
+		return
+	}
+	h := s.kin.heir
+	h.wanted, h.again = false, false
+	if h.failure == "" {
+		h.failure = why
+	}
+	e.happen(h, hUnwant, cause{text: why})
+}
+
+// decideKin is decide for a process that is not in the registry: it is over.
+func (e *Engine) decideKin(s *service, failure string) {
+	main := s.registered()
+	told := s.kin.told
+	s.kin.told = nil
+	var err error
+	if s.isHeir() {
+		if failure == "" {
+			failure = "its new process ended"
+		}
+		reason := fmt.Sprintf("the new process is not used: %s; the old one (process %d) goes on", failure, main.pid)
+		if main.pid == 0 {
+			reason = "the new process is not used: " + failure
+		}
+		err = &StartError{Name: s.spec.Name, Reason: reason, Exit: s.exit, Err: s.cause}
+		main.kin.heir = nil
+		if main.stream == nil {
+			main.stream = s.stream
+		}
+	} else {
+		delete(main.kin.elders, s)
+	}
+	e.enter(s, Stopped, stoppedText(s, failure))
+	s.kin = kin{}
+	if err != nil {
+		e.emit(main, Event{Kind: EventRolling, Reason: err.(*StartError).Reason})
+	} else {
+		e.emit(main, Event{Kind: EventRolling, Reason: "the old process is gone"})
+	}
+	if told != nil {
+		told(err)
+	}
+	if main.state == Stopping && main.pid == 0 && !main.draining && !main.spawning && !main.holding {
+		e.isSweptClean(main)
+	}
+}
+
+// waitsForKin says whether s, which has come to its end, is to wait for its other processes: who is told that it is
+// down must find nothing of it. When it is to be started again it does not wait.
+func (e *Engine) waitsForKin(s *service) bool {
+	return (!s.wanted || s.removed || e.closing) && (s.kin.heir != nil || len(s.kin.elders) > 0)
+}
+
+// ofKin turns the event of a process that is not in the registry into one of the service.
+func (s *service) ofKin(ev Event) Event {
+	who := "new process: "
+	if s.isElder() {
+		who = "old process: "
+	}
+	if ev.Kind == EventState {
+		ev.Kind = EventRolling
+		if ev.Reason == "" {
+			ev.Reason = s.state.String()
+		}
+	}
+	main := s.registered()
+	ev.State, ev.From = main.state, main.state
+	ev.Reason = who + ev.Reason
+	return ev
+}

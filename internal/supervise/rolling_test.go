@@ -1,0 +1,167 @@
+package supervise
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// TestHeirInEveryState has a second process become ready whatever has become of the first meanwhile, and end
+// whatever has become of the first.
+func TestHeirInEveryState(t *testing.T) {
+	for state := range numStates {
+		t.Run(state.String()+"/takes its place", func(t *testing.T) {
+			b, old, h, told := withHeir(t, state)
+			if state == Stopped || state == Stopping {
+				old.wanted = true // it came to that by itself; see TestHeirOfTheUnwanted
+			}
+			b.happen(h, hReady, cause{})
+			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isHeir() {
+				t.Errorf("the heir is %v, registered: %v", h.state, b.byName["s"] == h)
+			}
+			b.check2(h, old)
+			b.end(old)
+			b.check2(h, nil)
+			if len(h.kin.elders) > 0 || h.kin.heir != nil || old.state != Stopped {
+				t.Errorf("left: %+v, the old one is %v", h.kin, old.state)
+			}
+			if len(*told) != 1 || (*told)[0] != nil {
+				t.Errorf("told %v", *told)
+			}
+			b.unwant([]*service{h}, "test")
+			b.end(h)
+			b.check2(h, nil)
+		})
+		t.Run(state.String()+"/fails", func(t *testing.T) {
+			b, old, h, told := withHeir(t, state)
+			b.k.die(h.pid, exited(1))
+			b.reapAll()
+			b.settle()
+			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.kin.heir != nil {
+				t.Errorf("the old one is %v, the heir %v", old.state, h.state)
+			}
+			b.check2(old, nil)
+			if len(*told) != 1 || (*told)[0] == nil {
+				t.Errorf("told %v", *told)
+			}
+		})
+	}
+}
+
+// withHeir puts a service into a state and starts a second process of it.
+func withHeir(t *testing.T, state State) (*bench, *service, *service, *[]error) {
+	b := newBench(t)
+	old := b.put(plain("s"))
+	b.place(old, state, hWant)
+	if state == Backoff {
+		b.after(old, timerDelay, 1<<40, func() {})
+	}
+	told := new([]error)
+	h := b.bearHeir(old, func(err error) { *told = append(*told, err) })
+	b.settle()
+	if h.state != Starting || h.pid == 0 || b.byName["s"] != old {
+		t.Fatalf("the heir is %v", h.state)
+	}
+	return b, old, h, told
+}
+
+// end lets a process end that was told to, if there is one.
+func (b *bench) end(s *service) {
+	if s.pid != 0 {
+		b.k.die(s.pid, exited(0))
+	}
+	b.reapAll()
+	b.settle()
+}
+
+// check2 is check for a bench where another process of s is alive, if other is not nil.
+func (b *bench) check2(s, other *service) {
+	b.Helper()
+	if other != nil && isAlive(other.state) {
+		b.alive--
+		defer func() { b.alive++ }()
+	}
+	if other != nil && other.pid != 0 && b.byPID[other.pid] != other {
+		b.Errorf("process %d of the old one is not found", other.pid)
+	}
+	b.check()
+}
+
+// Who is told that a service is down finds no second process of it, in whatever state it was.
+func TestHeirOfTheUnwanted(t *testing.T) {
+	for _, state := range []State{Waiting, Starting, Ready, Stopping, Backoff, Failed} {
+		t.Run(state.String(), func(t *testing.T) {
+			b, old, h, told := withHeir(t, state)
+			b.k.deaf = true
+			w := old.newWaiter(false)
+			b.unwant([]*service{old}, "stopped")
+			if old.pid != 0 {
+				b.k.die(old.pid, exited(0))
+			}
+			b.reapAll()
+			b.settle()
+			if old.state == Stopped || len(w.result) > 0 {
+				t.Error("it is down, and its second process lives")
+			}
+			b.happen(h, hReady, cause{}) // too late
+			if b.byName["s"] != old || h.state != Stopping {
+				t.Errorf("the heir of what is not wanted is %v", h.state)
+			}
+			b.end(h)
+			if old.state != Stopped || len(w.result) != 1 || len(*told) != 1 || (*told)[0] == nil {
+				t.Errorf("%v, %d answers, told %v", old.state, len(w.result), *told)
+			}
+			b.check2(old, nil)
+		})
+	}
+}
+
+// A description that changes while the new process comes up is the one that holds after it, and who waits for the service
+// is answered by whichever process is up.
+func TestHeirKeepsWhatBelongsToTheService(t *testing.T) {
+	b, old, h, _ := withHeir(t, Starting)
+	w := old.newWaiter(true)
+	old.restarts, old.held = 7, true
+	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
+	b.update(changed, "file")
+	b.happen(h, hReady, cause{})
+	if h.restarts != 7 || !h.held || h.source != "file" || len(h.spec.Requires) != 1 || b.needers["other"] == nil {
+		t.Errorf("%+v", h)
+	}
+	if err := <-w.result; err != nil || w.service != h {
+		t.Errorf("%v", err)
+	}
+}
+
+// The second process is started only for a service that is up, and one at a time.
+func TestMayRoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		s := b.put(plain("s", func(s *spec.Service) { s.Overlap = true }))
+		end := b.run()
+		b.up(s)
+		pid := b.pidOf(s)
+		done := make(chan error, 1)
+		go func() { done <- b.RestartRolling(t.Context(), "s") }()
+		synctest.Wait()
+		if err := b.RestartRolling(t.Context(), "s"); err == nil || err.Error() != "s: cannot be restarted in a rolling way: it is being restarted in that way" {
+			t.Errorf("%v", err)
+		}
+		var h *service
+		b.inOwner(func() { h = s.kin.heir })
+		b.say(h, notify.Message{Ready: true})
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		b.inOwner(func() {
+			if b.byName["s"].pid == pid || len(b.k.live) != 1 {
+				t.Errorf("process %d, %d live", b.byName["s"].pid, len(b.k.live))
+			}
+		})
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
