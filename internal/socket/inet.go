@@ -20,31 +20,39 @@ const lookupLimit = 10 * time.Second
 // openInet opens a TCP or UDP socket. Without a host it is for all addresses: of IPv6 and, unless V6Only
 // forbids it, of IPv4; of IPv4 where the system has no IPv6.
 func openInet(ctx context.Context, s spec.Socket) (int, error) {
-	host, portText, err := net.SplitHostPort(s.Listen.Addr)
+	host, port, err := splitPort(s.Listen.Addr)
 	if err != nil {
 		return -1, err
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return -1, fmt.Errorf("port %q: %w", portText, err)
 	}
 	if host != "" {
 		addr, err := resolve(ctx, host)
 		if err != nil {
 			return -1, err
 		}
-		return bindInet(s, netip.AddrPortFrom(addr, uint16(port)))
+		return bindInet(s, netip.AddrPortFrom(addr, port))
 	}
 	if s.V6Only == nil {
 		s.V6Only = new(false) // whatever the system's default is, all means all
 	}
-	fd, err := bindInet(s, netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(port)))
+	fd, err := bindInet(s, netip.AddrPortFrom(netip.IPv6Unspecified(), port))
 	// No IPv6 in the kernel, or switched off (disable_ipv6).
 	if !*s.V6Only && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
 		s.V6Only = nil
-		return bindInet(s, netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port)))
+		return bindInet(s, netip.AddrPortFrom(netip.IPv4Unspecified(), port))
 	}
 	return fd, err
+}
+
+func splitPort(hostPort string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q: %w", text, err)
+	}
+	return host, uint16(n), nil
 }
 
 // resolve turns a host into one address: the first of IPv4 if it has any, as package net does.

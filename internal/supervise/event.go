@@ -109,7 +109,7 @@ func (e *Engine) emit(s *service, ev Event) {
 		if ev.PID == 0 {
 			ev.PID = s.pid
 		}
-		if s.isHeir() || s.isElder() {
+		if s.isSuccessor() || s.isElder() {
 			ev = s.ofKin(ev)
 		}
 	}

@@ -43,6 +43,7 @@ func (e *Engine) openNotes() error {
 
 // note has the journal say what is true of s now.
 func (e *Engine) note(s *service) {
+	s = s.registered()
 	if e.notes.journal == nil || e.byName[s.spec.Name] != s {
 		return
 	}

@@ -38,6 +38,7 @@ type record struct {
 	Failure string     `json:"failure,omitzero"`
 	Again   bool       `json:"again,omitzero"`
 	Step    int        `json:"step,omitzero"`
+	Beside  []beside   `json:"beside,omitzero"` // other processes, of a rolling restart
 	Ending  bool       `json:"ending,omitzero"` // asked to end together with others
 	Left    []identity `json:"left,omitzero"`   // descendants when the stop began
 
@@ -72,6 +73,7 @@ func (e *Engine) record(s *service) record {
 	if s.pid != 0 {
 		r.Main, r.Started = s.identity, s.startedAt.Round(0)
 	}
+	r.Beside = s.beside()
 	_, r.Ending = e.stopping[s]
 	for pid, start := range s.left.expected {
 		r.Left = append(r.Left, identity{PID: pid, Start: start})

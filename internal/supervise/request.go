@@ -202,7 +202,7 @@ func (e *Engine) Restart(ctx context.Context, names ...string) error {
 
 // restart ends s, if it has anything to end, and starts it anew.
 func (e *Engine) restart(s *service, why string) {
-	e.disinherit(s, why)
+	e.dismiss(s, why)
 	s.wanted = true
 	s.again = s.state == Starting || s.state == Ready || s.state == Stopping
 	e.happen(s, hRestart, cause{text: why})
@@ -293,7 +293,7 @@ func (e *Engine) unwant(list []*service, why string) {
 		if !e.closing {
 			s.wanted = false
 		}
-		e.disinherit(s, why)
+		e.dismiss(s, why)
 	}
 	e.endTogether(list)
 	for _, s := range list {

@@ -14,7 +14,7 @@ func (e *Engine) decide(s *service, _ cause) {
 	failure, again := s.failure, s.again
 	e.setHolding(s, false)
 	s.failure, s.again, s.rewound, s.killing, s.told, s.invoked, s.nextMain = "", false, false, false, false, "", 0
-	if s.isHeir() || s.isElder() {
+	if s.isSuccessor() || s.isElder() {
 		e.decideKin(s, failure)
 		return
 	}

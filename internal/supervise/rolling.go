@@ -10,26 +10,26 @@ import (
 )
 
 // A rolling restart has a second process of a service come up beside the first, on the same sockets. It is a service value of
-// its own, the heir, that no request finds; it goes through the same states by the same table. When it is ready it takes the
+// its own, the successor, that no request finds; it goes through the same states by the same table. When it is ready it takes the
 // first one's place in the registry, with all that belongs to the service rather than to a process, and the first
 // one, now an elder, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
 
 // kin are the other processes of a service, of the value that is in the registry.
 type kin struct {
-	heir   *service              // comes up to take its place
+	successor   *service              // comes up to take its place
 	elders map[*service]struct{} // have given it their place and are being ended
 
 	// Of those that are not in the registry:
-	heirTo  *service
+	succeeds  *service
 	elderOf *service
-	told    func(error) // how the heir's start ended, once
+	told    func(error) // how the successor's start ended, once
 }
 
 // registered is the value in the registry for the service that s is a process of.
 func (s *service) registered() *service {
-	for s.kin.heirTo != nil || s.kin.elderOf != nil {
-		if s.kin.heirTo != nil {
-			s = s.kin.heirTo
+	for s.kin.succeeds != nil || s.kin.elderOf != nil {
+		if s.kin.succeeds != nil {
+			s = s.kin.succeeds
 		} else {
 			s = s.kin.elderOf
 		}
@@ -37,7 +37,7 @@ func (s *service) registered() *service {
 	return s
 }
 
-func (s *service) isHeir() bool  { return s.kin.heirTo != nil }
+func (s *service) isSuccessor() bool  { return s.kin.succeeds != nil }
 func (s *service) isElder() bool { return s.kin.elderOf != nil }
 
 // RestartRolling replaces the process of each service, one after the other: the new process
@@ -98,7 +98,7 @@ func (s *service) mayRoll() error {
 	switch {
 	case s.state != Ready || s.pid == 0:
 		return no(fmt.Sprintf("it is %v, so nobody would notice an ordinary one", s.state), "use restart")
-	case s.kin.heir != nil:
+	case s.kin.successor != nil:
 		return no("it is being restarted in that way", "wait, or restart it in the ordinary way")
 	case s.spec.Type == spec.Oneshot:
 		return no("it is a oneshot", "use restart")
@@ -114,14 +114,14 @@ func (s *service) mayRoll() error {
 // rollOne replaces the process of one service and waits until the old one is gone.
 func (e *Engine) rollOne(ctx context.Context, name string) error {
 	result := make(chan error, 1)
-	var heir *service
+	var successor *service
 	var err error
 	if askErr := e.ask(ctx, func() {
 		s := e.byName[name]
 		if s == nil {
 			err = e.notFound(name)
 		} else if err = s.mayRoll(); err == nil {
-			heir = e.bearHeir(s, func(err error) { result <- err })
+			successor = e.startSuccessor(s, func(err error) { result <- err })
 		}
 	}); askErr != nil {
 		return askErr
@@ -133,26 +133,26 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		e.post(func() { e.disinherit(heir.kin.heirTo, "nobody waits for it any more") })
+		e.post(func() { e.dismiss(successor.kin.succeeds, "nobody waits for it any more") })
 		return context.Cause(ctx)
 	case <-e.ended:
 		return ErrClosed
 	}
 }
 
-// bearHeir starts a second process of s. told is called when the old one is gone, or with the reason why it stays.
-func (e *Engine) bearHeir(s *service, told func(error)) *service {
+// startSuccessor starts a second process of s. told is called when the old one is gone, or with the reason why it stays.
+func (e *Engine) startSuccessor(s *service, told func(error)) *service {
 	h := &service{spec: s.spec, source: s.source, wanted: true, stream: s.stream, store: s.store}
-	h.kin.heirTo, h.kin.told = s, told
-	s.kin.heir = h
+	h.kin.succeeds, h.kin.told = s, told
+	s.kin.successor = h
 	e.launch(h, cause{})
 	return h
 }
 
-// inherit gives an heir that is ready the place of the process before it.
-func (e *Engine) inherit(h *service) {
-	old := h.kin.heirTo
-	h.kin.heirTo, old.kin.heir = nil, nil
+// succeed gives a successor that is ready the place of the process before it.
+func (e *Engine) succeed(h *service) {
+	old := h.kin.succeeds
+	h.kin.succeeds, old.kin.successor = nil, nil
 	told := h.kin.told
 	h.kin.told = nil
 
@@ -187,7 +187,7 @@ func (e *Engine) inherit(h *service) {
 	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.pid, old.pid)})
 }
 
-// retire ends the elders that an heir has just made.
+// retire ends the elders that a successor has just made.
 func (e *Engine) retire(s *service) {
 	for elder := range s.kin.elders {
 		if elder.kin.told != nil {
@@ -199,12 +199,12 @@ func (e *Engine) retire(s *service) {
 	}
 }
 
-// disinherit ends the heir of s, if it has one: s itself is being ended or started anew.
-func (e *Engine) disinherit(s *service, why string) {
-	if s == nil || s.kin.heir == nil {
+// dismiss ends the successor of s, if it has one: s itself is being ended or started anew.
+func (e *Engine) dismiss(s *service, why string) {
+	if s == nil || s.kin.successor == nil {
 		return
 	}
-	h := s.kin.heir
+	h := s.kin.successor
 	h.wanted, h.again = false, false
 	if h.failure == "" {
 		h.failure = why
@@ -218,7 +218,7 @@ func (e *Engine) decideKin(s *service, failure string) {
 	told := s.kin.told
 	s.kin.told = nil
 	var err error
-	if s.isHeir() {
+	if s.isSuccessor() {
 		if failure == "" {
 			failure = "its new process ended"
 		}
@@ -227,7 +227,7 @@ func (e *Engine) decideKin(s *service, failure string) {
 			reason = "the new process is not used: " + failure
 		}
 		err = &StartError{Name: s.spec.Name, Reason: reason, Exit: s.exit, Err: s.cause}
-		main.kin.heir = nil
+		main.kin.successor = nil
 		if main.stream == nil {
 			main.stream = s.stream
 		}
@@ -252,7 +252,7 @@ func (e *Engine) decideKin(s *service, failure string) {
 // waitsForKin says whether s, which has come to its end, is to wait for its other processes: who is told that it is
 // down must find nothing of it. When it is to be started again it does not wait.
 func (e *Engine) waitsForKin(s *service) bool {
-	return (!s.wanted || s.removed || e.closing) && (s.kin.heir != nil || len(s.kin.elders) > 0)
+	return (!s.wanted || s.removed || e.closing) && (s.kin.successor != nil || len(s.kin.elders) > 0)
 }
 
 // ofKin turns the event of a process that is not in the registry into one of the service.

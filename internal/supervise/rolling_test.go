@@ -8,23 +8,23 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// TestHeirInEveryState has a second process become ready whatever has become of the first meanwhile, and end
+// TestSuccessorInEveryState has a second process become ready whatever has become of the first meanwhile, and end
 // whatever has become of the first.
-func TestHeirInEveryState(t *testing.T) {
+func TestSuccessorInEveryState(t *testing.T) {
 	for state := range numStates {
 		t.Run(state.String()+"/takes its place", func(t *testing.T) {
-			b, old, h, told := withHeir(t, state)
+			b, old, h, told := withSuccessor(t, state)
 			if state == Stopped || state == Stopping {
-				old.wanted = true // it came to that by itself; see TestHeirOfTheUnwanted
+				old.wanted = true // it came to that by itself; see TestSuccessorOfTheUnwanted
 			}
 			b.happen(h, hReady, cause{})
-			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isHeir() {
-				t.Errorf("the heir is %v, registered: %v", h.state, b.byName["s"] == h)
+			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isSuccessor() {
+				t.Errorf("the successor is %v, registered: %v", h.state, b.byName["s"] == h)
 			}
 			b.check2(h, old)
 			b.end(old)
 			b.check2(h, nil)
-			if len(h.kin.elders) > 0 || h.kin.heir != nil || old.state != Stopped {
+			if len(h.kin.elders) > 0 || h.kin.successor != nil || old.state != Stopped {
 				t.Errorf("left: %+v, the old one is %v", h.kin, old.state)
 			}
 			if len(*told) != 1 || (*told)[0] != nil {
@@ -35,12 +35,12 @@ func TestHeirInEveryState(t *testing.T) {
 			b.check2(h, nil)
 		})
 		t.Run(state.String()+"/fails", func(t *testing.T) {
-			b, old, h, told := withHeir(t, state)
+			b, old, h, told := withSuccessor(t, state)
 			b.k.die(h.pid, exited(1))
 			b.reapAll()
 			b.settle()
-			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.kin.heir != nil {
-				t.Errorf("the old one is %v, the heir %v", old.state, h.state)
+			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.kin.successor != nil {
+				t.Errorf("the old one is %v, the successor %v", old.state, h.state)
 			}
 			b.check2(old, nil)
 			if len(*told) != 1 || (*told)[0] == nil {
@@ -50,8 +50,8 @@ func TestHeirInEveryState(t *testing.T) {
 	}
 }
 
-// withHeir puts a service into a state and starts a second process of it.
-func withHeir(t *testing.T, state State) (*bench, *service, *service, *[]error) {
+// withSuccessor puts a service into a state and starts a second process of it.
+func withSuccessor(t *testing.T, state State) (*bench, *service, *service, *[]error) {
 	b := newBench(t)
 	old := b.put(plain("s"))
 	b.place(old, state, hWant)
@@ -59,10 +59,10 @@ func withHeir(t *testing.T, state State) (*bench, *service, *service, *[]error) 
 		b.after(old, timerDelay, 1<<40, func() {})
 	}
 	told := new([]error)
-	h := b.bearHeir(old, func(err error) { *told = append(*told, err) })
+	h := b.startSuccessor(old, func(err error) { *told = append(*told, err) })
 	b.settle()
 	if h.state != Starting || h.pid == 0 || b.byName["s"] != old {
-		t.Fatalf("the heir is %v", h.state)
+		t.Fatalf("the successor is %v", h.state)
 	}
 	return b, old, h, told
 }
@@ -90,10 +90,10 @@ func (b *bench) check2(s, other *service) {
 }
 
 // Who is told that a service is down finds no second process of it, in whatever state it was.
-func TestHeirOfTheUnwanted(t *testing.T) {
+func TestSuccessorOfTheUnwanted(t *testing.T) {
 	for _, state := range []State{Waiting, Starting, Ready, Stopping, Backoff, Failed} {
 		t.Run(state.String(), func(t *testing.T) {
-			b, old, h, told := withHeir(t, state)
+			b, old, h, told := withSuccessor(t, state)
 			b.k.deaf = true
 			w := old.newWaiter(false)
 			b.unwant([]*service{old}, "stopped")
@@ -107,7 +107,7 @@ func TestHeirOfTheUnwanted(t *testing.T) {
 			}
 			b.happen(h, hReady, cause{}) // too late
 			if b.byName["s"] != old || h.state != Stopping {
-				t.Errorf("the heir of what is not wanted is %v", h.state)
+				t.Errorf("the successor of what is not wanted is %v", h.state)
 			}
 			b.end(h)
 			if old.state != Stopped || len(w.result) != 1 || len(*told) != 1 || (*told)[0] == nil {
@@ -120,8 +120,8 @@ func TestHeirOfTheUnwanted(t *testing.T) {
 
 // A description that changes while the new process comes up is the one that holds after it, and who waits for the service
 // is answered by whichever process is up.
-func TestHeirKeepsWhatBelongsToTheService(t *testing.T) {
-	b, old, h, _ := withHeir(t, Starting)
+func TestSuccessorKeepsWhatBelongsToTheService(t *testing.T) {
+	b, old, h, _ := withSuccessor(t, Starting)
 	w := old.newWaiter(true)
 	old.restarts, old.held = 7, true
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
@@ -150,7 +150,7 @@ func TestMayRoll(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		var h *service
-		b.inOwner(func() { h = s.kin.heir })
+		b.inOwner(func() { h = s.kin.successor })
 		b.say(h, notify.Message{Ready: true})
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -171,7 +171,7 @@ func (e *Engine) enter(s *service, state State, reason string) {
 	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
 	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
 		e.releaseSockets(s) // nobody is to come any more
-		if !s.isHeir() && !s.isElder() {
+		if !s.isSuccessor() && !s.isElder() {
 			e.dropAll(s)
 		}
 	}
@@ -216,8 +216,8 @@ func (e *Engine) becomeReady(s *service, why cause) {
 	s.stop(timerReady)
 	s.stop(timerSettle)
 	s.endProbe()
-	if s.isHeir() {
-		e.inherit(s)
+	if s.isSuccessor() {
+		e.succeed(s)
 	}
 	e.enter(s, Ready, why.text)
 	s.wake()

@@ -28,7 +28,10 @@ func scenario(name string) func(scene) error {
 	if f := scenarios[name]; f != nil {
 		return f
 	}
-	return socketScenarios[name]
+	if f := socketScenarios[name]; f != nil {
+		return f
+	}
+	return afterlifeScenarios[name]
 }
 
 // server answers HTTP on the socket that it is handed, says its pid, and ends in good order at SIGTERM. /crash ends it as a
@@ -427,11 +430,11 @@ var socketScenarios = map[string]func(scene) error{
 		os.WriteFile(s.path("next"), []byte("hangs"), 0o600)
 		result := make(chan error, 1)
 		go func() { result <- s.RestartRolling(s, "web") }()
-		var heir int
-		for heir == 0 && s.Err() == nil {
+		var successor int
+		for successor == 0 && s.Err() == nil {
 			s.ask(s, func() {
-				if h := s.byName["web"].kin.heir; h != nil {
-					heir = h.pid
+				if h := s.byName["web"].kin.successor; h != nil {
+					successor = h.pid
 				}
 			})
 		}
@@ -567,7 +570,7 @@ var socketScenarios = map[string]func(scene) error{
 func (s scene) noKin(name string) (err error) {
 	if askErr := s.ask(s, func() {
 		one := s.byName[name]
-		if one.kin.heir != nil || len(one.kin.elders) > 0 || len(s.byPID) > len(s.byName) {
+		if one.kin.successor != nil || len(one.kin.elders) > 0 || len(s.byPID) > len(s.byName) {
 			err = fmt.Errorf("%s has relatives: %+v", name, one.kin)
 		}
 	}); askErr != nil {

@@ -41,7 +41,7 @@ func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error
 	e.claim(pid)
 	s.spawning = false
 	s.stream = b.stream
-	if b.output != (fileID{}) && !s.isHeir() {
+	if b.output != (fileID{}) && !s.isSuccessor() {
 		e.byOutput[b.output] = s
 	}
 	s.output = b.output

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/daemonry/daemonry/internal/logs"
 	"github.com/daemonry/daemonry/internal/logs/target"
@@ -43,6 +44,9 @@ type Options struct {
 	// Lock is a locked file that says that a supervisor owns the directories. Every process that is being born holds it
 	// open until it executes its program, so that a successor, who waits for it, finds them all born. May be nil.
 	Lock *os.File
+	// Inherited are descriptors that the program before this one held in this process: its Held. They are ours from here
+	// on; Restore gives them back to their services.
+	Inherited []Held
 	// Console is where the log target "stdout" prints. Without a file in it there is no such target.
 	Console target.Console
 	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
@@ -82,6 +86,7 @@ type Engine struct {
 	jobs         jobs
 	store        store
 	sockets      map[string]*holder // open for services, by key
+	inherited    []Held             // and not yet given to their services
 	watch        *sys.Watch         // nil where there is none
 	watching     map[uint64]watched // by key, those that watch waits at
 	lastKey      uint64
@@ -161,6 +166,7 @@ func newEngine(o Options) *Engine {
 		orphans:      map[int]*service{},
 		stopping:     map[*service]struct{}{},
 		sockets:      map[string]*holder{},
+		inherited:    slices.Clone(o.Inherited),
 		watching:     map[uint64]watched{},
 		births:       newBirths(),
 		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},

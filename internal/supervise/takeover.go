@@ -84,6 +84,7 @@ func (t *takeover) place() {
 		s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
 		e.store.wants = true
 		e.placeState(s, stateOf(r.State))
+		t.findKin(s, r)
 		if r.Ending {
 			e.stopping[s] = struct{}{}
 		}
@@ -294,8 +295,13 @@ func (e *Engine) takeOver(records map[string]record, up []*service) {
 	}
 	e.post(func() {
 		for _, s := range t.again {
+			e.adoptHeld(s)
+		}
+		e.closeInherited()
+		for _, s := range t.again {
 			e.goOn(s)
 		}
+		t.endKin()
 		e.want(up)
 		e.writeNotes()
 		e.writeState()

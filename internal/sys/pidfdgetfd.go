@@ -1,9 +1,7 @@
 package sys
 
-import "os"
-
-// PidfdGetfd takes a duplicate of descriptor fd of another process
+// TakeFD returns a duplicate of descriptor fd of the process
 // (pidfd_getfd(2), Linux 5.6); close-on-exec. The caller needs the right to
 // trace the process (PTRACE_MODE_ATTACH_REALCREDS, ptrace(2)): EPERM otherwise.
 // EBADF: the process has no such descriptor. ESRCH: it has ended.
-func PidfdGetfd(pidfd *os.File, fd int) (int, error) { return pidfdGetfd(pidfd, fd) }
+func (p BarePidfd) TakeFD(fd int) (int, error) { return p.takeFD(fd) }

@@ -1,18 +1,11 @@
 package sys
 
-import (
-	"os"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-func pidfdGetfd(pidfd *os.File, fd int) (got int, err error) {
-	err = withFD(pidfd, func(pidfd int) (err error) {
-		got, err = unix.PidfdGetfd(pidfd, fd, 0)
-		return wrap("pidfd_getfd", err)
-	})
+func (p BarePidfd) takeFD(fd int) (int, error) {
+	got, err := unix.PidfdGetfd(int(p), fd, 0)
 	if err != nil {
-		return -1, err
+		return -1, wrap("pidfd_getfd", err)
 	}
 	return got, nil
 }

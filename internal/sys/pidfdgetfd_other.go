@@ -2,6 +2,4 @@
 
 package sys
 
-import "os"
-
-func pidfdGetfd(*os.File, int) (int, error) { return -1, Unsupported("pidfd_getfd") }
+func (p BarePidfd) takeFD(int) (int, error) { return -1, Unsupported("pidfd_getfd") }

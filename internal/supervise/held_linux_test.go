@@ -1,0 +1,194 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// A supervisor dies without a word, and the next one goes on with the same sockets, taken from the services.
+func TestSocketsOutliveTheirSupervisor(t *testing.T) {
+	for name, pair := range afterlives {
+		t.Run(name, func(t *testing.T) {
+			dir, err := os.MkdirTemp("/tmp", "dmn")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			port := freePort(t)
+			for _, scenario := range pair {
+				cmd := stage.Command(t, scenario, dir)
+				cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+port, "GORACE=atexit_sleep_ms=0")
+				cmd.Dir = "/"
+				out, err := cmd.CombinedOutput()
+				if killed := cmd.ProcessState.Sys().(syscall.WaitStatus); killed.Signaled() && killed.Signal() == syscall.SIGKILL {
+					continue
+				}
+				if err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			}
+		})
+	}
+}
+
+// afterlives are scenarios that follow each other in one directory.
+var afterlives = map[string][2]string{
+	"killed":                   {"killed while web runs", "web is found with its socket"},
+	"killed in rolling":        {"killed in a rolling restart", "the second process is ended"},
+	"killed while both served": {"killed while the old one drains", "the second process is ended"},
+}
+
+// die ends the stage as kill -9 would.
+func (s scene) die() error {
+	if err := os.WriteFile(s.path("pid"), fmt.Appendf(nil, "%d\n", s.one("web").PID), 0o600); err != nil {
+		return err
+	}
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	time.Sleep(time.Hour)
+	return nil
+}
+
+var afterlifeScenarios = map[string]func(scene) error{
+	"killed while web runs": func(s scene) error {
+		one := web()
+		one.Sockets = append(one.Sockets, spec.Socket{Name: "ctl", Listen: spec.Address{Network: spec.NetFIFO, Addr: s.path("ctl")}})
+		if err := s.apply(one); err != nil {
+			return err
+		}
+		return s.die()
+	},
+	"web is found with its socket": func(s scene) error {
+		old, err := s.awaitPID("pid")
+		err = errors.Join(err, want("pid", s.one("web").PID, old))
+		socket, holdErr := s.holds("web")
+		if err = errors.Join(err, holdErr); err != nil {
+			return err
+		}
+		l := startLoad(s)
+		err = errors.Join(l.more(s, 50), s.Restart(s, "web"), l.more(s, 50), s.RestartRolling(s, "web"), l.more(s, 50), l.end(), s.same("web", socket))
+		err = errors.Join(err, want("other", s.one("web").PID != old, true), s.Remove(s, "web"))
+		if _, statErr := os.Lstat(s.path("ctl")); !errors.Is(statErr, os.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("ctl is left: %v", statErr))
+		}
+		return err
+	},
+	"killed in a rolling restart": func(s scene) error {
+		if err := s.apply(web(s.path("next"))); err != nil {
+			return err
+		}
+		os.WriteFile(s.path("next"), []byte("hangs"), 0o600)
+		go s.RestartRolling(s, "web")
+		return s.besideThen(s.die)
+	},
+	"killed while the old one drains": func(s scene) error {
+		one := web()
+		one.Stop = spec.StopSchedule{{Signal: "WINCH", Wait: spec.Duration(time.Hour)}} // which it does not notice
+		if err := s.apply(one); err != nil {
+			return err
+		}
+		go s.RestartRolling(s, "web")
+		return s.besideThen(s.die)
+	},
+	"the second process is ended": func(s scene) error {
+		pid, err := s.awaitPID("pid")
+		err = errors.Join(err, want("pid", s.one("web").PID, pid), want("state", s.one("web").State, Ready))
+		for s.Err() == nil && s.noKin("web") != nil {
+			s.ask(s, func() {
+				for elder := range s.byName["web"].kin.elders {
+					if elder.pid != 0 && strings.Contains(fmt.Sprint(elder.spec.Stop), "WINCH") {
+						s.kernel.kill(elder.pid, syscall.SIGKILL)
+					}
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		_, _, getErr := get(s, "/")
+		return errors.Join(err, getErr, s.noKin("web"), want("pid", s.one("web").PID, pid), s.Signal(s, syscall.SIGKILL, "web"), s.Remove(s, "web"))
+	},
+}
+
+// besideThen waits until two processes of web live and the journal says so.
+func (s scene) besideThen(f func() error) error {
+	for s.Err() == nil {
+		journal, _ := os.ReadFile(s.dir + "/run/" + journalFile)
+		ready := false
+		s.ask(s, func() {
+			main := s.byName["web"]
+			for _, one := range append(keys(main.kin.elders), main.kin.successor) {
+				ready = ready || one != nil && one.pid != 0 && strings.Contains(string(journal), fmt.Sprintf(`"beside":[{"invocation":%q,"main":{"pid":%d`, one.invoked, one.pid))
+			}
+		})
+		if ready {
+			return f()
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errors.New("no second process")
+}
+
+func keys(m map[*service]struct{}) (list []*service) {
+	for s := range m {
+		list = append(list, s)
+	}
+	return list
+}
+
+// What a service has is listed for the next program, by which it is found again.
+func TestHeldIsGivenBack(t *testing.T) {
+	b := newBench(t)
+	s := b.put(plain("s", func(s *spec.Service) {
+		s.FDStore, s.Sockets = 3, []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + freePort(t)}}}
+	}))
+	b.holdSockets(s)
+	if _, err := s.sockets[0].open(); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	b.keepFiles(s, heardMessage{Message: storeMessage("state"), files: []int{int(r.Fd())}})
+	r.Close()
+	end := make(chan []Held)
+	go func() {
+		list, err := b.Held(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		end <- list
+	}()
+	<-b.mail.wake
+	for _, f := range b.mail.take() {
+		f()
+	}
+	list := <-end
+	if len(list) != 2 || list[0].Socket == "" || list[1].Name != "state" || list[0].Service != "s" {
+		t.Fatalf("%+v", list)
+	}
+
+	next := newBench(t)
+	next.inherited = list
+	again := next.put(s.spec)
+	again.state = Waiting
+	next.adoptHeld(again)
+	if got := again.sockets[0].fd(); got != list[0].FD {
+		t.Errorf("socket %d, want %d", got, list[0].FD)
+	}
+	if again.store.len() != 1 || again.store.files[0].name != "state" {
+		t.Errorf("%+v", again.store)
+	}
+	next.closeInherited()
+	next.releaseSockets(again)
+	next.dropAll(again)
+}
+
+func storeMessage(name string) notify.Message { return notify.Message{FDStore: true, FDName: name} }
