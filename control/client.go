@@ -99,6 +99,14 @@ func (c *Client) Stop(ctx context.Context, n Names) error { return c.change(ctx,
 // Restart stops services and starts them, and returns when they are ready again.
 func (c *Client) Restart(ctx context.Context, n Names) error { return c.change(ctx, "restart", n) }
 
+// RestartRolling replaces the process of each service, one after the other, by
+// one that has become ready beside it on the same sockets, and returns when the
+// last old one is gone. It ends at the first that does not come up, whose old
+// process goes on: the [Error] has the failure.
+func (c *Client) RestartRolling(ctx context.Context, n Names) error {
+	return c.change(ctx, "restart", RestartRequest{Names: n, Rolling: true})
+}
+
 // Reload has services read their configuration anew, and returns when they have, as far as they tell.
 func (c *Client) Reload(ctx context.Context, n Names) error { return c.change(ctx, "reload", n) }
 

@@ -83,6 +83,7 @@ func TestRequests(t *testing.T) {
 		}, `POST /v1/apply {"services":[{"name":"a","command":["x"]}],"source":"/f"}`},
 		{func() error { return c.Start(ctx, control.Named("a")) }, `POST /v1/services/start {"names":["a"]}`},
 		{func() error { return c.Stop(ctx, control.Names{All: true}) }, `POST /v1/services/stop {"all":true}`},
+		{func() error { return c.RestartRolling(ctx, control.Named("a")) }, `POST /v1/services/restart {"names":["a"],"rolling":true}`},
 		{func() error { return c.Restart(ctx, control.Named("a")) }, `POST /v1/services/restart {"names":["a"]}`},
 		{func() error { return c.Reload(ctx, control.Named("a")) }, `POST /v1/services/reload {"names":["a"]}`},
 		{func() error { return c.Remove(ctx, control.Named("a")) }, `POST /v1/services/remove {"names":["a"]}`},

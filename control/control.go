@@ -162,6 +162,7 @@ const (
 	EventStray   EventKind = "stray"   // processes left behind were ended
 	EventLog     EventKind = "log"     // the log cannot be written, or can again
 	EventChange  EventKind = "change"  // the description was added, changed or removed
+	EventRolling EventKind = "rolling" // a process beside the main one, in a rolling restart
 	EventTrouble EventKind = "trouble" // the supervisor itself has difficulties
 	EventMissed  EventKind = "missed"  // events are missing here: the reason says why
 )

@@ -30,6 +30,14 @@ type Names struct {
 	All bool `json:"all,omitzero"`
 }
 
+// RestartRequest asks to restart services.
+type RestartRequest struct {
+	Names
+	// Rolling starts each service's new process beside the old one, on the same
+	// sockets, and ends the old one only when the new one is ready. One after the other.
+	Rolling bool `json:"rolling,omitzero"`
+}
+
 // SignalRequest asks to send a signal to the main processes of services.
 type SignalRequest struct {
 	Names

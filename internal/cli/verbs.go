@@ -75,23 +75,46 @@ func brief(s control.Status) string {
 	return fmt.Sprintf("%s: %s", s.Name, s.State)
 }
 
+// restartCall is what the words of "daemonry restart" ask for.
+type restartCall struct {
+	change
+	rolling bool
+}
+
 func restartVerb(a *app) *verb {
-	call := &change{}
+	call := &restartCall{}
 	return &verb{
 		page: page{
 			name:     "restart",
 			short:    "stop services and start them again",
-			synopsis: []string{"daemonry restart NAME…", "daemonry restart --all"},
-			about:    []string{"Returns when they are ready again, or have failed. One that was stopped is started. The name of a service with instances stands for all of them."},
-			options:  []group{{"", call.options()}},
+			synopsis: []string{"daemonry restart [--rolling] NAME…", "daemonry restart [--rolling] --all"},
+			about: []string{
+				"Returns when they are ready again, or have failed. One that was stopped is started. The name of a service with instances stands for all of them.",
+				"With --rolling no connection is refused and no request is cut off: the new process starts beside the old one on the same sockets, must become ready, and then the old one is ended as its description says, with its time to finish. One service or instance comes after the other. If a new process does not come up, its old one goes on, those after it are not touched, and the exit status is 1. It is for services that are up and have \"sockets\" or \"overlap\" in their description.",
+			},
+			options: []group{{"", append([]option{
+				{"rolling", "", "Start the new process first, and end the old one when the new one is ready.", "", toggle(&call.rolling)},
+			}, call.options()...)}},
 			statuses: launchStatuses,
-			examples: []row{{"daemonry restart web", "With a new process:"}},
+			examples: []row{{"daemonry restart web", "With a new process:"}, {"daemonry restart --rolling web", "While it serves:"}},
 			seeAlso:  []string{"daemonry reload", "daemonry status"},
 		},
 		run: func(words []string) error {
-			return a.changed(call, words, isUp, func(ctx context.Context, s *session, n control.Names) error { return s.Restart(ctx, n) })
+			if call.rolling {
+				return a.restartRolling(call, words)
+			}
+			return a.changed(&call.change, words, isUp, func(ctx context.Context, s *session, n control.Names) error { return s.Restart(ctx, n) })
 		},
 	}
+}
+
+func (a *app) restartRolling(call *restartCall, words []string) error {
+	err := a.changed(&call.change, words, isUp, func(ctx context.Context, s *session, n control.Names) error { return s.RestartRolling(ctx, n) })
+	var failed *detach.Error
+	if errors.As(err, &failed) {
+		failed.Status = exitFailed // the service is up: it is not the status of a service that could not be started
+	}
+	return err
 }
 
 // launchStatuses are the exit statuses of commands that wait for services to come up.

@@ -108,6 +108,7 @@ func errorOf(err error) *control.Error {
 		e        *control.Error
 		problems spec.Problems
 		missing  *supervise.NotFoundError
+		single   *supervise.NoRollingError
 	)
 	switch {
 	case errors.As(err, &e):
@@ -124,6 +125,8 @@ func errorOf(err error) *control.Error {
 			e.Hint = fmt.Sprintf("did you mean %s?", missing.Hint)
 		}
 		return e
+	case errors.As(err, &single):
+		return &control.Error{Message: err.Error(), Hint: single.Hint, Code: control.NotDone}
 	}
 	return &control.Error{Message: err.Error(), Code: control.NotDone, Failures: failuresIn(err)}
 }

@@ -14,6 +14,7 @@ type Engine interface {
 	Start(ctx context.Context, names ...string) error
 	Stop(ctx context.Context, names ...string) error
 	Restart(ctx context.Context, names ...string) error
+	RestartRolling(ctx context.Context, names ...string) error
 	Reload(ctx context.Context, names ...string) error
 	Remove(ctx context.Context, names ...string) error
 	Signal(ctx context.Context, sig syscall.Signal, names ...string) error

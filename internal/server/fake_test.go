@@ -81,6 +81,10 @@ func (f *fakeEngine) Restart(ctx context.Context, names ...string) error {
 	return f.change(ctx, "restart", names)
 }
 
+func (f *fakeEngine) RestartRolling(ctx context.Context, names ...string) error {
+	return f.change(ctx, "restart rolling", names)
+}
+
 func (f *fakeEngine) Reload(ctx context.Context, names ...string) error {
 	return f.change(ctx, "reload", names)
 }

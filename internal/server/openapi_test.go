@@ -63,7 +63,7 @@ func operations() []operation {
 		{route: "POST /v1/apply", summary: "Make reality match a set of descriptions; answered when what was started is ready or has failed.", in: control.ApplyRequest{}, out: control.Applied{}, codes: []control.Code{control.NotDone, control.Invalid}},
 		change("start", "Start services, and those they require or want; answered when each is ready or has failed."),
 		change("stop", "Stop services and hold them; answered when nothing is left of them."),
-		change("restart", "Stop services and start them; answered when they are ready again."),
+		{route: "POST /v1/services/restart", summary: "Stop services and start them, or replace their processes one after the other; answered when they are ready again.", in: control.RestartRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}},
 		change("reload", "Have services read their configuration anew."),
 		change("remove", "Stop services and forget them. Their logs stay."),
 		{route: "POST /v1/services/signal", summary: "Send a signal to the main process of each service.", in: control.SignalRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}},

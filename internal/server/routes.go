@@ -44,7 +44,7 @@ func routes() []route {
 		{"POST", "/v1/apply", (*api).apply},
 		{"POST", "/v1/services/start", change(Engine.Start)},
 		{"POST", "/v1/services/stop", change(Engine.Stop)},
-		{"POST", "/v1/services/restart", change(Engine.Restart)},
+		{"POST", "/v1/services/restart", (*api).restart},
 		{"POST", "/v1/services/reload", change(Engine.Reload)},
 		{"POST", "/v1/services/remove", change(Engine.Remove)},
 		{"POST", "/v1/services/signal", (*api).signal},

@@ -194,6 +194,24 @@ func done(w http.ResponseWriter, err error) error {
 	return err
 }
 
+func (a *api) restart(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	var body control.RestartRequest
+	if err := decode(w, r, &body); err != nil {
+		return err
+	}
+	names, err := chosen(body.Names)
+	if err != nil {
+		return err
+	}
+	if body.Rolling {
+		return done(w, a.engine.RestartRolling(r.Context(), names...))
+	}
+	return done(w, a.engine.Restart(r.Context(), names...))
+}
+
 func (a *api) signal(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err

@@ -104,7 +104,7 @@ var afterlifeScenarios = map[string]func(scene) error{
 			s.ask(s, func() {
 				for elder := range s.byName["web"].kin.elders {
 					if elder.pid != 0 && strings.Contains(fmt.Sprint(elder.spec.Stop), "WINCH") {
-						s.kernel.kill(elder.pid, syscall.SIGKILL)
+						syscall.Kill(elder.pid, syscall.SIGKILL)
 					}
 				}
 			})

@@ -16,13 +16,13 @@ import (
 
 // kin are the other processes of a service, of the value that is in the registry.
 type kin struct {
-	successor   *service              // comes up to take its place
-	elders map[*service]struct{} // have given it their place and are being ended
+	successor *service              // comes up to take its place
+	elders    map[*service]struct{} // have given it their place and are being ended
 
 	// Of those that are not in the registry:
-	succeeds  *service
-	elderOf *service
-	told    func(error) // how the successor's start ended, once
+	succeeds *service
+	elderOf  *service
+	told     func(error) // how the successor's start ended, once
 }
 
 // registered is the value in the registry for the service that s is a process of.
@@ -37,8 +37,8 @@ func (s *service) registered() *service {
 	return s
 }
 
-func (s *service) isSuccessor() bool  { return s.kin.succeeds != nil }
-func (s *service) isElder() bool { return s.kin.elderOf != nil }
+func (s *service) isSuccessor() bool { return s.kin.succeeds != nil }
+func (s *service) isElder() bool     { return s.kin.elderOf != nil }
 
 // RestartRolling replaces the process of each service, one after the other: the new process
 // starts beside the old one on the same sockets, and only when it is ready is the old one ended. It returns when the
@@ -50,15 +50,15 @@ func (e *Engine) RestartRolling(ctx context.Context, names ...string) error {
 	if askErr := e.ask(ctx, func() { order, err = e.canRoll(names) }); askErr != nil {
 		return askErr
 	}
+	if err != nil {
+		return err
+	}
 	for i, name := range order {
-		if err == nil {
-			err = e.rollOne(ctx, name)
-		}
-		if err != nil {
+		if err := e.rollOne(ctx, name); err != nil {
 			return rollingError(err, i, len(order))
 		}
 	}
-	return err
+	return nil
 }
 
 // rollingError says what became of the others.
@@ -114,14 +114,13 @@ func (s *service) mayRoll() error {
 // rollOne replaces the process of one service and waits until the old one is gone.
 func (e *Engine) rollOne(ctx context.Context, name string) error {
 	result := make(chan error, 1)
-	var successor *service
 	var err error
 	if askErr := e.ask(ctx, func() {
 		s := e.byName[name]
 		if s == nil {
 			err = e.notFound(name)
 		} else if err = s.mayRoll(); err == nil {
-			successor = e.startSuccessor(s, func(err error) { result <- err })
+			e.startSuccessor(s, func(err error) { result <- err })
 		}
 	}); askErr != nil {
 		return askErr
@@ -133,8 +132,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		e.post(func() { e.dismiss(successor.kin.succeeds, "nobody waits for it any more") })
-		return context.Cause(ctx)
+		return context.Cause(ctx) // what was begun is brought to its end; no other begins
 	case <-e.ended:
 		return ErrClosed
 	}

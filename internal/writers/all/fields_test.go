@@ -76,6 +76,7 @@ var samples = map[string][]string{
 	"schedule":           {`"0 3 * * *"`, `"30 4 1,15 * 5"`},
 	"fdstore":            {`4`},
 	"orphan":             {`"end"`},
+	"overlap":            {`true`},
 	"on_demand":          {`true`},
 	"idle_stop":          {`"5m"`},
 
