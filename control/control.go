@@ -134,6 +134,8 @@ type Supervisor struct {
 	Services int `json:"services"`
 	// States is how many are in each state that any is in.
 	States map[State]int `json:"states"`
+	// Adopted is how many services an earlier supervisor had left running, and this one took over when it started.
+	Adopted int `json:"adopted,omitzero"`
 	// RuntimeDir is where its socket is.
 	RuntimeDir string `json:"runtime_dir"`
 	// StateDir is where it keeps what is wanted.

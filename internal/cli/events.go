@@ -45,7 +45,7 @@ func eventsVerb(a *app) *verb {
 }
 
 func (a *app) events(call *eventsCall, names []string) error {
-	s, err := a.session()
+	s, err := a.reached()
 	if err != nil {
 		return failure(err, exitFailed, names)
 	}

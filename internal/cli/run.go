@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -242,11 +243,14 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 	return o, err
 }
 
+// foregroundState is the state directory of a run in the usual places.
+func foregroundState(p paths.Paths) string { return filepath.Join(p.Runtime, "foreground") }
+
 // runPaths are directories for a run: those where the other commands look, or, where they cannot be
 // made, such in a temporary one. What is wanted is in the file, so no state outlives the run.
 func (a *app) runPaths() (p paths.Paths, discard func() error, err error) {
 	if p, err = paths.Find(); err == nil {
-		p.State = p.Runtime + "/foreground"
+		p.State = foregroundState(p)
 		if err = p.Create(nil); err == nil {
 			return p, func() error { return os.RemoveAll(p.State) }, nil
 		}

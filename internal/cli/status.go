@@ -85,7 +85,7 @@ func (a *app) fileStatus(call *instanceCall) error {
 }
 
 func (a *app) serviceStatus(call *statusCall, names []string) error {
-	s, err := a.session()
+	s, err := a.reached()
 	if err != nil {
 		return a.noStatus(call, err, names)
 	}

@@ -46,6 +46,8 @@ func absent(err error) bool {
 	return errors.As(err, &u) && (errors.Is(u.Err, fs.ErrNotExist) || errors.Is(u.Err, syscall.ECONNREFUSED))
 }
 
+var errNoSupervisor = errors.New("no supervisor is running")
+
 // failure is what a supervisor's error is to the command: its exit status, unless
 // what failed has one of its own, and its text. names are the services it was about.
 func failure(err error, status int, names []string) error {
@@ -56,7 +58,7 @@ func failure(err error, status int, names []string) error {
 	case absent(err) && len(names) > 0:
 		return noSupervisor(status, strings.Join(names, ", "))
 	case absent(err):
-		return &statusError{status: status, err: errors.New("no supervisor is running")}
+		return &statusError{status: status, err: errNoSupervisor}
 	case errors.As(err, &e) && e.Code == control.TimedOut:
 		return &statusError{status: exitTimedOut, err: fmt.Errorf("%s: %w", strings.Join(names, ", "), e)}
 	case errors.As(err, &e):

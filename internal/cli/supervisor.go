@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry"
@@ -30,6 +32,7 @@ func supervisorVerb(a *app) *verb {
 			synopsis: []string{"daemonry supervisor start | stop | run", "daemonry supervisor status [--json]"},
 			about: []string{
 				"There is one supervisor for each user; \"start\" and \"up\" start it when it is needed. It is a daemon: it survives the terminal and the login. What is wanted of each service is on disk, so one that is started again starts them again, except those that were stopped by hand.",
+				"One that is killed, or crashes, leaves its services running. The next command that concerns services starts another one, which takes them over as they are: docs/survive.md.",
 				"\"stop\" stops every service in order first. \"run\" stays in the foreground, for another manager to look after: it says READY=1 by sd_notify(3). Settings are read from [supervisor] in daemonry.toml of the configuration directory. DAEMONRY_ROOT=DIR has all directories under DIR, for one more supervisor beside others.",
 			},
 			options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&call.json)}}}},
@@ -88,7 +91,12 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 		err = a.aboutSupervisor(ctx, s, call.json)
 	}
 	if absent(err) {
-		return failure(err, exitNotRunning, nil)
+		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
+		if s != nil && s.orphaned() {
+			e.err = errors.New("no supervisor is running: the last one was killed, and its services may still run")
+			e.hint = "daemonry supervisor start takes them over"
+		}
+		return e
 	}
 	return failure(err, exitUnknown, nil)
 }
@@ -101,8 +109,12 @@ func (a *app) aboutSupervisor(ctx context.Context, s *session, asJSON bool) erro
 	if asJSON {
 		return a.writeJSON(about)
 	}
-	_, err = fmt.Fprintf(a.out, "supervisor: running: process %d, version %s, for %s, %s\n", about.PID, about.Version,
-		span(time.Duration(about.Uptime)), counted(about.Services, "service"))
+	took := ""
+	if about.Adopted > 0 {
+		took = fmt.Sprintf(", %d of them taken over from an earlier one", about.Adopted)
+	}
+	_, err = fmt.Fprintf(a.out, "supervisor: running: process %d, version %s, for %s, %s%s\n", about.PID, about.Version,
+		span(time.Duration(about.Uptime)), counted(about.Services, "service"), took)
 	return err
 }
 
@@ -171,6 +183,31 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// reached is session for what concerns services. If the last supervisor was killed, another one is started first: the
+// services run, and only a supervisor that has taken them over can be asked about them.
+func (a *app) reached() (*session, error) {
+	s, err := a.session()
+	if err != nil || !s.orphaned() {
+		return s, err
+	}
+	ctx, done := untilSignal()
+	defer done()
+	return a.ensured(ctx)
+}
+
+// orphaned says whether the supervisor was killed: one that ends takes its socket along. That of a "run" has a file to
+// say what it runs, which we do not know.
+func (s *session) orphaned() bool {
+	if _, err := os.Lstat(foregroundState(s.paths)); err == nil {
+		return false
+	}
+	conn, err := net.Dial("unix", s.paths.Socket())
+	if err == nil {
+		conn.Close() // nothing was said
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // bear starts a supervisor as a daemon, by way of our own library.
 func (a *app) bear(ctx context.Context, s *session) error {
 	if err := s.paths.Create(nil); err != nil {
@@ -183,7 +220,11 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		LogFile:    supervisorLog(s.paths),
 	})
 	if err == nil {
-		_, err = fmt.Fprintf(a.err, "%s: started the supervisor, process %d\n", program, process.PID)
+		text := fmt.Sprintf("%s: started the supervisor, process %d", program, process.PID)
+		if about, err := s.Supervisor(ctx); err == nil && about.Adopted > 0 {
+			text += ", which took over " + counted(about.Adopted, "running service")
+		}
+		_, err = fmt.Fprintln(a.err, text)
 		return err
 	}
 	// Somebody else's may have been faster: then there is one, as was wanted.

@@ -126,7 +126,7 @@ func namesOf(services []spec.Service) []string {
 
 // plan prints what would be done. Where no supervisor is, all is new.
 func (a *app) plan(ctx context.Context, call *fileCall, request control.ApplyRequest) error {
-	s, err := a.session()
+	s, err := a.reached()
 	var plan []control.Planned
 	if err == nil {
 		plan, err = s.Apply(ctx, request)
@@ -244,7 +244,7 @@ func (a *app) down(call *fileCall, words []string) error {
 	}
 	ctx, done := untilSignal()
 	defer done()
-	s, err := a.session()
+	s, err := a.reached()
 	var list []control.Status
 	if err == nil {
 		list, err = s.Status(ctx, control.StatusRequest{})

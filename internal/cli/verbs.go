@@ -26,7 +26,7 @@ func (a *app) changed(c *change, words []string, there goal, do func(context.Con
 	if err != nil {
 		return err
 	}
-	s, err := a.session()
+	s, err := a.reached()
 	if err != nil {
 		return failure(err, exitFailed, words)
 	}
@@ -181,7 +181,7 @@ func (a *app) remove(call *change, words []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.session()
+	s, err := a.reached()
 	if err != nil {
 		return failure(err, exitFailed, words)
 	}
@@ -269,7 +269,7 @@ func (a *app) signalServices(call *signalCall, sig spec.Signal, names []string) 
 	if err != nil {
 		return err
 	}
-	s, err := a.session()
+	s, err := a.reached()
 	if err != nil {
 		return failure(err, exitFailed, names)
 	}

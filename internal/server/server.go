@@ -147,6 +147,7 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 		ended <- err
 	}()
 	a := o.api(realEngine{engine}, cancel, stopped)
+	a.about.Adopted = engine.Adopted()
 	base, end := context.WithCancelCause(context.Background())
 	var servers []*http.Server
 	for _, e := range entrances {

@@ -203,6 +203,7 @@ func (e *Engine) yield(pid int) {
 	case r == nil:
 	case r.main: // its end is about to be told
 		delete(e.inheritance.byPID, pid)
+		delete(e.byPID, pid)
 	default:
 		e.dropHeir(r)
 	}
