@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,6 +52,11 @@ type ChangedError struct {
 func (e *ChangedError) Error() string {
 	return strings.Join(e.Paths, ", ") + ": was changed after it was written, so it is not ours to replace or remove"
 }
+
+// ForeignError names what is in the way and was not written by us.
+type ForeignError struct{ Path string }
+
+func (e *ForeignError) Error() string { return e.Path + ": exists and was not written by us" }
 
 // maxFile is larger than any file that we write, but for a command line of its own.
 const maxFile = 4 << 20
@@ -168,34 +174,42 @@ func without(have []found, dir string, files []writers.File) []found {
 	})
 }
 
-// inTheWay refuses to replace what is not ours, or is another service's.
+// inTheWay refuses to replace what is not ours as we wrote it, or is another
+// service's.
 func inTheWay(dir string, files []writers.File) error {
 	var errs []error
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		content, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			if _, err = os.Lstat(path); err == nil {
-				err = fmt.Errorf("%s: is a link to nowhere, and not ours", path)
+				err = &ForeignError{path} // a link to nowhere
 			} else {
 				err = ignoreMissing(err)
 			}
-			errs = append(errs, err)
-			continue
+		case err == nil && f.Bare && bytes.Equal(content, f.Content):
+		case err == nil && f.Bare: // the "run" beside it speaks for it
+			content, err = os.ReadFile(filepath.Join(filepath.Dir(path), "run"))
+			if ignoreMissing(err) == nil {
+				err = mayReplace(path, content, f.Service)
+			}
+		case err == nil:
+			err = mayReplace(path, content, f.Service)
 		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if f.Bare {
-			continue // the "run" beside it speaks for it
-		}
-		switch origin, service := writers.ReadMark(content); {
-		case origin == writers.Foreign:
-			errs = append(errs, fmt.Errorf("%s: exists and was not written by us", path))
-		case service != f.Service:
-			errs = append(errs, fmt.Errorf("%s: belongs to the service %s", path, service))
-		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+func mayReplace(path string, marked []byte, service string) error {
+	switch origin, owner := writers.ReadMark(marked); {
+	case origin == writers.Foreign:
+		return &ForeignError{path}
+	case origin == writers.Changed:
+		return &ChangedError{Paths: []string{path}}
+	case owner != service:
+		return fmt.Errorf("%s: belongs to the service %s", path, owner)
+	}
+	return nil
 }

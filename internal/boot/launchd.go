@@ -62,7 +62,7 @@ func (l *launchdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 			return err
 		}
 		switch {
-		case l.m.Root != "":
+		case l.m.Root != "" || p.idle:
 		case !loaded:
 			p.run(func(ctx context.Context) error {
 				if loaded, err := l.loaded(ctx, path); err != nil || !loaded {

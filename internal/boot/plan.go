@@ -70,6 +70,7 @@ type Plan struct {
 
 	m      *Machine
 	manual []string // services that do not start by themselves
+	idle   bool     // nothing is started now
 	steps  []Step
 	done   []func(ctx context.Context) error // undo what was done, the last one last
 }
@@ -164,10 +165,8 @@ func (p *Plan) link(path, target string) (bool, error) {
 	switch {
 	case err == nil && have == target:
 		return false, nil
-	case err == nil:
-		return false, fmt.Errorf("%s: is a link to %s, and not ours", path, have)
-	case !errors.Is(err, fs.ErrNotExist):
-		return false, fmt.Errorf("%s: exists and was not made by us", path)
+	case !errors.Is(err, fs.ErrNotExist): // EINVAL: it is no link
+		return false, &ForeignError{path}
 	}
 	p.add(Step{Action: Link, Path: path, Target: target})
 	return true, nil

@@ -72,7 +72,7 @@ func (s *scriptManager) enable(ctx context.Context, p *Plan, files []writers.Fil
 			p.run(p.command(s.disableArgs(f.Path)...), s.enableArgs(f.Path)...)
 		}
 		switch {
-		case !running && s.m.Root == "":
+		case !running && s.m.Root == "" && !p.idle:
 			start = append(start, f.Path)
 		case running && p.plans(Write, filepath.Join(s.m.files(), f.Path)):
 			p.hint("%s has changed and takes it up when it is restarted: %s", f.Path, strings.Join(s.service(f.Path, "restart"), " "))

@@ -25,6 +25,9 @@ type Supervisor struct {
 	// Env are the variables that say where its directories are, if they are
 	// not where they are by default: DAEMONRY_ROOT, XDG_STATE_HOME, ….
 	Env map[string]string
+	// Running says that one runs already that the init system did not start: it
+	// goes on, and the boot service is enabled without being started.
+	Running bool
 }
 
 // placing are the variables that package paths looks at and that an init system

@@ -159,7 +159,7 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 		if fresh {
 			enable = append(enable, name)
 		}
-		if !u.up() && (fresh || u.kind != "oneshot") { // one that ran at boot is not run again
+		if !p.idle && !u.up() && (fresh || u.kind != "oneshot") { // one that ran at boot is not run again
 			start = append(start, name)
 		}
 		if u.up() && p.plans(Write, filepath.Join(s.m.files(), name)) {

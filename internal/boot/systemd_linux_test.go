@@ -241,7 +241,7 @@ func TestInTheWay(t *testing.T) {
 	}{
 		"foreign":  {func(path string) error { return os.WriteFile(path, []byte("[Service]\nExecStart=/bin/x\n"), 0o644) }, "was not written by us"},
 		"masked":   {func(path string) error { return os.Symlink("/dev/null", path) }, "was not written by us"},
-		"dangling": {func(path string) error { return os.Symlink("/nowhere/x", path) }, "link to nowhere"},
+		"dangling": {func(path string) error { return os.Symlink("/nowhere/x", path) }, "was not written by us"},
 		"another's": {func(path string) error {
 			return os.WriteFile(path, writers.Seal([]byte("x\n"), "other", writers.Hash), 0o644)
 		}, "belongs to the service other"},

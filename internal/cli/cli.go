@@ -22,6 +22,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/daemonry/daemonry/internal/boot"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -48,6 +49,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 // app is one run of the command.
 type app struct {
 	out, err io.Writer
+	// machine is what "enable" changes. Nil is the one we run on; tests have another.
+	machine func() (*boot.Machine, boot.Evidence, error)
 }
 
 // execute finds the verb and lets cobra do the rest.
@@ -100,8 +103,12 @@ var verbs = []entry{
 	{"up", upVerb},
 	{"down", downVerb},
 	{"validate", validateVerb},
+	{"export", exportVerb},
+	{"import", importVerb},
 	{"run", runVerb},
 	{"supervisor", supervisorVerb},
+	{"enable", enableVerb},
+	{"disable", disableVerb},
 	{"version", versionVerb},
 }
 

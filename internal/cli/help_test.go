@@ -41,14 +41,18 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestExamples: no example that is not run by a script of cmd/daemonry.
+// TestExamples: no example that is not run by a script, of cmd/daemonry or of this package.
 func TestExamples(t *testing.T) {
 	var scripts strings.Builder
 	files, err := filepath.Glob("../../cmd/daemonry/testdata/script/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	for _, file := range files {
+	ours, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, ours...) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -111,7 +111,7 @@ func (t Target) Render(services []spec.Service, opts Options) (Output, error) {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", t.Name, s.Name, err))
 		}
 		for j := range files {
-			files[j].Service = origins[i].Name
+			files[j].Service = origins[i].BaseName()
 		}
 		out.Files = append(out.Files, files...)
 		out.Notes = append(out.Notes, a.close()...)

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +62,7 @@ var keys = map[string]setter{
 	"Service.StandardInput":       standardInput,
 	"Service.StandardOutput":      output(func(r *reader) *spec.Stream { return &r.service.Stdout }),
 	"Service.StandardError":       output(func(r *reader) *spec.Stream { return &r.service.Stderr }),
+	"Service.Sockets":             socketsOf,
 	"Service.Nice":                pointer(func(r *reader) **int { return &r.service.Nice }),
 	"Service.OOMScoreAdjust":      pointer(func(r *reader) **int { return &r.service.OOMScore }),
 	"Service.NoNewPrivileges":     boolean(func(r *reader) *bool { return &r.service.NoNewPrivs }),
@@ -197,9 +199,24 @@ func dependency(field func(*spec.Service) *[]string) setter {
 			service, ok := strings.CutSuffix(name, ".service")
 			if ok && spec.CheckName(service) == nil {
 				*field(&r.service) = append(*field(&r.service), service)
-			} else if !strings.HasSuffix(name, ".target") {
+			} else if !strings.HasSuffix(name, ".target") && !r.readAlong(name) {
 				r.note(e, "%s is not the name of a service: left out", name)
 			}
+		}
+	}
+}
+
+// readAlong knows sockets that become part of a service.
+func (r *reader) readAlong(unit string) bool {
+	return slices.ContainsFunc(r.along, func(path string) bool { return filepath.Base(path) == unit })
+}
+
+// socketsOf are sockets besides the one of the same name; which is whose is
+// said by Service= in theirs.
+func socketsOf(r *reader, e entry) {
+	for name := range strings.FieldsSeq(e.value) {
+		if !r.readAlong(name) {
+			r.note(e, "%s is not read along with this unit: left out", name)
 		}
 	}
 }

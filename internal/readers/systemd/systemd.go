@@ -1,4 +1,4 @@
-// Package systemd reads systemd service units into services, and reports with line numbers what a service cannot express.
+// Package systemd reads systemd service units, with their sockets, into services, and reports with line numbers what a service cannot express.
 //
 // The syntax is that of systemd.syntax(7), command lines are those of
 // systemd.service(5). Only what means the same here is taken over. The rest is
@@ -41,22 +41,32 @@ type Error struct {
 
 func (e Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message) }
 
-// Read reads service units. The services are those of the units in their order;
-// dependencies among them are kept, those upon other units are reported.
+// Read reads .service units, and .socket units for them. The services are those
+// of the units in their order; dependencies among them are kept, those upon
+// other units are reported.
 func Read(paths ...string) ([]spec.Service, []Note, error) {
 	var (
 		services []spec.Service
+		files    []string // of services
+		sockets  []socketUnit
 		notes    []Note
 		errs     []error
 	)
 	for _, path := range paths {
 		text, err := readBounded(path)
-		if err == nil {
+		var more []Note
+		switch {
+		case err != nil:
+		case strings.HasSuffix(path, ".socket"):
+			var u socketUnit
+			u, more, err = parseSocket(path, text)
+			sockets = append(sockets, u)
+		default:
 			var s spec.Service
-			var more []Note
-			s, more, err = Parse(path, text)
-			services, notes = append(services, s), append(notes, more...)
+			s, more, err = parse(path, text, paths)
+			services, files = append(services, s), append(files, path)
 		}
+		notes = append(notes, more...)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -64,8 +74,19 @@ func Read(paths ...string) ([]spec.Service, []Note, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
 	}
+	for _, u := range sockets {
+		at := slices.IndexFunc(services, func(s spec.Service) bool { return s.Name == u.of })
+		if at < 0 {
+			errs = append(errs, Error{u.file, 1, fmt.Sprintf("%s.service, which it is for, is not read along with it", u.of)})
+			continue
+		}
+		u.attach(&services[at])
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
+	}
 	for i := range services {
-		notes = append(notes, dropForeign(&services[i], services, paths[i])...)
+		notes = append(notes, dropForeign(&services[i], services, files[i])...)
 	}
 	return services, notes, spec.ValidateSet(services).Err()
 }
@@ -107,16 +128,19 @@ func dropForeign(s *spec.Service, all []spec.Service, path string) []Note {
 
 // Parse makes a service of the text of one unit. The name of the service is that
 // of the file; for a template NAME@.service, %i becomes "{instance}".
-func Parse(path, text string) (spec.Service, []Note, error) {
+func Parse(path, text string) (spec.Service, []Note, error) { return parse(path, text, nil) }
+
+// parse knows the units that are read along.
+func parse(path, text string, along []string) (spec.Service, []Note, error) {
 	name, ok := strings.CutSuffix(filepath.Base(path), ".service")
 	if !ok {
-		return spec.Service{}, nil, fmt.Errorf("%s: only .service units can be read", path)
+		return spec.Service{}, nil, fmt.Errorf("%s: only .service and .socket units can be read", path)
 	}
 	entries, err := parseLines(path, text)
 	if err != nil {
 		return spec.Service{}, nil, err
 	}
-	r := &reader{path: path, unit: newUnitName(name)}
+	r := &reader{path: path, unit: newUnitName(name), along: along}
 	r.service.Name = strings.TrimSuffix(name, "@")
 	r.prepare()
 	for _, e := range entries {
@@ -133,6 +157,7 @@ func Parse(path, text string) (spec.Service, []Note, error) {
 // reader fills a service from the entries of a unit.
 type reader struct {
 	path    string
+	along   []string // units that are read too
 	unit    unitName
 	service spec.Service
 	notes   []Note

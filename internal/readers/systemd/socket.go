@@ -1,0 +1,180 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// socketUnit is what a .socket unit says (systemd.socket(5)). Its options hold
+// for all its addresses.
+type socketUnit struct {
+	file      string
+	of        string // the service that it is for
+	listen    []spec.Address
+	options   spec.Socket
+	user      string
+	userGroup string
+	installed bool
+}
+
+// socketReader fills a socketUnit from the entries of a unit.
+type socketReader struct {
+	reader // for notes and errors, and what they share
+	socketUnit
+}
+
+var socketKeys = map[string]func(r *socketReader, e entry){
+	"Socket.ListenStream":           listenKey(spec.NetTCP, spec.NetUnix),
+	"Socket.ListenDatagram":         listenKey(spec.NetUDP, spec.NetUnixgram),
+	"Socket.ListenSequentialPacket": listenKey("", spec.NetUnixpacket),
+	"Socket.ListenFIFO":             listenKey("", spec.NetFIFO),
+	"Socket.FileDescriptorName":     func(r *socketReader, e entry) { r.options.Name = e.value },
+	"Socket.SocketUser":             func(r *socketReader, e entry) { r.user = e.value },
+	"Socket.SocketGroup":            func(r *socketReader, e entry) { r.userGroup = e.value },
+	"Socket.Service":                socketService,
+	"Socket.BindIPv6Only":           bindV6Only,
+	"Socket.SocketMode": func(r *socketReader, e entry) {
+		mode, err := spec.ParseMode(e.value)
+		r.bad(e, err)
+		r.options.Mode = &mode
+	},
+	"Socket.Backlog": func(r *socketReader, e entry) {
+		// systemd's own default is 4294967295, which the kernel cuts as it does ours.
+		n, err := strconv.ParseUint(e.value, 10, 32)
+		r.bad(e, err)
+		r.options.Backlog = int(min(n, 1<<20))
+	},
+	"Socket.ReusePort": func(r *socketReader, e entry) {
+		on, err := parseBool(e.value)
+		r.bad(e, err)
+		r.options.ReusePort = on
+	},
+	"Socket.Accept": func(r *socketReader, e entry) {
+		if on, err := parseBool(e.value); err != nil || on {
+			r.bad(e, err)
+			r.note(e, "a process for each connection cannot be expressed: the service gets the listening socket")
+		}
+	},
+}
+
+// listenKey takes an address: a number is a port, what begins with "/" or "@" a
+// path.
+func listenKey(inet, local spec.Network) func(r *socketReader, e entry) {
+	return func(r *socketReader, e entry) {
+		a := spec.Address{Network: inet, Addr: e.value}
+		_, notPort := strconv.ParseUint(e.value, 10, 16)
+		switch {
+		case e.value == "":
+			r.listen = nil
+			return
+		case e.value[0] == '/' || e.value[0] == '@':
+			a.Network = local
+		case strings.HasPrefix(e.value, "vsock:") || inet == "":
+			r.note(e, "%s cannot be expressed", e.value)
+			return
+		case notPort == nil:
+			a.Addr = ":" + e.value
+		}
+		parsed, err := spec.ParseAddress(a.String())
+		r.bad(e, err)
+		r.listen = append(r.listen, parsed)
+	}
+}
+
+func socketService(r *socketReader, e entry) {
+	name, ok := strings.CutSuffix(e.value, ".service")
+	if !ok {
+		r.bad(e, fmt.Errorf("%q is no service unit", e.value))
+	}
+	r.of = name
+}
+
+func bindV6Only(r *socketReader, e entry) {
+	switch e.value {
+	case "default":
+		r.options.V6Only = nil
+	case "both", "ipv6-only":
+		r.options.V6Only = new(e.value == "ipv6-only")
+	default:
+		r.bad(e, fmt.Errorf("%q is none of default, both and ipv6-only", e.value))
+	}
+}
+
+// parseSocket reads the text of a .socket unit.
+func parseSocket(path, text string) (socketUnit, []Note, error) {
+	name := strings.TrimSuffix(filepath.Base(path), ".socket")
+	entries, err := parseLines(path, text)
+	if err != nil {
+		return socketUnit{}, nil, err
+	}
+	r := &socketReader{reader: reader{path: path, unit: newUnitName(name)}}
+	r.socketUnit = socketUnit{file: path, of: name, options: spec.Socket{Name: name + ".socket", Mode: new(spec.Mode(0o666))}}
+	for _, e := range entries {
+		r.socketEntry(e)
+	}
+	if len(r.listen) == 0 {
+		r.errs = append(r.errs, Error{path, 1, "there is no address to listen on"})
+	}
+	switch {
+	case r.user != "" && r.userGroup != "":
+		r.user += ":" + r.userGroup
+	case r.userGroup != "":
+		r.user = "root:" + r.userGroup
+	}
+	return r.socketUnit, r.notes, errors.Join(r.errs...)
+}
+
+func (r *socketReader) socketEntry(e entry) {
+	key := e.section + "." + e.key
+	if e.section == "Install" {
+		r.installed = r.installed || e.key == "WantedBy" || e.key == "RequiredBy"
+		return
+	}
+	if _, ok := silent[key]; ok || strings.HasPrefix(e.section, "X-") || key == "Unit.Description" {
+		return
+	}
+	set := socketKeys[key]
+	if set == nil {
+		// Those among them that order against targets say nothing about a service.
+		if e.section != "Unit" || !slices.Contains([]string{"After", "Before", "Wants", "PartOf"}, e.key) {
+			r.note(e, "cannot be expressed")
+		}
+		return
+	}
+	value, unknown := r.unit.expand(e.value)
+	for _, specifier := range unknown {
+		r.note(e, "specifier %s is not known here and left as it is", specifier)
+	}
+	e.value = value
+	set(r, e)
+}
+
+// attach gives a service the sockets of a unit. One that is started by its
+// socket alone is started on demand here too.
+func (u socketUnit) attach(s *spec.Service) {
+	for _, address := range u.listen {
+		socket := u.options
+		socket.Listen = address
+		switch {
+		case address.Path() == "":
+			socket.Mode = nil
+		case u.user != "":
+			socket.Owner = u.user
+		case s.User != "": // the default here would be the service's user
+			socket.Owner = "root"
+		}
+		if address.Network != spec.NetTCP && address.Network != spec.NetUDP {
+			socket.V6Only, socket.ReusePort = nil, false
+		}
+		s.Sockets = append(s.Sockets, socket)
+	}
+	if u.installed && s.Autostart != nil && !*s.Autostart {
+		s.Autostart, s.OnDemand = nil, true
+	}
+}
