@@ -67,8 +67,14 @@ type Machine struct {
 	// runs it. Tests put their own here.
 	Run func(ctx context.Context, argv ...string) (string, error)
 
-	scan string // directory of links in place of runit's and s6's own, for tests
+	// For tests: a directory of links in place of runit's and s6's own, and that
+	// what is below Root runs.
+	scan  string
+	stage bool
 }
+
+// live says whether the machine runs, and not only its tree is there.
+func (m *Machine) live() bool { return m.Root == "" || m.stage }
 
 // Here is the machine that this process runs on, for its effective user, with
 // the evidence for what it boots with. The error says that there is nothing
@@ -162,7 +168,7 @@ func (m *Machine) manager() (manager, writers.Target, error) {
 		return nil, target, &NoUserServicesError{m.System}
 	}
 	switch {
-	case m.User && m.Root != "":
+	case m.User && !m.live():
 		return nil, target, errors.New("the services of a user cannot be changed in a tree that does not run")
 	case m.User && m.Dir == "":
 		return nil, target, errors.New("no directory for the services of a user")

@@ -88,7 +88,7 @@ func exitStatus(err error) (int, error) {
 
 // inTree is a command that exists in the tree of the machine.
 func (m *Machine) inTree(argv ...string) []string {
-	if m.Root == "" {
+	if m.live() {
 		return argv
 	}
 	return append([]string{"chroot", m.Root}, argv...)

@@ -38,7 +38,7 @@ func (l *launchdManager) job(file string) string {
 // loaded says whether launchd knows a job, by the exit status: the text that
 // "print" prints is no interface, as launchctl(1) says.
 func (l *launchdManager) loaded(ctx context.Context, file string) (bool, error) {
-	if l.m.Root != "" {
+	if !l.m.live() {
 		return false, nil
 	}
 	_, err := l.m.run(ctx, "launchctl", "print", l.job(file))
@@ -62,7 +62,7 @@ func (l *launchdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 			return err
 		}
 		switch {
-		case l.m.Root != "" || p.idle:
+		case !l.m.live() || p.idle:
 		case !loaded:
 			p.run(func(ctx context.Context) error {
 				if loaded, err := l.loaded(ctx, path); err != nil || !loaded {
@@ -105,7 +105,7 @@ func pidIn(list string) int {
 
 func (l *launchdManager) status(ctx context.Context, _ string, files []found) (Status, error) {
 	st := Status{Enabled: true}
-	if l.m.Root != "" {
+	if !l.m.live() {
 		return st, nil
 	}
 	up := 0

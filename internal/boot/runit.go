@@ -57,7 +57,7 @@ func (r *runitManager) enable(_ context.Context, p *Plan, files []writers.File, 
 			return err
 		}
 		switch {
-		case r.m.Root != "":
+		case !r.m.live():
 		case linked:
 			p.add(Step{Action: Wait, Path: dir + "/supervise/ok"})
 			if !slices.ContainsFunc(files, func(f writers.File) bool { return f.Path == name+"/down" }) {
@@ -73,7 +73,7 @@ func (r *runitManager) enable(_ context.Context, p *Plan, files []writers.File, 
 // end1 ends runsv of a directory, which no link leads to any more, and removes
 // what it keeps there.
 func (r *runitManager) end1(ctx context.Context, dir string) error {
-	if r.m.Root == "" && alive(dir+"/supervise/ok") {
+	if r.m.live() && alive(dir+"/supervise/ok") {
 		if _, err := r.m.run(ctx, "sv", "-w", "60", "shutdown", dir); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (r *runitManager) status(_ context.Context, _ string, files []found) (Statu
 		dir := filepath.Join(r.m.files(), name)
 		target, err := os.Readlink(filepath.Join(scan, name))
 		st.Enabled = st.Enabled || err == nil && target == r.m.inside(dir)
-		if r.m.Root != "" || !alive(dir+"/supervise/ok") {
+		if !r.m.live() || !alive(dir+"/supervise/ok") {
 			continue
 		}
 		// runsv(8): the state in a word, and the pid.

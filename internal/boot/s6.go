@@ -30,7 +30,7 @@ func (s *s6Manager) scans() ([]string, error) {
 	if tree(image).isDir("/") {
 		scans = append(scans, image)
 	}
-	if s.m.Root != "" {
+	if !s.m.live() {
 		if scans == nil {
 			return nil, fmt.Errorf("s6: there is no %s", image)
 		}
@@ -78,7 +78,7 @@ func (s *s6Manager) enable(_ context.Context, p *Plan, files []writers.File, _ b
 			p.hint("%s has changed and takes it up when it is restarted: s6-svc -r %s", name, dir)
 		}
 	}
-	if s.m.Root != "" || len(fresh) == 0 {
+	if !s.m.live() || len(fresh) == 0 {
 		return nil
 	}
 	p.run(nil, "s6-svscanctl", "-a", scans[len(scans)-1])
@@ -102,7 +102,7 @@ func (s *s6Manager) enable(_ context.Context, p *Plan, files []writers.File, _ b
 // end1 ends s6-supervise of a directory, which no link leads to any more, and
 // removes what it keeps there.
 func (s *s6Manager) end1(ctx context.Context, dir string, scans []string) error {
-	if s.m.Root == "" && alive(dir+"/supervise/control") {
+	if s.m.live() && alive(dir+"/supervise/control") {
 		for _, argv := range [][]string{
 			{"s6-svscanctl", "-a", scans[len(scans)-1]}, // or it would be started again
 			{"s6-svc", "-wD", "-T", "60000", "-dx", dir},
@@ -148,7 +148,7 @@ func (s *s6Manager) status(ctx context.Context, _ string, files []found) (Status
 		dir := filepath.Join(s.m.files(), name)
 		target, err := os.Readlink(filepath.Join(scans[0], name))
 		st.Enabled = st.Enabled || err == nil && target == s.m.inside(dir)
-		if s.m.Root != "" || !alive(dir+"/supervise/control") {
+		if !s.m.live() || !alive(dir+"/supervise/control") {
 			continue
 		}
 		// s6-svstat(1) with -o prints the values that are asked for.

@@ -38,7 +38,7 @@ func (s *scriptManager) end(*Plan, []found) {}
 
 // running asks a script. One that is not there yet has nothing that runs.
 func (s *scriptManager) running(ctx context.Context, name string) (bool, error) {
-	if s.m.Root != "" || !tree(s.m.files()).exists(name) {
+	if !s.m.live() || !tree(s.m.files()).exists(name) {
 		return false, nil
 	}
 	argv := s.service(name, "status")
@@ -69,29 +69,45 @@ func (s *scriptManager) enable(ctx context.Context, p *Plan, files []writers.Fil
 			return err
 		}
 		if !enabled {
-			p.run(p.command(s.disableArgs(f.Path)...), s.enableArgs(f.Path)...)
+			p.run(s.atBoot(f.Path, false), s.enableArgs(f.Path)...)
 		}
 		switch {
-		case !running && s.m.Root == "" && !p.idle:
+		case !running && s.m.live() && !p.idle:
 			start = append(start, f.Path)
 		case running && p.plans(Write, filepath.Join(s.m.files(), f.Path)):
 			p.hint("%s has changed and takes it up when it is restarted: %s", f.Path, strings.Join(s.service(f.Path, "restart"), " "))
 		}
 	}
 	for _, name := range start {
-		p.run(func(ctx context.Context) error { return s.quiet(ctx, name) }, s.service(name, "start")...)
+		p.run(s.runs(name, false), s.service(name, "start")...)
 	}
 	return nil
 }
 
-// quiet stops a service that may have come up.
-func (s *scriptManager) quiet(ctx context.Context, name string) error {
-	running, err := s.running(ctx, name)
-	if err != nil || !running {
+// atBoot undoes what may have been done: a service is enabled, or not.
+func (s *scriptManager) atBoot(name string, want bool) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		argv := s.disableArgs(name)
+		if want {
+			argv = s.enableArgs(name)
+		}
+		enabled, err := s.enabled(ctx, name)
+		if err == nil && enabled != want {
+			_, err = s.m.run(ctx, argv...)
+		}
 		return err
 	}
-	_, err = s.m.run(ctx, s.service(name, "stop")...)
-	return err
+}
+
+// runs undoes what may have been done: a service runs, or not.
+func (s *scriptManager) runs(name string, want bool) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		running, err := s.running(ctx, name)
+		if err == nil && running != want {
+			_, err = s.m.run(ctx, s.service(name, map[bool]string{true: "start", false: "stop"}[want])...)
+		}
+		return err
+	}
 }
 
 func (s *scriptManager) disable(ctx context.Context, p *Plan, files []found) error {
@@ -102,7 +118,7 @@ func (s *scriptManager) disable(ctx context.Context, p *Plan, files []found) err
 			return err
 		}
 		if running {
-			p.run(p.command(s.service(name, "start")...), s.service(name, "stop")...)
+			p.run(s.runs(name, true), s.service(name, "stop")...)
 		}
 	}
 	for _, name := range names {
@@ -111,7 +127,7 @@ func (s *scriptManager) disable(ctx context.Context, p *Plan, files []found) err
 			return err
 		}
 		if enabled {
-			p.run(p.command(s.enableArgs(name)...), s.disableArgs(name)...)
+			p.run(s.atBoot(name, true), s.disableArgs(name)...)
 		}
 	}
 	return nil
@@ -199,7 +215,7 @@ func (o sysvScripts) up(status int) (running, known bool) {
 type freebsdScripts struct{ m *Machine }
 
 func (o freebsdScripts) sysrc(words ...string) []string {
-	if o.m.Root != "" {
+	if !o.m.live() {
 		words = append([]string{"-R", o.m.Root}, words...)
 	}
 	return append([]string{"sysrc"}, words...)

@@ -74,7 +74,7 @@ func (m *Machine) control(ctx context.Context, verb, name string) error {
 		return err
 	case len(have) == 0:
 		return fmt.Errorf("%s: %w", name, ErrNotEnabled)
-	case m.Root != "":
+	case !m.live():
 		return fmt.Errorf("%s %s: %s is not running", verb, name, m.Root)
 	}
 	return mgr.control(ctx, verb, have)

@@ -23,18 +23,16 @@ func (s *systemdManager) systemctl(words ...string) []string {
 	switch {
 	case s.m.User:
 		argv = append(argv, "--user")
-	case s.m.Root != "":
+	case !s.m.live():
 		argv = append(argv, "--root="+s.m.Root)
 	}
 	return append(argv, words...)
 }
 
-func (s *systemdManager) live() bool { return s.m.Root == "" }
-
 // options asks for the version, which is the first property that every manager has.
 func (s *systemdManager) options(ctx context.Context) (writers.Options, error) {
 	opts := writers.Options{User: s.m.User}
-	if !s.live() {
+	if !s.m.live() {
 		return opts, nil
 	}
 	out, err := s.m.run(ctx, s.systemctl("show", "--property=Version", "--value")...)
@@ -54,7 +52,7 @@ func (s *systemdManager) options(ctx context.Context) (writers.Options, error) {
 
 // begin has the manager forget again what it read, after all else is undone.
 func (s *systemdManager) begin(p *Plan) {
-	if s.live() {
+	if s.m.live() {
 		p.onUndo(p.command(s.systemctl("daemon-reload")...))
 	}
 }
@@ -132,7 +130,7 @@ func wantedBy(content []byte) []string {
 }
 
 func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.File, changed bool) error {
-	if !s.live() {
+	if !s.m.live() {
 		return s.enableInTree(p, files)
 	}
 	var all, installed []string
@@ -263,7 +261,7 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 	for _, f := range files {
 		names = append(names, filepath.Base(f.path))
 	}
-	if !s.live() {
+	if !s.m.live() {
 		for _, f := range files {
 			if targets := wantedBy(f.content); len(targets) > 0 && s.linked(filepath.Base(f.path), targets) {
 				enabled = append(enabled, filepath.Base(f.path))
@@ -295,7 +293,7 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 }
 
 func (s *systemdManager) end(p *Plan, files []found) {
-	if !s.live() {
+	if !s.m.live() {
 		return
 	}
 	var names []string
@@ -316,9 +314,9 @@ func (s *systemdManager) status(ctx context.Context, _ string, files []found) (S
 			wanted++
 		}
 		names = append(names, filepath.Base(f.path))
-		st.Enabled = st.Enabled || len(targets) > 0 && !s.live() && s.linked(filepath.Base(f.path), targets)
+		st.Enabled = st.Enabled || len(targets) > 0 && !s.m.live() && s.linked(filepath.Base(f.path), targets)
 	}
-	if !s.live() {
+	if !s.m.live() {
 		return st, nil
 	}
 	units, err := s.show(ctx, names)
