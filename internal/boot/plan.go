@@ -323,24 +323,3 @@ func (p *Plan) applyRemove(s Step) error {
 	}
 	return plain(err)
 }
-
-// appearTime is longer than runsvdir(8) and s6-svscan take to look at their directory.
-const appearTime = 15 * time.Second
-
-// appear waits until a path exists. Who makes it tells nobody, so it is looked for.
-func appear(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, appearTime, errors.New("does not come within "+appearTime.String()))
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			return plain(err)
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-}

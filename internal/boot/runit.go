@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/writers"
 )
@@ -77,19 +76,11 @@ func (r *runitManager) end1(ctx context.Context, dir string) error {
 		if _, err := r.m.run(ctx, "sv", "-w", "60", "shutdown", dir); err != nil {
 			return err
 		}
+		if err := ended(ctx, dir+"/supervise/ok"); err != nil {
+			return err
+		}
 	}
 	return errors.Join(os.RemoveAll(dir+"/supervise"), os.RemoveAll(dir+"/log/supervise"))
-}
-
-// alive says whether somebody reads a FIFO: runsv(8) does so for "ok", and
-// s6-supervise for "control", as long as it runs.
-func alive(fifo string) bool {
-	f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return false // ENXIO: nobody reads
-	}
-	f.Close()
-	return true
 }
 
 func (r *runitManager) disable(_ context.Context, p *Plan, files []found) error {

@@ -102,12 +102,20 @@ func (s *s6Manager) enable(_ context.Context, p *Plan, files []writers.File, _ b
 // end1 ends s6-supervise of a directory, which no link leads to any more, and
 // removes what it keeps there.
 func (s *s6Manager) end1(ctx context.Context, dir string, scans []string) error {
-	if s.m.live() && alive(dir+"/supervise/control") {
-		for _, argv := range [][]string{
-			{"s6-svscanctl", "-a", scans[len(scans)-1]}, // or it would be started again
-			{"s6-svc", "-wD", "-T", "60000", "-dx", dir},
-		} {
-			if _, err := s.m.run(ctx, argv...); err != nil {
+	if s.m.live() {
+		// Or they would be started again.
+		if _, err := s.m.run(ctx, "s6-svscanctl", "-a", scans[len(scans)-1]); err != nil {
+			return err
+		}
+		// The logger comes last, for it is to read what the service says at its end.
+		for _, one := range []string{dir, dir + "/log"} {
+			if !alive(one + "/supervise/control") {
+				continue
+			}
+			if _, err := s.m.run(ctx, "s6-svc", "-wD", "-T", "60000", "-dx", one); err != nil {
+				return err
+			}
+			if err := ended(ctx, one+"/supervise/control"); err != nil {
 				return err
 			}
 		}
