@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestReadOnlyDisk makes the disk read-only for a while, removes the log's directory, and takes the disk away.
 func TestReadOnlyDisk(t *testing.T) { inOwnMounts(t, "readonly", t.TempDir()) }
 
 // smallDisk mounts a file system of 16 MiB for logs and starts an engine.
@@ -276,6 +278,28 @@ func helperReadOnly(args []string) error {
 	}
 	if b, err := os.ReadFile(path); string(b) != "four\n" {
 		return fmt.Errorf("after the removal of the directory: %q, %v", b, err)
+	}
+	// The disk itself goes away. What is printed from then on is in what is there in its place.
+	old, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+		return err
+	}
+	if err := s.Reopen(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "five")
+	if err := s.Drain(); err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(path); string(b) != "five\n" {
+		return fmt.Errorf("in place of the disk that is gone: %q, %v", b, err)
+	}
+	if b, err := io.ReadAll(old); string(b) != "four\n" {
+		return fmt.Errorf("on the disk that is gone: %q, %v", b, err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,9 +83,11 @@ func helperPrinter(args []string) error {
 // compressed, some services are killed and started again all the time, a reader follows them all. Every
 // line is in the files and at the reader once, in order, unchanged.
 func TestHundredServices(t *testing.T) {
-	services, size, rotate, kills := 100, int64(1_000_000), int64(200_000), 60
+	services, size, rotate := 100, int64(500_000), int64(100_000)
+	kills, pace := 40, 10*time.Millisecond
 	if os.Getenv("DAEMONRY_LONG") != "" {
-		services, size, rotate, kills = 100, 100_000_000, 1_000_000, 3000
+		services, size, rotate = 100, 10_000_000, 1_000_000
+		kills, pace = 300, 100*time.Millisecond // one in ten every second, for half a minute
 	}
 	r := newRig(t)
 	var queries []query.Log
@@ -101,7 +104,7 @@ func TestHundredServices(t *testing.T) {
 	}
 	for range kills {
 		svcs[rand.IntN(services)].kill()
-		time.Sleep(10 * time.Millisecond) // the pace, not a synchronisation
+		time.Sleep(pace) // not a synchronisation
 	}
 	for _, p := range svcs {
 		p.wait()
@@ -218,55 +221,63 @@ func unpack(t *testing.T, path string) []byte {
 	return all
 }
 
-// following is a reader of many logs.
+// following is a reader of many logs, as they are written.
 type following struct {
 	t      *testing.T
 	cancel context.CancelFunc
 	done   chan error
-	got    chan query.Record
-	have   map[string]*bytes.Buffer
+	more   chan struct{} // it has got more
+
+	mu   sync.Mutex
+	have map[string]*bytes.Buffer
 }
 
 func startFollower(t *testing.T, logs []query.Log) *following {
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &following{t: t, cancel: cancel, done: make(chan error, 1), got: make(chan query.Record, 1000), have: map[string]*bytes.Buffer{}}
+	f := &following{t: t, cancel: cancel, done: make(chan error, 1), more: make(chan struct{}, 1), have: map[string]*bytes.Buffer{}}
 	for _, l := range logs {
 		f.have[l.Service] = new(bytes.Buffer)
 	}
-	go func() {
-		f.done <- query.Run(ctx, logs, query.Query{Follow: true}, func(r query.Record) error {
-			r.Text = bytes.Clone(r.Text)
-			select {
-			case f.got <- r:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
+	go func() { f.done <- query.Run(ctx, logs, query.Query{Follow: true}, f.take) }()
 	return f
+}
+
+func (f *following) take(r query.Record) error {
+	f.mu.Lock()
+	b := f.have[r.Service]
+	b.Write(r.Text)
+	if !r.More {
+		b.WriteByte('\n')
+	}
+	f.mu.Unlock()
+	select {
+	case f.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (f *following) got(service string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.have[service].Bytes()
 }
 
 // check waits until the follower has seen all of want, but for an unfinished last line.
 func (f *following) check(service string, want []byte) {
 	f.t.Helper()
 	want = want[:bytes.LastIndexByte(want, '\n')+1]
-	timeout := time.After(30 * time.Second)
-	for f.have[service].Len() < len(want) {
+	timeout := time.After(time.Minute)
+	for len(f.got(service)) < len(want) {
 		select {
-		case r := <-f.got:
-			b := f.have[r.Service]
-			b.Write(r.Text)
-			if !r.More {
-				b.WriteByte('\n')
-			}
+		case <-f.more:
 		case err := <-f.done:
 			f.t.Fatalf("the follower ended: %v", err)
 		case <-timeout:
-			f.t.Fatalf("the follower has %d of %d bytes of %s", f.have[service].Len(), len(want), service)
+			f.t.Fatalf("the follower has %d of %d bytes of %s", len(f.got(service)), len(want), service)
 		}
 	}
-	if got := f.have[service].Bytes(); !bytes.Equal(got, want) {
+	if got := f.got(service); !bytes.Equal(got, want) {
 		i := 0
 		for i < len(want) && got[i] == want[i] {
 			i++

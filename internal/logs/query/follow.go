@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +23,10 @@ type follower struct {
 	final bool      // nobody writes to it any more
 	named bool      // it was opened under its rotated name
 	t     time.Time // rotated files up to this one are done with, or part of the history
+	gone  bool      // the log's name leads nowhere
 }
 
-// How often to look without being told: where there is no inotify, and for directories that are not there yet.
+// How often to look without being told: where there is no inotify, and for directories that are not there.
 const lookEvery = 200 * time.Millisecond
 
 func follow(ctx context.Context, logs []Log, q Query, emit func(Record) error) error {
@@ -68,7 +70,8 @@ func follow(ctx context.Context, logs []Log, q Query, emit func(Record) error) e
 		if err := merge(ctx, followers, emit); err != nil {
 			return ended(ctx, err)
 		}
-		if err := w.wait(ctx); err != nil {
+		gone := slices.ContainsFunc(followers, func(f *follower) bool { return f.gone })
+		if err := w.wait(ctx, gone); err != nil {
 			return ended(ctx, err)
 		}
 	}
@@ -209,7 +212,7 @@ func (f *follower) moved() (bool, error) {
 		return true, f.seg.from(0)
 	}
 	there, err := os.Stat(f.c.log.Path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if f.gone = errors.Is(err, fs.ErrNotExist); f.gone {
 		return false, nil // the new one is not made yet; until then the old one may grow
 	}
 	if err != nil {
@@ -264,7 +267,8 @@ func (f *follower) identify() error {
 // watcher tells when to look again.
 type watcher struct {
 	w       *sys.Watcher // nil: look every so often
-	missing bool         // a directory could not be watched
+	dirs    []string
+	missing bool // one of them cannot be watched
 }
 
 func watch(logs []Log) (*watcher, error) {
@@ -276,30 +280,48 @@ func watch(logs []Log) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{w: sw}
-	seen := make(map[string]bool)
 	for _, l := range logs {
-		dir := filepath.Dir(l.Path)
-		if seen[dir] {
-			continue
-		}
-		seen[dir] = true
-		if err := sw.Add(dir); err != nil {
-			w.missing = true
+		if dir := filepath.Dir(l.Path); !slices.Contains(w.dirs, dir) {
+			w.dirs = append(w.dirs, dir)
 		}
 	}
+	w.add()
 	return w, nil
 }
 
-func (w *watcher) wait(ctx context.Context) error {
-	if w.w != nil && !w.missing {
-		return w.w.Wait(time.Hour)
+// add watches the directories that have these names now: one may have been made, removed, or made anew. What is
+// watched already costs a system call. It comes before each look, so that nothing is written in between unseen.
+func (w *watcher) add() {
+	w.missing = false
+	for _, dir := range w.dirs {
+		if err := w.w.Add(dir); err != nil {
+			w.missing = true
+		}
 	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(lookEvery):
-		return nil
+}
+
+// wait returns when it is time for the next look. While a log is gone, its directory may be too, of which the kernel does
+// not tell as long as we hold a file that was in it.
+func (w *watcher) wait(ctx context.Context, gone bool) error {
+	if w.w == nil || w.missing {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lookEvery):
+		}
+	} else {
+		timeout := time.Hour
+		if gone {
+			timeout = lookEvery
+		}
+		if err := w.w.Wait(timeout); err != nil {
+			return err
+		}
 	}
+	if w.w != nil {
+		w.add()
+	}
+	return nil
 }
 
 func (w *watcher) close() {

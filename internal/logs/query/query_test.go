@@ -379,6 +379,14 @@ func TestFollow(t *testing.T) {
 	}
 	say("again\n")
 	want("again")
+	if err := os.RemoveAll(dir); err != nil { // the directory too
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	say("anew\n")
+	want("anew")
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatalf("at the end of the context: %v", err)
