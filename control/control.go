@@ -32,11 +32,13 @@ const (
 	Stopping State = "stopping" // being ended; what it left behind, too
 	Backoff  State = "backoff"  // crashed, to be started again after a delay
 	Failed   State = "failed"   // given up; the reason says why
+	// Listening is a service on demand that nobody has connected to: its sockets are open, and the first connection starts it.
+	Listening State = "listening"
 )
 
 // States are all states.
 func States() []State {
-	return []State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed}
+	return []State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed, Listening}
 }
 
 // Status is what there is to know about a service at one moment.

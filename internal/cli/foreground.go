@@ -183,7 +183,7 @@ func (f *foreground) over(ctx context.Context) bool {
 			continue
 		}
 		switch s.State {
-		case control.Starting, control.Ready, control.Stopping, control.Backoff:
+		case control.Starting, control.Ready, control.Stopping, control.Backoff, control.Listening:
 			return false
 		case control.Failed:
 			if !s.Next.IsZero() {

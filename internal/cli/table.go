@@ -220,7 +220,7 @@ func shorten(text string, width int) string {
 // of is the colour of a state: green is well, red wants somebody to look.
 func (p palette) of(s control.State) string {
 	switch s {
-	case control.Ready:
+	case control.Ready, control.Listening:
 		return p.good
 	case control.Failed, control.Backoff:
 		return p.bad

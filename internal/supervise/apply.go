@@ -129,7 +129,7 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 
 // active says whether s is up or on its way there.
 func (s *service) active() bool {
-	return s.wanted && (s.state == Waiting || s.state == Starting || s.state == Ready || s.state == Backoff || s.state == Stopping)
+	return s.wanted && (s.state == Waiting || s.state == Starting || s.state == Ready || s.state == Listening || s.state == Backoff || s.state == Stopping)
 }
 
 // carryOut does what the plan says and returns those to wait for.
@@ -211,6 +211,7 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	}
 	if s.state == Ready {
 		e.watchLiveness(s)
+		e.watchIdle(s)
 	}
 	return s
 }

@@ -39,7 +39,9 @@ func (e *Engine) blocker(s *service) (text string, hopeless bool) {
 }
 
 // satisfied says whether those that require s may start.
-func (s *service) satisfied() bool { return s.state == Ready || s.state == Stopped && s.completed }
+func (s *service) satisfied() bool {
+	return s.state == Ready || s.state == Listening || s.state == Stopped && s.completed
+}
 
 // wait starts s, or says what it waits for.
 func (e *Engine) wait(s *service) {

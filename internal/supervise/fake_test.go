@@ -35,6 +35,9 @@ type fakeKernel struct {
 	slow     bool     // a process lives for a while before its start is told
 	ooms     uint64
 	random   float64
+
+	connected int // to the sockets of any service
+	connErr   error
 }
 
 type fakeProcess struct {
@@ -196,6 +199,7 @@ func (k *fakeKernel) kernel() kernel {
 		oomKills:    func() (uint64, error) { return k.ooms, nil },
 		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
 		random:      func() float64 { return k.random },
+		connections: func([]spec.Socket, []int) (int, error) { return k.connected, k.connErr },
 		identify:    func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
 	}
 }

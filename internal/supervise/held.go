@@ -59,7 +59,7 @@ func (e *Engine) adoptHeld(s *service) {
 			e.restoreStored(s, held)
 		}
 	}
-	if s.pid == 0 && s.state != Backoff && s.state != Waiting && s.state != Starting {
+	if s.pid == 0 && s.state != Backoff && s.state != Waiting && s.state != Starting && s.state != Listening {
 		return
 	}
 	e.holdSockets(s)

@@ -12,8 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/socket"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // kernel is what the engine needs of the system, for tests to replace.
@@ -33,6 +35,7 @@ type kernel struct {
 	oomKills    func() (uint64, error)                  // since boot, of the whole system
 	watch       func() (<-chan struct{}, func(), error) // of dead children
 	random      func() float64
+	connections func([]spec.Socket, []int) (int, error) // to listening sockets, at this moment
 
 	// Of processes that are not our children.
 	identify  func(pid int) identity
@@ -124,6 +127,7 @@ func realKernel() kernel {
 		oomKills:    readOOMKills,
 		watch:       watchChildren,
 		random:      rand.Float64,
+		connections: socket.Connections,
 		identify:    identify,
 		hold:        hold,
 		exits:       watchExits,

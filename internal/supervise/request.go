@@ -38,7 +38,7 @@ func (w *waiter) over(s *service) (error, bool) {
 	}
 	failed := &StartError{Name: s.spec.Name, Reason: s.reason, Exit: s.exit, Retry: s.state == Backoff, Err: s.cause}
 	switch s.state {
-	case Ready:
+	case Ready, Listening:
 		return nil, !s.rewound
 	case Failed:
 		return failed, true

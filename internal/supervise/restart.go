@@ -26,6 +26,8 @@ func (e *Engine) decide(s *service, _ cause) {
 	case again:
 		s.crashes = 0
 		e.wait(s)
+	case failure == "" && s.spec.OnDemand && s.spec.Type != spec.Oneshot:
+		e.listenAgain(s)
 	case failure == "" && s.spec.Type == spec.Oneshot:
 		e.finishOneshot(s)
 	case failure == "" && s.spec.Restart != spec.RestartAlways:

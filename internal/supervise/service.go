@@ -61,6 +61,9 @@ type service struct {
 	sockets  []*holder             // in the order of its description
 	store    *fdStore              // nil until something is in it
 	kin      kin
+	called   bool      // on demand: somebody has connected
+	idle     bool      // it is being ended because nobody is connected
+	busyAt   time.Time // when somebody was last seen connected
 
 	// What was.
 	exit     *Exit
@@ -86,6 +89,7 @@ const (
 	timerStop                  // the next step of a stop
 	timerWatchdog              // the next WATCHDOG=1 is overdue
 	timerLive                  // the next liveness check
+	timerIdle                  // the next look at who is connected
 	numTimers
 )
 
@@ -169,6 +173,9 @@ func (e *Engine) enter(s *service, state State, reason string) {
 		delete(e.stopping, s)
 	}
 	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
+	if from == Listening {
+		e.stopAwaiting(s)
+	}
 	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
 		e.releaseSockets(s) // nobody is to come any more
 		if !s.isSuccessor() && !s.isElder() {
@@ -222,6 +229,7 @@ func (e *Engine) becomeReady(s *service, why cause) {
 	e.enter(s, Ready, why.text)
 	s.wake()
 	e.watchLiveness(s)
+	e.watchIdle(s)
 	e.retire(s)
 }
 

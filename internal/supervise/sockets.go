@@ -30,6 +30,9 @@ type holder struct {
 	mu     sync.Mutex     // a start opens it, away from the owner
 	socket *socket.Socket // nil until it is open
 	users  map[*service]struct{}
+
+	waiting map[*service]struct{} // of users, those that a connection starts
+	watch   uint64                // key of the wait for that, 0 if there is none
 }
 
 // socketKey tells sockets apart. The instances of a service have the same unless their addresses differ; nth is

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,8 +30,10 @@ func scenario(name string) func(scene) error {
 	if f := scenarios[name]; f != nil {
 		return f
 	}
-	if f := socketScenarios[name]; f != nil {
-		return f
+	for _, some := range []map[string]func(scene) error{socketScenarios, onDemandScenarios} {
+		if f := some[name]; f != nil {
+			return f
+		}
 	}
 	return afterlifeScenarios[name]
 }
@@ -190,7 +194,7 @@ func (l *load) end() error {
 }
 
 func TestSockets(t *testing.T) {
-	for name := range socketScenarios {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(socketScenarios)), slices.Collect(maps.Keys(onDemandScenarios))) {
 		t.Run(name, func(t *testing.T) {
 			dir, err := os.MkdirTemp("/tmp", "dmn")
 			if err != nil {

@@ -10,6 +10,11 @@ import (
 // launch starts the process of s. The work is done elsewhere, because it takes
 // a millisecond and looks into files; its result comes back as hSpawned or hSpawnError.
 func (e *Engine) launch(s *service, _ cause) {
+	if s.spec.OnDemand && !s.called && !s.isSuccessor() {
+		e.listen(s)
+		return
+	}
+	s.called, s.idle = false, false
 	e.enter(s, Starting, "")
 	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
 	s.run++

@@ -5,17 +5,18 @@ type State uint8
 
 // States.
 const (
-	Stopped  State = iota // nothing runs and nothing is to run
-	Waiting               // to run as soon as other services are ready
-	Starting              // its process runs, or is about to, and is not ready yet
-	Ready                 // up; or, for a oneshot that remains, done with success
-	Stopping              // being ended; what it left behind, too
-	Backoff               // crashed, to be started again after a delay
-	Failed                // given up; Status.Reason says why
+	Stopped   State = iota // nothing runs and nothing is to run
+	Waiting                // to run as soon as other services are ready
+	Starting               // its process runs, or is about to, and is not ready yet
+	Ready                  // up; or, for a oneshot that remains, done with success
+	Stopping               // being ended; what it left behind, too
+	Backoff                // crashed, to be started again after a delay
+	Failed                 // given up; Status.Reason says why
+	Listening              // on demand: its sockets are open, and the first connection starts it
 	numStates
 )
 
-var stateNames = [numStates]string{"stopped", "waiting", "starting", "ready", "stopping", "backoff", "failed"}
+var stateNames = [numStates]string{"stopped", "waiting", "starting", "ready", "stopping", "backoff", "failed", "listening"}
 
 // String returns the state's name in the API.
 func (s State) String() string { return stateNames[s] }
@@ -37,12 +38,15 @@ const (
 	hDelayOver                   // the delay before the next start is over
 	hStepOver                    // the wait after a stop signal is over
 	hUnhealthy                   // liveness, watchdog or memory: it must be restarted
+	hListening                   // its sockets are open
+	hConnection                  // somebody has connected
+	hIdle                        // nobody has been connected for long
 	numHappenings
 )
 
 var happeningNames = [numHappenings]string{
 	"want", "unwant", "restart", "dependencies met", "spawned", "spawn error", "ready", "not ready", "exited", "gone",
-	"delay over", "step over", "unhealthy",
+	"delay over", "step over", "unhealthy", "listening", "connection", "idle",
 }
 
 func (h happening) String() string { return happeningNames[h] }
@@ -71,36 +75,49 @@ func reactions() *table {
 			hWant: (*Engine).begin, hUnwant: ignore, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: impossible, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
+			hListening: impossible, hConnection: ignore, hIdle: ignore,
 		},
 		Waiting: {
 			hWant: ignore, hUnwant: (*Engine).rest, hRestart: ignore, hDepsMet: (*Engine).launch,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
+			hListening: impossible, hConnection: ignore, hIdle: ignore,
 		},
 		Starting: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
 			hSpawned: (*Engine).spawned, hSpawnError: (*Engine).spawnFailed, hReady: (*Engine).becomeReady, hNotReady: (*Engine).condemn,
 			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
+			hListening: (*Engine).listening, hConnection: ignore, hIdle: ignore,
 		},
 		Ready: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: (*Engine).reloaded, hNotReady: ignore,
 			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
+			hListening: impossible, hConnection: ignore, hIdle: (*Engine).stopIdle,
 		},
 		Stopping: {
 			hWant: (*Engine).comeBack, hUnwant: (*Engine).stayDown, hRestart: (*Engine).comeBack, hDepsMet: ignore,
 			hSpawned: (*Engine).spawnedLate, hSpawnError: (*Engine).spawnFailed, hReady: ignore, hNotReady: ignore,
 			hExited: (*Engine).exited, hGone: (*Engine).decide, hDelayOver: ignore, hStepOver: (*Engine).nextStep, hUnhealthy: ignore,
+			hListening: (*Engine).decide, hConnection: ignore, hIdle: ignore,
 		},
 		Backoff: {
 			hWant: (*Engine).begin, hUnwant: (*Engine).rest, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: (*Engine).again, hStepOver: ignore, hUnhealthy: ignore,
+			hListening: impossible, hConnection: ignore, hIdle: ignore,
 		},
 		Failed: {
 			hWant: (*Engine).begin, hUnwant: (*Engine).rest, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: (*Engine).again, hStepOver: ignore, hUnhealthy: ignore,
+			hListening: impossible, hConnection: ignore, hIdle: ignore,
+		},
+		Listening: {
+			hWant: ignore, hUnwant: (*Engine).rest, hRestart: (*Engine).begin, hDepsMet: ignore,
+			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
+			hExited: impossible, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
+			hListening: impossible, hConnection: (*Engine).connected, hIdle: ignore,
 		},
 	}
 }

@@ -16,17 +16,19 @@ func TestEveryCell(t *testing.T) {
 	const bug = "bug"
 	same := func(s State) string { return s.String() }
 	// The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready, exited, gone,
-	// delay over, step over, unhealthy.
+	// delay over, step over, unhealthy, listening, connection, idle.
 	want := map[State][numHappenings]string{
-		Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped"},
-		Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting"},
+		Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped", bug, "stopped", "stopped"},
+		Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting", bug, "waiting", "waiting"},
 		Starting: {"starting", "stopping", "stopping", "starting", "starting", "starting", "ready", "stopping TERM",
-			"starting", "starting", "starting", "starting", "stopping TERM"},
-		Ready: {"ready", "stopping TERM", "stopping TERM", "ready", bug, bug, "ready", "ready", "starting", "ready", "ready", "ready", "stopping TERM"},
+			"starting", "starting", "starting", "starting", "stopping TERM", "listening", "starting", "starting"},
+		Ready: {"ready", "stopping TERM", "stopping TERM", "ready", bug, bug, "ready", "ready", "starting", "ready", "ready", "ready", "stopping TERM", bug, "ready", "stopping TERM"},
 		Stopping: {"stopping again", "stopping", "stopping again", "stopping", "stopping TERM", "stopped", "stopping", "stopping",
-			"stopped", "stopped", "stopping", "stopping TERM", "stopping"},
-		Backoff: {"starting", "stopped", "starting", "backoff", bug, bug, "backoff", "backoff", bug, "backoff", "starting", "backoff", "backoff"},
-		Failed:  {"starting", "stopped", "starting", "failed", bug, bug, "failed", "failed", bug, "failed", "starting", "failed", "failed"},
+			"stopped", "stopped", "stopping", "stopping TERM", "stopping", "stopped", "stopping", "stopping"},
+		Backoff: {"starting", "stopped", "starting", "backoff", bug, bug, "backoff", "backoff", bug, "backoff", "starting", "backoff", "backoff", bug, "backoff", "backoff"},
+		Failed:  {"starting", "stopped", "starting", "failed", bug, bug, "failed", "failed", bug, "failed", "starting", "failed", "failed", bug, "failed", "failed"},
+		Listening: {"listening", "stopped", "starting", "listening", bug, bug, "listening", "listening", bug, "listening", "listening", "listening", "listening",
+			bug, "starting", "listening"},
 	}
 	for state := range numStates {
 		for h := range numHappenings {
@@ -81,15 +83,15 @@ func (b *bench) place(s *service, state State, h happening) {
 	case Starting, Ready:
 		s.wanted = true
 		process()
-		if h == hSpawnError || h == hExited {
+		if h == hSpawnError || h == hExited || h == hListening {
 			s.pid = 0
 		}
 	case Stopping:
 		process()
-		if h == hSpawnError || h == hGone {
+		if h == hSpawnError || h == hGone || h == hListening {
 			s.pid = 0
 		}
-	case Waiting, Backoff, Failed:
+	case Waiting, Backoff, Failed, Listening:
 		s.wanted = true
 	}
 	if h == hExited {
@@ -138,7 +140,7 @@ func (b *bench) check() {
 		if s.pid == 0 && (s.state == Ready && s.spec.Type != spec.Oneshot) {
 			b.Errorf("%s: ready without a process", name)
 		}
-		if (s.state == Stopped || s.state == Failed || s.state == Backoff || s.state == Waiting) && (s.pid != 0 || len(s.left.adopted) > 0 || s.spawning) {
+		if (s.state == Stopped || s.state == Failed || s.state == Backoff || s.state == Waiting || s.state == Listening) && (s.pid != 0 || len(s.left.adopted) > 0 || s.spawning) {
 			b.Errorf("%s: %v, with process %d, %d left behind, spawning %v", name, s.state, s.pid, len(s.left.adopted), s.spawning)
 		}
 		if s.holding && s.state != Stopping {

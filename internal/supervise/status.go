@@ -65,7 +65,7 @@ func (x *Exit) String() string {
 func (s *service) status() Status {
 	st := Status{
 		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted, Held: s.held,
-		PID: s.pid, Ready: s.state == Ready, Restarts: s.restarts, Since: s.since, Exit: s.exit,
+		PID: s.pid, Ready: s.state == Ready || s.state == Listening, Restarts: s.restarts, Since: s.since, Exit: s.exit,
 		Reason: s.reason, Text: s.text, Source: s.source, Labels: s.spec.Labels,
 	}
 	if s.pid != 0 {

@@ -203,6 +203,8 @@ func (e *Engine) goOn(s *service) {
 		e.waitOut(s, time.Duration(s.spec.Budget.Retry))
 	case s.state == Waiting:
 		e.recheck(s)
+	case s.state == Listening:
+		e.wait(s)
 	case s.state == Starting && s.pid == 0 && s.identity.PID == 0:
 		e.placeAgain(s)
 	case s.state == Stopping:
@@ -245,6 +247,7 @@ func (e *Engine) goOnRunning(s *service) {
 			e.reloading(s)
 		}
 		e.watchLiveness(s)
+		e.watchIdle(s)
 	}
 }
 

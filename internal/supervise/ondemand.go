@@ -1,0 +1,172 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// A service on demand has its sockets open and no process until somebody connects. The connection is not accepted here: it waits in
+// the socket for the process, which so finds it as if it had always been there.
+
+// listen opens the sockets of s, in place of starting it. The result comes back as hListening or hSpawnError.
+func (e *Engine) listen(s *service) {
+	e.enter(s, Starting, "")
+	s.text, s.failure, s.invoked = "", "", ""
+	s.run++
+	s.spawning, s.inherited, s.completed = true, false, false
+	e.holdSockets(s)
+	h := handover{sockets: s.sockets}
+	e.work(func() func() {
+		err := h.open()
+		return func() {
+			s.spawning = false
+			if err != nil {
+				e.happen(s, hSpawnError, cause{err: err, text: "sockets cannot be opened"})
+				return
+			}
+			e.happen(s, hListening, cause{text: "sockets are open"})
+		}
+	})
+}
+
+// listening waits for a connection.
+func (e *Engine) listening(s *service, _ cause) {
+	e.enter(s, Listening, "")
+	for _, h := range s.sockets {
+		if err := e.awaitConnection(s, h); err != nil {
+			e.fail(s, fmt.Sprintf("wait for a connection to %s: %v", h.spec.Listen, err))
+			return
+		}
+	}
+}
+
+// awaitConnection makes s one of those that are started by the next connection to h.
+func (e *Engine) awaitConnection(s *service, h *holder) error {
+	if h.waiting == nil {
+		h.waiting = map[*service]struct{}{}
+	}
+	h.waiting[s] = struct{}{}
+	if h.watch != 0 {
+		return nil
+	}
+	var err error
+	h.watch, err = e.watchFor(h.fd(), sys.WaitInput, func() {
+		h.watch = 0
+		called := h.waiting
+		h.waiting = nil
+		for s := range called {
+			e.happen(s, hConnection, cause{text: "connection to " + h.spec.Listen.String()})
+		}
+	})
+	return err
+}
+
+// stopAwaiting ends what listening began.
+func (e *Engine) stopAwaiting(s *service) {
+	for _, h := range s.sockets {
+		delete(h.waiting, s)
+		if len(h.waiting) == 0 {
+			e.forgetWatch(h.watch)
+			h.watch = 0
+		}
+	}
+}
+
+// connected starts a service because somebody has connected.
+func (e *Engine) connected(s *service, why cause) {
+	s.called = true
+	e.emit(s, Event{Kind: EventState, From: s.state, Reason: why.text})
+	e.wait(s)
+}
+
+// listenAgain is what follows a good end of a service on demand. If somebody waits in its sockets whom it has not
+// accepted, it would be started at once and may do the same again: that is reckoned as a crash is.
+func (e *Engine) listenAgain(s *service) {
+	idle := s.idle
+	s.idle = false
+	if !idle {
+		waiting, err := s.hasCallers()
+		if err == nil && waiting {
+			e.retry(s, fmt.Sprintf("%v, and somebody waits to be accepted", s.exit))
+			return
+		}
+	}
+	e.wait(s)
+}
+
+func (s *service) hasCallers() (bool, error) {
+	var fds []int
+	for _, h := range s.sockets {
+		if fd := h.fd(); fd >= 0 {
+			fds = append(fds, fd)
+		}
+	}
+	if len(fds) == 0 {
+		return false, nil
+	}
+	return sys.Readable(fds...)
+}
+
+// Pauses between two looks at whether anybody is connected: a tenth of idle_stop, within these.
+const (
+	shortestLook = 100 * time.Millisecond
+	longestLook  = 30 * time.Second
+)
+
+// watchIdle begins to look whether anybody is connected to a service that is to stop when nobody is.
+func (e *Engine) watchIdle(s *service) {
+	s.stop(timerIdle)
+	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready && s.pid != 0 {
+		s.busyAt = time.Now()
+		e.nextLook(s)
+	}
+}
+
+func (e *Engine) nextLook(s *service) {
+	pause := min(max(time.Duration(s.spec.IdleStop)/10, shortestLook), longestLook)
+	e.after(s, timerIdle, pause, func() { e.lookIdle(s) })
+}
+
+// lookIdle looks away from the owner: the kernel's tables may be long.
+func (e *Engine) lookIdle(s *service) {
+	run := s.run
+	list := make([]spec.Socket, len(s.sockets))
+	fds := make([]int, len(s.sockets))
+	for i, h := range s.sockets {
+		list[i], fds[i] = h.spec, h.fd()
+	}
+	e.work(func() func() {
+		n, err := e.kernel.connections(list, fds)
+		return func() {
+			if s.run == run && s.state == Ready {
+				e.looked(s, n, err)
+			}
+		}
+	})
+}
+
+func (e *Engine) looked(s *service, n int, err error) {
+	limit := time.Duration(s.spec.IdleStop)
+	switch {
+	case limit <= 0 || !s.spec.OnDemand: // changed meanwhile
+	case errors.Is(err, errors.ErrUnsupported):
+		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("idle_stop: it is not known whether anybody is connected, so it is not stopped: %v", err)})
+	case err != nil || n > 0 || s.rewound: // what cannot be seen is not idle
+		s.busyAt = time.Now()
+		e.nextLook(s)
+	case time.Since(s.busyAt) < limit:
+		e.nextLook(s)
+	default:
+		e.happen(s, hIdle, cause{text: fmt.Sprintf("idle: no connection for %v", s.spec.IdleStop)})
+	}
+}
+
+// stopIdle ends a service that nobody is connected to. Who connects meanwhile waits for the next start.
+func (e *Engine) stopIdle(s *service, why cause) {
+	s.idle = true
+	e.beginStop(s, why.text)
+}
