@@ -94,6 +94,16 @@ func Here() (*Machine, Evidence, error) {
 	return m, evidence, err
 }
 
+// In is the machine that would boot from a tree.
+func In(root string) (*Machine, Evidence, error) {
+	system, evidence := Detect(root)
+	m := &Machine{System: system, Root: root}
+	if system == None {
+		return m, evidence, &UnknownError{evidence}
+	}
+	return m, evidence, nil
+}
+
 // userDir is where the manager of a user reads its services.
 func userDir(system System, getenv func(string) string) (string, error) {
 	target, err := system.target()

@@ -90,9 +90,7 @@ func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
-	if m.live() {
-		s.judge(p)
-	}
+	s.judge(p)
 	return p, nil
 }
 

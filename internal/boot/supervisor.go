@@ -97,19 +97,31 @@ func (s Supervisor) render(target writers.Target, opts writers.Options) (writers
 func (s Supervisor) service(system System) spec.Service {
 	name := s.Name()
 	service := spec.Service{
-		Name: name, Description: "Daemonry, the supervisor of services",
+		Name:    name,
 		Command: spec.Command{s.Program, "supervisor", "run"}, Process: spec.Process{Chdir: "/", Env: s.Env},
 		Supervision: spec.Supervision{
 			Restart: spec.RestartOnFailure,
 			Stop:    spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(stopTime)}},
-			Budget:  spec.Budget{Restarts: new(-1)},
-			Backoff: spec.Backoff{First: new(spec.Duration(time.Second))},
 		},
 		// Beside the directory of the logs of services, not in it.
 		Log: spec.Log{File: "/var/log/" + name + "-supervisor.log"},
 	}
-	if system == Runit || system == S6 {
+	// What a system has no word for is not said, so that it makes no notes.
+	switch system {
+	case Runit, S6:
 		service.Log.File = "/var/log/" + name + "-supervisor/current"
+	case OpenRC:
+		service.Budget.Restarts = new(-1)
+	}
+	if system == OpenRC || system == SysV || system == FreeBSD {
+		service.Description = "Daemonry, the supervisor of services"
+	}
+	if system == OpenRC || system == FreeBSD || system == Launchd {
+		service.Backoff.First = new(spec.Duration(time.Second))
+	}
+	// The scripts that ask have none of its variables.
+	if (system == SysV || system == Runit) && len(s.Env) == 0 {
+		service.Ready = spec.Probe{Kind: spec.ProbeCmd, Target: spec.Command{s.Program, "supervisor", "status"}.String()}
 	}
 	return service
 }
@@ -119,7 +131,7 @@ func (s Supervisor) judge(p *Plan) {
 	for at := s.Program; ; at = filepath.Dir(at) {
 		fi, err := os.Stat(p.m.path(at))
 		if err != nil {
-			p.hint("%s: %v", at, plain(err))
+			p.hint("%s, which is started at every boot: %v", p.m.path(at), plain(err))
 			return
 		}
 		owner, _, err := sys.FileOwner(fi)

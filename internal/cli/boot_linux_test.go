@@ -131,4 +131,3 @@ func TestBootState(t *testing.T) {
 		}
 	}
 }
-

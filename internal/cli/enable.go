@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,6 +18,11 @@ import (
 type bootCall struct {
 	described
 	native, plan, json bool
+	root               string
+}
+
+func (c *bootCall) rootOption() option {
+	return option{"root", "DIR", "Change the tree in DIR, which does not run: nothing is started or stopped.", "this machine", parsed(&c.root, filepath.Abs)}
 }
 
 func enableVerb(a *app) *verb {
@@ -38,6 +44,7 @@ func enableVerb(a *app) *verb {
 			options: []group{{"", []option{
 				{"native", "", "Hand the services over to the init system.", "", toggle(&call.native)},
 				{"f, file", "FILE", "The file of services, or a directory with a daemonry.toml in it.", "", parsed(&call.file, word)},
+				call.rootOption(),
 				{"plan", "", "Print what would be written and run, and by what the init system is known, and do nothing.", "", toggle(&call.plan)},
 				{"json", "", "Print an array of objects, with --plan an object; then what \"up\" or \"start\" print.", "", toggle(&call.json)},
 			}}},
@@ -58,10 +65,13 @@ func enableVerb(a *app) *verb {
 }
 
 // bootMachine is the machine, with the hint for what is missing.
-func (a *app) bootMachine() (*boot.Machine, boot.Evidence, error) {
+func (a *app) bootMachine(call *bootCall) (*boot.Machine, boot.Evidence, error) {
 	find := a.machine
 	if find == nil {
 		find = boot.Here
+	}
+	if call.root != "" {
+		find = func() (*boot.Machine, boot.Evidence, error) { return boot.In(call.root) }
 	}
 	m, evidence, err := find()
 	var unknown *boot.UnknownError
@@ -76,12 +86,15 @@ func (a *app) bootMachine() (*boot.Machine, boot.Evidence, error) {
 }
 
 func (a *app) enable(call *bootCall, words []string) error {
-	if !call.native && call.file != "" && len(words) > 0 {
+	switch {
+	case !call.native && call.file != "" && len(words) > 0:
 		return usagef("", "%q and --file: name one or the other, or --native", words[0])
+	case !call.native && call.root != "" && (call.file != "" || len(words) > 0):
+		return usagef("", "--root: no supervisor runs there that could take services in")
 	}
 	ctx, done := untilSignal()
 	defer done()
-	m, evidence, err := a.bootMachine()
+	m, evidence, err := a.bootMachine(call)
 	if err != nil {
 		return err
 	}
@@ -107,9 +120,11 @@ func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Mach
 	if err != nil {
 		return err
 	}
-	about, err := a.runningSupervisor(ctx)
-	if err != nil {
-		return err
+	var about *control.Supervisor
+	if call.root == "" {
+		if about, err = a.runningSupervisor(ctx); err != nil {
+			return err
+		}
 	}
 	s.Running = about != nil && !st.Running
 	plan, err := m.EnableSupervisor(ctx, s)
@@ -189,9 +204,11 @@ func (a *app) enableNative(ctx context.Context, call *bootCall, m *boot.Machine,
 	if call.plan {
 		return a.printBootPlan(call, plan, evidence)
 	}
-	given, err := a.handedOver(ctx, services)
-	if err != nil {
-		return err
+	var given handover
+	if call.root == "" {
+		if given, err = a.handedOver(ctx, services); err != nil {
+			return err
+		}
 	}
 	if err := given.stop(ctx); err != nil {
 		return err
@@ -294,6 +311,7 @@ func disableVerb(a *app) *verb {
 			},
 			options: []group{{"", []option{
 				{"f, file", "FILE", "The file of services, or a directory with a daemonry.toml in it.", "", parsed(&call.file, word)},
+				call.rootOption(),
 				{"plan", "", "Print what would be run and removed, and do nothing.", "", toggle(&call.plan)},
 				{"json", "", "Print an array of objects; with --plan an object.", "", toggle(&call.json)},
 			}}},
@@ -316,7 +334,7 @@ func disableVerb(a *app) *verb {
 func (a *app) disable(call *bootCall, words []string) error {
 	ctx, done := untilSignal()
 	defer done()
-	m, evidence, err := a.bootMachine()
+	m, evidence, err := a.bootMachine(call)
 	if err != nil {
 		return err
 	}
