@@ -66,10 +66,7 @@ func enableVerb(a *app) *verb {
 
 // bootMachine is the machine, with the hint for what is missing.
 func (a *app) bootMachine(call *bootCall) (*boot.Machine, boot.Evidence, error) {
-	find := a.machine
-	if find == nil {
-		find = boot.Here
-	}
+	find := a.here
 	if call.root != "" {
 		find = func() (*boot.Machine, boot.Evidence, error) { return boot.In(call.root) }
 	}
@@ -83,6 +80,39 @@ func (a *app) bootMachine(call *bootCall) (*boot.Machine, boot.Evidence, error) 
 		err = &statusError{status: exitFailed, err: err, hint: "in crontab -e: @reboot daemonry supervisor start"}
 	}
 	return m, evidence, err
+}
+
+// here is the machine that we run on.
+func (a *app) here() (*boot.Machine, boot.Evidence, error) {
+	if a.machine != nil {
+		return a.machine()
+	}
+	return boot.Here()
+}
+
+// startBootService has the init system start the supervisor where that is its business: one
+// that we started would be in the way of its own, again and again.
+func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
+	m, _, err := a.here()
+	if err != nil {
+		return false, nil // then none was enabled
+	}
+	supervisor, err := boot.SupervisorOf(os.Getenv, os.Geteuid())
+	if err != nil {
+		return false, err
+	}
+	st, err := m.Status(ctx, supervisor.Name())
+	if err != nil || !st.Enabled {
+		return false, err
+	}
+	if err := m.Start(ctx, supervisor.Name()); err != nil {
+		return true, &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+	}
+	if err := s.appear(ctx); err != nil {
+		return true, &statusError{status: exitOurs, err: fmt.Errorf("%s started the supervisor, which does not answer: %w", m.System, err)}
+	}
+	_, err = fmt.Fprintf(a.err, "%s: %s started the supervisor\n", program, m.System)
+	return true, err
 }
 
 func (a *app) enable(call *bootCall, words []string) error {

@@ -177,7 +177,11 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 	if s == nil || !absent(err) {
 		return nil, failure(err, exitOurs, nil)
 	}
-	if err := a.bear(ctx, s); err != nil {
+	byInit, err := a.startBootService(ctx, s)
+	if err == nil && !byInit {
+		err = a.bear(ctx, s)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
