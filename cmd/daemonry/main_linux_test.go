@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -72,6 +74,11 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("EXAMPLES", examples)
+	ports, err := freePorts()
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLE_PORTS", ports)
 	// A supervisor of its own for each script, which ends it.
 	env.Setenv("DAEMONRY_ROOT", env.WorkDir+"/d")
 	// The race detector sleeps for a second at every exit of a command, for reports of threads that still run.
@@ -92,6 +99,29 @@ func setup(env *testscript.Env) error {
 		}
 	})
 	return nil
+}
+
+// freePorts returns the beginning of ten port numbers, which differ in the last digit, that nobody uses. They are not
+// of those that the kernel gives to connections (ip_local_port_range).
+func freePorts() (string, error) {
+	for range 100 {
+		prefix := strconv.Itoa(1100 + rand.IntN(2000))
+		if portsAreFree(prefix) {
+			return prefix, nil
+		}
+	}
+	return "", errors.New("no ten free ports")
+}
+
+func portsAreFree(prefix string) bool {
+	for last := range 10 {
+		l, err := net.Listen("tcp", "127.0.0.1:"+prefix+strconv.Itoa(last))
+		if err != nil {
+			return false
+		}
+		check(l.Close())
+	}
+	return true
 }
 
 // makeExecutable gives scripts the right that txtar cannot express.

@@ -6,7 +6,7 @@ import sys
 
 
 def count():
-    with socket.create_connection(("127.0.0.1", 18639), timeout=2) as s:
+    with socket.create_connection(("127.0.0.1", int(os.environ["EXAMPLE_PORTS"] + "9")), timeout=2) as s:
         s.sendall(b"INCR visits\r\n")
         return int(s.makefile().readline().removeprefix(":"))
 
