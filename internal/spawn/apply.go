@@ -229,11 +229,12 @@ func (s *description) fork(null uintptr) (pid int, err error) {
 	if err := sys.SealDescriptors(3); err != nil {
 		return 0, fail(StepDescriptors, "", err)
 	}
-	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
-		Env:   s.Env,
-		Files: s.table(null),
-		Sys:   &syscall.SysProcAttr{Setsid: s.Session},
-	})
+	attr := &syscall.SysProcAttr{Setsid: s.Session}
+	bearInto(attr, s.Into)
+	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: s.table(null), Sys: attr})
+	if isCgroupError(s.Into, err) {
+		return 0, fail(StepCgroup, s.Into.Name(), err)
+	}
 	switch err {
 	case nil:
 		return pid, nil

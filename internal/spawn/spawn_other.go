@@ -6,6 +6,7 @@ import "github.com/daemonry/daemonry/internal/sys"
 
 const (
 	threadsOwnFS = false
+	canBearInto  = false
 	watcherMagic = ""
 )
 

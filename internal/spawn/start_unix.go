@@ -51,7 +51,7 @@ func startStage(d *description) (int, error) {
 	if d.FailAt == StepStart {
 		return 0, fail(StepStart, "", injected)
 	}
-	pid, c, err := reexec(stageMagic, d.Session)
+	pid, c, err := reexecInto(stageMagic, d.Session, d.Into)
 	if err != nil {
 		return 0, err
 	}
@@ -106,13 +106,18 @@ func reapFailed(pid int) error {
 // reexec starts this very binary as a stage. The magic is in the channel before
 // the stage exists, so that it need not wait to know what it is.
 func reexec(magic string, session bool) (pid int, c sys.Channel, err error) {
+	return reexecInto(magic, session, nil)
+}
+
+// reexecInto is reexec for a stage that is born in a control group.
+func reexecInto(magic string, session bool, group *os.File) (pid int, c sys.Channel, err error) {
 	ours, theirs, err := sys.NewChannel()
 	if err != nil {
 		return 0, -1, fail(StepStart, "", err)
 	}
 	defer theirs.Close()
 	if err = ours.Send([]byte(magic)); err == nil {
-		pid, err = forkSelf(theirs, session)
+		pid, err = forkSelf(theirs, session, group)
 	}
 	if err != nil {
 		return 0, -1, errors.Join(fail(StepStart, "", err), ours.Close())
@@ -120,14 +125,20 @@ func reexec(magic string, session bool) (pid int, c sys.Channel, err error) {
 	return pid, ours, nil
 }
 
-func forkSelf(channel sys.Channel, session bool) (int, error) {
+func forkSelf(channel sys.Channel, session bool, group *os.File) (int, error) {
 	self, err := sys.Self()
 	if err != nil {
 		return 0, err
 	}
 	// An empty environment: nothing in ours may steer the stage (GODEBUG, GOMAXPROCS, GOTRACEBACK …).
-	return syscall.ForkExec(self, []string{stageName}, &syscall.ProcAttr{
+	attr := &syscall.SysProcAttr{Setsid: session}
+	bearInto(attr, group)
+	pid, err := syscall.ForkExec(self, []string{stageName}, &syscall.ProcAttr{
 		Files: []uintptr{uintptr(channel), 2, 2},
-		Sys:   &syscall.SysProcAttr{Setsid: session},
+		Sys:   attr,
 	})
+	if isCgroupError(group, err) {
+		return 0, fail(StepCgroup, group.Name(), err)
+	}
+	return pid, err
 }

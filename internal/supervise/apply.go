@@ -209,6 +209,7 @@ func (e *Engine) update(want spec.Service, source string) *service {
 			}
 		})
 	}
+	e.limitAgain(s)
 	if s.state == Ready {
 		e.watchLiveness(s)
 		e.watchIdle(s)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/logs"
@@ -31,6 +32,8 @@ type birth struct {
 	lock  *os.File
 	ready string // FIFO for a probe of the kind FD
 
+	group    *cgroup // nil: it is born in ours
+	noGroup  error   // why group is nil
 	identify func(pid int) identity
 	identity identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.
 }
@@ -40,6 +43,7 @@ func (e *Engine) newBirth(s *service) birth {
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
 		lock: e.o.Lock, ready: e.readyPipe(s.spec.Name),
+		group: s.group, noGroup: e.cgroups.reason(),
 	}
 }
 
@@ -104,8 +108,17 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 	if w.env.Seen, err = probe.Look(w.check, w.env); err != nil {
 		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
 	}
-	if pid, err = b.spawn(&sp); err == nil {
+	var into *os.File
+	if b.group != nil {
+		if into, err = b.group.prepare(b.spec.Limits); err != nil {
+			return 0, nil, err
+		}
+		defer into.Close()
+	}
+	if pid, err = b.spawnInto(into, &sp); err == nil {
 		b.identity = b.identify(pid)
+	} else if removeErr := b.group.remove(); removeErr != nil {
+		err = fmt.Errorf("%w (and %w)", err, removeErr)
 	}
 	return pid, w, err
 }
@@ -115,8 +128,8 @@ func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 	if err := procopt.Fill(sp, b.spec.Process, b.environ); err != nil {
 		return err
 	}
-	if needsCgroup(b.spec.Limits) {
-		return errNoCgroup
+	if b.group == nil && needsCgroup(b.spec.Limits) {
+		return fmt.Errorf("limits: no control group for the service can be made: %w", b.noGroup)
 	}
 	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
 	if err != nil {
@@ -144,7 +157,26 @@ func (b *birth) startCommand(argv spec.Command, mainPID int) (int, error) {
 		defer end.Close()
 		sp.Files = []spawn.File{{FD: 1, Source: end}, {FD: 2, Source: end}}
 	}
-	return b.spawn(&sp)
+	if b.group == nil {
+		return b.spawn(&sp)
+	}
+	into, err := b.group.command()
+	if err != nil {
+		return 0, err
+	}
+	defer into.Close()
+	return b.spawnInto(into, &sp)
+}
+
+// spawnInto starts a process in a control group, nil for ours.
+func (b *birth) spawnInto(group *os.File, sp *spawn.Spec) (int, error) {
+	sp.Into = group
+	pid, err := b.spawn(sp)
+	if group != nil && errors.Is(err, syscall.ENOSYS) {
+		sp.Into, sp.Cgroup = nil, group.Name() // without clone3(2) it has to go there by itself
+		pid, err = b.spawn(sp)
+	}
+	return pid, err
 }
 
 // serviceEnd opens what "log" means to the service, nil if it does not mean it.
@@ -216,10 +248,7 @@ func checkOf(p spec.Probe) probe.Check {
 	}
 }
 
-// errNoCgroup refuses what would need a control group: a limit ignored is a promise broken.
-var errNoCgroup = errors.New("limits: this supervisor makes no control groups; of limits it knows memory_restart alone")
-
-// needsCgroup says whether a limit is asked for that the kernel must watch over.
+// needsCgroup says whether a limit is asked for that the kernel must watch over: ignored, it would be a promise broken.
 func needsCgroup(l spec.Limits) bool {
 	l.MemoryRestart = 0
 	return l != spec.Limits{}

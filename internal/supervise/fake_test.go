@@ -193,6 +193,7 @@ func (k *fakeKernel) kernel() kernel {
 		start: k.start, dead: k.firstDead, reap: k.reap, signal: k.signal, signalGroup: k.signalGroup, signalOther: k.signalOther,
 		children: k.children, stat: k.stat,
 		descendants: func(int) []sys.ProcStat { return nil },
+		cgroup:      func(int) (string, error) { return "/", nil },
 		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
 		outputs:     func(int) []fileID { return nil },
 		memory:      func(int) (int64, error) { return 1 << 20, nil },

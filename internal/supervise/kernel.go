@@ -29,6 +29,7 @@ type kernel struct {
 	children    func() ([]int, error) // adopted ones at least
 	descendants func(pid int) []sys.ProcStat
 	stat        func(pid int) (sys.ProcStat, error)
+	cgroup      func(pid int) (string, error) // as /proc/PID/cgroup has it
 	invocation  func(pid int) (string, error) // INVOCATION_ID of a process, "" without one
 	outputs     func(pid int) []fileID        // what its standard output and error are
 	memory      func(pid int) (int64, error)
@@ -121,6 +122,7 @@ func realKernel() kernel {
 		children:    adoptedChildren,
 		descendants: descendants,
 		stat:        sys.ReadStat,
+		cgroup:      cgroupOf,
 		invocation:  readInvocation,
 		outputs:     readOutputs,
 		memory:      sys.ResidentMemory,
@@ -197,8 +199,12 @@ func readOOMKills() (uint64, error) {
 }
 
 // ranOutOfMemory says whether the kernel has killed somebody for want of memory since this was last
-// asked. It is asked about a process that was killed and not by us: then it is a good guess.
-func (e *Engine) ranOutOfMemory() bool {
+// asked. It is asked about a process of s that was killed and not by us: then it is a good guess. Its control group
+// knows for certain, if memory is limited there.
+func (e *Engine) ranOutOfMemory(s *service) bool {
+	if kills, known := s.group.oomKills(); known {
+		return kills > 0
+	}
 	n, err := e.kernel.oomKills()
 	more := err == nil && n > e.oomKills
 	if err == nil {

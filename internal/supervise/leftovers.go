@@ -45,12 +45,12 @@ func (e *Engine) surveyFor(s *service, then func()) {
 
 func (e *Engine) sweepFound(s *service) {
 	found := e.lookForLeftovers(s)
-	if found && len(s.left.adopted) == 0 && len(s.commands) == 0 && !e.waitsForKin(s) {
+	if found && e.nothingLeft(s) && !e.waitsForKin(s) {
 		e.sweptClean(s, (*Engine).decide)
 		return
 	}
 	why := s.reason
-	if n := len(s.left.adopted); s.state != Stopping && n > 0 {
+	if n := len(e.leftBehind(s)); s.state != Stopping && n > 0 {
 		why = countOf(n, "process", "processes") + " left behind"
 	}
 	e.enter(s, Stopping, why)
@@ -87,7 +87,7 @@ func (e *Engine) isSweptClean(s *service) bool {
 }
 
 func (e *Engine) finishSweep(s *service) bool {
-	if !e.lookForLeftovers(s) || len(s.left.adopted) > 0 || len(s.commands) > 0 || e.waitsForKin(s) {
+	if !e.lookForLeftovers(s) || !e.nothingLeft(s) || e.waitsForKin(s) {
 		return false
 	}
 	e.sweptClean(s, func(e *Engine, s *service, _ cause) { e.happen(s, hGone, cause{text: "gone"}) })
@@ -108,7 +108,10 @@ func (e *Engine) sweptClean(s *service, then reaction) {
 			delete(e.expected, pid)
 		}
 	}
-	s.left, s.session = leftovers{}, 0
+	if err := s.group.remove(); err != nil {
+		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("remove control group: %v", err)})
+	}
+	s.left, s.session, s.group = leftovers{}, 0, nil
 	then(e, s, cause{})
 }
 
@@ -123,10 +126,17 @@ func (e *Engine) lookForLeftovers(s *service) bool {
 
 func (e *Engine) killLeftovers(s *service, sig syscall.Signal) {
 	n := 0
-	for pid := range s.left.adopted {
-		if e.signalOwn(pid, sig) == nil {
+	for pid, member := range e.leftBehind(s) {
+		if member {
+			if s.group.signal(pid, sig) == nil {
+				n++
+			}
+		} else if e.signalOwn(pid, sig) == nil {
 			n++
 		}
+	}
+	if sig == syscall.SIGKILL {
+		e.killGroup(s)
 	}
 	if n > 0 && (sig != syscall.SIGKILL || !s.told) {
 		s.told = sig == syscall.SIGKILL
@@ -202,6 +212,9 @@ func (e *Engine) attribute(pid int) (*service, error) {
 	stat, err := e.kernel.stat(pid)
 	if err != nil {
 		return nil, err
+	}
+	if s, err := e.groupOwner(pid); s != nil || err != nil {
+		return s, err
 	}
 	if s := e.expected[pid]; s != nil && s.left.expected[pid] == stat.StartTime {
 		return s, nil

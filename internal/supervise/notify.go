@@ -143,11 +143,18 @@ func (e *Engine) speaker(pid int) (*service, spec.NotifyAccess) {
 	if c := e.commands[pid]; c != nil {
 		return c.service, spec.NotifyExec
 	}
-	return e.serviceOf(pid), spec.NotifyAll
+	s := e.serviceOf(pid)
+	if s != nil && s.spawning {
+		return nil, "" // perhaps its main process, of which we shall hear
+	}
+	return s, spec.NotifyAll
 }
 
 // serviceOf finds the service among whose descendants pid is.
 func (e *Engine) serviceOf(pid int) *service {
+	if s, _ := e.groupOwner(pid); s != nil {
+		return s
+	}
 	for depth := 0; pid > 1 && depth < 64; depth++ {
 		if s := e.byPID[pid]; s != nil {
 			return s

@@ -107,6 +107,7 @@ func TestProgramEndsWithAKilledSupervisor(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := doomed.Command(t, dir)
+	cmd.Env = append(os.Environ(), "SCENE_CGROUP="+CgroupNone) // nobody comes to remove it
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ type scene struct {
 func (s scene) path(name string) string { return filepath.Join(s.dir, name) }
 
 func newScene(dir string) (scene, func() error, error) {
-	o := Options{RuntimeDir: dir + "/run", StateDir: dir + "/state", LogDir: dir + "/log", Trouble: func(err error) { fmt.Println("trouble:", err) }}
+	o := Options{RuntimeDir: dir + "/run", StateDir: dir + "/state", LogDir: dir + "/log", Cgroup: os.Getenv("SCENE_CGROUP"), Trouble: func(err error) { fmt.Println("trouble:", err) }}
 	for _, d := range []string{o.RuntimeDir, o.StateDir, o.LogDir} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return scene{}, nil, err
@@ -184,6 +184,9 @@ func (s scene) order(state State) (names []string) {
 }
 
 var scenarios = map[string]func(scene) error{
+	"control group: who hides from everything else":  groupCatchesEscapee,
+	"control group: a stop command comes to its end": groupSparesStopCommand,
+	"control group: a limit without its controller":  groupNamesController,
 	"log program gets every line, its successor too": pipeIntoPrograms,
 	"log program that does not end is killed":        pipeIntoDeaf,
 	"log program is none of its service's processes": pipeOutlivesService,

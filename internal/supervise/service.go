@@ -32,10 +32,12 @@ type service struct {
 	spawning  bool             // the start is under way and the pid not known yet
 	signals   []syscall.Signal // for it as soon as the pid is known
 	pid       int
-	session   int    // that the process started last led
-	output    fileID // what it prints into
-	invoked   string // its INVOCATION_ID, by which escaped descendants are known
-	nextMain  int    // announced by MAINPID=, to be the main process when this one ends
+	group     *cgroup     // nil where there is none
+	limits    spec.Limits // that hold there
+	session   int         // that the process started last led
+	output    fileID      // what it prints into
+	invoked   string      // its INVOCATION_ID, by which escaped descendants are known
+	nextMain  int         // announced by MAINPID=, to be the main process when this one ends
 	startedAt time.Time
 	watchdog  spec.Duration
 	draining  bool // the process is dead, its last output not yet on disk
@@ -244,7 +246,7 @@ func (e *Engine) exited(s *service, why cause) {
 	ready := s.state == Ready
 	s.quiet()
 	x := why.exit
-	x.OOM = x.Signal == syscall.SIGKILL && !s.killed && e.ranOutOfMemory()
+	x.OOM = x.Signal == syscall.SIGKILL && !s.killed && e.ranOutOfMemory(s)
 	s.exit = x
 	if s.failure == "" {
 		s.cause = nil

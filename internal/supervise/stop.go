@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -113,7 +114,16 @@ func (e *Engine) kill(s *service, sig syscall.Signal) {
 func (e *Engine) killRest(s *service, sig syscall.Signal) {
 	e.lookForLeftovers(s)
 	e.killLeftovers(s, sig)
+	pids, _ := s.group.members() // what cannot be looked at is ended after the main process
+	for _, pid := range pids {
+		if _, adopted := s.left.adopted[pid]; !adopted && pid != s.pid {
+			_ = s.group.signal(pid, sig)
+		}
+	}
 	for pid, start := range s.left.expected {
+		if slices.Contains(pids, pid) {
+			continue
+		}
 		if _, adopted := s.left.adopted[pid]; !adopted { // else it has been signalled already
 			_ = e.kernel.signalOther(sys.ProcStat{PID: pid, StartTime: start}, sig) // what has ended meanwhile needs none
 		}

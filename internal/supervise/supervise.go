@@ -49,6 +49,9 @@ type Options struct {
 	Inherited []Held
 	// Console is where the log target "stdout" prints. Without a file in it there is no such target.
 	Console target.Console
+	// Cgroup is the directory of a control group (version 2) to run services below, each in a group of its own; or
+	// CgroupAuto or CgroupNone. One that cannot be used is an error.
+	Cgroup string
 	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
 	EventsKept int
 }
@@ -62,6 +65,7 @@ type Engine struct {
 	o       Options
 	kernel  kernel
 	table   *table
+	cgroups *cgroups // nil: none
 	logs    *logs.Engine
 	notify  *sys.NotifySocket
 	spawner *spawn.Spawner
@@ -116,6 +120,9 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service
 func New(o Options) (*Engine, error) {
 	e := newEngine(o)
 	var err error
+	if e.cgroups, err = openCgroups(o.Cgroup, o.RuntimeDir); err != nil {
+		return nil, err
+	}
 	e.logs, err = logs.New(logs.Options{
 		Dir: filepath.Join(o.RuntimeDir, logDir), Trouble: e.logTrouble, Console: o.Console,
 		Budget: o.LogBudget, LogDir: o.LogDir, Group: o.LogGroup,
@@ -232,6 +239,9 @@ func (e *Engine) close() error {
 	}
 	if e.logs != nil && !e.logsEnd.begun {
 		errs = append(errs, e.logs.Close())
+	}
+	if e.alive == 0 {
+		errs = append(errs, e.cgroups.close())
 	}
 	return errors.Join(append(errs, e.logsEnd.err)...)
 }

@@ -152,6 +152,7 @@ func (t *takeover) claim(s *service, id identity, h handle) error {
 		return errors.Join(err, h.Close())
 	}
 	s.pid, s.identity = id.PID, id
+	s.group = e.groupHolding(s, id.PID)
 	if s.session == 0 {
 		s.session = id.PID
 	}
@@ -305,6 +306,7 @@ func (e *Engine) takeOver(records map[string]record, up []*service) {
 			e.goOn(s)
 		}
 		t.endKin()
+		e.clearGroups()
 		e.want(up)
 		e.writeNotes()
 		e.writeState()

@@ -1,0 +1,14 @@
+//go:build unix && !linux
+
+package spawn
+
+import (
+	"os"
+	"syscall"
+)
+
+const canBearInto = false
+
+func bearInto(*syscall.SysProcAttr, *os.File) {}
+
+func isCgroupError(*os.File, error) bool { return false }

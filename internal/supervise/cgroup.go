@@ -1,0 +1,270 @@
+package supervise
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/atomicfile"
+)
+
+// Values of Options.Cgroup beside a directory.
+const (
+	CgroupAuto = ""    // below our own control group, where that can be written to
+	CgroupNone = "off" // services run in our own control group
+)
+
+// cgroups is the control group (cgroups(7), version 2) below which each service has one of its own: whatever a
+// service forks, and however it hides, is found there and ends with it. Only what is below our own group, or
+// below one that was named to us, is made or changed: the rest belongs to somebody else, such as systemd.
+//
+// The zero value makes none. In a hybrid hierarchy, where version 1 has the controllers, groups work and limits do not.
+type cgroups struct {
+	dir    string // absolute, "" for none
+	path   string // the same as /proc/PID/cgroup has it
+	record string // file that tells a successor of dir
+	why    error  // there is none
+
+	mu sync.Mutex // held while controllers are switched on
+}
+
+// openCgroups finds or makes the group for services. Without a word from the user it is no error that there can be none.
+func openCgroups(wanted, runtimeDir string) (*cgroups, error) {
+	c := &cgroups{record: filepath.Join(runtimeDir, "cgroup")}
+	if wanted == CgroupNone {
+		c.why = errors.New("switched off")
+		return c, nil
+	}
+	mount, err := findCgroupMount("/proc/self/mountinfo")
+	if err == nil {
+		err = c.open(mount, wanted)
+	}
+	if err != nil && wanted != CgroupAuto {
+		return nil, fmt.Errorf("control group: %w", err)
+	}
+	if err != nil {
+		c.dir, c.why = "", err
+	}
+	return c, nil
+}
+
+func (c *cgroups) open(mount cgroupMount, wanted string) error {
+	if before, err := os.ReadFile(c.record); err == nil {
+		if dir := string(before); mount.pathOf(dir) != "" && writable(dir) == nil {
+			c.dir, c.path = dir, mount.pathOf(dir) // what the last supervisor started runs there
+			return nil
+		}
+	}
+	parent := wanted
+	if wanted == CgroupAuto {
+		own, err := ownCgroup("/proc/self/cgroup")
+		if err == nil {
+			parent, err = mount.dirOf(own)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if mount.pathOf(parent) == "" {
+		return fmt.Errorf("%s: not below %s, where cgroup2 is mounted", parent, mount.dir)
+	}
+	// To move a process one must be able to write to the group that both places have in common (cgroups(7),
+	// "Delegation containment").
+	if err := writable(parent); err != nil {
+		return err
+	}
+	// Several supervisors may share a parent; the same one finds its own again.
+	c.dir = filepath.Join(parent, fmt.Sprintf("daemonry-%x", sha256.Sum256([]byte(c.record)))[:len("daemonry-")+8])
+	c.path = mount.pathOf(c.dir)
+	if err := os.Mkdir(c.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	err := writable(c.dir)
+	if err == nil {
+		err = usable(c.dir)
+	}
+	if err == nil {
+		err = atomicfile.Write(c.record, []byte(c.dir), 0o600)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(c.dir))
+	}
+	return nil
+}
+
+// writable says whether processes can be moved into, or within, the group.
+func writable(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// usable refuses a group that takes threads only: below a threaded one, all are.
+func usable(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.type"))
+	if kind := strings.TrimSpace(string(b)); err == nil && kind != "domain" {
+		err = fmt.Errorf("%s: its type is %q", dir, kind)
+	}
+	return err
+}
+
+// close removes the group, which is empty when all services have ended.
+func (c *cgroups) close() error {
+	if c == nil || c.dir == "" {
+		return nil
+	}
+	for _, g := range c.groups() {
+		if err := g.remove(); err != nil {
+			return fmt.Errorf("remove control group: %w", err) // the record stays with it
+		}
+	}
+	if err := os.Remove(c.dir); err != nil && !gone(err) {
+		return fmt.Errorf("remove control group: %w", err)
+	}
+	return os.Remove(c.record)
+}
+
+// group is the one for one start of a service. Two processes of a service may run at the same time. Nothing is made yet.
+func (c *cgroups) group(service, invocation string) *cgroup {
+	if c == nil || c.dir == "" {
+		return nil
+	}
+	// The prefix keeps the name of a service from being that of a file of the kernel's, such as "cgroup.procs".
+	return c.named(cgroupPrefix + service + cgroupMark + invocation)
+}
+
+// The name of a group is the prefix, the name of the service, the mark, which is in no name, and the invocation id.
+const (
+	cgroupPrefix = "service-"
+	cgroupMark   = "+"
+)
+
+func (c *cgroups) named(name string) *cgroup {
+	return &cgroup{all: c, dir: filepath.Join(c.dir, name), path: c.path + "/" + name}
+}
+
+// reason says why there are no groups, nil if there are.
+func (c *cgroups) reason() error {
+	if c == nil {
+		return errNoCgroup2
+	}
+	return c.why
+}
+
+// startAt returns the service and the invocation in whose group, or in a group below it, a path of /proc/PID/cgroup is; "" for none.
+func (c *cgroups) startAt(path string) (service, invocation string) {
+	rest, ok := strings.CutPrefix(path, c.path+"/"+cgroupPrefix)
+	if !ok {
+		return "", ""
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	service, invocation, _ = strings.Cut(name, cgroupMark)
+	return service, invocation
+}
+
+// groups lists those that are there.
+func (c *cgroups) groups() (list []*cgroup) {
+	if c == nil || c.dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil // that it cannot be removed will be told
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), cgroupPrefix) {
+			list = append(list, c.named(entry.Name()))
+		}
+	}
+	return list
+}
+
+// enable switches controllers on for the groups of services.
+func (c *cgroups) enable(controllers []string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range controllers {
+		if has(c.dir, "cgroup.subtree_control", name) {
+			continue
+		}
+		parent := filepath.Dir(c.dir)
+		if !has(parent, "cgroup.controllers", name) {
+			return fmt.Errorf("the control group %s has no controller %q", parent, name)
+		}
+		if !has(parent, "cgroup.subtree_control", name) {
+			err := writeFile(parent, "cgroup.subtree_control", "+"+name)
+			if errors.Is(err, syscall.EBUSY) {
+				if err = c.moveOut(parent); err == nil {
+					err = writeFile(parent, "cgroup.subtree_control", "+"+name)
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("controller %q: %w", name, err)
+			}
+		}
+		if err := writeFile(c.dir, "cgroup.subtree_control", "+"+name); err != nil {
+			return fmt.Errorf("controller %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// moveOut makes room: a group that hands controllers down has no processes of its own (cgroups(7), "no internal
+// processes"). We are the one to leave it, for a leaf of our own, if nobody else is in it.
+func (c *cgroups) moveOut(parent string) error {
+	pids, err := readPIDs(parent)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(pids, []int{os.Getpid()}) {
+		return fmt.Errorf("%s has other processes than the supervisor: %w", parent, syscall.EBUSY)
+	}
+	leaf := filepath.Join(parent, "supervisor")
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return writeFile(leaf, "cgroup.procs", strconv.Itoa(os.Getpid()))
+}
+
+// has says whether a list in a file of a group has a word.
+func has(dir, file, word string) bool {
+	b, err := os.ReadFile(filepath.Join(dir, file))
+	return err == nil && slices.Contains(strings.Fields(string(b)), word)
+}
+
+// writeFile writes to a file of the kernel's, which must be there.
+func writeFile(dir, name, text string) error {
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func readPIDs(dir string) (pids []int, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil, err
+	}
+	for field := range strings.FieldsSeq(string(b)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		if pid > 0 { // 0 is a process of another pid namespace, which has no number here
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}

@@ -1,0 +1,119 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+// groupOwner returns the service in whose control group a process is, nil if it is in none.
+func (e *Engine) groupOwner(pid int) (*service, error) {
+	if e.cgroups == nil || e.cgroups.dir == "" {
+		return nil, nil
+	}
+	path, err := e.kernel.cgroup(pid)
+	if errors.Is(err, syscall.ESRCH) || gone(err) {
+		return nil, syscall.ESRCH
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.births.underWay > 0 && strings.HasSuffix(path, "/"+commandGroup) {
+		return nil, nil // perhaps a command that is just being started
+	}
+	_, invocation := e.cgroups.startAt(path)
+	return e.byInvocation[invocation], nil // "" is nobody's
+}
+
+// groupHolding is the group of s if that process, which is the service's, is in it.
+func (e *Engine) groupHolding(s *service, pid int) *cgroup {
+	g := e.cgroups.group(s.spec.Name, s.invoked)
+	if path, err := e.kernel.cgroup(pid); g == nil || err != nil || path != g.path && !strings.HasPrefix(path, g.path+"/") {
+		return nil // it was started without one
+	}
+	return g
+}
+
+// leftBehind are the processes of s but the main one, with whether a process is known by its control group alone.
+func (e *Engine) leftBehind(s *service) map[int]bool {
+	left := map[int]bool{}
+	pids, err := s.group.members()
+	if err != nil {
+		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("processes of control group: %v", err)})
+	}
+	for _, pid := range pids {
+		left[pid] = true
+	}
+	for pid := range s.left.adopted {
+		left[pid] = false
+	}
+	return left
+}
+
+// nothingLeft says whether no process of s is there any more. What cannot be looked at may be there.
+func (e *Engine) nothingLeft(s *service) bool {
+	if len(s.left.adopted) > 0 || len(s.commands) > 0 {
+		return false
+	}
+	populated, err := s.group.populated()
+	if err != nil {
+		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("processes of control group: %v", err)})
+	}
+	return err == nil && !populated
+}
+
+// killGroup kills what is left in the control group of s. A helper command in it may come to its end.
+func (e *Engine) killGroup(s *service) {
+	if s.group == nil {
+		return
+	}
+	kill := s.group.kill
+	if len(s.commands) > 0 {
+		kill = s.group.killEach
+	}
+	if err := kill(); err != nil && !gone(err) {
+		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("kill control group: %v", err)})
+	}
+}
+
+// limitAgain has limits hold that were changed while the service runs.
+func (e *Engine) limitAgain(s *service) {
+	g, limits, name := s.group, s.spec.Limits, s.spec.Name
+	if g == nil || s.pid == 0 || limits == s.limits {
+		return
+	}
+	s.limits = limits
+	e.work(func() func() {
+		err := g.limit(limits, true)
+		return func() {
+			if err != nil {
+				e.o.Trouble(fmt.Errorf("%s: %w", name, err))
+			}
+		}
+	})
+}
+
+// clearGroups ends what a dead supervisor has left in the control groups of starts that nobody goes on with, and removes the
+// groups. What belongs to a service that is described nowhere is left alone.
+func (e *Engine) clearGroups() {
+	for _, g := range e.cgroups.groups() {
+		name, invocation := e.cgroups.startAt(g.path)
+		if e.byInvocation[invocation] != nil {
+			continue
+		}
+		s := e.byName[name]
+		err := g.remove()
+		switch {
+		case !errors.Is(err, syscall.EBUSY):
+		case s == nil:
+			err = fmt.Errorf("%s: processes live in it, and no service %s is known; they are left alone", g.dir, name)
+		default:
+			e.emit(s, Event{Kind: EventStray, Reason: "SIGKILL to what an earlier supervisor has left in a control group"})
+			err = g.kill() // the empty group goes when we go
+		}
+		if err != nil {
+			e.o.Trouble(fmt.Errorf("control group: %w", err))
+		}
+	}
+}

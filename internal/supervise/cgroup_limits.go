@@ -1,0 +1,86 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// cpuPeriod is the time, in microseconds, within which a limit of processor time holds: the kernel's own default.
+const cpuPeriod = 100000
+
+// control is one limit in the kernel's terms.
+type control struct {
+	field, controller, file string
+	value                   string // "" if there is no such limit
+	none                    string // what lifts it
+}
+
+// controls are the limits that the kernel watches over.
+func controls(l spec.Limits) []control {
+	bytes := func(n spec.ByteSize) string {
+		if n == 0 {
+			return ""
+		}
+		return strconv.FormatInt(int64(n), 10)
+	}
+	count := func(n int) string {
+		if n == 0 {
+			return ""
+		}
+		return strconv.Itoa(n)
+	}
+	list := []control{
+		{"memory", "memory", "memory.max", bytes(l.Memory), "max"},
+		{"memory_high", "memory", "memory.high", bytes(l.MemoryHigh), "max"},
+		{"swap", "memory", "memory.swap.max", "", "max"},
+		{"cpus", "cpu", "cpu.max", "", "max"},
+		{"cpu_weight", "cpu", "cpu.weight", count(l.CPUWeight), "100"},
+		{"io_weight", "io", "io.weight", count(l.IOWeight), "100"},
+		{"tasks", "pids", "pids.max", count(l.Tasks), "max"},
+	}
+	if l.Swap != nil {
+		list[2].value = strconv.FormatInt(int64(*l.Swap), 10) // 0 is a limit, too
+	}
+	if l.CPUs > 0 {
+		list[3].value = fmt.Sprintf("%d %d", max(1000, int64(l.CPUs*cpuPeriod)), cpuPeriod) // the kernel takes no less than 1 ms
+	}
+	return list
+}
+
+// limit sets the limits of the group; with lift also those that there are none of any more.
+func (g *cgroup) limit(l spec.Limits, lift bool) error {
+	list := controls(l)
+	var needed []string
+	for _, c := range list {
+		if c.value != "" && !slices.Contains(needed, c.controller) {
+			needed = append(needed, c.controller)
+		}
+	}
+	if len(needed) > 0 {
+		if err := g.all.enable(needed); err != nil {
+			return fmt.Errorf("limits: %w", err)
+		}
+	}
+	for _, c := range list {
+		value := c.value
+		if value == "" && lift {
+			value = c.none
+		}
+		if value == "" {
+			continue
+		}
+		err := writeFile(g.dir, c.file, value)
+		if c.value == "" && errors.Is(err, fs.ErrNotExist) {
+			continue // it never was
+		}
+		if err != nil {
+			return fmt.Errorf("limits: %s: %w", c.field, err)
+		}
+	}
+	return nil
+}
