@@ -151,7 +151,7 @@ func (m *Machine) removal(ctx context.Context, mgr manager, p *Plan, files []fou
 		return err
 	}
 	for _, f := range files {
-		p.remove(f.path)
+		p.remove(f.path, f.content)
 	}
 	p.prune(files)
 	mgr.end(p, files)

@@ -42,7 +42,8 @@ type Step struct {
 	// Argv of a command that is run.
 	Argv []string `json:"argv,omitempty"`
 
-	optional bool // nothing to remove is no failure
+	was      []byte // what is there before a write or a removal; nil: no file
+	optional bool   // nothing to remove is no failure
 	do       func(ctx context.Context) error
 	undo     func(ctx context.Context) error
 }
@@ -134,7 +135,7 @@ func (p *Plan) write(path string, mode fs.FileMode, content []byte) (bool, error
 	if err := p.mkdirs(filepath.Dir(path)); err != nil {
 		return false, err
 	}
-	p.add(Step{Action: Write, Path: path, Mode: mode, Content: content})
+	p.add(Step{Action: Write, Path: path, Mode: mode, Content: content, was: have})
 	return true, nil
 }
 
@@ -172,7 +173,9 @@ func (p *Plan) link(path, target string) (bool, error) {
 	return true, nil
 }
 
-func (p *Plan) remove(path string) { p.add(Step{Action: Remove, Path: path}) }
+func (p *Plan) remove(path string, was []byte) {
+	p.add(Step{Action: Remove, Path: path, was: was})
+}
 
 // prune adds the removal of service directories that files leave empty. What
 // somebody has put there stays, with its directory.
@@ -280,7 +283,23 @@ func plain(err error) error {
 	return err
 }
 
+// unchanged refuses a file that somebody has changed since the plan was made.
+func (s Step) unchanged() error {
+	fi, err := os.Lstat(s.Path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return ignoreMissing(err) // what is no file cannot be replaced, and a link is as good as another
+	}
+	now, err := os.ReadFile(s.Path)
+	if err == nil && (s.was == nil || !bytes.Equal(now, s.was)) {
+		err = errors.New("somebody has changed it meanwhile")
+	}
+	return err
+}
+
 func (p *Plan) applyWrite(s Step) error {
+	if err := s.unchanged(); err != nil {
+		return plain(err)
+	}
 	restore, err := restorer(s.Path)
 	if err != nil {
 		return plain(err)
@@ -311,6 +330,9 @@ func restorer(path string) (func() error, error) {
 }
 
 func (p *Plan) applyRemove(s Step) error {
+	if err := s.unchanged(); err != nil {
+		return plain(err)
+	}
 	restore, err := restorer(s.Path)
 	if err == nil {
 		err = os.Remove(s.Path)

@@ -91,7 +91,7 @@ func (r *runitManager) disable(_ context.Context, p *Plan, files []found) error 
 	for _, name := range unitsOf(r.m.files(), pathsOf(files)) {
 		dir := filepath.Join(r.m.files(), name)
 		if target, err := os.Readlink(filepath.Join(scan, name)); err == nil && target == r.m.inside(dir) {
-			p.remove(filepath.Join(scan, name))
+			p.remove(filepath.Join(scan, name), nil)
 		}
 		p.add(Step{Action: Run, Argv: []string{"sv", "-w", "60", "shutdown", dir}, do: func(ctx context.Context) error { return r.end1(ctx, dir) }})
 	}

@@ -136,7 +136,7 @@ func (s *s6Manager) disable(_ context.Context, p *Plan, files []found) error {
 		dir := filepath.Join(s.m.files(), name)
 		for _, scan := range scans {
 			if target, err := os.Readlink(filepath.Join(scan, name)); err == nil && target == s.m.inside(dir) {
-				p.remove(filepath.Join(scan, name))
+				p.remove(filepath.Join(scan, name), nil)
 			}
 		}
 		p.add(Step{Action: Run, Argv: []string{"s6-svc", "-wD", "-T", "60000", "-dx", dir}, do: func(ctx context.Context) error { return s.end1(ctx, dir, scans) }})

@@ -24,7 +24,7 @@ type Status struct {
 // Status asks the init system about a service that was enabled through us.
 // Of a tree that is not running nothing but Files and Enabled is known.
 func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
-	st := Status{Name: name, System: m.System}
+	st := Status{Name: name, System: m.System, Files: []string{}}
 	mgr, _, err := m.manager()
 	if err != nil {
 		return st, err
@@ -41,7 +41,7 @@ func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
 		return st, nil
 	}
 	st, err = mgr.status(ctx, name, have)
-	st.Name, st.System = name, m.System
+	st.Name, st.System, st.Files = name, m.System, []string{}
 	for _, f := range have {
 		st.Files = append(st.Files, f.path)
 	}

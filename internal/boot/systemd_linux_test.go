@@ -66,7 +66,7 @@ func TestEnable(t *testing.T) {
 	if st, err := m.Status(t.Context(), "web"); err != nil || !st.Running || st.PID != 0 || len(st.Files) != 3 {
 		t.Errorf("status of instances %+v, %v", st, err)
 	}
-	if st, err := m.Status(t.Context(), "other"); err != nil || st.Enabled || st.Running || st.Files != nil {
+	if st, err := m.Status(t.Context(), "other"); err != nil || st.Enabled || st.Running || len(st.Files) > 0 {
 		t.Errorf("status of what is not there %+v, %v", st, err)
 	}
 
@@ -295,6 +295,43 @@ func TestInTheWay(t *testing.T) {
 			t.Errorf("changed: %s", got)
 		}
 	})
+}
+
+// TestMeanwhile: what somebody changes between plan and act is not lost.
+func TestMeanwhile(t *testing.T) {
+	db := services()[1:2]
+	for name, plan := range map[string]func(m *Machine) (*Plan, error){
+		"written": func(m *Machine) (*Plan, error) { return m.Enable(t.Context(), db) },
+		"replaced": func(m *Machine) (*Plan, error) {
+			mustEnable(t, m, db)
+			other := services()[1:2]
+			other[0].Nice = new(1)
+			return m.Enable(t.Context(), other)
+		},
+		"removed": func(m *Machine) (*Plan, error) {
+			mustEnable(t, m, db)
+			return m.Disable(t.Context(), "db")
+		},
+	} {
+		m, _ := fakeMachine(t)
+		p, err := plan(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(m.Dir, "db.service")
+		content, err := os.ReadFile(path)
+		if err = errors.Join(ignoreMissing(err), os.MkdirAll(m.Dir, 0o755), os.WriteFile(path, append(content, "# mine\n"...), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		p.steps = slices.DeleteFunc(p.steps, func(s Step) bool { return s.Action == Mkdir })
+		if err := p.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), "somebody has changed it meanwhile") {
+			t.Errorf("%s: %v", name, err)
+		}
+		now, err := os.ReadFile(path)
+		if err != nil || !strings.HasSuffix(string(now), "# mine\n") {
+			t.Errorf("%s: %q, %v", name, now, err)
+		}
+	}
 }
 
 func TestReservedName(t *testing.T) {

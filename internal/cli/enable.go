@@ -231,14 +231,17 @@ func (a *app) enableNative(ctx context.Context, call *bootCall, m *boot.Machine,
 	if err != nil {
 		return inTheWay(err, "see whose it is, and move it away")
 	}
-	if call.plan {
-		return a.printBootPlan(call, plan, evidence)
-	}
 	var given handover
 	if call.root == "" {
 		if given, err = a.handedOver(ctx, services); err != nil {
 			return err
 		}
+	}
+	if len(given.names) > 0 {
+		plan.Hints = append(plan.Hints, "the supervisor gives up "+strings.Join(given.names, ", "))
+	}
+	if call.plan {
+		return a.printBootPlan(call, plan, evidence)
 	}
 	if err := given.stop(ctx); err != nil {
 		return err
