@@ -109,6 +109,15 @@ func (r *realExitWatch) close() error {
 	return r.w.Close()
 }
 
+// zombieStatus says how a process ended that its parent has not reaped yet, if that is to be known.
+func zombieStatus(h handle, pid int) (syscall.WaitStatus, bool, error) {
+	fd, ok := h.(sys.BarePidfd)
+	if !ok {
+		return 0, false, nil
+	}
+	return sys.ZombieStatus(fd, pid)
+}
+
 // identify says who the process is that has this pid, which must be a child of ours that has not been reaped. Where that
 // cannot be told, nobody will be able to prove it later, either.
 func identify(pid int) identity {
@@ -222,8 +231,8 @@ func (e *Engine) dropHeirs() {
 	}
 }
 
-// reapTime is how long the parent of a process that is not our child may take to reap it: until then the
-// kernel does not tell how it ended. An init may be slow at that; one that never does it must not keep a service down.
+// reapTime is how long the parent of a process that is not our child may take to reap it, where we may not trace it:
+// until then the kernel does not tell us how it ended. An init may be slow at that; one that never does it must not keep a service down.
 const reapTime = 3 * time.Second
 
 // heirEnded takes note that one has ended, or that it has been reaped.
@@ -241,6 +250,9 @@ func (e *Engine) heirEnded(ev sys.ExitEvent) {
 	}
 	s := r.service
 	status, known, err := r.ExitStatus()
+	if !known && err == nil && !ev.Reaped {
+		status, known, err = e.kernel.zombie(r.handle, r.PID)
+	}
 	if known || err != nil || ev.Reaped {
 		e.heirDied(r, exitStatus{status: status, unknown: !known, at: time.Now()})
 		return

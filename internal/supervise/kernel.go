@@ -42,6 +42,7 @@ type kernel struct {
 	identify  func(pid int) identity
 	hold      func(pid int) (handle, error)
 	exits     func(report func([]sys.ExitEvent)) (exitWatch, error)
+	zombie    func(h handle, pid int) (syscall.WaitStatus, bool, error)
 	processes func() ([]sys.ProcStat, error)
 	environ   func(pid int) ([]string, error)
 }
@@ -133,6 +134,7 @@ func realKernel() kernel {
 		identify:    identify,
 		hold:        hold,
 		exits:       watchExits,
+		zombie:      zombieStatus,
 		processes:   func() ([]sys.ProcStat, error) { return new(sys.ProcList).Read() },
 		environ:     readEnviron,
 	}
