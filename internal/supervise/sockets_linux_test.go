@@ -35,6 +35,9 @@ func scenario(name string) func(scene) error {
 			return f
 		}
 	}
+	if server, ok := strings.CutPrefix(name, "unmodified "); ok {
+		return rollUnmodified(server)
+	}
 	return afterlifeScenarios[name]
 }
 
@@ -154,13 +157,20 @@ type load struct {
 }
 
 func startLoad(ctx context.Context) *load {
+	return startLoadOf(ctx, func() (int, error) {
+		pid, _, err := get(ctx, "/")
+		return pid, err
+	})
+}
+
+func startLoadOf(ctx context.Context, ask func() (pid int, err error)) *load {
 	l := &load{pids: map[int]int{}}
 	stop, cancel := context.WithCancel(ctx)
 	l.stop = cancel
 	for range 4 {
 		l.all.Go(func() {
 			for stop.Err() == nil {
-				pid, _, err := get(ctx, "/")
+				pid, err := ask()
 				l.mu.Lock()
 				if err != nil {
 					l.errs = append(l.errs, err)
