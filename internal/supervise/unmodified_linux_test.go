@@ -141,7 +141,7 @@ func rollUnmodified(name string) func(scene) error {
 			return 0, errors.Join(answer.Body.Close(), want("status", answer.StatusCode, 200))
 		})
 		err = errors.Join(err, l.more(s, 100))
-		for range 3 {
+		for range 2 {
 			err = errors.Join(err, s.RestartRolling(s, "web"), l.more(s, 100))
 		}
 		err = errors.Join(err, l.end(), s.same("web", before), want("new", s.one("web").PID != old, true), s.noKin("web"), s.Remove(s, "web"))
