@@ -90,22 +90,28 @@ func (a *app) here() (*boot.Machine, boot.Evidence, error) {
 	return boot.Here()
 }
 
-// startBootService has the init system start the supervisor where that is its business: one
-// that we started would be in the way of its own, again and again.
-func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
+// bootService is our supervisor as a boot service, as far as it is one.
+func (a *app) bootService(ctx context.Context) (*boot.Machine, boot.Status, error) {
 	m, _, err := a.here()
 	if err != nil {
-		return false, nil // then none was enabled
+		return m, boot.Status{}, nil // where nothing can be enabled, nothing is
 	}
 	supervisor, err := boot.SupervisorOf(os.Getenv, os.Geteuid())
 	if err != nil {
-		return false, err
+		return m, boot.Status{}, err
 	}
 	st, err := m.Status(ctx, supervisor.Name())
+	return m, st, err
+}
+
+// startBootService has the init system start the supervisor where that is its business: one
+// that we started would be in the way of its own, again and again.
+func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
+	m, st, err := a.bootService(ctx)
 	if err != nil || !st.Enabled {
 		return false, err
 	}
-	if err := m.Start(ctx, supervisor.Name()); err != nil {
+	if err := m.Start(ctx, st.Name); err != nil {
 		return true, &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
 	if err := s.appear(ctx); err != nil {
@@ -113,6 +119,16 @@ func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
 	}
 	_, err = fmt.Fprintf(a.err, "%s: %s started the supervisor\n", program, m.System)
 	return true, err
+}
+
+// supervisorStopper is what ends a supervisor: the init system, if that runs it, for some of
+// them start again whatever they have not stopped themselves.
+func (a *app) supervisorStopper(ctx context.Context, s *session, pid int) (func(ctx context.Context) error, error) {
+	m, st, err := a.bootService(ctx)
+	if err != nil || !st.Running || st.PID != 0 && st.PID != pid {
+		return s.Shutdown, err
+	}
+	return func(ctx context.Context) error { return m.Stop(ctx, st.Name) }, nil
 }
 
 func (a *app) enable(call *bootCall, words []string) error {

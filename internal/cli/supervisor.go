@@ -152,7 +152,11 @@ func (a *app) supervisorStop() error {
 	if again, err := s.Supervisor(ctx); err != nil || again.PID != about.PID {
 		return failure(errors.Join(err, errors.New("the supervisor was exchanged meanwhile")), exitFailed, nil)
 	}
-	err = a.watching(ctx, s, nil, isDown, s.Shutdown)
+	stop, err := a.supervisorStopper(ctx, s, about.PID)
+	if err != nil {
+		return err
+	}
+	err = a.watching(ctx, s, nil, isDown, stop)
 	if err = interrupted(ctx, err, "the supervisor to end"); err != nil {
 		if ctx.Err() != nil {
 			return err
