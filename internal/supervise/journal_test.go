@@ -1,0 +1,241 @@
+package supervise
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+var testHead = journalHead{Version: journalVersion, Boot: "boot", Namespace: 4, User: os.Geteuid(), PID: 77}
+
+func writeJournal(t testing.TB, j *journal, list []record, all bool) {
+	t.Helper()
+	if err := j.write(list, all); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJournal(t *testing.T) {
+	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
+	defer j.close()
+	described := spec.Service{Name: "b", Command: spec.Command{"x"}}.WithDefaults()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	a := record{Name: "a", State: "ready", Wanted: true, Since: at, Main: identity{PID: 5, Pidfd: 6, Start: 7}, Window: []time.Time{at}}
+	b := record{Name: "b", State: "failed", Spec: &described, Exit: &Exit{Code: 3, At: at, Words: []string{"\xff", "w"}}}
+	b.Exit.Words[0] = "�" // JSON carries text
+	writeJournal(t, j, []record{a}, true)
+	writeJournal(t, j, []record{b, {Name: "c", State: "ready"}}, false)
+	a.State = "stopping"
+	writeJournal(t, j, []record{a, {Name: "c", Gone: true}}, false)
+	size := j.size
+	writeJournal(t, j, []record{a, b}, false)
+	if j.size != size {
+		t.Error("what has not changed is written again")
+	}
+	got, faults, err := readJournal(j.path, testHead)
+	if want := map[string]record{"a": a, "b": b}; err != nil || len(faults) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, %v, %v", got, faults, err)
+	}
+	if _, _, err := readJournal(j.path+"none", testHead); err != nil {
+		t.Errorf("none: %v", err)
+	}
+}
+
+// However a file was cut, nothing but whole records comes out of it: those at its beginning.
+func TestJournalCutShort(t *testing.T) {
+	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
+	defer j.close()
+	writeJournal(t, j, nil, true)
+	writeJournal(t, j, []record{{Name: "a", State: "ready"}, {Name: "b", State: "ready"}}, false)
+	data, err := os.ReadFile(j.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := bytes.IndexByte(data, '\n')
+	for n := range len(data) {
+		if err := os.WriteFile(j.path, data[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, faults, err := readJournal(j.path, testHead)
+		if whole := bytes.Count(data[:n], []byte{'\n'}) - 1; len(got) != max(0, whole) || len(faults) > 0 || (err == nil) != (n > head) {
+			t.Fatalf("the first %d bytes: %v, %v, %v", n, got, faults, err)
+		}
+	}
+}
+
+func TestJournalRefused(t *testing.T) {
+	line := func(v any) string {
+		b, _, err := appendLine(nil, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	changed := func(f func(*journalHead)) string {
+		h := testHead
+		f(&h)
+		return line(h) + line(record{Name: "a"})
+	}
+	good := line(testHead) + line(record{Name: "a"})
+	for name, tt := range map[string]struct {
+		content string
+		spoil   func(path string) error
+		want    string
+	}{
+		"empty":             {"", nil, "cut short"},
+		"zeroed":            {strings.Repeat("\x00", 4096), nil, "cut short"},
+		"zeroed with lines": {strings.Repeat("\x00", 100) + "\n", nil, "line 1: not a record"},
+		"other boot":        {changed(func(h *journalHead) { h.Boot = "x" }), nil, "of another boot or another machine"},
+		"other namespace":   {changed(func(h *journalHead) { h.Namespace = 9 }), nil, "pid namespace"},
+		"other user":        {changed(func(h *journalHead) { h.User++ }), nil, "of user"},
+		"newer":             {changed(func(h *journalHead) { h.Version++ }), nil, "written in version 2, and this program reads 1"},
+		"no version":        {changed(func(h *journalHead) { h.Version = 0 }), nil, "version 0"},
+		"a bit":             {strings.Replace(good, `"boot"`, `"bopt"`, 1), nil, "line 1: the checksum is wrong"},
+		"open to all":       {good, func(path string) error { return os.Chmod(path, 0o644) }, "others have access"},
+		"a second name":     {good, func(path string) error { return os.Link(path, path+"2") }, "2 names"},
+		"a directory":       {good, func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "j")
+			if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if tt.spoil != nil {
+				if err := tt.spoil(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			records, _, err := readJournal(path, testHead)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(records) > 0 {
+				t.Errorf("%v, %v, want …%s…", records, err, tt.want)
+			}
+		})
+	}
+	if os.Geteuid() == 0 {
+		path := filepath.Join(t.TempDir(), "j")
+		if err := errors.Join(os.WriteFile(path, []byte(good), 0o600), os.Chown(path, 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := readJournal(path, testHead); !errors.Is(err, sys.ErrInsecure) {
+			t.Errorf("somebody else's file: %v", err)
+		}
+	}
+}
+
+// One bad line costs what it says and nothing else.
+func TestJournalFault(t *testing.T) {
+	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
+	defer j.close()
+	writeJournal(t, j, []record{{Name: "a"}, {Name: "b"}, {Name: "c"}}, true)
+	data, err := os.ReadFile(j.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(j.path, bytes.Replace(data, []byte(`"b"`), []byte(`"B"`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, faults, err := readJournal(j.path, testHead)
+	if err != nil || len(got) != 2 || len(faults) != 1 || !strings.HasSuffix(faults[0].Error(), "j: line 3: the checksum is wrong") {
+		t.Errorf("%v, %v, %v", got, faults, err)
+	}
+}
+
+// A failed write is made good by a whole file.
+func TestJournalFull(t *testing.T) {
+	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
+	defer j.close()
+	writeJournal(t, j, []record{{Name: "a"}}, true)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := j.f
+	j.f = full
+	if err := errors.Join(j.write([]record{{Name: "b"}}, false), good.Close()); err == nil || !j.grown() {
+		t.Fatalf("on a full disk: %v, %v", err, j.grown())
+	}
+	writeJournal(t, j, []record{{Name: "a"}, {Name: "b"}}, true)
+	got, faults, err := readJournal(j.path, testHead)
+	if err != nil || len(faults) > 0 || len(got) != 2 {
+		t.Errorf("%v, %v, %v", got, faults, err)
+	}
+}
+
+// Without an end, an appended journal would fill the runtime directory.
+func TestJournalStaysSmall(t *testing.T) {
+	b := newBench(t)
+	b.notes.journal = &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
+	s := b.put(plain("s"))
+	end := b.run()
+	var size int64
+	for i := range 3000 {
+		done := make(chan error, 1)
+		if err := b.ask(t.Context(), func() {
+			s.text = fmt.Sprint(i, strings.Repeat("x", 1000))
+			b.note(s)
+			b.noted(func(err error) { done <- err })
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 0 {
+			info, err := os.Stat(b.notes.journal.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size = max(size, info.Size())
+		}
+	}
+	if size < roomToGrow/2 || size > 2*roomToGrow {
+		t.Errorf("grew to %d bytes", size)
+	}
+	records, _, err := readJournal(b.notes.journal.path, testHead)
+	if err != nil || !strings.HasPrefix(records["s"].Text, "2999x") {
+		t.Errorf("%v", err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzReadJournal(f *testing.F) {
+	head, _, err := appendLine(nil, testHead)
+	if err != nil {
+		f.Fatal(err)
+	}
+	line, _, err := appendLine(slices.Clone(head), record{Name: "a", State: "ready", Main: identity{PID: 3, Pidfd: 4}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(head)
+	f.Add(line)
+	f.Add(line[:len(line)-5])
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(dir, "j")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		records, _, err := readJournal(path, testHead)
+		if err != nil && records != nil {
+			t.Error("refused, and something came of it")
+		}
+		for name, r := range records {
+			if r.Name != name || r.Gone {
+				t.Errorf("%q: %+v", name, r)
+			}
+		}
+	})
+}
