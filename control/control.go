@@ -93,6 +93,9 @@ type Exit struct {
 	Core bool `json:"core,omitzero"`
 	// OOM says that most likely the kernel killed it for want of memory.
 	OOM bool `json:"oom,omitzero"`
+	// Unknown says that it ended and nobody can say how, because it was no child of the supervisor: an earlier one had
+	// started it. Code and Signal say nothing then.
+	Unknown bool `json:"unknown,omitzero"`
 	// Text says it in a few words: "exited with status 7".
 	Text string `json:"text"`
 	// At is when.

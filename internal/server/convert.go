@@ -27,7 +27,7 @@ func exitOf(x *supervise.Exit) *control.Exit {
 		return nil
 	}
 	e := &control.Exit{
-		Code: x.Code, Core: x.Core, OOM: x.OOM, Text: x.String(), At: x.At, User: spec.Duration(x.Usage.User),
+		Code: x.Code, Core: x.Core, OOM: x.OOM, Unknown: x.Unknown, Text: x.String(), At: x.At, User: spec.Duration(x.Usage.User),
 		System: spec.Duration(x.Usage.System), MaxRSS: x.Usage.MaxRSS, Words: x.Words,
 	}
 	if x.Signal != 0 {

@@ -42,6 +42,7 @@ func (s *description) apply() error {
 		{StepCaps, "", s.Caps != nil, s.setCaps},
 		{StepNoNewPrivs, "", s.NoNewPrivs, sys.SetNoNewPrivs},
 		{StepDirectory, s.Dir, s.Dir != "", func() error { return os.Chdir(s.Dir) }},
+		{StepDeathSignal, "", s.DeathSignal != 0, s.dieWithParent},
 		{StepLimits, "", len(s.Rlimits) > 0, func() error { return s.setLimits(late) }},
 	} {
 		if s.FailAt == a.step {
@@ -53,6 +54,17 @@ func (s *description) apply() error {
 		if err := a.do(); err != nil {
 			return fail(a.step, a.object, err)
 		}
+	}
+	return nil
+}
+
+// dieWithParent asks for the signal, and sees that it has not come too late for it.
+func (s *description) dieWithParent() error {
+	if err := sys.SetParentDeathSignal(s.DeathSignal); err != nil {
+		return err
+	}
+	if os.Getppid() != s.parent {
+		return fmt.Errorf("process %d, which started it, is gone: %w", s.parent, syscall.ESRCH)
 	}
 	return nil
 }

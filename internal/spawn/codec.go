@@ -1,6 +1,9 @@
 package spawn
 
 import (
+	"os"
+	"syscall"
+
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -11,6 +14,7 @@ type description struct {
 	fds    []passed // Spec.Files
 	births []int    // Spec.Birth.Files
 	hold   int      // Spec.Hold, -1 for none
+	parent int      // who started it, for DeathSignal
 }
 
 // passed is a descriptor to pass and its number in the target.
@@ -18,7 +22,7 @@ type passed struct{ target, source int }
 
 // describe turns s into what is sent: the message, and the descriptors that travel with it.
 func (s *Spec) describe() description {
-	d := description{Spec: *s, hold: -1}
+	d := description{Spec: *s, hold: -1, parent: os.Getpid()}
 	if s.Hold != nil {
 		d.hold = int(s.Hold.Fd())
 	}
@@ -69,6 +73,8 @@ func (s *description) encode() (payload []byte, files []int) {
 	e.string(s.Dir)
 	e.bool(s.LetGo)
 	e.uint(uint64(s.FailAt))
+	e.uint(uint64(s.DeathSignal))
+	e.uint(uint64(s.parent))
 	e.uint(uint64(len(s.fds)))
 	for _, f := range s.fds {
 		e.uint(uint64(f.target))
@@ -131,6 +137,8 @@ func decodeDescription(payload []byte, files []int) (*description, error) {
 	s.Dir = d.string()
 	s.LetGo = d.bool()
 	s.FailAt = Step(d.uint())
+	s.DeathSignal = syscall.Signal(d.uint())
+	s.parent = int(d.uint())
 	return s, d.takeFiles(s, files)
 }
 

@@ -89,7 +89,7 @@ func TestSpecIsSentWhole(t *testing.T) {
 	full := &Spec{
 		Path: "p", Args: []string{"a"}, Env: []string{"e"}, ListenNames: []string{"l"}, Cgroup: "c", OOMScoreAdj: new(1), Nice: new(2),
 		Rlimits: []Rlimit{{"r", 1, sys.Rlimit{Soft: 1, Hard: 2}}}, Umask: new(3), Chroot: "r", Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),
-		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, Hold: os.Stdin, FailAt: StepExec,
+		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, DeathSignal: 15, Hold: os.Stdin, FailAt: StepExec,
 		Files: []File{{4, os.Stdout}}, RawFiles: []RawFile{{3, 77}},
 	}
 	d := full.describe()

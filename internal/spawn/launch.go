@@ -46,6 +46,9 @@ func Detach(s *Spec) (*Launch, error) {
 	if err := s.check(); err != nil {
 		return nil, fail(StepStart, "", err)
 	}
+	if s.DeathSignal != 0 {
+		return nil, fail(StepDeathSignal, "", errNoThread)
+	}
 	d := s.describe()
 	defer runtime.KeepAlive(s)
 	if d.FailAt == StepStart {

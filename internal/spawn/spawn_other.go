@@ -12,6 +12,8 @@ const (
 
 func startStage(*description) (int, error) { return 0, fail(StepStart, "", sys.Unsupported("fork")) }
 
+func startStageOn(d *description, _ func(func())) (int, error) { return startStage(d) }
+
 func startFromThread(*description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }

@@ -3,6 +3,7 @@ package spawn
 import (
 	"errors"
 	"runtime"
+	"sync"
 )
 
 // Spawner is Start for those who start many processes: it keeps the thread from
@@ -13,8 +14,10 @@ import (
 // subreaper adopts are given to its first thread. What was not started by way of
 // a thread of ours stands in the first thread's list alone.
 type Spawner struct {
-	jobs  chan *birthJob
-	ended chan struct{}
+	jobs   chan *birthJob
+	stages sync.Once // starts the thread from which those are forked that have a DeathSignal
+	forks  chan func()
+	ended  chan struct{}
 }
 
 type birthJob struct {
@@ -26,7 +29,7 @@ type birthJob struct {
 
 // NewSpawner returns a Spawner, to be closed with Close.
 func NewSpawner() *Spawner {
-	sp := &Spawner{jobs: make(chan *birthJob), ended: make(chan struct{})}
+	sp := &Spawner{jobs: make(chan *birthJob), forks: make(chan func()), ended: make(chan struct{})}
 	if threadsOwnFS {
 		go sp.run()
 	}
@@ -35,7 +38,7 @@ func NewSpawner() *Spawner {
 
 // Start does what the function Start does. It may be called from several goroutines.
 func (sp *Spawner) Start(s *Spec) (pid int, err error) {
-	if s.needsStage() {
+	if s.needsStage() && s.DeathSignal == 0 {
 		return Start(s)
 	}
 	if err := s.check(); err != nil {
@@ -46,8 +49,35 @@ func (sp *Spawner) Start(s *Spec) (pid int, err error) {
 	}
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
+	if s.DeathSignal != 0 {
+		sp.stages.Do(func() { go sp.runForks() })
+		return startStageOn(&d, sp.keep)
+	}
 	return sp.start(&d)
 }
 
-// Close ends the thread. No Start may be under way.
+// keep runs f on a thread that lives until Close, and is changed by nothing.
+func (sp *Spawner) keep(f func()) {
+	done := make(chan struct{})
+	select {
+	case sp.forks <- func() { defer close(done); f() }:
+		<-done
+	case <-sp.ended:
+	}
+}
+
+// runForks is that thread. It ends with this goroutine because that never unlocks it.
+func (sp *Spawner) runForks() {
+	runtime.LockOSThread()
+	for {
+		select {
+		case f := <-sp.forks:
+			f()
+		case <-sp.ended:
+			return
+		}
+	}
+}
+
+// Close ends the threads, and by that whatever was started with a DeathSignal. No Start may be under way.
 func (sp *Spawner) Close() { close(sp.ended) }

@@ -22,6 +22,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -84,6 +85,11 @@ type Spec struct {
 
 	// LetGo has the watcher leave as soon as the program runs, without a word of the caller. Detach only.
 	LetGo bool
+
+	// DeathSignal, if not 0, is sent to the process when its parent ends, however that comes about
+	// (PR_SET_PDEATHSIG, Linux). The kernel takes the end of the thread that forked for that of the parent, so only a
+	// Spawner does it, from a thread that it keeps. A program that is set-user-ID, or has capabilities of its own, takes it back.
+	DeathSignal syscall.Signal
 
 	// Hold, if not nil, is a descriptor that the process holds open, under whatever number, until it executes
 	// the program: who has locked it can be sure that nobody else gets the lock before.
@@ -208,5 +214,5 @@ func (s *Spec) needsPID() bool {
 // killed, and the process with it, by the user it became.
 func (s *Spec) needsStage() bool {
 	return s.needsOwnProcess() || s.Cgroup != "" || s.OOMScoreAdj != nil || s.Chroot != "" ||
-		s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.FailAt != 0 || !threadsOwnFS
+		s.DeathSignal != 0 || s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.FailAt != 0 || !threadsOwnFS
 }

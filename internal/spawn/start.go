@@ -20,6 +20,9 @@ func Start(s *Spec) (pid int, err error) {
 	if s.Birth != nil {
 		return 0, fail(StepStart, "", errors.New("a birth needs a watcher"))
 	}
+	if s.DeathSignal != 0 {
+		return 0, fail(StepDeathSignal, "", errNoThread)
+	}
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
 	if s.needsStage() {
@@ -27,6 +30,9 @@ func Start(s *Spec) (pid int, err error) {
 	}
 	return startFromThread(&d)
 }
+
+// errNoThread refuses a DeathSignal from a thread that ends before its process does.
+var errNoThread = errors.New("needs a thread that is kept")
 
 func closeAll(fds []int) {
 	for _, fd := range fds {

@@ -48,10 +48,16 @@ func applyAndFork(d *description) (int, error) {
 
 // startStage starts the target by way of a stage, whose pid it keeps.
 func startStage(d *description) (int, error) {
+	return startStageOn(d, func(fork func()) { fork() })
+}
+
+// startStageOn is startStage that forks on a thread of on's choice.
+func startStageOn(d *description, on func(fork func())) (int, error) {
 	if d.FailAt == StepStart {
 		return 0, fail(StepStart, "", injected)
 	}
-	pid, c, err := reexecInto(stageMagic, d.Session, d.Into)
+	pid, c, err := 0, sys.Channel(-1), fail(StepStart, "", errors.New("the spawner is closed"))
+	on(func() { pid, c, err = reexecInto(stageMagic, d.Session, d.Into) })
 	if err != nil {
 		return 0, err
 	}

@@ -27,7 +27,8 @@ const (
 	StepUser     // groups, gid, uid: gives all rights up
 	StepCaps     // gives back those to keep, which the change of uid took from the effective set
 	StepNoNewPrivs
-	StepDirectory // as the user who works there: root may enter directories that the user may not
+	StepDirectory   // as the user who works there: root may enter directories that the user may not
+	StepDeathSignal // after the user: a change of it takes the setting back (prctl(2))
 	StepFork
 	StepExec
 	numSteps
@@ -49,6 +50,7 @@ var stepWords = [numSteps]string{
 	StepCaps:        "set capabilities",
 	StepNoNewPrivs:  "set no_new_privs",
 	StepDirectory:   "change directory to",
+	StepDeathSignal: "set parent death signal",
 	StepFork:        "fork",
 	StepExec:        "execute",
 }

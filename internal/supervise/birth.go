@@ -136,6 +136,11 @@ func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 		return err
 	}
 	sp.Path, sp.Args, sp.Session, sp.Hold = path, slices.Clone(argv), true, b.lock
+	if b.spec.Orphan == spec.OrphanEnd {
+		if sp.DeathSignal, err = b.spec.Stop[0].Signal.Number(); err != nil {
+			return fmt.Errorf("orphan: %w", err)
+		}
+	}
 	sp.Env = append(sp.Env, b.variables()...)
 	return nil
 }
