@@ -111,8 +111,11 @@ type Exit struct {
 }
 
 // Status is what a shell would have in $?: the exit status, or 128 and the
-// number of the signal on this system.
+// number of the signal on this system; 125 if nobody knows.
 func (x *Exit) Status() int {
+	if x.Unknown {
+		return 125
+	}
 	if x.Signal == "" {
 		return x.Code
 	}

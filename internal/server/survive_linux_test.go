@@ -83,7 +83,7 @@ type ordeal struct {
 
 func TestSurvive(t *testing.T) {
 	o := &ordeal{T: t, root: shortDir(t), writers: 20}
-	kills, rest := 8, "2ms"
+	kills, rest := 5, "5ms"
 	if os.Getenv("DAEMONRY_SURVIVE") == "heavy" { // CI's own stage; docs/survive.md
 		o.writers, kills, rest = 500, 50, "300ms"
 	} else if testing.Short() {
