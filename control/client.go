@@ -97,7 +97,13 @@ func (c *Client) Start(ctx context.Context, n Names) error { return c.change(ctx
 func (c *Client) Stop(ctx context.Context, n Names) error { return c.change(ctx, "stop", n) }
 
 // Restart stops services and starts them, and returns when they are ready again.
-func (c *Client) Restart(ctx context.Context, n Names) error { return c.change(ctx, "restart", n) }
+func (c *Client) Restart(ctx context.Context, n Names) error {
+	err := c.changeOnce(ctx, "restart", n)
+	if errors.Is(err, Upgrading) { // it has begun, and goes on; to ask for it again would be one more
+		return c.Start(ctx, n)
+	}
+	return err
+}
 
 // RestartRolling replaces the process of each service, one after the other, by
 // one that has become ready beside it on the same sockets, and returns when the
@@ -105,6 +111,23 @@ func (c *Client) Restart(ctx context.Context, n Names) error { return c.change(c
 // process goes on: the [Error] has the failure.
 func (c *Client) RestartRolling(ctx context.Context, n Names) error {
 	return c.change(ctx, "restart", RestartRequest{Names: n, Rolling: true})
+}
+
+// Upgrade has the supervisor execute another program in its process, and returns that one's own answer when it is there. Services do
+// not notice. A program that cannot go on with them is not executed, and the error says why: the supervisor goes on as it was.
+func (c *Client) Upgrade(ctx context.Context, r UpgradeRequest) (s Supervisor, err error) {
+	before, err := c.Supervisor(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := c.post(ctx, "/upgrade", r, new(Upgrade)); err != nil {
+		return s, err
+	}
+	s, err = c.Supervisor(ctx) // asked of whoever is there then
+	if err == nil && s.Started.Equal(before.Started) {
+		err = &Error{Message: s.UpgradeError, Hint: "the supervisor goes on as it was", Code: NotDone}
+	}
+	return s, err
 }
 
 // Reload has services read their configuration anew, and returns when they have, as far as they tell.
@@ -135,6 +158,15 @@ func (c *Client) change(ctx context.Context, verb string, body any) error {
 	return c.post(ctx, "/services/"+verb, body, new(Done))
 }
 
+// changeOnce is change that does not ask again.
+func (c *Client) changeOnce(ctx context.Context, verb string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.doOnce(ctx, "POST", "/services/"+verb, nil, data, new(Done))
+}
+
 func (c *Client) get(ctx context.Context, path string, q url.Values, answer any) error {
 	return c.do(ctx, "GET", path, q, nil, answer)
 }
@@ -147,8 +179,17 @@ func (c *Client) post(ctx context.Context, path string, body, answer any) error 
 	return c.do(ctx, "POST", path, nil, data, answer)
 }
 
-// do sends a request and decodes the answer.
+// do sends a request and decodes the answer. A supervisor whose program is being replaced has whoever waits ask again: its
+// successor, which takes the connection when it is there.
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, answer any) error {
+	for {
+		if err := c.doOnce(ctx, method, path, q, body, answer); !errors.Is(err, Upgrading) {
+			return err
+		}
+	}
+}
+
+func (c *Client) doOnce(ctx context.Context, method, path string, q url.Values, body []byte, answer any) error {
 	resp, err := c.send(ctx, method, path, q, body)
 	if err != nil {
 		return err
@@ -239,6 +280,8 @@ func (c *Client) client() *http.Client {
 				DialContext:        c.dial,
 				TLSClientConfig:    c.TLS,
 				DisableCompression: true,
+				// A connection that is kept may be closed in the moment in which it is used again. Another costs nothing here.
+				DisableKeepAlives: c.Socket != "",
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}

@@ -150,6 +150,15 @@ type Supervisor struct {
 	StateDir string `json:"state_dir"`
 	// LogDir is where logs go that are not told to go elsewhere.
 	LogDir string `json:"log_dir"`
+	// UpgradeError says why the last upgrade failed although the new program had proven itself.
+	UpgradeError string `json:"upgrade_error,omitzero"`
+}
+
+// Upgrade is the answer to an [UpgradeRequest]: the program has proven that it can go on, and is about to be
+// executed. The next answer is its own, or says why not (Supervisor.UpgradeError).
+type Upgrade struct {
+	// Version of the program.
+	Version string `json:"version"`
 }
 
 // Health tells whether all is well: every service that is to be up is.
@@ -172,6 +181,7 @@ const (
 	EventStray   EventKind = "stray"   // processes left behind were ended
 	EventLog     EventKind = "log"     // the log cannot be written, or can again
 	EventChange  EventKind = "change"  // the description was added, changed or removed
+	EventUpgrade EventKind = "upgrade" // the supervisor goes on in another program
 	EventRolling EventKind = "rolling" // a process beside the main one, in a rolling restart
 	EventTrouble EventKind = "trouble" // the supervisor itself has difficulties
 	EventMissed  EventKind = "missed"  // events are missing here: the reason says why

@@ -23,6 +23,7 @@ const (
 	Internal     Code = "internal"     // 500: a mistake of the supervisor's
 	Unsupported  Code = "unsupported"  // 501: this supervisor cannot do that
 	Closing      Code = "closing"      // 503: the supervisor is shutting down
+	Upgrading    Code = "upgrading"    // 503: the supervisor's program is being replaced; what was asked for goes on, ask again
 	TimedOut     Code = "timed_out"    // 504: the timeout in the request is over
 )
 

@@ -82,3 +82,9 @@ type LogsRequest struct {
 	Lines  int    // the last so many; 0: none, less: all
 	Follow bool   // go on with what it prints
 }
+
+// UpgradeRequest asks to execute another program in the supervisor's process.
+type UpgradeRequest struct {
+	// Program is the absolute path of the file.
+	Program string `json:"program"`
+}

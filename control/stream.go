@@ -16,31 +16,49 @@ import (
 // error, also that of a ctx that ends, is the last thing delivered.
 //
 // Events that the supervisor no longer had are announced by one of kind
-// [EventMissed] in their place.
+// [EventMissed] in their place. A supervisor whose program is replaced (Upgrade) goes on where it was.
 func (c *Client) Events(ctx context.Context, r EventsRequest) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		// Closing the body early would have net/http read to the end of the stream first.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		resp, err := c.send(ctx, "GET", "/events", r.values(), nil)
-		if err != nil {
-			yield(Event{}, err)
-			return
+		for again := false; ; again = true {
+			resp, err := c.send(ctx, "GET", "/events", r.values(), nil)
+			if err != nil && again && ctx.Err() == nil {
+				return // it has ended since
+			}
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			upgrading := events(resp.Body, &r, yield)
+			resp.Body.Close()
+			if !upgrading {
+				return
+			}
 		}
-		defer resp.Body.Close()
-		lines := json.NewDecoder(resp.Body) // which skips the empty lines that show that the connection is alive
-		for {
-			var ev Event
-			switch err := lines.Decode(&ev); {
-			case errors.Is(err, io.EOF):
-				return
-			case err != nil:
-				yield(Event{}, fmt.Errorf("read events: %w", err))
-				return
-			}
-			if !yield(ev, nil) {
-				return
-			}
+	}
+}
+
+// events delivers a stream, and says whether it ended because the supervisor's program is being replaced. In r is then from where to go on.
+func events(stream io.Reader, r *EventsRequest, yield func(Event, error) bool) (upgrading bool) {
+	lines := json.NewDecoder(stream) // which skips the empty lines that show that the connection is alive
+	for {
+		var ev Event
+		switch err := lines.Decode(&ev); {
+		case errors.Is(err, io.EOF):
+			return false
+		case err == nil && ev.Kind == EventUpgrade && ev.ID == 0:
+			return true
+		case err != nil:
+			yield(Event{}, fmt.Errorf("read events: %w", err))
+			return false
+		}
+		if ev.ID > 0 {
+			r.New, r.After = false, ev.ID
+		}
+		if !yield(ev, nil) {
+			return false
 		}
 	}
 }

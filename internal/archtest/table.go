@@ -117,9 +117,13 @@ var table = map[string]entry{
 		says:    "Package paths says where things live.",
 		imports: "internal/sys",
 	},
+	"internal/successor": {
+		says:    "Package successor puts another program in the place of a running supervisor, in the same process.",
+		imports: "internal/spawn internal/supervise internal/sys",
+	},
 	"internal/server": {
 		says:    "Package server serves the control API by sending messages to the engine.",
-		imports: "control internal/logs internal/logs/ internal/paths internal/supervise internal/sys spec",
+		imports: "control internal/logs internal/logs/ internal/paths internal/successor internal/supervise internal/sys spec",
 	},
 	"internal/readers/": {imports: "spec"},
 	"internal/writers": {
@@ -133,7 +137,7 @@ var table = map[string]entry{
 	},
 	"internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/boot internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/supervise internal/sys internal/writers internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/boot internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/successor internal/supervise internal/sys internal/writers internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",

@@ -17,6 +17,7 @@ import (
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/readers/native"
 	"github.com/daemonry/daemonry/internal/server"
+	"github.com/daemonry/daemonry/internal/successor"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -29,16 +30,17 @@ func supervisorVerb(a *app) *verb {
 		page: page{
 			name:     "supervisor",
 			short:    "start, stop and show the supervisor itself",
-			synopsis: []string{"daemonry supervisor start | stop | run", "daemonry supervisor status [--json]"},
+			synopsis: []string{"daemonry supervisor start | stop | run", "daemonry supervisor status [--json]", "daemonry supervisor upgrade [FILE]"},
 			about: []string{
 				"There is one supervisor for each user; \"start\" and \"up\" start it when it is needed. It is a daemon: it survives the terminal and the login. What is wanted of each service is on disk, so one that is started again starts them again, except those that were stopped by hand.",
 				"One that is killed, or crashes, leaves its services running. The next command that concerns services starts another one, which takes them over as they are: docs/survive.md.",
+				"\"upgrade\" puts another program in its place, in the same process: this one, or FILE. Services do not notice, and commands wait for a moment. The new program is first run beside it and has to read all that it would go on with; one that cannot, because it crashes, hangs, is older or of another architecture, is not executed, and the supervisor goes on as it was.",
 				"\"stop\" stops every service in order first. \"run\" stays in the foreground, for another manager to look after: it says READY=1 by sd_notify(3). Settings are read from [supervisor] in daemonry.toml of the configuration directory. DAEMONRY_ROOT=DIR has all directories under DIR, for one more supervisor beside others.",
 			},
 			options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&call.json)}}}},
 			statuses: []row{
 				{"0", "it runs; after \"stop\", it does not"},
-				{"1", "it could not be started or stopped; the message says why"},
+				{"1", "it could not be started, stopped or upgraded; the message says why"},
 				{"3", "\"status\": it does not run"},
 				{"4", "\"status\": nobody can say, for it does not answer"},
 				{"128+N", "signal N ended the wait"},
@@ -46,6 +48,7 @@ func supervisorVerb(a *app) *verb {
 			},
 			examples: []row{
 				{"daemonry supervisor status", "Whether it runs, and with what:"},
+				{"./new/daemonry supervisor upgrade", "After a download, without a restart of anything:"},
 				{"daemonry supervisor stop", "The end of everything:"},
 			},
 			seeAlso: []string{"daemonry up", "daemonry status", "daemonry run", "docs/supervisor.md"},
@@ -55,8 +58,16 @@ func supervisorVerb(a *app) *verb {
 }
 
 func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
+	if len(words) > 0 {
+		switch words[0] {
+		case "upgrade":
+			return a.supervisorUpgrade(call, words[1:])
+		case successor.Verb[1]:
+			return a.checkState(words[1:])
+		}
+	}
 	if len(words) != 1 {
-		e := usagef("", "one of start, stop, status and run is needed")
+		e := usagef("", "one of start, stop, status, upgrade and run is needed")
 		e.hint = "daemonry supervisor start"
 		return e
 	}
@@ -70,7 +81,7 @@ func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
 	case "run":
 		return a.supervisorRun()
 	}
-	return usagef("", "%q is none of start, stop, status and run", words[0])
+	return usagef("", "%q is none of start, stop, status, upgrade and run", words[0])
 }
 
 func (a *app) supervisorStart(call *supervisorCall) error {
@@ -276,7 +287,7 @@ func (s *session) appear(ctx context.Context) error {
 // supervisorRun is the supervisor: born by bear, or in the foreground for another manager.
 func (a *app) supervisorRun() error {
 	p, err := paths.Find()
-	if err == nil && daemonry.IsDaemon() {
+	if err == nil && (daemonry.IsDaemon() || successor.Expected()) {
 		_, err = daemonry.Detach(context.Background(), daemonry.Options{})
 	}
 	if err == nil {
@@ -298,6 +309,12 @@ func (a *app) supervise(p paths.Paths) error {
 		return err
 	}
 	o.Ready = daemonry.Ready
+	if o.Inherited, err = successor.Found(); err != nil {
+		return err
+	}
+	if o.Inherited != nil {
+		o.Ready = a.upgraded
+	}
 	return errors.Join(server.Serve(context.Background(), o), daemonry.Release())
 }
 

@@ -93,7 +93,7 @@ func statusOf(c control.Code) int {
 		return http.StatusUnprocessableEntity
 	case control.Unsupported:
 		return http.StatusNotImplemented
-	case control.Closing:
+	case control.Closing, control.Upgrading:
 		return http.StatusServiceUnavailable
 	case control.TimedOut:
 		return http.StatusGatewayTimeout
@@ -117,6 +117,8 @@ func errorOf(err error) *control.Error {
 		return invalid(problems)
 	case errors.Is(err, supervise.ErrClosed):
 		return &control.Error{Message: err.Error(), Code: control.Closing}
+	case errors.Is(err, errUpgrading):
+		return &control.Error{Message: err.Error(), Code: control.Upgrading}
 	case errors.Is(err, context.Canceled):
 		return &control.Error{Message: "the client did not wait for the answer", Code: control.TimedOut}
 	case errors.As(err, &missing):

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 )
 
 // TCP says how to serve over TCP as well. The zero value does not.
@@ -33,7 +35,7 @@ const maxConns = 256
 
 // listenUnix opens the control socket. Whoever calls it holds the lock of the
 // directory, so a socket that is there is a dead supervisor's.
-func listenUnix(path string, group *int) (net.Listener, error) {
+func listenUnix(path string, group *int) (*limited, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old control socket: %w", err)
 	}
@@ -70,30 +72,35 @@ func share(path string, group *int) error {
 }
 
 // listenTCP opens the TCP listener and says who may come in.
-func listenTCP(o TCP) (net.Listener, gate, error) {
+//
+// inherited is one that the program before this one had open at the same address, 0 if there is none.
+func listenTCP(o TCP, inherited int) (l net.Listener, base *limited, allowed gate, err error) {
 	if err := o.check(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var token []byte
-	var err error
 	if o.TokenFile != "" {
 		if token, err = readToken(o.TokenFile); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	config, leaf, err := o.tls()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	l, err := net.Listen("tcp", o.Listen)
+	if inherited > 0 {
+		l, err = inheritedListener(inherited)
+	} else {
+		l, err = net.Listen("tcp", o.Listen)
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("control address: %w", err)
+		return nil, nil, nil, fmt.Errorf("control address: %w", err)
 	}
-	l = limit(l, maxConns)
-	if config != nil {
+	base = limit(l, maxConns)
+	if l = base; config != nil {
 		l = tls.NewListener(l, config)
 	}
-	return l, tcpGate(token, ownNames(o.Listen, leaf)), nil
+	return l, base, tcpGate(token, ownNames(o.Listen, leaf)), nil
 }
 
 // check refuses to be open to whoever can reach us.
@@ -139,15 +146,18 @@ func (o TCP) tls() (*tls.Config, *x509.Certificate, error) {
 	return c, cert.Leaf, nil
 }
 
-// limited is a listener with at most so many connections at a time.
+// limited is a listener with at most so many connections at a time, that can be paused.
 type limited struct {
 	net.Listener
 	free   chan struct{}
 	closed chan struct{}
 	once   sync.Once
+
+	mu    sync.Mutex
+	again chan struct{} // closed when it is to go on; nil while it is not paused
 }
 
-func limit(l net.Listener, n int) net.Listener {
+func limit(l net.Listener, n int) *limited {
 	return &limited{Listener: l, free: make(chan struct{}, n), closed: make(chan struct{})}
 }
 
@@ -157,7 +167,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	c, err := l.Listener.Accept()
+	c, err := l.accept()
 	if err != nil {
 		<-l.free
 		return nil, err
@@ -167,6 +177,68 @@ func (l *limited) Accept() (net.Conn, error) {
 		return &unixConn{u, release}, nil
 	}
 	return &otherConn{c, release}, nil
+}
+
+func (l *limited) accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return c, err
+		}
+		l.mu.Lock()
+		again := l.again
+		l.mu.Unlock()
+		if again == nil {
+			continue
+		}
+		select {
+		case <-again:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// pause has connections wait in the kernel's queue until resume.
+func (l *limited) pause() error {
+	l.mu.Lock()
+	if l.again == nil {
+		l.again = make(chan struct{})
+	}
+	l.mu.Unlock()
+	return l.deadline(time.Unix(1, 0))
+}
+
+func (l *limited) resume() error {
+	err := l.deadline(time.Time{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.again != nil {
+		close(l.again)
+		l.again = nil
+	}
+	return err
+}
+
+func (l *limited) deadline(t time.Time) error {
+	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	if !ok {
+		return fmt.Errorf("a %T cannot be paused: %w", l.Listener, errors.ErrUnsupported)
+	}
+	return d.SetDeadline(t)
+}
+
+// descriptor is the number of the listener's own, which stays so.
+func (l *limited) descriptor() (fd int, err error) {
+	s, ok := l.Listener.(syscall.Conn)
+	if !ok {
+		return 0, fmt.Errorf("a %T has no descriptor: %w", l.Listener, errors.ErrUnsupported)
+	}
+	conn, err := s.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(n uintptr) { fd = int(n) })
+	}
+	return fd, err
 }
 
 func (l *limited) Close() error {

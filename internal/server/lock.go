@@ -38,17 +38,20 @@ func (e *RunningError) Error() string {
 //
 // Both are flock(2) locks of open files. A supervisor that is killed leaves them at once; but processes that it was
 // starting hold the state's (held) until they execute their programs. So who gets the lock finds every service born.
-func lock(p paths.Paths) (held *os.File, release func() error, err error) {
-	state, err := lockFile(filepath.Join(p.State, "lock"))
-	if err != nil {
-		return nil, nil, stateOwner(p.State, err)
+func lock(p paths.Paths) (l locks, err error) {
+	if l.state, err = lockFile(filepath.Join(p.State, "lock")); err != nil {
+		return l, stateOwner(p.State, err)
 	}
-	dir, err := lockDir(p.Runtime)
-	if err != nil {
-		return nil, nil, errors.Join(stateOwner(p.Runtime, err), state.Close())
+	if l.dir, err = lockDir(p.Runtime); err != nil {
+		return l, errors.Join(stateOwner(p.Runtime, err), l.state.Close())
 	}
-	return state, func() error { return errors.Join(dir.Close(), state.Close()) }, nil
+	return l, nil
 }
+
+// locks are the locked files.
+type locks struct{ state, dir *os.File }
+
+func (l locks) release() error { return errors.Join(l.dir.Close(), l.state.Close()) }
 
 // stateOwner says who has the lock, if that is why there was an error.
 func stateOwner(dir string, err error) error {

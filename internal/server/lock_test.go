@@ -35,13 +35,13 @@ func TestOneSupervisor(t *testing.T) {
 		var won []func() error
 		for range 8 {
 			group.Go(func() {
-				_, release, err := lock(p)
+				held, err := lock(p)
 				mu.Lock()
 				defer mu.Unlock()
 				var running *RunningError
 				switch {
 				case err == nil:
-					won = append(won, release)
+					won = append(won, held.release)
 				case !errors.As(err, &running) || running.Dir != p.State || running.PID != 0 && running.PID != os.Getpid():
 					t.Errorf("error: %v", err)
 				}
@@ -60,26 +60,26 @@ func TestOneSupervisor(t *testing.T) {
 // One user, two runtime directories, one state; and the other way round.
 func TestEitherDirectoryIsEnough(t *testing.T) {
 	one, two := rootPaths(t, shortDir(t)), rootPaths(t, shortDir(t))
-	_, release, err := lock(one)
+	held, err := lock(one)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []paths.Paths{{Runtime: two.Runtime, State: one.State}, {Runtime: one.Runtime, State: two.State}} {
 		var running *RunningError
-		if _, _, err := lock(p); !errors.As(err, &running) {
+		if _, err := lock(p); !errors.As(err, &running) {
 			t.Errorf("%+v: %v", p, err)
 		}
 	}
-	if err := release(); err != nil {
+	if err := held.release(); err != nil {
 		t.Fatal(err)
 	}
 	// What failed above has kept nothing.
 	for _, p := range []paths.Paths{one, two} {
-		_, release, err := lock(p)
+		held, err := lock(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := release(); err != nil {
+		if err := held.release(); err != nil {
 			t.Fatal(err)
 		}
 	}

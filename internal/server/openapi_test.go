@@ -72,6 +72,7 @@ func operations() []operation {
 			route: "GET /v1/events", summary: "What has happened, a JSON object a line. An empty line is a sign of life.", content: "application/x-ndjson", out: control.Event{},
 			params: []param{{"after", "query", "Events with a higher id; \"now\" for none of the past."}, follow, names},
 		},
+		{route: "POST /v1/upgrade", summary: "Execute another program in the supervisor's process; answered when that has proven that it can go on.", in: control.UpgradeRequest{}, out: control.Upgrade{}, codes: []control.Code{control.NotDone}},
 		{route: "POST /v1/shutdown", summary: "End the supervisor; answered when every service has stopped.", in: control.Done{}, out: control.Done{}},
 		{route: "GET /metrics", summary: "The Prometheus text format, if it is switched on.", content: "text/plain; version=0.0.4; charset=utf-8", codes: []control.Code{control.NotFound}},
 	}
@@ -363,6 +364,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST /v1/services/stop", "", `{"all": true}`, 200},
 		{"GET /v1/events", "", "", 200},
 		{"GET /metrics", "", "", 200},
+		{"POST /v1/upgrade", "", `{"program": "/nonexistent/daemonry"}`, 409},
 		{"POST /v1/shutdown", "", `{}`, 200},
 	} {
 		method, path, _ := strings.Cut(tt.route, " ")

@@ -21,6 +21,8 @@ type api struct {
 	writeTime time.Duration
 	stop      func() // begins to shut down
 	stopped   <-chan struct{}
+
+	changeover *changeover // nil: this supervisor cannot be replaced
 }
 
 // handler answers a request, or returns the error to answer with.
@@ -50,6 +52,7 @@ func routes() []route {
 		{"POST", "/v1/services/signal", (*api).signal},
 		{"POST", "/v1/services/wait", (*api).wait},
 		{"GET", "/v1/events", (*api).events},
+		{"POST", "/v1/upgrade", (*api).upgrade},
 		{"POST", "/v1/shutdown", (*api).shutdown},
 		{"GET", "/metrics", (*api).serveMetrics},
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/logs/target"
 	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/successor"
 	"github.com/daemonry/daemonry/internal/supervise"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -40,6 +41,8 @@ type Options struct {
 	LogBudget int64
 	Environ   []string       // what services inherit; nil: our own
 	Console   target.Console // where the log target "stdout" prints; the zero value: nowhere
+	// Inherited is what the program before this one in this process has left open for it. Nil: there was none.
+	Inherited *successor.Manifest
 	// Logs serves the logs of services. Nil: the API answers that it cannot.
 	Logs LogReader
 	// Ready is called once the API answers. Its error ends the supervisor. May be nil.
@@ -68,11 +71,11 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err := o.Paths.Create(o.Group); err != nil {
 		return err
 	}
-	held, release, err := lock(o.Paths)
+	locks, err := o.lock()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, locks.release()) }()
 	gates, err := o.open()
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 	}
 	engine, err := supervise.New(supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		LogBudget: o.LogBudget, LogGroup: group, Console: o.Console, Lock: held,
+		LogBudget: o.LogBudget, LogGroup: group, Console: o.Console, Lock: locks.state,
 	})
 	if err != nil {
 		return err
@@ -92,7 +95,15 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err := engine.Restore(); err != nil {
 		return errors.Join(err, closeEngine(engine))
 	}
-	return o.run(ctx, engine, gates)
+	return o.run(ctx, engine, gates, newChangeover(o, engine, locks, gates))
+}
+
+// lock makes us the one supervisor, which we are if the program before us in this process was.
+func (o Options) lock() (locks, error) {
+	if m := o.Inherited; m != nil {
+		return locks{os.NewFile(uintptr(m.StateLock), "lock"), os.NewFile(uintptr(m.RuntimeLock), o.Paths.Runtime)}, nil
+	}
+	return lock(o.Paths)
 }
 
 // closeEngine has an engine that never ran release what it holds: it runs, with an end in sight.
@@ -105,23 +116,44 @@ func closeEngine(e *supervise.Engine) error {
 // entrance is a listener and who may come in.
 type entrance struct {
 	net.Listener
+	base    *limited
 	allowed gate
 }
 
 func (o Options) open() ([]entrance, error) {
-	l, err := listenUnix(o.Paths.Socket(), o.Group)
+	control, err := o.openControl()
 	if err != nil {
 		return nil, err
 	}
-	list := []entrance{{l, peerGate(os.Geteuid(), o.Group)}}
-	if o.TCP == (TCP{}) {
-		return list, nil
+	list := []entrance{{control, control, peerGate(os.Geteuid(), o.Group)}}
+	tcp := 0
+	if m := o.Inherited; m != nil && m.TCP > 0 {
+		if tcp = m.TCP; m.TCPAddress != o.TCP.Listen { // the settings have changed
+			err, tcp = sys.CloseFD(m.TCP), 0
+		}
 	}
-	l, allowed, err := listenTCP(o.TCP)
+	if o.TCP == (TCP{}) || err != nil {
+		return list, err
+	}
+	l, base, allowed, err := listenTCP(o.TCP, tcp)
 	if err != nil {
 		return nil, errors.Join(err, closeAll(list))
 	}
-	return append(list, entrance{l, allowed}), nil
+	return append(list, entrance{l, base, allowed}), nil
+}
+
+func (o Options) openControl() (*limited, error) {
+	if o.Inherited == nil {
+		return listenUnix(o.Paths.Socket(), o.Group)
+	}
+	l, err := inheritedListener(o.Inherited.Control)
+	if err == nil {
+		err = share(o.Paths.Socket(), o.Group) // the settings may have changed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return limit(l, maxConns), nil
 }
 
 // closeAll closes listeners, of which the HTTP servers may have closed some.
@@ -136,7 +168,7 @@ func closeAll(list []entrance) error {
 }
 
 // run runs the engine and the servers.
-func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []entrance) error {
+func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []entrance, c *changeover) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stopped := make(chan struct{})
@@ -147,12 +179,15 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 		ended <- err
 	}()
 	a := o.api(realEngine{engine}, cancel, stopped)
-	a.about.Adopted = engine.Adopted()
+	a.about.Adopted, a.changeover = engine.Adopted(), c
 	base, end := context.WithCancelCause(context.Background())
 	var servers []*http.Server
+	c.mu.Lock() // until all are there, nobody's request is looked at
 	for _, e := range entrances {
-		servers = append(servers, o.serve(base, newHandler(a, e.allowed), e))
+		servers = append(servers, o.serve(base, c.wrap(newHandler(a, e.allowed)), e, c.note))
 	}
+	c.servers = servers
+	c.mu.Unlock()
 	var errs []error
 	if o.Ready != nil {
 		if err := o.Ready(); err != nil {
@@ -200,8 +235,9 @@ func newServer(h http.Handler, trouble func(error)) *http.Server {
 
 // serve serves one listener. If that fails the services go on: they must not
 // die because nobody can ask about them.
-func (o Options) serve(base context.Context, h http.Handler, l net.Listener) *http.Server {
+func (o Options) serve(base context.Context, h http.Handler, l net.Listener, note func(net.Conn, http.ConnState)) *http.Server {
 	s := newServer(h, o.Trouble)
+	s.ConnState = note
 	s.BaseContext = func(net.Listener) context.Context { return base }
 	go func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -22,6 +22,7 @@ func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
 	about := a.about
 	about.Uptime = spec.Duration(time.Since(a.started))
 	about.Services = len(list)
+	about.UpgradeError = a.upgradeFailure()
 	about.States = map[control.State]int{}
 	for _, s := range list {
 		about.States[stateOf(s.State)]++

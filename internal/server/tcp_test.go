@@ -70,7 +70,7 @@ func writeCert(t *testing.T, dir, name string, cert, parent *x509.Certificate, s
 // serveTCP serves a fake engine and returns where.
 func serveTCP(t *testing.T, o TCP) string {
 	t.Helper()
-	l, allowed, err := listenTCP(o)
+	l, _, allowed, err := listenTCP(o, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestOpenToNobody(t *testing.T) {
 		{TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o600, "secret")}, "fewer than 20"},
 		{TCP{Listen: "127.0.0.1:0", ClientCA: filepath.Join(dir, "ca.key"), Cert: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")}, "has no certificate"},
 	} {
-		l, _, err := listenTCP(tt.o)
+		l, _, _, err := listenTCP(tt.o, 0)
 		if err == nil {
 			err = errors.Join(errors.New("it is open"), l.Close())
 		}

@@ -18,6 +18,7 @@ const (
 	EventLog     EventKind = "log"     // the log cannot be written, or can again
 	EventChange  EventKind = "change"  // the description was added, changed or removed
 	EventRolling EventKind = "rolling" // a process beside the main one, in a rolling restart
+	EventUpgrade EventKind = "upgrade" // the supervisor goes on in another program
 	EventTrouble EventKind = "trouble" // the supervisor itself has difficulties
 )
 

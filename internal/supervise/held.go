@@ -24,31 +24,27 @@ type Held struct {
 // Held lists what Options.Inherited of the next program is to be. Whoever executes it does so with the engine standing still,
 // clears close-on-exec of these descriptors as the last thing before execve(2), and sets it again if that fails.
 func (e *Engine) Held(ctx context.Context) (list []Held, err error) {
-	err = e.ask(ctx, func() {
-		for _, s := range e.sorted() {
-			for _, h := range s.sockets {
-				if fd := h.fd(); fd >= 0 && !isListed(list, h.key) {
-					list = append(list, Held{Service: s.spec.Name, Socket: h.key, FD: fd})
-				}
-			}
-			if s.store == nil {
-				continue
-			}
-			for _, f := range s.store.files {
-				list = append(list, Held{Service: s.spec.Name, Name: f.name, Dead: f.key == 0, FD: f.fd})
-			}
-		}
-	})
+	err = e.ask(ctx, func() { list = e.held() })
 	return list, err
 }
 
-func isListed(list []Held, key string) bool {
-	for _, h := range list {
-		if h.Socket == key {
-			return true
+func (e *Engine) held() (list []Held) {
+	listed := map[string]bool{}
+	for _, s := range e.sorted() {
+		for _, h := range s.sockets {
+			if fd := h.fd(); fd >= 0 && !listed[h.key] {
+				listed[h.key] = true
+				list = append(list, Held{Service: s.spec.Name, Socket: h.key, FD: fd})
+			}
+		}
+		if s.store == nil {
+			continue
+		}
+		for _, f := range s.store.files {
+			list = append(list, Held{Service: s.spec.Name, Name: f.name, Dead: f.key == 0, FD: f.fd})
 		}
 	}
-	return false
+	return list
 }
 
 // adoptHeld gives a service that was taken over the sockets that it has: those that this process has

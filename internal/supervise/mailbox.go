@@ -90,7 +90,7 @@ func (e *Engine) queue(j job) {
 }
 
 func (e *Engine) nextJob() {
-	for e.jobs.running < e.jobs.most && len(e.jobs.queue) > 0 {
+	for e.jobs.running < e.jobs.most && len(e.jobs.queue) > 0 && e.still.f == nil {
 		j := e.jobs.queue[0]
 		e.jobs.queue[0] = job{}
 		e.jobs.queue = e.jobs.queue[1:]

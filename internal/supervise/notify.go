@@ -24,6 +24,11 @@ func (e *Engine) openNotify() error {
 		return err
 	}
 	path := filepath.Join(dir, "socket")
+	if e.o.Notify > 0 {
+		socket, err := sys.InheritNotify(e.o.Notify, path)
+		e.notify = socket
+		return err
+	}
 	// A predecessor that was killed has left it; there is only one of us (the lock on the runtime directory).
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -43,6 +48,10 @@ func (e *Engine) hear(ctx context.Context) {
 		packet, err := e.notify.Receive(buf)
 		if errors.Is(err, os.ErrClosed) {
 			return
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			e.becomeDeaf(ctx)
+			continue
 		}
 		if err != nil { // a shortage that passes, of memory or descriptors
 			e.o.Trouble(fmt.Errorf("notify socket: %w", err))

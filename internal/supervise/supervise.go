@@ -47,6 +47,11 @@ type Options struct {
 	// Inherited are descriptors that the program before this one held in this process: its Held. They are ours from here
 	// on; Restore gives them back to their services.
 	Inherited []Held
+	// Notify is the socket that services speak to, Pipes what they print into and LastEvent the ID to count on from, all as the
+	// program before this one handed them on (Inheritance). The descriptors are ours from here on. Zero: there was none.
+	Notify    int
+	Pipes     []int
+	LastEvent uint64
 	// Console is where the log target "stdout" prints. Without a file in it there is no such target.
 	Console target.Console
 	// Cgroup is the directory of a control group (version 2) to run services below, each in a group of its own; or
@@ -96,6 +101,7 @@ type Engine struct {
 	lastKey      uint64
 	notes        notes
 	inheritance  inheritance
+	still        still
 	events       eventLog
 	closing      bool
 	alive        int    // services neither stopped nor failed
@@ -177,7 +183,7 @@ func newEngine(o Options) *Engine {
 		watching:     map[uint64]watched{},
 		births:       newBirths(),
 		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
-		events:       eventLog{keep: o.EventsKept},
+		events:       eventLog{keep: o.EventsKept, last: o.LastEvent},
 	}
 	e.store.replace = e.replaceFile
 	return e
@@ -215,6 +221,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			done = nil
 			e.shutdown()
 		}
+		e.tryStill()
 	}
 	return errors.Join(e.flush(), e.forgetNotes(), e.close())
 }

@@ -297,11 +297,16 @@ func (e *Engine) takeOver(records map[string]record, up []*service) {
 			up = append(up, s)
 		}
 	}
+	if e.o.LastEvent > 0 {
+		// Also for those who come for what is after the last one that they had: there is something.
+		e.emit(nil, Event{Kind: EventUpgrade, Reason: "another program has taken the supervisor's place"})
+	}
 	e.post(func() {
 		for _, s := range t.again {
 			e.adoptHeld(s)
 		}
 		e.closeInherited()
+		closeAway(e.o.Pipes) // the logs have been opened by name
 		for _, s := range t.again {
 			e.goOn(s)
 		}

@@ -1,0 +1,218 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// ErrBusy says that the engine is about to stand still already.
+var ErrBusy = errors.New("an upgrade is in progress")
+
+// still is how the engine comes to stand: no process is being born, nothing is being written, no message is in anybody's hands.
+type still struct {
+	f     func(Inheritance) error // what is done then; nil: nobody asks for it
+	reply chan error
+	saved bool          // the journal was made anew since
+	deaf  bool          // hear has stopped, and all it had heard is taken in
+	again chan struct{} // closed when hear is to go on
+}
+
+// Standstill brings the engine to a stand, has f called by the owner with what the next program's Options.Inheritance is to be, and goes on. While f runs nothing changes, and the journal on
+// disk says all: it is where another program can be executed in this process. Children that
+// die meanwhile stay to be reaped, messages stay in the socket, and what services print stays in their FIFOs.
+//
+// If it can not be brought to a stand before ctx ends, the error says why and f was not called.
+func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) error {
+	reply := make(chan error, 1)
+	var busy error
+	err := e.ask(ctx, func() {
+		switch {
+		case e.closing:
+			busy = ErrClosed
+		case e.still.f != nil:
+			busy = ErrBusy
+		case e.notes.journal == nil:
+			busy = fmt.Errorf("a successor would not know the services again: %w", errors.ErrUnsupported)
+		default:
+			e.beginStill(f, reply)
+		}
+	})
+	if err = errors.Join(err, busy); err != nil {
+		return err
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-e.ended:
+		return ErrClosed
+	case <-ctx.Done():
+	}
+	if err := e.ask(context.Background(), func() {
+		if e.still.reply == reply {
+			e.endStill(context.Cause(ctx))
+		}
+	}); err != nil {
+		return err
+	}
+	return <-reply
+}
+
+func (e *Engine) beginStill(f func(Inheritance) error, reply chan error) {
+	e.still = still{f: f, reply: reply, again: make(chan struct{})}
+	if e.notify == nil {
+		e.still.deaf = true
+	} else if err := e.notify.File().SetReadDeadline(time.Unix(1, 0)); err != nil {
+		e.endStill(fmt.Errorf("notify socket: %w", err))
+		return
+	}
+	e.tryStill()
+}
+
+// becomeDeaf is what hear does while the engine stands still. The owner has taken in all that it heard before.
+func (e *Engine) becomeDeaf(ctx context.Context) {
+	again := make(chan chan struct{}, 1)
+	if e.ask(ctx, func() { e.still.deaf = true; again <- e.still.again }) != nil {
+		return
+	}
+	select {
+	case <-<-again:
+	case <-ctx.Done():
+	}
+}
+
+// tryStill is called when the owner has nothing else to do, until nothing moves.
+func (e *Engine) tryStill() {
+	st, n := &e.still, &e.notes
+	switch {
+	case st.f == nil:
+		return
+	case e.closing:
+		e.endStill(ErrClosed)
+		return
+	case !st.deaf, e.jobs.running > 0, e.store.writing, n.writing:
+		return // the end of each brings the owner back here
+	case n.failing != nil:
+		e.endStill(fmt.Errorf("a successor would not know the services again: %w", n.failing))
+		return
+	case e.store.failing != nil:
+		e.endStill(fmt.Errorf("what is wanted is not on disk: %w", e.store.failing))
+		return
+	}
+	for s := range n.spoken {
+		e.note(s)
+	}
+	clear(n.spoken)
+	if !st.saved {
+		st.saved, n.all = true, true
+	}
+	if e.store.specs || e.store.wants {
+		e.writeState()
+	}
+	e.writeNotes()
+	if n.writing || e.store.writing {
+		return
+	}
+	list, err := e.handOn()
+	if err == nil {
+		err = st.f(list)
+	}
+	list.close()
+	e.endStill(err)
+}
+
+// endStill lets everything go on.
+func (e *Engine) endStill(err error) {
+	st := e.still
+	e.still = still{}
+	st.reply <- err
+	if e.notify != nil {
+		if err := e.notify.File().SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrClosed) {
+			e.o.Trouble(fmt.Errorf("notify socket: %w", err))
+		}
+	}
+	close(st.again)
+	e.nextJob()
+}
+
+// Inheritance is what an engine has open that must outlive its program when another one is executed in the process. All
+// descriptors stay the engine's, and are close-on-exec.
+type Inheritance struct {
+	Notify int    `json:"notify,omitzero"` // the socket that services speak to, with what waits in it
+	Held   []Held `json:"held,omitzero"`
+	// Pipes are the FIFOs that services print into. The next engine opens them by name; held until then, they keep what
+	// a service wrote that ends meanwhile.
+	Pipes []int `json:"pipes,omitzero"`
+	// Event is the ID of the last event, from which the next program counts on.
+	Event uint64 `json:"event,omitzero"`
+}
+
+// FDs are all descriptors in it.
+func (i *Inheritance) FDs() (list []int) {
+	if i.Notify > 0 {
+		list = append(list, i.Notify)
+	}
+	for _, h := range i.Held {
+		list = append(list, h.FD)
+	}
+	return append(list, i.Pipes...)
+}
+
+// close closes what was opened for it.
+func (i *Inheritance) close() {
+	closeAway(i.Pipes)
+}
+
+func (e *Engine) handOn() (i Inheritance, err error) {
+	i.Event, i.Held = e.events.last, e.held()
+	if e.notify != nil {
+		conn, err := e.notify.File().SyscallConn()
+		if err == nil {
+			err = conn.Control(func(fd uintptr) { i.Notify = int(fd) })
+		}
+		if err != nil {
+			return i, fmt.Errorf("notify socket: %w", err)
+		}
+	}
+	for _, dir := range []string{filepath.Join(e.o.RuntimeDir, logDir, "fifo"), e.readyPipe("")} {
+		names, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return i, err
+		}
+		for _, name := range names {
+			if name.Type() != os.ModeNamedPipe {
+				continue
+			}
+			fd, err := sys.OpenFIFOReader(filepath.Join(dir, name.Name()))
+			if err != nil {
+				return i, err
+			}
+			i.Pipes = append(i.Pipes, fd)
+		}
+	}
+	return i, nil
+}
+
+// CheckState looks at what an earlier supervisor has left, as Restore does, and changes nothing. An error says why this program could not go on with it.
+func CheckState(o Options) error {
+	e := newEngine(o)
+	var specs storedSpecs
+	var wants storedWants
+	if err := errors.Join(e.read(specsFile, &specs), e.read(wantsFile, &wants)); err != nil {
+		return err
+	}
+	if specs.Version > stateVersion || wants.Version > stateVersion {
+		return fmt.Errorf("state in %s: written by a newer version", o.StateDir)
+	}
+	head, err := newJournalHead()
+	if err != nil {
+		return err
+	}
+	_, faults, err := readJournal(filepath.Join(o.RuntimeDir, journalFile), head)
+	return errors.Join(append(faults, err)...)
+}
