@@ -131,7 +131,7 @@ func (s Supervisor) judge(p *Plan) {
 	for at := s.Program; ; at = filepath.Dir(at) {
 		fi, err := os.Stat(p.m.path(at))
 		if err != nil {
-			p.hint("%s, which is started at every boot: %v", p.m.path(at), plain(err))
+			p.hint("%s is what is started at every boot: %v; install it there", p.m.path(at), plain(err))
 			return
 		}
 		owner, _, err := sys.FileOwner(fi)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/daemonry/daemonry/internal/readers/native"
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -64,12 +65,31 @@ func examples(t testing.TB) []spec.Service {
 	}
 }
 
+// exampleFile is examples/daemonry.toml, as if it stood where it is the same for everybody.
+func exampleFile(t testing.TB) []spec.Service {
+	t.Helper()
+	data, err := os.ReadFile("../../../examples/daemonry.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := native.Parse("/srv/examples/daemonry.toml", data, native.Options{LookupEnv: func(string) (string, bool) { return "", false }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file.Services
+}
+
 // TestGolden: a change of what is written is seen in review.
 func TestGolden(t *testing.T) {
+	t.Run("services", func(t *testing.T) { golden(t, "golden", examples(t)) })
+	t.Run("example", func(t *testing.T) { golden(t, "example", exampleFile(t)) })
+}
+
+func golden(t *testing.T, below string, services []spec.Service) {
 	for _, target := range Targets() {
 		t.Run(target.Name, func(t *testing.T) {
-			dir := filepath.Join("testdata", "golden", target.Name)
-			out, err := target.Render(examples(t), writers.Options{})
+			dir := filepath.Join("testdata", below, target.Name)
+			out, err := target.Render(services, writers.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +103,7 @@ func TestGolden(t *testing.T) {
 			}
 			got := readGolden(t, dir)
 			if diff := cmp.Diff(got, want); diff != "" {
-				t.Errorf("testdata/golden/%s (-) and what is written (+) differ; -update takes it over:\n%s", target.Name, diff)
+				t.Errorf("%s (-) and what is written (+) differ; -update takes it over:\n%s", dir, diff)
 			}
 			for _, f := range out.Files {
 				if origin, service := writers.ReadMark(f.Content); !f.Bare && (origin != writers.Ours || service != f.Service || service == "") {
