@@ -66,8 +66,8 @@ func (o options) measure(bin string, m manager, n int, idle bool) (f figures, er
 	if f.statusTime, err = timeStatus(p, m); err != nil {
 		return f, err
 	}
-	// runit and s6 wait a second before they restart what did not live that long.
-	time.Sleep(time.Until(settled.Add(3 * time.Second)))
+	// runit and s6 wait a second before they restart what did not live that long; daemonry gives memory back after five.
+	time.Sleep(time.Until(settled.Add(7 * time.Second)))
 	services, err := s.pids()
 	if err != nil {
 		return f, err

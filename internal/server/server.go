@@ -184,7 +184,9 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 	var servers []*http.Server
 	c.mu.Lock() // until all are there, nobody's request is looked at
 	for _, e := range entrances {
-		servers = append(servers, o.serve(base, c.wrap(newHandler(a, e.allowed)), e, c.note))
+		h := newSpare(newHandler(a, e.allowed))
+		defer h.stop()
+		servers = append(servers, o.serve(base, c.wrap(h), e, c.note))
 	}
 	c.servers = servers
 	c.mu.Unlock()
