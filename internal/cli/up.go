@@ -159,7 +159,7 @@ func (a *app) printOutcomes(call *fileCall, plan []control.Planned, list []contr
 	p := a.colours()
 	for _, o := range outcomes {
 		colour, what := o.done(p, call.plan)
-		line := fmt.Sprintf("%-*s  %s%-9s%s  %s", width, printable(o.Name), colour, what, p.reset, printable(o.detail(call.plan)))
+		line := fmt.Sprintf("%-*s  %s%-9s%s  %s", width, printable(o.Name), colour, what, p.reset, printable(o.detail()))
 		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ var pastOf = map[control.Action]string{
 // done is what was done to a service in a word, and its colour.
 func (o outcome) done(p palette, planned bool) (colour, what string) {
 	what = string(o.Action)
-	if !planned {
+	if !planned || o.Action == control.ActionNone {
 		what = firstOf(pastOf[o.Action], what)
 	}
 	switch {
@@ -192,7 +192,7 @@ func (o outcome) done(p palette, planned bool) (colour, what string) {
 }
 
 // detail is what else is to be said.
-func (o outcome) detail(planned bool) string {
+func (o outcome) detail() string {
 	var parts []string
 	if o.Status != nil {
 		_, state, _ := strings.Cut(brief(*o.Status), ": ")
@@ -203,9 +203,6 @@ func (o outcome) detail(planned bool) string {
 	}
 	if o.Held {
 		parts = append(parts, "held: it was stopped by hand")
-	}
-	if planned && len(parts) == 0 && o.Action == control.ActionNone {
-		return "unchanged"
 	}
 	return strings.Join(parts, "; ")
 }
