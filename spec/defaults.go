@@ -27,6 +27,7 @@ const (
 	DefaultRotateSize        ByteSize = 10 << 20
 	DefaultKeep                       = 5
 	DefaultLogBuffer         ByteSize = 1 << 20
+	DefaultLogMaxWait        Duration = Duration(100 * time.Millisecond)
 	DefaultFacility                   = "daemon"
 	DefaultSocketMode        Mode     = 0o600
 	DefaultBacklog                    = 4096
@@ -101,6 +102,7 @@ func (l *Log) fill() {
 	setText(&l.Format, LogRaw)
 	setText(&l.Facility, DefaultFacility)
 	setPointer(&l.Buffer, DefaultLogBuffer)
+	setZero(&l.MaxWait, DefaultLogMaxWait)
 }
 
 func setPointer[T any](dst **T, value T) {

@@ -286,6 +286,9 @@ type Log struct {
 	// Block makes the service wait when a target cannot take more; otherwise
 	// Buffer is kept and what exceeds it is dropped, counted and told.
 	Block bool `json:"block,omitzero"`
+	// MaxWait is how long the service may have to wait, without Block, when the
+	// file cannot be written. Default 100ms.
+	MaxWait Duration `json:"max_wait,omitzero"`
 	// Buffer for what a target cannot take. Default 1MiB.
 	Buffer *ByteSize `json:"buffer,omitzero"`
 	// RateLimit of lines, "1000/1s". Empty: none. What it drops is told.

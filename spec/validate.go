@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // maxName bounds names so that NAME@N.log and the like stay within the 255
@@ -303,6 +304,10 @@ func (l Log) check(p *problems) {
 	}
 	checkNotNegative(p, "log.rotate_age", l.RotateAge)
 	checkNotNegative(p, "log.keep_age", l.KeepAge)
+	checkNotNegative(p, "log.max_wait", l.MaxWait)
+	if l.MaxWait > Duration(time.Minute) {
+		p.hint("log.max_wait", "block = true waits as long as it takes", "%s is more than a minute", l.MaxWait)
+	}
 	checkRange(p, "log.keep", *l.Keep, 0, 100_000)
 	checkEnum(p, "log.compress", l.Compress)
 	checkEnum(p, "log.timestamp", l.Timestamp)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -204,6 +205,27 @@ func stored(dir string, l logger, j job, each int64) error {
 	return nil
 }
 
+// memory is what a logger takes for n services that say nothing.
+func memory(base string, l logger, n int) (int64, error) {
+	dir, err := os.MkdirTemp(base, l.name+"-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	s, err := begin(dir, l, job{format: "plain", services: n})
+	if err != nil {
+		return 0, err
+	}
+	if s.produces {
+		s.finish()
+		return 0, errors.New("starts its services itself: not measured")
+	}
+	time.Sleep(time.Second) // until all have come up
+	pss := s.pss()
+	_, err = s.finish()
+	return pss, err
+}
+
 // latency writes a line every 20 ms and sees when each is in the file.
 func latency(base string, l logger) ([]time.Duration, error) {
 	dir, err := os.MkdirTemp(base, l.name+"-")
@@ -217,7 +239,7 @@ func latency(base string, l logger) ([]time.Duration, error) {
 	}
 	if s.produces {
 		s.finish()
-		return nil, fmt.Errorf("starts its services itself: not measured")
+		return nil, errors.New("starts its services itself: not measured")
 	}
 	path := filepath.Join(dir, "svc0", "current")
 	line := []byte(strings.Repeat("x", 99) + "\n")

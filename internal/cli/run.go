@@ -28,6 +28,7 @@ type runCall struct {
 	spec.Service
 	main   string
 	health string
+	logBudget
 }
 
 func runVerb(a *app) *verb {
@@ -46,6 +47,7 @@ func runPage(call *runCall) page {
 		{"What to run", []option{
 			call.fileOption(),
 			{"main", "NAME", "End with the service NAME, with its exit status.", "", parsed(&call.main, word)},
+			call.logBudget.option(),
 			{"health", "[HOST:]PORT", "Answer GET /health there: 200 if all that is to be up is, else 503.", "HOST 127.0.0.1", parsed(&call.health, healthAddress)},
 		}},
 		{"PROGRAM: when it is ready", []option{
@@ -69,7 +71,7 @@ func runPage(call *runCall) page {
 	return page{
 		name:     "run",
 		short:    "supervise in the foreground: the entry point of a container",
-		synopsis: []string{"daemonry run [-f FILE] [--main NAME] [--health [HOST:]PORT]", "daemonry run [OPTION…] -- PROGRAM [ARG…]"},
+		synopsis: []string{"daemonry run [-f FILE] [--main NAME] [OPTION…]", "daemonry run [OPTION…] -- PROGRAM [ARG…]"},
 		about: []string{
 			"Runs the services of a file, or one program, until it is told to end or nothing is left to run. As process 1 it reaps what others leave behind. What services print goes to standard output, each line after the name of its service; a single program has our own standard input and output.",
 			"SIGTERM and SIGINT end the services in order, and a second one kills them. SIGHUP reads the file again, as \"up\" does. Other signals go to the main service, to PROGRAM also SIGHUP.",
@@ -232,6 +234,7 @@ func (f *foreground) run() error {
 
 func (f *foreground) options(p paths.Paths) (server.Options, error) {
 	f.s = &session{Client: &control.Client{Socket: p.Socket()}, paths: p}
+	f.call.logBudget.over(&f.settings)
 	o, err := f.a.serverOptions(p, f.settings)
 	if file, ok := f.a.out.(*os.File); ok {
 		width := new(atomic.Int32)

@@ -19,10 +19,28 @@ import (
 	"github.com/daemonry/daemonry/internal/server"
 	"github.com/daemonry/daemonry/internal/successor"
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // supervisorCall is what the words of "daemonry supervisor" ask for.
-type supervisorCall struct{ json bool }
+type supervisorCall struct {
+	json bool
+	logBudget
+}
+
+// logBudget is an option of whoever becomes a supervisor.
+type logBudget struct{ budget *spec.ByteSize }
+
+func (b *logBudget) option() option {
+	return option{"log-budget", "SIZE", "All logs together may take so much, as in 2GiB: the oldest rotated files go first.", "log_budget in [supervisor], or no bound", parsedTo(&b.budget, spec.ParseByteSize)}
+}
+
+// over has the option count more than the setting.
+func (b *logBudget) over(settings *native.Supervisor) {
+	if b.budget != nil {
+		settings.LogBudget = *b.budget
+	}
+}
 
 func supervisorVerb(a *app) *verb {
 	call := &supervisorCall{}
@@ -30,14 +48,14 @@ func supervisorVerb(a *app) *verb {
 		page: page{
 			name:     "supervisor",
 			short:    "start, stop and show the supervisor itself",
-			synopsis: []string{"daemonry supervisor start | stop | run", "daemonry supervisor status [--json]", "daemonry supervisor upgrade [FILE]"},
+			synopsis: []string{"daemonry supervisor start | stop", "daemonry supervisor status [--json]", "daemonry supervisor upgrade [FILE]", "daemonry supervisor run [--log-budget SIZE]"},
 			about: []string{
 				"There is one supervisor for each user; \"start\" and \"up\" start it when it is needed. It is a daemon: it survives the terminal and the login. What is wanted of each service is on disk, so one that is started again starts them again, except those that were stopped by hand.",
 				"One that is killed, or crashes, leaves its services running. The next command that concerns services starts another one, which takes them over as they are: docs/survive.md.",
 				"\"upgrade\" puts another program in its place, in the same process: this one, or FILE. Services do not notice, and commands wait for a moment. The new program is first run beside it and has to read all that it would go on with; one that cannot, because it crashes, hangs, is older or of another architecture, is not executed, and the supervisor goes on as it was.",
 				"\"stop\" stops every service in order first. \"run\" stays in the foreground, for another manager to look after: it says READY=1 by sd_notify(3). Settings are read from [supervisor] in daemonry.toml of the configuration directory. DAEMONRY_ROOT=DIR has all directories under DIR, for one more supervisor beside others.",
 			},
-			options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&call.json)}}}},
+			options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&call.json)}, call.logBudget.option()}}},
 			statuses: []row{
 				{"0", "it runs; after \"stop\", it does not"},
 				{"1", "it could not be started, stopped or upgraded; the message says why"},
@@ -71,6 +89,9 @@ func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
 		e.hint = "daemonry supervisor start"
 		return e
 	}
+	if call.budget != nil && words[0] != "run" {
+		return usagef("", "--log-budget is for \"supervisor run\": set log_budget in [supervisor] of %s instead", native.DefaultName)
+	}
 	switch words[0] {
 	case "start":
 		return a.supervisorStart(call)
@@ -79,7 +100,7 @@ func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
 	case "status":
 		return a.supervisorStatus(call)
 	case "run":
-		return a.supervisorRun()
+		return a.supervisorRun(call)
 	}
 	return usagef("", "%q is none of start, stop, status, upgrade and run", words[0])
 }
@@ -285,13 +306,13 @@ func (s *session) appear(ctx context.Context) error {
 }
 
 // supervisorRun is the supervisor: born by bear, or in the foreground for another manager.
-func (a *app) supervisorRun() error {
+func (a *app) supervisorRun(call *supervisorCall) error {
 	p, err := paths.Find()
 	if err == nil && (daemonry.IsDaemon() || successor.Expected()) {
 		_, err = daemonry.Detach(context.Background(), daemonry.Options{})
 	}
 	if err == nil {
-		err = a.supervise(p)
+		err = a.supervise(p, call)
 	}
 	if err != nil && daemonry.IsDaemon() {
 		daemonry.Fail(err) // whoever started us wants to know
@@ -299,11 +320,12 @@ func (a *app) supervisorRun() error {
 	return err
 }
 
-func (a *app) supervise(p paths.Paths) error {
+func (a *app) supervise(p paths.Paths, call *supervisorCall) error {
 	settings, err := settingsOf(filepath.Join(p.Config, native.DefaultName))
 	if err != nil {
 		return err
 	}
+	call.logBudget.over(&settings)
 	o, err := a.serverOptions(p, settings)
 	if err != nil {
 		return err

@@ -216,6 +216,33 @@ func TestMovedAndRemovedLogsAreMadeAnew(t *testing.T) {
 	}
 }
 
+// TestOneStreamToAFile: two writers would rotate under each other, and after a crash neither could tell which bytes are its own.
+func TestOneStreamToAFile(t *testing.T) {
+	r := newRig(t)
+	a, _ := r.open(t, "a", Config{ErrPath: r.path("a.err")})
+	for _, path := range []string{r.path("a.log"), r.path("a.err"), r.path("x/../a.log")} {
+		if s, err := r.Open("b", Config{Path: path}); err == nil || !strings.Contains(err.Error(), "is the log of a") {
+			t.Errorf("%s, a second time: %v, %v", path, s, err)
+		}
+	}
+	b, _ := r.open(t, "b", Config{})
+	if err := b.Reconfigure(Config{Path: r.path("a.log")}); err == nil {
+		t.Error("a change of settings took another's log")
+	}
+	if err := a.Reconfigure(Config{Path: r.path("c.log")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reconfigure(Config{Path: r.path("a.log")}); err != nil {
+		t.Errorf("a log that was given up: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Open("d", Config{Path: r.path("a.log")}); err != nil {
+		t.Errorf("the log of a stream that was closed: %v", err)
+	}
+}
+
 func TestTail(t *testing.T) {
 	r := newRig(t)
 	s, w := r.open(t, "a", Config{Rotate: Rotate{Size: 20, Keep: -1}})

@@ -33,9 +33,10 @@ func logConfig(s spec.Service, dir string) (logs.Config, error) {
 			Size: int64(*l.RotateSize), Age: time.Duration(l.RotateAge), Keep: *l.Keep, MaxAge: time.Duration(l.KeepAge),
 			Compress: compressions[l.Compress],
 		},
-		Limit:  logs.Limit{Lines: l.RateLimit.Events, Per: time.Duration(l.RateLimit.Per)},
-		Block:  l.Block,
-		Buffer: int(*l.Buffer),
+		Limit:   logs.Limit{Lines: l.RateLimit.Events, Per: time.Duration(l.RateLimit.Per)},
+		Block:   l.Block,
+		MaxWait: time.Duration(l.MaxWait),
+		Buffer:  int(*l.Buffer),
 	}
 	for _, text := range l.Mask {
 		mask, err := regexp.Compile(text)

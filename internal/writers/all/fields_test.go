@@ -97,6 +97,7 @@ var samples = map[string][]string{
 	"log.facility":    {`"local3"`},
 	"log.block":       {`true`},
 	"log.buffer":      {`"2MiB"`},
+	"log.max_wait":    {`"1s"`},
 	"log.rate_limit":  {`"100/1s"`},
 	"log.mask":        {`["secret"]`},
 
