@@ -8,16 +8,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/daemonry/daemonry/spec"
 )
 
 // Format returns services as the text of a daemonry.toml. Parse reads it back
 // as the same services; what has its default is left out as far as the services
-// leave it out.
+// leave it out. A text that is not UTF-8 is an error, for TOML cannot hold it.
 func Format(services []spec.Service) ([]byte, error) {
 	var w writer
 	for i := range services {
+		if text, bad := notUTF8(reflect.ValueOf(services[i])); bad {
+			return nil, fmt.Errorf("format service %s: %q is not UTF-8, which a TOML file must be", services[i].Name, text)
+		}
 		if i > 0 {
 			w.b.WriteByte('\n')
 		}
@@ -28,6 +32,37 @@ func Format(services []spec.Service) ([]byte, error) {
 		w.table("service."+tomlKey(services[i].Name), "["+"service."+tomlKey(services[i].Name)+"]", fields)
 	}
 	return w.b.Bytes(), nil
+}
+
+// notUTF8 finds a text that is not UTF-8. On the way to TOML it would become another.
+func notUTF8(v reflect.Value) (string, bool) {
+	var inside []reflect.Value
+	switch v.Kind() {
+	case reflect.String:
+		return v.String(), !utf8.ValidString(v.String())
+	case reflect.Pointer:
+		if !v.IsNil() {
+			inside = append(inside, v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			inside = append(inside, v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			inside = append(inside, v.Index(i))
+		}
+	case reflect.Map:
+		for key, value := range v.Seq2() {
+			inside = append(inside, key, value)
+		}
+	}
+	for _, one := range inside {
+		if text, bad := notUTF8(one); bad {
+			return text, true
+		}
+	}
+	return "", false
 }
 
 // field is a key with its value as JSON has it.

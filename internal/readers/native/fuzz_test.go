@@ -103,6 +103,22 @@ func TestFormat(t *testing.T) {
 	golden(t, "testdata/format.golden", string(text))
 }
 
+// What TOML cannot hold is refused, not changed.
+func TestFormatNotUTF8(t *testing.T) {
+	const bad = "a\xff"
+	for _, s := range []spec.Service{
+		{Command: spec.Command{"x", bad}},
+		{Command: spec.Command{"x"}, Process: spec.Process{Env: map[string]string{"A": bad}}},
+		{Command: spec.Command{"x"}, Process: spec.Process{Env: map[string]string{bad: "A"}}},
+		{Command: spec.Command{"x"}, Sockets: []spec.Socket{{Listen: spec.Address{Network: spec.NetUnix, Addr: bad}}}},
+	} {
+		s.Name = "x"
+		if text, err := Format([]spec.Service{s}); err == nil || !strings.Contains(err.Error(), "is not UTF-8") {
+			t.Errorf("%q, %v", text, err)
+		}
+	}
+}
+
 // Any text comes back as it was from where services keep texts.
 func TestFormatTexts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
