@@ -26,7 +26,7 @@ func (s Service) BaseName() string {
 // Expand returns the instances of s as services of their own, NAME@1 to
 // NAME@N, or s alone if it has none. In each, the number replaces every
 // "{instance}" in Command, StopCommand, ReloadCommand, Env (values), EnvFile,
-// Chdir, Chroot, Pidfile, Lockfile, Stdin, Stdout, Stderr, Ready,
+// Chdir, Chroot, Pidfile, Lockfile, Cgroup, Stdin, Stdout, Stderr, Ready,
 // Liveness.Check, Log.File, Log.ErrorFile, the addresses of Sockets and
 // Description, and is added to Env as INSTANCE.
 func (s Service) Expand() []Service {
@@ -50,7 +50,7 @@ func (s Service) instance(n int) Service {
 		}
 	}
 	for _, text := range []*string{
-		&c.Description, &c.Chdir, &c.Chroot, &c.Pidfile, &c.Lockfile, &c.Stdin.Path, &c.Stdout.Path, &c.Stderr.Path,
+		&c.Description, &c.Chdir, &c.Chroot, &c.Pidfile, &c.Lockfile, &c.Cgroup, &c.Stdin.Path, &c.Stdout.Path, &c.Stderr.Path,
 		&c.Ready.Target, &c.Liveness.Check.Target, &c.Log.File, &c.Log.ErrorFile,
 	} {
 		replace(text)

@@ -29,7 +29,7 @@ func (s Service) Resolve(dir string) Service {
 		s.Chdir = path.Join("/", s.Chdir)
 	}
 	for _, name := range []*string{
-		&s.Chroot, &s.Pidfile, &s.Lockfile, &s.Stdin.Path, &s.Stdout.Path, &s.Stderr.Path, &s.Log.File, &s.Log.ErrorFile,
+		&s.Chroot, &s.Pidfile, &s.Lockfile, &s.Cgroup, &s.Stdin.Path, &s.Stdout.Path, &s.Stderr.Path, &s.Log.File, &s.Log.ErrorFile,
 	} {
 		from(name)
 	}

@@ -137,6 +137,10 @@ type Process struct {
 	Pidfile string `json:"pidfile,omitzero" change:"restart"`
 	// Lockfile is locked before the start, without a pid in it.
 	Lockfile string `json:"lockfile,omitzero" change:"restart"`
+	// Cgroup is the directory of a control group (cgroups(7), version 2), which must
+	// be there, to run in. The supervisor makes a group for each start below it. Default:
+	// its own group.
+	Cgroup string `json:"cgroup,omitzero" change:"restart"`
 	// Rlimit are resource limits by name, "SOFT[:HARD]" (setrlimit(2)).
 	Rlimit map[RlimitName]Rlimit `json:"rlimit,omitzero" change:"restart"`
 	// Nice is -20 (most favourable) to 19. Default: inherited.

@@ -21,6 +21,7 @@ func (s *Service) checkProcess(p *problems) {
 	if s.Pidfile != "" && s.Pidfile == s.Lockfile {
 		p.hint("lockfile", "the pidfile is locked already", "is the same as pidfile")
 	}
+	checkPath(p, "cgroup", s.Cgroup)
 	checkRange(p, "umask", int(*s.Umask), 0, 0o777)
 	s.checkStreams(p)
 	for _, name := range sortedKeys(s.Rlimit) {

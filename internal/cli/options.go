@@ -87,6 +87,7 @@ func processOptions(p *spec.Process) []group {
 		}},
 		{"What it may use", []option{
 			{"rlimit", "NAME=SOFT[:HARD]", "Set a limit of setrlimit(2), as in nofile=4096:65536 or core=unlimited. May be repeated.", "unchanged", addRlimit(&p.Rlimit)},
+			{"cgroup", "DIR", "Run in the control group (cgroups(7), version 2) at DIR, which must be there.", "unchanged", parsed(&p.Cgroup, word)},
 			{"nice", "N", "Niceness, -20 to 19.", "unchanged", parsedTo(&p.Nice, number)},
 			{"oom-score", "N", "What the kernel kills first when memory runs out, -1000 (never) to 1000.", "unchanged", parsedTo(&p.OOMScore, number)},
 		}},

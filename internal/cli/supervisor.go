@@ -359,7 +359,7 @@ func (a *app) serverOptions(p paths.Paths, settings native.Supervisor) (server.O
 		Trouble: func(err error) {
 			fmt.Fprintf(a.err, "%s: %s: %s\n", time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
 		},
-		LogBudget: int64(settings.LogBudget),
+		LogBudget: int64(settings.LogBudget), Cgroup: settings.Cgroup,
 		TCP: server.TCP{
 			Listen: settings.Listen.Addr, TokenFile: settings.TokenFile,
 			Cert: settings.TLSCert, Key: settings.TLSKey, ClientCA: settings.TLSClientCA,

@@ -45,7 +45,7 @@ func Fill(s *spawn.Spec, p spec.Process, base []string) (err error) {
 	}
 	s.Nice, s.OOMScoreAdj = p.Nice, p.OOMScore
 	s.Chroot, s.Dir = p.Chroot, p.Chdir
-	s.NoNewPrivs = p.NoNewPrivs
+	s.NoNewPrivs, s.Cgroup = p.NoNewPrivs, p.Cgroup
 	return nil
 }
 

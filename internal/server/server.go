@@ -39,8 +39,10 @@ type Options struct {
 	Metrics bool   // serve /metrics
 	// LogBudget is how many bytes all logs together may take; 0: no bound.
 	LogBudget int64
-	Environ   []string       // what services inherit; nil: our own
-	Console   target.Console // where the log target "stdout" prints; the zero value: nowhere
+	// Cgroup is where the control groups of services are made; see [supervise.Options].
+	Cgroup  string
+	Environ []string       // what services inherit; nil: our own
+	Console target.Console // where the log target "stdout" prints; the zero value: nowhere
 	// Inherited is what the program before this one in this process has left open for it. Nil: there was none.
 	Inherited *successor.Manifest
 	// Logs serves the logs of services. Nil: the API answers that it cannot.
@@ -87,7 +89,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 	}
 	engine, err := supervise.New(supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		LogBudget: o.LogBudget, LogGroup: group, Console: o.Console, Lock: locks.state,
+		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: locks.state,
 	})
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func (e *Engine) newBirth(s *service) birth {
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
 		lock: e.o.Lock, ready: e.readyPipe(s.spec.Name),
-		group: s.group, noGroup: e.cgroups.reason(),
+		group: s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
 	}
 }
 
@@ -127,6 +127,10 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 	if err := procopt.Fill(sp, b.spec.Process, b.environ); err != nil {
 		return err
+	}
+	sp.Cgroup = "" // below which b.group is
+	if b.group == nil && b.spec.Cgroup != "" {
+		return b.noGroup
 	}
 	if b.group == nil && needsCgroup(b.spec.Limits) {
 		return fmt.Errorf("limits: no control group for the service can be made: %w", b.noGroup)

@@ -37,8 +37,8 @@ type cgroups struct {
 }
 
 // openCgroups finds or makes the group for services. Without a word from the user it is no error that there can be none.
-func openCgroups(wanted, runtimeDir string) (*cgroups, error) {
-	c := &cgroups{record: filepath.Join(runtimeDir, "cgroup")}
+func openCgroups(wanted, record string) (*cgroups, error) {
+	c := &cgroups{record: record}
 	if wanted == CgroupNone {
 		c.why = errors.New("switched off")
 		return c, nil
@@ -82,7 +82,7 @@ func (c *cgroups) open(mount cgroupMount, wanted string) error {
 		return err
 	}
 	// Several supervisors may share a parent; the same one finds its own again.
-	c.dir = filepath.Join(parent, fmt.Sprintf("daemonry-%x", sha256.Sum256([]byte(c.record)))[:len("daemonry-")+8])
+	c.dir = filepath.Join(parent, ourGroup+short(c.record))
 	c.path = mount.pathOf(c.dir)
 	if err := os.Mkdir(c.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -99,6 +99,12 @@ func (c *cgroups) open(mount cgroupMount, wanted string) error {
 	}
 	return nil
 }
+
+// ourGroup is what the name of a supervisor's group begins with.
+const ourGroup = "daemonry-"
+
+// short is a name for a path among few.
+func short(path string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(path)))[:8] }
 
 // writable says whether processes can be moved into, or within, the group.
 func writable(dir string) error {
@@ -131,7 +137,10 @@ func (c *cgroups) close() error {
 	if err := os.Remove(c.dir); err != nil && !gone(err) {
 		return fmt.Errorf("remove control group: %w", err)
 	}
-	return os.Remove(c.record)
+	if err := os.Remove(c.record); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // group is the one for one start of a service. Two processes of a service may run at the same time. Nothing is made yet.
@@ -162,8 +171,11 @@ func (c *cgroups) reason() error {
 }
 
 // startAt returns the service and the invocation in whose group, or in a group below it, a path of /proc/PID/cgroup is; "" for none.
-func (c *cgroups) startAt(path string) (service, invocation string) {
-	rest, ok := strings.CutPrefix(path, c.path+"/"+cgroupPrefix)
+func startAt(path string) (service, invocation string) {
+	_, rest, ok := strings.Cut(path, "/"+ourGroup)
+	if ok {
+		_, rest, ok = strings.Cut(rest, "/"+cgroupPrefix)
+	}
 	if !ok {
 		return "", ""
 	}

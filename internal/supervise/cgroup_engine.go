@@ -3,13 +3,59 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
 
+// openGroups finds where the groups of services are to be.
+func (e *Engine) openGroups() error {
+	c, err := openCgroups(e.o.Cgroup, filepath.Join(e.o.RuntimeDir, "cgroup"))
+	if err != nil {
+		return err
+	}
+	e.cgroups = map[string]*cgroups{"": c}
+	return nil
+}
+
+// cgroupsFor is where the groups of a service are that is to run in parent, "" for anywhere.
+func (e *Engine) cgroupsFor(parent string) *cgroups {
+	c := e.cgroups[parent]
+	if c != nil || len(e.cgroups) == 0 {
+		return c
+	}
+	c, err := openCgroups(parent, filepath.Join(e.o.RuntimeDir, "cgroup-"+short(parent)))
+	if err != nil {
+		return &cgroups{why: err} // the next start looks again
+	}
+	e.cgroups[parent] = c
+	return c
+}
+
+// groupOf is the control group for the start of s that is under way, nil if there is none.
+func (e *Engine) groupOf(s *service) *cgroup {
+	return e.cgroupsFor(s.spec.Cgroup).group(s.spec.Name, s.invoked)
+}
+
+func (e *Engine) allGroups() (list []*cgroup) {
+	for _, c := range e.cgroups {
+		list = append(list, c.groups()...)
+	}
+	return list
+}
+
+// closeGroups removes what is empty by now.
+func (e *Engine) closeGroups() error {
+	var errs []error
+	for _, c := range e.cgroups {
+		errs = append(errs, c.close())
+	}
+	return errors.Join(errs...)
+}
+
 // groupOwner returns the service in whose control group a process is, nil if it is in none.
 func (e *Engine) groupOwner(pid int) (*service, error) {
-	if e.cgroups == nil || e.cgroups.dir == "" {
+	if len(e.cgroups) == 0 {
 		return nil, nil
 	}
 	path, err := e.kernel.cgroup(pid)
@@ -22,13 +68,13 @@ func (e *Engine) groupOwner(pid int) (*service, error) {
 	if e.births.underWay > 0 && strings.HasSuffix(path, "/"+commandGroup) {
 		return nil, nil // perhaps a command that is just being started
 	}
-	_, invocation := e.cgroups.startAt(path)
+	_, invocation := startAt(path)
 	return e.byInvocation[invocation], nil // "" is nobody's
 }
 
 // groupHolding is the group of s if that process, which is the service's, is in it.
 func (e *Engine) groupHolding(s *service, pid int) *cgroup {
-	g := e.cgroups.group(s.spec.Name, s.invoked)
+	g := e.groupOf(s)
 	if path, err := e.kernel.cgroup(pid); g == nil || err != nil || path != g.path && !strings.HasPrefix(path, g.path+"/") {
 		return nil // it was started without one
 	}
@@ -97,8 +143,8 @@ func (e *Engine) limitAgain(s *service) {
 // clearGroups ends what a dead supervisor has left in the control groups of starts that nobody goes on with, and removes the
 // groups. What belongs to a service that is described nowhere is left alone.
 func (e *Engine) clearGroups() {
-	for _, g := range e.cgroups.groups() {
-		name, invocation := e.cgroups.startAt(g.path)
+	for _, g := range e.allGroups() {
+		name, invocation := startAt(g.path)
 		if e.byInvocation[invocation] != nil {
 			continue
 		}

@@ -28,8 +28,8 @@ func groupCatchesEscapee(s scene) error {
 	if err := errors.Join(err, s.Stop(s, "a")); err != nil {
 		return err
 	}
-	if s.cgroups.dir != "" {
-		return errors.Join(want("escapee lives", proctest.Alive(pid), false), want("groups", len(s.cgroups.groups()), 0))
+	if s.cgroups[""].dir != "" {
+		return errors.Join(want("escapee lives", proctest.Alive(pid), false), want("groups", len(s.allGroups()), 0))
 	}
 	if !proctest.Alive(pid) {
 		return errors.New("the escapee was ended, and nobody can have known whose it was")
@@ -42,6 +42,38 @@ func groupCatchesEscapee(s scene) error {
 		time.Sleep(time.Millisecond)
 	}
 	return err
+}
+
+// groupBelowNamed runs a service below a control group of the user's, and one below a directory that is none.
+func groupBelowNamed(s scene) error {
+	named := func(dir string) func(*spec.Service) {
+		return func(c *spec.Service) { c.Cgroup, c.Restart = dir, spec.RestartNo }
+	}
+	err := s.apply(sh("bad", "exec sleep 99", named(s.dir)))
+	if err == nil {
+		return errors.New("started below a directory that is no control group")
+	}
+	if s.cgroups[""].dir == "" {
+		return s.Remove(s, "bad")
+	}
+	parent := filepath.Join(filepath.Dir(s.cgroups[""].dir), "daemonrytest-"+short(s.dir))
+	if err := os.Mkdir(parent, 0o755); err != nil {
+		return err
+	}
+	defer os.Remove(parent)
+	err = s.apply(sh("good", "exec sleep 99", named(parent)))
+	path, pathErr := cgroupOf(s.one("good").PID)
+	if !strings.Contains(path, "/"+filepath.Base(parent)+"/daemonry-") {
+		err = errors.Join(err, fmt.Errorf("it runs in %s", path))
+	}
+	err = errors.Join(err, pathErr, s.Stop(s), s.inOwner(func() error { return s.cgroups[parent].close() }))
+	return err
+}
+
+// inOwner runs f by the owner.
+func (s scene) inOwner(f func() error) (err error) {
+	askErr := s.ask(s, func() { err = f() })
+	return errors.Join(askErr, err)
 }
 
 // groupSparesStopCommand stops a service whose stop command goes on for a while after the main process has ended, and leaves
@@ -68,12 +100,12 @@ func groupNamesController(s scene) error {
 	err := s.apply(sh("a", "exec sleep 99", func(c *spec.Service) {
 		c.Limits.Tasks, c.Restart = 50, spec.RestartNo
 	}))
-	if s.cgroups.dir != "" && has(filepath.Dir(s.cgroups.dir), "cgroup.controllers", "pids") {
-		b, readErr := os.ReadFile(filepath.Join(s.cgroups.groups()[0].dir, "pids.max"))
+	if s.cgroups[""].dir != "" && has(filepath.Dir(s.cgroups[""].dir), "cgroup.controllers", "pids") {
+		b, readErr := os.ReadFile(filepath.Join(s.allGroups()[0].dir, "pids.max"))
 		return errors.Join(err, readErr, want("pids.max", strings.TrimSpace(string(b)), "50"))
 	}
 	text := `has no controller "pids"`
-	if s.cgroups.dir == "" {
+	if s.cgroups[""].dir == "" {
 		text = "limits: no control group for the service can be made: "
 	}
 	if err == nil || !strings.Contains(err.Error(), text) {
@@ -130,7 +162,7 @@ func mustGlob(t *testing.T, pattern string) []string {
 var bereft = proctest.Register("bereft", func(args []string) int {
 	s, _, err := newScene(args[0])
 	if err == nil {
-		if s.cgroups.dir != "" {
+		if s.cgroups[""].dir != "" {
 			err = os.WriteFile(s.path("grouped"), nil, 0o600)
 		}
 		err = errors.Join(err, s.apply(sh("a", `(setsid env -i /bin/sh -c 'exec >/dev/null 2>&1 </dev/null; echo $$ >`+s.path("escapee")+`; exec sleep 99' &)
@@ -196,10 +228,10 @@ func TestCgroupPaths(t *testing.T) {
 	}
 	c := &cgroups{dir: "/sys/fs/cgroup/d", path: "/docker/x/d"}
 	for path, want := range map[string][2]string{
-		"/docker/x/d/service-web@1+ab": {"web@1", "ab"}, "/docker/x/d/service-web@1+ab/command": {"web@1", "ab"},
-		"/docker/x/d": {}, "/docker/x/d/supervisor": {}, "/service-web+ab": {},
+		"/docker/x/daemonry-1/service-web@1+ab": {"web@1", "ab"}, "/docker/x/daemonry-1/service-web@1+ab/command": {"web@1", "ab"},
+		"/docker/x/daemonry-1": {}, "/docker/x/d/supervisor": {}, "/service-web+ab": {},
 	} {
-		if name, invocation := c.startAt(path); name != want[0] || invocation != want[1] {
+		if name, invocation := startAt(path); name != want[0] || invocation != want[1] {
 			t.Errorf("%s: %q, %q", path, name, invocation)
 		}
 	}
@@ -266,7 +298,7 @@ func TestLimitsAreWritten(t *testing.T) {
 
 // Before Linux 5.14 each process of a group is killed by itself.
 func TestKillEach(t *testing.T) {
-	c, err := openCgroups(CgroupAuto, t.TempDir())
+	c, err := openCgroups(CgroupAuto, filepath.Join(t.TempDir(), "cgroup"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,7 @@ func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	if err := procopt.Fill(&sp, b.spec.Process, b.environ); err != nil {
 		return 0, err
 	}
+	sp.Cgroup = ""
 	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
 	if err != nil {
 		return 0, err

@@ -185,6 +185,7 @@ func (s scene) order(state State) (names []string) {
 
 var scenarios = map[string]func(scene) error{
 	"control group: who hides from everything else":  groupCatchesEscapee,
+	"control group: below one that is named":         groupBelowNamed,
 	"control group: a stop command comes to its end": groupSparesStopCommand,
 	"control group: a limit without its controller":  groupNamesController,
 	"log program gets every line, its successor too": pipeIntoPrograms,

@@ -25,7 +25,7 @@ func (e *Engine) launch(s *service, _ cause) {
 	delete(e.byInvocation, s.invoked)
 	s.invoked = newInvocation()
 	e.byInvocation[s.invoked] = s
-	s.group, s.limits = e.cgroups.group(s.spec.Name, s.invoked), s.spec.Limits
+	s.group, s.limits = e.groupOf(s), s.spec.Limits
 	b := e.newBirth(s)
 	e.holdSockets(s)
 	b.handover = e.handoverOf(s)

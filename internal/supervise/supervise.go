@@ -70,7 +70,7 @@ type Engine struct {
 	o       Options
 	kernel  kernel
 	table   *table
-	cgroups *cgroups // nil: none
+	cgroups map[string]*cgroups // by Process.Cgroup; empty: none
 	logs    *logs.Engine
 	notify  *sys.NotifySocket
 	spawner *spawn.Spawner
@@ -126,7 +126,7 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service
 func New(o Options) (*Engine, error) {
 	e := newEngine(o)
 	var err error
-	if e.cgroups, err = openCgroups(o.Cgroup, o.RuntimeDir); err != nil {
+	if err = e.openGroups(); err != nil {
 		return nil, err
 	}
 	e.logs, err = logs.New(logs.Options{
@@ -248,7 +248,7 @@ func (e *Engine) close() error {
 		errs = append(errs, e.logs.Close())
 	}
 	if e.alive == 0 {
-		errs = append(errs, e.cgroups.close())
+		errs = append(errs, e.closeGroups())
 	}
 	return errors.Join(append(errs, e.logsEnd.err)...)
 }

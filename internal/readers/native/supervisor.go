@@ -2,6 +2,7 @@ package native
 
 import (
 	"net/netip"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -29,6 +30,10 @@ type Supervisor struct {
 	Metrics bool `json:"metrics,omitzero"`
 	// LogBudget bounds the size of all logs together. Zero: no bound.
 	LogBudget spec.ByteSize `json:"log_budget,omitzero"`
+	// Cgroup is the directory of a control group (cgroups(7), version 2) below
+	// which each service gets one of its own, or "off". Default: the
+	// supervisor's own, where that can be written to.
+	Cgroup string `json:"cgroup,omitzero"`
 }
 
 func (l *loader) takeSupervisor(n *node, dir string) {
@@ -56,6 +61,9 @@ func (s *Supervisor) check(l *loader, n *node) {
 	fail := func(field, hint, message string) {
 		at, _ := n.find(field)
 		l.errs.add(at.at, hint, "supervisor: %s: %s", field, message)
+	}
+	if s.Cgroup != "" && s.Cgroup != "off" && !path.IsAbs(s.Cgroup) {
+		fail("cgroup", "write /sys/fs/cgroup/NAME", "neither \"off\" nor an absolute path")
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		fail("tls_cert", "", "tls_cert and tls_key need each other")

@@ -35,6 +35,7 @@ var samples = map[string][]string{
 	"stderr":       {`"null"`, `"inherit"`, `"stdout"`, `"/err"`, `"truncate:/err"`},
 	"pidfile":      {`"/run/x.pid"`},
 	"lockfile":     {`"/run/x.lock"`},
+	"cgroup":       {`"/sys/fs/cgroup/web"`},
 	"nice":         {`5`},
 	"oom_score":    {`-500`},
 	"no_new_privs": {`true`},
