@@ -214,5 +214,8 @@ func (e *Engine) update(want spec.Service, source string) *service {
 		e.watchLiveness(s)
 		e.watchIdle(s)
 	}
+	if s.state == Listening && !want.OnDemand {
+		e.wait(s)
+	}
 	return s
 }

@@ -31,6 +31,7 @@ func (e *Engine) blocker(s *service) (text string, hopeless bool) {
 			}
 		}
 	}
+	missing = append(missing, e.outdated(s)...)
 	if len(missing) == 0 {
 		return "", false
 	}
@@ -57,6 +58,7 @@ func (e *Engine) wait(s *service) {
 
 // changedFor lets those go on that waited for s: to start, or to stop.
 func (e *Engine) changedFor(s *service) {
+	e.wakeSiblings(s)
 	e.eachNeeder(s, func(d *service) bool {
 		if d.state == Waiting && !d.rechecking {
 			d.rechecking = true

@@ -200,7 +200,10 @@ func (k *fakeKernel) kernel() kernel {
 		oomKills:    func() (uint64, error) { return k.ooms, nil },
 		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
 		random:      func() float64 { return k.random },
-		connections: func([]spec.Socket, []int) (int, error) { return k.connected, k.connErr },
+		connections: func([]spec.Socket, []int) (n int, err error) {
+			k.set(func() { n, err = k.connected, k.connErr })
+			return n, err
+		},
 		identify:    func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
 	}
 }

@@ -137,6 +137,22 @@ func closeAway(fds []int) {
 	}()
 }
 
+// mostClosing bounds how many messages' descriptors are being closed at once.
+const mostClosing = 16
+
+// closeReceived closes what came with a message. Anybody may send one, with a descriptor whose close takes for ever (FUSE);
+// it keeps us from hearing others only when he has done so often.
+func (e *Engine) closeReceived(p *sys.Packet) {
+	if len(p.Files) == 0 {
+		return
+	}
+	e.closers <- struct{}{}
+	go func() {
+		p.CloseFiles()
+		<-e.closers
+	}()
+}
+
 // copyFiles makes descriptors outlive the message they came with.
 func copyFiles(fds []int) (list []int, err error) {
 	for _, fd := range fds {

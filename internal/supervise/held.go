@@ -90,23 +90,15 @@ func (e *Engine) adoptSocket(s *service, h *holder) error {
 		}
 	}
 	owner, err := socketOwner(h.spec, h.user)
+	var adopted *socket.Socket
 	if err == nil {
-		err = h.adopt(fd, func() (*socket.Socket, error) { return socket.Adopt(fd, h.spec, owner) })
+		adopted, err = socket.Adopt(fd, h.spec, owner)
 	}
 	if err != nil {
 		return errors.Join(err, sys.CloseFD(fd))
 	}
+	h.put(adopted)
 	return nil
-}
-
-func (h *holder) adopt(fd int, make func() (*socket.Socket, error)) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	adopted, err := make()
-	if err == nil {
-		h.socket = adopted
-	}
-	return err
 }
 
 // errSocketGone says that the process of a service does not hold the socket that it was handed.

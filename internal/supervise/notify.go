@@ -67,7 +67,7 @@ func (e *Engine) hear(ctx context.Context) {
 			// An error means that the engine is ending, and nothing is heard any more.
 			_ = e.ask(ctx, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
 		}
-		packet.CloseFiles() // and by that answers BARRIER=1: all that was sent before has been taken in
+		e.closeReceived(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
 	}
 }
 

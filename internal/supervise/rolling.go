@@ -157,7 +157,7 @@ func (e *Engine) succeed(h *service) {
 	// What belongs to the service. Its description may have changed meanwhile in what a process need not notice.
 	e.registry.remove(old)
 	h.spec, h.source, h.held, h.restarts = old.spec, old.source, old.held, old.restarts
-	h.exit, h.removed, h.store = old.exit, old.removed, old.store
+	h.exit, h.removed, h.store, h.described = old.exit, old.removed, old.store, old.described
 	// For everybody else nothing happens but that, perhaps, a service that was down is up.
 	if !isAlive(old.state) {
 		e.alive-- // enter will count it
@@ -251,6 +251,14 @@ func (e *Engine) decideKin(s *service, failure string) {
 // down must find nothing of it. When it is to be started again it does not wait.
 func (e *Engine) waitsForKin(s *service) bool {
 	return (!s.wanted || s.removed || e.closing) && (s.kin.successor != nil || len(s.kin.elders) > 0)
+}
+
+// staysDown is not being wanted where nothing runs but, perhaps, a second process.
+func (e *Engine) staysDown(s *service, why cause) {
+	if e.waitsForKin(s) {
+		e.enter(s, Stopping, why.text)
+		e.sweep(s)
+	}
 }
 
 // ofKin turns the event of a process that is not in the registry into one of the service.

@@ -91,7 +91,7 @@ func (b *bench) check2(s, other *service) {
 
 // Who is told that a service is down finds no second process of it, in whatever state it was.
 func TestSuccessorOfTheUnwanted(t *testing.T) {
-	for _, state := range []State{Waiting, Starting, Ready, Stopping, Backoff, Failed} {
+	for _, state := range []State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed} {
 		t.Run(state.String(), func(t *testing.T) {
 			b, old, h, told := withSuccessor(t, state)
 			b.k.deaf = true

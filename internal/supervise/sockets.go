@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/socket"
@@ -27,8 +29,9 @@ type holder struct {
 	spec spec.Socket
 	user string // of the service: whose the file is if spec.Owner does not say
 
-	mu     sync.Mutex     // a start opens it, away from the owner
+	mu     sync.Mutex     // for starts, which open it away from the owner
 	socket *socket.Socket // nil until it is open
+	opened atomic.Bool    // set when socket is, for the owner, who waits for no start
 	users  map[*service]struct{}
 
 	waiting map[*service]struct{} // of users, those that a connection starts
@@ -60,6 +63,7 @@ func socketKey(base, user string, s spec.Socket, nth int) string {
 // holdSockets makes s one of the users of exactly the sockets in its description. Those that nobody uses any more
 // are closed before new ones are opened, which may be at the same address.
 func (e *Engine) holdSockets(s *service) {
+	e.dropOutdated(s)
 	var list []*holder
 	count := map[string]int{}
 	for _, one := range s.spec.Sockets {
@@ -115,6 +119,68 @@ func (e *Engine) letGo(s *service, h *holder) {
 	}
 }
 
+// dropOutdated has other instances, which have no process by now, let go of older sockets at the addresses of s.
+func (e *Engine) dropOutdated(s *service) {
+	for _, other := range e.byBase[s.spec.BaseName()] {
+		if other == s {
+			continue
+		}
+		old := other.sockets
+		other.sockets = slices.DeleteFunc(slices.Clone(old), s.wantsAnew)
+		for _, h := range old {
+			if !other.holds(h) {
+				e.letGo(other, h)
+			}
+		}
+	}
+}
+
+// outdated lists the processes that have an older socket at an address that s is about to open: those of other instances, which are
+// restarted for the same edit, and elders of its own. The address is free when they have ended.
+func (e *Engine) outdated(s *service) (list []string) {
+	if len(s.spec.Sockets) == 0 {
+		return nil
+	}
+	others := e.byBase[s.spec.BaseName()]
+	for elder := range s.kin.elders {
+		others = append(others[:len(others):len(others)], elder)
+	}
+	for _, other := range others {
+		if other == s || other.pid == 0 && !other.spawning {
+			continue
+		}
+		for _, h := range other.sockets {
+			if s.wantsAnew(h) {
+				list = append(list, fmt.Sprintf("%s (has %s as it was)", other.spec.Name, h.spec.Listen))
+			}
+		}
+	}
+	return list
+}
+
+// wantsAnew says whether s describes another socket at the address of h, and not h.
+func (s *service) wantsAnew(h *holder) bool {
+	for _, one := range s.spec.Sockets {
+		if one.Listen == h.spec.Listen && socketKey(s.spec.BaseName(), s.spec.User, one, 0) != h.key && !one.ReusePort {
+			return true
+		}
+	}
+	return false
+}
+
+// wakeSiblings has those look again that wait for a process of s to let go of a socket.
+func (e *Engine) wakeSiblings(s *service) {
+	if len(s.spec.Sockets) == 0 {
+		return
+	}
+	for _, d := range slices.Concat(e.byBase[s.spec.BaseName()], e.expand(s.spec.Name)) {
+		if d.state == Waiting && !d.rechecking {
+			d.rechecking = true
+			e.post(func() { e.recheck(d) })
+		}
+	}
+}
+
 // sharedAlive says whether a process of another service, or another process of this one, has one of the sockets of s.
 func (s *service) sharedAlive() bool {
 	for _, h := range s.sockets {
@@ -139,31 +205,31 @@ func (h *holder) open() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open socket %s: %w", h.spec.Listen, err)
 	}
-	h.socket, err = socket.Open(context.Background(), h.spec, owner)
+	opened, err := socket.Open(context.Background(), h.spec, owner)
 	if err != nil {
 		return -1, err
 	}
-	return h.socket.FD, nil
+	h.put(opened)
+	return opened.FD, nil
 }
 
-// remove closes the socket and takes its name away.
+// put makes an open socket that of h. Once set it stays the same until it is removed.
+func (h *holder) put(s *socket.Socket) {
+	h.socket = s
+	h.opened.Store(true)
+}
+
+// remove closes the socket and takes its name away. It has no users, so no start is under way that opens it.
 func (h *holder) remove() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.socket == nil {
+	if !h.opened.Swap(false) {
 		return nil
 	}
-	err := h.socket.Remove()
-	h.socket = nil
-	return err
+	return h.socket.Remove()
 }
 
-// fd is the open descriptor, -1 if there is none. Only a start opens, so that the owner waits for nothing
-// here that takes long.
+// fd is the open descriptor, -1 if there is none.
 func (h *holder) fd() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.socket == nil {
+	if !h.opened.Load() {
 		return -1
 	}
 	return h.socket.FD

@@ -503,6 +503,28 @@ var socketScenarios = map[string]func(scene) error{
 		err = errors.Join(l.more(s, 50), s.Restart(s, "web"), l.more(s, 50), s.Stop(s, "web@1"), l.more(s, 50))
 		return errors.Join(err, l.end(), s.same("web@2", one))
 	},
+	"instances, and their sockets are edited": func(s scene) error {
+		three := web()
+		three.Instances = 3
+		if err := s.apply(three); err != nil {
+			return err
+		}
+		before, err := s.holds("web@1")
+		three.Sockets = []spec.Socket{three.Sockets[0]}
+		three.Sockets[0].Backlog = 7
+		if err = errors.Join(err, s.apply(three)); err != nil {
+			return err
+		}
+		after, err := s.holds("web@1")
+		return errors.Join(err, want("another", before != after, true), s.same("web@2", after), s.same("web@3", after), want("restarts", s.one("web@2").Restarts, 0), want("open", len(s.Engine.sockets), 1))
+	},
+	"on demand is switched off": func(s scene) error {
+		one := web()
+		one.OnDemand = true
+		err := errors.Join(s.apply(one), s.state("web", Listening))
+		one.OnDemand = false
+		return errors.Join(err, s.apply(one), s.state("web", Ready))
+	},
 	"a port that is taken": func(s scene) error {
 		taken, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
 		if err != nil {

@@ -72,7 +72,7 @@ type table [numStates][numHappenings]reaction
 func reactions() *table {
 	return &table{
 		Stopped: {
-			hWant: (*Engine).begin, hUnwant: ignore, hRestart: (*Engine).begin, hDepsMet: ignore,
+			hWant: (*Engine).begin, hUnwant: (*Engine).staysDown, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: impossible, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
 			hListening: impossible, hConnection: ignore, hIdle: ignore,

@@ -135,7 +135,7 @@ func (e *Engine) shutdown() {
 	e.closing = true
 	var all []*service
 	for _, s := range e.sorted() {
-		if s.state != Stopped {
+		if s.state != Stopped || s.kin.successor != nil {
 			all = append(all, s)
 		}
 	}

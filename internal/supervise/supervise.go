@@ -99,6 +99,7 @@ type Engine struct {
 	watch        *sys.Watch         // nil where there is none
 	watching     map[uint64]watched // by key, those that watch waits at
 	lastKey      uint64
+	closers      chan struct{} // holds a token for each that closes descriptors of strangers
 	notes        notes
 	inheritance  inheritance
 	still        still
@@ -181,6 +182,7 @@ func newEngine(o Options) *Engine {
 		sockets:      map[string]*holder{},
 		inherited:    slices.Clone(o.Inherited),
 		watching:     map[uint64]watched{},
+		closers:      make(chan struct{}, mostClosing),
 		births:       newBirths(),
 		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
 		events:       eventLog{keep: o.EventsKept, last: o.LastEvent},
