@@ -204,7 +204,7 @@ func (k *fakeKernel) kernel() kernel {
 			k.set(func() { n, err = k.connected, k.connErr })
 			return n, err
 		},
-		identify:    func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
+		identify: func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
 	}
 }
 
