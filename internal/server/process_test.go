@@ -16,16 +16,35 @@ import (
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/successor"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // whole is a supervisor as a process of its own.
 var whole = proctest.Register("supervisor", func(args []string) int {
+	if len(args) == 4 { // successor.Verb
+		if err := successor.Check(os.Stdin, args[2], args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Println(successor.Answer("next"))
+		return 0
+	}
 	p, err := paths.Find()
+	var inherited *successor.Manifest
+	if err == nil {
+		inherited, err = successor.Found()
+	}
 	if err == nil {
 		err = Serve(context.Background(), Options{
-			Paths: p, Metrics: true,
-			Ready: func() error { _, err := fmt.Println("ready"); return err },
+			Paths: p, Metrics: true, Inherited: inherited,
+			Ready: func() error {
+				if inherited != nil { // nobody reads any more
+					return nil
+				}
+				_, err := fmt.Println("ready")
+				return err
+			},
 		})
 	}
 	if err != nil {

@@ -87,10 +87,14 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	engine, err := supervise.New(supervise.Options{
+	options := supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
 		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: locks.state,
-	})
+	}
+	if m := o.Inherited; m != nil {
+		options.Inherited, options.Notify, options.Pipes, options.LastEvent = m.Engine.Held, m.Engine.Notify, m.Engine.Pipes, m.Engine.Event
+	}
+	engine, err := supervise.New(options)
 	if err != nil {
 		return err
 	}
