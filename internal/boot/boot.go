@@ -164,7 +164,7 @@ type manager interface {
 	disable(ctx context.Context, p *Plan, found []found) error
 	end(p *Plan, found []found)
 	// status asks for one service whose files are found.
-	status(ctx context.Context, name string, found []found) (Status, error)
+	status(ctx context.Context, found []found) (Status, error)
 	// control starts or stops the services of files.
 	control(ctx context.Context, verb string, found []found) error
 }

@@ -103,7 +103,7 @@ func pidIn(list string) int {
 	return pid
 }
 
-func (l *launchdManager) status(ctx context.Context, _ string, files []found) (Status, error) {
+func (l *launchdManager) status(ctx context.Context, files []found) (Status, error) {
 	st := Status{Enabled: true}
 	if !l.m.live() {
 		return st, nil

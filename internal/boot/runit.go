@@ -98,7 +98,7 @@ func (r *runitManager) disable(_ context.Context, p *Plan, files []found) error 
 	return nil
 }
 
-func (r *runitManager) status(_ context.Context, _ string, files []found) (Status, error) {
+func (r *runitManager) status(_ context.Context, files []found) (Status, error) {
 	var st Status
 	scan, err := r.scan()
 	if err != nil {

@@ -144,7 +144,7 @@ func (s *s6Manager) disable(_ context.Context, p *Plan, files []found) error {
 	return nil
 }
 
-func (s *s6Manager) status(ctx context.Context, _ string, files []found) (Status, error) {
+func (s *s6Manager) status(ctx context.Context, files []found) (Status, error) {
 	var st Status
 	scans, err := s.scans()
 	if err != nil {

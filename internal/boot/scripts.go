@@ -133,7 +133,7 @@ func (s *scriptManager) disable(ctx context.Context, p *Plan, files []found) err
 	return nil
 }
 
-func (s *scriptManager) status(ctx context.Context, _ string, files []found) (Status, error) {
+func (s *scriptManager) status(ctx context.Context, files []found) (Status, error) {
 	var st Status
 	names := unitsOf(s.m.files(), pathsOf(files))
 	up := 0

@@ -40,7 +40,7 @@ func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
 	if len(have) == 0 {
 		return st, nil
 	}
-	st, err = mgr.status(ctx, name, have)
+	st, err = mgr.status(ctx, have)
 	st.Name, st.System, st.Files = name, m.System, []string{}
 	for _, f := range have {
 		st.Files = append(st.Files, f.path)

@@ -304,15 +304,11 @@ func (s *systemdManager) end(p *Plan, files []found) {
 	p.add(Step{do: func(ctx context.Context) error { return s.forget(ctx, names) }})
 }
 
-func (s *systemdManager) status(ctx context.Context, _ string, files []found) (Status, error) {
+func (s *systemdManager) status(ctx context.Context, files []found) (Status, error) {
 	var st Status
 	var names []string
-	wanted := 0
 	for _, f := range files {
 		targets := wantedBy(f.content)
-		if len(targets) > 0 {
-			wanted++
-		}
 		names = append(names, filepath.Base(f.path))
 		st.Enabled = st.Enabled || len(targets) > 0 && !s.m.live() && s.linked(filepath.Base(f.path), targets)
 	}

@@ -24,7 +24,7 @@ func exportVerb(a *app) *verb {
 	call := &exportCall{}
 	formats := section{title: "formats"}
 	for _, t := range all.Targets() {
-		formats.rows = append(formats.rows, row{t.Name, capitalised2(t.About) + "."})
+		formats.rows = append(formats.rows, row{t.Name, titled(t.About) + "."})
 	}
 	return &verb{
 		page: page{
@@ -59,8 +59,8 @@ func exportVerb(a *app) *verb {
 	}
 }
 
-// capitalised2 leaves a name with capitals inside as it is.
-func capitalised2(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// titled is a text that may begin with a name.
+func titled(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (a *app) export(call *exportCall, words []string) error {
 	if len(words) == 0 {
