@@ -111,7 +111,7 @@ func TestPlantedLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A FIFO would have us wait for its reader.
-	if err := syscall.Mkfifo(r.path("fifo.log"), 0o600); err != nil {
+	if err := sys.MakeFIFO(r.path("fifo.log"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	refused(r.open(t, "fifo", Config{}))
