@@ -153,12 +153,15 @@ type limited struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu    sync.Mutex
-	again chan struct{} // closed when it is to go on; nil while it is not paused
+	mu                       sync.Mutex
+	changed                  *sync.Cond
+	paused, accepting, ended bool
 }
 
 func limit(l net.Listener, n int) *limited {
-	return &limited{Listener: l, free: make(chan struct{}, n), closed: make(chan struct{})}
+	limited := &limited{Listener: l, free: make(chan struct{}, n), closed: make(chan struct{})}
+	limited.changed = sync.NewCond(&limited.mu)
+	return limited
 }
 
 func (l *limited) Accept() (net.Conn, error) {
@@ -181,42 +184,52 @@ func (l *limited) Accept() (net.Conn, error) {
 
 func (l *limited) accept() (net.Conn, error) {
 	for {
+		if !l.begin() {
+			return nil, net.ErrClosed
+		}
 		c, err := l.Listener.Accept()
+		l.mu.Lock()
+		l.accepting = false
+		l.changed.Broadcast()
+		l.mu.Unlock()
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return c, err
-		}
-		l.mu.Lock()
-		again := l.again
-		l.mu.Unlock()
-		if again == nil {
-			continue
-		}
-		select {
-		case <-again:
-		case <-l.closed:
-			return nil, net.ErrClosed
 		}
 	}
 }
 
-// pause has connections wait in the kernel's queue until resume.
+// begin waits for the end of a pause, and says whether there is anything to accept from then.
+func (l *limited) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.paused && !l.ended {
+		l.changed.Wait()
+	}
+	l.accepting = true
+	return !l.ended
+}
+
+// pause has connections wait in the kernel's queue until resume: all that come after it has returned. It waits for the one
+// who accepts, because a deadline that has passed does not keep the poller from delivering what came since.
 func (l *limited) pause() error {
 	l.mu.Lock()
-	if l.again == nil {
-		l.again = make(chan struct{})
+	defer l.mu.Unlock()
+	l.paused = true
+	if err := l.deadline(time.Unix(1, 0)); err != nil {
+		return err
 	}
-	l.mu.Unlock()
-	return l.deadline(time.Unix(1, 0))
+	for l.accepting && !l.ended {
+		l.changed.Wait()
+	}
+	return nil
 }
 
 func (l *limited) resume() error {
 	err := l.deadline(time.Time{})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.again != nil {
-		close(l.again)
-		l.again = nil
-	}
+	l.paused = false
+	l.changed.Broadcast()
 	return err
 }
 
@@ -242,7 +255,13 @@ func (l *limited) descriptor() (fd int, err error) {
 }
 
 func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
+	l.once.Do(func() {
+		close(l.closed)
+		l.mu.Lock()
+		l.ended = true
+		l.changed.Broadcast()
+		l.mu.Unlock()
+	})
 	return l.Listener.Close()
 }
 
