@@ -9,7 +9,7 @@ import (
 // TestLibrary: examples/service, a web server on package boot, installs itself,
 // comes back after a reboot, and is gone after it was uninstalled.
 func TestLibrary(t *testing.T) {
-	for _, system := range []*system{systemdSystem, sysvSystem, openrcSystem, runitSystem} {
+	for _, system := range systems {
 		t.Run(system.name, func(t *testing.T) {
 			m := newMachine(t, system)
 			const program = "/usr/local/bin/hello-web"

@@ -1,7 +1,6 @@
 package boottest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -86,22 +85,27 @@ func (m *machine) addProbe(name string) string {
 	return path
 }
 
+// isBorn tells whether a service has been born since born was called last.
+func (m *machine) isBorn(name string) bool {
+	_, err := os.Stat(filepath.Join(m.root, probeFile(name)))
+	return err == nil
+}
+
 // born waits until a service has been born since the last call, and returns
 // how.
 func (m *machine) born(name string) birth {
 	m.t.Helper()
-	var data []byte
+	m.wait("the program "+name+" to start", func() bool { return m.isBorn(name) })
 	file := filepath.Join(m.root, probeFile(name))
-	m.wait("the program "+name+" to start", func() bool {
-		var err error
-		data, err = os.ReadFile(file)
-		return err == nil
-	})
-	if err := os.Remove(file); err != nil {
-		m.t.Fatal(err)
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = os.Remove(file)
 	}
 	var b birth
-	if err := json.Unmarshal(bytes.TrimSpace(data), &b); err != nil {
+	if err == nil {
+		err = json.Unmarshal(data, &b)
+	}
+	if err != nil {
 		m.t.Fatal(err)
 	}
 	return b

@@ -1,14 +1,12 @@
 package boottest
 
 import (
+	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/daemonry/daemonry/internal/writers"
-	"github.com/daemonry/daemonry/internal/writers/all"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -34,6 +32,28 @@ func nastyService(m *machine, name string) (s spec.Service, program string) {
 	return s, program
 }
 
+// toml writes services as a person would. The texts and arrays of JSON are
+// those of TOML too; "$" is doubled, for the file is expanded.
+func toml(t *testing.T, services ...spec.Service) string {
+	t.Helper()
+	text := func(v any) string {
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.NewReplacer("$", "$$", "\x7f", `\u007f`).Replace(string(data))
+	}
+	var b strings.Builder
+	for _, s := range services {
+		fmt.Fprintf(&b, "[service.%s]\ncommand = %s\nready = %s\n", s.Name, text([]string(s.Command)), text(s.Ready.String()))
+		fmt.Fprintf(&b, "[service.%s.env]\n", s.Name)
+		for name, value := range s.Env {
+			fmt.Fprintf(&b, "%s = %s\n", name, text(value))
+		}
+	}
+	return b.String()
+}
+
 // arrived compares how a service was born with what it was to be.
 func arrived(t *testing.T, b birth, s spec.Service) {
 	t.Helper()
@@ -54,49 +74,5 @@ func arrived(t *testing.T, b birth, s spec.Service) {
 		if got := env[name]; !slices.Equal(got, []string{want}) {
 			t.Errorf("variable %s:\n got %.200q\nwant %.200q", name, got, want)
 		}
-	}
-}
-
-// render writes the files of a target into the tree.
-func (m *machine) render(target string, s spec.Service) {
-	m.t.Helper()
-	tgt, ok := all.Lookup(target)
-	if !ok {
-		m.t.Fatalf("there is no target %q", target)
-	}
-	out, err := tgt.Render([]spec.Service{s}, writers.Options{})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for _, note := range out.Notes {
-		m.t.Log(note)
-	}
-	for _, f := range out.Files {
-		m.write(filepath.Join(tgt.Dir, f.Path), string(f.Content), f.Mode)
-	}
-}
-
-// TestQuoting: under each init system what a service says arrives in its
-// program byte for byte.
-func TestQuoting(t *testing.T) {
-	for _, test := range []struct {
-		system *system
-		target string
-		enable []string
-	}{
-		{systemdSystem, "systemd", []string{"systemctl", "enable", "nasty.service"}},
-		{sysvSystem, "sysv", []string{"update-rc.d", "nasty", "defaults"}},
-		{openrcSystem, "openrc", []string{"rc-update", "add", "nasty", "default"}},
-		{runitSystem, "runit", []string{"ln", "-s", "/etc/sv/nasty", "/etc/service/nasty"}},
-	} {
-		t.Run(test.target, func(t *testing.T) {
-			m := newMachine(t, test.system)
-			s, program := nastyService(m, "nasty")
-			m.render(test.target, s)
-			m.boot()
-			m.run(test.enable...)
-			m.reboot()
-			arrived(t, m.born(program), s)
-		})
 	}
 }
