@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long anything may take that a machine does.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // rebooted is the status of systemd-nspawn when init asked for a reboot and
 // --keep-unit leaves it to the caller.
@@ -36,9 +36,11 @@ type machine struct {
 	leader int           // init, as seen from here; 0 while it is off
 }
 
-// newMachine makes a tree of its own for a test. It is not booted.
+// newMachine makes a tree of its own for a test, which then runs in parallel
+// with others: machines mostly wait. It is not booted.
 func newMachine(t *testing.T, s *system) *machine {
 	t.Helper()
+	t.Parallel()
 	layer := s.layer(t)
 	name := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
 	m := &machine{t: t, system: s, root: filepath.Join(dir, "m", name)}

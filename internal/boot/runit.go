@@ -73,7 +73,8 @@ func (r *runitManager) enable(_ context.Context, p *Plan, files []writers.File, 
 // what it keeps there.
 func (r *runitManager) end1(ctx context.Context, dir string) error {
 	if r.m.live() && alive(dir+"/supervise/ok") {
-		if _, err := r.m.run(ctx, "sv", "-w", "60", "shutdown", dir); err != nil {
+		// As long as the service may take to end; sv itself ends when runsv does.
+		if _, err := r.m.run(ctx, "sv", "-w", strconv.Itoa(int(stopTime.Seconds())), "shutdown", dir); err != nil {
 			return err
 		}
 		if err := ended(ctx, dir+"/supervise/ok"); err != nil {
@@ -93,7 +94,7 @@ func (r *runitManager) disable(_ context.Context, p *Plan, files []found) error 
 		if target, err := os.Readlink(filepath.Join(scan, name)); err == nil && target == r.m.inside(dir) {
 			p.remove(filepath.Join(scan, name), nil)
 		}
-		p.add(Step{Action: Run, Argv: []string{"sv", "-w", "60", "shutdown", dir}, do: func(ctx context.Context) error { return r.end1(ctx, dir) }})
+		p.add(Step{Action: Run, Argv: []string{"sv", "-w", strconv.Itoa(int(stopTime.Seconds())), "shutdown", dir}, do: func(ctx context.Context) error { return r.end1(ctx, dir) }})
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/boot"
@@ -104,6 +105,10 @@ func (a *app) bootService(ctx context.Context) (*boot.Machine, boot.Status, erro
 	return m, st, err
 }
 
+// bootTime is what an init system has to start the supervisor, and the supervisor to read what
+// it has to restore, on a machine that is just booting.
+const bootTime = 30 * time.Second
+
 // startBootService has the init system start the supervisor where that is its business: one
 // that we started would be in the way of its own, again and again.
 func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
@@ -114,7 +119,7 @@ func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
 	if err := m.Start(ctx, st.Name); err != nil {
 		return true, &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
-	if err := s.appear(ctx); err != nil {
+	if err := s.appear(ctx, bootTime); err != nil {
 		return true, &statusError{status: exitOurs, err: fmt.Errorf("%s started the supervisor, which does not answer: %w", m.System, err)}
 	}
 	_, err = fmt.Fprintf(a.err, "%s: %s started the supervisor\n", program, m.System)
@@ -211,7 +216,7 @@ func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Mach
 func (a *app) awaited(ctx context.Context) error {
 	s, err := a.session()
 	if err == nil {
-		return s.appear(ctx)
+		return s.appear(ctx, bootTime)
 	}
 	if absent(err) {
 		return nil // the commands start one themselves

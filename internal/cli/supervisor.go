@@ -268,7 +268,7 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		return err
 	}
 	// Somebody else's may have been faster: then there is one, as was wanted.
-	if waitErr := s.appear(ctx); waitErr == nil {
+	if waitErr := s.appear(ctx, appearTime); waitErr == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -287,8 +287,8 @@ func supervisorLog(p paths.Paths) string { return filepath.Join(p.State, "superv
 const appearTime = 2 * time.Second
 
 // appear waits until a supervisor answers. Nothing else tells of one that somebody else starts, so it is asked for.
-func (s *session) appear(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, appearTime)
+func (s *session) appear(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

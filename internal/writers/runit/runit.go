@@ -83,6 +83,15 @@ func dependencies(a *writers.Account) []string {
 	return lines
 }
 
+// downFunction does not take back the wish that runsv itself end, which it has
+// from "sv exit", or when its link is gone: it would stay for ever.
+var downFunction = []string{
+	`stay_down() {`,
+	"\tread -r state <supervise/stat",
+	"\tcase \"$state\" in *\"want exit\"*) ;; *) sv down . ;; esac",
+	`}`,
+}
+
 // finish keeps runsv from restarting what shall not be restarted. $1 is the exit
 // code, or -1 if a signal, $2, ended the program.
 func finish(a *writers.Account) []string {
@@ -95,21 +104,24 @@ func finish(a *writers.Account) []string {
 		a.Use("backoff.first")
 		lines = append(lines, fmt.Sprintf("sleep %d", writers.Seconds(*a.Backoff.First)))
 	}
+	if a.Restart != spec.RestartAlways {
+		lines = append(lines, downFunction...)
+	}
 	switch a.Restart {
 	case spec.RestartNo:
-		lines = append(lines, "sv down .")
+		lines = append(lines, "stay_down")
 	case spec.RestartOnFailure:
 		codes := "0"
 		for _, code := range a.Success.Codes {
 			codes += fmt.Sprintf("|%d", code)
 		}
-		lines = append(lines, `case "$1" in`, codes+") sv down . ;;")
+		lines = append(lines, `case "$1" in`, codes+") stay_down ;;")
 		if len(a.Success.Signals) > 0 {
 			var names []string
 			for _, signal := range a.Success.Signals {
 				names = append(names, string(signal))
 			}
-			lines = append(lines, `-1) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) sv down . ;; esac ;;`)
+			lines = append(lines, `-1) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) stay_down ;; esac ;;`)
 		}
 		lines = append(lines, "esac")
 	case spec.RestartAlways:
