@@ -104,7 +104,8 @@ type Exit struct {
 	User spec.Duration `json:"user"`
 	// System is the time they spent in the kernel.
 	System spec.Duration `json:"system"`
-	// MaxRSS is the most memory that one of them had resident, in bytes.
+	// MaxRSS is the most memory that one of them had resident, in bytes. 0: not
+	// known, because it was less than what the supervisor itself has had.
 	MaxRSS int64 `json:"max_rss"`
 	// Words are the last lines it printed.
 	Words []string `json:"words,omitzero"`

@@ -120,6 +120,9 @@ func eventReason(ev control.Event) string {
 		return ev.Reason
 	}
 	x := ev.Exit
-	return fmt.Sprintf("process %d %s (cpu %s, memory %s)", ev.PID, x.Text,
-		cpuTime(time.Duration(x.User+x.System)), bytesText(x.MaxRSS))
+	used := "cpu " + cpuTime(time.Duration(x.User+x.System))
+	if x.MaxRSS > 0 {
+		used += ", memory " + bytesText(x.MaxRSS)
+	}
+	return fmt.Sprintf("process %d %s (%s)", ev.PID, x.Text, used)
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/readers/native"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -62,6 +65,16 @@ type outcome struct {
 	Status *control.Status `json:"status,omitempty"`
 }
 
+// sayUnread says that settings of the supervisor in a file have no effect: it reads its own when it starts.
+func (a *app) sayUnread(file *native.File) {
+	p, err := paths.Find()
+	if file.Supervisor == (native.Supervisor{}) || err == nil && file.Path == filepath.Join(p.Config, native.DefaultName) {
+		return
+	}
+	fmt.Fprintf(a.err, "%s: %s: [supervisor] has no effect here: the supervisor reads %s in its configuration directory when it starts\n",
+		program, file.Path, native.DefaultName)
+}
+
 func (a *app) up(call *fileCall, words []string) error {
 	if len(words) > 0 {
 		return usagef("", "unexpected word %q", words[0])
@@ -70,6 +83,7 @@ func (a *app) up(call *fileCall, words []string) error {
 	if err != nil {
 		return err
 	}
+	a.sayUnread(file)
 	ctx, done := untilSignal()
 	defer done()
 	request := control.ApplyRequest{Services: listed(file.Services), Source: file.Path, Plan: call.plan}

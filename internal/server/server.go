@@ -55,8 +55,8 @@ type Options struct {
 
 // Serve is a supervisor: it owns the directories, runs what an earlier one
 // left wanted, and serves the API, until ctx ends, SIGTERM or SIGINT comes, or a client
-// asks for it. Then it stops every service in order and returns. SIGHUP is taken and has no effect:
-// a supervisor that loses its terminal goes on.
+// asks for it. Then it stops every service in order and returns. SIGHUP opens the logs
+// of services anew; a supervisor that loses its terminal goes on.
 //
 // If another supervisor owns one of the directories the error is a [*RunningError].
 func Serve(ctx context.Context, o Options) (err error) {
@@ -101,7 +101,22 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err := engine.Restore(); err != nil {
 		return errors.Join(err, closeEngine(engine))
 	}
+	go reopenLogs(ctx, engine, hangups, o.Trouble)
 	return o.run(ctx, engine, gates, newChangeover(o, engine, locks, gates))
+}
+
+// reopenLogs has the logs opened anew at each signal, as logrotate(8) wants it, until ctx ends.
+func reopenLogs(ctx context.Context, engine *supervise.Engine, signals <-chan os.Signal, trouble func(error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			if err := engine.ReopenLogs(ctx); err != nil && ctx.Err() == nil {
+				trouble(fmt.Errorf("reopen logs: %w", err))
+			}
+		}
+	}
 }
 
 // lock makes us the one supervisor, which we are if the program before us in this process was.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/daemonry/daemonry/spec"
 )
@@ -90,6 +91,11 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 	if problems := spec.ValidateSet(all); len(problems) > 0 {
 		return nil, problems
 	}
+	for _, s := range want {
+		if s.Pidfile != "" || s.Lockfile != "" {
+			return nil, fmt.Errorf("%s: %w", s.Name, errFileLock)
+		}
+	}
 	var plan []Planned
 	for _, s := range want {
 		plan = append(plan, e.planOne(s, a))
@@ -101,6 +107,9 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 	}
 	return plan, nil
 }
+
+// errFileLock refuses what only a daemon without a supervisor has: here, the name is the lock, and its status has the pid.
+var errFileLock = errors.New("pidfile and lockfile are for \"daemonry detach\": a supervised service has neither")
 
 func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	p := Planned{Name: want.Name}
@@ -172,7 +181,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 func (e *Engine) update(want spec.Service, source string) *service {
 	s := e.byName[want.Name]
 	if s == nil {
-		s = &service{spec: want, source: source}
+		s = &service{spec: want, source: source, since: time.Now()}
 		e.add(s)
 		e.described(s)
 		e.emit(s, Event{Kind: EventChange, Reason: "added"})

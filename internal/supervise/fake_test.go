@@ -32,6 +32,7 @@ type fakeKernel struct {
 	childErr error
 	signals  []string // "PID SIGNAL"
 	deaf     bool     // to every signal but KILL
+	undead   bool     // even to KILL, as in an uninterruptible sleep
 	slow     bool     // a process lives for a while before its start is told
 	ooms     uint64
 	random   float64
@@ -161,7 +162,7 @@ func (k *fakeKernel) deliver(pid int, sig syscall.Signal) error {
 		return nil
 	}
 	k.signals = append(k.signals, fmt.Sprintf("%d %s", pid, sys.SignalName(sig)))
-	if sig == syscall.SIGKILL || !k.deaf {
+	if !k.undead && (sig == syscall.SIGKILL || !k.deaf) {
 		k.dieLocked(pid, syscall.WaitStatus(sig))
 	}
 	return nil

@@ -56,8 +56,19 @@ func usageOf(u syscall.Rusage) Usage {
 	return Usage{
 		User:   time.Duration(u.Utime.Nano()),
 		System: time.Duration(u.Stime.Nano()),
-		MaxRSS: int64(u.Maxrss) * 1024, // kilobytes on Linux (getrusage(2))
+		MaxRSS: ownPeak(u.Maxrss) * 1024, // kilobytes on Linux (getrusage(2))
 	}
+}
+
+// ownPeak is the peak of a child's memory if it can be told, else 0. At execve(2) the kernel counts what the process was before
+// (setmax_mm_hiwater_rss in exec_mmap, fs/exec.c), which after vfork(2) is us. What
+// exceeds our own peak is the program's.
+func ownPeak[N int32 | int64](peak N) int64 {
+	var self syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil || int64(peak) <= int64(self.Maxrss) {
+		return 0
+	}
+	return int64(peak)
 }
 
 // readInvocation reads INVOCATION_ID from the environment that a process was started with.

@@ -70,11 +70,24 @@ func (e *Engine) sweepHard(s *service) {
 	if s.state != Stopping || s.pid != 0 {
 		return
 	}
-	s.killing = true // also what is found from here on
-	e.killLeftovers(s, syscall.SIGKILL)
-	if !e.isSweptClean(s) {
-		e.after(s, timerStop, sweepPeriod, func() { e.sweepHard(s) })
+	if !s.killing {
+		s.killing, s.killedAt = true, time.Now() // also what is found from here on
 	}
+	e.killLeftovers(s, syscall.SIGKILL)
+	if e.isSweptClean(s) {
+		return
+	}
+	period := sweepPeriod
+	if since := time.Since(s.killedAt); since > stuckAfter {
+		period = stuckAfter / 10 // no use in haste
+		for pid := range e.leftBehind(s) {
+			if since < stuckAfter+2*period {
+				e.stuck(s, pid)
+			}
+			break
+		}
+	}
+	e.after(s, timerStop, period, func() { e.sweepHard(s) })
 }
 
 // isSweptClean looks again and goes on with s if nothing of it is left.

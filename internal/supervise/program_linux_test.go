@@ -16,6 +16,7 @@ import (
 
 // afterwards looks at what a scenario has left when the engine has ended.
 var afterwards = map[string]func(scene) error{
+	"shutdown order over many services": downInLayers,
 	"log program gets every line, its successor too": func(s scene) error {
 		b, err := os.ReadFile(s.path("out"))
 		var want strings.Builder

@@ -56,7 +56,7 @@ func TestOnTheKernel(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			cmd := stage.Command(t, name, dir)
-			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "GORACE=atexit_sleep_ms=0") // or each process of a race build takes a second to end
+			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t), "GORACE=atexit_sleep_ms=0") // or each process of a race build takes a second to end
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -184,6 +184,14 @@ func (s scene) order(state State) (names []string) {
 }
 
 var scenarios = map[string]func(scene) error{
+	"liveness: grace and threshold":                  checkLiveness,
+	"WATCHDOG=1 stays out":                           missWatchdog,
+	"EXTEND_TIMEOUT_USEC and STOPPING=1":             extendTimeout,
+	"MAINPID= of a child":                            changeMainPID,
+	"BARRIER=1 is answered when all is taken in":     askBarrier,
+	"shutdown order over many services":              upInLayers,
+	"last words are those of the last run":           hearLastWords,
+	"logs are opened anew":                           renameLogs,
 	"control group: who hides from everything else":  groupCatchesEscapee,
 	"control group: below one that is named":         groupBelowNamed,
 	"control group: a stop command comes to its end": groupSparesStopCommand,

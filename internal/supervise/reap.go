@@ -102,14 +102,33 @@ func (e *Engine) mainDied(s *service, status exitStatus) {
 		e.drained(s, status, nil, nil)
 		return
 	}
+	inherited := s.inherited
 	e.work(func() func() {
 		err := stream.Drain()
 		words, tailErr := stream.Tail(lastWords)
+		stats, statsErr := stream.Stats()
 		if err == nil {
-			err = tailErr
+			err = errors.Join(tailErr, statsErr)
 		}
-		return func() { e.drained(s, status, words, err) }
+		return func() {
+			if !inherited { // of a run that another engine has seen the beginning of, all may be its own
+				words = tailWithin(words, stats.Bytes-s.printed)
+			}
+			s.printed = stats.Bytes
+			e.drained(s, status, words, err)
+		}
 	})
+}
+
+// tailWithin leaves of the last lines of a log those that are among the last n bytes: what came before is an earlier run's.
+func tailWithin(lines []string, n int64) []string {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if n -= int64(len(lines[i])); n < 0 {
+			return lines[i+1:]
+		}
+		n-- // the newline
+	}
+	return lines
 }
 
 // lastWords is how many of the last lines an exit tells.

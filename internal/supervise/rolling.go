@@ -102,8 +102,6 @@ func (s *service) mayRoll() error {
 		return no("it is being restarted in that way", "wait, or restart it in the ordinary way")
 	case s.spec.Type == spec.Oneshot:
 		return no("it is a oneshot", "use restart")
-	case s.spec.Pidfile != "" || s.spec.Lockfile != "":
-		return no("its two processes would want the same lock", "leave out pidfile and lockfile")
 	case len(s.spec.Sockets) == 0 && !s.spec.Overlap:
 		return no("the supervisor has no socket of it that both processes could serve",
 			"declare its sockets, or set overlap = true if two of them can run side by side")

@@ -51,13 +51,14 @@ type service struct {
 	rewound    bool  // ready was lost by RELOADING=1 and is to come back
 
 	// The way down.
-	failure string // why it is being stopped although wanted; "" if it was asked for
-	again   bool   // start anew once stopped, without delay
-	step    int    // of the stop schedule
-	holding bool   // the stop waits for services that need this one
-	killing bool   // what is left of it gets SIGKILL as soon as it is seen
-	told    bool   // that it does
-	left    leftovers
+	failure  string    // why it is being stopped although wanted; "" if it was asked for
+	again    bool      // start anew once stopped, without delay
+	step     int       // of the stop schedule
+	holding  bool      // the stop waits for services that need this one
+	killedAt time.Time // when killing began
+	killing  bool      // what is left of it gets SIGKILL as soon as it is seen
+	told     bool      // that it does
+	left     leftovers
 
 	commands map[*command]struct{} // of its helper commands, those that run
 	sockets  []*holder             // in the order of its description
@@ -71,6 +72,7 @@ type service struct {
 	exit     *Exit
 	cause    error // why the last start failed, as an error
 	restarts int
+	printed  int64       // by all runs until the last one's end, as the stream counts
 	crashes  int         // in a row, for the backoff
 	window   []time.Time // restarts within the budget's window
 	next     time.Time

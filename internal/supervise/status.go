@@ -46,7 +46,7 @@ type Exit struct {
 // Usage is what a process and its waited-for children have used up.
 type Usage struct {
 	User, System time.Duration
-	MaxRSS       int64 // bytes
+	MaxRSS       int64 // bytes; 0 if it was not more than the supervisor's own, below which it cannot be told
 }
 
 // String says it in a few words: "exited with status 7", "killed by SIGSEGV (core dumped)".

@@ -78,6 +78,7 @@ func (e *Engine) nextStep(s *service, _ cause) {
 	}
 	if s.step >= len(s.spec.Stop) {
 		e.kill(s, syscall.SIGKILL)
+		e.after(s, timerStop, stuckAfter, func() { e.stuck(s, s.pid) })
 		return
 	}
 	step := s.spec.Stop[s.step]
@@ -92,6 +93,24 @@ func (e *Engine) nextStep(s *service, _ cause) {
 	}
 	e.kill(s, sig)
 	e.after(s, timerStop, time.Duration(step.Wait), func() { e.happen(s, hStepOver, cause{}) })
+}
+
+// stuckAfter is how long what was killed may take to be gone before it is told of.
+const stuckAfter = 5 * time.Second
+
+// stuck tells that a process was killed and is not gone: it sleeps in the kernel and cannot be interrupted, most often
+// because a disk or a network file system does not answer. Its service stays where it is until the process has gone, which
+// is noticed like any death: another one must not run beside it.
+func (e *Engine) stuck(s *service, pid int) {
+	if s.state != Stopping || pid == 0 {
+		return
+	}
+	state := "?"
+	if stat, err := e.kernel.stat(pid); err == nil && stat.State != 0 {
+		state = string(stat.State)
+	}
+	s.reason = fmt.Sprintf("process %d was killed %v ago and is not gone: it is in state %s of proc(5)", pid, stuckAfter, state)
+	e.emit(s, Event{Kind: EventTrouble, Reason: s.reason})
 }
 
 // kill signals the main process.

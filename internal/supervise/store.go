@@ -242,7 +242,7 @@ func (e *Engine) Restore() error {
 		if e.byName[stored.Spec.Name] != nil {
 			return fmt.Errorf("%s: service %s is in it twice", filepath.Join(e.o.StateDir, specsFile), stored.Spec.Name)
 		}
-		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source})
+		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source, since: time.Now()})
 	}
 	for _, name := range wants.Held {
 		if s := e.byName[name]; s != nil {

@@ -1,0 +1,74 @@
+package supervise
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// What sleeps in the kernel outlives SIGKILL: that is told, nothing else is started beside it, and when it goes all goes on.
+func TestKilledAndNotGone(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		b.up(s)
+		b.k.set(func() { b.k.undead = true })
+		restarted := make(chan error, 1)
+		go func() { restarted <- b.Restart(context.Background(), "s") }()
+		time.Sleep(time.Minute)
+		b.is(s, Stopping, "process 101 was killed 5s ago and is not gone: it is in state ? of proc(5)")
+		told := 0
+		b.inOwner(func() {
+			for _, ev := range b.events.ring {
+				if strings.Contains(ev.Reason, "is not gone") {
+					told++
+				}
+			}
+		})
+		if told != 1 {
+			t.Errorf("told %d times", told)
+		}
+		b.k.set(func() { b.k.undead = false })
+		b.k.die(101, 9)
+		b.is(s, Starting, "")
+		b.k.die(b.pidOf(s), exited(0))
+		<-restarted
+	})
+}
+
+// The same of what a service has left behind. It is looked at again and again, and not in haste.
+func TestLeftoverKilledAndNotGone(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
+		b.up(s)
+		left := b.k.adopt(b.pidOf(s))
+		b.k.set(func() { b.k.undead = true })
+		b.k.die(b.pidOf(s), exited(0))
+		time.Sleep(time.Minute)
+		b.inOwner(func() {
+			if s.state != Stopping || !strings.Contains(s.reason, "is not gone") {
+				t.Errorf("%v: %s", s.state, s.reason)
+			}
+		})
+		if n := len(b.k.sent()); n > 800 {
+			t.Errorf("%d signals in a minute", n)
+		}
+		b.k.set(func() { b.k.undead = false })
+		b.k.die(left, 9)
+		synctest.Wait()
+		b.is(s, Stopped, "exited with status 0")
+	})
+}
+
+func TestTailWithin(t *testing.T) {
+	lines := []string{"old", "one", "two"}
+	for n, want := range map[int64][]string{0: {}, 3: {"two"}, 4: {"two"}, 7: {"one", "two"}, 8: {"one", "two"}, 99: lines} {
+		if got := tailWithin(slices.Clone(lines), n); !slices.Equal(got, want) {
+			t.Errorf("%d bytes: %q, want %q", n, got, want)
+		}
+	}
+}
