@@ -36,6 +36,7 @@ http {
 		service: func(s scene) spec.Service {
 			one := spec.Service{Command: spec.Command{"nginx", "-e", "stderr", "-c", s.path("nginx.conf")}, Ready: spec.Probe{Kind: spec.ProbeHTTP, Target: url("/")}}
 			one.Env = map[string]string{"NGINX": "3;"}
+			one.Reload = "HUP"
 			one.Stop = spec.StopSchedule{{Signal: "QUIT", Wait: spec.Duration(20 * time.Second)}}
 			return one
 		},
@@ -143,6 +144,9 @@ func rollUnmodified(name string) func(scene) error {
 		err = errors.Join(err, l.more(s, 100))
 		for range 2 {
 			err = errors.Join(err, s.RestartRolling(s, "web"), l.more(s, 100))
+		}
+		if one.Reload != "" {
+			err = errors.Join(err, s.Reload(s, "web"), l.more(s, 300))
 		}
 		err = errors.Join(err, l.end(), s.same("web", before), want("new", s.one("web").PID != old, true), s.noKin("web"), s.Remove(s, "web"))
 		if err != nil {
