@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/logs/line"
@@ -173,13 +175,14 @@ func (a *app) warnUndated(call *logsCall, found []foundLog) {
 	if call.Since.IsZero() && call.Until.IsZero() {
 		return
 	}
-	told := map[string]bool{}
+	var undated []string
 	for _, l := range found {
-		if l.dated() || told[l.Service] {
-			continue
+		if !l.dated() && !slices.Contains(undated, l.Service) {
+			undated = append(undated, l.Service)
 		}
-		told[l.Service] = true
-		fmt.Fprintf(a.err, "%s: %s: its log has no time stamps: lines count as late as their file\n", program, l.Service)
+	}
+	if len(undated) > 0 {
+		fmt.Fprintf(a.err, "%s: %s: no time stamps in the log: lines count as late as their file\n", program, strings.Join(undated, ", "))
 	}
 }
 
