@@ -68,14 +68,28 @@ func keptOptions(s *spec.Service) []group {
 		{"How it is kept running", []option{
 			{"restart", "WHEN", "After which ends to start it again: \"no\", \"on-failure\" or \"always\".", string(spec.RestartOnFailure), parsed(&s.Restart, text[spec.Restart])},
 			{"budget", "N", "How many restarts within " + spec.DefaultBudgetWindow.String() + " are enough; -1 for any number.", strconv.Itoa(spec.DefaultBudgetRestarts), parsedTo(&s.Budget.Restarts, number)},
+			{"backoff", "FIRST[/CAP]", "The delay before a restart that follows a restart, and what it grows to.", spec.DefaultBackoffFirst.String() + "/" + spec.DefaultBackoffCap.String(), addBackoff(&s.Backoff)},
+			{"liveness", "PROBE", "Ask it while it is ready, by tcp, unix, http, cmd or file as in --ready; what does not answer three times is restarted.", "", parsed(&s.Liveness.Check, spec.ParseProbe)},
+			{"liveness-interval", "DURATION", "How often to ask.", spec.DefaultLivenessInterval.String(), parsedTo(&s.Liveness.Interval, spec.ParseDuration)},
 			{"success", "END,…", "Exit codes and signals that are no failure, besides 0.", "", addExits(&s.Success)},
 			{"watchdog", "DURATION", "Restart it when it sends no WATCHDOG=1 for so long.", "", parsed(&s.Watchdog, spec.ParseDuration)},
+			{"notify-access", "WHOSE", "Whose messages of sd_notify(3) count: \"none\", \"main\", \"exec\" or \"all\".", string(spec.NotifyMain), parsed(&s.NotifyAccess, text[spec.NotifyAccess])},
 			{"instances", "N", "Start N of it, as NAME@1 to NAME@N; \"{instance}\" in texts is the number.", "", parsed(&s.Instances, number)},
 			{"type", "TYPE", "\"daemon\", or \"oneshot\" for what runs to its end.", string(spec.Daemon), parsed(&s.Type, text[spec.Type])},
+			{"remain", "", "Let a oneshot count as up after it has done its work.", "", toggle(&s.Remain)},
+		}},
+		{"What it may use, with all it starts", []option{
+			{"memory-restart", "SIZE", "Restart it in good order when it uses more memory.", "", parsed(&s.Limits.MemoryRestart, spec.ParseByteSize)},
+			{"memory", "SIZE", "Give it no more memory: the kernel kills. This and what follows needs a control group with the controller.", "", parsed(&s.Limits.Memory, spec.ParseByteSize)},
+			{"cpus", "N", "Give it no more processor time: 1.5 is one and a half.", "", parsed(&s.Limits.CPUs, fraction)},
+			{"tasks", "N", "Give it no more threads and processes.", "", parsed(&s.Limits.Tasks, number)},
 		}},
 		{"How it ends and reloads", []option{
 			{"stop", "SCHEDULE", "Signals to end it, each with the wait after it, as in TERM/10s/INT/5s; then KILL.", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
 			{"stop-timeout", "DURATION", "The wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsedTo(&s.StopTimeout, spec.ParseDuration)},
+			{"stop-to", "WHO", "Who gets the signals: \"main\", or \"all\" of its processes.", string(spec.StopMain), parsed(&s.StopTo, text[spec.StopTo])},
+			{"stop-command", "COMMAND", "A command to run before the first signal, with MAINPID in its environment.", "", parsed(&s.StopCommand, spec.ParseCommand)},
+			{"reload-command", "COMMAND", "A command for \"daemonry reload\", in place of a signal.", "", parsed(&s.ReloadCommand, spec.ParseCommand)},
 			{"reload", "SIGNAL", "The signal for \"daemonry reload\".", "", parsed(&s.Reload, spec.ParseSignal)},
 		}},
 		{"What comes before it", []option{
@@ -84,6 +98,25 @@ func keptOptions(s *spec.Service) []group {
 			{"after", "NAME,…", "Services that come first if they are started at all.", "", addList(&s.After)},
 		}},
 	}
+}
+
+// addBackoff takes the first delay, and after a slash the longest.
+func addBackoff(dst *spec.Backoff) func(string) error {
+	return func(text string) error {
+		first, longest, both := strings.Cut(text, "/")
+		if err := parsedTo(&dst.First, spec.ParseDuration)(first); err != nil || !both {
+			return err
+		}
+		return parsedTo(&dst.Cap, spec.ParseDuration)(longest)
+	}
+}
+
+func fraction(text string) (float64, error) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", text)
+	}
+	return n, nil
 }
 
 // text is a word out of a list that the validation of the whole description knows.
@@ -110,10 +143,13 @@ func addExits(dst *spec.ExitSet) func(string) error {
 	}
 }
 
-// supervisedOptions are the process options of "detach", where a supervisor makes them mean something else.
+// supervisedOptions are the process options of "detach", where a supervisor makes them mean something else. Locks on files are not
+// among them: the name of a service is one.
 func supervisedOptions(p *spec.Process) []group {
 	groups := processOptions(p)
-	for _, g := range groups {
+	for n := range groups {
+		g := &groups[n]
+		g.options = slices.DeleteFunc(g.options, func(o option) bool { return o.name == "pidfile" || o.name == "lockfile" })
 		for i := range g.options {
 			o := &g.options[i]
 			switch o.name {
@@ -128,7 +164,7 @@ func supervisedOptions(p *spec.Process) []group {
 			}
 		}
 	}
-	return groups
+	return slices.DeleteFunc(groups, func(g group) bool { return len(g.options) == 0 })
 }
 
 func (a *app) startNamed(call *startCall, words []string) error {
