@@ -92,8 +92,9 @@ type Service struct {
 	// FDStore is how many descriptors the service may leave with the
 	// supervisor over a restart (FDSTORE=1). Default 0: none.
 	FDStore int `json:"fdstore,omitzero" change:"restart"`
-	// Orphan says what happens when the supervisor is gone and none comes
-	// back: "live" (the default) or "end".
+	// Orphan says what happens when the supervisor dies: "live" (the default;
+	// the next supervisor takes the service over) or "end": the kernel sends
+	// the main process its stop signal (PR_SET_PDEATHSIG, Linux).
 	Orphan Orphan `json:"orphan,omitzero" change:"restart"`
 
 	// Limits bound the whole service, its descendants included (cgroup v2).

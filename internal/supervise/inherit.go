@@ -144,6 +144,9 @@ func (e *Engine) prove(id identity) (handle, error) {
 		return nil, fmt.Errorf("process %d: nothing is known of it to prove who it is", id.PID)
 	}
 	h, err := e.kernel.hold(id.PID)
+	if errors.Is(err, errors.ErrUnsupported) && e.hasEnded(id) {
+		err = syscall.ESRCH
+	}
 	if err != nil {
 		return nil, fmt.Errorf("process %d: %w", id.PID, err)
 	}
@@ -151,6 +154,15 @@ func (e *Engine) prove(id identity) (handle, error) {
 		return nil, errors.Join(fmt.Errorf("process %d: %w", id.PID, err), h.Close())
 	}
 	return h, nil
+}
+
+// hasEnded says whether a process that cannot be held has certainly ended.
+func (e *Engine) hasEnded(id identity) bool {
+	stat, err := e.kernel.stat(id.PID)
+	if err != nil {
+		return errors.Is(err, syscall.ESRCH)
+	}
+	return stat.Exited() || id.Start != 0 && stat.StartTime != id.Start
 }
 
 // same says whether the process that h holds is the one that id names. The order matters: it is held before it is looked

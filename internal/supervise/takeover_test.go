@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -143,6 +144,7 @@ func TestTakeover(t *testing.T) {
 		spec   func(*spec.Service)
 		record record
 		live   map[int]other
+		before func(b *bench)
 		then   func(b *bench, s *service, o *others)
 		want   string // state, whether it has the old pid, restarts, signals
 	}{
@@ -172,6 +174,10 @@ func TestTakeover(t *testing.T) {
 		"strangers in its session": {record: running("ready"), live: map[int]other{pid: alive[pid], 60: {pidfd: 9, session: pid}},
 			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
 		"cannot be proven":          {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }), live: alive, want: "failed - 3 []"},
+		"cannot be held": {record: running("ready", func(r *record) { r.Main = identity{PID: pid, Start: 7} }), live: alive,
+			before: func(b *bench) { b.kernel.hold = func(int) (handle, error) { return nil, errors.ErrUnsupported } }, want: "failed - 3 []"},
+		"could not be held, is gone": {record: running("ready", func(r *record) { r.Main = identity{PID: pid, Start: 7} }), live: stranger,
+			before: func(b *bench) { b.kernel.hold = func(int) (handle, error) { return nil, errors.ErrUnsupported } }, want: "starting new 4 []"},
 		"being removed":             {record: running("stopping", func(r *record) { r.Removed, r.Wanted = true, false }), live: alive, want: "stopped - 3 [50 SIGTERM]"},
 		"says that it is ready":     {record: running("starting"), live: alive, then: func(b *bench, s *service, _ *others) { b.said(s, notify.Message{Ready: true}) }, want: "ready old 3 []"},
 		"has said that it is ready": {record: running("starting"), live: alive, then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) }, want: "ready old 3 []"},
@@ -196,6 +202,9 @@ func TestTakeover(t *testing.T) {
 				})
 				s := b.put(described)
 				tt.record.Started = time.Now()
+				if tt.before != nil {
+					tt.before(b)
+				}
 				b.takeOver(map[string]record{"s": tt.record}, nil)
 				end := b.run()
 				defer func() {
