@@ -158,7 +158,9 @@ func (t *takeover) claim(s *service, id identity, h handle) error {
 	}
 	e.byPID[s.pid] = s
 	e.bySession[s.session] = s
-	e.inheritance.taken++
+	if e.lives(id.PID) { // else it has ended, and nobody has reaped it yet
+		e.inheritance.taken++
+	}
 	return nil
 }
 
