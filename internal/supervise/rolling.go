@@ -114,11 +114,15 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	result := make(chan error, 1)
 	var err error
 	if askErr := e.ask(ctx, func() {
-		s := e.byName[name]
-		if s == nil {
+		switch s := e.byName[name]; {
+		case e.closing:
+			err = ErrClosed
+		case s == nil:
 			err = e.notFound(name)
-		} else if err = s.mayRoll(); err == nil {
-			e.startSuccessor(s, func(err error) { result <- err })
+		default:
+			if err = s.mayRoll(); err == nil {
+				e.startSuccessor(s, func(err error) { result <- err })
+			}
 		}
 	}); askErr != nil {
 		return askErr
@@ -179,6 +183,8 @@ func (e *Engine) succeed(h *service) {
 	h.kin.elders[old] = struct{}{}
 	old.kin.elderOf, old.kin.told = h, told
 	old.wanted, old.again = false, false
+	delete(e.notes.changed, old) // what the journal says of the service is what h says of it
+	e.note(h)
 	e.noteChanged()
 	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.pid, old.pid)})
 }
@@ -218,9 +224,9 @@ func (e *Engine) decideKin(s *service, failure string) {
 		if failure == "" {
 			failure = "its new process ended"
 		}
-		reason := fmt.Sprintf("the new process is not used: %s; the old one (process %d) goes on", failure, main.pid)
-		if main.pid == 0 {
-			reason = "the new process is not used: " + failure
+		reason := "the new process is not used: " + failure
+		if main.pid != 0 && main.state != Stopping {
+			reason += fmt.Sprintf("; the old one (process %d) goes on", main.pid)
 		}
 		err = &StartError{Name: s.spec.Name, Reason: reason, Exit: s.exit, Err: s.cause}
 		main.kin.successor = nil

@@ -461,6 +461,23 @@ var socketScenarios = map[string]func(scene) error{
 			return nil
 		}(), want("open", len(s.Engine.sockets), 0))
 	},
+	"shut down in the middle of rolling": func(s scene) error {
+		err := s.apply(web(s.path("next")))
+		os.WriteFile(s.path("next"), []byte("hangs"), 0o600)
+		go s.RestartRolling(s, "web")
+		return errors.Join(err, s.besideThen(func() error { return nil })) // who runs this sees that nothing is left
+	},
+	"stopped in the middle of rolling": func(s scene) error {
+		err := s.apply(web(s.path("next")))
+		os.WriteFile(s.path("next"), []byte("hangs"), 0o600)
+		result := make(chan error, 1)
+		go func() { result <- s.RestartRolling(s, "web") }()
+		err = errors.Join(err, s.besideThen(func() error { return s.Stop(s, "web") }))
+		if told := <-result; told == nil || strings.Contains(told.Error(), "goes on") {
+			err = errors.Join(err, fmt.Errorf("told: %v", told))
+		}
+		return errors.Join(err, s.noKin("web"), want("state", s.one("web").State, Stopped))
+	},
 	"rolling is refused": func(s scene) error {
 		none, down := sh("none", "exec sleep 99"), sh("down", "exec sleep 99")
 		down.Autostart = new(false)
