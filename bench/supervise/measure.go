@@ -187,13 +187,18 @@ func (o options) timeStop(p *place, m manager, s slots, managers []int) (time.Du
 	if err != nil {
 		return 0, err
 	}
-	pids := slices.AppendSeq(slices.Clone(managers), maps.Keys(services))
+	var all []sys.ProcStat
+	for _, pid := range slices.AppendSeq(slices.Clone(managers), maps.Keys(services)) {
+		if stat, err := sys.ReadStat(pid); err == nil {
+			all = append(all, stat)
+		}
+	}
 	began := time.Now()
 	if err := m.stop(p); err != nil {
 		return 0, fmt.Errorf("stop: %w", err)
 	}
-	for _, pid := range pids {
-		for !gone(pid) {
+	for _, process := range all {
+		for !gone(process) {
 			if time.Since(began) > o.limit {
 				return 0, &gaveUpError{fmt.Sprintf("all stopped in %v", o.limit)}
 			}
@@ -203,15 +208,19 @@ func (o options) timeStop(p *place, m manager, s slots, managers []int) (time.Du
 	return time.Since(began), nil
 }
 
-func gone(pid int) bool {
-	stat, err := sys.ReadStat(pid)
-	return err != nil || stat.Exited()
+// gone says whether a process has ended; its number may be another's by now.
+func gone(p sys.ProcStat) bool {
+	stat, err := sys.ReadStat(p.PID)
+	return err != nil || stat.Exited() || stat.StartTime != p.StartTime
 }
 
 // endAll kills what a run left behind, as long as there is something.
 func endAll(file string) error {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		pids := slices.DeleteFunc(marked(file), gone)
+		pids := slices.DeleteFunc(marked(file), func(pid int) bool {
+			stat, err := sys.ReadStat(pid)
+			return err != nil || stat.Exited()
+		})
 		if len(pids) == 0 {
 			return nil
 		}
