@@ -14,6 +14,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
+// readyMessage is READY=1.
+var readyMessage = notify.Message{Ready: true}
+
 // bubble runs f with an engine that runs, in a time that passes when nothing else happens.
 func bubble(t *testing.T, f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
