@@ -26,8 +26,11 @@ func newLogrotate(t *testing.T, log, how string) *logrotate {
 }
 
 func (l *logrotate) rotate() error {
-	cmd := exec.Command("logrotate", "--force", "--state", filepath.Join(l.dir, "state"), l.conf)
-	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	program, err := exec.LookPath("logrotate")
+	if err != nil {
+		program = "/usr/sbin/logrotate" // where an ordinary user's PATH does not lead
+	}
+	cmd := exec.Command(program, "--force", "--state", filepath.Join(l.dir, "state"), l.conf)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
