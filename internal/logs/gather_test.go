@@ -41,6 +41,7 @@ func TestSmallWritesAreGathered(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []time.Duration
+		from := time.Now()
 		for range lines {
 			fmt.Fprintf(w, "%d %s\n", time.Now().UnixNano(), pad)
 			time.Sleep(100 * time.Microsecond) // the pace, not a synchronisation
@@ -59,7 +60,9 @@ func TestSmallWritesAreGathered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reads := after.Reads - before.Reads; reads > lines/5 {
+		// A slow machine takes longer to write, and then there is less to gather.
+		most := lines/5 + int64(time.Since(from)/(4*time.Millisecond))
+		if reads := after.Reads - before.Reads; reads > most {
 			t.Errorf("%d reads for %d writes", reads, lines)
 		}
 		if best = min(best, slices.Max(got)); best <= bound {
