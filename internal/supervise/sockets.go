@@ -121,6 +121,9 @@ func (e *Engine) letGo(s *service, h *holder) {
 
 // dropOutdated has other instances, which have no process by now, let go of older sockets at the addresses of s.
 func (e *Engine) dropOutdated(s *service) {
+	if len(s.spec.Sockets) == 0 {
+		return // or a thousand instances without any would each look at all the others
+	}
 	for _, other := range e.byBase[s.spec.BaseName()] {
 		if other == s {
 			continue

@@ -18,7 +18,6 @@ var ErrBusy = errors.New("an upgrade is in progress")
 type still struct {
 	f     func(Inheritance) error // what is done then; nil: nobody asks for it
 	reply chan error
-	saved bool          // the journal was made anew since
 	deaf  bool          // hear has stopped, and all it had heard is taken in
 	again chan struct{} // closed when hear is to go on
 }
@@ -26,6 +25,8 @@ type still struct {
 // Standstill brings the engine to a stand, has f called by the owner with what the next program's Options.Inheritance is to be, and goes on. While f runs nothing changes, and the journal on
 // disk says all: it is where another program can be executed in this process. Children that
 // die meanwhile stay to be reaped, messages stay in the socket, and what services print stays in their FIFOs.
+//
+// The journal is kept up to date all the time, so little is left to be written: call Save before, which makes sure that there is one.
 //
 // If it can not be brought to a stand before ctx ends, the error says why and f was not called.
 func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) error {
@@ -108,9 +109,6 @@ func (e *Engine) tryStill() {
 		e.note(s)
 	}
 	clear(n.spoken)
-	if !st.saved {
-		st.saved, n.all = true, true
-	}
 	if e.store.specs || e.store.wants {
 		e.writeState()
 	}
