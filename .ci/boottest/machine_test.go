@@ -274,6 +274,6 @@ func removeCgroup(t *testing.T, group string) {
 func (m *machine) left(name string) string {
 	m.t.Helper()
 	const script = `find / -xdev \( -path /usr -o -path /var/log -o -path /var/lib/probe \) -prune -o -name "*$1*" -print
-		find /run /etc -name "*$1*"; grep -rl "written by daemonry" /etc /home /root; exit 0`
+		find /run /etc -name "*$1*"; grep -rIl "written by daemonry" /etc /home /root; exit 0`
 	return m.run("sh", "-c", script, "sh", name)
 }
