@@ -173,7 +173,7 @@ func TestTakeover(t *testing.T) {
 		"dead, but for the rest":   {record: running("ready"), live: map[int]other{60: {pidfd: 9, invocation: "inv", session: 60}}, want: "starting new 4 [60 SIGTERM]"},
 		"strangers in its session": {record: running("ready"), live: map[int]other{pid: alive[pid], 60: {pidfd: 9, session: pid}},
 			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
-		"cannot be proven":          {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }), live: alive, want: "failed - 3 []"},
+		"cannot be proven": {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }), live: alive, want: "failed - 3 []"},
 		"cannot be held": {record: running("ready", func(r *record) { r.Main = identity{PID: pid, Start: 7} }), live: alive,
 			before: func(b *bench) { b.kernel.hold = func(int) (handle, error) { return nil, errors.ErrUnsupported } }, want: "failed - 3 []"},
 		"could not be held, is gone": {record: running("ready", func(r *record) { r.Main = identity{PID: pid, Start: 7} }), live: stranger,
