@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -122,9 +122,10 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 	if err == nil {
 		err = a.aboutSupervisor(ctx, s, call.json)
 	}
-	if absent(err) {
+	killed := s != nil && err != nil && s.orphaned(ctx)
+	if absent(err) || killed {
 		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
-		if s != nil && s.orphaned() {
+		if killed {
 			e.err = errors.New("no supervisor is running: the last one was killed, and its services may still run")
 			e.hint = "daemonry supervisor start takes them over"
 		}
@@ -163,7 +164,7 @@ func counted(n int, thing string) string {
 func (a *app) supervisorStop() error {
 	ctx, done := untilSignal()
 	defer done()
-	s, err := a.session()
+	s, err := a.reached() // one that was killed has left services
 	var about control.Supervisor
 	if err == nil {
 		about, err = s.Supervisor(ctx)
@@ -227,25 +228,43 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 // services run, and only a supervisor that has taken them over can be asked about them.
 func (a *app) reached() (*session, error) {
 	s, err := a.session()
-	if err != nil || !s.orphaned() {
+	if err != nil {
 		return s, err
 	}
 	ctx, done := untilSignal()
 	defer done()
+	if !s.orphaned(ctx) {
+		return s, nil
+	}
 	return a.ensured(ctx)
 }
 
 // orphaned says whether the supervisor was killed: one that ends takes its socket along. That of a "run" has a file to
 // say what it runs, which we do not know.
-func (s *session) orphaned() bool {
+func (s *session) orphaned(ctx context.Context) bool {
 	if _, err := os.Lstat(foregroundState(s.paths)); err == nil {
 		return false
 	}
-	conn, err := net.Dial("unix", s.paths.Socket())
-	if err == nil {
-		conn.Close() // nothing was said
+	ctx, cancel := context.WithTimeout(ctx, appearTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := s.Supervisor(ctx)
+		if !broken(err) {
+			return errors.Is(err, syscall.ECONNREFUSED)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C: // it is dying: its socket is about to refuse
+		}
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// broken says whether somebody was there and is not any more.
+func broken(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // bear starts a supervisor as a daemon, by way of our own library.

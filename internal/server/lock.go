@@ -83,10 +83,9 @@ func lockFile(path string) (_ *os.File, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	err = sys.TryFlock(f)
-	for end := time.Now().Add(birthTime); errors.Is(err, sys.ErrLocked) && gone(readPID(f)) && time.Now().Before(end); {
-		time.Sleep(time.Millisecond) // nothing tells of the end of a lock that one does not wait for in the kernel
-		err = sys.TryFlock(f)
+	err = tryLock(f, birthTime, func() bool { return gone(readPID(f)) })
+	if pid := readPID(f); errors.Is(err, sys.ErrLocked) && gone(pid) {
+		return nil, fmt.Errorf("lock %s: process %d had it, which is gone, and one that it was starting holds it still", path, pid)
 	}
 	if errors.Is(err, sys.ErrLocked) {
 		return nil, &heldError{readPID(f)}
@@ -103,8 +102,22 @@ func lockFile(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
+// tryLock tries again for a while, as long as again says that it may help.
+func tryLock(f *os.File, limit time.Duration, again func() bool) error {
+	for end := time.Now().Add(limit); ; {
+		err := sys.TryFlock(f)
+		if !errors.Is(err, sys.ErrLocked) || !again() || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(time.Millisecond) // nothing tells of the end of a lock that one does not wait for in the kernel
+	}
+}
+
 // birthTime is how long the processes may take that a killed supervisor was starting.
 const birthTime = 5 * time.Second
+
+// execTime is for the moment between the two locks of a process that executes its program.
+const execTime = 100 * time.Millisecond
 
 // gone says whether the holder that the lock file names has ended: then it is held by those it was starting.
 func gone(pid int) bool {
@@ -130,7 +143,7 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if err := sys.TryFlock(f); err != nil {
+	if err := tryLock(f, execTime, func() bool { return true }); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
 	}
 	return f, nil

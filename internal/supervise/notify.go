@@ -165,7 +165,7 @@ func (e *Engine) serviceOf(pid int) *service {
 		return s
 	}
 	for depth := 0; pid > 1 && depth < 64; depth++ {
-		if s := e.byPID[pid]; s != nil {
+		if s := e.byPID[pid]; s != nil && e.lives(pid) {
 			return s
 		}
 		if s := e.orphans[pid]; s != nil {

@@ -95,7 +95,7 @@ func (x exitStatus) exit() *Exit {
 
 // failedText is what the reason of a failure begins with.
 func failedText(x *Exit, ready bool) string {
-	if ready {
+	if ready || x.Unknown {
 		return x.String()
 	}
 	return fmt.Sprintf("%v before it was ready", x)
