@@ -32,8 +32,9 @@ type birth struct {
 	lock  *os.File
 	ready string // FIFO for a probe of the kind FD
 
-	group    *cgroup // nil: it is born in ours
-	noGroup  error   // why group is nil
+	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
+	group    *cgroup         // nil: it is born in ours
+	noGroup  error           // why group is nil
 	identify func(pid int) identity
 	identity identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.
 }
@@ -43,7 +44,8 @@ func (e *Engine) newBirth(s *service) birth {
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
 		lock: e.o.Lock, ready: e.readyPipe(s.spec.Name),
-		group: s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
+		removing: e.removing[s.spec.Name],
+		group:    s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
 	}
 }
 
@@ -195,6 +197,9 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 	}
 	b.log, err = logConfig(b.spec, b.logDir)
 	if err == nil && b.stream == nil {
+		if b.removing != nil {
+			<-b.removing // it was begun before us
+		}
 		b.stream, err = b.logs.Open(b.spec.Name, b.log)
 	}
 	if err == nil {

@@ -102,7 +102,7 @@ func perform(name, dir string) error {
 	}
 	err = scenario(name)(s)
 	if err != nil {
-		past, _, _ := s.Subscribe(s, 0)
+		past, _, _ := s.Subscribe(context.Background(), 0) // s may be over
 		for _, ev := range past {
 			fmt.Println(ev.Service, ev.Kind, ev.State, ev.Reason)
 		}

@@ -353,9 +353,15 @@ func (e *Engine) forget(s *service) {
 	e.changedFor(s)
 	if stream := s.stream; stream != nil {
 		s.stream = nil
+		name, removed := s.spec.Name, make(chan struct{})
+		e.removing[name] = removed
 		e.work(func() func() {
 			err := stream.Remove()
+			close(removed)
 			return func() {
+				if e.removing[name] == removed {
+					delete(e.removing, name)
+				}
 				if err != nil {
 					e.o.Trouble(err)
 				}

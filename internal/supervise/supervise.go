@@ -85,11 +85,12 @@ type Engine struct {
 	byInvocation map[string]*service
 	byOutput     map[fileID]*service
 	commands     map[int]*command
-	programs     map[int]*program      // that read logs
-	orphans      map[int]*service      // adopted children, with the service they belong to; nil for nobody's
-	expected     map[int]*service      // descendants of services that are being ended
-	holding      int                   // services whose stop waits for others
-	stopping     map[*service]struct{} // asked to end together: of those, who needs another ends before it
+	programs     map[int]*program         // that read logs
+	removing     map[string]chan struct{} // closed when the log of a service that is gone is gone too
+	orphans      map[int]*service         // adopted children, with the service they belong to; nil for nobody's
+	expected     map[int]*service         // descendants of services that are being ended
+	holding      int                      // services whose stop waits for others
+	stopping     map[*service]struct{}    // asked to end together: of those, who needs another ends before it
 	births       births
 	logsEnd      logsEnd
 	jobs         jobs
@@ -177,6 +178,7 @@ func newEngine(o Options) *Engine {
 		expected:     map[int]*service{},
 		commands:     map[int]*command{},
 		programs:     map[int]*program{},
+		removing:     map[string]chan struct{}{},
 		orphans:      map[int]*service{},
 		stopping:     map[*service]struct{}{},
 		sockets:      map[string]*holder{},
