@@ -236,6 +236,7 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 	f.s = &session{Client: &control.Client{Socket: p.Socket()}, paths: p}
 	f.call.logBudget.over(&f.settings)
 	o, err := f.a.serverOptions(p, f.settings)
+	o.Pinned = true
 	if file, ok := f.a.out.(*os.File); ok {
 		width := new(atomic.Int32)
 		for _, s := range spec.ExpandSet(f.services) {

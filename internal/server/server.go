@@ -43,6 +43,8 @@ type Options struct {
 	Cgroup  string
 	Environ []string       // what services inherit; nil: our own
 	Console target.Console // where the log target "stdout" prints; the zero value: nowhere
+	// Pinned refuses to have the program replaced: it holds more than a supervisor's successor would be told of.
+	Pinned bool
 	// Inherited is what the program before this one in this process has left open for it. Nil: there was none.
 	Inherited *successor.Manifest
 	// Logs serves the logs of services. Nil: the API answers that it cannot.

@@ -117,6 +117,9 @@ func (c *changeover) check(ctx context.Context, program string) (version string,
 			c.mu.Unlock()
 		}
 	}()
+	if err := c.engine.CanBeReplaced(ctx); err != nil {
+		return "", err
+	}
 	if err := c.engine.Save(ctx); err != nil {
 		return "", err
 	}
@@ -232,8 +235,8 @@ func (a *api) upgrade(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &req); err != nil {
 		return err
 	}
-	if a.changeover == nil {
-		return &control.Error{Message: "this supervisor cannot be replaced", Code: control.Unsupported}
+	if a.changeover == nil || a.changeover.o.Pinned {
+		return &control.Error{Message: "this supervisor runs in the foreground (daemonry run): what started it has to start the new program", Code: control.Unsupported}
 	}
 	if req.Program == "" || req.Program[0] != '/' {
 		return badRequest("", "program %q is not an absolute path", req.Program)

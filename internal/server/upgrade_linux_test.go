@@ -230,6 +230,17 @@ func TestUpgradeRefused(t *testing.T) {
 			t.Errorf("%s: afterwards: %v", program, err)
 		}
 	}
+	bound := sleeper("bound")
+	bound.Orphan = spec.OrphanEnd
+	if _, err := c.Apply(ctx, control.ApplyRequest{Services: []spec.Service{sleeper("a"), bound}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Upgrade(ctx, control.UpgradeRequest{Program: whole.Path(t)}); err == nil || !strings.Contains(err.Error(), "service bound") {
+		t.Errorf("with a service that ends with its supervisor: %v", err)
+	}
+	if err := c.Stop(ctx, control.Named("bound")); err != nil {
+		t.Fatal(err)
+	}
 	hung, cancel := context.WithTimeout(ctx, 300*time.Millisecond) // who does not want to wait until it is told
 	_, err = c.Upgrade(hung, control.UpgradeRequest{Program: hanging.Path(t)})
 	cancel()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // ErrBusy says that the engine is about to stand still already.
@@ -20,6 +21,21 @@ type still struct {
 	reply chan error
 	deaf  bool          // hear has stopped, and all it had heard is taken in
 	again chan struct{} // closed when hear is to go on
+}
+
+// CanBeReplaced says what keeps another program from being executed in this process: services that end with it. The
+// kernel signals them when the thread that forked them ends, and execve(2) ends every thread but one.
+func (e *Engine) CanBeReplaced(ctx context.Context) error {
+	var obstacle error
+	err := e.ask(ctx, func() {
+		for _, s := range e.sorted() {
+			if s.pid != 0 && s.spec.Orphan == spec.OrphanEnd {
+				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first", s.spec.Name, spec.OrphanEnd)
+				return
+			}
+		}
+	})
+	return errors.Join(err, obstacle)
 }
 
 // Standstill brings the engine to a stand, has f called by the owner with what the next program's Options.Inheritance is to be, and goes on. While f runs nothing changes, and the journal on
