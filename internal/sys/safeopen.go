@@ -49,3 +49,10 @@ func OpenTrusted(path string, o TrustedOpen) (f *os.File, created bool, err erro
 
 // FileOwner returns what os.FileInfo hides behind Sys: the owner and the number of hard links.
 func FileOwner(fi fs.FileInfo) (owner Owner, links uint64, err error) { return fileOwner(fi) }
+
+// MakeTrustedDir makes a directory by a path on which only root and we have a say, as OpenTrusted makes a file: with exactly
+// this mode, whatever the umask, and this owner. Everything above it must be there, and what it is made in must belong to root or us, and
+// be writable to others only with the sticky bit. The error wraps fs.ErrExist where there is something of that name.
+func MakeTrustedDir(path string, mode fs.FileMode, owner Owner) error {
+	return makeTrustedDir(path, mode, owner)
+}

@@ -53,3 +53,14 @@ func (p place) remove(name string) error {
 	}
 	return nil
 }
+
+// mkdir makes a directory. Nobody can enter it who may not do so when it has its owner and its mode.
+func (p place) mkdir(name string, mode fs.FileMode, owner Owner) error {
+	if err := os.Mkdir(p.join(name), mode.Perm()&0o700); err != nil {
+		return err
+	}
+	if err := os.Lchown(p.join(name), owner.UID, owner.GID); err != nil {
+		return err
+	}
+	return os.Chmod(p.join(name), mode.Perm()) // of what is ours, in what nobody else can exchange
+}

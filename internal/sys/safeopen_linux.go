@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -102,5 +103,29 @@ func (p place) remove(name string) error {
 			return fmt.Errorf("remove it again: %w", err)
 		}
 		return nil
+	})
+}
+
+// mkdir makes a directory. Nobody can enter it who may not do so when it has its owner and its mode.
+func (p place) mkdir(name string, mode fs.FileMode, owner Owner) error {
+	return p.in(func(dir int) error {
+		if err := unix.Mkdirat(dir, name, uint32(mode.Perm()&0o700)); err != nil {
+			return err
+		}
+		if err := unix.Fchownat(dir, name, owner.UID, owner.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fmt.Errorf("set owner %d:%d: %w", owner.UID, owner.GID, err)
+		}
+		// Not fchmodat(2), which follows a link.
+		fd, err := retry1(func() (int, error) {
+			return unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		})
+		if err != nil {
+			return err
+		}
+		err = retry(func() error { return unix.Fchmod(fd, uint32(mode.Perm())) })
+		if err != nil {
+			err = fmt.Errorf("set mode %04o: %w", mode.Perm(), err)
+		}
+		return errors.Join(err, CloseFD(fd))
 	})
 }

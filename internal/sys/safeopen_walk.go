@@ -60,6 +60,43 @@ func openTrusted(path string, o TrustedOpen) (*os.File, bool, error) {
 	}
 }
 
+func makeTrustedDir(path string, mode fs.FileMode, owner Owner) error {
+	w := &walk{path: path}
+	err := w.aim(filepath.Clean(path))
+	defer func() { w.at.close() }()
+	for err == nil && len(w.names) > 1 {
+		_, _, err = w.step()
+	}
+	if err == nil {
+		err = w.at.unexchangeable()
+	}
+	if err == nil {
+		err = w.at.mkdir(w.names[0], mode, owner)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "make directory", Path: path, Err: err}
+	}
+	return nil
+}
+
+// unexchangeable says what lets somebody else exchange what is made in the directory.
+func (p place) unexchangeable() error {
+	fi, err := p.stat()
+	if err != nil {
+		return err
+	}
+	owner, _, err := fileOwner(fi)
+	switch mode := fi.Mode(); {
+	case err != nil:
+		return err
+	case !trustedUID(owner.UID):
+		return fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, fi.Name(), owner.UID)
+	case mode.Perm()&0o002 != 0 && mode&fs.ModeSticky == 0:
+		return fmt.Errorf("%w: everybody can write to %s", ErrInsecure, fi.Name())
+	}
+	return nil
+}
+
 // errRaced says that a name changed its meaning between two looks at it.
 var errRaced = errors.New("it keeps being exchanged while we look")
 
