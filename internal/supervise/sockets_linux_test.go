@@ -604,17 +604,28 @@ var socketScenarios = map[string]func(scene) error{
 		if err := errors.Join(s.apply(k), s.stored("k", 0)); err != nil {
 			return err
 		}
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			return err
-		}
-		for _, fd := range fds {
-			if name, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(name, "tape") {
-				return fmt.Errorf("descriptor %s is open: %s", fd.Name(), name)
+		// They are closed away from who hears, which takes a moment.
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			err := noneOpen("tape")
+			if err == nil || time.Now().After(end) {
+				return err
 			}
 		}
-		return nil
 	},
+}
+
+// noneOpen says whether no descriptor of ours is of a file whose name has text in it.
+func noneOpen(text string) error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if name, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(name, text) {
+			return fmt.Errorf("descriptor %s is open: %s", fd.Name(), name)
+		}
+	}
+	return nil
 }
 
 // noKin says whether only one process of a service is left.
