@@ -56,6 +56,8 @@ type launcher struct {
 	log       *os.File // log file or /dev/null
 	logOffset int64    // what was in it before
 	out, err  *os.File // what the daemon prints until it is ready
+
+	unrecorded error // why the pid is not in the pid file, which the daemon may have removed
 }
 
 // run prepares everything that can fail here, starts the daemon and waits.
@@ -85,10 +87,15 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 
 // record writes the pid file. Two errors are none: without a fingerprint the
 // lock, which the daemon holds, still proves who it is; and a daemon that is dead
-// by now is heard of in a moment, with its reason.
+// by now is heard of in a moment, with its reason. A third may be none: one that
+// fails removes the file, perhaps before it is written; if it is ready instead, somebody else has.
 func (l *launcher) record(pid int) error {
 	err := l.pidfile.Write(pid)
-	if errors.Is(err, pidfile.ErrNoFingerprint) || errors.Is(err, syscall.ESRCH) {
+	switch {
+	case errors.Is(err, pidfile.ErrNoFingerprint) || errors.Is(err, syscall.ESRCH):
+		return nil
+	case errors.Is(err, pidfile.ErrReplaced):
+		l.unrecorded = err
 		return nil
 	}
 	return err
@@ -212,7 +219,10 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 				return nil, l.failure(phase, errors.New("the launch ended without a word"))
 			case e.Message != nil:
 				said = decodeReport(e.Message)
-				if said.ready {
+				switch {
+				case said.ready && l.unrecorded != nil:
+					return nil, join(l.failure(phase, l.unrecorded), d.Kill(l.grace()))
+				case said.ready:
 					return l.success(d)
 				}
 			case e.Exit != nil:

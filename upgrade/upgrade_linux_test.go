@@ -35,11 +35,15 @@ func TestChain(t *testing.T) {
 		if old != first {
 			proctest.Gone(t, old)
 		}
-		state := proctest.Inspect(t, pid)
-		if n := len(state.FDs); before != 0 && n > before {
-			t.Errorf("%d descriptors after %d: %+v", n, before, state.FDs)
-		} else {
-			before = n
+		proctest.Eventually(t, 10*time.Second, func() error { // some are open for a moment
+			state := proctest.Inspect(t, pid)
+			if n := len(state.FDs); before != 0 && n > before {
+				return fmt.Errorf("%d descriptors after %d: %+v", n, before, state.FDs)
+			}
+			return nil
+		})
+		if before == 0 {
+			before = len(proctest.Inspect(t, pid).FDs)
 		}
 	}
 	r.firstEnds()
