@@ -182,7 +182,7 @@ func (o *ordeal) meddle(i int) {
 	for ctx.Err() == nil {
 		var err error
 		name := control.Named(fmt.Sprintf("only@%d", 1+rand.IntN(3)))
-		switch (i + rand.IntN(2)) % 4 {
+		switch (i + rand.IntN(2)) % 5 {
 		case 0:
 			err = o.client.Restart(ctx, name)
 		case 1:
@@ -193,6 +193,8 @@ func (o *ordeal) meddle(i int) {
 			_, err = o.client.Apply(ctx, o.file)
 		case 3:
 			err = o.client.Signal(ctx, control.SignalRequest{Names: name, Signal: "KILL"})
+		case 4:
+			_, err = o.client.Upgrade(ctx, control.UpgradeRequest{Program: whole.Path(o)})
 		}
 		var unreachable *control.UnreachableError
 		if errors.As(err, &unreachable) {
