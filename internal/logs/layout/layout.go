@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,16 +81,36 @@ func List(path string) ([]Rotated, error) {
 	return all[filepath.Clean(path)], err
 }
 
+// mostScans bounds how often a directory is read in which files come and go all the time.
+const mostScans = 20
+
 // Dir returns the rotated files in dir by the path of their log, each as List does.
-func Dir(dir string) (map[string][]Rotated, error) {
+//
+// A large directory is read in several steps (getdents64(2)), between which a compression may end: its new name can be where the
+// reading has been, and the old one where it has not come to yet. So it is read until it shows the same files twice.
+func Dir(dir string) (all map[string][]Rotated, err error) {
+	var before map[string]bool
+	for range mostScans {
+		var files map[string]bool
+		if all, files, err = scan(dir); err != nil || maps.Equal(files, before) {
+			return all, err
+		}
+		before = files
+	}
+	return all, nil
+}
+
+// scan reads dir once. files are what there is, whether compressed or not.
+func scan(dir string) (all map[string][]Rotated, files map[string]bool, err error) {
 	names, err := readNames(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := make(map[string][]Rotated)
+	all, files = make(map[string][]Rotated), make(map[string]bool)
 	for _, n := range names {
 		if base, r, ok := Parse(filepath.Join(dir, n)); ok {
 			all[base] = append(all[base], r)
+			files[base+r.Time.Format(stampForm)] = true
 		}
 	}
 	for base, list := range all {
@@ -98,7 +119,7 @@ func Dir(dir string) (map[string][]Rotated, error) {
 		})
 		all[base] = slices.CompactFunc(list, func(a, b Rotated) bool { return a.Time.Equal(b.Time) })
 	}
-	return all, nil
+	return all, files, nil
 }
 
 // Open opens a log file, current or rotated, for reading. What is not a regular file is refused, and so is what
