@@ -309,10 +309,29 @@ func TestServicePage(t *testing.T) {
 		b.WriteByte('\n')
 	}
 	compareFile(t, fieldsFile, before+begin+b.String()+end+after)
-	for _, example := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
-		if _, err := parse("/srv/daemonry.toml", []byte(example[1]), testEnv, noFiles{}); err != nil {
-			t.Errorf("example:\n%s%v", example[1], err)
+}
+
+// TestPages: every toml of the documentation is a file that the reader takes.
+func TestPages(t *testing.T) {
+	pages, err := filepath.Glob("../../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	block, examples := regexp.MustCompile("(?s)```toml\n(.*?)```"), 0
+	for _, name := range append(pages, "../../../README.md") {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, example := range block.FindAllStringSubmatch(string(page), -1) {
+			examples++
+			if _, err := parse("/srv/daemonry.toml", []byte(example[1]), testEnv, noFiles{}); err != nil {
+				t.Errorf("%s:\n%s%v", name, example[1], err)
+			}
+		}
+	}
+	if examples < 5 {
+		t.Errorf("only %d examples", examples)
 	}
 }
 
