@@ -323,6 +323,9 @@ type Socket struct {
 	V6Only *bool `json:"v6only,omitzero"`
 	// ReusePort sets SO_REUSEPORT.
 	ReusePort bool `json:"reuseport,omitzero"`
+	// Nonblocking hands it over with O_NONBLOCK, for a program that waits with
+	// poll and does not set that itself, as nginx.
+	Nonblocking bool `json:"nonblocking,omitzero"`
 }
 
 // Sandbox asks for isolation by a manager that can build it (systemd). Only

@@ -261,7 +261,8 @@ type handover struct {
 	limit   int   // of the descriptor store, for $FDSTORE
 	err     error // why there is no handover
 	// alone: no living process has the sockets. They are made blocking then, as systemd hands them
-	// over; a process that serves must not find its own non-blocking socket blocking.
+	// over; a process that serves must not find its own non-blocking socket blocking. Those that the
+	// description wants non-blocking are made so always: each process of the service was handed them so.
 	alone bool
 }
 
@@ -298,8 +299,8 @@ func (h *handover) fill(sp *spawn.Spec) error {
 		if err != nil {
 			return err
 		}
-		if h.alone {
-			if err := sys.SetNonblock(fd, false); err != nil {
+		if h.alone || holder.spec.Nonblocking {
+			if err := sys.SetNonblock(fd, holder.spec.Nonblocking); err != nil {
 				return fmt.Errorf("socket %s: %w", holder.spec.Listen, err)
 			}
 		}

@@ -255,6 +255,16 @@ func (s scene) holds(name string) (socket string, err error) {
 	return "", fmt.Errorf("process %d does not have %s", pid, socket)
 }
 
+// fdFlags are those of the open file description (proc_pid_fdinfo(5)).
+func fdFlags(pid, fd int) (flags int, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+	if err == nil {
+		var pos int64
+		_, err = fmt.Sscanf(string(b), "pos: %d\nflags: %o", &pos, &flags)
+	}
+	return flags, err
+}
+
 // same says whether the socket of a service is still that one.
 func (s scene) same(name, socket string) error {
 	now, err := s.holds(name)
@@ -347,7 +357,8 @@ var socketScenarios = map[string]func(scene) error{
 		if err != nil || pid == old || args != "edited" {
 			return fmt.Errorf("after the crash: %d (before: %d), %q, %v", pid, old, args, err)
 		}
-		return s.same("web", before)
+		// It may answer before the engine has heard that it was started.
+		return errors.Join(s.state("web", Ready), s.same("web", before))
 	},
 	"stopped, nobody waits": func(s scene) error {
 		err := errors.Join(s.apply(web()), s.Stop(s, "web"))
@@ -374,6 +385,21 @@ var socketScenarios = map[string]func(scene) error{
 		}
 		_, _, err = get(s, "/")
 		return err
+	},
+	"blocking or not, as described": func(s scene) error {
+		one := sh("web", "exec sleep 99")
+		one.Sockets = web().Sockets
+		found := func(what string, nonblocking bool) error {
+			flags, err := fdFlags(s.one("web").PID, 3)
+			return errors.Join(err, want(what+": non-blocking", flags&syscall.O_NONBLOCK != 0, nonblocking))
+		}
+		set := func(on bool) (err error) {
+			return errors.Join(s.ask(s, func() { err = sys.SetNonblock(s.byName["web"].sockets[0].fd(), on) }), err)
+		}
+		err := errors.Join(s.apply(one), found("at first", false), set(true), s.RestartRolling(s, "web"), found("set by who serves", true),
+			s.Restart(s, "web"), found("restarted", false))
+		one.Sockets[0].Nonblocking = true
+		return errors.Join(err, s.apply(one), found("wanted", true), set(false), s.RestartRolling(s, "web"), found("wanted again", true))
 	},
 	"rolling": func(s scene) error {
 		if err := s.apply(web()); err != nil {

@@ -19,7 +19,8 @@ var unmodified = map[string]struct {
 	files   map[string]string
 	service func(s scene) spec.Service
 }{
-	// nginx takes over what NGINX= names, which it is meant to say to its own next version.
+	// nginx takes over what NGINX= names, which it is meant to say to its own next version. It believes those to be
+	// non-blocking: of two workers that wake up for one connection, one would wait in accept(2), deaf to all else, a reload included.
 	"nginx": {
 		program: "nginx",
 		files: map[string]string{"nginx.conf": `daemon off;
@@ -34,8 +35,9 @@ http {
 }
 `},
 		service: func(s scene) spec.Service {
-			one := spec.Service{Command: spec.Command{"nginx", "-e", "stderr", "-c", s.path("nginx.conf")}, Ready: spec.Probe{Kind: spec.ProbeHTTP, Target: url("/")}}
+			one := spec.Service{Command: spec.Command{"nginx", "-e", "stderr", "-c", s.path("nginx.conf")}, Sockets: web().Sockets, Ready: spec.Probe{Kind: spec.ProbeHTTP, Target: url("/")}}
 			one.Env = map[string]string{"NGINX": "3;"}
+			one.Sockets[0].Nonblocking = true
 			one.Reload = "HUP"
 			one.Stop = spec.StopSchedule{{Signal: "QUIT", Wait: spec.Duration(20 * time.Second)}}
 			return one
@@ -122,7 +124,9 @@ func rollUnmodified(name string) func(scene) error {
 	return func(s scene) error {
 		one := unmodified[name].service(s)
 		one.Name = "web"
-		one.Sockets = web().Sockets
+		if one.Sockets == nil {
+			one.Sockets = web().Sockets
+		}
 		if err := s.apply(one); err != nil {
 			b, _ := os.ReadFile(s.path("log/web.log"))
 			return fmt.Errorf("%w\n%s", err, b)

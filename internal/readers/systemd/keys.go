@@ -63,6 +63,7 @@ var keys = map[string]setter{
 	"Service.StandardOutput":      output(func(r *reader) *spec.Stream { return &r.service.Stdout }),
 	"Service.StandardError":       output(func(r *reader) *spec.Stream { return &r.service.Stderr }),
 	"Service.Sockets":             socketsOf,
+	"Service.NonBlocking":         boolean(func(r *reader) *bool { return &r.nonblocking }),
 	"Service.Nice":                pointer(func(r *reader) **int { return &r.service.Nice }),
 	"Service.OOMScoreAdjust":      pointer(func(r *reader) **int { return &r.service.OOMScore }),
 	"Service.NoNewPrivileges":     boolean(func(r *reader) *bool { return &r.service.NoNewPrivs }),

@@ -52,7 +52,7 @@ FreeBind=yes
 [Install]
 WantedBy=sockets.target
 `,
-		"web.service", "[Unit]\nRequires=web.socket\nAfter=web.socket\n[Service]\nExecStart=/bin/web\nSockets=web.socket other.socket\nUser=www\n",
+		"web.service", "[Unit]\nRequires=web.socket\nAfter=web.socket\n[Service]\nExecStart=/bin/web\nSockets=web.socket other.socket\nUser=www\nNonBlocking=yes\n",
 		"control.socket", "[Socket]\nListenStream=/run/control\nService=web.service\n")
 	if err != nil {
 		t.Fatal(err)
@@ -66,16 +66,16 @@ WantedBy=sockets.target
 	}
 	six := new(true)
 	file := func(a string) spec.Socket {
-		return spec.Socket{Name: "http", Listen: address(a), Owner: "www:web", Mode: new(spec.Mode(0o660)), Backlog: 10}
+		return spec.Socket{Name: "http", Listen: address(a), Owner: "www:web", Mode: new(spec.Mode(0o660)), Backlog: 10, Nonblocking: true}
 	}
 	inet := func(a string) spec.Socket {
-		return spec.Socket{Name: "http", Listen: address(a), Backlog: 10, V6Only: six, ReusePort: true}
+		return spec.Socket{Name: "http", Listen: address(a), Backlog: 10, V6Only: six, ReusePort: true, Nonblocking: true}
 	}
 	abstract := file("unixpacket:@abstract")
 	abstract.Owner, abstract.Mode = "", nil
 	want := []spec.Socket{
 		inet("tcp::8080"), inet("tcp:[::1]:8081"), inet("tcp:127.0.0.1:8082"), file("unixgram:/run/web.dgram"), abstract, file("fifo:/run/fifo"),
-		{Name: "control.socket", Listen: address("unix:/run/control"), Mode: new(spec.Mode(0o666)), Owner: "root"},
+		{Name: "control.socket", Listen: address("unix:/run/control"), Mode: new(spec.Mode(0o666)), Owner: "root", Nonblocking: true},
 	}
 	if d := cmp.Diff(want, services[0].Sockets); d != "" {
 		t.Error(d)

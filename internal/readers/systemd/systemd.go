@@ -46,11 +46,12 @@ func (e Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, 
 // other units are reported.
 func Read(paths ...string) ([]spec.Service, []Note, error) {
 	var (
-		services []spec.Service
-		files    []string // of services
-		sockets  []socketUnit
-		notes    []Note
-		errs     []error
+		services    []spec.Service
+		files       []string // of services
+		nonblocking []bool   // of services: NonBlocking=
+		sockets     []socketUnit
+		notes       []Note
+		errs        []error
 	)
 	for _, path := range paths {
 		text, err := readBounded(path)
@@ -62,9 +63,10 @@ func Read(paths ...string) ([]spec.Service, []Note, error) {
 			u, more, err = parseSocket(path, text)
 			sockets = append(sockets, u)
 		default:
-			var s spec.Service
-			s, more, err = parse(path, text, paths)
-			services, files = append(services, s), append(files, path)
+			var r *reader
+			r, err = parse(path, text, paths)
+			services, files, nonblocking = append(services, r.service), append(files, path), append(nonblocking, r.nonblocking)
+			more = r.notes
 		}
 		notes = append(notes, more...)
 		if err != nil {
@@ -80,6 +82,7 @@ func Read(paths ...string) ([]spec.Service, []Note, error) {
 			errs = append(errs, Error{u.file, 1, fmt.Sprintf("%s.service, which it is for, is not read along with it", u.of)})
 			continue
 		}
+		u.options.Nonblocking = nonblocking[at]
 		u.attach(&services[at])
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -128,30 +131,34 @@ func dropForeign(s *spec.Service, all []spec.Service, path string) []Note {
 
 // Parse makes a service of the text of one unit. The name of the service is that
 // of the file; for a template NAME@.service, %i becomes "{instance}".
-func Parse(path, text string) (spec.Service, []Note, error) { return parse(path, text, nil) }
-
-// parse knows the units that are read along.
-func parse(path, text string, along []string) (spec.Service, []Note, error) {
-	name, ok := strings.CutSuffix(filepath.Base(path), ".service")
-	if !ok {
-		return spec.Service{}, nil, fmt.Errorf("%s: only .service and .socket units can be read", path)
-	}
-	entries, err := parseLines(path, text)
+func Parse(path, text string) (spec.Service, []Note, error) {
+	r, err := parse(path, text, nil)
 	if err != nil {
 		return spec.Service{}, nil, err
 	}
-	r := &reader{path: path, unit: newUnitName(name), along: along}
+	return r.service, r.notes, nil
+}
+
+// parse knows the units that are read along. With an error too it returns a reader.
+func parse(path, text string, along []string) (*reader, error) {
+	r := &reader{path: path, along: along}
+	name, ok := strings.CutSuffix(filepath.Base(path), ".service")
+	if !ok {
+		return r, fmt.Errorf("%s: only .service and .socket units can be read", path)
+	}
+	entries, err := parseLines(path, text)
+	if err != nil {
+		return r, err
+	}
+	r.unit = newUnitName(name)
 	r.service.Name = strings.TrimSuffix(name, "@")
 	r.prepare()
 	for _, e := range entries {
 		r.entry(e)
 	}
 	r.finish()
-	if err := errors.Join(r.errs...); err != nil {
-		return spec.Service{}, nil, err
-	}
 	slices.SortStableFunc(r.notes, func(a, b Note) int { return a.Line - b.Line })
-	return r.service, r.notes, nil
+	return r, errors.Join(r.errs...)
 }
 
 // reader fills a service from the entries of a unit.
@@ -177,6 +184,7 @@ type reader struct {
 	rateBurst     int
 	killSignal    spec.Signal
 	hasInstall    bool
+	nonblocking   bool
 	hasStart      entry
 }
 

@@ -60,7 +60,27 @@ func (w *writer) start() {
 	if w.FDStore > 0 {
 		w.set("FileDescriptorStoreMax", w.FDStore)
 	}
+	w.nonblocking()
 	w.searchNote()
+}
+
+// nonblocking is one setting of the service for all its sockets.
+func (w *writer) nonblocking() {
+	w.Use("sockets.nonblocking")
+	n := 0
+	for _, s := range w.Sockets {
+		if s.Nonblocking {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+	case len(w.Sockets):
+		w.set("NonBlocking", "yes")
+	default:
+		w.set("NonBlocking", "yes")
+		w.Note("sockets.nonblocking", "holds for all sockets of the service or for none: all are handed over so")
+	}
 }
 
 // searchNote tells of names that systemd searches in a path of its own, whatever

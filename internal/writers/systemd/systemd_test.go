@@ -117,8 +117,8 @@ func everything() spec.Service {
 		},
 		Ready: spec.Probe{Kind: spec.ProbeNotify}, Watchdog: spec.Duration(20 * time.Second), FDStore: 3,
 		Sockets: []spec.Socket{
-			{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:8080"}},
-			{Listen: spec.Address{Network: spec.NetUnix, Addr: "/run/all.sock"}, Owner: "daemon:daemon"},
+			{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:8080"}, Nonblocking: true},
+			{Listen: spec.Address{Network: spec.NetUnix, Addr: "/run/all.sock"}, Owner: "daemon:daemon", Nonblocking: true},
 		},
 		Limits: spec.Limits{Memory: 64 << 20, MemoryHigh: 32 << 20, CPUs: 1.5, CPUWeight: 50, IOWeight: 50, Tasks: 20},
 	}
