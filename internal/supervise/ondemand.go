@@ -121,7 +121,7 @@ const (
 func (e *Engine) watchIdle(s *service) {
 	s.stop(timerIdle)
 	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready && s.pid != 0 {
-		s.busyAt = time.Now()
+		s.lonely = time.Time{}
 		e.nextLook(s)
 	}
 }
@@ -156,9 +156,14 @@ func (e *Engine) looked(s *service, n int, err error) {
 	case errors.Is(err, errors.ErrUnsupported):
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("idle_stop: it is not known whether anybody is connected, so it is not stopped: %v", err)})
 	case err != nil || n > 0 || s.rewound: // what cannot be seen is not idle
-		s.busyAt = time.Now()
+		s.lonely = time.Time{}
 		e.nextLook(s)
-	case time.Since(s.busyAt) < limit:
+	case s.lonely.IsZero():
+		// From now on and not from the last look that saw somebody: who that was may have left a moment ago, and where the machine is
+		// busy looks come late.
+		s.lonely = time.Now()
+		e.nextLook(s)
+	case time.Since(s.lonely) < limit:
 		e.nextLook(s)
 	default:
 		e.happen(s, hIdle, cause{text: fmt.Sprintf("idle: no connection for %v", s.spec.IdleStop)})

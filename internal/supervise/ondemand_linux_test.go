@@ -139,7 +139,7 @@ var onDemandScenarios = map[string]func(scene) error{
 			if err := s.state("web", Listening); err != nil {
 				return err
 			}
-			if spent := time.Since(closed); spent < 200*time.Millisecond {
+			if spent := time.Since(closed); spent < time.Duration(one.IdleStop) {
 				return fmt.Errorf("%s: stopped %v after the last connection", network, spent)
 			}
 			if conn, err = dial(); err != nil {

@@ -66,7 +66,7 @@ type service struct {
 	kin      kin
 	called   bool      // on demand: somebody has connected
 	idle     bool      // it is being ended because nobody is connected
-	busyAt   time.Time // when somebody was last seen connected
+	lonely   time.Time // when nobody was first seen connected, zero while somebody is
 
 	// What was.
 	exit     *Exit
