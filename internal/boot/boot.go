@@ -154,8 +154,9 @@ func (s System) target() (writers.Target, error) {
 type manager interface {
 	// options says how to render for the manager, as far as it must be asked.
 	options(ctx context.Context) (writers.Options, error)
-	// begin is called before files are written or removed.
-	begin(p *Plan)
+	// begin is called before files are removed, or these are written. It adds to
+	// p that those of them that start by themselves no more are not started at boot.
+	begin(ctx context.Context, p *Plan, files []writers.File) error
 	// enable adds to p what has the manager know, enable and start the services
 	// whose files have been written. changed says that some were not there before.
 	enable(ctx context.Context, p *Plan, files []writers.File, changed bool) error
@@ -189,9 +190,9 @@ func (m *Machine) manager() (manager, writers.Target, error) {
 	case Launchd:
 		return &launchdManager{m}, target, nil
 	case Runit:
-		return &runitManager{m}, target, nil
+		return &scanManager{m, runitInit{m}}, target, nil
 	case S6:
-		return &s6Manager{m}, target, nil
+		return &scanManager{m, s6Init{m}}, target, nil
 	case OpenRC:
 		return &scriptManager{m, openrcScripts{m}}, target, nil
 	case SysV:

@@ -122,9 +122,11 @@ func (m *Machine) install(ctx context.Context, p *Plan, services []spec.Service,
 	if err := inTheWay(dir, files); err != nil {
 		return err
 	}
-	mgr.begin(p)
+	if err := mgr.begin(ctx, p, files); err != nil {
+		return err
+	}
 	stale := slices.DeleteFunc(without(have, dir, files), func(f found) bool { return slices.Contains(single, f.service) })
-	if err := m.removal(ctx, mgr, p, stale); err != nil {
+	if err := m.removal(ctx, mgr, p, stale, unitsOf("", pathsTo(files))); err != nil {
 		return err
 	}
 	changed := len(stale) > 0
@@ -142,19 +144,24 @@ func (m *Machine) install(ctx context.Context, p *Plan, services []spec.Service,
 	return nil
 }
 
-// removal plans that files and what the manager knows of them go.
-func (m *Machine) removal(ctx context.Context, mgr manager, p *Plan, files []found) error {
-	if len(files) == 0 {
-		return nil
-	}
-	if err := mgr.disable(ctx, p, files); err != nil {
-		return err
+// removal plans that files go, and what the manager knows of them, but for what
+// it knows of units that stay: service directories that lose a file.
+func (m *Machine) removal(ctx context.Context, mgr manager, p *Plan, files []found, staying []string) error {
+	gone := slices.DeleteFunc(slices.Clone(files), func(f found) bool {
+		return slices.Contains(staying, unitsOf(m.files(), []string{f.path})[0])
+	})
+	if len(gone) > 0 {
+		if err := mgr.disable(ctx, p, gone); err != nil {
+			return err
+		}
 	}
 	for _, f := range files {
 		p.remove(f.path, f.content)
 	}
 	p.prune(files)
-	mgr.end(p, files)
+	if len(gone) > 0 {
+		mgr.end(p, gone)
+	}
 	return nil
 }
 
@@ -174,8 +181,10 @@ func (m *Machine) Disable(ctx context.Context, names ...string) (*Plan, error) {
 	if len(have) == 0 {
 		return p, nil
 	}
-	mgr.begin(p)
-	if err := m.removal(ctx, mgr, p, have); err != nil {
+	if err := mgr.begin(ctx, p, nil); err != nil {
+		return nil, err
+	}
+	if err := m.removal(ctx, mgr, p, have, nil); err != nil {
 		return nil, err
 	}
 	return p, nil

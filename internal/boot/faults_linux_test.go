@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,6 +154,7 @@ func TestScanned(t *testing.T) {
 			if p, err := m.Enable(t.Context(), live); err != nil || len(p.Steps()) > 0 {
 				t.Errorf("again: %v, %v", p.Steps(), err)
 			}
+			goesOn(t, m, live)
 			if err := m.Stop(t.Context(), "web"); err != nil {
 				t.Error(err)
 			}
@@ -176,6 +178,45 @@ func TestScanned(t *testing.T) {
 			}
 			undone(t, m, live)
 		})
+	}
+}
+
+// goesOn: a service whose directory loses or gains a file stays as it is, linked
+// and running, also when the change fails and is undone.
+func goesOn(t *testing.T, m *Machine, live []spec.Service) {
+	t.Helper()
+	pid := func() int {
+		st, err := m.Status(t.Context(), "web")
+		if err != nil || !st.Running || !st.Enabled || st.PID == 0 {
+			t.Fatalf("status %+v, %v", st, err)
+		}
+		return st.PID
+	}
+	before := pid()
+	changed := slices.Clone(live)
+	changed[0].Ready = spec.Probe{Kind: spec.ProbeFile, Target: "/"} // a "check"
+	changed[1].Autostart = nil                                       // no "down"
+	p, err := m.Enable(t.Context(), changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.add(Step{Action: Write, Path: "/proc/1/nothing"})
+	if err := p.Apply(t.Context()); err == nil || strings.Contains(err.Error(), "be undone") {
+		t.Errorf("error %v", err)
+	}
+	if st, err := m.Status(t.Context(), "hand"); err != nil || st.Running || st.Enabled {
+		t.Errorf("undone: %+v, %v", st, err)
+	}
+	mustEnable(t, m, changed)
+	if st, err := m.Status(t.Context(), "hand"); err != nil || !st.Running || !st.Enabled {
+		t.Errorf("not by hand any more: %+v, %v", st, err)
+	}
+	mustEnable(t, m, live)
+	if st, err := m.Status(t.Context(), "hand"); err != nil || st.Enabled {
+		t.Errorf("by hand again: %+v, %v", st, err)
+	}
+	if now := pid(); now != before {
+		t.Errorf("process %d has become %d", before, now)
 	}
 }
 

@@ -34,6 +34,14 @@ func unitsOf(dir string, paths []string) []string {
 	return names
 }
 
+func pathsTo(files []writers.File) []string {
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	return paths
+}
+
 func pathsOf(files []found) []string {
 	var paths []string
 	for _, f := range files {

@@ -27,7 +27,10 @@ func (l *launchdManager) domain() string {
 func (l *launchdManager) options(context.Context) (writers.Options, error) {
 	return writers.Options{User: l.m.User}, nil
 }
-func (l *launchdManager) begin(*Plan)        {}
+
+// begin: whether a job is started at boot is said by its file.
+func (l *launchdManager) begin(context.Context, *Plan, []writers.File) error { return nil }
+
 func (l *launchdManager) end(*Plan, []found) {}
 
 // job is the name of a job in its domain.

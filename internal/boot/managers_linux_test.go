@@ -162,6 +162,7 @@ func TestManagers(t *testing.T) {
 			if p := mustEnable(t, m, changed); len(p.Hints) != 1 || len(p.Steps()) != 1 {
 				t.Errorf("a change: %v, %q", p.Steps(), p.Hints)
 			}
+			byHand(t, m, scripted())
 			if err := errors.Join(m.Stop(t.Context(), "web"), m.Start(t.Context(), "web")); err != nil {
 				t.Errorf("stop and start: %v", err)
 			}
@@ -176,6 +177,34 @@ func TestManagers(t *testing.T) {
 				t.Errorf("after disable: %v\n%s\nbefore\n%s", err, got, before)
 			}
 		})
+	}
+}
+
+// byHand: what shall not start by itself any more is not started at boot, and then
+// is again.
+func byHand(t *testing.T, m *Machine, changed []spec.Service) {
+	t.Helper()
+	if m.System == Launchd { // where it is the file that says so
+		return
+	}
+	mustEnable(t, m, changed)
+	for _, autostart := range []bool{false, true} {
+		changed[0].Autostart = &autostart
+		p, err := m.Enable(t.Context(), changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.steps = append(p.steps, Step{do: func(context.Context) error { return errInjected }})
+		if err := p.Apply(t.Context()); !errors.Is(err, errInjected) || strings.Contains(err.Error(), "be undone") {
+			t.Fatal(err)
+		}
+		if st, err := m.Status(t.Context(), "web"); err != nil || st.Enabled == autostart {
+			t.Errorf("autostart %v undone: %+v, %v", autostart, st, err)
+		}
+		mustEnable(t, m, changed)
+		if st, err := m.Status(t.Context(), "web"); err != nil || st.Enabled != autostart || !st.Running {
+			t.Errorf("autostart %v: %+v, %v", autostart, st, err)
+		}
 	}
 }
 

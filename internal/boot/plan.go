@@ -160,17 +160,17 @@ func (p *Plan) plans(action Action, path string) bool {
 	return slices.ContainsFunc(p.steps, func(s Step) bool { return s.Action == action && s.Path == path })
 }
 
-// link adds a symbolic link, unless it is there. Something else in its place is an error.
-func (p *Plan) link(path, target string) (bool, error) {
+// isLink says whether a symbolic link with that target is at path; nothing may be
+// there instead. Something else is an error.
+func isLink(path, target string) (bool, error) {
 	have, err := os.Readlink(path)
 	switch {
 	case err == nil && have == target:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case !errors.Is(err, fs.ErrNotExist): // EINVAL: it is no link
-		return false, &ForeignError{path}
 	}
-	p.add(Step{Action: Link, Path: path, Target: target})
-	return true, nil
+	return false, &ForeignError{path} // another target, or EINVAL: it is no link
 }
 
 func (p *Plan) remove(path string, was []byte) {

@@ -33,7 +33,27 @@ type scriptManager struct {
 func (s *scriptManager) options(context.Context) (writers.Options, error) {
 	return writers.Options{}, nil
 }
-func (s *scriptManager) begin(*Plan)        {}
+
+func (s *scriptManager) begin(ctx context.Context, p *Plan, files []writers.File) error {
+	for _, f := range files {
+		if slices.Contains(p.manual, f.Service) {
+			if err := s.notAtBoot(ctx, p, f.Path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// notAtBoot has a script not run at boot, if it is.
+func (s *scriptManager) notAtBoot(ctx context.Context, p *Plan, name string) error {
+	enabled, err := s.enabled(ctx, name)
+	if err == nil && enabled {
+		p.run(s.atBoot(name, true), s.disableArgs(name)...)
+	}
+	return err
+}
+
 func (s *scriptManager) end(*Plan, []found) {}
 
 // running asks a script. One that is not there yet has nothing that runs.
@@ -122,12 +142,8 @@ func (s *scriptManager) disable(ctx context.Context, p *Plan, files []found) err
 		}
 	}
 	for _, name := range names {
-		enabled, err := s.enabled(ctx, name)
-		if err != nil {
+		if err := s.notAtBoot(ctx, p, name); err != nil {
 			return err
-		}
-		if enabled {
-			p.run(s.atBoot(name, true), s.disableArgs(name)...)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -50,11 +51,56 @@ func (s *systemdManager) options(ctx context.Context) (writers.Options, error) {
 	return opts, nil
 }
 
-// begin has the manager forget again what it read, after all else is undone.
-func (s *systemdManager) begin(p *Plan) {
+// begin takes back the enabling of units that have nothing any more that wants
+// them. It is here, before their files are written, because what undoes it needs
+// the files as they were.
+func (s *systemdManager) begin(ctx context.Context, p *Plan, files []writers.File) error {
+	s.reloadOnUndo(p)
+	var manual []string
+	for _, f := range files {
+		if len(wantedBy(f.Content)) == 0 {
+			manual = append(manual, f.Path)
+		}
+	}
+	enabled, err := s.enabled(ctx, manual)
+	if len(enabled) > 0 {
+		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...), s.systemctl(append([]string{"disable"}, enabled...)...)...)
+	}
+	return err
+}
+
+// reloadOnUndo has the manager forget again what it read, after all else is undone.
+func (s *systemdManager) reloadOnUndo(p *Plan) {
 	if s.m.live() {
 		p.onUndo(p.command(s.systemctl("daemon-reload")...))
 	}
+}
+
+// enabled returns those of the units that are enabled.
+func (s *systemdManager) enabled(ctx context.Context, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	var enabled []string
+	if !s.m.live() {
+		for _, name := range names {
+			content, err := os.ReadFile(filepath.Join(s.m.files(), name))
+			if err := ignoreMissing(err); err != nil {
+				return nil, err
+			}
+			if targets := wantedBy(content); len(targets) > 0 && s.linked(name, targets) {
+				enabled = append(enabled, name)
+			}
+		}
+		return enabled, nil
+	}
+	units, err := s.show(ctx, names)
+	for i, u := range units {
+		if u.file == "enabled" {
+			enabled = append(enabled, names[i])
+		}
+	}
+	return enabled, err
 }
 
 // unit is what systemd says of a unit.
@@ -257,25 +303,20 @@ func (s *systemdManager) linked(name string, targets []string) bool {
 }
 
 func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) error {
-	var names, enabled, running []string
+	var names, running []string
 	for _, f := range files {
 		names = append(names, filepath.Base(f.path))
 	}
-	if !s.m.live() {
-		for _, f := range files {
-			if targets := wantedBy(f.content); len(targets) > 0 && s.linked(filepath.Base(f.path), targets) {
-				enabled = append(enabled, filepath.Base(f.path))
-			}
-		}
-	} else {
+	enabled, err := s.enabled(ctx, names)
+	if err != nil {
+		return err
+	}
+	if s.m.live() {
 		units, err := s.show(ctx, names)
 		if err != nil {
 			return err
 		}
 		for i, u := range units {
-			if u.file == "enabled" {
-				enabled = append(enabled, names[i])
-			}
 			if u.active != "inactive" && u.active != "failed" {
 				running = append(running, names[i])
 			}
@@ -288,7 +329,7 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...), s.systemctl(append([]string{"disable"}, enabled...)...)...)
 	}
 	// When it is undone, the manager must have read the files before it can start them.
-	s.begin(p)
+	s.reloadOnUndo(p)
 	return nil
 }
 

@@ -85,6 +85,8 @@ func TestEnable(t *testing.T) {
 		t.Errorf("hints %q", p.Hints)
 	}
 
+	byHand(t, m, []spec.Service{{Name: "web", Command: spec.Command{"/bin/web"}, Process: spec.Process{Chdir: "/"}}})
+
 	p, err = m.Disable(t.Context(), namesOf(services())...)
 	if err != nil {
 		t.Fatal(err)
