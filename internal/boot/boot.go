@@ -183,6 +183,10 @@ func (m *Machine) manager() (manager, writers.Target, error) {
 		return nil, target, errors.New("the services of a user cannot be changed in a tree that does not run")
 	case m.User && m.Dir == "":
 		return nil, target, errors.New("no directory for the services of a user")
+	case m.Root != "":
+		if _, err := tree(m.Root).resolve(m.dir()); err != nil {
+			return nil, target, err
+		}
 	}
 	switch m.System {
 	case Systemd:
@@ -202,19 +206,34 @@ func (m *Machine) manager() (manager, writers.Target, error) {
 }
 
 // files is the directory of the service files, as it is reached from here.
-func (m *Machine) files() string {
+func (m *Machine) files() string { return m.path(m.dir()) }
+
+func (m *Machine) dir() string {
 	if m.Dir != "" {
-		return m.path(m.Dir)
+		return m.Dir
 	}
 	target, err := m.System.target()
 	if err != nil {
-		return m.Root
+		return nowhere
 	}
-	return m.path(target.Dir)
+	return target.Dir
 }
 
-// path is a path of the machine as it is reached from here.
-func (m *Machine) path(name string) string { return filepath.Join(m.Root, name) }
+// path is a path of the machine as it is reached from here. In a tree links lead
+// to where they will lead when it runs, never to the machine that prepares it.
+func (m *Machine) path(name string) string {
+	if m.Root == "" {
+		return name
+	}
+	inside, err := tree(m.Root).resolve(name)
+	if err != nil {
+		inside = nowhere
+	}
+	return filepath.Join(m.Root, inside)
+}
+
+// nowhere is a path that cannot be there, for those that lead nowhere.
+const nowhere = "/\x00"
 
 // inside is the opposite of path.
 func (m *Machine) inside(name string) string {

@@ -1,10 +1,8 @@
 package boot
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -144,39 +142,44 @@ func (t tree) installed() (System, Evidence) {
 	return None, append(seen, "/etc/inittab starts nothing that is known here")
 }
 
-// follow resolves the symbolic links of a path inside the tree.
+// follow resolves the symbolic links of a path inside the tree, which must be there.
 func (t tree) follow(name string) (string, error) {
-	for range 10 {
-		dir, err := t.followDir(path.Dir(name))
-		if err != nil {
-			return "", err
-		}
-		name = path.Join(dir, path.Base(name))
-		target, err := os.Readlink(t.path(name))
-		switch {
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return name, nil // no link: EINVAL
-		case err != nil:
-			return "", fmt.Errorf("there is no %s", name)
-		case !path.IsAbs(target):
-			target = path.Join(path.Dir(name), target)
-		}
-		name = target
+	at, err := t.resolve(name)
+	if err == nil && !t.exists(at) {
+		err = fmt.Errorf("there is no %s", at)
 	}
-	return "", fmt.Errorf("%s: too many symbolic links", name)
+	return at, err
 }
 
-// followDir resolves one link above the program: /sbin is usr/sbin, or usr/bin.
-func (t tree) followDir(dir string) (string, error) {
-	for range 10 {
-		target, err := os.Readlink(t.path(dir))
-		if err != nil {
-			return dir, nil
+// maxLinks is how many links the kernel follows in one path (path_resolution(7)).
+const maxLinks = 40
+
+// resolve resolves the symbolic links of a path inside the tree, as they are
+// when it runs: an absolute one leads to the root of the tree, and none out of
+// it. What is not there stays as it is.
+func (t tree) resolve(name string) (string, error) {
+	at, rest := "/", name
+	for links := 0; rest != ""; {
+		var first string
+		first, rest, _ = strings.Cut(rest, "/")
+		if first == "" || first == "." || first == ".." {
+			if first == ".." {
+				at = path.Dir(at)
+			}
+			continue
 		}
-		if !path.IsAbs(target) {
-			target = path.Join(path.Dir(dir), target)
+		target, err := os.Readlink(t.path(path.Join(at, first)))
+		if err != nil { // EINVAL: no link; ENOENT: not there
+			at = path.Join(at, first)
+			continue
 		}
-		dir = target
+		if links++; links > maxLinks {
+			return "", fmt.Errorf("%s: too many symbolic links", t.path(name))
+		}
+		if path.IsAbs(target) {
+			at = "/"
+		}
+		rest = target + "/" + rest
 	}
-	return "", fmt.Errorf("%s: too many symbolic links", dir)
+	return at, nil
 }

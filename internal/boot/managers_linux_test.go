@@ -289,6 +289,43 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestTreeLinks: links of a tree lead to where they will lead when it runs, not to
+// the machine that prepares it.
+func TestTreeLinks(t *testing.T) {
+	outside := t.TempDir()
+	plant(t, outside, "sv", "service")
+	for name, test := range map[string]struct {
+		tree []string
+		want string // "" if it cannot be
+	}{
+		"absolute":       {[]string{"etc/sv->" + outside + "/sv", "etc/service->" + outside + "/service", strings.TrimPrefix(outside, "/") + "/service"}, outside},
+		"above the root": {[]string{"etc/sv->../../../../../.." + outside + "/sv", "etc/service"}, outside},
+		"void":           {[]string{"var/service->/run/runit/runsvdir/current", "etc/runit/runsvdir/default"}, "etc/sv"},
+		"itself":         {[]string{"etc/sv->/etc/sv", "etc/service"}, ""},
+	} {
+		root := t.TempDir()
+		plant(t, root, test.tree...)
+		m := &Machine{System: Runit, Root: root}
+		p, err := m.Enable(t.Context(), scripted()[1:])
+		if err == nil {
+			err = p.Apply(t.Context())
+		}
+		if test.want == "" {
+			if err == nil || !strings.Contains(err.Error(), "too many symbolic links") {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if st, statusErr := m.Status(t.Context(), "db"); err != nil || statusErr != nil || !st.Enabled ||
+			!strings.HasPrefix(st.Files[0], filepath.Join(root, test.want)) {
+			t.Errorf("%s: %v, %+v, %v", name, err, st, statusErr)
+		}
+	}
+	if got := filesBelow(t, outside); strings.Contains(got, "db") {
+		t.Errorf("written outside of the tree: %s", got)
+	}
+}
+
 // TestSupervisorEverywhere: every init system can be given the supervisor.
 func TestSupervisorEverywhere(t *testing.T) {
 	for _, system := range append(slices.Clone(managed), Runit, S6, Systemd) {

@@ -11,8 +11,9 @@ import (
 type runitInit struct{ m *Machine }
 
 // runitScans are the directories that runsvdir looks at: that of Debian, of
-// Void, of the author.
-var runitScans = []string{"/etc/service", "/var/service", "/service"}
+// Void, of the author, and of a Void that does not run, whose /var/service leads
+// into /run.
+var runitScans = []string{"/etc/service", "/var/service", "/service", "/etc/runit/runsvdir/default"}
 
 func (r runitInit) scans() ([]string, error) {
 	if r.m.scan != "" {

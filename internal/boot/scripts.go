@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -192,7 +194,7 @@ func (o openrcScripts) disableArgs(name string) []string {
 }
 
 func (o openrcScripts) enabled(_ context.Context, name string) (bool, error) {
-	return tree(o.m.Root).exists("/etc/runlevels/default/" + name), nil
+	return tree(o.m.path("/etc/runlevels/default")).exists(name), nil
 }
 
 func (o openrcScripts) service(name, verb string) []string { return []string{"rc-service", name, verb} }
@@ -215,8 +217,22 @@ func (o sysvScripts) disableArgs(name string) []string {
 }
 
 func (o sysvScripts) enabled(_ context.Context, name string) (bool, error) {
-	links, err := filepath.Glob(o.m.path("/etc/rc[2345].d/S[0-9][0-9]" + name))
-	return len(links) > 0, err
+	for _, level := range []string{"2", "3", "4", "5"} {
+		links, err := os.ReadDir(o.m.path("/etc/rc" + level + ".d"))
+		if err := ignoreMissing(err); err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(links, func(l fs.DirEntry) bool { return isStart(l.Name(), name) }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// isStart says whether a link has a script run when its runlevel is entered: "S01NAME".
+func isStart(link, name string) bool {
+	number, ok := strings.CutSuffix(link, name)
+	return ok && len(number) == 3 && number[0] == 'S' && strings.Trim(number[1:], "0123456789") == ""
 }
 
 func (o sysvScripts) service(name, verb string) []string { return []string{"service", name, verb} }
