@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,7 +94,7 @@ func (m *Machine) find(names []string) ([]found, error) {
 			return nil, err
 		}
 		for _, f := range files {
-			if slices.Contains(names, f.service) {
+			if slices.Contains(names, f.service) && m.System.named(e.Name(), f.service) {
 				list = append(list, f)
 			}
 		}
@@ -107,6 +108,32 @@ func (m *Machine) find(names []string) ([]found, error) {
 		return nil, changed
 	}
 	return list, nil
+}
+
+// endings are what follows the name of a service in those of its files, or of its
+// directories.
+var endings = map[System]*regexp.Regexp{
+	Systemd: regexp.MustCompile(`^(@[0-9]+)?(\.service|\.timer|(-[0-9]+)?\.socket)$`),
+	Launchd: regexp.MustCompile(`^(@[0-9]+)?\.plist$`),
+	FreeBSD: regexp.MustCompile(`^(_[0-9]+)?$`),
+	None:    regexp.MustCompile(`^(@[0-9]+)?$`), // of all others
+}
+
+// named says whether a file or directory has a name that we give to those of a
+// service. A copy that somebody keeps under another one is theirs, mark or not.
+func (s System) named(file, service string) bool {
+	ending := endings[None]
+	if e, ok := endings[s]; ok {
+		ending = e
+	}
+	switch s {
+	case Launchd:
+		service = "daemonry." + service
+	case FreeBSD: // identifiers alone
+		service = strings.NewReplacer("-", "_", ".", "_", "@", "_").Replace(service)
+	}
+	rest, ok := strings.CutPrefix(file, service)
+	return ok && ending.MatchString(rest)
 }
 
 // inDirectories says that the system has a directory for each service.
@@ -188,14 +215,18 @@ func inTheWay(dir string, files []writers.File) error {
 	var errs []error
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
-		content, err := os.ReadFile(path)
+		var content []byte
+		fi, err := os.Lstat(path)
+		switch {
+		case err != nil:
+		case !fi.Mode().IsRegular(): // a link may lead to a file of ours
+			err = &ForeignError{path}
+		default:
+			content, err = os.ReadFile(path)
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if _, err = os.Lstat(path); err == nil {
-				err = &ForeignError{path} // a link to nowhere
-			} else {
-				err = ignoreMissing(err)
-			}
+			err = nil
 		case err == nil && f.Bare && bytes.Equal(content, f.Content):
 		case err == nil && f.Bare: // the "run" beside it speaks for it
 			content, err = os.ReadFile(filepath.Join(filepath.Dir(path), "run"))
@@ -217,7 +248,7 @@ func mayReplace(path string, marked []byte, service string) error {
 	case origin == writers.Changed:
 		return &ChangedError{Paths: []string{path}}
 	case owner != service:
-		return fmt.Errorf("%s: belongs to the service %s", path, owner)
+		return fmt.Errorf("%s: was written for the service %s", path, owner)
 	}
 	return nil
 }

@@ -122,15 +122,21 @@ func (p *Plan) command(argv ...string) func(ctx context.Context) error {
 // write adds the writing of a file, with the directories that are missing above
 // it, unless it is there as it shall be.
 func (p *Plan) write(path string, mode fs.FileMode, content []byte) (bool, error) {
-	have, err := os.ReadFile(path)
-	if err == nil && bytes.Equal(have, content) {
-		fi, err := os.Lstat(path)
-		if err != nil || fi.Mode().IsRegular() && fi.Mode().Perm() == mode {
+	var have []byte
+	fi, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return false, err
+	case !fi.Mode().IsRegular():
+		return false, &fs.PathError{Op: "replace", Path: path, Err: errors.New("it is not a regular file")}
+	default:
+		if have, err = os.ReadFile(path); err != nil {
 			return false, err
 		}
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+		if bytes.Equal(have, content) && fi.Mode().Perm() == mode {
+			return false, nil
+		}
 	}
 	if err := p.mkdirs(filepath.Dir(path)); err != nil {
 		return false, err

@@ -246,7 +246,11 @@ func TestInTheWay(t *testing.T) {
 		"dangling": {func(path string) error { return os.Symlink("/nowhere/x", path) }, "was not written by us"},
 		"another's": {func(path string) error {
 			return os.WriteFile(path, writers.Seal([]byte("x\n"), "other", writers.Hash), 0o644)
-		}, "belongs to the service other"},
+		}, "was written for the service other"},
+		"a link to one of ours": {func(path string) error {
+			kept := filepath.Join(filepath.Dir(filepath.Dir(path)), "kept")
+			return errors.Join(os.WriteFile(kept, writers.Seal([]byte("x\n"), "db", writers.Hash), 0o644), os.Symlink(kept, path))
+		}, "was not written by us"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, f := fakeMachine(t)
@@ -297,6 +301,37 @@ func TestInTheWay(t *testing.T) {
 			t.Errorf("changed: %s", got)
 		}
 	})
+}
+
+// TestCopies: what a person has made of a file of ours, under another name, is theirs.
+func TestCopies(t *testing.T) {
+	for system, copies := range map[System][]string{
+		Systemd: {"db.service.bak", "db2.service", "db.conf", "xdb.service", "db@.service", "db-2.service"},
+		SysV:    {"db.bak", "db~", "db-2", "db2"},
+		Runit:   {"db.bak", "db@"},
+		Launchd: {"daemonry.db.plist.bak", "db.plist"},
+		FreeBSD: {"db_old", "db1"},
+	} {
+		for _, name := range copies {
+			if system.named(name, "db") {
+				t.Errorf("%s: %s is taken for ours", system, name)
+			}
+		}
+	}
+	m, f := fakeMachine(t)
+	mustEnable(t, m, services()[1:2])
+	content, err := os.ReadFile(filepath.Join(m.Dir, "db.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plant(t, m.Dir, "db.service.bak="+string(content), "db2.service="+string(content)+"Nice=3\n")
+	p, err := m.Disable(t.Context(), "db")
+	if err == nil {
+		err = p.Apply(t.Context())
+	}
+	if got := f.state(t, m.Dir); err != nil || !strings.Contains(got, "db.service.bak") || !strings.Contains(got, "db2.service") || strings.Contains(got, "db.service ") {
+		t.Errorf("%v, left: %s", err, got)
+	}
 }
 
 // TestMeanwhile: what somebody changes between plan and act is not lost.
