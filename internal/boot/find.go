@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -110,30 +109,38 @@ func (m *Machine) find(names []string) ([]found, error) {
 	return list, nil
 }
 
-// endings are what follows the name of a service in those of its files, or of its
-// directories.
-var endings = map[System]*regexp.Regexp{
-	Systemd: regexp.MustCompile(`^(@[0-9]+)?(\.service|\.timer|(-[0-9]+)?\.socket)$`),
-	Launchd: regexp.MustCompile(`^(@[0-9]+)?\.plist$`),
-	FreeBSD: regexp.MustCompile(`^(_[0-9]+)?$`),
-	None:    regexp.MustCompile(`^(@[0-9]+)?$`), // of all others
-}
-
 // named says whether a file or directory has a name that we give to those of a
 // service. A copy that somebody keeps under another one is theirs, mark or not.
 func (s System) named(file, service string) bool {
-	ending := endings[None]
-	if e, ok := endings[s]; ok {
-		ending = e
-	}
+	instance := "@"
 	switch s {
 	case Launchd:
 		service = "daemonry." + service
 	case FreeBSD: // identifiers alone
-		service = strings.NewReplacer("-", "_", ".", "_", "@", "_").Replace(service)
+		underscore := strings.NewReplacer("-", "_", ".", "_", "@", "_")
+		service, instance = underscore.Replace(service), "_"
 	}
 	rest, ok := strings.CutPrefix(file, service)
-	return ok && ending.MatchString(rest)
+	if !ok {
+		return false
+	}
+	rest = skipNumber(rest, instance)
+	switch s {
+	case Systemd: // a second socket unit has a number too
+		return rest == ".service" || rest == ".timer" || skipNumber(rest, "-") == ".socket"
+	case Launchd:
+		return rest == ".plist"
+	}
+	return rest == ""
+}
+
+// skipNumber returns what follows a sign and a number, if text begins with them.
+func skipNumber(text, sign string) string {
+	number, ok := strings.CutPrefix(text, sign)
+	if rest := strings.TrimLeft(number, "0123456789"); ok && rest != number {
+		return rest
+	}
+	return text
 }
 
 // inDirectories says that the system has a directory for each service.
