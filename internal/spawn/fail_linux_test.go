@@ -34,6 +34,37 @@ func TestEveryStepFails(t *testing.T) {
 	})
 }
 
+// TestFailureBesideDescriptors: what is passed takes all numbers up to 11, the one of the channel to the stage among them. Failures
+// are told on the channel all the same, and not to the file that has its number now.
+func TestFailureBesideDescriptors(t *testing.T) {
+	eachWay(t, func(t *testing.T, w way) {
+		ours, theirs, err := sys.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ours.Close()
+		file := os.NewFile(uintptr(theirs), "socket pair")
+		defer file.Close()
+		failing := sleep()
+		for fd := range 12 {
+			failing.Files = append(failing.Files, File{fd, file})
+		}
+		for step := StepDescriptors; step < numSteps; step++ {
+			s := *failing
+			s.FailAt = step
+			_, err := w.start(t, &s)
+			wantStep(t, err, step, step.String())
+		}
+		failing.Path = "/no/such/program"
+		_, err = w.start(t, failing)
+		wantStep(t, err, StepExec, "execute /no/such/program: no such file or directory")
+		var said [64]byte
+		if n, err := ours.Peek(said[:]); n > 0 || !errors.Is(err, syscall.EAGAIN) {
+			t.Errorf("to the file was said %q, %v", said[:n], err)
+		}
+	})
+}
+
 // TestRealFailures has the kernel refuse, where it can be brought to.
 func TestRealFailures(t *testing.T) {
 	dir := t.TempDir()

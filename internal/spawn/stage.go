@@ -44,7 +44,7 @@ func init() {
 	default:
 		if len(os.Args) > 0 && os.Args[0] == stageName {
 			// Running the program's main now would have it start the next stage, and so on without end.
-			lastResort(errors.New("started as a stage without a parent that speaks to it"))
+			lastResort(2, errors.New("started as a stage without a parent that speaks to it"))
 		}
 	case stageMagic:
 		stage(c, execute)
@@ -52,24 +52,35 @@ func init() {
 		stage(c, watch)
 	case birthMagic, heirMagic:
 		if err := claimBirth(c); err != nil {
-			lastResort(fmt.Errorf("take over what the launcher sent: %w", err))
+			lastResort(2, fmt.Errorf("take over what the launcher sent: %w", err))
 		}
 		born.Heir = string(magic[:]) == heirMagic
 	}
 }
 
+// starter is the one that started this stage, as far as it can be spoken to. Both ways move when the target's
+// descriptors are put in their places: what is said by an old number would be said to the target's files.
+type starter struct {
+	channel sys.Channel
+	stderr  int // for what cannot be said on the channel
+}
+
+// errStarterGone is the reason of a stage that stops because nobody would know of the target.
+var errStarterGone = errors.New("the process that asked for it is gone")
+
 // stage reads the description and hands over to what this stage is for. It does not return.
 //
 // Init functions run on the main thread, locked to it (runtime.main), so
 // what is set per thread here stays with the thread that starts or executes the target.
-func stage(c sys.Channel, run func(sys.Channel, *description) error) {
-	s, err := receive(&c)
+func stage(c sys.Channel, run func(*starter, *description) error) {
+	st := &starter{channel: c, stderr: 2}
+	s, err := receive(&st.channel)
 	if err == nil {
-		err = run(c, s)
+		err = run(st, s)
 	}
 	if err != nil {
-		if sendErr := sendFrame(c, frameFailed, encodeError(err)); sendErr != nil {
-			lastResort(err)
+		if sendErr := sendFrame(st.channel, frameFailed, encodeError(err)); sendErr != nil {
+			lastResort(st.stderr, err)
 		}
 	}
 	syscall.Exit(exitFailed)
@@ -82,8 +93,8 @@ func stage(c sys.Channel, run func(sys.Channel, *description) error) {
 const exitFailed = 125
 
 // lastResort is for when there is nobody left to report to on the channel.
-func lastResort(err error) {
-	fmt.Fprintf(os.Stderr, "daemonry: %v\n", err)
+func lastResort(stderr int, err error) {
+	fmt.Fprintf(os.NewFile(uintptr(stderr), "standard error"), "daemonry: %v\n", err)
 	syscall.Exit(exitFailed)
 }
 
@@ -104,7 +115,10 @@ func receive(c *sys.Channel) (*description, error) {
 		return nil, fail(StepReceive, "", err)
 	}
 	kind, payload, files, err := recvFrame(*c)
-	if err == nil && kind != frameSpec {
+	switch {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		err = errStarterGone
+	case err == nil && kind != frameSpec:
 		err = errors.New("unexpected message")
 	}
 	if err != nil {
@@ -135,10 +149,10 @@ func nullStdin() error {
 }
 
 // execute is the stage that becomes the target. It returns only if it cannot.
-func execute(c sys.Channel, s *description) error {
+func execute(st *starter, s *description) error {
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1) // a collection may start threads, for which a limit may leave no room
-	if err := s.arrangeDescriptors(&c); err != nil {
+	if err := s.arrangeDescriptors(st); err != nil {
 		return err
 	}
 	env := s.environment(os.Getpid())
@@ -149,7 +163,11 @@ func execute(c sys.Channel, s *description) error {
 		return fail(s.FailAt, s.Path, injected)
 	}
 	// The end of the channel alone would also be what a stage leaves that was killed.
-	if err := sendFrame(c, frameExecuting, nil); err != nil {
+	err := sendFrame(st.channel, frameExecuting, nil)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return &StepError{Step: StepExec, Object: s.Path, Err: errStarterGone}
+	}
+	if err != nil {
 		return fail(StepExec, s.Path, err)
 	}
 	return s.execError(syscall.Exec(s.Path, s.Args, env))
@@ -157,8 +175,8 @@ func execute(c sys.Channel, s *description) error {
 
 // arrangeDescriptors puts every descriptor to pass at its number. The sources
 // move above all targets first, so that none is overwritten before it is copied.
-// They, and the channel, are close-on-exec; what is put in place is not.
-func (s *description) arrangeDescriptors(c *sys.Channel) error {
+// They, and both ways to the starter, are close-on-exec; what is put in place is not.
+func (s *description) arrangeDescriptors(st *starter) error {
 	if s.FailAt == StepDescriptors {
 		return fail(StepDescriptors, "", injected)
 	}
@@ -170,13 +188,17 @@ func (s *description) arrangeDescriptors(c *sys.Channel) error {
 	for _, f := range s.fds {
 		top = max(top, f.target+1)
 	}
-	above := func(fd int) int {
+	above := func(fd int) int { // where it was, if that fails: there it is heard that it did
 		if err == nil {
-			fd, err = sys.DupAbove(fd, top)
+			var moved int
+			if moved, err = sys.DupAbove(fd, top); err == nil {
+				return moved
+			}
 		}
 		return fd
 	}
-	*c = sys.Channel(above(int(*c)))
+	st.channel = sys.Channel(above(int(st.channel)))
+	st.stderr = above(st.stderr)
 	nullAbove := above(int(null.Fd()))
 	for i := range s.fds {
 		s.fds[i].source = above(s.fds[i].source)

@@ -24,6 +24,7 @@ type watcher struct {
 	pid      int // the target
 
 	orders   chan order
+	birth    sys.Channel   // our end of Spec.Birth
 	messages chan []byte   // nil without Spec.Birth, and once the target has closed its end
 	exits    chan struct{} // a child can be reaped
 	reaped   chan struct{} // the word to look for the next
@@ -49,7 +50,7 @@ const killPeriod = 5 * time.Millisecond
 
 // watch starts the target and stays with it until the launcher lets go or all is over. It returns only
 // if the target could not be started.
-func watch(c sys.Channel, s *description) error {
+func watch(st *starter, s *description) error {
 	if s.Credential != nil || s.Caps != nil || s.NoNewPrivs {
 		// The main thread, which init functions run on in any case, gives rights up below. From here on the
 		// runtime clones no thread from it that would lack them too (runtime.newm).
@@ -60,7 +61,7 @@ func watch(c sys.Channel, s *description) error {
 		return fail(StepStart, "", err)
 	}
 	w := &watcher{
-		launcher: c,
+		launcher: st.channel,
 		orders:   make(chan order),
 		exits:    make(chan struct{}),
 		reaped:   make(chan struct{}),
@@ -105,7 +106,7 @@ func (w *watcher) start(s *description) error {
 		return err
 	}
 	if ours >= 0 {
-		w.messages = make(chan []byte)
+		w.birth, w.messages = ours, make(chan []byte)
 		go w.readMessages(ours, w.messages)
 	}
 	var e encoder
@@ -244,7 +245,11 @@ func (w *watcher) flushMessages() {
 	if w.messages == nil {
 		return
 	}
-	wait := time.After(100 * time.Millisecond) // a grandchild may hold the channel open for ever
+	// A grandchild may hold the channel open for ever.
+	var wait <-chan time.Time
+	if w.birth.CloseRead() != nil {
+		wait = time.After(100 * time.Millisecond)
+	}
 	for {
 		select {
 		case m, ok := <-w.messages:
