@@ -14,9 +14,14 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// exitWait is how long a probe's failure waits for the death that may be its
-// cause: a program that dies closes its descriptors before its parent hears of it.
-const exitWait = 100 * time.Millisecond
+const (
+	// exitWait is how long a probe's failure waits for the death that may follow from the same
+	// cause: a program may close what is probed and exit a moment later.
+	exitWait = 100 * time.Millisecond
+	// deathWait bounds the wait for the end of a program that has begun to end: long only where the machine is short
+	// of time, or the kernel holds it (state D).
+	deathWait = 10 * time.Second
+)
 
 // await waits until the started daemon is ready, and lets it go; or ends it and says why.
 func (l *launch) await(ctx context.Context, d *spawn.Launch, r *Result) error {
@@ -84,10 +89,14 @@ func (l *launch) patience(ctx context.Context) (context.Context, func(time.Durat
 
 // answered deals with the end of the waiting for readiness.
 func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error) error {
-	// A death that has been seen already comes before an answer that may be somebody else's.
+	// A death that has been seen, or has begun, comes before an answer that may be somebody else's, and before
+	// a failure that may be its consequence.
 	grace := time.Duration(0)
 	var late *probe.NotReadyError
-	if err != nil && !errors.As(err, &late) || err == nil && dying(d.PID) {
+	switch {
+	case dying(d.PID):
+		grace = deathWait
+	case err != nil && !errors.As(err, &late):
 		grace = exitWait
 	}
 	select {
@@ -105,14 +114,11 @@ func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard
 	return l.kill(d, e)
 }
 
-// dying says whether the daemon has ended, or has begun to: its memory is gone then, and who answered in its
-// place is an older process whose port it could not have.
+// dying says whether the daemon has ended, or has begun to: who answered in its place is an older process whose
+// port it could not have. On Linux this is seen before any of its descriptors is closed by its end.
 func dying(pid int) bool {
-	if _, err := sys.Identify(pid); errors.Is(err, syscall.ESRCH) {
-		return true
-	}
-	memory, err := sys.ResidentMemory(pid)
-	return err == nil && memory == 0
+	st, err := sys.ReadStat(pid)
+	return errors.Is(err, syscall.ESRCH) || err == nil && (st.Unmapped || st.Exited())
 }
 
 // notReady is the error of a daemon that took too long, or whose launcher was told to end.

@@ -12,15 +12,18 @@ var ErrHidden = errors.New("the process exists, but /proc does not show it")
 
 // ProcStat is what the kernel tells about a process in one reading.
 type ProcStat struct {
-	PID       int
-	Comm      string // at most 15 bytes; set by the program, so any bytes at all
-	State     byte   // R, S, D, T, t, Z, X, I as in proc(5); 0 where unknown
-	PPID      int
-	PGRP      int
-	Session   int
-	TTYNr     int // device number of the controlling terminal, 0 for none
-	TPGID     int // foreground process group of that terminal, -1 for none
-	Threads   int
+	PID     int
+	Comm    string // at most 15 bytes; set by the program, so any bytes at all
+	State   byte   // R, S, D, T, t, Z, X, I as in proc(5); 0 where unknown
+	PPID    int
+	PGRP    int
+	Session int
+	TTYNr   int // device number of the controlling terminal, 0 for none
+	TPGID   int // foreground process group of that terminal, -1 for none
+	Threads int
+	// Unmapped says that its address space is gone: a process that is ending gives that up before its descriptors
+	// (do_exit in kernel/exit.c). Kernel threads have none ever. Linux only.
+	Unmapped  bool
 	StartTime uint64 // Linux: clock ticks since boot (field 22); darwin: microseconds since 1970
 }
 

@@ -86,6 +86,7 @@ func parseStat(data []byte) (ProcStat, error) {
 	if s.StartTime, err = strconv.ParseUint(string(f[19]), 10, 64); err != nil {
 		return ProcStat{}, errStatFormat
 	}
+	s.Unmapped = len(f) > 20 && string(f[20]) == "0" // vsize
 	return s, nil
 }
 

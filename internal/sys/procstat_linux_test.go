@@ -15,7 +15,7 @@ import (
 )
 
 func TestParseStat(t *testing.T) {
-	const tail = " S 2 3 4 -5 6 0 0 0 0 0 1 2 3 4 20 0 7 0 18446744073709551615 0 0"
+	const tail = " S 2 3 4 -5 6 0 0 0 0 0 1 2 3 4 20 0 7 0 18446744073709551615 4096 0"
 	want := ProcStat{PID: 1, State: 'S', PPID: 2, PGRP: 3, Session: 4, TTYNr: -5, TPGID: 6, Threads: 7, StartTime: math.MaxUint64}
 	for _, comm := range []string{"sh", "a b", "(", ")", ") S 9 9 9 9 9", "(x) (y)", "new\nline", "", "\xff"} {
 		want.Comm = comm
@@ -26,6 +26,9 @@ func TestParseStat(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("comm %q: %s", comm, d)
 		}
+	}
+	if got, err := parseStat([]byte("1 (a)" + strings.Replace(tail, " 4096 ", " 0 ", 1))); err != nil || !got.Unmapped {
+		t.Errorf("without memory: %+v, %v", got, err)
 	}
 	for _, bad := range []string{
 		"", "1", "(", ")(", "1 (a)", "(a)" + tail, "1(a)" + tail, "x (a)" + tail, "1 (a" + tail, "1 (a)" + strings.Replace(tail, "S", "SS", 1),
@@ -46,8 +49,9 @@ func FuzzParseStat(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := fmt.Appendf(nil, "%d (%s) %c %d %d %d %d %d 0 0 0 0 0 0 0 0 0 0 0 %d 0 %d",
-			s.PID, s.Comm, s.State, s.PPID, s.PGRP, s.Session, s.TTYNr, s.TPGID, s.Threads, s.StartTime)
+		size := map[bool]int{false: 4096, true: 0}
+		again := fmt.Appendf(nil, "%d (%s) %c %d %d %d %d %d 0 0 0 0 0 0 0 0 0 0 0 %d 0 %d %d",
+			s.PID, s.Comm, s.State, s.PPID, s.PGRP, s.Session, s.TTYNr, s.TPGID, s.Threads, s.StartTime, size[s.Unmapped])
 		if back, err := parseStat(again); err != nil || back != s {
 			t.Errorf("%+v came back as %+v, %v", s, back, err)
 		}
