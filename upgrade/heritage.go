@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 // added, and an absent one must mean what was so before it was there.
 type note struct {
 	Version int          `json:"version"`
+	PID     int          `json:"pid"`     // of who hands over
 	Program string       `json:"program"` // see Options.Program
 	PIDFile string       `json:"pidfile"`
 	Files   []string     `json:"files"` // what each of the files is, in order: the constants below
@@ -175,8 +177,18 @@ func (h *heritage) waitAlone() {
 	defer close(h.alone)
 	for {
 		if _, err := h.predecessor.Receive(); err != nil {
-			return
+			break
 		}
+	}
+	// A process that ends closes its descriptors one by one, in the order of their numbers: locks and sockets that both
+	// used may still be open there.
+	p, err := sys.Pin(h.note.PID)
+	if err != nil {
+		return // no such process, or none that could be waited for
+	}
+	defer p.Close()
+	if os.Getppid() == h.note.PID { // else it is gone, and the number may be another's
+		_ = p.Wait(context.Background()) // the context does not end, and a failure has the same consequence as no descriptor
 	}
 }
 

@@ -53,7 +53,7 @@ func load(t *testing.T, r *running, during func()) latencies {
 		transport := &http.Transport{DisableKeepAlives: i%2 == 0}
 		clients.Go(func() {
 			defer transport.CloseIdleConnections()
-			took, err := ask(&http.Client{Transport: transport, Timeout: 30 * time.Second}, r.addr, &stop)
+			took, err := ask(&http.Client{Transport: transport, Timeout: patience}, r.addr, &stop)
 			if err != nil {
 				t.Errorf("request %d of a client: %v", len(took), err)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,9 @@ import (
 )
 
 func TestMain(m *testing.M) { proctest.Main(m) }
+
+// patience is how long anything may take before it is called broken. A sound program on a bad machine may take seconds.
+const patience = time.Minute
 
 // server is a web server that replaces itself. What kind of version it is, is read from a file when it starts, so that
 // the same binary can be any number of new ones.
@@ -57,7 +61,7 @@ func serve(args []string) error {
 	f.StringVar(&o.other, "other", "", "")
 	f.BoolVar(&o.keep, "keep", false, "")
 	f.BoolVar(&o.store, "store", false, "")
-	f.DurationVar(&o.timeout, "timeout", 20*time.Second, "")
+	f.DurationVar(&o.timeout, "timeout", patience, "")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -122,7 +126,10 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 		}
 	case "hang", "slow":
 		wait := make(chan struct{})
-		if kind == "slow" { // until somebody makes a file of that name
+		if kind == "slow" { // until somebody makes a file of that name; that it has come this far it says in another
+			if err := os.WriteFile(arg+".waits", []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+				return err
+			}
 			go func() {
 				for _, err := os.Stat(arg); err != nil; _, err = os.Stat(arg) {
 					time.Sleep(time.Millisecond)
@@ -182,7 +189,7 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	go func() { conns.Wait(); close(drained) }()
 	select {
 	case <-drained:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 	}
 	return errors.Join(srv.Close(), u.Close())
 }
@@ -223,6 +230,7 @@ type running struct {
 	kind    string        // the file that says what kind the next version is
 	inside  bool          // the pids it tells are those of a namespace of its own
 	pid1    int           // of the process that was started first
+	first   *os.Process   // the same
 	ended   chan struct{} // closed when that has ended, with
 	status  error
 	stderr  *os.File
@@ -243,7 +251,7 @@ func prepare(t *testing.T) *running {
 	r := &running{t: t, dir: dir, addr: freeAddress(t), network: "tcp", program: filepath.Join(dir, "proctest-server"), kind: filepath.Join(dir, "kind")}
 	r.next("ok")
 	r.install()
-	r.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+	r.client = &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, r.network, r.addr)
@@ -274,7 +282,7 @@ func (r *running) run(cmd *exec.Cmd) {
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.pid1, r.ended = cmd.Process.Pid, make(chan struct{})
+	r.first, r.pid1, r.ended = cmd.Process, cmd.Process.Pid, make(chan struct{})
 	go func() {
 		defer close(r.ended)
 		r.status = cmd.Wait()
@@ -309,7 +317,7 @@ func exists(name string) bool {
 // await waits until the server answers.
 func (r *running) await() {
 	r.t.Helper()
-	proctest.Eventually(r.t, 20*time.Second, func() error {
+	proctest.Eventually(r.t, patience, func() error {
 		_, err := r.try("/pid")
 		if err != nil {
 			b, _ := os.ReadFile(filepath.Join(r.dir, "stderr"))
@@ -403,7 +411,7 @@ func (r *running) upgrade() int {
 // successor waits until another process than old serves, alone.
 func (r *running) successor(old int) int {
 	r.t.Helper()
-	proctest.Eventually(r.t, 20*time.Second, func() error { // the old one may take a last connection
+	proctest.Eventually(r.t, patience, func() error { // the old one may take a last connection
 		if pid := r.pid(); pid == old {
 			return fmt.Errorf("process %d serves", old)
 		}
@@ -424,7 +432,8 @@ func (r *running) printed() string {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// On a loopback address that nobody else uses, as in the meantime others on this machine get ports too.
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestPIDFile(t *testing.T) {
 				return
 			}
 			// Between two steps of a write it is empty, or without its proof.
-			proctest.Eventually(t, 10*time.Second, func() error {
+			proctest.Eventually(t, patience, func() error {
 				i, err := pidfile.Find(file)
 				if err != nil {
 					return err
@@ -107,7 +107,7 @@ func TestDetached(t *testing.T) {
 	}
 	r.next("chatty")
 	last = r.upgrade()
-	proctest.Eventually(t, 10*time.Second, func() error {
+	proctest.Eventually(t, patience, func() error {
 		if b, err := os.ReadFile(log); !strings.HasSuffix(string(b), "before ready\nafter ready\nfrom a child\n") {
 			return fmt.Errorf("log %q %v", b, err)
 		}
@@ -163,7 +163,7 @@ func TestManager(t *testing.T) {
 			if !strings.HasPrefix(got, want) {
 				t.Errorf("heard %q, want %q", got, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("heard nothing, want %q", want)
 		}
 	}

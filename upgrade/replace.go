@@ -181,7 +181,7 @@ func (a *attempt) start() error {
 func (u *Upgrader) give() ([]byte, []*os.File) { return u.giving() }
 
 func (u *Upgrader) pack(owned []socketNote, words *os.File) ([]byte, []*os.File) {
-	n := note{Version: u.o.Version, Program: u.program, Sockets: owned}
+	n := note{Version: u.o.Version, PID: os.Getpid(), Program: u.program, Sockets: owned}
 	var files []*os.File
 	add := func(what string, f *os.File) {
 		n.Files, files = append(n.Files, what), append(files, f)

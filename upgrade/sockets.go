@@ -155,18 +155,29 @@ func (u *Upgrader) store(s *socket) error {
 	return err
 }
 
-// dropUnused closes what was handed over and not asked for, so that nobody connects to a socket that is never read.
-func (u *Upgrader) dropUnused() error {
-	var errs []error
-	if u.o.Store {
-		for _, s := range u.heritage.note.Sockets {
-			if len(u.inherited.Named(s.Name)) > 0 {
-				_, err := u.o.Notify.RemoveFDs(s.Name)
-				errs = append(errs, err)
-			}
+// dropUnused closes what was handed over and not asked for, so that nobody connects to a socket that is never read, and
+// returns the names. That is before the predecessor hears that it can go: it may be gone a moment later, and
+// who then finds this process alone must find those sockets closed.
+func (u *Upgrader) dropUnused() (names []string, err error) {
+	for _, s := range u.heritage.note.Sockets {
+		if len(u.inherited.Named(s.Name)) > 0 {
+			names = append(names, s.Name)
 		}
 	}
-	return errors.Join(append(errs, u.inherited.Close())...)
+	return names, u.inherited.Close()
+}
+
+// unstore has the manager forget sockets, which listens to the main process only.
+func (u *Upgrader) unstore(names []string) error {
+	if !u.o.Store {
+		return nil
+	}
+	var errs []error
+	for _, name := range names {
+		_, err := u.o.Notify.RemoveFDs(name)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // unlinkOnClose says whether closing a unix listener of ours also removes its name: in the process that serves it does, in one that was

@@ -202,11 +202,15 @@ func (u *Upgrader) Ready() error {
 	if u.phase != starting {
 		return nil
 	}
+	unused, err := u.dropUnused()
+	if err != nil {
+		return fmt.Errorf("upgrade: close what nobody asked for: %w", err)
+	}
 	if err := u.becomeMain(); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	if err := u.dropUnused(); err != nil {
-		return fmt.Errorf("upgrade: close what nobody asked for: %w", err)
+	if err := u.unstore(unused); err != nil {
+		return fmt.Errorf("upgrade: take what nobody asked for out of the manager's keeping: %w", err)
 	}
 	u.phase = serving
 	if !u.o.NoSignal {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 )
@@ -40,7 +39,7 @@ func TestKeepPID(t *testing.T) {
 	}
 	r.get("/orphan")
 	last = r.pid()
-	proctest.Eventually(t, 20*time.Second, func() error {
+	proctest.Eventually(t, patience, func() error {
 		if c := childrenOf(t, r.pid1); len(c) != 1 || c[0] != fmt.Sprint(last) {
 			return fmt.Errorf("children: %v, want %d", c, last)
 		}

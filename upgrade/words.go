@@ -20,7 +20,7 @@ type words struct {
 
 	done chan struct{} // closed when we do not read any more
 	once sync.Once
-	tail []byte // what was read last; owned by the reader until done
+	tail []byte // what was read last; the reader's until done
 }
 
 // mostWords is how much is kept.
@@ -63,17 +63,22 @@ func (w *words) follow() {
 		buf := make([]byte, 32<<10)
 		for {
 			n, err := w.read.Read(buf)
-			w.tail = append(w.tail, buf[:n]...)
-			if extra := len(w.tail) - mostWords; extra > 0 {
-				w.tail = append(w.tail[:0], w.tail[extra:]...)
-			}
-			// Nobody could be told of an error here but the reader of standard error.
-			_, _ = os.Stderr.Write(buf[:n])
+			w.take(buf[:n])
 			if err != nil {
 				return
 			}
 		}
 	}()
+}
+
+// take keeps and passes on what was read.
+func (w *words) take(b []byte) {
+	w.tail = append(w.tail, b...)
+	if extra := len(w.tail) - mostWords; extra > 0 {
+		w.tail = append(w.tail[:0], w.tail[extra:]...)
+	}
+	// Nobody could be told of an error here but the reader of standard error.
+	_, _ = os.Stderr.Write(b)
 }
 
 // abandon is for a process that was never started.
@@ -93,16 +98,36 @@ func (w *words) leave() {
 	})
 }
 
-// lastWords is how long is waited for the end of what a dead process has written. It is all in the pipe; only a child of
-// its own that lives on keeps the pipe from ending.
-const lastWords = 100 * time.Millisecond
-
-// finish reads what a dead process has left.
+// finish reads what a dead process has left. It is all in the pipe. That the pipe ends is not waited for: a child of
+// the process that lives on would keep it from that.
 func (w *words) finish() {
 	w.once.Do(func() {
-		_ = w.read.SetReadDeadline(time.Now().Add(lastWords))
+		_ = w.read.SetReadDeadline(time.Unix(1, 0))
 		<-w.done
+		w.drain()
 		w.read.Close()
+	})
+}
+
+// mostPipe is the most that a pipe holds of an ordinary user's (fs.pipe-max-size, pipe(7)).
+const mostPipe = 1 << 20
+
+// drain takes in what is in the pipe now. After a deadline package os would not even look.
+func (w *words) drain() {
+	conn, err := w.read.SyscallConn()
+	if err != nil {
+		return // closed, which nobody else does
+	}
+	_ = conn.Control(func(fd uintptr) {
+		buf := make([]byte, 32<<10)
+		for left := mostPipe; left > 0; { // a child may go on writing
+			n, err := sys.ReadFD(int(fd), buf)
+			if n == 0 || err != nil {
+				return // the end, or EAGAIN: empty
+			}
+			w.take(buf[:n])
+			left -= n
+		}
 	})
 }
 
