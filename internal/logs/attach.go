@@ -90,7 +90,7 @@ func (w *worker) drainInput(in *input) error {
 
 // reconfigure makes new settings hold.
 func (w *worker) reconfigure(s *Stream, cfg *Config) error {
-	if cfg.apart() && s.err == nil {
+	if cfg.Apart() && s.err == nil {
 		in := new(input)
 		if err := s.openInput(in, line.Err); err != nil {
 			return err

@@ -71,8 +71,8 @@ const (
 	defaultBuffer  = 1 << 20
 )
 
-// apart says whether standard error needs a FIFO of its own.
-func (c *Config) apart() bool { return c.ErrPath != "" || c.Format.Mark }
+// Apart says whether standard error needs a FIFO of its own.
+func (c *Config) Apart() bool { return c.ErrPath != "" || c.Format.Mark }
 
 // lined says whether output has to be looked at line by line.
 func (c *Config) lined() bool {

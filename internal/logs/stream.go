@@ -117,7 +117,7 @@ func (s *Stream) openInputs() error {
 		return err
 	}
 	_, err := sys.StatPath(s.e.fifoPath(s.id, line.Err))
-	if !s.cfg.apart() && err != nil && s.e.left[source{s.id, line.Err}] == nil {
+	if !s.cfg.Apart() && err != nil && s.e.left[source{s.id, line.Err}] == nil {
 		return nil
 	}
 	s.err = new(input)
@@ -178,7 +178,7 @@ func (s *Stream) end(which line.Stream) (*os.File, error) {
 	var f *os.File
 	err := s.do(func() error {
 		in := &s.out
-		if which == line.Err && s.cfg.apart() {
+		if which == line.Err && s.cfg.Apart() {
 			in = s.err
 		}
 		path := s.e.fifoPath(s.id, in.which)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,40 +20,51 @@ import (
 //  3. EnvFile, in order
 //  4. Env
 func Environment(p spec.Process, base []string, account *Account) ([]string, error) {
-	env := map[string]string{}
+	env := make([]string, 0, len(base)+len(p.Env)+5)
+	if p.ClearEnv {
+		env = append(env, "PATH="+defaultPath)
+	}
 	for _, kv := range base {
 		name, value, ok := strings.Cut(kv, "=")
 		if !ok || name == "" || spawn.IsMark(name) {
 			continue
 		}
-		if p.ClearEnv && name != "PATH" && !slices.Contains(p.PassEnv, name) {
+		if p.ClearEnv && (name == "PATH" && value == "" || name != "PATH" && !slices.Contains(p.PassEnv, name)) {
 			continue
 		}
-		env[name] = value
-	}
-	if p.ClearEnv && env["PATH"] == "" {
-		env["PATH"] = defaultPath
+		env = append(env, kv)
 	}
 	if account != nil {
-		env["HOME"], env["SHELL"] = account.Home, account.Shell
-		env["USER"], env["LOGNAME"] = account.Name, account.Name
+		env = append(env, "HOME="+account.Home, "SHELL="+account.Shell, "USER="+account.Name, "LOGNAME="+account.Name)
 	}
 	for _, path := range p.EnvFile {
 		vars, err := readEnvFile(path)
 		if err != nil {
 			return nil, err
 		}
-		for _, kv := range vars {
-			name, value, _ := strings.Cut(kv, "=")
-			env[name] = value
+		env = append(env, vars...)
+	}
+	for name, value := range p.Env {
+		env = append(env, name+"="+value)
+	}
+	return lastOfEach(env), nil
+}
+
+// lastOfEach sorts variables by name and drops all but the last of each. It takes no map to do it: every start needs it.
+func lastOfEach(env []string) []string {
+	slices.SortStableFunc(env, func(a, b string) int { return strings.Compare(nameOf(a), nameOf(b)) })
+	list := env[:0]
+	for i, kv := range env {
+		if i == len(env)-1 || nameOf(kv) != nameOf(env[i+1]) {
+			list = append(list, kv)
 		}
 	}
-	maps.Copy(env, p.Env)
-	list := make([]string, 0, len(env))
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, name+"="+env[name])
-	}
-	return list, nil
+	return list
+}
+
+func nameOf(kv string) string {
+	name, _, _ := strings.Cut(kv, "=")
+	return name
 }
 
 // maxEnvFile bounds an environment file: the kernel takes no environment this large (execve(2), "Limits").

@@ -82,7 +82,7 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 	}
 	defer streams.Close()
 	sp.Files = streams.Files
-	if end != nil {
+	if end != nil && b.log.Apart() {
 		errorEnd, err := b.errorEnd(&sp, end)
 		if err != nil {
 			return 0, nil, fmt.Errorf("log: %w", err)
@@ -212,7 +212,7 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 	return end, nil
 }
 
-// errorEnd gives standard error its own way into the log, if it has one there.
+// errorEnd gives standard error its own way into the log.
 func (b *birth) errorEnd(sp *spawn.Spec, end *os.File) (*os.File, error) {
 	errorEnd, err := b.stream.ErrorEnd()
 	if err != nil {

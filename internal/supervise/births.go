@@ -8,6 +8,7 @@ type births struct {
 	begun     uint64              // counts those that have begun to work
 	running   map[uint64]struct{} // of those, the ones whose pid is not known yet
 	unclaimed map[int]uint64      // dead children that nobody knows, with begun when first seen
+	unseen    bool                // there may be more dead children, which have been signalled and not been taken in
 	unheard   []heardMessage      // messages of processes that nobody had claimed
 }
 
@@ -57,7 +58,9 @@ func (b *births) begin() (number uint64) {
 // born ends a start: its pid is known now, if there is one.
 func (e *Engine) born(number uint64) {
 	delete(e.births.running, number)
-	e.reapAll() // it may have died before it was known
+	if e.births.unseen {
+		e.reapAll() // it may have died before it was known
+	}
 }
 
 // claim says that pid, 0 if there is none, is that of a start.

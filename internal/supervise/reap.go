@@ -13,7 +13,11 @@ import (
 // The pid of a child that has not been reaped cannot be given to another process. So that a pid in byPID, commands
 // or orphans is always safe to signal, only this function reaps, and no child before it is known whose it is: one that
 // may be of a start that has not told its pid yet stays a zombie until it has.
+//
+// To find that nobody is dead the kernel looks at every child (wait_consider_task in kernel/exit.c): with thousands of
+// them it is not to be asked without a reason.
 func (e *Engine) reapAll() {
+	e.births.unseen = true
 	for {
 		pid, err := e.kernel.dead()
 		switch {
@@ -21,6 +25,8 @@ func (e *Engine) reapAll() {
 			e.reapKnown()
 			return
 		case errors.Is(err, syscall.ECHILD) || err == nil && pid == 0:
+			clear(e.births.unclaimed) // whoever was dead has been reaped by those who failed to start it
+			e.births.unseen = false
 			return
 		case err != nil:
 			e.o.Trouble(err)

@@ -18,6 +18,7 @@ type decoder struct {
 	lookup func(string) (string, bool)
 	errs   *Errors
 	broken map[string]bool // fields at the top that have an error in them
+	fields fieldIndexes
 }
 
 // fail reports what is wrong with the field at path.
@@ -289,31 +290,34 @@ func (d *decoder) structure(n *node, path string, v reflect.Value) {
 		d.fail(n, path, "", "must be a table, not %s", n.kind())
 		return
 	}
-	fields := map[string]reflect.Value{}
-	collectFields(v, fields)
+	fields := d.fields.of(v.Type())
 	for _, name := range n.keys() {
 		child := n.table[name]
-		if field, ok := fields[name]; ok {
-			d.decode(child, dotted(path, name), field)
+		if index, ok := fields[name]; ok {
+			d.decode(child, dotted(path, name), v.FieldByIndex(index))
 			continue
 		}
 		d.unknown(child, name, path, fields)
 	}
 }
 
-// collectFields maps the names of v's fields to them, embedded structs included.
-func collectFields(v reflect.Value, fields map[string]reflect.Value) {
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if f.Anonymous {
-			collectFields(v.Field(i), fields)
-			continue
+// fieldIndexes are where the fields of a type are (reflect.Value.FieldByIndex), by name, embedded structs included. They are
+// gathered once for each type: a file may describe thousands of services.
+type fieldIndexes map[reflect.Type]map[string][]int
+
+func (x fieldIndexes) of(t reflect.Type) map[string][]int {
+	fields := x[t]
+	if fields == nil {
+		fields = map[string][]int{}
+		for _, f := range reflect.VisibleFields(t) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if !f.Anonymous && (!t.ConvertibleTo(serviceType) || !slices.Contains(notForPeople, name)) {
+				fields[name] = f.Index
+			}
 		}
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !v.Type().ConvertibleTo(serviceType) || !slices.Contains(notForPeople, name) {
-			fields[name] = v.Field(i)
-		}
+		x[t] = fields
 	}
+	return fields
 }
 
 var serviceType = reflect.TypeFor[spec.Service]()
@@ -332,12 +336,12 @@ var foreign = map[string]string{
 
 // unknown reports a key that is no field, with the one that may be meant. That
 // one counts as broken too: it is no wonder if it is missing.
-func (d *decoder) unknown(n *node, name, path string, fields map[string]reflect.Value) {
+func (d *decoder) unknown(n *node, name, path string, fields map[string][]int) {
 	hint, meant := "", foreign[name]
 	switch {
-	case path == "" && name == "name" && fields["command"].IsValid():
+	case path == "" && name == "name" && fields["command"] != nil:
 		hint = "the name is that of the table, [service.NAME]"
-	case fields[meant].IsValid():
+	case fields[meant] != nil:
 		hint = fmt.Sprintf("here it is %q", meant)
 	default:
 		if meant = nearest(name, fields); meant != "" {

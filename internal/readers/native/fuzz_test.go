@@ -144,7 +144,7 @@ func TestDecoderKnowsEveryType(t *testing.T) {
 	var check func(path string, v reflect.Value)
 	check = func(path string, v reflect.Value) {
 		var errs Errors
-		d := &decoder{testEnv.LookupEnv, &errs, map[string]bool{}}
+		d := &decoder{testEnv.LookupEnv, &errs, map[string]bool{}, fieldIndexes{}}
 		// An empty table is wrong for most, but must not panic.
 		d.decode(&node{table: map[string]*node{}}, path, v)
 		_, isText := v.Addr().Interface().(encoding.TextUnmarshaler)

@@ -63,6 +63,7 @@ type loader struct {
 	read     []string
 	services []service
 	at       map[string]place // where each service stands
+	fields   fieldIndexes
 
 	supervisor *node
 	settings   Supervisor
@@ -75,7 +76,9 @@ type service struct {
 	tree *node
 }
 
-func (l *loader) decoder() *decoder { return &decoder{l.opt.LookupEnv, &l.errs, map[string]bool{}} }
+func (l *loader) decoder() *decoder {
+	return &decoder{l.opt.LookupEnv, &l.errs, map[string]bool{}, l.fields}
+}
 
 // load reads one file; open are the files that are being read above it.
 func (l *loader) load(path string, data []byte, defaults *node, open []string) {
@@ -110,9 +113,7 @@ func topHint(key string) string {
 	if best := spec.Nearest(key, topKeys); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
-	fields := map[string]reflect.Value{}
-	collectFields(reflect.ValueOf(&spec.Service{}).Elem(), fields)
-	if _, ok := fields[key]; ok {
+	if _, ok := (fieldIndexes{}).of(serviceType)[key]; ok {
 		return "write it in [defaults] or in a [service.NAME]"
 	}
 	return "one of " + strings.Join(topKeys, ", ")
