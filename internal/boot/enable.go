@@ -177,6 +177,9 @@ func (m *Machine) Disable(ctx context.Context, names ...string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.notInstances(names, have); err != nil {
+		return nil, err
+	}
 	p := m.newPlan(nil)
 	if len(have) == 0 {
 		return p, nil
@@ -188,4 +191,22 @@ func (m *Machine) Disable(ctx context.Context, names ...string) (*Plan, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// notInstances refuses names of instances, which would seem to be disabled
+// already: files are found by the service that they are instances of.
+func (m *Machine) notInstances(names []string, have []found) error {
+	for _, name := range names {
+		base := name[:max(0, strings.LastIndexByte(name, '@'))]
+		if base == "" || skipNumber(name[len(base):], "@") != "" ||
+			slices.ContainsFunc(have, func(f found) bool { return f.service == name }) {
+			continue
+		}
+		of, err := m.find([]string{base})
+		if err == nil && len(of) == 0 {
+			continue
+		}
+		return fmt.Errorf("%s: a boot service is disabled with all its instances: name %s", name, base)
+	}
+	return nil
 }

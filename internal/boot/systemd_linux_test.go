@@ -70,6 +70,16 @@ func TestEnable(t *testing.T) {
 		t.Errorf("status of what is not there %+v, %v", st, err)
 	}
 
+	if p, err := m.Disable(t.Context(), "web@1"); err == nil || !strings.Contains(err.Error(), "name web") {
+		t.Errorf("disable one instance: %v, %v", p, err)
+	}
+	if p, err := m.Disable(t.Context(), "db@1"); err == nil || !strings.Contains(err.Error(), "name db") {
+		t.Errorf("disable an instance that there is not: %v, %v", p, err)
+	}
+	if p, err := m.Disable(t.Context(), "other@1"); err != nil || len(p.Steps()) > 0 {
+		t.Errorf("disable what is not there: %v, %v", p, err)
+	}
+
 	// A second time nothing is to be done.
 	if p, err = m.Enable(t.Context(), services()); err != nil || len(p.Steps()) > 0 {
 		t.Errorf("again: %v, %v", p.Steps(), err)

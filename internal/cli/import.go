@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/atomicfile"
@@ -30,7 +31,7 @@ func importVerb(a *app) *verb {
 			short:    "make a daemonry.toml of another manager's files",
 			synopsis: []string{"daemonry import [OPTION…] FILE…"},
 			about: []string{
-				"Reads systemd units, NAME.service with the NAME.socket that belong to them, or a Procfile with the .env beside it, and prints a daemonry.toml that says the same. Units that need each other are best read together.",
+				"Reads systemd units, NAME.service with the NAME.socket that belong to them, or a Procfile with the .env beside it, and prints a daemonry.toml that says the same. Drop-ins (NAME.service.d/*.conf) are merged as systemd does, those in /etc and /run for a unit in /usr/lib too. Units that need each other are best read together.",
 				"What cannot be expressed, or means something else here, is said on standard error: FILE:LINE: KEY: what. Nothing is dropped without such a line. What is printed passes \"daemonry validate\".",
 			},
 			options: []group{{"", []option{
@@ -101,7 +102,7 @@ func importFormat(given string, files []string) (string, error) {
 	for _, file := range files {
 		one, base := "", filepath.Base(file)
 		switch {
-		case strings.HasSuffix(base, ".service") || strings.HasSuffix(base, ".socket"):
+		case slices.Contains([]string{".service", ".socket", ".timer"}, filepath.Ext(base)):
 			one = "systemd"
 		case strings.HasPrefix(base, "Procfile") || strings.HasSuffix(base, ".procfile"):
 			one = "procfile"

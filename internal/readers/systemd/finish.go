@@ -21,7 +21,7 @@ const (
 
 // finishType settles when the service is up, and how long that may take.
 func (r *reader) finishType() {
-	s, at := &r.service, entry{"Service", "Type", "", r.hasStart.line}
+	s, at := &r.service, r.last["Service.Type"]
 	switch r.unitType {
 	case "simple", "idle":
 		// systemd takes these for up at once; to settle is the better answer.
@@ -48,7 +48,7 @@ func (r *reader) finishType() {
 		s.Timeout = new(defaultTimeout)
 	}
 	if s.Remain && s.Type != spec.Oneshot {
-		r.note(entry{"Service", "RemainAfterExit", "", r.hasStart.line}, "only a oneshot remains here")
+		r.note(r.last["Service.RemainAfterExit"], "only a oneshot remains here")
 		s.Remain = false
 	}
 }
@@ -109,6 +109,6 @@ func (r *reader) finishCapabilities() {
 		if len(r.ambient) > 0 || s.User == "" {
 			s.Cap = r.bounding
 		}
-		r.note(r.boundingLine, "is not the same as AmbientCapabilities=; here one set is both")
+		r.note(r.last["Service.CapabilityBoundingSet"], "is not the same as AmbientCapabilities=; here one set is both")
 	}
 }

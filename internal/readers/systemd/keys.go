@@ -15,6 +15,16 @@ var silent = map[string]struct{}{
 	"Unit.Documentation": {}, "Unit.DefaultDependencies": {}, "Unit.SourcePath": {}, "Service.GuessMainPID": {},
 }
 
+// accumulate are keys whose assignments add up. Any other takes the place of the
+// one before it.
+var accumulate = map[string]struct{}{
+	"Unit.After": {}, "Unit.Requires": {}, "Unit.Wants": {}, "Unit.BindsTo": {},
+	"Service.ExecStart": {}, "Service.ExecReload": {}, "Service.ExecStop": {}, "Service.SuccessExitStatus": {}, "Service.Sockets": {},
+	"Service.Environment": {}, "Service.EnvironmentFile": {}, "Service.PassEnvironment": {},
+	"Service.AmbientCapabilities": {}, "Service.CapabilityBoundingSet": {}, "Service.RestrictAddressFamilies": {}, "Service.SystemCallFilter": {},
+	"Service.ReadWritePaths": {}, "Service.ReadOnlyPaths": {}, "Service.InaccessiblePaths": {},
+}
+
 // setter takes one assignment over into the service.
 type setter func(r *reader, e entry)
 
@@ -51,34 +61,31 @@ var keys = map[string]setter{
 	"Service.KillMode":               killMode,
 	"Service.KillSignal":             killSignal,
 
-	"Service.User":                text(func(r *reader) *string { return &r.service.User }),
-	"Service.Group":               text(func(r *reader) *string { return &r.group }),
-	"Service.WorkingDirectory":    workingDirectory,
-	"Service.RootDirectory":       text(func(r *reader) *string { return &r.service.Chroot }),
-	"Service.UMask":               umask,
-	"Service.Environment":         environment,
-	"Service.EnvironmentFile":     environmentFile,
-	"Service.PassEnvironment":     list(func(r *reader) *[]string { return &r.service.PassEnv }),
-	"Service.StandardInput":       standardInput,
-	"Service.StandardOutput":      output(func(r *reader) *spec.Stream { return &r.service.Stdout }),
-	"Service.StandardError":       output(func(r *reader) *spec.Stream { return &r.service.Stderr }),
-	"Service.Sockets":             socketsOf,
-	"Service.NonBlocking":         boolean(func(r *reader) *bool { return &r.nonblocking }),
-	"Service.Nice":                pointer(func(r *reader) **int { return &r.service.Nice }),
-	"Service.OOMScoreAdjust":      pointer(func(r *reader) **int { return &r.service.OOMScore }),
-	"Service.NoNewPrivileges":     boolean(func(r *reader) *bool { return &r.service.NoNewPrivs }),
-	"Service.AmbientCapabilities": capabilities(func(r *reader) *[]string { return &r.ambient }),
-	"Service.CapabilityBoundingSet": func(r *reader, e entry) {
-		r.boundingLine = e
-		capabilities(func(r *reader) *[]string { return &r.bounding })(r, e)
-	},
+	"Service.User":                  text(func(r *reader) *string { return &r.service.User }),
+	"Service.Group":                 text(func(r *reader) *string { return &r.group }),
+	"Service.WorkingDirectory":      workingDirectory,
+	"Service.RootDirectory":         text(func(r *reader) *string { return &r.service.Chroot }),
+	"Service.UMask":                 umask,
+	"Service.Environment":           environment,
+	"Service.EnvironmentFile":       environmentFile,
+	"Service.PassEnvironment":       list(func(r *reader) *[]string { return &r.service.PassEnv }),
+	"Service.StandardInput":         standardInput,
+	"Service.StandardOutput":        output(func(r *reader) *spec.Stream { return &r.service.Stdout }),
+	"Service.StandardError":         output(func(r *reader) *spec.Stream { return &r.service.Stderr }),
+	"Service.Sockets":               socketsOf,
+	"Service.NonBlocking":           boolean(func(r *reader) *bool { return &r.nonblocking }),
+	"Service.Nice":                  pointer(func(r *reader) **int { return &r.service.Nice }),
+	"Service.OOMScoreAdjust":        pointer(func(r *reader) **int { return &r.service.OOMScore }),
+	"Service.NoNewPrivileges":       boolean(func(r *reader) *bool { return &r.service.NoNewPrivs }),
+	"Service.AmbientCapabilities":   capabilities(func(r *reader) *[]string { return &r.ambient }),
+	"Service.CapabilityBoundingSet": capabilities(func(r *reader) *[]string { return &r.bounding }),
 
 	"Service.MemoryMax":     size(func(r *reader) *spec.ByteSize { return &r.service.Limits.Memory }),
 	"Service.MemoryHigh":    size(func(r *reader) *spec.ByteSize { return &r.service.Limits.MemoryHigh }),
 	"Service.MemorySwapMax": memorySwapMax,
 	"Service.CPUQuota":      cpuQuota,
-	"Service.CPUWeight":     count(func(r *reader) *int { return &r.service.Limits.CPUWeight }),
-	"Service.IOWeight":      count(func(r *reader) *int { return &r.service.Limits.IOWeight }),
+	"Service.CPUWeight":     weight(func(r *reader) *int { return &r.service.Limits.CPUWeight }),
+	"Service.IOWeight":      weight(func(r *reader) *int { return &r.service.Limits.IOWeight }),
 	"Service.TasksMax":      tasksMax,
 
 	"Service.SyslogFacility":          text(func(r *reader) *string { return &r.service.Log.Facility }),
@@ -141,8 +148,25 @@ func count(field func(*reader) *int) setter {
 	}
 }
 
+func weight(field func(*reader) *int) setter {
+	return func(r *reader, e entry) {
+		switch e.value {
+		case "":
+			*field(r) = 0
+		case "idle":
+			r.note(e, "idle cannot be expressed")
+		default:
+			count(field)(r, e)
+		}
+	}
+}
+
 func pointer(field func(*reader) **int) setter {
 	return func(r *reader, e entry) {
+		if e.value == "" {
+			*field(r) = nil
+			return
+		}
 		n := 0
 		count(func(*reader) *int { return &n })(r, e)
 		*field(r) = &n
@@ -164,8 +188,12 @@ func list(field func(*reader) *[]string) setter {
 
 func size(field func(*reader) *spec.ByteSize) setter {
 	return func(r *reader, e entry) {
-		if strings.HasSuffix(e.value, "%") {
+		switch {
+		case strings.HasSuffix(e.value, "%"):
 			r.note(e, "a share of the machine's memory cannot be expressed")
+			return
+		case e.value == "":
+			*field(r) = 0
 			return
 		}
 		n, err := parseSize(e.value)

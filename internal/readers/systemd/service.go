@@ -27,7 +27,6 @@ func execStart(r *reader, e entry) {
 		}
 	}
 	r.service.Command = r.command(e, all[0])
-	r.hasStart = e
 }
 
 // command turns a command line into a command and reports its prefixes.
@@ -197,6 +196,9 @@ func workingDirectory(r *reader, e entry) {
 		r.note(e, "the home directory of the user is to be written out")
 		return
 	}
+	if dir == "" {
+		dir = "/"
+	}
 	r.service.Chdir = dir
 }
 
@@ -278,12 +280,19 @@ func output(field func(*reader) *spec.Stream) setter {
 func memorySwapMax(r *reader, e entry) {
 	var n spec.ByteSize
 	size(func(*reader) *spec.ByteSize { return &n })(r, e)
-	if e.value != "infinity" && !strings.HasSuffix(e.value, "%") {
+	switch {
+	case e.value == "" || e.value == "infinity":
+		r.service.Limits.Swap = nil
+	case !strings.HasSuffix(e.value, "%"):
 		r.service.Limits.Swap = &n
 	}
 }
 
 func cpuQuota(r *reader, e entry) {
+	if e.value == "" {
+		r.service.Limits.CPUs = 0
+		return
+	}
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(e.value, "%"), 64)
 	if err != nil || !strings.HasSuffix(e.value, "%") || !(percent > 0) {
 		r.bad(e, fmt.Errorf("%q is not a percentage", e.value))
@@ -294,7 +303,7 @@ func cpuQuota(r *reader, e entry) {
 
 func tasksMax(r *reader, e entry) {
 	switch {
-	case e.value == "infinity":
+	case e.value == "" || e.value == "infinity":
 		r.service.Limits.Tasks = 0
 	case strings.HasSuffix(e.value, "%"):
 		r.note(e, "a share of the machine's tasks cannot be expressed")

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -34,7 +35,7 @@ var socketKeys = map[string]func(r *socketReader, e entry){
 	"Socket.ListenDatagram":         listenKey(spec.NetUDP, spec.NetUnixgram),
 	"Socket.ListenSequentialPacket": listenKey("", spec.NetUnixpacket),
 	"Socket.ListenFIFO":             listenKey("", spec.NetFIFO),
-	"Socket.FileDescriptorName":     func(r *socketReader, e entry) { r.options.Name = e.value },
+	"Socket.FileDescriptorName":     func(r *socketReader, e entry) { r.options.Name = cmp.Or(e.value, r.unit.full+".socket") },
 	"Socket.SocketUser":             func(r *socketReader, e entry) { r.user = e.value },
 	"Socket.SocketGroup":            func(r *socketReader, e entry) { r.userGroup = e.value },
 	"Socket.Service":                socketService,
@@ -106,18 +107,22 @@ func bindV6Only(r *socketReader, e entry) {
 	}
 }
 
-// parseSocket reads the text of a .socket unit.
-func parseSocket(path, text string) (socketUnit, []Note, error) {
+// parseSocket reads a .socket unit and its drop-ins.
+func parseSocket(all []source) (socketUnit, []Note, error) {
+	path := all[0].path
 	name := strings.TrimSuffix(filepath.Base(path), ".socket")
-	entries, err := parseLines(path, text)
-	if err != nil {
-		return socketUnit{}, nil, err
-	}
 	r := &socketReader{reader: reader{path: path, unit: newUnitName(name)}}
 	r.socketUnit = socketUnit{file: path, of: name, options: spec.Socket{Name: name + ".socket", Mode: new(spec.Mode(0o666))}}
-	for _, e := range entries {
-		r.socketEntry(e)
+	for _, one := range all {
+		entries, err := parseLines(one.path, one.text)
+		if err != nil {
+			return socketUnit{}, nil, err
+		}
+		for _, e := range entries {
+			r.socketEntry(e)
+		}
 	}
+	r.installed = r.isWanted()
 	if len(r.listen) == 0 {
 		r.errs = append(r.errs, Error{path, 1, "there is no address to listen on"})
 	}
@@ -133,7 +138,7 @@ func parseSocket(path, text string) (socketUnit, []Note, error) {
 func (r *socketReader) socketEntry(e entry) {
 	key := e.section + "." + e.key
 	if e.section == "Install" {
-		r.installed = r.installed || e.key == "WantedBy" || e.key == "RequiredBy"
+		r.install(e)
 		return
 	}
 	if _, ok := silent[key]; ok || strings.HasPrefix(e.section, "X-") || key == "Unit.Description" {
@@ -143,7 +148,9 @@ func (r *socketReader) socketEntry(e entry) {
 	if set == nil {
 		// Those among them that order against targets say nothing about a service.
 		if e.section != "Unit" || !slices.Contains([]string{"After", "Before", "Wants", "PartOf"}, e.key) {
-			r.note(e, "cannot be expressed")
+			if e.value != "" {
+				r.note(e, "cannot be expressed")
+			}
 		}
 		return
 	}

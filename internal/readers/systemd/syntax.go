@@ -11,6 +11,7 @@ import (
 // entry is one assignment of a unit.
 type entry struct {
 	section, key, value string
+	file                string
 	line                int
 }
 
@@ -46,7 +47,7 @@ func parseLines(path, text string) ([]entry, error) {
 			case strings.ContainsRune(value, 0) || !utf8.ValidString(line):
 				errs = append(errs, Error{path, first, fmt.Sprintf("%s= is not text", key)})
 			default:
-				entries = append(entries, entry{section, key, strings.TrimSpace(value), first})
+				entries = append(entries, entry{section, key, strings.TrimSpace(value), path, first})
 			}
 		}
 	}

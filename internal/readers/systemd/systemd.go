@@ -1,4 +1,4 @@
-// Package systemd reads systemd service units, with their sockets, into services, and reports with line numbers what a service cannot express.
+// Package systemd reads systemd service units, with their sockets and drop-ins, into services, and reports with line numbers what a service cannot express.
 //
 // The syntax is that of systemd.syntax(7), command lines are those of
 // systemd.service(5). Only what means the same here is taken over. The rest is
@@ -7,6 +7,7 @@
 package systemd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/daemonry/daemonry/spec"
 )
@@ -41,32 +43,35 @@ type Error struct {
 
 func (e Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message) }
 
-// Read reads .service units, and .socket units for them. The services are those
-// of the units in their order; dependencies among them are kept, those upon
-// other units are reported.
-func Read(paths ...string) ([]spec.Service, []Note, error) {
+// Read reads .service units, and .socket units for them, each with its drop-ins
+// (NAME.service.d/*.conf, …). The services are those of the units in their order;
+// dependencies among them are kept, those upon other units are reported, and so
+// are .timer units: nothing here keeps a schedule.
+func Read(paths ...string) ([]spec.Service, []Note, error) { return read(paths, unitDirs) }
+
+func read(paths []string, dirs [][]string) ([]spec.Service, []Note, error) {
 	var (
-		services    []spec.Service
-		files       []string // of services
-		nonblocking []bool   // of services: NonBlocking=
-		sockets     []socketUnit
-		notes       []Note
-		errs        []error
+		units   []*reader // of services
+		sockets []socketUnit
+		notes   []Note
+		errs    []error
 	)
 	for _, path := range paths {
-		text, err := readBounded(path)
+		all, err := sources(path, dirs)
 		var more []Note
 		switch {
 		case err != nil:
 		case strings.HasSuffix(path, ".socket"):
 			var u socketUnit
-			u, more, err = parseSocket(path, text)
+			u, more, err = parseSocket(all)
 			sockets = append(sockets, u)
+		case strings.HasSuffix(path, ".timer"):
+			more, err = parseTimer(all)
 		default:
 			var r *reader
-			r, err = parse(path, text, paths)
-			services, files, nonblocking = append(services, r.service), append(files, path), append(nonblocking, r.nonblocking)
-			more = r.notes
+			r, err = parse(all, paths)
+			units = append(units, r)
+			more = append(r.notes, beside(path, paths)...)
 		}
 		notes = append(notes, more...)
 		if err != nil {
@@ -76,22 +81,66 @@ func Read(paths ...string) ([]spec.Service, []Note, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
 	}
+	if len(units) == 0 && len(paths) > 0 {
+		return nil, nil, fmt.Errorf("%s: there is no .service unit among what is read", paths[0])
+	}
 	for _, u := range sockets {
-		at := slices.IndexFunc(services, func(s spec.Service) bool { return s.Name == u.of })
+		at := slices.IndexFunc(units, func(r *reader) bool { return r.service.Name == u.of })
 		if at < 0 {
 			errs = append(errs, Error{u.file, 1, fmt.Sprintf("%s.service, which it is for, is not read along with it", u.of)})
 			continue
 		}
-		u.options.Nonblocking = nonblocking[at]
-		u.attach(&services[at])
+		u.options.Nonblocking = units[at].nonblocking
+		u.attach(&units[at].service)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
 	}
+	var services []spec.Service
+	for _, r := range units {
+		services = append(services, r.service)
+	}
 	for i := range services {
-		notes = append(notes, dropForeign(&services[i], services, files[i])...)
+		notes = append(notes, dropForeign(&services[i], services, units[i].path)...)
 	}
 	return services, notes, spec.ValidateSet(services).Err()
+}
+
+// beside tells of units that start a service, stand beside its own, and are not read.
+func beside(path string, along []string) []Note {
+	var notes []Note
+	for _, unit := range []struct{ ending, text string }{
+		{".socket", "stands beside this unit: name it as well, or the service gets no sockets"},
+		{".timer", "stands beside this unit: " + noSchedule},
+	} {
+		other := strings.TrimSuffix(path, ".service") + unit.ending
+		if _, err := os.Stat(other); err == nil && !slices.Contains(along, other) {
+			notes = append(notes, Note{path, 1, "Unit", filepath.Base(other) + " " + unit.text})
+		}
+	}
+	return notes
+}
+
+const noSchedule = "nothing here keeps a schedule; have crontab(5) run \"daemonry start\""
+
+// parseTimer reports all that a .timer unit says.
+func parseTimer(all []source) ([]Note, error) {
+	var notes []Note
+	var errs []error
+	for _, one := range all {
+		entries, err := parseLines(one.path, one.text)
+		errs = append(errs, err)
+		for _, e := range entries {
+			switch {
+			case e.section != "Timer" || e.value == "":
+			case strings.HasPrefix(e.key, "On"):
+				notes = append(notes, Note{e.file, e.line, e.section + "." + e.key, "cannot be expressed: " + noSchedule})
+			case e.key != "Unit":
+				notes = append(notes, Note{e.file, e.line, e.section + "." + e.key, "cannot be expressed"})
+			}
+		}
+	}
+	return notes, errors.Join(errs...)
 }
 
 func readBounded(path string) (string, error) {
@@ -132,33 +181,42 @@ func dropForeign(s *spec.Service, all []spec.Service, path string) []Note {
 // Parse makes a service of the text of one unit. The name of the service is that
 // of the file; for a template NAME@.service, %i becomes "{instance}".
 func Parse(path, text string) (spec.Service, []Note, error) {
-	r, err := parse(path, text, nil)
+	r, err := parse([]source{{path, text}}, nil)
 	if err != nil {
 		return spec.Service{}, nil, err
 	}
 	return r.service, r.notes, nil
 }
 
-// parse knows the units that are read along. With an error too it returns a reader.
-func parse(path, text string, along []string) (*reader, error) {
-	r := &reader{path: path, along: along}
-	name, ok := strings.CutSuffix(filepath.Base(path), ".service")
+// parse reads a unit and then its drop-ins, and knows the units that are read
+// along. With an error too it returns a reader.
+func parse(all []source, along []string) (*reader, error) {
+	r := &reader{path: all[0].path, along: along, last: map[string]entry{}}
+	name, ok := strings.CutSuffix(filepath.Base(r.path), ".service")
 	if !ok {
-		return r, fmt.Errorf("%s: only .service and .socket units can be read", path)
-	}
-	entries, err := parseLines(path, text)
-	if err != nil {
-		return r, err
+		return r, fmt.Errorf("%s: only .service, .socket and .timer units can be read", r.path)
 	}
 	r.unit = newUnitName(name)
 	r.service.Name = strings.TrimSuffix(name, "@")
 	r.prepare()
-	for _, e := range entries {
-		r.entry(e)
+	for _, one := range all {
+		entries, err := parseLines(one.path, one.text)
+		if err != nil {
+			return r, err
+		}
+		for _, e := range entries {
+			r.entry(e)
+		}
 	}
 	r.finish()
-	slices.SortStableFunc(r.notes, func(a, b Note) int { return a.Line - b.Line })
+	slices.SortStableFunc(r.notes, func(a, b Note) int {
+		return cmp.Or(order(all, a.File)-order(all, b.File), a.Line-b.Line)
+	})
 	return r, errors.Join(r.errs...)
+}
+
+func order(all []source, file string) int {
+	return slices.IndexFunc(all, func(s source) bool { return s.path == file })
 }
 
 // reader fills a service from the entries of a unit.
@@ -169,6 +227,7 @@ type reader struct {
 	service spec.Service
 	notes   []Note
 	errs    []error
+	last    map[string]entry // the last assignment to each key
 
 	unitType      string
 	group         string
@@ -179,13 +238,11 @@ type reader struct {
 	restartMax    timespan
 	ambient       []string
 	bounding      []string
-	boundingLine  entry
 	rateInterval  timespan
 	rateBurst     int
 	killSignal    spec.Signal
-	hasInstall    bool
+	wantedBy      map[string]bool // by which keys of [Install]
 	nonblocking   bool
-	hasStart      entry
 }
 
 // timespan is a duration that was set, or not.
@@ -198,13 +255,13 @@ func (t timespan) set() bool { return t.at.key != "" }
 
 // note reports what cannot be expressed.
 func (r *reader) note(e entry, format string, args ...any) {
-	r.notes = append(r.notes, Note{r.path, e.line, e.section + "." + e.key, fmt.Sprintf(format, args...)})
+	r.notes = append(r.notes, Note{e.file, e.line, e.section + "." + e.key, fmt.Sprintf(format, args...)})
 }
 
 // bad reports what systemd would not take.
 func (r *reader) bad(e entry, err error) {
 	if err != nil {
-		r.errs = append(r.errs, Error{r.path, e.line, fmt.Sprintf("%s: %s", e.key, err)})
+		r.errs = append(r.errs, Error{e.file, e.line, fmt.Sprintf("%s: %s", e.key, err)})
 	}
 }
 
@@ -222,20 +279,21 @@ func (r *reader) prepare() {
 }
 
 func (r *reader) entry(e entry) {
-	if e.section == "Install" {
-		r.hasInstall = r.hasInstall || e.key == "WantedBy" || e.key == "RequiredBy"
-		return
-	}
-	if strings.HasPrefix(e.section, "X-") {
-		return
-	}
 	key := e.section + "." + e.key
-	if _, ok := silent[key]; ok {
+	if _, ok := silent[key]; ok || strings.HasPrefix(e.section, "X-") {
+		return
+	}
+	r.last[key] = e
+	r.supersede(e)
+	if e.section == "Install" {
+		r.install(e)
 		return
 	}
 	set := setterOf(key)
 	if set == nil {
-		r.note(e, "cannot be expressed")
+		if e.value != "" { // which takes back what was said before
+			r.note(e, "cannot be expressed")
+		}
 		return
 	}
 	value, unknown := r.unit.expand(e.value)
@@ -246,13 +304,50 @@ func (r *reader) entry(e entry) {
 	set(r, e)
 }
 
+// supersede takes back what was reported of assignments that count no more: those
+// before an empty one, and those of keys that have one value. Dependencies only
+// grow (systemd.unit(5)); an empty condition takes back all conditions.
+func (r *reader) supersede(e entry) {
+	key := e.section + "." + e.key
+	_, grows := accumulate[key]
+	switch {
+	case strings.HasPrefix(key, "Unit.Condition") || strings.HasPrefix(key, "Unit.Assert"):
+		if e.value != "" {
+			return
+		}
+		key = key[:strings.IndexFunc(key[len("Unit.A"):], unicode.IsUpper)+len("Unit.A")]
+		r.notes = slices.DeleteFunc(r.notes, func(n Note) bool { return strings.HasPrefix(n.Key, key) })
+	case e.section != "Unit" && e.value == "", setterOf(key) != nil && !grows:
+		r.notes = slices.DeleteFunc(r.notes, func(n Note) bool { return n.Key == key })
+	}
+}
+
+// install notes whether the unit is started at boot.
+func (r *reader) install(e entry) {
+	switch e.key {
+	case "WantedBy", "RequiredBy":
+		if r.wantedBy == nil {
+			r.wantedBy = map[string]bool{}
+		}
+		r.wantedBy[e.key] = e.value != ""
+	case "Also": // of other units
+	default:
+		if e.value != "" {
+			r.note(e, "cannot be expressed")
+		}
+	}
+}
+
+// isWanted says whether the unit is started at boot once it is enabled.
+func (r *reader) isWanted() bool { return r.wantedBy["WantedBy"] || r.wantedBy["RequiredBy"] }
+
 // finish settles what depends on several keys.
 func (r *reader) finish() {
 	s := &r.service
 	for _, names := range []*[]string{&s.After, &s.Requires, &s.Wants, &s.PassEnv, &r.ambient, &r.bounding} {
 		*names = unique(*names)
 	}
-	if !r.hasInstall {
+	if !r.isWanted() {
 		s.Autostart = new(false)
 	}
 	if len(s.Command) == 0 {

@@ -60,7 +60,7 @@ func TestErrors(t *testing.T) {
 		"[Service]\nExecStart='x":  "/x.service:2: ExecStart: the quote ' is not closed",
 		"[Service]\nExecStart=- ;": "/x.service:2: ExecStart: there is no program before ;",
 		unit("Nice=high"):          "/x.service:3: Nice: \"high\" is not a number",
-		unit("Type=magic"):         "/x.service:2: Type: \"magic\" is not known",
+		unit("Type=magic"):         "/x.service:3: Type: \"magic\" is not known",
 		unit("RestartSec=5 foo"):   "/x.service:3: RestartSec: \"foo\" is not a unit of time",
 		unit("KillSignal=SIGFOO"):  "/x.service:3: KillSignal: \"SIGFOO\" is not a signal",
 		unit("NoNewPrivileges=maybe\nLimitNOFILE=5:1\nCPUQuota=5\nEnvironment=x"): "/x.service:3: NoNewPrivileges: \"maybe\"",

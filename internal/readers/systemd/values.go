@@ -13,8 +13,15 @@ var timeUnits = map[string]time.Duration{
 	"us": time.Microsecond, "usec": time.Microsecond, "µs": time.Microsecond, "μs": time.Microsecond,
 	"ms": time.Millisecond, "msec": time.Millisecond, "": time.Second, "s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
 	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute, "h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
+	"month": month, "months": month, "M": month, "year": year, "years": year, "y": year,
 	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
 }
+
+// A month and a year have these lengths in systemd.time(7).
+const (
+	month = 2629800 * time.Second
+	year  = 31557600 * time.Second
+)
 
 // parseTime reads a time span of systemd.time(7): "5min 20s", "1.5h", "90"
 // (seconds), "infinity".
