@@ -81,9 +81,6 @@ func read(paths []string, dirs [][]string) ([]spec.Service, []Note, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
 	}
-	if len(units) == 0 && len(paths) > 0 {
-		return nil, nil, fmt.Errorf("%s: there is no .service unit among what is read", paths[0])
-	}
 	for _, u := range sockets {
 		at := slices.IndexFunc(units, func(r *reader) bool { return r.service.Name == u.of })
 		if at < 0 {
@@ -95,6 +92,9 @@ func read(paths []string, dirs [][]string) ([]spec.Service, []Note, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
+	}
+	if len(units) == 0 && len(paths) > 0 {
+		return nil, nil, fmt.Errorf("%s: there is no .service unit among what is read", paths[0])
 	}
 	var services []spec.Service
 	for _, r := range units {
