@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/daemonry/daemonry/spec"
 )
@@ -135,6 +136,9 @@ func (c *Client) Reload(ctx context.Context, n Names) error { return c.change(ct
 
 // Remove stops services and forgets them. Their logs stay.
 func (c *Client) Remove(ctx context.Context, n Names) error { return c.change(ctx, "remove", n) }
+
+// ReopenLogs has the log files of services opened anew, by the names that they have now: for who renames them, such as logrotate(8).
+func (c *Client) ReopenLogs(ctx context.Context, n Names) error { return c.change(ctx, "reopen", n) }
 
 // Signal sends a signal to the main process of each service.
 func (c *Client) Signal(ctx context.Context, r SignalRequest) error {
@@ -314,6 +318,27 @@ func (r EventsRequest) values() url.Values {
 	}
 	if len(r.Names) > 0 {
 		q["name"] = r.Names
+	}
+	return q
+}
+
+// values of a LogsRequest.
+func (r LogsRequest) values() url.Values {
+	q := url.Values{"n": {strconv.Itoa(r.Lines)}}
+	if r.Follow {
+		q.Set("follow", "1")
+	}
+	if !r.Since.IsZero() {
+		q.Set("since", r.Since.Format(time.RFC3339Nano))
+	}
+	if !r.Until.IsZero() {
+		q.Set("until", r.Until.Format(time.RFC3339Nano))
+	}
+	if r.Grep != "" {
+		q.Set("grep", r.Grep)
+	}
+	if len(r.Streams) > 0 {
+		q["stream"] = r.Streams
 	}
 	return q
 }

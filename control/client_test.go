@@ -86,6 +86,7 @@ func TestRequests(t *testing.T) {
 		{func() error { return c.RestartRolling(ctx, control.Named("a")) }, `POST /v1/services/restart {"names":["a"],"rolling":true}`},
 		{func() error { return c.Restart(ctx, control.Named("a")) }, `POST /v1/services/restart {"names":["a"]}`},
 		{func() error { return c.Reload(ctx, control.Named("a")) }, `POST /v1/services/reload {"names":["a"]}`},
+		{func() error { return c.ReopenLogs(ctx, control.Names{All: true}) }, `POST /v1/services/reopen {"all":true}`},
 		{func() error { return c.Remove(ctx, control.Named("a")) }, `POST /v1/services/remove {"names":["a"]}`},
 		{func() error { return c.Signal(ctx, control.SignalRequest{Names: control.Named("a"), Signal: "HUP"}) }, `POST /v1/services/signal {"names":["a"],"signal":"HUP"}`},
 		{func() error {
@@ -105,6 +106,16 @@ func TestRequests(t *testing.T) {
 			}
 			return r.Close()
 		}, "GET /v1/services/a/logs?follow=1&n=-1 "},
+		{func() error {
+			r, err := c.Logs(ctx, control.LogsRequest{
+				Name: "a", Lines: 5, Since: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), Until: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
+				Grep: "x y", Streams: []string{"err", "log"},
+			})
+			if err != nil {
+				return err
+			}
+			return r.Close()
+		}, "GET /v1/services/a/logs?grep=x+y&n=5&since=2026-01-02T03%3A04%3A05.006Z&stream=err&stream=log&until=2026-01-02T03%3A04%3A06Z "},
 	} {
 		if err := tt.do(); err != nil {
 			t.Errorf("%s: %v", tt.want, err)

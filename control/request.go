@@ -1,6 +1,10 @@
 package control
 
-import "github.com/daemonry/daemonry/spec"
+import (
+	"time"
+
+	"github.com/daemonry/daemonry/spec"
+)
 
 // ApplyRequest asks to make reality match a set of descriptions.
 type ApplyRequest struct {
@@ -79,8 +83,16 @@ type EventsRequest struct {
 // LogsRequest chooses what [Client.Logs] returns.
 type LogsRequest struct {
 	Name   string // of one service
-	Lines  int    // the last so many; 0: none, less: all
+	Lines  int    // the last so many, 10000 at most; 0: none, less: all
 	Follow bool   // go on with what it prints
+
+	// Since and Until leave out what is older or newer; zero: no bound. A log without time stamps knows only when its files
+	// were written.
+	Since, Until time.Time
+	// Grep leaves out lines that do not match this regular expression (RE2); empty: none.
+	Grep string
+	// Streams are those wanted of "out", "err" and "log", what the log engine says itself; none: all.
+	Streams []string
 }
 
 // UpgradeRequest asks to execute another program in the supervisor's process.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"iter"
 	"net/url"
-	"strconv"
 )
 
 // Events returns events in order. With Follow it goes on until the loop is
@@ -66,12 +65,8 @@ func events(stream io.Reader, r *EventsRequest, yield func(Event, error) bool) (
 // Logs returns what a service has printed, as it is, and with Follow what it
 // prints. End ctx or close the reader to be done.
 func (c *Client) Logs(ctx context.Context, r LogsRequest) (io.ReadCloser, error) {
-	q := url.Values{"n": {strconv.Itoa(r.Lines)}}
-	if r.Follow {
-		q.Set("follow", "1")
-	}
 	ctx, cancel := context.WithCancel(ctx)
-	resp, err := c.send(ctx, "GET", "/services/"+url.PathEscape(r.Name)+"/logs", q, nil)
+	resp, err := c.send(ctx, "GET", "/services/"+url.PathEscape(r.Name)+"/logs", r.values(), nil)
 	if err != nil {
 		cancel()
 		return nil, err

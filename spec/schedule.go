@@ -86,7 +86,7 @@ func (f *cronField) parse(text string) (Set, error) {
 		if hasStep {
 			n, err := strconv.Atoi(stepText)
 			ok = ok && err == nil && n > 0
-			step = n
+			step = min(n, f.max+1)            // a longer one reaches no further, and the sum below must not overflow
 			if !strings.Contains(span, "-") { // "5/10" is "5-59/10"
 				high = f.max
 			}

@@ -225,6 +225,7 @@ func TestSchedule(t *testing.T) {
 	accept(t, ParseSchedule, stringer, map[string]string{
 		"* * * * *": "* * * * *", "@daily": "0 0 * * *", "*/15 8-18/2 1,15 jan-mar mon-fri": "0,15,30,45 8,10,12,14,16,18 1,15 1-3 1-5",
 		"5/20 * * * 7": "5,25,45 * * * 0", "0 0 * * 5-7": "0 0 * * 0,5-6", "0 0 * DEC 0-7": "0 0 * 12 *", "5-5/10 0 1 1 *": "5 0 1 1 *",
+		"1-5/9223372036854775807 * * * *": "1 * * * *",
 	})
 	refuse(t, ParseSchedule, map[string]string{
 		"": "has 0 fields", "* * * *": "has 4 fields", "60 * * * *": "not a minute", "* 24 * * *": "not a hour", "* * 0 * *": "not a day of month", "* * * 13 *": "not a month",

@@ -32,6 +32,7 @@ func (f *foreground) supervise(signals <-chan os.Signal, stop func(), served <-c
 		return f.end(errors.Join(err, <-served))
 	}
 	defer health()
+	f.tellTaken(ctx)
 	changed := make(chan struct{}, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() { f.watch(ctx, changed) })
@@ -58,6 +59,13 @@ func (f *foreground) supervise(signals <-chan os.Signal, stop func(), served <-c
 			ended = true
 			stop()
 		}
+	}
+}
+
+// tellTaken says that an earlier run was killed, and that what it has left is looked after by this one, whichever file it is of.
+func (f *foreground) tellTaken(ctx context.Context) {
+	if about, err := f.s.Supervisor(ctx); err == nil && about.Adopted > 0 {
+		f.say("took over %s, which a run that was killed has left", counted(about.Adopted, "running service"))
 	}
 }
 

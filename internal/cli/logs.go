@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/query"
 	"github.com/daemonry/daemonry/internal/server"
@@ -23,8 +24,9 @@ const defaultLines = 10
 // logsCall is what the words of "daemonry logs" ask for.
 type logsCall struct {
 	query.Query
-	lines            *int // 0: all; nil: nothing was said
-	json, bare, disk bool
+	lines        *int // 0: all; nil: nothing was said
+	json, bare   bool
+	disk, reopen bool // in place of printing
 }
 
 func logsVerb(a *app) *verb {
@@ -39,7 +41,7 @@ func logsPage(call *logsCall) page {
 	return page{
 		name:     "logs",
 		short:    "print what services have printed",
-		synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]", "daemonry logs --disk [--json] [NAME…]"},
+		synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]", "daemonry logs --disk [--json] [NAME…]", "daemonry logs --reopen [NAME…]"},
 		about: []string{
 			"The last lines of each of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. The lines of several services are merged by time, and each begins with the name of its own. Where a log has time stamps, the time comes next, as the clock here shows it.",
 			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\" or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
@@ -60,10 +62,13 @@ func logsPage(call *logsCall) page {
 				{"json", "", "Print an object a line: \"service\", \"time\" and \"stream\" as far as the log tells, and \"line\", or in its place \"bytes\", in base64, if it is not valid UTF-8. \"partial\" says that the line goes on in the next object.", "", toggle(&call.json)},
 				{"disk", "", "Print how much each log takes on the disk instead, the largest first. Without names also those that are left of services that are gone.", "", toggle(&call.disk)},
 			}},
+			{"For who renames them", []option{
+				{"reopen", "", "Print nothing: have the supervisor open the log files of the services anew, by the names they have now. For the \"postrotate\" of logrotate(8). Where no supervisor runs nobody has them open, and nothing is to be done.", "", toggle(&call.reopen)},
+			}},
 		},
 		statuses: []row{
-			{"0", "printed, if it is nothing"},
-			{"1", "there is no such service, or a log cannot be read"},
+			{"0", "printed, if it is nothing; or opened anew"},
+			{"1", "there is no such service, or a log cannot be read, or not be opened anew"},
 			{"128+N", "signal N ended it"},
 			{"2", "wrong usage"},
 		},
@@ -73,6 +78,7 @@ func logsPage(call *logsCall) page {
 			{"daemonry logs --since 10m --grep '(?i)error'", "What went wrong in the last ten minutes, anywhere:"},
 			{"daemonry logs --since 03:00 --until 03:15 web", "What one said a quarter of an hour in the night:"},
 			{"daemonry logs --disk", "Who fills the disk:"},
+			{"daemonry logs --reopen", "After logrotate has renamed them:"},
 		},
 		seeAlso: []string{"daemonry events", "daemonry status", "docs/logs.md"},
 	}
@@ -130,6 +136,9 @@ func (a *app) logs(call *logsCall, names []string) error {
 	if err := call.check(); err != nil {
 		return err
 	}
+	if call.reopen {
+		return a.reopenLogs(names)
+	}
 	ctx, done := untilSignal()
 	defer done()
 	if call.disk {
@@ -158,8 +167,13 @@ func (c *logsCall) check() error {
 		return usagef("", "--follow and --until: name one or the other")
 	case c.bare && c.json:
 		return usagef("", "--bare and --json: name one or the other")
-	case c.disk && (timed || c.Follow || c.bare || c.lines != nil || c.Grep != nil || len(c.Streams) > 0):
+	}
+	printing := timed || c.Follow || c.bare || c.lines != nil || c.Grep != nil || len(c.Streams) > 0
+	switch {
+	case c.disk && (printing || c.reopen):
 		return usagef("", "--disk prints no lines: of the other options only --json goes with it")
+	case c.reopen && (printing || c.json):
+		return usagef("", "--reopen prints nothing: no other option goes with it")
 	}
 	switch {
 	case c.lines != nil:
@@ -168,6 +182,20 @@ func (c *logsCall) check() error {
 		c.Last = defaultLines
 	}
 	return nil
+}
+
+// reopenLogs has log files opened anew. One that was killed has left services, which its successor carries on.
+func (a *app) reopenLogs(names []string) error {
+	s, err := a.reached()
+	if err == nil {
+		ctx, done := untilSignal()
+		defer done()
+		err = s.ReopenLogs(ctx, control.Names{Names: names, All: len(names) == 0})
+	}
+	if absent(err) && len(names) == 0 {
+		return nil // nobody has any open
+	}
+	return failure(err, exitFailed, names)
 }
 
 // warnUndated says of which services times are not known line by line, where that matters.
@@ -191,12 +219,30 @@ type logReader struct{ dir string }
 
 // ReadLog is that of server.LogReader.
 func (l logReader) ReadLog(ctx context.Context, w io.Writer, r server.LogRequest) error {
-	q := query.Query{Follow: r.Follow, Last: max(0, r.Lines)}
+	q := query.Query{Follow: r.Follow, Last: max(0, r.Lines), Since: r.Since, Until: r.Until, Grep: r.Grep}
 	if r.Lines == 0 {
 		q.Since = time.Now()
 	}
+	found := logsOf(r.Service, l.dir)
+	if len(r.Streams) > 0 {
+		var err error
+		if found, err = telling(found, true); err != nil {
+			var e *statusError
+			if errors.As(err, &e) {
+				err = &control.Error{Message: e.Error(), Hint: e.hint, Code: control.NotDone}
+			}
+			return err
+		}
+	}
+	for _, name := range r.Streams {
+		stream, err := streamName(name)
+		if err != nil {
+			return err
+		}
+		q.Streams = append(q.Streams, stream)
+	}
 	var text []byte
-	return query.Run(ctx, logsIn(logsOf(r.Service, l.dir)), q, func(rec query.Record) error {
+	return query.Run(ctx, logsIn(found), q, func(rec query.Record) error {
 		text = append(append(text[:0], rec.Text...), '\n')
 		_, err := w.Write(text)
 		return err

@@ -268,6 +268,11 @@ func (a *app) runPaths() (p paths.Paths, discard func() error, err error) {
 			err = errors.Join(err, tempErr)
 			continue
 		}
+		if os.Geteuid() == 0 { // services that run as other users pass through, as through any runtime directory of root's
+			if err := os.Chmod(root, 0o711); err != nil {
+				return p, nil, errors.Join(err, os.RemoveAll(root))
+			}
+		}
 		p = paths.Paths{Runtime: root + "/run", State: root + "/state", Log: root + "/log", Config: p.Config}
 		if err := p.Create(nil); err != nil {
 			return p, nil, errors.Join(err, os.RemoveAll(root))

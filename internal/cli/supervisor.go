@@ -122,12 +122,15 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 	if err == nil {
 		err = a.aboutSupervisor(ctx, s, call.json)
 	}
-	killed := s != nil && err != nil && s.orphaned(ctx)
+	killed := s != nil && err != nil && s.killed(ctx)
 	if absent(err) || killed {
 		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
 		if killed {
 			e.err = errors.New("no supervisor is running: the last one was killed, and its services may still run")
 			e.hint = "daemonry supervisor start takes them over"
+			if s.ofRun() {
+				e.hint = "it was a \"daemonry run\": the same one again takes them over"
+			}
 		}
 		return e
 	}
@@ -239,12 +242,18 @@ func (a *app) reached() (*session, error) {
 	return a.ensured(ctx)
 }
 
-// orphaned says whether the supervisor was killed: one that ends takes its socket along. That of a "run" has a file to
+// orphaned says whether a supervisor was killed that we can put another one in the place of. That of a "run" has a file to
 // say what it runs, which we do not know.
-func (s *session) orphaned(ctx context.Context) bool {
-	if _, err := os.Lstat(foregroundState(s.paths)); err == nil {
-		return false
-	}
+func (s *session) orphaned(ctx context.Context) bool { return !s.ofRun() && s.killed(ctx) }
+
+// ofRun says whether the supervisor is, or was, that of a "run", which takes its state along when it ends.
+func (s *session) ofRun() bool {
+	_, err := os.Lstat(foregroundState(s.paths))
+	return err == nil
+}
+
+// killed says whether the supervisor was killed: one that ends takes its socket along.
+func (s *session) killed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, appearTime)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)

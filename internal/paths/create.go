@@ -16,7 +16,9 @@ import (
 // that wraps [sys.ErrInsecure], and is left as it is.
 //
 // The runtime directory gets its mode whatever it had, and with a group that
-// group and mode 0750: connecting to the socket in it is then up to the group as well. A log directory that
+// group and mode 0750: connecting to the socket in it is then up to the group as well. Root's lets everybody
+// pass through, and not look into it (0711, 0751): its services run as other users, and the socket of sd_notify(3) is
+// in there; everything else in it is closed by a mode of its own. A log directory that
 // root makes is given to the group adm, with mode 0750, where there is one. It and
 // the state directory keep a mode that lets somebody read.
 func (p Paths) Create(group *int) error {
@@ -41,7 +43,15 @@ func (p Paths) Create(group *int) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(share(f, "runtime", group), f.Close())
+	return errors.Join(share(f, "runtime", group, passing()), f.Close())
+}
+
+// passing is what everybody may do in a runtime directory of ours.
+func passing() fs.FileMode {
+	if os.Geteuid() == 0 {
+		return 0o001
+	}
+	return 0
 }
 
 // Check looks at the runtime directory before a client trusts the socket in
@@ -163,12 +173,12 @@ func checkWay(dir string, ours func(owner int) bool) (string, error) {
 	return real, nil
 }
 
-// share sets group and mode through a descriptor, so that they are
+// share sets group and mode, which gives others the rights in others, through a descriptor, so that they are
 // those of the directory that was checked.
-func share(dir *os.File, what string, group *int) error {
-	mode := fs.FileMode(0o700)
+func share(dir *os.File, what string, group *int, others fs.FileMode) error {
+	mode := 0o700 | others<<3 | others
 	if group != nil {
-		mode = 0o750
+		mode = 0o750 | others
 		if err := dir.Chown(-1, *group); err != nil {
 			return fmt.Errorf("give the %s directory to group %d: %w", what, *group, err)
 		}

@@ -29,7 +29,7 @@ func openToReaders(dir *os.File) error {
 	if err != nil {
 		return fmt.Errorf("group %s: %w", logReaders, err)
 	}
-	err = share(dir, "log", &gid)
+	err = share(dir, "log", &gid, 0)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
 		return nil
 	}

@@ -86,14 +86,16 @@ func createAll(t *testing.T) {
 	if err := p.Check(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("before: %v", err)
 	}
+	runtime, shared := fs.FileMode(0o700), fs.FileMode(0o750)
+	if os.Geteuid() == 0 { // services that run as other users pass through, to the socket of sd_notify
+		runtime, shared = 0o711, 0o751
+	}
 	for range 2 { // a second time nothing is to be done
 		if err := p.Create(nil); err != nil {
 			t.Fatal(err)
 		}
-		for _, dir := range []string{p.Runtime, p.State} {
-			if m := mode(t, dir); m != 0o700 {
-				t.Errorf("%s: mode %#o", dir, m)
-			}
+		if r, s := mode(t, p.Runtime), mode(t, p.State); r != runtime || s != 0o700 {
+			t.Errorf("modes: runtime %#o, want %#o; state %#o", r, runtime, s)
 		}
 		readers, gid := fs.FileMode(0o700), 0
 		if g, err := user.LookupGroup("adm"); err == nil && os.Geteuid() == 0 {
@@ -122,13 +124,13 @@ func createAll(t *testing.T) {
 	if err := p.Create(nil); err != nil {
 		t.Fatal(err)
 	}
-	if l, r := mode(t, p.Log), mode(t, p.Runtime); l != 0o755 || r != 0o700 {
+	if l, r := mode(t, p.Log), mode(t, p.Runtime); l != 0o755 || r != runtime {
 		t.Errorf("modes: log %#o, runtime %#o", l, r)
 	}
 	if err := p.Create(new(os.Getegid())); err != nil {
 		t.Fatal(err)
 	}
-	if m := mode(t, p.Runtime); m != 0o750 {
+	if m := mode(t, p.Runtime); m != shared {
 		t.Errorf("for a group: mode %#o", m)
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -122,6 +122,9 @@ func ownNames(listen string, cert *x509.Certificate) func(host string) bool {
 // minToken is the least length of a token: 16 random bytes in base64 have 22.
 const minToken = 20
 
+// maxToken is more of a file than anybody's token takes.
+const maxToken = 64 << 10
+
 // readToken reads a token that nobody else can read.
 func readToken(path string) ([]byte, error) {
 	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Regular: true})
@@ -136,7 +139,7 @@ func readToken(path string) ([]byte, error) {
 	if fi.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("token file %s: mode %#o lets others read it; make it 0600", path, fi.Mode().Perm())
 	}
-	data, err := os.ReadFile(path)
+	data, err := io.ReadAll(io.LimitReader(f, maxToken))
 	if err != nil {
 		return nil, fmt.Errorf("token file: %w", err)
 	}

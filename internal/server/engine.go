@@ -17,6 +17,7 @@ type Engine interface {
 	RestartRolling(ctx context.Context, names ...string) error
 	Reload(ctx context.Context, names ...string) error
 	Remove(ctx context.Context, names ...string) error
+	ReopenLogs(ctx context.Context, names ...string) error
 	Signal(ctx context.Context, sig syscall.Signal, names ...string) error
 	Wait(ctx context.Context, state supervise.State, names ...string) error
 	Status(ctx context.Context, names ...string) ([]supervise.Status, error)

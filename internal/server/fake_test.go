@@ -93,6 +93,10 @@ func (f *fakeEngine) Remove(ctx context.Context, names ...string) error {
 	return f.change(ctx, "remove", names)
 }
 
+func (f *fakeEngine) ReopenLogs(ctx context.Context, names ...string) error {
+	return f.change(ctx, "reopen", names)
+}
+
 func (f *fakeEngine) Signal(ctx context.Context, sig syscall.Signal, names ...string) error {
 	f.signal = sig
 	return f.change(ctx, "signal", names)

@@ -2,9 +2,13 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
@@ -15,6 +19,10 @@ type LogRequest struct {
 	Service spec.Service // with defaults
 	Lines   int          // the last so many; 0: none, less: all
 	Follow  bool         // until the context ends
+
+	Since, Until time.Time      // zero: no bound
+	Grep         *regexp.Regexp // nil: all
+	Streams      []string       // "out", "err" and "log"; none: all
 }
 
 // LogReader writes a service's log, one or more whole lines a Write. An error of w ends it.
@@ -22,21 +30,79 @@ type LogReader interface {
 	ReadLog(ctx context.Context, w io.Writer, r LogRequest) error
 }
 
-// defaultLines is how much of a log is shown when nothing is said, as in tail(1).
-const defaultLines = 10
+// defaultLines is how much of a log is shown when nothing is said, as in tail(1), and mostLines how much can be asked for:
+// to find the last ones they are held in memory. All of them are not.
+const (
+	defaultLines = 10
+	mostLines    = 10_000
+)
 
-func (a *api) serviceLogs(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "n", "follow")
+// logRequest reads the parameters.
+func logRequest(r *http.Request) (req LogRequest, err error) {
+	q, err := query(r, "n", "follow", "since", "until", "grep", "stream")
 	if err != nil {
-		return err
+		return req, err
 	}
-	req := LogRequest{Lines: defaultLines}
+	if req.Since, err = moment(q, "since"); err != nil {
+		return req, err
+	}
+	if req.Until, err = moment(q, "until"); err != nil {
+		return req, err
+	}
+	if req.Lines = defaultLines; !req.Since.IsZero() || !req.Until.IsZero() {
+		req.Lines = -1
+	}
 	if text := q.Get("n"); text != "" {
-		if req.Lines, err = strconv.Atoi(text); err != nil {
-			return badRequest("it is a number of lines; -1 is all", "parameter \"n\" is %q", text)
+		if req.Lines, err = strconv.Atoi(text); err != nil || req.Lines > mostLines {
+			return req, badRequest(fmt.Sprintf("it is a number of lines, %d at most; -1 is all", mostLines), "parameter \"n\" is %q", text)
 		}
 	}
-	if req.Follow, err = toggle(q, "follow"); err != nil {
+	if req.Grep, err = pattern(q.Get("grep")); err != nil {
+		return req, err
+	}
+	for _, name := range q["stream"] {
+		if name != "out" && name != "err" && name != "log" {
+			return req, badRequest("it is out, err or log", "parameter \"stream\" is %q", name)
+		}
+	}
+	req.Streams = q["stream"]
+	if req.Follow, err = toggle(q, "follow"); err == nil && req.Follow && !req.Until.IsZero() {
+		err = badRequest("send one or the other", "both follow and until")
+	}
+	return req, err
+}
+
+// moment reads a point in time, or how long it is before now.
+func moment(q url.Values, name string) (time.Time, error) {
+	text := q.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := spec.ParseDuration(text); err == nil && d != spec.Forever {
+		return time.Now().Add(-time.Duration(d)), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		err = badRequest("it is a time as in 2026-11-21T07:48:30Z, or a duration before now as in 10m", "parameter %q is %q", name, text)
+	}
+	return t, err
+}
+
+// pattern compiles a regular expression, "" for none.
+func pattern(text string) (*regexp.Regexp, error) {
+	if text == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		err = badRequest("RE2: https://golang.org/s/re2syntax", "parameter \"grep\": %v", err)
+	}
+	return re, err
+}
+
+func (a *api) serviceLogs(w http.ResponseWriter, r *http.Request) error {
+	req, err := logRequest(r)
+	if err != nil {
 		return err
 	}
 	if a.logs == nil {

@@ -58,7 +58,13 @@ func operations() []operation {
 		{route: "GET /v1/services/{name}/spec", summary: "The description of a service, with all defaults.", params: []param{name}, out: spec.Service{}, codes: []control.Code{control.NotFound}},
 		{
 			route: "GET /v1/services/{name}/logs", summary: "What a service has printed.", content: "text/plain; charset=utf-8",
-			params: []param{name, {"n", "query", "The last so many lines; 10 if absent, -1 for all."}, follow}, codes: []control.Code{control.NotFound, control.Unsupported},
+			params: []param{
+				name, {"n", "query", "The last so many lines, at most 10000; -1 for all. If absent 10, with since or until all."},
+				{"since", "query", "Only what is not older: RFC 3339, or a duration before now."}, {"until", "query", "Only what is not newer: the same."},
+				{"grep", "query", "Only lines that match this regular expression (RE2)."},
+				{"stream", "query", "Only standard output (out) or error (err), or what the log engine says itself (log); may be repeated."}, follow,
+			},
+			codes: []control.Code{control.NotFound, control.NotDone, control.Unsupported},
 		},
 		{route: "POST /v1/apply", summary: "Make reality match a set of descriptions; answered when what was started is ready or has failed.", in: control.ApplyRequest{}, out: control.Applied{}, codes: []control.Code{control.NotDone, control.Invalid}},
 		change("start", "Start services, and those they require or want; answered when each is ready or has failed."),
@@ -66,6 +72,7 @@ func operations() []operation {
 		{route: "POST /v1/services/restart", summary: "Stop services and start them, or replace their processes one after the other; answered when they are ready again.", in: control.RestartRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}},
 		change("reload", "Have services read their configuration anew."),
 		change("remove", "Stop services and forget them. Their logs stay."),
+		change("reopen", "Open the log files of services anew, by the names that they have now."),
 		{route: "POST /v1/services/signal", summary: "Send a signal to the main process of each service.", in: control.SignalRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}},
 		{route: "POST /v1/services/wait", summary: "Answered when every service is in a state.", in: control.WaitRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone, control.TimedOut}},
 		{
@@ -135,7 +142,7 @@ func (s *schemas) operation(op operation) object {
 	var params []any
 	for _, p := range op.params {
 		schema := object{"type": "string"}
-		if p.name == "name" && p.kind == "query" {
+		if (p.name == "name" || p.name == "stream") && p.kind == "query" {
 			schema = object{"type": "array", "items": schema}
 		}
 		params = append(params, object{"name": p.name, "in": p.kind, "required": p.kind == "path", "description": p.help, "schema": schema})
@@ -359,6 +366,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST /v1/services/restart", "", `{"names": ["web"]}`, 200},
 		{"POST /v1/services/reload", "", `{"names": ["web"]}`, 409},
 		{"POST /v1/services/signal", "", `{"names": ["web"], "signal": "CONT"}`, 200},
+		{"POST /v1/services/reopen", "", `{"names": ["web"]}`, 200},
 		{"POST /v1/services/wait", "", `{"names": ["web"], "state": "ready", "timeout": "10s"}`, 200},
 		{"POST /v1/services/wait", "", `{"names": ["web"], "state": "stopped", "timeout": "10ms"}`, 504},
 		{"POST /v1/services/stop", "", `{"all": true}`, 200},

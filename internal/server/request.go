@@ -132,7 +132,7 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 		if !slices.Contains(known, name) {
 			return nil, badRequest("known are: "+strings.Join(known, ", "), "unknown parameter %q", name)
 		}
-		if name != "name" && len(values) > 1 {
+		if name != "name" && name != "stream" && len(values) > 1 {
 			return nil, badRequest("", "parameter %q is there twice", name)
 		}
 	}

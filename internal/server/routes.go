@@ -49,6 +49,7 @@ func routes() []route {
 		{"POST", "/v1/services/restart", (*api).restart},
 		{"POST", "/v1/services/reload", change(Engine.Reload)},
 		{"POST", "/v1/services/remove", change(Engine.Remove)},
+		{"POST", "/v1/services/reopen", change(Engine.ReopenLogs)},
 		{"POST", "/v1/services/signal", (*api).signal},
 		{"POST", "/v1/services/wait", (*api).wait},
 		{"GET", "/v1/events", (*api).events},

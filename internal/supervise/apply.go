@@ -204,19 +204,8 @@ func (e *Engine) update(want spec.Service, source string) *service {
 		fields[i] = c.Field
 	}
 	e.emit(s, Event{Kind: EventChange, Reason: "changed: " + strings.Join(fields, ", ")})
-	if stream := s.stream; stream != nil {
-		dir := e.o.LogDir
-		e.work(func() func() {
-			config, err := logConfig(want, dir)
-			if err == nil {
-				err = stream.Reconfigure(config)
-			}
-			return func() {
-				if err != nil {
-					e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
-				}
-			}
-		})
+	if s.stream != nil {
+		e.reconfigure(s)
 	}
 	e.limitAgain(s)
 	if s.state == Ready {
@@ -227,4 +216,24 @@ func (e *Engine) update(want spec.Service, source string) *service {
 		e.wait(s)
 	}
 	return s
+}
+
+// reconfigure has the log of s be as its description says. Of two that are under way the older may be the last to end: so
+// it looks whether the description is still the one that it began with.
+func (e *Engine) reconfigure(s *service) {
+	stream, want, described, dir := s.stream, s.spec, s.described, e.o.LogDir
+	e.work(func() func() {
+		config, err := logConfig(want, dir)
+		if err == nil {
+			err = stream.Reconfigure(config)
+		}
+		return func() {
+			if err != nil {
+				e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
+			}
+			if now := e.byName[want.Name]; now != nil && now.stream == stream && now.described != described {
+				e.reconfigure(now)
+			}
+		}
+	})
 }

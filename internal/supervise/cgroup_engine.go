@@ -69,13 +69,18 @@ func (e *Engine) groupOwner(pid int) (*service, error) {
 		return nil, nil // perhaps a command that is just being started
 	}
 	_, invocation := startAt(path)
-	return e.byInvocation[invocation], nil // "" is nobody's
+	s := e.byInvocation[invocation] // "" is nobody's
+	if s == nil || !s.group.holds(path) {
+		// The name alone proves nothing: whoever has a group of their own can make one of any name below it.
+		return nil, nil
+	}
+	return s, nil
 }
 
 // groupHolding is the group of s if that process, which is the service's, is in it.
 func (e *Engine) groupHolding(s *service, pid int) *cgroup {
 	g := e.groupOf(s)
-	if path, err := e.kernel.cgroup(pid); g == nil || err != nil || path != g.path && !strings.HasPrefix(path, g.path+"/") {
+	if path, err := e.kernel.cgroup(pid); err != nil || !g.holds(path) {
 		return nil // it was started without one
 	}
 	return g
@@ -125,16 +130,24 @@ func (e *Engine) killGroup(s *service) {
 
 // limitAgain has limits hold that were changed while the service runs.
 func (e *Engine) limitAgain(s *service) {
-	g, limits, name := s.group, s.spec.Limits, s.spec.Name
-	if g == nil || s.pid == 0 || limits == s.limits {
+	if s.group == nil || s.pid == 0 || s.spec.Limits == s.limits {
 		return
 	}
-	s.limits = limits
+	s.limits = s.spec.Limits
+	e.setLimits(s)
+}
+
+// setLimits has the limits of s hold. As with reconfigure, the one that ends last may not be the one that began last.
+func (e *Engine) setLimits(s *service) {
+	g, limits, name := s.group, s.limits, s.spec.Name
 	e.work(func() func() {
 		err := g.limit(limits, true)
 		return func() {
 			if err != nil {
 				e.o.Trouble(fmt.Errorf("%s: %w", name, err))
+			}
+			if s.group == g && s.limits != limits {
+				e.setLimits(s)
 			}
 		}
 	})

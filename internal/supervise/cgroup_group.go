@@ -21,6 +21,11 @@ type cgroup struct {
 	path string // as /proc/PID/cgroup has it
 }
 
+// holds says whether a path of /proc/PID/cgroup is that of the group, or below it.
+func (g *cgroup) holds(path string) bool {
+	return g != nil && (path == g.path || strings.HasPrefix(path, g.path+"/"))
+}
+
 // commandGroup is below the group of a service, for its helper commands: they count as the service's, and can
 // be told from what it has left behind.
 const commandGroup = "command"
@@ -99,7 +104,7 @@ func (g *cgroup) signal(pid int, sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	if path != g.path && !strings.HasPrefix(path, g.path+"/") {
+	if !g.holds(path) {
 		return fmt.Errorf("process %d is in another control group by now: %w", pid, syscall.ESRCH)
 	}
 	return p.Signal(sig)

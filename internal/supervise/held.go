@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/daemonry/daemonry/internal/socket"
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // Held is a descriptor that the engine holds for a service and that must outlive the engine's program when
@@ -118,7 +120,7 @@ func takeSocket(pid int, h *holder) (int, error) {
 	}
 	for _, name := range names {
 		n, err := strconv.Atoi(name.Name())
-		if err != nil || n < 3 {
+		if err != nil || n < 3 || !mayBe(pid, n, h.spec.Listen) {
 			continue
 		}
 		fd, err := p.TakeFD(n)
@@ -131,11 +133,19 @@ func takeSocket(pid int, h *holder) (int, error) {
 		if socket.Is(fd, h.spec) {
 			return fd, nil
 		}
-		if err := sys.CloseFD(fd); err != nil {
-			return -1, err
-		}
+		closeAway([]int{fd})
 	}
 	return -1, errSocketGone
+}
+
+// mayBe says whether a descriptor of a process may be a socket or FIFO at an address, by what the kernel calls it
+// (proc_pid_fd(5)): nothing else that the process has open is touched.
+func mayBe(pid, fd int, at spec.Address) bool {
+	name, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+	if at.Network == spec.NetFIFO {
+		return err == nil && strings.HasPrefix(name, "/")
+	}
+	return err == nil && strings.HasPrefix(name, "socket:")
 }
 
 // restoreStored puts an inherited descriptor back into the store of its service.

@@ -307,14 +307,15 @@ func (e *Engine) changeHeir(s *service, pid int) {
 	if err != nil {
 		return
 	}
+	if err := e.inherit(s, id, h, true); err != nil { // what is not watched could not be signalled safely either
+		e.o.Trouble(errors.Join(fmt.Errorf("%s: main process %d: %w", s.spec.Name, pid, err), h.Close()))
+		return
+	}
 	if old := e.inheritance.byPID[s.pid]; old != nil {
 		old.main = false
 		e.own(s.pid, s)
 	}
 	delete(e.byPID, s.pid)
-	if err := e.inherit(s, id, h, true); err != nil {
-		e.o.Trouble(errors.Join(fmt.Errorf("%s: main process %d: %w", s.spec.Name, pid, err), h.Close()))
-	}
 	s.nextMain = pid
 	e.takeMain(s)
 	s.identity = id

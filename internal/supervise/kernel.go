@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -78,9 +79,18 @@ func readInvocation(pid int) (string, error) {
 	return id, err
 }
 
+// mostEnviron is more than the kernel takes of arguments and environment together (execve(2): three quarters of 8 MiB). But a
+// process can say later that its environment is all of its memory (PR_SET_MM_MAP of prctl(2)), and needs no privilege for that.
+const mostEnviron = 8 << 20
+
 // readEnviron reads the environment that a process was started with.
 func readEnviron(pid int) ([]string, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, mostEnviron))
 	return strings.Split(string(b), "\x00"), err
 }
 

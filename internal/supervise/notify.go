@@ -44,6 +44,7 @@ func (e *Engine) openNotify() error {
 // hear receives messages until the socket is closed, and hands each to the owner.
 func (e *Engine) hear(ctx context.Context) {
 	buf := make([]byte, notify.MaxSize+1)
+	told := "" // the error that was told last, once and not ten times a second
 	for ctx.Err() == nil {
 		packet, err := e.notify.Receive(buf)
 		if errors.Is(err, os.ErrClosed) {
@@ -54,13 +55,17 @@ func (e *Engine) hear(ctx context.Context) {
 			continue
 		}
 		if err != nil { // a shortage that passes, of memory or descriptors
-			e.o.Trouble(fmt.Errorf("notify socket: %w", err))
+			if text := err.Error(); text != told {
+				told = text
+				e.o.Trouble(fmt.Errorf("notify socket: %w", err))
+			}
 			select {
 			case <-time.After(hearPause):
 			case <-ctx.Done():
 			}
 			continue
 		}
+		told = ""
 		// Fields that can be read count even if others cannot.
 		m, _ := notify.Parse(buf[:packet.N])
 		if !packet.Cut {
@@ -81,8 +86,12 @@ type heardMessage struct {
 	files []int // that came with it; whoever handed over the message closes them
 }
 
-// mostUnheard bounds what is kept for processes whose start is not known yet. Beyond it somebody floods us.
-const mostUnheard = 1000
+// What is kept for processes whose start is not known yet, at most. Beyond it somebody floods us: any user of the machine can
+// send a thousand messages with 253 descriptors each, and to have none left would end much more than a start.
+const (
+	mostUnheard      = 1000
+	mostUnheardFiles = 256
+)
 
 // heard finds the service that a message is from, and whether it may speak. A
 // program that is quick speaks before its start is known here.
@@ -90,12 +99,22 @@ func (e *Engine) heard(m heardMessage) {
 	if e.takeIn(m) || e.births.underWay == 0 || len(e.births.unheard) >= mostUnheard {
 		return
 	}
-	var err error
-	if m.files, err = copyFiles(m.filesToKeep()); err != nil {
+	keep := m.filesToKeep()
+	kept := 0
+	for _, other := range e.births.unheard {
+		kept += len(other.files)
+	}
+	err := errUnheardFiles
+	if m.files = nil; kept+len(keep) <= mostUnheardFiles {
+		m.files, err = copyFiles(keep)
+	}
+	if err != nil {
 		e.o.Trouble(fmt.Errorf("descriptor store: %w", err))
 	}
 	e.births.unheard = append(e.births.unheard, m)
 }
+
+var errUnheardFiles = errors.New("too many descriptors of processes whose start is not known yet: some are not kept")
 
 // takeIn does what a message says, if it is known whose it is.
 func (e *Engine) takeIn(m heardMessage) bool {

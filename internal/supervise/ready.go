@@ -75,6 +75,7 @@ func (e *Engine) probeReady(s *service, w *watch) {
 	s.cancel = cancel
 	w.env.PID = s.pid
 	w.env.Owner = func(pid int) bool { return descends(pid, w.env.PID) }
+	run := s.run
 	go func() {
 		defer w.close()
 		var err error
@@ -83,7 +84,11 @@ func (e *Engine) probeReady(s *service, w *watch) {
 		} else {
 			err = probe.Wait(ctx, w.check, w.env)
 		}
-		e.post(func() { e.probed(s, ctx, w.check, err) })
+		e.post(func() {
+			if s.run == run { // a probe that was late to end would tell of another start
+				e.probed(s, ctx, w.check, err)
+			}
+		})
 	}()
 }
 

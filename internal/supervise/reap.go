@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -121,7 +122,7 @@ func (e *Engine) mainDied(s *service, status exitStatus) {
 				words = tailWithin(words, stats.Bytes-s.printed)
 			}
 			s.printed = stats.Bytes
-			e.drained(s, status, words, err)
+			e.drained(s, status, shortened(words), err)
 		}
 	})
 }
@@ -137,8 +138,22 @@ func tailWithin(lines []string, n int64) []string {
 	return lines
 }
 
-// lastWords is how many of the last lines an exit tells.
-const lastWords = 10
+// lastWords is how many of the last lines an exit tells, and wordsMost how many bytes of each: they are in a thousand events, in the
+// status and in the journal.
+const (
+	lastWords = 10
+	wordsMost = 1024
+)
+
+// shortened leaves of each line as much as is kept.
+func shortened(lines []string) []string {
+	for i, l := range lines {
+		if len(l) > wordsMost {
+			lines[i] = strings.ToValidUTF8(l[:wordsMost], "") + "…"
+		}
+	}
+	return lines
+}
 
 func (e *Engine) drained(s *service, status exitStatus, words []string, err error) {
 	if err != nil {

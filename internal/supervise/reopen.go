@@ -7,17 +7,25 @@ import (
 	"github.com/daemonry/daemonry/internal/logs"
 )
 
-// ReopenLogs closes the log files of all services; what comes next goes into the files that have the names then. It is for
+// ReopenLogs closes the log files of services; what comes next goes into the files that have the names then. It is for
 // who renames them, such as logrotate(8).
-func (e *Engine) ReopenLogs(ctx context.Context) error {
+func (e *Engine) ReopenLogs(ctx context.Context, names ...string) error {
 	var streams []*logs.Stream
-	if err := e.ask(ctx, func() {
-		for _, s := range e.sorted() {
+	var err error
+	if askErr := e.ask(ctx, func() {
+		var found []*service
+		if found, err = e.find(names); err != nil {
+			return
+		}
+		for _, s := range found {
 			if s.stream != nil {
 				streams = append(streams, s.stream)
 			}
 		}
-	}); err != nil {
+	}); askErr != nil {
+		return askErr
+	}
+	if err != nil {
 		return err
 	}
 	var errs []error

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"syscall"
 
@@ -349,6 +351,9 @@ func (e *Engine) forget(s *service) {
 	s.quiet()
 	e.remove(s)
 	e.noteGone(s)
+	if err := os.Remove(e.readyPipe(s.spec.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.o.Trouble(err)
+	}
 	e.emit(s, Event{Kind: EventChange, Reason: "removed"})
 	e.changedFor(s)
 	if stream := s.stream; stream != nil {

@@ -47,10 +47,10 @@ func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error
 	e.claim(pid)
 	s.spawning = false
 	s.stream = b.stream
-	if b.output != (fileID{}) && !s.isSuccessor() {
-		e.byOutput[b.output] = s
-	}
 	s.output = b.output
+	if err == nil && b.output != (fileID{}) && !s.isSuccessor() {
+		e.byOutput[b.output] = s // until nothing is left of it: sweptClean
+	}
 	if err != nil {
 		e.happen(s, hSpawnError, cause{err: err, text: "spawn error"})
 		return

@@ -91,14 +91,19 @@ func (e *Engine) beginStill(f func(Inheritance) error, reply chan error) {
 	e.tryStill()
 }
 
-// becomeDeaf is what hear does while the engine stands still. The owner has taken in all that it heard before.
+// becomeDeaf is what hear does while the engine stands still. The owner has taken in all that it heard before. It may have given
+// the standstill up meanwhile: then there is nothing to wait for.
 func (e *Engine) becomeDeaf(ctx context.Context) {
-	again := make(chan chan struct{}, 1)
-	if e.ask(ctx, func() { e.still.deaf = true; again <- e.still.again }) != nil {
+	var again chan struct{}
+	if e.ask(ctx, func() {
+		if again = e.still.again; again != nil {
+			e.still.deaf = true
+		}
+	}) != nil || again == nil {
 		return
 	}
 	select {
-	case <-<-again:
+	case <-again:
 	case <-ctx.Done():
 	}
 }

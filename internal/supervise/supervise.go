@@ -29,7 +29,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Options configure an Engine. The directories must exist, belong to us and be closed to others.
+// Options configure an Engine. The directories must exist, belong to us and be closed to others, who may pass through RuntimeDir
+// where services run as other users (package paths).
 type Options struct {
 	RuntimeDir string // FIFOs, the notify socket; gone after a reboot
 	StateDir   string // what is wanted; kept over a reboot
