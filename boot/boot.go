@@ -204,7 +204,7 @@ func (s Service) resolve() (spec.Service, *boot.Machine, error) {
 func ownProgram() (string, error) {
 	self, err := os.Executable()
 	if err == nil {
-		_, err = os.Stat(self) // Linux adds " (deleted)" to one that is gone
+		_, err = os.Stat(self) // it is named even when it has been removed
 	}
 	if err != nil {
 		return "", fmt.Errorf("find our own program: %w", err)

@@ -159,7 +159,9 @@ func service(line string) (spec.Service, error) {
 	}
 	words, err := spec.Split(command)
 	switch {
-	case err != nil || isAssignment(words[0]):
+	case err == nil && words[0] == "exec" && len(words) > 1 && !strings.HasPrefix(words[1], "-"):
+		s.Command = spec.Command{"/bin/sh", "-c", command} // which is replaced at once
+	case err != nil || isAssignment(words[0]) || slices.Contains(inShell, words[0]):
 		// The shell stays between us and what it starts, so the stop signal
 		// goes to all of them.
 		s.Command = spec.Command{"/bin/sh", "-c", command}
@@ -170,6 +172,13 @@ func service(line string) (spec.Service, error) {
 		s.Command = words
 	}
 	return s, nil
+}
+
+// inShell are words that a shell takes for itself: there are no programs of these
+// names, or they do something else.
+var inShell = []string{
+	"!", ".", ":", "break", "case", "cd", "continue", "eval", "exec", "exit", "export", "for", "if", "read", "readonly", "return", "set", "shift",
+	"source", "time", "times", "trap", "ulimit", "umask", "unset", "until", "wait", "while", "{",
 }
 
 // isAssignment tells whether a shell would take the first word for NAME=VALUE.

@@ -30,6 +30,8 @@ worker: ./worker --queue 'a b'
 pipe: a | b
 vars: RAILS_ENV=production rake
 release: ./migrate
+execs: exec bundle exec puma
+moves: cd app
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +47,8 @@ release: ./migrate
 		{"pipe", spec.Command{"/bin/sh", "-c", "a | b"}, "3200", spec.StopAll},
 		{"vars", spec.Command{"/bin/sh", "-c", "RAILS_ENV=production rake"}, "3300", spec.StopAll},
 		{"release", spec.Command{"./migrate"}, "3400", ""},
+		{"execs", spec.Command{"/bin/sh", "-c", "exec bundle exec puma"}, "3500", ""},
+		{"moves", spec.Command{"/bin/sh", "-c", "cd app"}, "3600", spec.StopAll},
 	}
 	if len(services) != len(want) {
 		t.Fatalf("%d services", len(services))

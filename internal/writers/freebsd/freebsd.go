@@ -29,9 +29,6 @@ var lost = map[string]string{
 	"success":  "left out: daemon(8) restarts after every end",
 	"backoff":  "daemon(8) waits the same time before every restart: that of backoff.first, in whole seconds",
 	"budget":   "left out: daemon(8) restarts without a limit",
-	"after":    "is ordered at boot",
-	"requires": "is ordered at boot; starting by hand starts no other service",
-	"wants":    "is ordered at boot; starting by hand starts no other service",
 	"log":      "left out: the output goes to a file as it is; newsyslog(8) can rotate it",
 	"sandbox":  "left out: give the service a jail(8)",
 	"limits":   "left out: see rctl(8)",
@@ -46,13 +43,16 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	a.Use("after", "requires", "wants", "autostart", "description", "command", "umask", "pidfile", "type")
 	s.Line("# PROVIDE: %s", name)
 	require := []string{"LOGIN"}
-	for _, list := range [][]string{a.Requires, a.Wants, a.After} {
-		for _, other := range list {
+	for _, list := range []struct {
+		field string
+		names []string
+	}{{"requires", a.Requires}, {"wants", a.Wants}, {"after", a.After}} {
+		for _, other := range list.names {
 			require = append(require, identifier(other))
 		}
-	}
-	if len(a.Requires) > 0 || len(a.Wants) > 0 {
-		a.Note("requires", "%s", lost["requires"])
+		if len(list.names) > 0 && list.field != "after" {
+			a.Note(list.field, "is ordered at boot; starting by hand starts no other service")
+		}
 	}
 	s.Line("# REQUIRE: %s", strings.Join(require, " "))
 	s.Line("# KEYWORD: shutdown")

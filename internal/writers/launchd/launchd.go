@@ -132,7 +132,7 @@ func restarts(a *writers.Account, d *dict) {
 		case spec.RestartOnFailure:
 			d.add("KeepAlive", dict{{"SuccessfulExit", false}})
 		}
-	} else if a.Says("restart") {
+	} else if a.Restart != spec.RestartNo {
 		a.Note("restart", "left out: KeepAlive would start the job at load")
 	}
 	if *a.Backoff.First == 0 {

@@ -56,9 +56,14 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	a.Use("umask", "autostart", "restart", "success", "stop", "stop_timeout", "stop_to", "type")
 	key("autostart", *a.Autostart)
 	restarts(a, key)
-	key("stopsignal", a.Stop[0].Signal)
+	signal := a.Stop[0].Signal
+	if strings.ContainsAny(string(signal), "+-") { // Python has names for RTMIN and RTMAX alone
+		a.Note("stop", "supervisord knows no signal %s, and sends TERM", signal)
+		signal = spec.DefaultStopSignal
+	}
+	key("stopsignal", signal)
 	if len(a.Stop) > 1 {
-		a.Note("stop", "supervisord sends %s alone, and KILL when the time of all steps is over", a.Stop[0].Signal)
+		a.Note("stop", "supervisord sends %s alone, and KILL when the time of all steps is over", signal)
 	}
 	key("stopwaitsecs", writers.Seconds(a.StopTotal()))
 	key("killasgroup", true)

@@ -5,6 +5,8 @@ package sysv
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/writers"
@@ -144,7 +146,7 @@ func stop(a *writers.Account, s *shell.Script) {
 	a.Use("stop", "stop_timeout", "stop_command")
 	var steps []string
 	for _, step := range a.Stop {
-		steps = append(steps, string(step.Signal), fmt.Sprint(writers.Seconds(step.Wait)))
+		steps = append(steps, signal(step.Signal), fmt.Sprint(writers.Seconds(step.Wait)))
 	}
 	s.Line("")
 	s.Line("stop() {")
@@ -156,6 +158,25 @@ func stop(a *writers.Account, s *shell.Script) {
 	s.Line("}")
 }
 
+// known are the signals that start-stop-daemon(8) of dpkg has names for.
+var known = []spec.Signal{
+	"ABRT", "ALRM", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "STOP", "TERM", "TSTP", "TTIN", "TTOU", "USR1", "USR2",
+}
+
+// signal writes a signal in a schedule of start-stop-daemon: others than those by
+// their number on Linux, whose architectures agree but for MIPS, SPARC and Alpha.
+func signal(s spec.Signal) string {
+	if slices.Contains(known, s) {
+		return string(s)
+	}
+	for n := 1; n <= 64; n++ {
+		if name, err := spec.ParseSignal(strconv.Itoa(n)); err == nil && name == s {
+			return "-" + strconv.Itoa(n)
+		}
+	}
+	return string(s)
+}
+
 func reloadLines(a *writers.Account) []string {
 	a.Use("reload", "reload_command")
 	switch {
@@ -163,7 +184,7 @@ func reloadLines(a *writers.Account) []string {
 		a.Note("reload_command", "is run as root")
 		return []string{`read -r MAINPID <"$pidfile" || return 7; export MAINPID`, "cd " + shell.Quote(a.Chdir) + " && " + shell.Join(a.ReloadCommand...)}
 	case a.Reload != "":
-		return []string{`start-stop-daemon --stop --quiet --signal ` + string(a.Reload) + ` --pidfile "$pidfile"`}
+		return []string{`start-stop-daemon --stop --quiet --signal ` + strings.TrimPrefix(signal(a.Reload), "-") + ` --pidfile "$pidfile"`}
 	}
 	return []string{"return 3 # there is none"}
 }
