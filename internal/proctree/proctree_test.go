@@ -43,7 +43,7 @@ func helper(string) int {
 		fmt.Println(err)
 		return 3
 	}
-	result, err := Stop(context.Background(), root, StopOptions{Steps: quick, KillWait: 2 * time.Second})
+	result, err := Stop(context.Background(), root, StopOptions{Steps: quick, KillWait: patience})
 	text, _ := json.Marshal(result)
 	fmt.Println(string(text))
 	if err != nil {
@@ -53,12 +53,22 @@ func helper(string) int {
 	return 0
 }
 
-// quick gives a process that ignores SIGTERM little time.
-var quick = []SignalStep{{syscall.SIGTERM, 300 * time.Millisecond}}
+// patience is how long anything may take before it is called broken; on a bad machine much that is sound takes seconds.
+const patience = time.Minute
+
+// quick gives a process that ignores SIGTERM little time. One that does not is given patient, or a slow machine
+// would make a difference.
+var (
+	quick   = []SignalStep{{syscall.SIGTERM, 300 * time.Millisecond}}
+	patient = []SignalStep{{syscall.SIGTERM, patience}}
+)
 
 // start runs a shell script as leader of a new session. The script prints the
-// pid of the main process, then "ready" once everything is there. All that it starts bears
+// pid of the main process, then "ready" when it has started everything. All that it starts bears
 // a mark in its environment; at the end of the test none of it may be left.
+//
+// When start returns, every "sleep 1000" of the script is one. Before, it is a copy of the shell, with the traps and the
+// session of that, and on its way from one to the other it has no environment. Nobody waits for a "sleep 999".
 func start(t *testing.T, script string) (main *sys.Process, mark string) {
 	t.Helper()
 	mark = "PROCTREE_TEST=" + t.Name() + strconv.FormatInt(time.Now().UnixNano(), 36)
@@ -75,7 +85,8 @@ func start(t *testing.T, script string) (main *sys.Process, mark string) {
 		t.Fatal(err)
 	}
 	write.Close()
-	go cmd.Wait()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() { cleanUp(t, mark) })
 
 	pid := 0
@@ -88,7 +99,22 @@ func start(t *testing.T, script string) (main *sys.Process, mark string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { main.Close() })
+	if strings.HasSuffix(script, daemonEnd) {
+		<-ended // until it is reaped the session has a leader
+	}
+	eventually(t, "all sleep", func() bool { return sleeping(mark) >= strings.Count(script, "sleep 1000") })
 	return main, mark
+}
+
+// sleeping counts the processes with the mark that execute sleep(1).
+func sleeping(mark string) int {
+	n := 0
+	for _, pid := range marked(mark) {
+		if st, err := sys.ReadStat(pid); err == nil && st.Comm == "sleep" {
+			n++
+		}
+	}
+	return n
 }
 
 // marked lists the living processes with the mark.
@@ -107,7 +133,7 @@ func marked(mark string) []int {
 
 // cleanUp ends what a failed test left, and reaps the adopted.
 func cleanUp(t *testing.T, mark string) {
-	for i := 0; len(marked(mark)) > 0 && i < 100; i++ {
+	for end := time.Now().Add(patience); len(marked(mark)) > 0 && time.Now().Before(end); {
 		for _, pid := range marked(mark) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -125,10 +151,10 @@ func cleanUp(t *testing.T, mark string) {
 	}
 }
 
-// eventually polls until ok or 5 s have passed.
+// eventually polls until ok or our patience is at its end.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); {
+	for end := time.Now().Add(patience); !ok(); {
 		if time.Now().After(end) {
 			t.Fatalf("not in time: %s", what)
 		}
@@ -139,8 +165,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // daemon wraps a script into the second fork: the session leader starts it,
 // prints its pid and ends.
 func daemon(script string) string {
-	return "sh -c '" + strings.ReplaceAll(script, "'", `'\''`) + "' & echo $!"
+	return "sh -c '" + strings.ReplaceAll(script, "'", `'\''`) + daemonEnd
 }
+
+const daemonEnd = "' & echo $!"
 
 func TestStop(t *testing.T) {
 	tests := map[string]struct {
@@ -153,24 +181,25 @@ func TestStop(t *testing.T) {
 		"alone":      {script: "echo $$; echo ready; exec sleep 1000", says: "sent SIGTERM to "},
 		"children":   {script: "sleep 1000 & sleep 1000 & echo $$; echo ready; wait", others: 2, says: "2 left-over processes ended when signalled too"},
 		"to all":     {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Audience: ToAll}, others: 1},
-		"no term":    {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`, others: 1, says: "sent SIGTERM, then SIGKILL to "},
+		"no term":    {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`, options: StopOptions{Steps: quick}, others: 1, says: "sent SIGTERM, then SIGKILL to "},
 		"kill only":  {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Steps: []SignalStep{}}, others: 1, says: "sent SIGKILL to "},
-		"left over":  {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`, others: 1, says: "killed 1 left-over process: "},
+		"left over":  {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`, options: StopOptions{Steps: quick}, others: 1, says: "killed 1 left-over process: "},
 		"two forks":  {script: daemon("sleep 1000 & echo ready; wait"), others: 1},
 		"orphan":     {script: daemon("(sleep 1000 & exec true); sleep 1000 & echo ready; wait"), others: 2},
-		"setsid":     {script: daemon("setsid sleep 1000 & sleep 0.1; echo ready; wait"), others: 1},
+		"setsid":     {script: daemon("setsid sleep 1000 & echo ready; wait"), others: 1},
 		"deep":       {script: daemon("setsid sh -c 'sh -c \"setsid sleep 1000 & echo ready; wait\"; true' & wait"), others: 3},
-		"stopped":    {script: "sh -c 'kill -STOP $$; sleep 1000' & echo $!; sleep 0.2; echo ready", others: 0, says: "sent SIGTERM to "},
+		"stopped":    {script: "sh -c 'kill -STOP $$; sleep 999' & echo $!; until grep -q 'State:.T' /proc/$!/status; do :; done; echo ready", others: 0, says: "sent SIGTERM to "},
 		"main only":  {script: "echo $$; echo ready; exec sleep 1000", options: StopOptions{Options: Options{Scope: ScopeMain}}},
-		"main, kill": {script: "sleep 1000 & echo $$; echo ready; trap '' TERM; wait", options: StopOptions{Options: Options{Scope: ScopeMain}}, left: 1},
+		"main, kill": {script: "sleep 1000 & echo $$; echo ready; trap '' TERM; wait", options: StopOptions{Options: Options{Scope: ScopeMain}, Steps: quick}, left: 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			main, mark := start(t, test.script)
 			if test.options.Steps == nil {
-				test.options.Steps = quick
+				test.options.Steps = patient
 			}
+			test.options.KillWait = patience
 			result, err := Stop(t.Context(), main, test.options)
 			if err != nil {
 				t.Fatal(err)
@@ -212,7 +241,7 @@ func TestAdopted(t *testing.T) {
 	if err != nil || len(found) != 2 {
 		t.Errorf("without: %v, %v", found, err)
 	}
-	result, err := Stop(t.Context(), main, StopOptions{Steps: quick, Options: Options{Adopted: belongs}})
+	result, err := Stop(t.Context(), main, StopOptions{Steps: patient, KillWait: patience, Options: Options{Adopted: belongs}})
 	if err != nil || len(marked(mark)) > 0 {
 		t.Errorf("%v, %v left", err, marked(mark))
 	}
@@ -241,12 +270,12 @@ func TestForkFasterThanKill(t *testing.T) {
 		}
 		first = false
 		for _, pid := range marked(mark) {
-			if st, err := sys.ReadStat(pid); err == nil && pid != e.Process.PID && st.State != 'T' {
+			if st, err := sys.ReadStat(pid); err == nil && pid != e.Process.PID && st.State != 'T' && st.State != 'D' {
 				t.Errorf("process %d is in state %c when the killing begins", pid, st.State)
 			}
 		}
 	}
-	result, err := Stop(t.Context(), main, StopOptions{Steps: []SignalStep{}, Progress: frozen})
+	result, err := Stop(t.Context(), main, StopOptions{Steps: []SignalStep{}, KillWait: patience, Progress: frozen})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,16 +288,16 @@ func TestForkFasterThanKill(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	tests := map[string]string{
 		// The leader lives: the session is a shell's, and the daemon its job.
-		"job of a shell": `sleep 1000 & sh -c "sleep 1000 & wait" & echo $!; sleep 0.1; echo ready; wait`,
+		"job of a shell": `sleep 1000 & sh -c "sleep 1000 & wait" & echo $!; echo ready; wait`,
 		// The leader is gone, but somebody older than the daemon is there.
-		"job of a shell that ended": `sleep 1000 & sleep 0.05; sh -c "sleep 1000 & wait" & echo $!; sleep 0.1; echo ready`,
+		"job of a shell that ended": `sleep 1000 & sleep 0.05; sh -c "sleep 1000 & wait" & echo $!; echo ready`,
 	}
 	for name, script := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			main, mark := start(t, script)
 			before := len(marked(mark))
-			result, err := Stop(t.Context(), main, StopOptions{Steps: quick})
+			result, err := Stop(t.Context(), main, StopOptions{Steps: patient, KillWait: patience})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -293,7 +322,7 @@ func TestFromInside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
-			script := `export OUT=` + out + `; trap "" TERM; sleep 1000 & echo $$; echo ready; ` + via
+			script := `export OUT=` + out + `; trap "" TERM; sleep 999 & echo $$; echo ready; ` + via
 			_, mark := start(t, script)
 			var text []byte
 			eventually(t, "the command has ended", func() bool {
@@ -339,7 +368,6 @@ func TestRefused(t *testing.T) {
 // A member whose number has passed to another process is not signalled.
 func TestNumberPassedOn(t *testing.T) {
 	main, mark := start(t, "sleep 1000 & echo $$; echo ready; wait")
-	eventually(t, "both run", func() bool { return len(marked(mark)) == 2 })
 	tr, err := newTree(main, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -363,7 +391,6 @@ func TestNumberPassedOn(t *testing.T) {
 
 func TestNoKill(t *testing.T) {
 	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
-	eventually(t, "both run", func() bool { return len(marked(mark)) == 2 })
 	var events []string
 	o := StopOptions{Steps: quick, NoKill: true, Progress: func(e Event) { events = append(events, fmt.Sprint(e.Kind, e.Process.Name, e.Signal)) }}
 	result, err := Stop(t.Context(), main, o)
@@ -377,7 +404,6 @@ func TestNoKill(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
-	eventually(t, "both run", func() bool { return len(marked(mark)) == 2 })
 	why := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	o := StopOptions{Progress: func(Event) { cancel(why) }}
@@ -402,7 +428,7 @@ func TestCgroup(t *testing.T) {
 	}
 	write("cgroup.procs", fmt.Sprintf("0\n%d\n", main.PID))
 	write("below/cgroup.procs", fmt.Sprintf("%d\n", other.PID))
-	result, err := Stop(t.Context(), main, StopOptions{Steps: quick, Options: Options{Cgroup: dir}})
+	result, err := Stop(t.Context(), main, StopOptions{Steps: patient, KillWait: patience, Options: Options{Cgroup: dir}})
 	if err != nil || len(marked(mark))+len(marked(otherMark)) > 0 {
 		t.Errorf("%v: %s", err, result)
 	}
