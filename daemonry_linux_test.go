@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { proctest.Main(m) }
 // app is a program with a -d flag. Its arguments are "name=value": the options
 // of Detach, and what it does as the daemon ("do").
 var app = proctest.Register("app", func(args []string) int {
-	o := daemonry.Options{Timeout: 10 * time.Second}
+	o := daemonry.Options{Timeout: time.Minute}
 	do, files := "serve", ""
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
@@ -141,7 +141,7 @@ func run(t *testing.T, cmd *exec.Cmd) (pid int, stdout, stderr string, status in
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = time.Minute
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -187,7 +187,7 @@ func TestHostileLaunchers(t *testing.T) {
 		t.Run(l.Name, func(t *testing.T) {
 			pidFile := filepath.Join(t.TempDir(), "app.pid")
 			cmd := l.Hostile.Command(t, app.Path(t), "background=", "pid="+pidFile)
-			cmd.WaitDelay = 5 * time.Second
+			cmd.WaitDelay = time.Minute
 			if err := cmd.Run(); err != nil {
 				t.Fatal(err)
 			}
@@ -265,7 +265,7 @@ func TestLauncherDies(t *testing.T) {
 				t.Fatal(err)
 			}
 			var pid int
-			proctest.Eventually(t, 10*time.Second, func() error {
+			proctest.Eventually(t, time.Minute, func() error {
 				b, err := os.ReadFile(pidFile)
 				if err != nil {
 					return err
@@ -338,7 +338,7 @@ func TestLogFile(t *testing.T) {
 	if pid == 0 {
 		t.Fatal(stderr)
 	}
-	proctest.Eventually(t, 10*time.Second, func() error {
+	proctest.Eventually(t, time.Minute, func() error {
 		b, err := os.ReadFile(logFile)
 		if err == nil && string(b) != "to stdoutto stderrafter ready\n" {
 			err = fmt.Errorf("log file: %q", b)

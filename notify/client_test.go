@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // listen opens a receiver; path may be empty for an abstract one.
 func listen(t *testing.T, path string) *sys.NotifySocket {

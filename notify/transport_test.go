@@ -76,7 +76,7 @@ func TestVsockNobody(t *testing.T) {
 	for _, kind := range []string{"-dgram", "-seqpacket", "-stream", ""} {
 		before := openFDs()
 		address := "vsock" + kind + ":1:4294967294"
-		sent, err := Client{Socket: address, Timeout: 50 * time.Millisecond}.Ready()
+		sent, err := Client{Socket: address, Timeout: 500 * time.Millisecond}.Ready()
 		if sent || err == nil {
 			t.Fatalf("%s: %v %v", address, sent, err)
 		}

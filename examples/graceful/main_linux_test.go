@@ -41,7 +41,7 @@ func TestReplaced(t *testing.T) {
 	}
 	proctest.KillAtEnd(t, cmd.Process.Pid)
 	var pid int
-	proctest.Eventually(t, 10*time.Second, func() (err error) {
+	proctest.Eventually(t, time.Minute, func() (err error) {
 		pid, err = ask(addr)
 		return err
 	})
@@ -62,7 +62,7 @@ func TestReplaced(t *testing.T) {
 		if err := syscall.Kill(old, syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		proctest.Eventually(t, 10*time.Second, func() (err error) {
+		proctest.Eventually(t, time.Minute, func() (err error) {
 			if pid, err = ask(addr); err == nil && pid == old {
 				err = errors.New("the old one answers")
 			}
@@ -85,7 +85,7 @@ func TestReplaced(t *testing.T) {
 }
 
 func ask(addr string) (pid int, err error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	r, err := client.Get("http://" + addr)
 	if err != nil {
 		return 0, err

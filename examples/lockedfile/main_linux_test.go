@@ -51,7 +51,7 @@ func TestLockIsNeverFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer i.Close()
-	if err := i.Stop(context.Background(), 10*time.Second); err != nil {
+	if err := i.Stop(context.Background(), time.Minute); err != nil {
 		t.Error(err)
 	}
 	b, err := os.ReadFile(file)

@@ -44,7 +44,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill()
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	message := make([]byte, 4096)
 	if n, err := conn.Read(message); err != nil || !strings.Contains(string(message[:n]), "READY=1") {
 		t.Fatalf("%q, %v", message[:n], err)
@@ -54,7 +54,7 @@ func TestServe(t *testing.T) {
 	if err != nil || addr == "" {
 		t.Fatalf("%q, %v", line, err)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	r, err := client.Get("http://" + addr)
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func freeAddress(t *testing.T) string {
 
 func get(t *testing.T, addr, path string) string {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	r, err := client.Get("http://" + addr + path)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestLife(t *testing.T) {
 			t.Fatalf("%s: %v: %s", word, err, out)
 		}
 		// A signal is only sent, so requests may go to the old file for a moment.
-		proctest.Eventually(t, 10*time.Second, func() error {
+		proctest.Eventually(t, time.Minute, func() error {
 			get(t, addr, "/"+word)
 			b, err := os.ReadFile(log)
 			if err == nil && !strings.Contains(string(b), "GET /"+word) {

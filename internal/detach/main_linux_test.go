@@ -42,7 +42,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = time.Minute
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -107,7 +107,7 @@ func readPID(t *testing.T, file string) int {
 // close-on-exec, and closes them again: hence the patience.
 func mustBeClean(t *testing.T, pid int, o check.Options) {
 	t.Helper()
-	proctest.Eventually(t, 5*time.Second, func() error {
+	proctest.Eventually(t, time.Minute, func() error {
 		report, err := check.Process(pid, o)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func writeFile(t *testing.T, name, text string, mode fs.FileMode) string {
 // contains waits until a file contains a text.
 func contains(t *testing.T, file, text string) {
 	t.Helper()
-	proctest.Eventually(t, 10*time.Second, func() error {
+	proctest.Eventually(t, time.Minute, func() error {
 		b, err := os.ReadFile(file)
 		if err == nil && !strings.Contains(string(b), text) {
 			err = fmt.Errorf("%s: no %q in %q", file, text, b)

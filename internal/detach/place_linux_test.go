@@ -79,7 +79,7 @@ func TestGoRun(t *testing.T) {
 	// Where the go command keeps the executables that it runs (Go 1.24), the file may still be there;
 	// TestDeletedExecutable makes sure of one that is not.
 	mustBeClean(t, pid, check.Options{PIDFile: pidFile, Files: []string{log}})
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	answer, err := client.Get("http://" + addr + "/")
 	if err != nil {
 		t.Fatal(err)

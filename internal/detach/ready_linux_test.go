@@ -172,7 +172,7 @@ func TestInterrupted(t *testing.T) {
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				proctest.Eventually(t, 10*time.Second, func() error { _, err := os.Stat(up); return err })
+				proctest.Eventually(t, time.Minute, func() error { _, err := os.Stat(up); return err })
 				if err := cmd.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}

@@ -70,7 +70,7 @@ func TestRealPrograms(t *testing.T) {
 func (p real) talk(t *testing.T) string {
 	t.Helper()
 	if p.ask == "" {
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 		r, err := client.Get("http://" + p.addr + "/")
 		if err != nil {
 			t.Fatal(err)

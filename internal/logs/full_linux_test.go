@@ -146,7 +146,7 @@ func helperFull(args []string) error {
 		if err := <-wrote; err != nil {
 			return err
 		}
-		if worst > 2*time.Second { // the bound is 100 ms; the machine may be busy
+		if worst > 10*time.Second { // the bound is 100 ms; the machine may be busy
 			return fmt.Errorf("a write took %v", worst)
 		}
 	}
@@ -165,11 +165,10 @@ func helperFull(args []string) error {
 			return err
 		}
 	}
-	for range 100 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if err = s.Drain(); err == nil {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	if err != nil {
 		return fmt.Errorf("the disk has room again, and still: %w", err)

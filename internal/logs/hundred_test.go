@@ -267,7 +267,7 @@ func (f *following) got(service string) []byte {
 func (f *following) check(service string, want []byte) {
 	f.t.Helper()
 	want = want[:bytes.LastIndexByte(want, '\n')+1]
-	timeout := time.After(time.Minute)
+	timeout := time.After(5 * time.Minute)
 	for len(f.got(service)) < len(want) {
 		select {
 		case <-f.more:

@@ -101,7 +101,7 @@ func TestHear(t *testing.T) {
 	if h.MainPID != 4711 || h.Status != "loading" || *h.ExitStatus != 7 || extended != 2*time.Second {
 		t.Errorf("heard %+v, extended by %v", h, extended)
 	}
-	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {

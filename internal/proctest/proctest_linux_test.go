@@ -20,6 +20,9 @@ import (
 const abandonEnv = "PROCTEST_TEST_ABANDON"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(abandonEnv) != "" {
+		leaveTime = time.Second // it stays anyway
+	}
 	if os.Getenv(abandonEnv) != "" && os.Getenv(initEnv) != "" {
 		if err := exec.Command("sleep", "1000").Start(); err != nil {
 			panic(err)
@@ -69,7 +72,7 @@ func inState(t *testing.T, h Hostile, argv ...string) State {
 		t.Fatal(err)
 	}
 	var s State
-	Eventually(t, 10*time.Second, func() (err error) {
+	Eventually(t, time.Minute, func() (err error) {
 		s, err = findSleeper(cmd.Process.Pid, argv)
 		if !Alive(cmd.Process.Pid) {
 			t.Fatalf("%d ended early: %v\n%s", cmd.Process.Pid, cmd.Wait(), &stderr)
@@ -225,7 +228,7 @@ func TestHangUp(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	Eventually(t, 10*time.Second, func() error {
+	Eventually(t, time.Minute, func() error {
 		p, err := readProcess(cmd.Process.Pid)
 		if err != nil {
 			return err
@@ -255,7 +258,7 @@ func TestOrphansAreAdopted(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	Eventually(t, 10*time.Second, func() error {
+	Eventually(t, time.Minute, func() error {
 		if p, err := readProcess(pid); err == nil {
 			return fmt.Errorf("still there: %v", p)
 		}
@@ -364,7 +367,7 @@ func TestCheckLeaksCanFail(t *testing.T) {
 			if err := child.Start(); err != nil {
 				t.Fatal(err)
 			}
-			Eventually(t, 10*time.Second, func() error {
+			Eventually(t, time.Minute, func() error {
 				p, err := readProcess(child.Process.Pid)
 				return errors.Join(err, want(p.zombie(), true))
 			})

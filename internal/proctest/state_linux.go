@@ -212,7 +212,7 @@ func Alive(pid int) bool {
 // Gone waits until a process has ended, and fails the test if it does not.
 func Gone(t testing.TB, pid int) {
 	t.Helper()
-	Eventually(t, 10*leaveTime, func() error {
+	Eventually(t, 3*leaveTime, func() error {
 		if Alive(pid) {
 			return fmt.Errorf("process %d is alive", pid)
 		}

@@ -33,7 +33,7 @@ exit 7`
 func readFamily(t *testing.T, file string) []int {
 	t.Helper()
 	var pids []int
-	proctest.Eventually(t, 10*time.Second, func() error {
+	proctest.Eventually(t, time.Minute, func() error {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -190,7 +190,7 @@ func TestWatcherKilledDuringTheStart(t *testing.T) {
 // waitForStages waits until n stages of ours sleep in one session, and returns that.
 func waitForStages(t *testing.T, n int) (session int) {
 	t.Helper()
-	proctest.Eventually(t, 10*time.Second, func() error {
+	proctest.Eventually(t, time.Minute, func() error {
 		var list sys.ProcList
 		procs, err := list.Read()
 		if err != nil {

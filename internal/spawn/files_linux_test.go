@@ -88,7 +88,7 @@ func TestDescriptors(t *testing.T) {
 				l := w.mustStart(t, s)
 				isExecuting(t, l.pid, "sleep")
 				// Its dynamic loader has some more open for a moment.
-				proctest.Eventually(t, 10*time.Second, func() error {
+				proctest.Eventually(t, time.Minute, func() error {
 					if got := proctest.Inspect(t, l.pid).FDs; !maps.Equal(got, want) {
 						return fmt.Errorf("got %v, want %v", got, want)
 					}

@@ -185,7 +185,7 @@ func (w way) output(t *testing.T, s *Spec) (string, Exit) {
 // isExecuting waits until the process has become its program: a fork returns before that.
 func isExecuting(t *testing.T, pid int, program string) {
 	t.Helper()
-	proctest.Eventually(t, 10*time.Second, func() error {
+	proctest.Eventually(t, time.Minute, func() error {
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 		if err == nil && filepath.Base(exe) != program {
 			err = fmt.Errorf("process %d executes %s", pid, exe)

@@ -228,7 +228,7 @@ func TestEnvironment(t *testing.T) {
 			s.Env = env
 			l := w.mustStart(t, s)
 			isExecuting(t, l.pid, "sleep")
-			proctest.Eventually(t, 10*time.Second, func() error {
+			proctest.Eventually(t, time.Minute, func() error {
 				b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", l.pid))
 				if err != nil {
 					return err

@@ -318,7 +318,7 @@ func TestFollow(t *testing.T) {
 			}
 		case err := <-done:
 			t.Fatalf("waiting for %q: the follower ended: %v", line, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("waited for %q in vain", line)
 		}
 	}

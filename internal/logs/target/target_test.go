@@ -85,7 +85,7 @@ func TestSyslogDatagrams(t *testing.T) {
 			t.Fatal(err)
 		}
 		send(t, d, records)
-		l.SetReadDeadline(time.Now().Add(10 * time.Second))
+		l.SetReadDeadline(time.Now().Add(time.Minute))
 		buf := make([]byte, 64<<10)
 		checkMessages(t, func() (string, error) {
 			n, _, err := l.ReadFrom(buf)
@@ -148,14 +148,14 @@ func TestSyslogStreams(t *testing.T) {
 			send(t, d, records)
 			c := <-accepted
 			defer c.Close()
-			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			c.SetReadDeadline(time.Now().Add(time.Minute))
 			r := bufio.NewReader(c)
 			checkMessages(t, func() (string, error) { return readFrame(r) })
 
 			// The server goes away and comes back: that it has closed is noticed without writing.
 			c.Close()
 			sys := d.(*syslog)
-			for deadline := time.Now().Add(10 * time.Second); !sys.lost.Load(); {
+			for deadline := time.Now().Add(time.Minute); !sys.lost.Load(); {
 				if time.Now().After(deadline) {
 					t.Fatal("the end of the connection is not seen")
 				}
@@ -280,7 +280,7 @@ func TestJournal(t *testing.T) {
 	send(t, d, records)
 	priority := map[line.Stream]string{line.Out: "6", line.Err: "3", line.Log: "4"}
 	buf := make([]byte, 64<<10)
-	l.SetReadDeadline(time.Now().Add(10 * time.Second))
+	l.SetReadDeadline(time.Now().Add(time.Minute))
 	for _, r := range records {
 		n, err := l.Read(buf)
 		if err != nil {
