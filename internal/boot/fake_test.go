@@ -19,7 +19,8 @@ type fakeSystemd struct {
 	dir     string
 	known   map[string]string // unit → content, as read last
 	enabled map[string]bool
-	active  map[string]string // "active", "failed"
+	active  map[string]string // "active", "activating", "failed"
+	queued  map[string]bool   // inactive, but to be started
 	log     []string
 	// fail makes a command fail: its words after "systemctl".
 	fail func(line string) error
@@ -27,7 +28,7 @@ type fakeSystemd struct {
 }
 
 func newFakeSystemd(dir string) *fakeSystemd {
-	return &fakeSystemd{dir: dir, known: map[string]string{}, enabled: map[string]bool{}, active: map[string]string{}}
+	return &fakeSystemd{dir: dir, known: map[string]string{}, enabled: map[string]bool{}, active: map[string]string{}, queued: map[string]bool{}}
 }
 
 func (f *fakeSystemd) run(ctx context.Context, argv ...string) (string, error) {
@@ -89,13 +90,15 @@ func (f *fakeSystemd) command(words []string) (string, error) {
 				return "", &CommandError{Argv: words, Status: 5, Err: fmt.Errorf("unit %s not found", u)}
 			}
 			f.active[u] = "active"
+			delete(f.queued, u)
 		}
 	case "stop":
 		for _, u := range units {
-			if f.active[u] == "" {
+			if f.active[u] == "" && !f.queued[u] {
 				return "", &CommandError{Argv: words, Status: 5, Err: fmt.Errorf("unit %s not loaded", u)}
 			}
 			delete(f.active, u)
+			delete(f.queued, u)
 		}
 	case "reset-failed":
 		for _, u := range units {
@@ -141,6 +144,9 @@ func (f *fakeSystemd) show(words []string) (string, error) {
 		kind := ""
 		if strings.Contains(f.known[u], "Type=oneshot") {
 			kind = "Type=oneshot\n"
+		}
+		if f.queued[u] {
+			kind += "Job=12\n"
 		}
 		blocks = append(blocks, fmt.Sprintf("%sMainPID=%s\nResult=%s\nId=%s\nLoadState=%s\nActiveState=%s\nSubState=x\nUnitFileState=%s\nNeedDaemonReload=%s\n",
 			kind, pid, result, u, load, active, file, map[bool]string{true: "yes", false: "no"}[reload]))

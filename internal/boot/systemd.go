@@ -108,13 +108,18 @@ type unit struct {
 	id, load, file, active, sub, result, kind string
 	pid                                       int
 	reload                                    bool // the file is newer than what was read of it
+	job                                       bool // something is queued: to be started, if it is inactive
 }
 
+// up says that it has come up. What is "activating" may still fail to.
 func (u unit) up() bool {
-	return slices.Contains([]string{"active", "activating", "reloading", "refreshing"}, u.active)
+	return slices.Contains([]string{"active", "reloading", "refreshing"}, u.active)
 }
 
-const unitProperties = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,Type,MainPID,NeedDaemonReload"
+// down says that nothing of it runs, or is about to: while a machine boots, what waits for its turn is "inactive" too.
+func (u unit) down() bool { return !u.job && (u.active == "inactive" || u.active == "failed") }
+
+const unitProperties = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,Type,MainPID,NeedDaemonReload,Job"
 
 // show asks for the properties of units, in their order.
 func (s *systemdManager) show(ctx context.Context, names []string) ([]unit, error) {
@@ -147,6 +152,8 @@ func (s *systemdManager) show(ctx context.Context, names []string) ([]unit, erro
 				u.pid, _ = strconv.Atoi(value) // not there for units that are no services
 			case "NeedDaemonReload":
 				u.reload = value == "yes"
+			case "Job":
+				u.job = value != "" && value != "0"
 			}
 		}
 		units = append(units, u)
@@ -203,10 +210,11 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 		if fresh {
 			enable = append(enable, name)
 		}
-		if !p.idle && !u.up() && (fresh || u.kind != "oneshot") { // one that ran at boot is not run again
+		// To start what is on its way is to wait for it. A oneshot that ran at boot is not run again.
+		if !p.idle && !u.up() && (fresh || u.kind != "oneshot") {
 			start = append(start, name)
 		}
-		if u.up() && p.plans(Write, filepath.Join(s.m.files(), name)) {
+		if (u.up() || u.active == "activating") && p.plans(Write, filepath.Join(s.m.files(), name)) {
 			p.hint("%s has changed and takes it up when it is restarted: %s", name, strings.Join(s.systemctl("restart", name), " "))
 		}
 	}
@@ -237,7 +245,7 @@ func (s *systemdManager) start(p *Plan, names []string) {
 			switch {
 			case u.load != "loaded":
 				return fmt.Errorf("%s: systemd refuses the unit: %s: %w", u.id, u.load, err)
-			case !u.up() || u.sub == "auto-restart":
+			case !u.up() && (u.active != "activating" || u.sub == "auto-restart"):
 				return fmt.Errorf("%s: did not start: %s: %w", u.id, u.result, err)
 			}
 		}
@@ -253,7 +261,7 @@ func (s *systemdManager) quiet(ctx context.Context, names []string) error {
 		return err
 	}
 	for _, u := range units {
-		if u.active != "inactive" && u.active != "failed" {
+		if !u.down() {
 			if _, err := s.m.run(ctx, s.systemctl("stop", u.id)...); err != nil {
 				return err
 			}
@@ -317,7 +325,7 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 			return err
 		}
 		for i, u := range units {
-			if u.active != "inactive" && u.active != "failed" {
+			if !u.down() {
 				running = append(running, names[i])
 			}
 		}
@@ -370,7 +378,7 @@ func (s *systemdManager) status(ctx context.Context, files []found) (Status, err
 		if st.State == "" || !u.up() {
 			st.State = u.active
 		}
-		if u.active == "active" || u.active == "reloading" {
+		if u.up() {
 			up++
 			st.PID = u.pid
 		}

@@ -115,6 +115,38 @@ func TestEnable(t *testing.T) {
 	}
 }
 
+// TestOnItsWay: while a machine boots, a service that is still to come up is waited for, and one that only waits for its
+// turn is stopped.
+func TestOnItsWay(t *testing.T) {
+	db := services()[1:2]
+	ways := map[string]func(f *fakeSystemd){
+		"activating": func(f *fakeSystemd) { f.active["db.service"] = "activating" },
+		"queued":     func(f *fakeSystemd) { delete(f.active, "db.service"); f.queued["db.service"] = true },
+	}
+	for name, set := range ways {
+		t.Run(name, func(t *testing.T) {
+			m, f := fakeMachine(t)
+			mustEnable(t, m, db)
+			set(f)
+			if st, err := m.Status(t.Context(), "db"); err != nil || st.Running {
+				t.Errorf("status %+v, %v", st, err)
+			}
+			mustEnable(t, m, db)
+			if f.active["db.service"] != "active" {
+				t.Errorf("enable did not wait for it: %q", f.log)
+			}
+			set(f)
+			p, err := m.Disable(t.Context(), "db")
+			if err == nil {
+				err = p.Apply(t.Context())
+			}
+			if err != nil || f.active["db.service"] != "" || f.queued["db.service"] {
+				t.Errorf("disable did not stop it: %v, %q", err, f.log)
+			}
+		})
+	}
+}
+
 // TestUndo: whichever command fails, nothing is left, and the error names it.
 func TestUndo(t *testing.T) {
 	count := func(m *Machine, f *fakeSystemd, plan func() (*Plan, error)) (steps int) {

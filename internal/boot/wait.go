@@ -10,8 +10,8 @@ import (
 )
 
 // waitTime is longer than runsvdir(8) and s6-svscan take to look at their
-// directory, and than a supervisor takes to end once its service has.
-const waitTime = 15 * time.Second
+// directory, which is 5 s on an idle machine, and than a supervisor takes to end once its service has.
+const waitTime = time.Minute
 
 // appear waits until a path exists.
 func appear(ctx context.Context, path string) error {

@@ -107,7 +107,7 @@ func (a *app) bootService(ctx context.Context) (*boot.Machine, boot.Status, erro
 
 // bootTime is what an init system has to start the supervisor, and the supervisor to read what
 // it has to restore, on a machine that is just booting.
-const bootTime = 30 * time.Second
+const bootTime = time.Minute
 
 // startBootService has the init system start the supervisor where that is its business: one
 // that we started would be in the way of its own, again and again.
