@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that a machine does.
-const patience = 60 * time.Second
+// patience is how long anything may take that a machine does: more than the 90 s
+// that systemd gives a unit to start or stop, so that it is systemd who says which.
+const patience = 3 * time.Minute
 
 // rebooted is the status of systemd-nspawn when init asked for a reboot and
 // --keep-unit leaves it to the caller.
@@ -45,12 +46,12 @@ func newMachine(t *testing.T, s *system) *machine {
 	name := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
 	m := &machine{t: t, system: s, root: filepath.Join(dir, "m", name)}
 	m.groups = cgroups(t, machineName(m.root))
-	mount(t, m.root, m.root+".upper", layer, filepath.Join(dir, "base"))
+	mount(t, m.root, m.root+".upper", layer, base)
 	t.Cleanup(func() {
-		m.off()
 		if t.Failed() {
-			t.Logf("the console's last lines:\n%s", m.console())
+			m.testify()
 		}
+		m.off()
 		unmount(t, m.root)
 		for _, group := range m.groups {
 			removeCgroup(t, group)
@@ -59,12 +60,18 @@ func newMachine(t *testing.T, s *system) *machine {
 	return m
 }
 
-func (m *machine) console() string {
+// testify logs what a machine can say about a failure.
+func (m *machine) testify() {
 	out, err := os.ReadFile(m.root + ".console")
-	if err != nil {
-		return err.Error()
+	m.t.Logf("boot %d: the console's last lines (%v):\n%s", m.boots, err, last(out, 50))
+	if m.leader == 0 || m.system != systemdSystem {
+		return
 	}
-	return last(out, 40)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // that of the test has ended
+	defer cancel()
+	const script = "systemctl --no-pager --failed; systemctl --no-pager list-jobs; journalctl --no-pager --boot --lines=50"
+	out, err = m.command(ctx, "sh", "-c", script).CombinedOutput()
+	m.t.Logf("what systemd says (%v):\n%s", err, out)
 }
 
 // boot starts init and returns when the boot is over, as far as init tells.
@@ -90,6 +97,7 @@ func (m *machine) boot() {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket}
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	conn.SetReadDeadline(time.Now().Add(patience))
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -111,12 +119,16 @@ func (m *machine) boot() {
 // listen reads what nspawn says of its container, until it is ready.
 func (m *machine) listen(conn *net.UnixConn) {
 	m.t.Helper()
-	conn.SetReadDeadline(time.Now().Add(patience))
 	var said strings.Builder
 	for buf := make([]byte, 4096); ; {
 		n, err := conn.Read(buf)
+		select {
+		case <-m.ended:
+			m.t.Fatalf("boot %d: the machine went down before init was ready: nspawn: %v; it said %q", m.boots, m.nspawn.ProcessState, said.String())
+		default:
+		}
 		if err != nil {
-			m.t.Fatalf("boot %d: nspawn has not said that init is ready: %v; it said %q", m.boots, err, said.String())
+			m.t.Fatalf("boot %d: init was not ready within %v: %v; it said %q", m.boots, patience, err, said.String())
 		}
 		said.Write(append(buf[:n], '\n'))
 		for line := range strings.Lines(string(buf[:n])) {
@@ -137,11 +149,12 @@ func (m *machine) listen(conn *net.UnixConn) {
 // reboot asks init for a reboot, as a person would, and boots again.
 func (m *machine) reboot() {
 	m.t.Helper()
-	m.run("reboot")
+	// The command may be ended, like everything in the machine, before it has ended by itself.
+	out, status := m.try("reboot")
 	select {
 	case <-m.ended:
 	case <-time.After(patience):
-		m.t.Fatalf("boot %d: the machine does not go down", m.boots)
+		m.t.Fatalf("boot %d: the machine does not go down within %v; reboot: status %d: %s", m.boots, patience, status, out)
 	}
 	if status := m.nspawn.ProcessState.ExitCode(); status != rebooted {
 		m.t.Fatalf("boot %d: nspawn ended with status %d, want %d", m.boots, status, rebooted)
@@ -170,23 +183,31 @@ func (m *machine) inside(path string) string {
 	return filepath.Join("/proc", strconv.Itoa(m.leader), "root", path)
 }
 
-// try runs a command in the machine as root, with the environment of a login,
-// and returns what it printed.
-func (m *machine) try(argv ...string) (out string, status int) {
-	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
-	defer cancel()
+// command is a command in the machine as root, with the environment of a login.
+func (m *machine) command(ctx context.Context, argv ...string) *exec.Cmd {
 	// -w keeps the directory from being taken for one in the machine.
 	enter := []string{"-t", strconv.Itoa(m.leader), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--",
 		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, argv...)...)
+	cmd.WaitDelay = 10 * time.Second // somebody left behind has the pipe
+	return cmd
+}
+
+// try runs a command and returns what it printed.
+func (m *machine) try(argv ...string) (out string, status int) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
+	defer cancel()
+	cmd := m.command(ctx, argv...)
 	var text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &text
-	cmd.WaitDelay = 10 * time.Second // somebody left behind has the pipe
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = ctx.Err() // which is why it was killed
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		m.t.Fatalf("%q: %v\n%s", argv, err, text.String())
+		m.t.Fatalf("boot %d: %q: %v\n%s", m.boots, argv, err, text.String())
 	}
 	return text.String(), cmd.ProcessState.ExitCode()
 }
@@ -196,7 +217,7 @@ func (m *machine) run(argv ...string) string {
 	m.t.Helper()
 	out, status := m.try(argv...)
 	if status != 0 {
-		m.t.Fatalf("%q: status %d\n%s", argv, status, out)
+		m.t.Fatalf("boot %d: %q: status %d\n%s", m.boots, argv, status, out)
 	}
 	return out
 }
@@ -270,10 +291,11 @@ func removeCgroup(t *testing.T, group string) {
 }
 
 // left lists what is still there of a service: files and links with its name,
-// but for its programs and its log, and files with our mark.
+// but for its programs and its log, and files with our mark. What find says of
+// directories that vanish under it, as those of systemd do, is not listed.
 func (m *machine) left(name string) string {
 	m.t.Helper()
-	const script = `find / -xdev \( -path /usr -o -path /var/log -o -path /var/lib/probe \) -prune -o -name "*$1*" -print
-		find /run /etc -name "*$1*"; grep -rIl "written by daemonry" /etc /home /root; exit 0`
+	const script = `{ find / -xdev \( -path /usr -o -path /var/log -o -path /var/lib/probe \) -prune -o -name "*$1*" -print
+		find /run /etc -name "*$1*"; } 2>/dev/null; grep -rIls "written by daemonry" /etc /home /root; command -v find >/dev/null`
 	return m.run("sh", "-c", script, "sh", name)
 }

@@ -9,7 +9,6 @@ package boottest
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -25,7 +24,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "boottest: run .ci/real/boot: it makes the namespaces that this needs")
 		os.Exit(1)
 	}
-	if err := debootstrap(filepath.Join(dir, "base")); err != nil {
+	if err := debootstrap(); err != nil {
 		fmt.Fprintln(os.Stderr, "boottest:", err)
 		os.Exit(1)
 	}

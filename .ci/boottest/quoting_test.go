@@ -45,7 +45,7 @@ func toml(t *testing.T, services ...spec.Service) string {
 	}
 	var b strings.Builder
 	for _, s := range services {
-		fmt.Fprintf(&b, "[service.%s]\ncommand = %s\nready = %s\n", s.Name, text([]string(s.Command)), text(s.Ready.String()))
+		fmt.Fprintf(&b, "[service.%s]\ncommand = %s\nready = %s\ntimeout = %q\n", s.Name, text([]string(s.Command)), text(s.Ready.String()), patience)
 		fmt.Fprintf(&b, "[service.%s.env]\n", s.Name)
 		for name, value := range s.Env {
 			fmt.Fprintf(&b, "%s = %s\n", name, text(value))

@@ -1,25 +1,72 @@
 package boottest
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // mirror is what the trees are made from.
 const mirror = "http://deb.debian.org/debian"
 
-// debootstrap makes the tree that all systems share: Debian without an init.
-func debootstrap(tree string) error {
-	out, err := exec.Command("debootstrap", "--variant=minbase", "bookworm", tree, mirror).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("debootstrap: %w\n%s", err, last(out, 20))
+// base is the tree that all systems share: Debian without an init.
+var base string
+
+// debootstrap makes it. What is left of an attempt that failed may have things
+// mounted in it: the next one has a tree of its own.
+func debootstrap() error {
+	return download(func(ctx context.Context, attempt int) error {
+		upper := filepath.Join(dir, "base"+strconv.Itoa(attempt))
+		root, lower := upper+".root", upper+".empty"
+		if err := os.MkdirAll(lower, 0o755); err != nil {
+			return err
+		}
+		if err := overlay(root, upper, lower); err != nil {
+			return err
+		}
+		if err := run(exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "bookworm", root, mirror)); err != nil {
+			return err
+		}
+		base = upper
+		return syscall.Unmount(root, 0)
+	})
+}
+
+// attempts is how often something is downloaded, and downloadTime how long one
+// attempt may take: a mirror, or the way there, fails now and then.
+const (
+	attempts     = 3
+	downloadTime = 5 * time.Minute
+)
+
+// download tries until it succeeds, with a pause that grows.
+func download(do func(ctx context.Context, attempt int) error) error {
+	for attempt := 1; ; attempt++ {
+		ctx, cancel := context.WithTimeout(context.Background(), downloadTime)
+		err := do(ctx, attempt)
+		cancel()
+		if err == nil || attempt == attempts {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "boottest: attempt %d of %d: %v\n", attempt, attempts, err)
+		time.Sleep(time.Duration(attempt) * 5 * time.Second)
+	}
+}
+
+// run runs a command; the error has its last words.
+func run(cmd *exec.Cmd) error {
+	cmd.WaitDelay = 10 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, last(out, 20))
 	}
 	return nil
 }
@@ -80,7 +127,7 @@ func (s *system) layer(t *testing.T) string {
 	t.Helper()
 	s.once.Do(func() {
 		upper, root := filepath.Join(dir, s.name), filepath.Join(dir, s.name+".root")
-		mount(t, root, upper, filepath.Join(dir, "base"))
+		mount(t, root, upper, base)
 		defer unmount(t, root)
 		// An os.Root does not follow links out of the tree, as those of Debian
 		// with absolute paths would lead.
@@ -89,11 +136,8 @@ func (s *system) layer(t *testing.T) string {
 		// Nothing is to be started in the chroot (invoke-rc.d).
 		policy := "usr/sbin/policy-rc.d"
 		put(t, tree, policy, "#!/bin/sh\nexit 101\n", 0o755)
-		apt := append([]string{root, "apt-get", "-y", "-q", "--no-install-recommends", "-o", "Acquire::Retries=3", "install"}, strings.Fields(s.packages)...)
-		cmd := exec.Command("chroot", apt...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("install %s: %v\n%s", s.packages, err, last(out, 20))
+		if err := s.install(root); err != nil {
+			t.Fatal(err)
 		}
 		if err := tree.Remove(policy); err != nil {
 			t.Fatal(err)
@@ -114,18 +158,48 @@ func (s *system) layer(t *testing.T) string {
 	return s.upper
 }
 
-// mount puts a writable layer on top of others, the uppermost first.
-func mount(t *testing.T, root, upper string, lower ...string) {
-	t.Helper()
+// install installs the packages of a system. What one attempt began, the next
+// one ends; and it asks for the list anew, for the mirror may have changed since.
+func (s *system) install(root string) error {
+	return download(func(ctx context.Context, attempt int) error {
+		apt := func(words ...string) error {
+			cmd := exec.CommandContext(ctx, "chroot", append([]string{root, "apt-get", "-y", "-q", "-o", "Acquire::Retries=3"}, words...)...)
+			cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
+			return run(cmd)
+		}
+		if attempt > 1 {
+			if err := run(exec.CommandContext(ctx, "chroot", root, "dpkg", "--configure", "-a")); err != nil {
+				return err
+			}
+			if err := apt("update"); err != nil {
+				return err
+			}
+		}
+		return apt(append([]string{"--no-install-recommends", "install"}, strings.Fields(s.packages)...)...)
+	})
+}
+
+// overlay puts a writable layer on top of others, the uppermost first. It is
+// volatile: what is synced goes nowhere, for it needs to outlive nothing, and
+// four package managers that sync keep a slow disk from all else.
+func overlay(root, upper string, lower ...string) error {
 	work := root + ".work"
 	for _, d := range []string{root, upper, work} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), upper, work)
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,volatile", strings.Join(lower, ":"), upper, work)
 	if err := syscall.Mount("overlay", root, "overlay", 0, options); err != nil {
-		t.Fatalf("mount overlay on %s: %v", root, err)
+		return fmt.Errorf("mount overlay on %s: %w", root, err)
+	}
+	return nil
+}
+
+func mount(t *testing.T, root, upper string, lower ...string) {
+	t.Helper()
+	if err := overlay(root, upper, lower...); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -53,6 +53,7 @@ func TestUnits(t *testing.T) {
 	for i := range tests {
 		test := &tests[i]
 		test.service.Command = spec.Command{m.addProbe(test.service.Name)}
+		test.service.Timeout = new(spec.Duration(patience))
 		out, err := systemd.Target().Render([]spec.Service{test.service}, writers.Options{User: test.user})
 		if err != nil {
 			t.Fatal(err)
