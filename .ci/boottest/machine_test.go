@@ -63,15 +63,20 @@ func newMachine(t *testing.T, s *system) *machine {
 // testify logs what a machine can say about a failure.
 func (m *machine) testify() {
 	out, err := os.ReadFile(m.root + ".console")
-	m.t.Logf("boot %d: the console's last lines (%v):\n%s", m.boots, err, last(out, 50))
+	if err != nil {
+		out = []byte(err.Error())
+	}
+	m.t.Logf("boot %d: the console's last lines:\n%s", m.boots, last(out, 50))
 	if m.leader == 0 || m.system != systemdSystem {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // that of the test has ended
 	defer cancel()
 	const script = "systemctl --no-pager --failed; systemctl --no-pager list-jobs; journalctl --no-pager --boot --lines=50"
-	out, err = m.command(ctx, "sh", "-c", script).CombinedOutput()
-	m.t.Logf("what systemd says (%v):\n%s", err, out)
+	if out, err = m.command(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
+		out = append(out, err.Error()...)
+	}
+	m.t.Logf("what systemd says:\n%s", out)
 }
 
 // boot starts init and returns when the boot is over, as far as init tells.
@@ -94,6 +99,9 @@ func (m *machine) boot() {
 	cmd := in(m.groups,
 		"systemd-nspawn", "-D", m.root, "--machine="+machineName(m.root), "--register=no", "--keep-unit", "--private-network",
 		"--console=pipe", "--notify-ready="+strconv.FormatBool(m.system.tells), "-b")
+	if m.system == systemdSystem {
+		cmd.Args = append(cmd.Args, "systemd.show_status=yes") // on the console, which is no terminal
+	}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket}
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -27,7 +27,7 @@ import (
 var version = "1"
 
 func main() {
-	u, err := upgrade.New(upgrade.Options{})
+	u, err := upgrade.New(upgrade.Options{Store: true}) // where a manager keeps sockets, nobody is refused over a crash
 	if err != nil {
 		log.Fatal(err)
 	}
