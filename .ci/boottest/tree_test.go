@@ -41,11 +41,12 @@ func debootstrap() error {
 	})
 }
 
-// attempts is how often something is downloaded, and downloadTime how long one
-// attempt may take: a mirror, or the way there, fails now and then.
+// attempts is how often something is downloaded: a mirror, or the way there,
+// fails now and then. downloadTime ends what hangs, and is more than a busy
+// machine takes to unpack it.
 const (
 	attempts     = 3
-	downloadTime = 5 * time.Minute
+	downloadTime = 15 * time.Minute
 )
 
 // download tries until it succeeds, with a pause that grows.
