@@ -249,7 +249,7 @@ type Limits struct {
 	CPUs float64 `json:"cpus,omitzero"`
 	// CPUWeight is its share under contention, 1 to 10000 (cpu.weight).
 	CPUWeight int `json:"cpu_weight,omitzero"`
-	// IOWeight is its share of the disks, 1 to 10000 (io.weight).
+	// IOWeight is its share of the disks, 1 to 10000 (io.weight, or io.bfq.weight).
 	IOWeight int `json:"io_weight,omitzero"`
 	// Tasks is the number of threads and processes (pids.max).
 	Tasks int `json:"tasks,omitzero"`

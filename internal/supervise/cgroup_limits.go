@@ -74,7 +74,12 @@ func (g *cgroup) limit(l spec.Limits, lift bool) error {
 		if value == "" {
 			continue
 		}
-		err := writeFile(g.dir, c.file, value)
+		var err error
+		if c.file == "io.weight" {
+			err = g.weigh(value)
+		} else {
+			err = writeFile(g.dir, c.file, value)
+		}
 		if c.value == "" && errors.Is(err, fs.ErrNotExist) {
 			continue // it never was
 		}
@@ -83,4 +88,27 @@ func (g *cgroup) limit(l spec.Limits, lift bool) error {
 		}
 	}
 	return nil
+}
+
+// weigh sets the share of the disks.
+func (g *cgroup) weigh(value string) error {
+	err := writeFile(g.dir, "io.weight", value)
+	if errors.Is(err, fs.ErrNotExist) {
+		if bfq := writeFile(g.dir, "io.bfq.weight", bfqWeight(value)); !errors.Is(bfq, fs.ErrNotExist) {
+			return bfq
+		}
+	}
+	return err
+}
+
+// bfqWeight is a weight of io.weight as io.bfq.weight has it, which is there where the scheduler BFQ is and the
+// kernel was built without CONFIG_BLK_CGROUP_IOCOST. It ends at 1000, so what is above the default, 100 in both, is
+// brought closer, as systemd does.
+func bfqWeight(value string) string {
+	const standard, most, bfqMost = 100, 10000, 1000
+	n, err := strconv.Atoi(value)
+	if err != nil || n <= standard {
+		return value
+	}
+	return strconv.Itoa(standard + (n-standard)*(bfqMost-standard)/(most-standard))
 }

@@ -3,9 +3,11 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -338,5 +340,31 @@ func TestKillEach(t *testing.T) {
 	}
 	if err := c.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWeightOfBFQ: where the kernel has no io.weight, that of BFQ is set.
+func TestWeightOfBFQ(t *testing.T) {
+	g := &cgroup{all: &cgroups{}, dir: t.TempDir()}
+	file := filepath.Join(g.dir, "io.bfq.weight")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for weight, want := range map[int]string{1: "1", 100: "100", 200: "109", 10000: "1000"} {
+		if err := os.Truncate(file, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.weigh(strconv.Itoa(weight)); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != want {
+			t.Errorf("%d became %q, %v, not %s", weight, got, err, want)
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.weigh("50"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "io.weight") {
+		t.Errorf("without either: %v", err)
 	}
 }
