@@ -20,15 +20,21 @@ func (c *change) options() []option {
 	return []option{c.option(), {"json", "", "Print the services as \"status --json\" does.", "", toggle(&c.json)}}
 }
 
-// changed asks for something, and prints where the services then are.
-func (a *app) changed(c *change, words []string, there goal, do func(context.Context, *session, control.Names) error) error {
+// asked are the services that words name, and the supervisor that has them.
+func (a *app) asked(c chosen, words []string) (control.Names, *session, error) {
 	names, err := c.names(words)
 	if err != nil {
-		return err
+		return names, nil, err
 	}
 	s, err := a.reached()
+	return names, s, failure(err, exitFailed, words)
+}
+
+// changed asks for something, and prints where the services then are.
+func (a *app) changed(c *change, words []string, there goal, do func(context.Context, *session, control.Names) error) error {
+	names, s, err := a.asked(c.chosen, words)
 	if err != nil {
-		return failure(err, exitFailed, words)
+		return err
 	}
 	ctx, done := untilSignal()
 	defer done()
@@ -177,13 +183,9 @@ func removeVerb(a *app) *verb {
 }
 
 func (a *app) remove(call *change, words []string) error {
-	names, err := call.names(words)
+	names, s, err := a.asked(call.chosen, words)
 	if err != nil {
 		return err
-	}
-	s, err := a.reached()
-	if err != nil {
-		return failure(err, exitFailed, words)
 	}
 	ctx, done := untilSignal()
 	defer done()
@@ -265,13 +267,9 @@ func (a *app) stopServices(call *stopCall, names []string) error {
 }
 
 func (a *app) signalServices(call *signalCall, sig spec.Signal, names []string) error {
-	n, err := call.names(names)
+	n, s, err := a.asked(call.chosen, names)
 	if err != nil {
 		return err
-	}
-	s, err := a.reached()
-	if err != nil {
-		return failure(err, exitFailed, names)
 	}
 	ctx, done := untilSignal()
 	defer done()
