@@ -63,7 +63,8 @@ func events(stream io.Reader, r *EventsRequest, yield func(Event, error) bool) (
 }
 
 // Logs returns what a service has printed, as it is, and with Follow what it
-// prints. End ctx or close the reader to be done.
+// prints. End ctx or close the reader to be done. A stream that follows ends with the supervisor, and also
+// when its program is replaced (Upgrade): then ask again, with Since if the log has time stamps.
 func (c *Client) Logs(ctx context.Context, r LogsRequest) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	resp, err := c.send(ctx, "GET", "/services/"+url.PathEscape(r.Name)+"/logs", r.values(), nil)
