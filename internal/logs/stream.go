@@ -166,6 +166,9 @@ func (s *Stream) sinkOf(in *input) *sink {
 // ID returns the name the stream was opened under.
 func (s *Stream) ID() string { return s.id }
 
+// FIFO returns the path of the FIFO for standard output, and error where that is not apart.
+func (s *Stream) FIFO() string { return s.e.fifoPath(s.id, line.Out) }
+
 // ServiceEnd opens the writing end, to be the standard output (and error, see ErrorEnd) of a process about to
 // be started. The caller closes it once the process has it. It is open for reading as well, so
 // that the service outlives this engine without SIGPIPE.

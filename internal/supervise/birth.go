@@ -190,10 +190,15 @@ func (b *birth) spawnInto(group *os.File, sp *spawn.Spec) (int, error) {
 	return pid, err
 }
 
-// serviceEnd opens what "log" means to the service, nil if it does not mean it.
-func (b *birth) serviceEnd() (end *os.File, err error) {
-	if b.logs == nil || b.spec.Stdout.Kind != spec.StreamLog && b.spec.Stderr.Kind != spec.StreamLog {
-		return nil, nil
+// logged says whether "log" means anything to the service.
+func (b *birth) logged() bool {
+	return b.logs != nil && (b.spec.Stdout.Kind == spec.StreamLog || b.spec.Stderr.Kind == spec.StreamLog)
+}
+
+// openLog opens the log of the service, if it has one.
+func (b *birth) openLog() (err error) {
+	if !b.logged() {
+		return nil
 	}
 	b.log, err = logConfig(b.spec, b.logDir)
 	if err == nil && b.stream == nil {
@@ -202,13 +207,24 @@ func (b *birth) serviceEnd() (end *os.File, err error) {
 		}
 		b.stream, err = b.logs.Open(b.spec.Name, b.log)
 	}
-	if err == nil {
-		end, err = b.stream.ServiceEnd()
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
 	}
+	if info, err := os.Stat(b.stream.FIFO()); err == nil {
+		b.output = idOf(info) // it only helps to know leftovers again
+	}
+	return nil
+}
+
+// serviceEnd opens what "log" means to the service, nil if it does not mean it.
+func (b *birth) serviceEnd() (*os.File, error) {
+	if err := b.openLog(); err != nil || !b.logged() {
+		return nil, err
+	}
+	end, err := b.stream.ServiceEnd()
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	b.output, _ = fileIDOf(end) // it only helps to know leftovers again
 	return end, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -164,31 +165,34 @@ func (t *takeover) claim(s *service, id identity, h handle) error {
 	return nil
 }
 
+// logsAtATime is how many logs are opened at a time: each waits for a worker of the log engine, and all of them one after the
+// other would take longer than everything else.
+const logsAtATime = 64
+
 // openLogs has the output of services that run, or have left something behind, carried again.
 func (t *takeover) openLogs() {
-	for _, s := range slices.Concat(t.again, t.missing) {
-		if s.state == Starting || s.state == Ready && s.pid != 0 || s.state == Stopping {
-			if err := t.e.openLog(s); err != nil {
-				t.e.o.Trouble(fmt.Errorf("%s: %w", s.spec.Name, err))
+	e := t.e
+	list := slices.DeleteFunc(slices.Concat(t.again, t.missing), func(s *service) bool {
+		return s.stream != nil || s.state != Starting && (s.state != Ready || s.pid == 0) && s.state != Stopping
+	})
+	for some := range slices.Chunk(list, logsAtATime) {
+		births, errs := make([]birth, len(some)), make([]error, len(some))
+		var all sync.WaitGroup
+		for i, s := range some {
+			births[i] = e.newBirth(s)
+			all.Go(func() { errs[i] = births[i].openLog() })
+		}
+		all.Wait()
+		for i, s := range some {
+			b := &births[i]
+			if s.stream, s.output = b.stream, b.output; s.output != (fileID{}) {
+				e.byOutput[s.output] = s
+			}
+			if errs[i] != nil {
+				e.o.Trouble(fmt.Errorf("%s: %w", s.spec.Name, errs[i]))
 			}
 		}
 	}
-}
-
-// openLog opens the log of a service whose process is there already.
-func (e *Engine) openLog(s *service) error {
-	if e.logs == nil || s.stream != nil {
-		return nil
-	}
-	b := e.newBirth(s)
-	end, err := b.serviceEnd()
-	if end != nil {
-		err = errors.Join(err, end.Close())
-	}
-	if s.stream, s.output = b.stream, b.output; s.output != (fileID{}) {
-		e.byOutput[s.output] = s
-	}
-	return err
 }
 
 // goOn is what the owner does first with a service that was taken over.
