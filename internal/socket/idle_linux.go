@@ -25,7 +25,7 @@ func Connections(list []spec.Socket, fds []int) (int, error) {
 	for i, s := range list {
 		switch {
 		case s.Listen.Network == spec.NetTCP:
-			addr, err := sys.LocalInet(fds[i])
+			addr, err := local(fds[i])
 			if err != nil {
 				return 0, err
 			}

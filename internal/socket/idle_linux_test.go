@@ -26,11 +26,11 @@ func TestConnections(t *testing.T) {
 		opened := mustOpen(t, s)
 		network, addr := string(s.Listen.Network), s.Listen.Addr
 		if c.dial != "" {
-			local, err := sys.LocalInet(opened.FD)
+			addrPort, err := local(opened.FD)
 			if err != nil {
 				t.Fatal(err)
 			}
-			addr = net.JoinHostPort(c.dial, fmt.Sprint(local.Port()))
+			addr = net.JoinHostPort(c.dial, fmt.Sprint(addrPort.Port()))
 		}
 		count := func(what string, want int) {
 			t.Helper()

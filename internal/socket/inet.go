@@ -119,5 +119,5 @@ func bindInet(s spec.Socket, addr netip.AddrPort) (fd int, err error) {
 			return -1, err
 		}
 	}
-	return fd, sys.BindInet(fd, addr)
+	return fd, bind(fd, addr)
 }

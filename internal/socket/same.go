@@ -55,7 +55,7 @@ func isPath(a, b string) bool {
 }
 
 func isAt(fd int, hostPort string) bool {
-	have, err := sys.LocalInet(fd)
+	have, err := local(fd)
 	if err != nil {
 		return false
 	}

@@ -113,7 +113,7 @@ func TestInetOptions(t *testing.T) {
 	if v, err := syscall.GetsockoptInt(six.FD, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY); v != 1 || err != nil {
 		t.Errorf("v6only: %d %v", v, err)
 	}
-	addr, err := sys.LocalInet(six.FD)
+	addr, err := local(six.FD)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestInetOptions(t *testing.T) {
 
 	all := zeroPort(t, "tcp::0")
 	wide := mustOpen(t, all)
-	if addr, err = sys.LocalInet(wide.FD); err != nil {
+	if addr, err = local(wide.FD); err != nil {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"127.0.0.1", "::1"} {
@@ -137,7 +137,7 @@ func TestInetOptions(t *testing.T) {
 	shared := zeroPort(t, "udp:127.0.0.1:0")
 	shared.ReusePort = true
 	first := mustOpen(t, shared)
-	if addr, err = sys.LocalInet(first.FD); err != nil {
+	if addr, err = local(first.FD); err != nil {
 		t.Fatal(err)
 	}
 	again := at(t, fmt.Sprintf("udp:127.0.0.1:%d", addr.Port()))

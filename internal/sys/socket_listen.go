@@ -1,19 +1,25 @@
 package sys
 
-import "net/netip"
-
 // OpenSocket makes a socket of a domain (syscall.AF_INET, AF_INET6, AF_UNIX) and
 // kind (syscall.SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET), close-on-exec and
 // non-blocking.
 func OpenSocket(domain, kind int) (int, error) { return openSocket(domain, kind) }
 
-// BindInet gives an IPv4 or IPv6 socket its address. A zone of the address is the
-// number of an interface: a name is ENODEV, because package net knows those.
-func BindInet(fd int, addr netip.AddrPort) error { return bindInet(fd, addr) }
+// InetAddr is the address of an IPv4 or IPv6 socket. Package net/netip is not imported for it: Go initialises that one
+// late (it needs unique and weak), all that is ready before then is initialised first, and so every stage of
+// package spawn would have to wait for half of the program.
+type InetAddr struct {
+	IP   []byte // 4 or 16
+	Zone uint32 // number of an interface, of IPv6 only; 0: none
+	Port uint16
+}
+
+// BindInet gives an IPv4 or IPv6 socket its address.
+func BindInet(fd int, addr InetAddr) error { return bindInet(fd, addr) }
 
 // LocalInet returns the address of a bound IPv4 or IPv6 socket; EAFNOSUPPORT if it
 // is of another family.
-func LocalInet(fd int) (netip.AddrPort, error) { return localInet(fd) }
+func LocalInet(fd int) (InetAddr, error) { return localInet(fd) }
 
 // Listen makes a socket take connections, up to backlog of them before they are
 // accepted (less where net.core.somaxconn is smaller). It may be called again

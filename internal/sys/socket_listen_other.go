@@ -2,13 +2,11 @@
 
 package sys
 
-import "net/netip"
-
 func openSocket(int, int) (int, error) { return -1, Unsupported("socket") }
 
-func bindInet(int, netip.AddrPort) error { return Unsupported("bind") }
+func bindInet(int, InetAddr) error { return Unsupported("bind") }
 
-func localInet(int) (netip.AddrPort, error) { return netip.AddrPort{}, Unsupported("getsockname") }
+func localInet(int) (InetAddr, error) { return InetAddr{}, Unsupported("getsockname") }
 
 func listen(int, int) error { return Unsupported("listen") }
 

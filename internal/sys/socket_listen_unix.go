@@ -4,52 +4,40 @@ package sys
 
 import (
 	"io/fs"
-	"net/netip"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-func bindInet(fd int, addr netip.AddrPort) error {
-	sa, err := inetSockaddr(addr)
+func bindInet(fd int, addr InetAddr) error {
+	sa, err := addr.sockaddr()
 	if err == nil {
 		err = retry(func() error { return unix.Bind(fd, sa) })
 	}
 	return wrap("bind", err)
 }
 
-func inetSockaddr(addr netip.AddrPort) (unix.Sockaddr, error) {
-	ip := addr.Addr()
-	if ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}, nil
+func (a InetAddr) sockaddr() (unix.Sockaddr, error) {
+	switch len(a.IP) {
+	case 4:
+		return &unix.SockaddrInet4{Port: int(a.Port), Addr: [4]byte(a.IP)}, nil
+	case 16:
+		return &unix.SockaddrInet6{Port: int(a.Port), ZoneId: a.Zone, Addr: [16]byte(a.IP)}, nil
 	}
-	sa := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: ip.As16()}
-	if zone := ip.Zone(); zone != "" {
-		n, err := strconv.ParseUint(zone, 10, 32)
-		if err != nil {
-			return nil, unix.ENODEV
-		}
-		sa.ZoneId = uint32(n)
-	}
-	return sa, nil
+	return nil, unix.EAFNOSUPPORT
 }
 
-func localInet(fd int) (netip.AddrPort, error) {
+func localInet(fd int) (InetAddr, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return netip.AddrPort{}, wrap("getsockname", err)
+		return InetAddr{}, wrap("getsockname", err)
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
+		return InetAddr{IP: sa.Addr[:], Port: uint16(sa.Port)}, nil
 	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(sa.Addr)
-		if sa.ZoneId != 0 {
-			ip = ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
-		}
-		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
+		return InetAddr{IP: sa.Addr[:], Zone: sa.ZoneId, Port: uint16(sa.Port)}, nil
 	}
-	return netip.AddrPort{}, wrap("getsockname", unix.EAFNOSUPPORT)
+	return InetAddr{}, wrap("getsockname", unix.EAFNOSUPPORT)
 }
 
 func listen(fd, backlog int) error { return wrap("listen", unix.Listen(fd, backlog)) }
