@@ -77,17 +77,17 @@ func gather(st sys.ProcStat, o Options) (*facts, error) {
 
 // looks is how often a mask that is not empty is read. A program that waits in
 // ppoll(2) or sigsuspend(2) shows the mask of the wait, and a thread that is
-// being made or forks has everything blocked for a moment: what is there in every
-// look, looks apart, is there to stay.
+// being made or forks has everything blocked for a moment, which lasts as long as it has to wait for a processor: what is
+// there in every look, each twice as far from the one before, is there to stay.
 const (
 	looks    = 5
-	lookWait = 10 * time.Millisecond
+	lookWait = 10 * time.Millisecond // between the first two
 )
 
 func (f *facts) gatherSignals() {
 	f.blocked, f.blockedErr = sys.BlockedEverywhere(f.stat.PID)
 	for i := 1; i < looks && f.blockedErr == nil && f.blocked != 0; i++ {
-		<-time.After(lookWait)
+		<-time.After(lookWait << (i - 1))
 		var again sys.SignalSet
 		again, f.blockedErr = sys.BlockedEverywhere(f.stat.PID)
 		f.blocked &= again
