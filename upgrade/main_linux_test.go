@@ -147,9 +147,11 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	if u.Alone() == nil {
 		return errors.New("no channel")
 	}
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM) // before anybody knows our pid
 	var srv http.Server
-	served := make(chan error, 1)
-	srv.Handler = handler(u, state)
+	served, ready := make(chan error, 1), make(chan struct{})
+	srv.Handler = handler(u, state, ready)
 	// Shutdown would drop a request that it sees read in its time (net/http, conn.serve).
 	var conns sync.WaitGroup
 	srv.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -172,8 +174,7 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	if kind == "chatty" {
 		log.Print("after ready")
 	}
-	terminated := make(chan os.Signal, 1)
-	signal.Notify(terminated, syscall.SIGTERM)
+	close(ready)
 	select {
 	case err := <-served:
 		return err
@@ -194,10 +195,15 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	return errors.Join(srv.Close(), u.Close())
 }
 
-func handler(u *upgrade.Upgrader, state *os.File) http.Handler {
+// handler answers at once, but for what is only possible after Ready: an upgrade by request, or by a signal to the pid.
+func handler(u *upgrade.Upgrader, state *os.File, ready <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getpid()) })
+	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) {
+		<-ready
+		fmt.Fprint(w, os.Getpid())
+	})
 	mux.HandleFunc("/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		<-ready
 		if err := u.Upgrade(context.Background()); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
 		}
