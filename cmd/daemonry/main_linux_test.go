@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 		"daemonize": main,
 		"interrupt": interrupt,
 		"leave":     leave,
+		"terminal":  terminal,
 	})
 }
 
@@ -215,7 +217,7 @@ func end(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(digits)
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
-	for deadline := time.Now().Add(10 * time.Second); lives(pid); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); lives(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("process %d does not end", pid)
 		}
@@ -240,7 +242,7 @@ func interrupt() {
 	cmd := exec.Command(os.Args[3], os.Args[4:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	check(cmd.Start())
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(os.Args[2]); err == nil {
 			break
 		} else if !errors.Is(err, fs.ErrNotExist) || time.Now().After(deadline) {
@@ -249,6 +251,28 @@ func interrupt() {
 		}
 	}
 	check(cmd.Process.Signal(syscall.Signal(number)))
+	var exit *exec.ExitError
+	if err := cmd.Wait(); errors.As(err, &exit) {
+		os.Exit(exit.ExitCode())
+	}
+}
+
+// terminal FILE COMMAND… runs a command on a terminal, which is its standard input, and ends as it does. What is written on the
+// terminal goes into the file, to the last byte: testscript's own "ttyin" closes its end when the command is over, read or not.
+func terminal() {
+	master, slave, err := sys.OpenTerminal()
+	check(err)
+	shown, err := os.Create(os.Args[1])
+	check(err)
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	check(cmd.Start())
+	check(slave.Close())
+	if _, err := io.Copy(shown, master); !errors.Is(err, syscall.EIO) { // the last who had it open is gone
+		check(err)
+	}
+	check(shown.Close())
 	var exit *exec.ExitError
 	if err := cmd.Wait(); errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
