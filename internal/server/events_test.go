@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/control"
-	"github.com/daemonry/daemonry/internal/proctest"
 )
 
 // brief says an event in a word.
@@ -47,7 +46,6 @@ func collect(t *testing.T, c *control.Client, r control.EventsRequest, n int, af
 }
 
 func TestPastEvents(t *testing.T) {
-	proctest.CheckLeaks(t)
 	f := serveFake(t, nil)
 	all := control.EventsRequest{}
 	if got := collect(t, f.Client, all, 0, nil); len(got) != 0 {
@@ -79,7 +77,6 @@ func TestPastEvents(t *testing.T) {
 
 // The engine cuts off a stream that lags. What was kept closes the gap; what was not is owned up to.
 func TestEventsAcrossLag(t *testing.T) {
-	proctest.CheckLeaks(t)
 	f := serveFake(t, nil)
 	events := &f.engine.events
 	events.emit(1, "a")
@@ -115,7 +112,6 @@ func TestEventsEndWithTheEngine(t *testing.T) {
 
 // Signs of life come while nothing happens, and end with a client that has gone.
 func TestHeartbeat(t *testing.T) {
-	proctest.CheckLeaks(t)
 	f := serveFake(t, func(a *api, _ *http.Server) { a.heartbeat = 5 * time.Millisecond })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -135,7 +131,6 @@ func TestHeartbeat(t *testing.T) {
 
 // A reader that stops reading is dropped, and the others see everything.
 func TestEventsToSlowReader(t *testing.T) {
-	proctest.CheckLeaks(t)
 	f := serveFake(t, func(a *api, _ *http.Server) { a.writeTime = time.Second })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/supervise"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -217,9 +218,11 @@ type fixture struct {
 	socket string
 }
 
-// serveFake serves the API; tweak changes it before.
+// serveFake serves the API; tweak changes it before. Every test that calls it checks that nothing is left: a connection that
+// one test leaves to be closed in the next is blamed on that.
 func serveFake(t *testing.T, tweak func(*api, *http.Server)) *fixture {
 	t.Helper()
+	proctest.CheckLeaks(t)
 	f := &fixture{engine: &fakeEngine{}, socket: filepath.Join(shortDir(t), "control.sock")}
 	stopped := make(chan struct{})
 	f.api = Options{Version: "1.2.3"}.api(f.engine, sync.OnceFunc(func() { close(stopped) }), stopped)

@@ -116,8 +116,9 @@ func tryLock(f *os.File, limit time.Duration, again func() bool) error {
 // birthTime is how long the processes may take that a killed supervisor was starting.
 const birthTime = 5 * time.Second
 
-// execTime is for the moment between the two locks of a process that executes its program.
-const execTime = 100 * time.Millisecond
+// execTime is for the moment between the two locks of a process that executes its program, or that is killed: the kernel closes
+// its files one by one, and a busy machine may do something else meanwhile.
+const execTime = time.Second
 
 // gone says whether the holder that the lock file names has ended: then it is held by those it was starting.
 func gone(pid int) bool {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/paths"
+	"github.com/daemonry/daemonry/internal/proctest"
 )
 
 // rootPaths makes the directories of a supervisor.
@@ -86,6 +87,7 @@ func TestEitherDirectoryIsEnough(t *testing.T) {
 }
 
 func TestSecondSupervisorLeavesTheFirstAlone(t *testing.T) {
+	proctest.CheckLeaks(t)
 	s := startSupervisor(t, shortDir(t), nil)
 	err := Serve(t.Context(), Options{Paths: s.paths})
 	var running *RunningError
@@ -98,6 +100,7 @@ func TestSecondSupervisorLeavesTheFirstAlone(t *testing.T) {
 }
 
 func TestServeReportsItsFailures(t *testing.T) {
+	proctest.CheckLeaks(t)
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, o *Options)
 		want  string

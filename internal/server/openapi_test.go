@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -329,6 +330,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 
 // Answers of every route, of a real supervisor, are as described.
 func TestAnswersAreAsDescribed(t *testing.T) {
+	proctest.CheckLeaks(t)
 	var doc object
 	data, err := os.ReadFile(openapiFile)
 	if err == nil {
@@ -339,7 +341,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 	s := startSupervisor(t, shortDir(t), nil)
 	f := &fixture{socket: s.paths.Socket()}
-	crash := `{"name": "crash", "command": ["sh", "-c", "echo oops; exit 7"], "restart": "no"}`
+	crash := `{"name": "crash", "command": ["sh", "-c", "echo oops; exit 7"], "ready": "settle:20s", "restart": "no"}`
 	left := map[string]bool{}
 	for _, rt := range routes() {
 		left[rt.method+" "+rt.path] = true

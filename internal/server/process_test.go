@@ -79,6 +79,7 @@ func startWhole(t *testing.T, root string) (*exec.Cmd, *control.Client) {
 func TestSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
+			proctest.CheckLeaks(t)
 			cmd, c := startWhole(t, shortDir(t))
 			if _, err := c.Apply(t.Context(), control.ApplyRequest{Services: []spec.Service{sleeper("a")}}); err != nil {
 				t.Fatal(err)
@@ -109,6 +110,7 @@ func TestSignals(t *testing.T) {
 
 // One that was killed leaves a socket behind, and its locks are free.
 func TestAfterKill(t *testing.T) {
+	proctest.CheckLeaks(t)
 	root := shortDir(t)
 	cmd, c := startWhole(t, root)
 	first, err := c.Supervisor(t.Context())

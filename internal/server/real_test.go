@@ -93,7 +93,7 @@ func TestLifeOfServices(t *testing.T) {
 	s := startSupervisor(t, shortDir(t), nil)
 	web := sleeper("web")
 	web.Instances, web.Requires = 2, []string{"db"}
-	crash := spec.Service{Name: "crash", Command: spec.Command{"sh", "-c", "echo oops; exit 7"}, Supervision: spec.Supervision{Restart: spec.RestartNo}}
+	crash := spec.Service{Name: "crash", Command: spec.Command{"sh", "-c", "echo oops; exit 7"}, Ready: spec.Probe{Kind: spec.ProbeNotify}, Supervision: spec.Supervision{Restart: spec.RestartNo}}
 	all := control.ApplyRequest{Source: "/etc/app.toml", Services: []spec.Service{sleeper("db"), web, crash}}
 
 	all.Plan = true
