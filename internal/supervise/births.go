@@ -37,6 +37,7 @@ func (b *births) mayHaveBorn(pid int) bool {
 func (e *Engine) bear(f func() func()) {
 	var number uint64
 	e.queue(job{
+		birth: true,
 		begin: func() { number = e.births.begin() },
 		do: func() func() {
 			then := f()

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -78,6 +79,23 @@ type jobs struct {
 type job struct {
 	begin func()
 	do    func() func()
+	birth bool // a process comes into being by it
+}
+
+// next takes the job that is to be done next out of the queue, if there is one.
+func (j *jobs) next(births bool) (next job, ok bool) {
+	at := slices.IndexFunc(j.queue, func(one job) bool { return births || !one.birth })
+	if at < 0 {
+		return job{}, false
+	}
+	next = j.queue[at]
+	if at == 0 {
+		j.queue[0] = job{}
+		j.queue = j.queue[1:]
+	} else {
+		j.queue = slices.Delete(j.queue, at, at+1)
+	}
+	return next, true
 }
 
 // work runs f outside of the owner, as soon as there is a place, and what it returns by the owner.
@@ -89,11 +107,14 @@ func (e *Engine) queue(j job) {
 	e.nextJob()
 }
 
+// nextJob begins what there are places for. Before a standstill no process is born any more, but the rest is done: a dead process,
+// say, has been reaped already, and until its last output is on disk only this program knows how it ended.
 func (e *Engine) nextJob() {
-	for e.jobs.running < e.jobs.most && len(e.jobs.queue) > 0 && e.still.f == nil {
-		j := e.jobs.queue[0]
-		e.jobs.queue[0] = job{}
-		e.jobs.queue = e.jobs.queue[1:]
+	for e.jobs.running < e.jobs.most {
+		j, ok := e.jobs.next(e.still.f == nil)
+		if !ok {
+			return
+		}
 		e.jobs.running++
 		j.begin()
 		go func() {

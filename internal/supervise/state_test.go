@@ -181,3 +181,25 @@ func (b *bench) check() {
 		b.Errorf("%d services live, counted %d", alive, b.alive)
 	}
 }
+
+// Before a standstill nobody is born any more. What else is to be done is done: only this program knows how a process ended that it has reaped.
+func TestWorkBeforeAStandstill(t *testing.T) {
+	b := newBench(t)
+	var did []string
+	will := func(what string) func() func() {
+		return func() func() { return func() { did = append(did, what) } }
+	}
+	b.still.f = func(Inheritance) error { return nil }
+	b.queue(job{begin: func() {}, do: will("birth"), birth: true})
+	b.work(will("drain"))
+	b.settle()
+	if !slices.Equal(did, []string{"drain"}) {
+		t.Errorf("standing still: %q was done", did)
+	}
+	b.still.f = nil
+	b.nextJob()
+	b.settle()
+	if !slices.Equal(did, []string{"drain", "birth"}) {
+		t.Errorf("going on: %q was done", did)
+	}
+}
