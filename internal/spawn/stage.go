@@ -41,6 +41,12 @@ func init() {
 		_, _ = c.Peek(magic[:])
 	}
 	switch string(magic[:]) {
+	case stageMagic, watcherMagic, birthMagic, heirMagic:
+		if err := obey(c); err != nil {
+			lastResort(2, fmt.Errorf("take orders on standard input: %w", err))
+		}
+	}
+	switch string(magic[:]) {
 	default:
 		if len(os.Args) > 0 && os.Args[0] == stageName {
 			// Running the program's main now would have it start the next stage, and so on without end.
@@ -75,6 +81,9 @@ var errStarterGone = errors.New("the process that asked for it is gone")
 func stage(c sys.Channel, run func(*starter, *description) error) {
 	st := &starter{channel: c, stderr: 2}
 	s, err := receive(&st.channel)
+	if err == nil {
+		err = shed()
+	}
 	if err == nil {
 		err = run(st, s)
 	}

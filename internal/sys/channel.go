@@ -26,6 +26,9 @@ func (c Channel) Peek(p []byte) (int, error) { return c.peek(p) }
 // socket (inetd, systemd's Accept=yes) has the listener's address.
 func (c Channel) Unnamed() bool { return c.unnamed() }
 
+// Peer tells who made the pair, as PeerOf does: not who has the other end now. Errors are those of PeerOf.
+func (c Channel) Peer() (Peer, error) { return peerOf(int(c)) }
+
 // Close closes the descriptor.
 func (c Channel) Close() error { return CloseFD(int(c)) }
 

@@ -12,8 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The set*id calls below are the raw, per-thread ones of package unix; those of
-// package syscall change every thread, which the caller must not want.
+// The set*id calls below are the kernel's, which change the calling thread. Those of package syscall change every
+// thread, which the caller must not want, and those of x/sys are the same.
+
+func setThreadIDs(name string, call, ids uintptr) error {
+	if _, _, errno := unix.RawSyscall(call, ids, ids, ids); errno != 0 {
+		return wrap(name, errno)
+	}
+	return nil
+}
 
 func setThreadCredential(c Credential, keep KeepCaps) error {
 	if keep == RetainCaps {
@@ -24,10 +31,10 @@ func setThreadCredential(c Credential, keep KeepCaps) error {
 	if err := setThreadGroups(c.Groups); err != nil {
 		return err
 	}
-	if err := unix.Setresgid(int(c.GID), int(c.GID), int(c.GID)); err != nil {
-		return wrap("setresgid", err)
+	if err := setThreadIDs("setresgid", sysSetresgid, uintptr(c.GID)); err != nil {
+		return err
 	}
-	return wrap("setresuid", unix.Setresuid(int(c.UID), int(c.UID), int(c.UID)))
+	return setThreadIDs("setresuid", sysSetresuid, uintptr(c.UID))
 }
 
 func setThreadGroups(groups []uint32) error {
@@ -84,7 +91,8 @@ func verifyCredential(c Credential) error {
 	if caps&(1<<unix.CAP_SETUID) != 0 {
 		return nil // kept on purpose: the way back is open and was asked for
 	}
-	if err := unix.Setresuid(-1, 0, -1); err == nil {
+	const same = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(sysSetresuid, same, 0, same); errno == 0 {
 		return errors.New("root could be regained after it was given up")
 	}
 	return nil

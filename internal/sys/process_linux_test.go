@@ -1,0 +1,74 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// inThread runs f on a thread of its own, which ends with it.
+func inThread(f func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		result <- f()
+	}()
+	return <-result
+}
+
+// threadUser returns the ids of one thread.
+func threadUser(tid int) (uid, gid [4]uint32, groups []uint32, err error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/status", tid))
+	if err != nil {
+		return uid, gid, nil, err
+	}
+	st, err := parseStatus(data)
+	return st.UID, st.GID, st.Groups, err
+}
+
+// TestCredentialOfOneThread changes a thread's user and looks at all threads: package syscall would change them all.
+func TestCredentialOfOneThread(t *testing.T) {
+	uid, gid := os.Getuid(), os.Getgid()
+	err := inThread(func() error {
+		want := Credential{UID: 65534, GID: 65534}
+		if err := SetThreadCredential(want, DropCaps); err != nil {
+			if uid != 0 && errors.Is(err, unix.EPERM) {
+				return nil // an ordinary user may not
+			}
+			return err
+		}
+		if err := VerifyCredential(want); err != nil {
+			return err
+		}
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, thread := range threads {
+			var tid int
+			if _, err := fmt.Sscan(thread.Name(), &tid); err != nil {
+				return err
+			}
+			u, g, groups, err := threadUser(tid)
+			switch {
+			case Gone(err): // it has ended
+			case err != nil:
+				return err
+			case tid == unix.Gettid():
+				if u != [4]uint32{65534, 65534, 65534, 65534} || g != u || len(groups) > 0 {
+					t.Errorf("the thread is user %v, group %v, groups %v", u, g, groups)
+				}
+			case int(u[0]) != uid || int(u[1]) != uid || int(g[0]) != gid:
+				t.Errorf("another thread is user %v, group %v", u, g)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

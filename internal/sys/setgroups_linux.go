@@ -1,7 +1,0 @@
-//go:build linux && !386 && !arm
-
-package sys
-
-import "golang.org/x/sys/unix"
-
-const sysSetgroups = unix.SYS_SETGROUPS

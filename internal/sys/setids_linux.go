@@ -1,0 +1,11 @@
+//go:build linux && !386 && !arm
+
+package sys
+
+import "golang.org/x/sys/unix"
+
+const (
+	sysSetgroups = unix.SYS_SETGROUPS
+	sysSetresgid = unix.SYS_SETRESGID
+	sysSetresuid = unix.SYS_SETRESUID
+)
