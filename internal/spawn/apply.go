@@ -35,7 +35,7 @@ func (s *description) apply() error {
 		{StepNice, text(s.Nice), s.Nice != nil, func() error { return sys.SetNice(*s.Nice) }},
 		{StepLimits, "", len(s.Rlimits) > 0, func() error { return s.setLimits(early) }},
 		{StepUmask, "", s.Umask != nil, func() error { sys.Umask(*s.Umask); return nil }},
-		{StepSignals, "", true, resetSignals},
+		{StepSignals, "", true, s.resetSignals},
 		{StepChroot, s.Chroot, s.Chroot != "", s.changeRoot},
 		{StepBounding, "", s.Caps != nil, s.dropBounding},
 		{StepUser, s.userText(), s.Credential != nil, s.becomeUser},
@@ -69,14 +69,21 @@ func (s *description) dieWithParent() error {
 	return nil
 }
 
-// resetSignals empties the thread's signal mask and gives ignored signals their default action back.
-// Where x/sys has no such calls (darwin, the BSDs, illumos), what remains is what
+// resetSignals empties the thread's signal mask and gives ignored signals their default action back, which is a
+// matter of the whole process: a server that was started by nohup(1) must not die of the next SIGHUP because it
+// started something. Where x/sys has no such calls (darwin, the BSDs, illumos), what remains is what
 // the Go runtime does by itself in a child: handled signals return to their defaults.
-func resetSignals() error {
+func (s *description) resetSignals() error {
 	if runtime.GOOS != "linux" {
 		return nil
 	}
-	if err := sys.ResetIgnoredSignals(); err != nil {
+	if s.shared {
+		if ignored, err := sys.IgnoredSignals(); err != nil {
+			return err
+		} else if ignored != 0 {
+			return errNeedsStage
+		}
+	} else if err := sys.ResetIgnoredSignals(); err != nil {
 		return err
 	}
 	_, err := sys.SetSignalMask(0)

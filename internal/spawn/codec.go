@@ -15,6 +15,7 @@ type description struct {
 	births []int    // Spec.Birth.Files
 	hold   int      // Spec.Hold, -1 for none
 	parent int      // who started it, for DeathSignal
+	shared bool     // applied in a process that has work of its own and stays as it is; not sent
 }
 
 // passed is a descriptor to pass and its number in the target.

@@ -35,5 +35,5 @@ func LeaveBehind(s *Spec) (pid int, err error) {
 	defer runtime.KeepAlive(s)
 	d.Session = false
 	runtime.LockOSThread()
-	return startInPlace(&d)
+	return startHere(&d) // nothing of the process need be kept
 }

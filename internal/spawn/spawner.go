@@ -31,7 +31,7 @@ type birthJob struct {
 func NewSpawner() *Spawner {
 	sp := &Spawner{jobs: make(chan *birthJob), forks: make(chan func()), ended: make(chan struct{})}
 	if threadsOwnFS {
-		go sp.run()
+		onThread(sp.run)
 	}
 	return sp
 }
@@ -50,7 +50,7 @@ func (sp *Spawner) Start(s *Spec) (pid int, err error) {
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
 	if s.DeathSignal != 0 {
-		sp.stages.Do(func() { go sp.runForks() })
+		sp.stages.Do(func() { onThread(sp.runForks) })
 		return startStageOn(&d, sp.keep)
 	}
 	return sp.start(&d)
@@ -66,9 +66,8 @@ func (sp *Spawner) keep(f func()) {
 	}
 }
 
-// runForks is that thread. It ends with this goroutine because that never unlocks it.
+// runForks is that thread.
 func (sp *Spawner) runForks() {
-	runtime.LockOSThread()
 	for {
 		select {
 		case f := <-sp.forks:

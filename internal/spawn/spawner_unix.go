@@ -4,8 +4,6 @@ package spawn
 
 import (
 	"errors"
-	"os"
-	"runtime"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -17,40 +15,32 @@ func (sp *Spawner) start(d *description) (int, error) {
 	if d.Nice != nil || d.Umask == nil || d.Dir == "" {
 		return startFromThread(d)
 	}
+	d.shared = true
 	j := birthJob{description: d, done: make(chan struct{})}
 	select {
 	case sp.jobs <- &j:
 		<-j.done
+		if errors.Is(j.err, errNeedsStage) {
+			return startStage(d)
+		}
 		return j.pid, j.err
 	case <-sp.ended:
 		return 0, fail(StepStart, "", errors.New("the spawner is closed"))
 	}
 }
 
-// run is the kept thread, which ends with this goroutine because that never unlocks it.
+// run is the kept thread.
 func (sp *Spawner) run() {
-	runtime.LockOSThread()
-	null, err := nullFile()
-	if err == nil {
-		defer null.Close()
-		err = sys.UnshareFS()
-	}
+	apart := sys.UnshareFS() == nil
 	for {
 		select {
 		case <-sp.ended:
 			return
 		case j := <-sp.jobs:
-			if j.pid, j.err = 0, fail(StepDescriptors, os.DevNull, err); err == nil {
-				j.pid, j.err = applyAndForkOn(null, j.description)
+			if j.err = errNeedsStage; apart {
+				j.pid, j.err = startHere(j.description)
 			}
 			close(j.done)
 		}
 	}
-}
-
-func applyAndForkOn(null *os.File, d *description) (int, error) {
-	if err := d.apply(); err != nil {
-		return 0, err
-	}
-	return d.fork(null.Fd())
 }

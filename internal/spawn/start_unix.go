@@ -13,20 +13,59 @@ import (
 )
 
 // startFromThread starts the target from a thread that has been made what the
-// target should inherit: its signal mask, nice value, umask and working directory. The thread
-// ends with its goroutine, because that never unlocks it (runtime.LockOSThread).
+// target should inherit: its signal mask, nice value, umask and working directory. Where a
+// thread cannot be that, a stage is.
 func startFromThread(d *description) (pid int, err error) {
+	d.shared = true
 	done := make(chan struct{})
-	go func() {
+	onThread(func() {
 		defer close(done)
-		runtime.LockOSThread()
-		pid, err = applyAndFork(d)
-	}()
+		pid, err = startApart(d)
+	})
 	<-done
+	if errors.Is(err, errNeedsStage) {
+		return startStage(d)
+	}
 	return pid, err
 }
 
-func applyAndFork(d *description) (int, error) {
+// errNeedsStage says that a thread of this process cannot be made what the target should inherit.
+var errNeedsStage = errors.New("needs a stage")
+
+// onThread runs f in a goroutine on a thread that ends after it, because the goroutine never unlocks it
+// (runtime.LockOSThread). That is never the first thread: the runtime cannot end it and parks it for ever as it is
+// (runtime.mexit), for all who look at /proc/PID to see, and no parent death signal would come of it.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if !sys.FirstThread() {
+			f()
+			return
+		}
+		started := make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // another one: the first is held meanwhile
+			close(started)
+			f()
+		}()
+		<-started
+		runtime.UnlockOSThread()
+	}()
+}
+
+// startApart starts the target from this thread, which gets a umask, a directory and a root of its own before.
+func startApart(d *description) (int, error) {
+	if threadsOwnFS {
+		// Container engines forbid the call, as one that also makes namespaces (seccomp(2)).
+		if err := sys.UnshareFS(); err != nil {
+			return 0, errNeedsStage
+		}
+	}
+	return startHere(d)
+}
+
+// startHere makes this thread, and where need be the process, what the target should inherit, and starts it.
+func startHere(d *description) (int, error) {
 	null, err := nullFile()
 	if err != nil {
 		return 0, fail(StepDescriptors, os.DevNull, err)
@@ -34,11 +73,6 @@ func applyAndFork(d *description) (int, error) {
 	defer null.Close()
 	if d.FailAt == StepDescriptors {
 		return 0, fail(StepDescriptors, "", injected)
-	}
-	if threadsOwnFS {
-		if err := sys.UnshareFS(); err != nil {
-			return 0, fail(StepDirectory, d.Dir, err)
-		}
 	}
 	if err := d.apply(); err != nil {
 		return 0, err

@@ -5,7 +5,6 @@ package spawn
 import (
 	"encoding/binary"
 	"errors"
-	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -94,10 +93,13 @@ func (w *watcher) start(s *description) error {
 		return fail(StepStart, "", err)
 	}
 	s.Session = false
-	if s.needsOwnProcess() {
+	// The root and the directory are for the target. The watcher keeps its own,
+	// or it would lose sight of /proc, and with it of its children.
+	if err = errNeedsStage; !s.needsOwnProcess() {
+		w.pid, err = startApart(s)
+	}
+	if errors.Is(err, errNeedsStage) {
 		w.pid, err = startStage(s)
-	} else {
-		w.pid, err = startInPlace(s)
 	}
 	if theirs >= 0 {
 		theirs.Close()
@@ -115,30 +117,6 @@ func (w *watcher) start(s *description) error {
 	// target runs. readOrders finds the same and has it ended.
 	_ = sendFrame(w.launcher, frameStarted, e.b)
 	return nil
-}
-
-// startInPlace makes this thread, and where need be the process, what the
-// target should inherit, and starts it.
-func startInPlace(s *description) (int, error) {
-	null, err := nullFile()
-	if err != nil {
-		return 0, fail(StepDescriptors, os.DevNull, err)
-	}
-	defer null.Close()
-	if s.FailAt == StepDescriptors {
-		return 0, fail(StepDescriptors, "", injected)
-	}
-	if threadsOwnFS {
-		// The root and the directory are for the target. The watcher keeps its own,
-		// or it would lose sight of /proc, and with it of its children.
-		if err := sys.UnshareFS(); err != nil {
-			return 0, fail(StepDirectory, s.Dir, err)
-		}
-	}
-	if err := s.apply(); err != nil {
-		return 0, err
-	}
-	return s.fork(null.Fd())
 }
 
 // prepareBirth makes the target's channel, with all it is to find there already in it.

@@ -1,9 +1,14 @@
 package sys
 
-import "os"
+import (
+	"os"
+	"syscall"
+)
 
 // selfLink executes the image even if no name leads to it any more (proc_pid_exe(5)).
 const selfLink = "/proc/self/exe"
+
+func firstThread() bool { return syscall.Gettid() == os.Getpid() }
 
 func self() (string, error) {
 	name, err := os.Readlink(selfLink)

@@ -5,3 +5,5 @@ package sys
 import "os"
 
 func self() (string, error) { return os.Executable() }
+
+func firstThread() bool { return false }

@@ -30,6 +30,11 @@ func SetSignalMask(mask SignalSet) (SignalSet, error) { return setSignalMask(mas
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func ResetIgnoredSignals() error { return resetIgnoredSignals() }
 
+// IgnoredSignals returns the signals that this process ignores.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func IgnoredSignals() (SignalSet, error) { return ignoredSignals() }
+
 // IgnoreSignal makes the process ignore sig, and all that it executes.
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.

@@ -65,19 +65,28 @@ func sigaction(sig syscall.Signal, act, old *kernelSigaction) error {
 	return nil
 }
 
-func resetIgnoredSignals() error {
-	for n := 1; n <= numSignals; n++ {
-		sig := syscall.Signal(n)
+func ignoredSignals() (ignored SignalSet, err error) {
+	for sig := syscall.Signal(1); sig <= numSignals; sig++ {
 		if sig == unix.SIGKILL || sig == unix.SIGSTOP {
 			continue
 		}
 		var old kernelSigaction
 		if err := sigaction(sig, nil, &old); err != nil {
-			return err
+			return 0, err
 		}
-		if old[handlerWord()] != sigIgnore {
-			continue
+		if old[handlerWord()] == sigIgnore {
+			ignored = ignored.Add(sig)
 		}
+	}
+	return ignored, nil
+}
+
+func resetIgnoredSignals() error {
+	ignored, err := ignoredSignals()
+	if err != nil {
+		return err
+	}
+	for _, sig := range ignored.Signals() {
 		if err := sigaction(sig, new(kernelSigaction), nil); err != nil {
 			return err
 		}

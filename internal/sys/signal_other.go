@@ -9,3 +9,5 @@ func setSignalMask(SignalSet) (SignalSet, error) { return 0, Unsupported("sigpro
 func resetIgnoredSignals() error { return Unsupported("sigaction") }
 
 func ignoreSignal(syscall.Signal) error { return Unsupported("sigaction") }
+
+func ignoredSignals() (SignalSet, error) { return 0, Unsupported("sigaction") }
