@@ -34,7 +34,7 @@ func enterRoot(p plan) error {
 		); err != nil {
 			return err
 		}
-		if err := sys.VerifyCredential(sys.Credential{UID: p.user.UID, GID: p.user.GID, Groups: p.user.Groups}); err != nil {
+		if err := sys.VerifyCredential(sys.Credential{UID: p.user.UID, GID: p.user.GID, Groups: p.user.Groups}, 0); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func (s *description) becomeUser() error {
 	if keep == sys.RetainCaps {
 		return nil // CAP_SETUID is still permitted; setCaps takes it away and verifies
 	}
-	return sys.VerifyCredential(*s.Credential)
+	return sys.VerifyCredential(*s.Credential, 0)
 }
 
 func (s *description) setCaps() error {
@@ -168,7 +168,7 @@ func (s *description) setCaps() error {
 	if s.Credential == nil {
 		return nil
 	}
-	return sys.VerifyCredential(*s.Credential)
+	return sys.VerifyCredential(*s.Credential, *s.Caps)
 }
 
 func (s *description) userText() string {
@@ -194,7 +194,7 @@ func (s *description) environment(pid int) []string {
 	env := make([]string, 0, len(s.Env)+4)
 	for _, kv := range s.Env {
 		switch {
-		case strings.HasPrefix(kv, "LISTEN_"):
+		case len(s.ListenNames) > 0 && announcesSockets(kv):
 		case strings.HasPrefix(kv, watchdogPID):
 			env = append(env, watchdogPID+strconv.Itoa(pid))
 		default:
@@ -211,6 +211,15 @@ func (s *description) environment(pid int) []string {
 		"LISTEN_PID="+strconv.Itoa(pid),
 		"LISTEN_FDS="+strconv.Itoa(len(s.ListenNames)),
 		"LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"))
+}
+
+// announcesSockets says whether a variable is one of sd_listen_fds(3), and not LISTEN_ADDR or the like of somebody else.
+func announcesSockets(kv string) bool {
+	switch name, _, _ := strings.Cut(kv, "="); name {
+	case "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES":
+		return true
+	}
+	return false
 }
 
 // pidfdID is the number by which a process is known for ever (Linux 6.9). Without it LISTEN_PID stands alone, as with

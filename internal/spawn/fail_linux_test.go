@@ -78,6 +78,8 @@ func TestRealFailures(t *testing.T) {
 	text := write("text", "words\n", 0o644)
 	empty := write("empty", "", 0o755)
 	garbage := write("garbage", "\x7fELF and no more\x00\x01", 0o755)
+	dos := write("dos", "#!/bin/sh\r\necho\r\n", 0o755)
+	tabs := write("tabs", "#! \t/no/such/tabs\t-x\necho\n", 0o755)
 	script := write("script", "#!/no/such/interpreter -x\necho\n", 0o755)
 	for _, c := range []struct {
 		name  string
@@ -93,6 +95,8 @@ func TestRealFailures(t *testing.T) {
 		{"an empty file", Spec{Path: empty}, StepExec, syscall.ENOEXEC, "exec format error"},
 		{"rubbish", Spec{Path: garbage}, StepExec, syscall.ENOEXEC, "exec format error"},
 		{"bad interpreter", Spec{Path: script}, StepExec, nil, `bad interpreter "/no/such/interpreter"`},
+		{"lines of DOS", Spec{Path: dos}, StepExec, nil, `bad interpreter "/bin/sh\r"`},
+		{"tabs", Spec{Path: tabs}, StepExec, nil, `bad interpreter "/no/such/tabs"`},
 		{"relative to Dir", Spec{Path: "./nothing", Dir: dir}, StepExec, syscall.ENOENT, "execute ./nothing"},
 		{"arguments too long", Spec{Path: "/bin/true", Env: []string{"X=" + strings.Repeat("x", 1<<20)}}, StepExec, syscall.E2BIG, "argument list too long"},
 		{"no working directory", Spec{Path: "/bin/true", Dir: "/nowhere"}, StepDirectory, syscall.ENOENT, "change directory to /nowhere: no such file or directory"},

@@ -192,8 +192,8 @@ func TestSocketActivation(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			s := shell(`echo "$$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES $OTHER"; readlink /proc/$$/fd/4; echo "id=$LISTEN_PIDFDID"`)
-			s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_PIDFDID=5", "LISTEN_FDS=77", "LISTEN_FDNAMES=stale", "OTHER=kept")
+			s := shell(`echo "$$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES $LISTEN_ADDR"; readlink /proc/$$/fd/4; echo "id=$LISTEN_PIDFDID"`)
+			s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_PIDFDID=5", "LISTEN_FDS=77", "LISTEN_FDNAMES=stale", "LISTEN_ADDR=kept")
 			s.Files = []File{{3, f}, {4, f}}
 			s.ListenNames = []string{"web", "admin"}
 			text, _ := w.output(t, s)

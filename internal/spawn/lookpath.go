@@ -39,7 +39,11 @@ func interpreter(path string) string {
 	if !ok {
 		return ""
 	}
-	name, _, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+	// Blanks and tabs separate, and nothing else: that the name ends in a carriage return is just what must be seen.
+	name := strings.TrimLeft(string(line), " \t")
+	if end := strings.IndexAny(name, " \t"); end >= 0 {
+		name = name[:end]
+	}
 	return name
 }
 

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -52,8 +51,19 @@ var states = map[string]func(before *sys.ProcStatus) error{
 		before.Ignored = before.Ignored.Add(syscall.SIGHUP)
 		return startAll()
 	},
+	"keeping capabilities": func(before *sys.ProcStatus) error {
+		const setSecurebits, noSetuidFixup = 28, 1 << 2 // prctl(2), capabilities(7)
+		runtime.LockOSThread()                          // for the child inherits from the thread that forks
+		if _, _, e := syscall.Syscall(syscall.SYS_PRCTL, setSecurebits, noSetuidFixup, 0); e != 0 {
+			return nil // an ordinary user cannot set it, nor become another
+		}
+		if err := sys.SetThreadCapabilities(before.CapPrm, sys.RaiseAmbient); err != nil {
+			return err
+		}
+		return startWithoutRights()
+	},
 	"without unshare": func(*sys.ProcStatus) error {
-		if err := refuse(syscall.SYS_UNSHARE); err != nil {
+		if err := sys.ForbidCall(syscall.SYS_UNSHARE); err != nil {
 			return err
 		}
 		if err := sys.UnshareFS(); !errors.Is(err, syscall.EPERM) {
@@ -61,6 +71,21 @@ var states = map[string]func(before *sys.ProcStatus) error{
 		}
 		return errors.Join(startAll(), detachOne())
 	},
+}
+
+// startWithoutRights starts a process as another user.
+func startWithoutRights() error {
+	s := sleep()
+	s.Credential = &sys.Credential{UID: 65534, GID: 65534}
+	pid, err := Start(s)
+	if err != nil {
+		return err
+	}
+	st, err := sys.ReadStatus(pid)
+	if err == nil && (st.CapPrm != 0 || st.CapAmb != 0 || st.UID[2] != 65534) {
+		err = fmt.Errorf("the process is user %v and has the capabilities %x, ambient %x", st.UID, st.CapPrm, st.CapAmb)
+	}
+	return errors.Join(err, end(pid))
 }
 
 // startAll starts a process in each way that has no watcher, and looks at it.
@@ -89,12 +114,15 @@ func asWanted(pid, umask int) error {
 	if err == nil && (st.Umask != umask || st.Ignored != 0 || st.Blocked != 0) {
 		err = fmt.Errorf("process %d: umask %o, ignored %x, blocked %x", pid, st.Umask, st.Ignored, st.Blocked)
 	}
-	var status syscall.WaitStatus
-	if e := syscall.Kill(pid, syscall.SIGKILL); e != nil {
-		return errors.Join(err, e)
+	return errors.Join(err, end(pid))
+}
+
+func end(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return err
 	}
-	_, e := syscall.Wait4(pid, &status, 0, nil)
-	return errors.Join(err, e)
+	_, err := syscall.Wait4(pid, nil, 0, nil)
+	return err
 }
 
 func detachOne() error {
@@ -109,32 +137,6 @@ func detachOne() error {
 		err = fmt.Errorf("the daemon has umask %o", st.Umask)
 	}
 	return errors.Join(err, l.Kill(0))
-}
-
-// refuse has the kernel refuse a system call to this process and all below it with EPERM, as container engines do
-// (seccomp(2)).
-func refuse(call uintptr) error {
-	const (
-		noNewPrivs, setFilter, allThreads = 38, 1, 1 // PR_SET_NO_NEW_PRIVS, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
-		refused, allowed                  = 0x50000 | uint32(syscall.EPERM), 0x7fff0000
-	)
-	seccomp := map[string]uintptr{"amd64": 317, "arm64": 277, "riscv64": 277, "386": 354, "arm": 383}[runtime.GOARCH]
-	filter := []syscall.SockFilter{
-		{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS}, // the number is the first of struct seccomp_data
-		{Code: syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K, Jf: 1, K: uint32(call)},
-		{Code: syscall.BPF_RET | syscall.BPF_K, K: refused},
-		{Code: syscall.BPF_RET | syscall.BPF_K, K: allowed},
-	}
-	program := syscall.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if _, _, e := syscall.Syscall6(syscall.SYS_PRCTL, noNewPrivs, 1, 0, 0, 0, 0); e != 0 {
-		return os.NewSyscallError("prctl", e)
-	}
-	if _, _, e := syscall.Syscall(seccomp, setFilter, allThreads, uintptr(unsafe.Pointer(&program))); e != 0 {
-		return os.NewSyscallError("seccomp", e)
-	}
-	return nil
 }
 
 // TestStartChangesNothingHere starts processes from a main that goes on, on whatever threads the runtime gives.

@@ -43,15 +43,18 @@ func (c Channel) send(p []byte, files []int) error {
 
 func (c Channel) recv(p []byte) (int, []int, error) {
 	oob := make([]byte, unix.CmsgSpace(253*4))
-	var n, oobn int
+	var n, oobn, flags int
 	err := retry(func() (err error) {
-		n, oobn, _, _, err = unix.Recvmsg(int(c), p, oob, msgCmsgCloexec)
+		n, oobn, flags, _, err = unix.Recvmsg(int(c), p, oob, msgCmsgCloexec)
 		return err
 	})
 	if err != nil {
 		return 0, nil, wrap("recvmsg", err)
 	}
 	files, err := receivedFiles(oob[:oobn])
+	if err == nil && flags&unix.MSG_CTRUNC != 0 {
+		err = wrap("recvmsg", unix.EMFILE) // there was room for all, but no number (unix(7))
+	}
 	if err != nil {
 		return n, files, err
 	}

@@ -27,8 +27,10 @@ const (
 )
 
 // VerifyCredential proves that the calling thread is c and nothing more: real,
-// effective and saved ids, exactly these groups, and no way back to root.
-func VerifyCredential(c Credential) error { return verifyCredential(c) }
+// effective and saved ids, exactly these groups, and no way back to root but CAP_SETUID, if that is among
+// the capabilities that were kept on purpose. A launcher can have set that none is lost with root's uid
+// (SECBIT_NO_SETUID_FIXUP, capabilities(7)).
+func VerifyCredential(c Credential, kept CapSet) error { return verifyCredential(c, kept) }
 
 // CapSet is a set of capabilities, bit N for capability N of capabilities(7).
 type CapSet uint64
@@ -54,9 +56,6 @@ const (
 
 // ThreadCapabilities returns the permitted capabilities of the calling thread.
 func ThreadCapabilities() (CapSet, error) { return threadCapabilities() }
-
-// LastCapability is the highest capability the running kernel knows.
-func LastCapability() int { return lastCapability() }
 
 // SetNoNewPrivs sets no_new_privs on the calling thread and all it starts: no
 // set-user-id bit and no file capability counts any more (Linux 3.5).

@@ -36,7 +36,7 @@ func sameGroups(have, want []int) bool {
 	return slices.Equal(slices.Compact(h), slices.Compact(w))
 }
 
-func verifyCredential(c Credential) error {
+func verifyCredential(c Credential, _ CapSet) error {
 	if u, e := syscall.Getuid(), syscall.Geteuid(); u != int(c.UID) || e != int(c.UID) {
 		return fmt.Errorf("uid is %d/%d, not %d", u, e, c.UID)
 	}
@@ -52,7 +52,6 @@ func verifyCredential(c Credential) error {
 func dropBounding(CapSet) error                   { return Unsupported("capabilities") }
 func setThreadCapabilities(CapSet, Ambient) error { return Unsupported("capabilities") }
 func threadCapabilities() (CapSet, error)         { return 0, Unsupported("capabilities") }
-func lastCapability() int                         { return -1 }
 func setNoNewPrivs() error                        { return Unsupported("no_new_privs") }
 func setOOMScoreAdj(int) error                    { return Unsupported("oom_score_adj") }
 func joinCgroup(string) error                     { return Unsupported("control groups") }

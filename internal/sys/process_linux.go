@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +33,15 @@ func setThreadCredential(c Credential, keep KeepCaps) error {
 	if err := setThreadIDs("setresgid", sysSetresgid, uintptr(c.GID)); err != nil {
 		return err
 	}
-	return setThreadIDs("setresuid", sysSetresuid, uintptr(c.UID))
+	wasRoot := unix.Geteuid() == 0
+	if err := setThreadIDs("setresuid", sysSetresuid, uintptr(c.UID)); err != nil {
+		return err
+	}
+	if keep == DropCaps && wasRoot && c.UID != 0 {
+		// The kernel has done it, unless somebody before us forbade it (SECBIT_NO_SETUID_FIXUP, capabilities(7)).
+		return setThreadCapabilities(0, NoAmbient)
+	}
+	return nil
 }
 
 func setThreadGroups(groups []uint32) error {
@@ -65,7 +72,7 @@ func sameGroups(have []int, want []uint32) bool {
 	return slices.Equal(slices.Compact(h), slices.Compact(w))
 }
 
-func verifyCredential(c Credential) error {
+func verifyCredential(c Credential, kept CapSet) error {
 	r, e, s := unix.Getresuid()
 	if u := int(c.UID); r != u || e != u || s != u {
 		return fmt.Errorf("uid is %d/%d/%d, not %d", r, e, s, u)
@@ -88,8 +95,11 @@ func verifyCredential(c Credential) error {
 	if err != nil {
 		return err
 	}
-	if caps&(1<<unix.CAP_SETUID) != 0 {
-		return nil // kept on purpose: the way back is open and was asked for
+	switch setuid := CapSet(1 << unix.CAP_SETUID); {
+	case kept&setuid != 0:
+		return nil // the way back is open and was asked for
+	case caps&setuid != 0:
+		return errors.New("CAP_SETUID is left, with which root could be regained")
 	}
 	const same = ^uintptr(0)
 	if _, _, errno := unix.RawSyscall(sysSetresuid, same, 0, same); errno == 0 {
@@ -99,7 +109,7 @@ func verifyCredential(c Credential) error {
 }
 
 func dropBounding(keep CapSet) error {
-	for c := 0; c <= lastCapability(); c++ {
+	for c, last := 0, lastCapability(); c <= last; c++ {
 		if keep&(1<<c) != 0 {
 			continue
 		}
@@ -130,7 +140,7 @@ func setThreadCapabilities(set CapSet, ambient Ambient) error {
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return wrap("prctl(PR_CAP_AMBIENT_CLEAR_ALL)", err)
 	}
-	for c := 0; ambient == RaiseAmbient && c <= lastCapability(); c++ {
+	for c, last := 0, lastCapability(); ambient == RaiseAmbient && c <= last; c++ {
 		if set&(1<<c) == 0 {
 			continue
 		}
@@ -150,13 +160,13 @@ func threadCapabilities() (CapSet, error) {
 	return CapSet(data[0].Permitted) | CapSet(data[1].Permitted)<<32, nil
 }
 
+// lastCapability is the highest that the running kernel knows. It asks without /proc, which is not there after a chroot: EINVAL means that there is no such capability (prctl(2)).
 func lastCapability() int {
-	if b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap"); err == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
-			return n
+	for c := 0; ; c++ {
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0); err != nil {
+			return c - 1
 		}
 	}
-	return unix.CAP_LAST_CAP // no /proc: what we were built with
 }
 
 func setNoNewPrivs() error {

@@ -41,7 +41,7 @@ func TestCredentialOfOneThread(t *testing.T) {
 			}
 			return err
 		}
-		if err := VerifyCredential(want); err != nil {
+		if err := VerifyCredential(want, 0); err != nil {
 			return err
 		}
 		threads, err := os.ReadDir("/proc/self/task")

@@ -3,11 +3,10 @@
 package sys
 
 func setThreadCredential(Credential, KeepCaps) error { return Unsupported("setuid") }
-func verifyCredential(Credential) error              { return Unsupported("getuid") }
+func verifyCredential(Credential, CapSet) error      { return Unsupported("getuid") }
 func dropBounding(CapSet) error                      { return Unsupported("capabilities") }
 func setThreadCapabilities(CapSet, Ambient) error    { return Unsupported("capabilities") }
 func threadCapabilities() (CapSet, error)            { return 0, Unsupported("capabilities") }
-func lastCapability() int                            { return -1 }
 func setNoNewPrivs() error                           { return Unsupported("no_new_privs") }
 func setOOMScoreAdj(int) error                       { return Unsupported("oom_score_adj") }
 func joinCgroup(string) error                        { return Unsupported("control groups") }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func forbidCall(uint32) error { return Unsupported("seccomp") }
