@@ -31,14 +31,20 @@ func (sp *Spawner) start(d *description) (int, error) {
 
 // run is the kept thread.
 func (sp *Spawner) run() {
-	apart := sys.UnshareFS() == nil
+	null, err := nullFile() // one for all
+	if err == nil {
+		defer null.Close()
+	}
+	if err != nil || sys.UnshareFS() != nil {
+		err = errNeedsStage
+	}
 	for {
 		select {
 		case <-sp.ended:
 			return
 		case j := <-sp.jobs:
-			if j.err = errNeedsStage; apart {
-				j.pid, j.err = startHere(j.description)
+			if j.err = err; err == nil {
+				j.pid, j.err = applyAndFork(j.description, null)
 			}
 			close(j.done)
 		}

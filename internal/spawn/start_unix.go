@@ -74,6 +74,10 @@ func startHere(d *description) (int, error) {
 	if d.FailAt == StepDescriptors {
 		return 0, fail(StepDescriptors, "", injected)
 	}
+	return applyAndFork(d, null)
+}
+
+func applyAndFork(d *description, null *os.File) (int, error) {
 	if err := d.apply(); err != nil {
 		return 0, err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// starter is a program that starts another one from its main, in a state given by its argument, and says what it
+// beginner is a program that starts another one from its main, in a state given by its argument, and says what it
 // sees of itself afterwards. Its status is 1 if something is not as it should be.
-var starter = proctest.Register("starter", func(args []string) int {
+var beginner = proctest.Register("beginner", func(args []string) int {
 	before, err := sys.ReadStatus(os.Getpid())
 	if err == nil {
 		err = states[args[0]](&before)
@@ -41,7 +41,7 @@ var starter = proctest.Register("starter", func(args []string) int {
 	return 0
 })
 
-// states are what the starter does first; then it starts processes each way in which a program can.
+// states are what the beginner does first; then it starts processes each way in which a program can.
 var states = map[string]func(before *sys.ProcStatus) error{
 	"plain": func(*sys.ProcStatus) error { return startAll() },
 	"ignoring a signal": func(before *sys.ProcStatus) error {
@@ -145,7 +145,7 @@ func TestStartChangesNothingHere(t *testing.T) {
 	for name := range states {
 		for _, procs := range []string{"1", "2"} {
 			t.Run(name+" on "+procs, func(t *testing.T) {
-				cmd := starter.Command(t, name)
+				cmd := beginner.Command(t, name)
 				cmd.Env = append(os.Environ(), "GOMAXPROCS="+procs)
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%v: %s", err, out)
