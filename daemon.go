@@ -100,8 +100,8 @@ func stayForeground(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Write(os.Getpid()); err != nil {
-		return errors.Join(err, f.Close())
+	if err := f.Write(os.Getpid()); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) { // as in record
+		return errors.Join(err, f.Remove(), f.Close())
 	}
 	self.pidfile = f
 	return nil
@@ -139,7 +139,7 @@ func ready() error {
 		if err != nil {
 			return err
 		}
-		client.Pipe = pipe
+		client.Pipe, self.readyFD = pipe, 0 // the number is another file's soon
 	}
 	if _, err := client.Ready(); err != nil {
 		return err
@@ -173,7 +173,7 @@ func failWith(err error) {
 	}
 	status := 1
 	var s exitStatuser
-	if errors.As(err, &s) && s.ExitStatus() != 0 {
+	if errors.As(err, &s) && s.ExitStatus() > 0 && s.ExitStatus() <= 255 { // else what exit(3) leaves of it may be 0
 		status = s.ExitStatus()
 	}
 	self.mu.Lock()

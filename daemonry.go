@@ -136,7 +136,7 @@ func Ready() error { return ready() }
 
 // Fail ends the program because of err. In a daemon that is not ready yet the
 // launcher's Detach returns an error with exactly err's text; elsewhere the text goes to standard error, after the program's
-// name. The exit status is that of err, if it or an error it wraps has a method ExitStatus() int, else 1.
+// name. The exit status is that of err, if it or an error it wraps has a method ExitStatus() int and that is from 1 to 255, else 1.
 //
 // Fail does not return.
 func Fail(err error) { failWith(err) }
@@ -154,5 +154,5 @@ func Release() error { return release() }
 
 // ReopenLog opens the log file anew, for use after a rotation, and puts it in the place of
 // standard output and standard error. Without a log file it does nothing. It fails, and the old file stays, if
-// the daemon's user may not open it.
+// the daemon's user may not open it. With Options.Chroot the file is looked for, and made, inside that root.
 func ReopenLog() error { return reopenLog() }

@@ -80,8 +80,15 @@ var app = proctest.Register("app", func(args []string) int {
 	proc, err := daemonry.Detach(context.Background(), o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		var le *daemonry.LaunchError
-		if errors.As(err, &le) {
+		le, ok := err.(*daemonry.LaunchError)
+		if fds, _ := filepath.Glob("/proc/self/fd/*"); o.Capture {
+			for _, fd := range fds {
+				if to, _ := os.Readlink(fd); strings.Contains(to, "memfd:") {
+					fmt.Fprintln(os.Stderr, "left open:", to)
+				}
+			}
+		}
+		if ok {
 			return le.ExitStatus()
 		}
 		return 1
@@ -104,6 +111,8 @@ func daemonMain(do string) int {
 		daemonry.Fail(errors.New(arg))
 	case "failstatus":
 		daemonry.Fail(statusError{errors.New("no such table"), 42})
+	case "failwide":
+		daemonry.Fail(statusError{errors.New("status out of range"), 256})
 	case "exit":
 		fmt.Fprintln(os.Stderr, "last", "words")
 		n, _ := strconv.Atoi(arg)
@@ -229,6 +238,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"fail:cannot bind", 1, "cannot bind\n"},
 		{"failstatus:", 42, "no such table\n"},
+		{"failwide:", 1, "status out of range\n"},
 		{"exit:7", 7, "exited with status 7 before it was ready\nlast words"},
 		{"exit:0", 125, "exited with status 0"},
 		{"panic:oops", 2, "panic: oops"},
@@ -330,6 +340,69 @@ func TestCapture(t *testing.T) {
 	if pid == 0 || !strings.Contains(stdout, `stdout "to stdout" stderr "to stderr"`) {
 		t.Errorf("stdout %q, stderr %q", stdout, stderr)
 	}
+}
+
+func TestCaptureOfAFailureLeavesNothingOpen(t *testing.T) {
+	_, _, stderr, status := run(t, app.Command(t, "do=exit:7", "capture="))
+	if status != 7 || !strings.Contains(stderr, "last words") || strings.Contains(stderr, "left open") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+// TestPIDFileIsReplacedMeanwhile puts a stranger's file in the place of the launcher's, after that was locked and before
+// there is a daemon. The daemon finds out. (launcher_linux_test.go has what comes of it later.)
+func TestPIDFileIsReplacedMeanwhile(t *testing.T) {
+	proctest.CheckLeaks(t)
+	dir := t.TempDir()
+	pidFile, logFile, stranger := filepath.Join(dir, "app.pid"), filepath.Join(dir, "log"), filepath.Join(dir, "stranger")
+	log := holdOpening(t, logFile)
+	cmd := app.Command(t, "pid="+pidFile, "log="+logFile)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// It has the pid file and waits for the log.
+	proctest.Eventually(t, 20*time.Second, func() error {
+		if fcntl(t, log, getLease, 0) == syscall.F_WRLCK {
+			return errors.New("nobody wants the log")
+		}
+		return nil
+	})
+	if err := errors.Join(os.WriteFile(stranger, []byte("1\n"), 0o644), os.Rename(stranger, pidFile)); err != nil {
+		t.Fatal(err)
+	}
+	fcntl(t, log, setLease, syscall.F_UNLCK)
+	cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status != 1 || !strings.Contains(errs.String(), "it was replaced by another file") {
+		t.Errorf("status %d, stderr %q", status, errs.String())
+	}
+	if b, err := os.ReadFile(pidFile); err != nil || string(b) != "1\n" {
+		t.Errorf("the stranger's pid file: %q, %v", b, err)
+	}
+}
+
+const setLease, getLease = 1024, 1025 // F_SETLEASE and F_GETLEASE of fcntl(2)
+
+// holdOpening makes a file whose next open(2) waits for us, by a lease.
+func holdOpening(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	fcntl(t, f, setLease, syscall.F_WRLCK)
+	return f
+}
+
+func fcntl(t *testing.T, f *os.File, call, arg uintptr) uintptr {
+	t.Helper()
+	got, _, errno := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), call, arg)
+	if errno != 0 {
+		t.Fatalf("fcntl %d: %v", call, errno)
+	}
+	return got
 }
 
 func TestLogFile(t *testing.T) {

@@ -43,7 +43,7 @@ func (i *Instance) Signal(sig syscall.Signal) error { return i.file.Signal(sig) 
 // Wait returns when the daemon has ended, or with ctx's error when that ends first.
 func (i *Instance) Wait(ctx context.Context) error { return i.file.Wait(ctx) }
 
-// Stop ends the daemon: SIGTERM, and SIGKILL if it is still there after grace. It returns when it has ended. Only
+// Stop ends the daemon: SIGTERM, and SIGKILL if it is still there after grace, at once if that is 0. It returns when it has ended. Only
 // the daemon itself gets the signals, not what it started.
 func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
 	if err := i.Signal(syscall.SIGTERM); err != nil {
@@ -51,7 +51,7 @@ func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
 	}
 	patience, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	if err := i.Wait(patience); err == nil || ctx.Err() != nil {
+	if err := i.Wait(patience); ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if err := i.Signal(syscall.SIGKILL); err != nil {

@@ -57,6 +57,7 @@ type launcher struct {
 	logOffset int64    // what was in it before
 	out, err  *os.File // what the daemon prints until it is ready
 
+	captured   bool  // the caller has out and err
 	unrecorded error // why the pid is not in the pid file, which the daemon may have removed
 }
 
@@ -79,7 +80,7 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 	}
 	if l.pidfile != nil {
 		if err := l.record(d.PID); err != nil {
-			return nil, errors.Join(l.failure(phase, err), d.Kill(l.grace()))
+			return nil, join(l.failure(phase, err), d.Kill(l.grace()))
 		}
 	}
 	return l.await(ctx, d)
@@ -227,9 +228,9 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 				}
 			case e.Exit != nil:
 				err := l.ended(*e.Exit, said)
-				return nil, errors.Join(err, d.Kill(0)) // what it left is ended by now: this only waits
+				return nil, join(err, d.Kill(0)) // what it left is ended by now: this only waits
 			case e.Lost != nil:
-				return nil, errors.Join(l.failure(phase, e.Lost), d.Kill(0))
+				return nil, join(l.failure(phase, e.Lost), d.Kill(0))
 			}
 		case <-timeout:
 			kill := d.Kill(l.grace())
@@ -258,6 +259,7 @@ func (l *launcher) success(d *spawn.Launch) (*Process, error) {
 	p := &Process{PID: d.PID}
 	if l.o.Capture {
 		p.Stdout, p.Stderr = captured(l.out), captured(l.err)
+		l.captured = true
 	}
 	return p, nil
 }
@@ -277,7 +279,7 @@ type errorReader struct{ err error }
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 // ended is the error of a daemon that died before it was ready.
-func (l *launcher) ended(exit spawn.Exit, said *report) error {
+func (l *launcher) ended(exit spawn.Exit, said *report) *LaunchError {
 	err := l.failure("wait for ready", fmt.Errorf("daemon %v before it was ready", exit))
 	err.Text, err.status = said.text, exit.Status()
 	if err.status == 0 {
@@ -326,7 +328,7 @@ func (l *launcher) close() {
 	if l.log != nil {
 		l.log.Close()
 	}
-	if !l.o.Capture {
+	if !l.captured {
 		for _, f := range []*os.File{l.out, l.err} {
 			if f != nil {
 				f.Close()

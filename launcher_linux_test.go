@@ -1,0 +1,97 @@
+package daemonry
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// slow is a daemon that says in its directory that Detach has returned, and becomes ready, or fails, when told to there.
+var slow = proctest.Register("slow", func([]string) int {
+	if proc, err := Detach(context.Background(), Options{}); proc != nil || err != nil {
+		return 1
+	}
+	if err := os.WriteFile("detached", nil, 0o600); err != nil {
+		return 1
+	}
+	for {
+		if _, err := os.Stat("fail"); err == nil {
+			Fail(errors.New("cannot bind"))
+		}
+		if _, err := os.Stat("ready"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := Ready(); err != nil {
+		return 1
+	}
+	time.Sleep(time.Hour)
+	return 0
+})
+
+// TestPIDFileIsReplacedBeforeItIsWritten has a stranger's file take the place of ours when the daemon holds it already
+// and the launcher has not written it yet. A daemon that becomes ready all the same is none, for
+// nobody would find it; one that fails is heard.
+func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
+	for _, c := range []struct{ then, want string }{
+		{"ready", "wait for ready: pid file "},
+		{"fail", "cannot bind"},
+	} {
+		t.Run(c.then, func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			dir := t.TempDir()
+			if err := os.Chmod(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "app.pid")
+			l := launcher{o: Options{PIDFile: path, Dir: dir}}
+			defer l.close()
+			if err := errors.Join(l.makePlan(), l.open()); err != nil {
+				t.Fatal(err)
+			}
+			spec, err := l.spec()
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec.Path = slow.Path(t)
+			d, err := spawn.Detach(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proctest.Eventually(t, 30*time.Second, func() error {
+				_, err := os.Stat(filepath.Join(dir, "detached"))
+				return err
+			})
+			stranger := filepath.Join(dir, "stranger")
+			if err := errors.Join(os.WriteFile(stranger, []byte("1\n"), 0o644), os.Rename(stranger, path)); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.record(d.PID); err != nil || !errors.Is(l.unrecorded, pidfile.ErrReplaced) {
+				t.Errorf("record: %v, unrecorded because %v", err, l.unrecorded)
+			}
+			if err := os.WriteFile(filepath.Join(dir, c.then), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			proc, err := l.await(t.Context(), d)
+			if proc != nil || err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("process %v, error %v", proc, err)
+			}
+			if c.then == "ready" && !errors.Is(err, pidfile.ErrReplaced) {
+				t.Errorf("%v is not %v", err, pidfile.ErrReplaced)
+			}
+			proctest.Gone(t, d.PID)
+			if b, err := os.ReadFile(path); err != nil || string(b) != "1\n" {
+				t.Errorf("the stranger's pid file: %q, %v", b, err)
+			}
+		})
+	}
+}
