@@ -42,10 +42,9 @@ func inPlace(path string, owner sys.Owner, do func(path string) error) error {
 	if runtime.GOOS != "linux" && !his {
 		return do(path)
 	}
-	// A thread of its own, which ends after this: its umask and its user are nobody else's.
+	// Its umask and its user are nobody else's.
 	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+	sys.OnThread(func() {
 		result <- func() error {
 			if err := sys.UnshareFS(); err != nil {
 				return err
@@ -58,7 +57,7 @@ func inPlace(path string, owner sys.Owner, do func(path string) error) error {
 			}
 			return do(path)
 		}()
-	}()
+	})
 	return <-result
 }
 

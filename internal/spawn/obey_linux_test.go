@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,8 +88,7 @@ func copyProgram(t *testing.T, path string, mode os.FileMode) {
 func pairOf(t *testing.T, uid uint32) (pair [2]*os.File) {
 	t.Helper()
 	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and ends with the thread, which is the other user's now
+	sys.OnThread(func() {
 		if uint32(os.Geteuid()) != uid {
 			if err := sys.SetThreadCredential(sys.Credential{UID: uid, GID: uid}, sys.DropCaps); err != nil {
 				made <- err
@@ -102,7 +100,7 @@ func pairOf(t *testing.T, uid uint32) (pair [2]*os.File) {
 			pair = [2]*os.File{os.NewFile(uintptr(a), "ours"), os.NewFile(uintptr(b), "theirs")}
 		}
 		made <- err
-	}()
+	})
 	if err := <-made; err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,6 @@ func startHere(*description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
-func onThread(func()) {}
-
 func reexec(string, bool) (int, sys.Channel, error) {
 	return 0, -1, fail(StepStart, "", sys.Unsupported("fork"))
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // Spawner is Start for those who start many processes: it keeps the thread from
@@ -31,7 +33,7 @@ type birthJob struct {
 func NewSpawner() *Spawner {
 	sp := &Spawner{jobs: make(chan *birthJob), forks: make(chan func()), ended: make(chan struct{})}
 	if threadsOwnFS {
-		onThread(sp.run)
+		sys.OnThread(sp.run)
 	}
 	return sp
 }
@@ -50,7 +52,7 @@ func (sp *Spawner) Start(s *Spec) (pid int, err error) {
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
 	if s.DeathSignal != 0 {
-		sp.stages.Do(func() { onThread(sp.runForks) })
+		sp.stages.Do(func() { sys.OnThread(sp.runForks) })
 		return startStageOn(&d, sp.keep)
 	}
 	return sp.start(&d)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -18,7 +17,7 @@ import (
 func startFromThread(d *description) (pid int, err error) {
 	d.shared = true
 	done := make(chan struct{})
-	onThread(func() {
+	sys.OnThread(func() {
 		defer close(done)
 		pid, err = startApart(d)
 	})
@@ -31,27 +30,6 @@ func startFromThread(d *description) (pid int, err error) {
 
 // errNeedsStage says that a thread of this process cannot be made what the target should inherit.
 var errNeedsStage = errors.New("needs a stage")
-
-// onThread runs f in a goroutine on a thread that ends after it, because the goroutine never unlocks it
-// (runtime.LockOSThread). That is never the first thread: the runtime cannot end it and parks it for ever as it is
-// (runtime.mexit), for all who look at /proc/PID to see, and no parent death signal would come of it.
-func onThread(f func()) {
-	go func() {
-		runtime.LockOSThread()
-		if !sys.FirstThread() {
-			f()
-			return
-		}
-		started := make(chan struct{})
-		go func() {
-			runtime.LockOSThread() // another one: the first is held meanwhile
-			close(started)
-			f()
-		}()
-		<-started
-		runtime.UnlockOSThread()
-	}()
-}
 
 // startApart starts the target from this thread, which gets a umask, a directory and a root of its own before.
 func startApart(d *description) (int, error) {

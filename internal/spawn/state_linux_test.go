@@ -131,12 +131,14 @@ func TestLimitsThatStarve(t *testing.T) {
 	}
 }
 
-// TestNoProcesses: the limit counts those of the new user, and execve(2) is where it strikes (EAGAIN).
+// TestNoProcesses: the limit counts those of the new user, and execve(2) is where it strikes (EAGAIN). The threads of a
+// stage are not among them.
 func TestNoProcesses(t *testing.T) {
 	for _, w := range ways()[1:] {
 		t.Run(w.name, func(t *testing.T) {
 			proctest.CheckLeaks(t)
-			const nproc = 6 // RLIMIT_NPROC, which package syscall lacks
+			const nproc = 6       // RLIMIT_NPROC, which package syscall lacks
+			const someone = 54321 // who has no processes
 			s := sleep()
 			s.Rlimits = []Rlimit{{"nproc", nproc, sys.Rlimit{}}}
 			if os.Geteuid() != 0 {
@@ -144,7 +146,8 @@ func TestNoProcesses(t *testing.T) {
 				w.mustStart(t, s)
 				return
 			}
-			s.Credential = &sys.Credential{UID: nobody, GID: nobody}
+			s.Credential = &sys.Credential{UID: someone, GID: someone}
+			isExecuting(t, w.mustStart(t, s).pid, "sleep")
 			_, err := w.start(t, s)
 			wantStep(t, err, StepExec, "execute /bin/sleep: resource temporarily unavailable")
 		})

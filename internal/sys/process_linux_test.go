@@ -4,19 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// inThread runs f on a thread of its own, which ends with it.
+// inThread returns what f says on a thread of its own.
 func inThread(f func() error) error {
 	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		result <- f()
-	}()
+	OnThread(func() { result <- f() })
 	return <-result
 }
 
