@@ -214,7 +214,7 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 			return s, nil
 		}
 	}
-	if s == nil || !absent(err) {
+	if s == nil || !absent(err) && !(broken(err) && s.killed(ctx)) { // one that is dying is about to be absent
 		return nil, failure(err, exitOurs, nil)
 	}
 	byInit, err := a.startBootService(ctx, s)
