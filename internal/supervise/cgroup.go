@@ -214,11 +214,9 @@ func (c *cgroups) enable(controllers []string) error {
 			return fmt.Errorf("the control group %s has no controller %q", parent, name)
 		}
 		if !has(parent, "cgroup.subtree_control", name) {
-			err := writeFile(parent, "cgroup.subtree_control", "+"+name)
-			if errors.Is(err, syscall.EBUSY) {
-				if err = c.moveOut(parent); err == nil {
-					err = writeFile(parent, "cgroup.subtree_control", "+"+name)
-				}
+			err := c.moveOut(parent)
+			if err == nil {
+				err = writeFile(parent, "cgroup.subtree_control", "+"+name)
 			}
 			if err != nil {
 				return fmt.Errorf("controller %q: %w", name, err)
@@ -232,10 +230,17 @@ func (c *cgroups) enable(controllers []string) error {
 }
 
 // moveOut makes room: a group that hands controllers down has no processes of its own (cgroups(7), "no internal
-// processes"). We are the one to leave it, for a leaf of our own, if nobody else is in it.
+// processes"), unless it is the root. We are the one to leave it, for a leaf of our own, if nobody else is in it.
+//
+// It must not be left to the kernel to refuse: that refuses memory and io only. With cpu or pids handed down,
+// a group with processes becomes the root of a threaded subtree (cgroups(7), "Threaded mode"), and those below it,
+// where our services are, can hold no process any more.
 func (c *cgroups) moveOut(parent string) error {
+	if _, err := os.Stat(filepath.Join(parent, "cgroup.type")); errors.Is(err, fs.ErrNotExist) {
+		return nil // the root
+	}
 	pids, err := readPIDs(parent)
-	if err != nil {
+	if len(pids) == 0 {
 		return err
 	}
 	if !slices.Equal(pids, []int{os.Getpid()}) {

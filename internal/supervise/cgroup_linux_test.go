@@ -298,6 +298,69 @@ func TestLimitsAreWritten(t *testing.T) {
 	}
 }
 
+// A group with processes is not made to hand controllers down, not even those that the kernel would let it: it would spoil
+// the groups below.
+func TestControllersNeedRoom(t *testing.T) {
+	c := tree(t, "pids")
+	parent := filepath.Dir(c.dir)
+	leaf := filepath.Join(parent, "supervisor")
+	if err := os.Mkdir(leaf, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	self := fmt.Sprintln(os.Getpid())
+	write := func(file, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := func(file string) string {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	write(parent+"/cgroup.type", "domain\n")
+	write(leaf+"/cgroup.procs", "")
+	write(parent+"/cgroup.procs", "1\n"+self)
+	err := c.group("a", "1").limit(spec.Limits{Tasks: 5}, false)
+	if !errors.Is(err, syscall.EBUSY) || written(parent+"/cgroup.subtree_control") != "" || written(leaf+"/cgroup.procs") != "" {
+		t.Errorf("with others in it: %v", err)
+	}
+	write(parent+"/cgroup.procs", self)
+	err = c.group("a", "1").limit(spec.Limits{Tasks: 5}, false)
+	if err != nil || written(parent+"/cgroup.subtree_control") != "+pids" || written(leaf+"/cgroup.procs") != strings.TrimSpace(self) {
+		t.Errorf("alone in it: %v", err)
+	}
+}
+
+func TestWhoRanOutOfMemory(t *testing.T) {
+	limited, unlimited := tree(t, "memory").group("a", "1"), tree(t, "").group("a", "1")
+	if err := os.Remove(filepath.Join(unlimited.dir, "memory.events")); err != nil {
+		t.Fatal(err)
+	}
+	killed, unknown, failed := &Exit{Signal: syscall.SIGKILL}, &Exit{Unknown: true}, &Exit{Code: 1}
+	for _, test := range []struct {
+		what  string
+		group *cgroup
+		state State
+		exit  *Exit
+		want  bool
+	}{
+		{"killed in its group", limited, Ready, killed, true},
+		{"killed somewhere while another is", unlimited, Ready, killed, true},
+		{"taken over, and memory is limited", limited, Ready, unknown, true},
+		{"taken over, and memory is not", unlimited, Ready, unknown, false},
+		{"taken over, and stopped by us", limited, Stopping, unknown, false},
+		{"ended by itself", limited, Ready, failed, false},
+	} {
+		e := &Engine{kernel: kernel{oomKills: func() (uint64, error) { return 1, nil }}}
+		if got := e.ranOutOfMemory(&service{group: test.group, state: test.state}, test.exit); got != test.want {
+			t.Errorf("%s: %v", test.what, got)
+		}
+	}
+}
+
 // Before Linux 5.14 each process of a group is killed by itself.
 func TestKillEach(t *testing.T) {
 	c, err := openCgroups(CgroupAuto, filepath.Join(t.TempDir(), "cgroup"))

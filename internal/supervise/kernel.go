@@ -221,12 +221,18 @@ func readOOMKills() (uint64, error) {
 	return strconv.ParseUint(string(line), 10, 64)
 }
 
-// ranOutOfMemory says whether the kernel has killed somebody for want of memory since this was last
-// asked. It is asked about a process of s that was killed and not by us: then it is a good guess. Its control group
-// knows for certain, if memory is limited there.
-func (e *Engine) ranOutOfMemory(s *service) bool {
+// ranOutOfMemory says whether the kernel has ended s for want of memory, as far as can be known. Where memory is limited by
+// its control group, that counts, even if how the main process ended is unknown; elsewhere only that somebody was
+// killed for it since this was last asked, which is a good guess about a process that was killed and not by us.
+func (e *Engine) ranOutOfMemory(s *service, x *Exit) bool {
+	if x.Signal != syscall.SIGKILL && (!x.Unknown || s.state == Stopping) {
+		return false
+	}
 	if kills, known := s.group.oomKills(); known {
 		return kills > 0
+	}
+	if x.Unknown {
+		return false
 	}
 	n, err := e.kernel.oomKills()
 	more := err == nil && n > e.oomKills

@@ -248,7 +248,7 @@ func (e *Engine) exited(s *service, why cause) {
 	ready := s.state == Ready
 	s.quiet()
 	x := why.exit
-	x.OOM = x.Signal == syscall.SIGKILL && !s.killed && e.ranOutOfMemory(s)
+	x.OOM = !s.killed && e.ranOutOfMemory(s, x)
 	s.exit = x
 	if s.failure == "" {
 		s.cause = nil

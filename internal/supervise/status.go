@@ -51,10 +51,10 @@ type Usage struct {
 
 // String says it in a few words: "exited with status 7", "killed by SIGSEGV (core dumped)".
 func (x *Exit) String() string {
-	if x.Unknown {
-		return "ended, and how is not known"
-	}
 	text := spawn.Exit{Code: x.Code, Signal: x.Signal, CoreDump: x.Core}.String()
+	if x.Unknown {
+		text = "ended, and how is not known"
+	}
 	if x.OOM {
 		text += " (out of memory)"
 	}
