@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -161,7 +162,12 @@ func (c Client) MainPID(pid int) (bool, error) {
 		m.MainPIDFDID, err = sys.PidfdID(pidfd)
 		pidfd.Close()
 	}
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if errors.Is(err, errors.ErrUnsupported) {
+		if err = sys.Kill(pid, 0); errors.Is(err, syscall.EPERM) {
+			err = nil // it is there
+		}
+	}
+	if err != nil {
 		return false, fmt.Errorf("notify: main process %d: %w", pid, err)
 	}
 	return c.Send(m)
