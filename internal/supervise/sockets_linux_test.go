@@ -436,7 +436,7 @@ var socketScenarios = map[string]func(scene) error{
 	},
 	"rolling with a version that does not work": func(s scene) error {
 		one := web(s.path("next"))
-		one.Timeout = new(spec.Duration(300 * time.Millisecond))
+		one.Timeout = new(spec.Duration(3 * time.Second))
 		if err := s.apply(one); err != nil {
 			return err
 		}
@@ -444,7 +444,7 @@ var socketScenarios = map[string]func(scene) error{
 		l := startLoad(s)
 		for _, c := range []struct{ next, want string }{
 			{"broken", "exited with status 1 before it was ready"},
-			{"hangs", "not ready within 300ms"},
+			{"hangs", "not ready within 3s"},
 		} {
 			os.WriteFile(s.path("next"), []byte(c.next), 0o600)
 			err := s.RestartRolling(s, "web")
