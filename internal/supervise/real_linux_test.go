@@ -200,6 +200,21 @@ var scenarios = map[string]func(scene) error{
 	"log program gets every line, its successor too": pipeIntoPrograms,
 	"log program that does not end is killed":        pipeIntoDeaf,
 	"log program is none of its service's processes": pipeOutlivesService,
+	"the log of a start under way is opened once": func(s scene) (err error) {
+		one := &service{spec: sh("a", "exec sleep 99").WithDefaults(), state: Starting}
+		t := &takeover{e: s.Engine, again: []*service{one}, missing: []*service{one}}
+		askErr := s.ask(s, func() {
+			s.o.Trouble, err = func(e error) { err = errors.Join(err, e) }, nil
+			t.openLogs()
+			if one.stream == nil {
+				err = errors.Join(err, errors.New("it is not open"))
+				return
+			}
+			delete(s.byOutput, one.output)
+			err = errors.Join(err, one.stream.Remove())
+		})
+		return errors.Join(askErr, err)
+	},
 	"chain waits for ready and stops in reverse": func(s scene) error {
 		settle := func(c *spec.Service) {
 			c.Ready = spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(20 * time.Millisecond)}

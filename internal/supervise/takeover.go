@@ -172,8 +172,11 @@ const logsAtATime = 64
 // openLogs has the output of services that run, or have left something behind, carried again.
 func (t *takeover) openLogs() {
 	e := t.e
+	seen := map[*service]bool{} // one that was being started is in both lists, and a log is opened once
 	list := slices.DeleteFunc(slices.Concat(t.again, t.missing), func(s *service) bool {
-		return s.stream != nil || s.state != Starting && (s.state != Ready || s.pid == 0) && s.state != Stopping
+		twice := seen[s]
+		seen[s] = true
+		return twice || s.stream != nil || s.state != Starting && (s.state != Ready || s.pid == 0) && s.state != Stopping
 	})
 	for some := range slices.Chunk(list, logsAtATime) {
 		births, errs := make([]birth, len(some)), make([]error, len(some))
