@@ -204,8 +204,10 @@ var scenarios = map[string]func(scene) error{
 		one := &service{spec: sh("a", "exec sleep 99").WithDefaults(), state: Starting}
 		t := &takeover{e: s.Engine, again: []*service{one}, missing: []*service{one}}
 		askErr := s.ask(s, func() {
-			s.o.Trouble, err = func(e error) { err = errors.Join(err, e) }, nil
+			told := s.o.Trouble
+			s.o.Trouble = func(e error) { err = errors.Join(err, e) }
 			t.openLogs()
+			s.o.Trouble = told
 			if one.stream == nil {
 				err = errors.Join(err, errors.New("it is not open"))
 				return
