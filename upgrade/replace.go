@@ -55,7 +55,7 @@ func (u *Upgrader) Upgrade(ctx context.Context) error {
 	}
 	err := a.run(ctx)
 	if err == nil {
-		if err = u.sayReplaced(a.heir.PID); err != nil {
+		if err = errors.Join(a.heir.LetGo(), u.sayReplaced(a.heir.PID)); err != nil {
 			err = fmt.Errorf("upgrade: process %d serves now, but the manager could not be told: %w", a.heir.PID, err)
 		}
 		return errors.Join(u.end(nil), err)
@@ -168,7 +168,7 @@ func (a *attempt) start() error {
 		spec.ListenNames = append(spec.ListenNames, notes[i].Name)
 	}
 	u.giving = func() ([]byte, []*os.File) { return u.pack(owned, a.words.out) }
-	a.heir, err = spawn.StartHeir(spec, os.Stdin, spawn.Legacies())
+	a.heir, err = spawn.StartHeirApart(spec, os.Stdin, spawn.Legacies())
 	if err != nil {
 		a.words.abandon()
 		return err

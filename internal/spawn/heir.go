@@ -21,15 +21,39 @@ import (
 type Heir struct {
 	PID     int
 	channel sys.Channel
-	process *sys.Process // nil: it was dead before it could be held
+	process *sys.Process  // nil: it was dead before it could be held
+	between *intermediary // nil: it is our child
 }
 
 // StartHeir starts the process that s describes, which must import this package
 // for anything to come of it. The legacies travel along. It gets stdin as its
 // standard input once it has taken the channel from there.
 //
-// The caller must Reap it, unless it lets it go, and Close the Heir.
+// The caller must Reap it, unless it lives on, and Close the Heir.
 func StartHeir(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
+	return bear(s, stdin, legacies, (*Heir).startChild)
+}
+
+// StartHeirApart is StartHeir for an heir that can be Let go: it becomes a child of init, or of the nearest subreaper, while
+// this process still lives. It is then the child of a manager that is either of the two, and that is
+// what systemd wants of a main process: it asks whether it is its parent in the moment in which MAINPID= names one, and
+// at a stop does not wait for the end of one that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context).
+// If this process dies, the heir is let go.
+func StartHeirApart(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
+	return bear(s, stdin, legacies, (*Heir).startApart)
+}
+
+func (h *Heir) startChild(s *Spec) (err error) {
+	h.PID, err = Start(s)
+	return err
+}
+
+func (h *Heir) startApart(s *Spec) (err error) {
+	h.between, h.PID, err = startIntermediate(s)
+	return err
+}
+
+func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) error) (*Heir, error) {
 	payload, files := encodeLegacies(legacies)
 	if len(payload) > maxPayload || len(files) > maxFiles {
 		return nil, fail(StepStart, "", fmt.Errorf("%d bytes and %d files to hand over, at most %d and %d can be", len(payload), len(files), maxPayload, maxFiles))
@@ -41,18 +65,45 @@ func StartHeir(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
 	end := os.NewFile(uintptr(theirs), "channel")
 	defer end.Close()
 	h := &Heir{channel: ours}
-	if err := h.start(s, end, payload, append([]*os.File{stdin}, files...)); err != nil {
+	target := *s
+	target.Files = append([]File{{FD: 0, Source: end}}, s.Files...)
+	if err = h.send(payload, append([]*os.File{stdin}, files...)); err == nil {
+		err = start(h, &target)
+	}
+	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
 	// Not reaped yet, so the pid is its own.
 	if h.process, err = sys.Pin(h.PID); err != nil && !errors.Is(err, syscall.ESRCH) {
-		kill := errors.Join(sys.Kill(h.PID, syscall.SIGKILL), h.reapNow(), ours.Close())
-		return nil, errors.Join(fail(StepStart, "", err), kill)
+		kill := errors.Join(sys.Kill(h.PID, syscall.SIGKILL), h.mayReap())
+		_, lost := h.Reap()
+		return nil, errors.Join(fail(StepStart, "", err), kill, lost, ours.Close())
+	}
+	if err := h.mayReap(); err != nil {
+		kill := h.Signal(syscall.SIGKILL)
+		_, lost := h.Reap()
+		return nil, errors.Join(err, kill, lost, h.Close())
 	}
 	return h, nil
 }
 
-func (h *Heir) start(s *Spec, end *os.File, payload []byte, files []*os.File) error {
+// mayReap says that the heir is held, where another than this process reaps it.
+func (h *Heir) mayReap() error {
+	if h.between == nil {
+		return nil
+	}
+	return h.between.held()
+}
+
+// LetGo returns when the heir is not below this process any more. It can then not be Reaped.
+func (h *Heir) LetGo() error {
+	if h.between == nil {
+		return nil
+	}
+	return h.between.leave()
+}
+
+func (h *Heir) send(payload []byte, files []*os.File) error {
 	if err := h.channel.Send([]byte(heirMagic)); err != nil {
 		return fail(StepStart, "", err)
 	}
@@ -62,13 +113,7 @@ func (h *Heir) start(s *Spec, end *os.File, payload []byte, files []*os.File) er
 	}
 	err := sendFrame(h.channel, frameBirth, payload, fds...)
 	runtime.KeepAlive(files)
-	if err != nil {
-		return fail(StepStart, "", err)
-	}
-	target := *s
-	target.Files = append([]File{{FD: 0, Source: end}}, s.Files...)
-	h.PID, err = Start(&target)
-	return err
+	return fail(StepStart, "", err)
 }
 
 // Receive returns the next message, or io.EOF when the heir is dead or has closed its end.

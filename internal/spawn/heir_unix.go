@@ -18,6 +18,9 @@ const heirMagic = "\x00daemonry-heir.\x01"
 // Reap takes in the ended heir. An error means that the program reaps all its children itself
 // and nobody can tell any more how this one ended.
 func (h *Heir) Reap() (Exit, error) {
+	if h.between != nil {
+		return h.between.reap()
+	}
 	var status syscall.WaitStatus
 	for {
 		_, err := syscall.Wait4(h.PID, &status, 0, nil)
@@ -30,8 +33,6 @@ func (h *Heir) Reap() (Exit, error) {
 		return ExitOf(status), nil
 	}
 }
-
-func (h *Heir) reapNow() error { return reapFailed(h.PID) }
 
 // Replace executes another program in this process, which finds with Inherited what StartHeir would have given it. Children
 // stay children, the pid stays, and so do all descriptors that are not close-on-exec. It returns only if that failed; then nothing has changed.

@@ -17,10 +17,11 @@ import (
 // What is in the channel when the process starts, to say what it is. The NUL in
 // front keeps a line-based protocol of somebody else's from ever looking like it.
 const (
-	stageMagic   = "\x00daemonry-stage\x01"
-	watcherMagic = "\x00daemonry-watch\x01"
-	birthMagic   = "\x00daemonry-birth\x01"
-	magicLen     = 16
+	stageMagic        = "\x00daemonry-stage\x01"
+	watcherMagic      = "\x00daemonry-watch\x01"
+	intermediateMagic = "\x00daemonry-inter\x01"
+	birthMagic        = "\x00daemonry-birth\x01"
+	magicLen          = 16
 
 	// stageName is what ps(1) shows while a stage lives.
 	stageName = "daemonry-stage"
@@ -41,7 +42,7 @@ func init() {
 		_, _ = c.Peek(magic[:])
 	}
 	switch string(magic[:]) {
-	case stageMagic, watcherMagic, birthMagic, heirMagic:
+	case stageMagic, watcherMagic, intermediateMagic, birthMagic, heirMagic:
 		if err := obey(c); err != nil {
 			lastResort(2, fmt.Errorf("take orders on standard input: %w", err))
 		}
@@ -56,6 +57,8 @@ func init() {
 		stage(c, execute)
 	case watcherMagic:
 		stage(c, watch)
+	case intermediateMagic:
+		stage(c, intermediate)
 	case birthMagic, heirMagic:
 		if err := claimBirth(c); err != nil {
 			lastResort(2, fmt.Errorf("take over what the launcher sent: %w", err))

@@ -92,15 +92,7 @@ func (w *watcher) start(s *description) error {
 	if err != nil {
 		return fail(StepStart, "", err)
 	}
-	s.Session = false
-	// The root and the directory are for the target. The watcher keeps its own,
-	// or it would lose sight of /proc, and with it of its children.
-	if err = errNeedsStage; !s.needsOwnProcess() {
-		w.pid, err = startApart(s)
-	}
-	if errors.Is(err, errNeedsStage) {
-		w.pid, err = startStage(s)
-	}
+	w.pid, err = startBelow(s)
 	if theirs >= 0 {
 		theirs.Close()
 	}
@@ -117,6 +109,20 @@ func (w *watcher) start(s *description) error {
 	// target runs. readOrders finds the same and has it ended.
 	_ = sendFrame(w.launcher, frameStarted, e.b)
 	return nil
+}
+
+// startBelow starts the target as a child of this stage, which is none of its session's leaders.
+func startBelow(s *description) (pid int, err error) {
+	s.Session = false
+	// The root and the directory are for the target. The stage keeps its own, or it
+	// would lose sight of /proc, and with it of its children.
+	if err = errNeedsStage; !s.needsOwnProcess() {
+		pid, err = startApart(s)
+	}
+	if errors.Is(err, errNeedsStage) {
+		pid, err = startStage(s)
+	}
+	return pid, err
 }
 
 // prepareBirth makes the target's channel, with all it is to find there already in it.
