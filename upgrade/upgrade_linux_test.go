@@ -148,6 +148,25 @@ func TestRollBack(t *testing.T) {
 	}
 }
 
+// processes are those that execute the program, stages too.
+func (r *running) processes() (pids []int) {
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, link := range links {
+		if exe, err := os.Readlink(link); err != nil || strings.TrimSuffix(exe, " (deleted)") != r.program {
+			continue // it is not ours to ask, has ended, or executes something else
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
 func childrenOf(t *testing.T, pid int) []string {
 	t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -203,9 +222,18 @@ func TestOneAtATime(t *testing.T) {
 		_, err := r.try("/upgrade")
 		first <- err
 	}()
+	var heirs []string
 	proctest.Eventually(t, patience, func() error {
-		if len(childrenOf(t, r.pid1)) == 0 {
-			return errors.New("no child yet")
+		heirs = nil
+		for _, between := range childrenOf(t, r.pid1) {
+			pid, err := strconv.Atoi(between)
+			if err != nil {
+				return err
+			}
+			heirs = append(heirs, childrenOf(t, pid)...)
+		}
+		if len(heirs) == 0 {
+			return errors.New("no new process yet")
 		}
 		return nil
 	})
@@ -217,9 +245,11 @@ func TestOneAtATime(t *testing.T) {
 	}
 	// Shutdown waits for the request, which waits for the upgrade: that Close would end it comes after. So the
 	// new process is what has to go.
-	for _, child := range childrenOf(t, r.pid1) {
-		var pid int
-		fmt.Sscan(child, &pid)
+	for _, heir := range heirs {
+		pid, err := strconv.Atoi(heir)
+		if err != nil {
+			t.Fatal(err)
+		}
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	if err := <-first; err == nil || !strings.Contains(err.Error(), "killed by SIGKILL") {
@@ -286,19 +316,18 @@ func TestPredecessorKilledEarly(t *testing.T) {
 			file := filepath.Join(r.dir, "pid")
 			r.start("-pid", file)
 			hangUp(t, r.pid1)
-			child := 0
-			for child == 0 {
+			t.Cleanup(func() {
+				for _, pid := range r.processes() { // those of a failure too
+					syscall.Kill(pid, syscall.SIGKILL)
+				}
+			})
+			for len(childrenOf(t, r.pid1)) == 0 {
 				select {
 				case <-r.ended: // while nobody looked, the new one has come up
-					r.killAtEnd()
 					return
 				default:
 				}
-				if c := childrenOf(t, r.pid1); len(c) > 0 {
-					fmt.Sscan(c[0], &child)
-				}
 			}
-			proctest.KillAtEnd(t, child)
 			for spin := rand.IntN(1 + i*20_000); spin > 0; spin-- { // some microseconds later each time
 				runtime.KeepAlive(spin)
 			}
@@ -306,9 +335,13 @@ func TestPredecessorKilledEarly(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-r.ended
-			serves := false
+			serves := 0
 			proctest.Eventually(t, patience, func() error {
-				if !proctest.Alive(child) {
+				left := r.processes()
+				if len(left) == 0 { // or one was born while we looked
+					if text := r.printed(); !strings.Contains(text, "the process that asked for it is gone") {
+						return fmt.Errorf("printed %q", text)
+					}
 					return nil
 				}
 				i, err := pidfile.Find(file)
@@ -316,19 +349,17 @@ func TestPredecessorKilledEarly(t *testing.T) {
 					return err
 				}
 				defer i.Close()
-				if serves = i.State == pidfile.Running && i.PID == child; !serves {
-					return fmt.Errorf("process %d lives; pid file: %v %d", child, i.State, i.PID)
+				if i.State != pidfile.Running || len(left) > 1 || i.PID != left[0] {
+					return fmt.Errorf("processes %v live; pid file: %v %d", left, i.State, i.PID)
 				}
+				serves = i.PID
 				return nil
 			})
-			if serves {
-				if got := r.pid(); got != child {
-					t.Errorf("process %d serves, not %d", got, child)
+			if serves != 0 {
+				if got := r.pid(); got != serves {
+					t.Errorf("process %d serves, not %d", got, serves)
 				}
 				return
-			}
-			if text := r.printed(); !strings.Contains(text, "the process that asked for it is gone") {
-				t.Errorf("printed %q", text)
 			}
 			f, err := pidfile.Acquire(file, pidfile.Options{})
 			if err != nil {
