@@ -131,8 +131,14 @@ func (h *heritage) greet() error {
 
 // takeOver makes this process the main one when the predecessor says so, or has died. In the second case too
 // somebody must: the sockets are in our hands.
-func (h *heritage) takeOver() error {
-	err := h.predecessor.Send([]byte{sayReady})
+func (h *heritage) takeOver() (err error) {
+	old := h.holdPredecessor()
+	defer func() {
+		if err != nil && old != nil {
+			_ = old.Close()
+		}
+	}()
+	err = h.predecessor.Send([]byte{sayReady})
 	if err != nil && !gone(err) {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
@@ -152,8 +158,24 @@ func (h *heritage) takeOver() error {
 	if err := h.predecessor.Send([]byte{sayTook}); err != nil && !gone(err) {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
-	go h.waitAlone()
+	go h.waitAlone(old)
 	return nil
+}
+
+// holdPredecessor holds the process whose place this one takes; nil if it is gone, or cannot be held.
+func (h *heritage) holdPredecessor() *sys.Process {
+	if h.note.PID <= 0 { // an older version, which did not say
+		return nil
+	}
+	p, err := sys.Pin(h.note.PID)
+	if err != nil {
+		return nil
+	}
+	if h.predecessor.Orphaned() { // before it was held, perhaps: the number may be another's
+		_ = p.Close()
+		return nil
+	}
+	return p
 }
 
 // gone says whether a message could not be sent because the other end is no more; with something of ours unread, ECONNRESET.
@@ -173,7 +195,7 @@ func succeedAll() error {
 }
 
 // waitAlone keeps one thread while the predecessor finishes what it is at.
-func (h *heritage) waitAlone() {
+func (h *heritage) waitAlone(old *sys.Process) {
 	defer close(h.alone)
 	for {
 		if _, err := h.predecessor.Receive(); err != nil {
@@ -182,13 +204,9 @@ func (h *heritage) waitAlone() {
 	}
 	// A process that ends closes its descriptors one by one, in the order of their numbers: locks and sockets that both
 	// used may still be open there.
-	p, err := sys.Pin(h.note.PID)
-	if err != nil {
-		return // no such process, or none that could be waited for
-	}
-	defer p.Close()
-	if os.Getppid() == h.note.PID { // else it is gone, and the number may be another's
-		_ = p.Wait(context.Background()) // the context does not end, and a failure has the same consequence as no descriptor
+	if old != nil {
+		_ = old.Wait(context.Background()) // the context does not end, and a failure has the same consequence as no process held
+		_ = old.Close()
 	}
 }
 

@@ -160,6 +160,13 @@ func (h *Heir) Close() error {
 // Receive returns the next message of the one who started this process, or io.EOF when that one is gone.
 func (b *Born) Receive() ([]byte, error) { return receiveMessage(b.channel) }
 
+// Orphaned says that the one who started this process is gone, or has closed its end.
+func (b *Born) Orphaned() bool {
+	var first [1]byte
+	n, err := b.channel.Peek(first[:])
+	return n == 0 && err == nil
+}
+
 // Legacy returns what the predecessor of this process left for the part of the program that goes by that name.
 func (b *Born) Legacy(name string) (data []byte, files []*os.File, found bool) {
 	d := decoder{b: b.Payload}

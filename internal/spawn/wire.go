@@ -23,6 +23,9 @@ import (
 //	  release, or kill ────────────────────────────────────►
 //	                  ◄───────────────────────────────────── end of file: nothing of ours is left
 //
+// The stage that watch.go calls a watcher has a lesser brother between a process and its heir (intermediate.go), which
+// speaks as it does, is told by a message that the heir is held, and takes a release for the only order.
+//
 // A frame is a kind byte, a length of four bytes, little-endian, and that many bytes.
 
 type frameKind byte

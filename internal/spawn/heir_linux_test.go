@@ -1,0 +1,134 @@
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/daemonry/daemonry/internal/proctest"
+)
+
+// heirProgram says who its parent is as often as it is asked, and ends with 7 when it is told to, with 8 when nobody is left to tell it.
+var heirProgram = proctest.Register("heir", func([]string) int {
+	b := Inherited()
+	if b == nil || !b.Heir {
+		return 50
+	}
+	for {
+		m, err := b.Receive()
+		switch {
+		case err == io.EOF:
+			return 8
+		case err != nil:
+			return 51
+		case string(m) == "end":
+			return 7
+		}
+		if b.Send([]byte(fmt.Sprint(os.Getppid()))) != nil {
+			return 52
+		}
+	}
+})
+
+func startApartHeir(t *testing.T) *Heir {
+	t.Helper()
+	h, err := StartHeirApart(&Spec{Path: heirProgram.Path(t), Args: []string{"heir"}, Files: []File{{1, os.Stdout}, {2, os.Stderr}}}, os.Stdin, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proctest.KillAtEnd(t, h.PID)
+	return h
+}
+
+// parent asks the heir for its parent.
+func parent(t *testing.T, h *Heir) string {
+	t.Helper()
+	if err := h.Send([]byte("who")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := h.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(m)
+}
+
+// TestHeirApart: its parent is a process between us as long as it is not let go, and that one tells how it ended.
+func TestHeirApart(t *testing.T) {
+	proctest.CheckLeaks(t)
+	h := startApartHeir(t)
+	if p := parent(t, h); p != fmt.Sprint(h.between.pid) {
+		t.Errorf("parent %s, not %d", p, h.between.pid)
+	}
+	if err := h.Send([]byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := h.Reap(); err != nil || exit.Code != 7 {
+		t.Errorf("%v, %v", exit, err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHeirLetGo: the moment LetGo returns, the heir has another parent, and lives.
+func TestHeirLetGo(t *testing.T) {
+	proctest.CheckLeaks(t)
+	h := startApartHeir(t)
+	between := fmt.Sprint(h.between.pid)
+	if err := h.LetGo(); err != nil {
+		t.Fatal(err)
+	}
+	if p := parent(t, h); p == between || p == fmt.Sprint(os.Getpid()) {
+		t.Errorf("parent %s is still below us", p)
+	}
+	if err := h.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHeirBetweenKilled: the heir goes on; only how it ends is not known any more.
+func TestHeirBetweenKilled(t *testing.T) {
+	proctest.CheckLeaks(t)
+	h := startApartHeir(t)
+	between := h.between.pid
+	if err := syscall.Kill(between, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	parent(t, h)
+	if err := h.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := h.Reap(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d, which could tell how it ended", between)) {
+		t.Errorf("%v, %v", exit, err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHeirApartFails: what cannot be executed is told with step and reason, and no process is left.
+func TestHeirApartFails(t *testing.T) {
+	proctest.CheckLeaks(t)
+	h, err := StartHeirApart(&Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}}, os.Stdin, nil)
+	var step *StepError
+	if h != nil || !errors.As(err, &step) || step.Step != StepExec || !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("%v, %v", h, err)
+	}
+}
