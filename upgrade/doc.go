@@ -16,8 +16,8 @@
 // The listener is closed first, because Shutdown of net/http does not wait for a connection that Serve has
 // accepted in the same moment.
 //
-// On SIGHUP, or when Upgrade is called, the program's file is started anew, as a
-// child, with the same arguments, environment and directory. It gets the
+// On SIGHUP, or when Upgrade is called, the program's file is started anew,
+// with the same arguments, environment and directory. It gets the
 // listeners as sd_listen_fds(3) says, by name, and its main runs as always: the
 // same Listen that opened a socket in the first process finds it open. Both
 // processes accept connections from when the new one serves until, once it has

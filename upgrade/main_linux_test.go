@@ -222,7 +222,10 @@ func handler(u *upgrade.Upgrader, state *os.File, ready <-chan struct{}) http.Ha
 	mux.HandleFunc("/orphan", func(http.ResponseWriter, *http.Request) {
 		exec.Command("sh", "-c", "sleep 0.01 &").Run()
 	})
-	mux.HandleFunc("/alone", func(w http.ResponseWriter, r *http.Request) { <-u.Alone() })
+	mux.HandleFunc("/alone", func(w http.ResponseWriter, r *http.Request) {
+		<-u.Alone()
+		fmt.Fprint(w, os.Getpid())
+	})
 	return mux
 }
 
@@ -418,12 +421,11 @@ func (r *running) upgrade() int {
 func (r *running) successor(old int) int {
 	r.t.Helper()
 	proctest.Eventually(r.t, patience, func() error { // the old one may take a last connection
-		if pid := r.pid(); pid == old {
+		if r.get("/alone") == strconv.Itoa(old) {
 			return fmt.Errorf("process %d serves", old)
 		}
 		return nil
 	})
-	r.get("/alone")
 	return r.killAtEnd()
 }
 

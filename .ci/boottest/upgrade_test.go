@@ -42,7 +42,6 @@ reload = "HUP"
 fdstore = 4
 timeout = %q
 backoff.first = "2s"
-stop_command = ["sh", "-c", 'kill -TERM "$$MAINPID"; while kill -0 "$$MAINPID" 2>/dev/null; do sleep 0.1; done'] # docs/upgrade.md says why
 stop_timeout = "1m"
 `, program, gracefulAddr, patience), 0o644)
 	m.boot()
