@@ -192,10 +192,11 @@ var thirdParty = []struct {
 var mayExit = []string{
 	"cmd/", "internal/cli/", // turn a result into an exit status
 	"examples/", "bench/", ".ci/", // are programs
-	"daemon.go",               // Fail: its caller is main, and nothing may run after it
-	"upgrade/waiter.go",       // process 1 ends as the program does that it waits for
-	"internal/spawn/stage.go", // the stage's last resort, when even execve failed
-	"internal/spawn/watch.go", // the watcher is a process that never was a main
+	"daemon.go",                      // Fail: its caller is main, and nothing may run after it
+	"upgrade/waiter.go",              // process 1 ends as the program does that it waits for
+	"internal/spawn/stage.go",        // the stage's last resort, when even execve failed
+	"internal/spawn/watch.go",        // the watcher is a process that never was a main
+	"internal/spawn/intermediate.go", // likewise
 }
 
 // mayInit lists the packages that may do work at import: the stage must
