@@ -3,6 +3,7 @@ package spawn
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -408,4 +409,61 @@ func TestParentThatReapsEverything(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatCannotBeEnded: a program that has become another user, as by sudo(8), and that the daemon leaves may live for ever;
+// whoever waits for the end of the launch does not, and hears of it.
+func TestWhatCannotBeEnded(t *testing.T) {
+	const env = "SPAWN_TEST_SETUID"
+	if os.Geteuid() == 0 {
+		dir, err := os.MkdirTemp("", "setuid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		program, err := os.ReadFile("/usr/bin/setpriv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "setpriv")
+		for _, err := range []error{os.WriteFile(file, program, 0o755), os.Chmod(file, 0o755|fs.ModeSetuid), os.Chmod(dir, 0o777|fs.ModeSticky)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv(env, dir)
+	}
+	dir := os.Getenv(env)
+	pidFile := filepath.Join(dir, "pid")
+	proctest.RunAs(t, "nobody", func(t *testing.T) {
+		if dir == "" {
+			return // only root can make such a program
+		}
+		// A real user id of ours is enough to be allowed to kill it (kill(2)), so set-user-ID alone is not.
+		script := `"$1/setpriv" --reuid=0 --regid=0 --clear-groups cat <&3 &
+			until read name </proc/$!/comm && [ "$name" = cat ]; do :; done; echo $! >"$1/pid"; exit 7`
+		r, w, err := os.Pipe() // whose end is the end of that program
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		s := shell(script, dir)
+		s.Files = []File{{3, r}}
+		l, err := Detach(s)
+		r.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := <-l.Events; e.Exit == nil || e.Exit.Code != 7 {
+			t.Errorf("event %+v", e)
+		}
+		pid, err := os.ReadFile(pidFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "end process " + strings.TrimSpace(string(pid)) + ", which the program has left: kill: operation not permitted"
+		if err := l.Kill(0); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	})
 }

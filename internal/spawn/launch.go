@@ -29,7 +29,8 @@ type Launch struct {
 	released atomic.Bool // the watcher may leave without a word
 }
 
-// Event is one of: a message from the daemon (Spec.Birth), its exit, the loss of the watcher.
+// Event is one of: a message from the daemon (Spec.Birth), its exit, the loss of the watcher, which may also have
+// gone because something that the daemon left cannot be ended.
 type Event struct {
 	Message []byte
 	Exit    *Exit
@@ -135,6 +136,9 @@ func (l *Launch) listen(events chan<- Event) {
 			exit := exitOf(uint32(d.uint()))
 			over = true
 			events <- Event{Exit: &exit}
+		case frameLeft:
+			over = true
+			events <- Event{Lost: errors.New(string(payload))}
 		}
 	}
 	if l.target != nil {
@@ -165,7 +169,8 @@ func (l *Launch) Release() error {
 }
 
 // Kill ends the daemon and everything it has started: SIGTERM to the daemon, after grace SIGKILL to all
-// that is left, at once if grace is zero. It returns when nothing is left.
+// that is left, at once if grace is zero. It returns when nothing is left, or with an error
+// that names what cannot be ended: a program of another user (set-user-ID).
 func (l *Launch) Kill(grace time.Duration) error {
 	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(max(grace, 0))))
 }

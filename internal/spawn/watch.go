@@ -5,6 +5,8 @@ package spawn
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -30,6 +32,8 @@ type watcher struct {
 
 	ending   bool // the target is dead or about to be killed: end what it leaves
 	deadline <-chan time.Time
+
+	powerless time.Time // since when no child that is left can be killed
 }
 
 // order is what the launcher wants: to let the target go, or to end it with so
@@ -46,6 +50,9 @@ const orphanGrace = 2 * time.Second
 // left: those of a killed one become ours only when it is dead. An exit is
 // reacted to at once; this is for a child that forked after the listing and goes on.
 const killPeriod = 5 * time.Millisecond
+
+// powerlessTime is how long children that cannot be killed have to end by themselves.
+const powerlessTime = 2 * time.Second
 
 // watch starts the target and stays with it until the launcher lets go or all is over. It returns only
 // if the target could not be started.
@@ -253,19 +260,28 @@ func (w *watcher) flushMessages() {
 // killChildren kills every child of ours, among them all orphans of the
 // target. Their own children become ours with their death.
 func (w *watcher) killChildren() {
-	children, err := sys.Children()
-	if err != nil {
-		// No such list here: the session is what is left to go by. We lead it and its first process group; the
-		// signal must not hit us.
-		children = []int{}
-		if w.pid != 0 {
-			children = append(children, w.pid)
+	children, why := sys.Children()
+	if why != nil && w.pid != 0 {
+		children = []int{w.pid} // no such list here: what it leaves is not known
+	}
+	killed := why == nil && len(children) == 0
+	for _, pid := range children {
+		// ESRCH cannot be, EPERM can: a set-user-id program of another user.
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			why = fmt.Errorf("end process %d, which the program has left: %w", pid, os.NewSyscallError("kill", err))
+		} else {
+			killed = true
 		}
 	}
-	for _, pid := range children {
-		// ESRCH cannot be, EPERM can: a set-user-id program of another user. It is left to the next round,
-		// and to whoever may.
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	switch {
+	case killed:
+		w.powerless = time.Time{}
+	case w.powerless.IsZero():
+		w.powerless = time.Now()
+	case time.Since(w.powerless) > powerlessTime:
+		// It may live for ever. Whoever waits for the end of this must hear of it, and can do no more than we.
+		_ = sendFrame(w.launcher, frameLeft, []byte(why.Error()))
+		syscall.Exit(exitFailed)
 	}
 }
 

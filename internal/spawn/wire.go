@@ -20,6 +20,7 @@ import (
 //	                  ◄───────────── end of file: executed
 //	                                                       message …  (from the target, with Birth)
 //	                                                       exited
+//	                                                       left: why, if something cannot be ended
 //	  release, or kill ────────────────────────────────────►
 //	                  ◄───────────────────────────────────── end of file: nothing of ours is left
 //
@@ -37,6 +38,7 @@ const (
 	frameStarted   frameKind = 'p'
 	frameMessage   frameKind = 'm'
 	frameExited    frameKind = 'x'
+	frameLeft      frameKind = 'l'
 	frameRelease   frameKind = 'r'
 	frameKill      frameKind = 'k'
 	frameBirth     frameKind = 'b'

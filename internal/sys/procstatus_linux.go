@@ -55,7 +55,7 @@ func (st *ProcStatus) set(key, value string) (mandatory int, err error) {
 	case "Name":
 		st.Name = value
 	case "State":
-		if value == "" {
+		if value == "" || value[0] < 'A' || value[0] > 'z' {
 			return 0, fmt.Errorf("no state")
 		}
 		st.State, mandatory = value[0], 1
