@@ -22,6 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -42,6 +43,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command as people do. UPDATE=1 writes what it prints
 // into the scripts.
 func TestScripts(t *testing.T) {
+	proctest.AsLoggedIn()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       os.Getenv("UPDATE") != "",

@@ -90,6 +90,7 @@ func Main(m *testing.M) {
 	if !belowInit() {
 		os.Exit(runInit())
 	}
+	AsLoggedIn()
 	claimRunAs()
 	code := m.Run()
 	if code == 0 {
