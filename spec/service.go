@@ -181,7 +181,8 @@ type Supervision struct {
 	// 10s.
 	StopTimeout *Duration `json:"stop_timeout,omitzero" change:"live"`
 	// StopTo says who gets the signals of Stop: "main" (the default; what it
-	// leaves behind is ended after it) or "all" processes of the service.
+	// leaves behind gets them when it has ended) or "all" processes of the
+	// service.
 	StopTo StopTo `json:"stop_to,omitzero" change:"live"`
 	// Reload is the signal for "daemonry reload". Default: none.
 	Reload Signal `json:"reload,omitzero" change:"live"`

@@ -94,7 +94,9 @@ func (e *Engine) leftBehind(s *service) map[int]bool {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("processes of control group: %v", err)})
 	}
 	for _, pid := range pids {
-		left[pid] = true
+		if pid != s.pid {
+			left[pid] = true
+		}
 	}
 	for pid := range s.left.adopted {
 		left[pid] = false

@@ -87,7 +87,8 @@ func groupSparesStopCommand(s scene) error {
 		return err
 	}
 	err := s.apply(sh("a", `(trap "" TERM; echo up; while :; do sleep 0.05; done) & exec sleep 99`, func(c *spec.Service) {
-		c.StopCommand = spec.Command{stop}
+		c.StopCommand, c.StopTimeout = spec.Command{stop}, new(spec.Duration(5*time.Second))
+		c.Stop = []spec.StopStep{{Signal: spec.SignalOf(syscall.SIGTERM), Wait: spec.Duration(300 * time.Millisecond)}}
 		c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
 	}))
 	if err := errors.Join(err, s.Stop(s, "a")); err != nil {

@@ -103,7 +103,7 @@ func (e *Engine) commandOver(c *command, err error) {
 	s := c.service
 	delete(s.commands, c)
 	c.done(err)
-	if s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning && !s.holding {
+	if s.isSwept() && !s.holding {
 		e.isSweptClean(s)
 	}
 }

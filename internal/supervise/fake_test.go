@@ -32,6 +32,8 @@ type fakeKernel struct {
 	childErr error
 	signals  []string // "PID SIGNAL"
 	deaf     bool     // to every signal but KILL
+	deafOnes []int    // processes that are
+	refuses  []int    // processes that we may not signal
 	undead   bool     // even to KILL, as in an uninterruptible sleep
 	slow     bool     // a process lives for a while before its start is told
 	ooms     uint64
@@ -158,11 +160,14 @@ func (k *fakeKernel) deliver(pid int, sig syscall.Signal) error {
 	if _, ok := k.live[pid]; !ok {
 		return syscall.ESRCH
 	}
+	if slices.Contains(k.refuses, pid) {
+		return syscall.EPERM
+	}
 	if sig == syscall.SIGCONT {
 		return nil
 	}
 	k.signals = append(k.signals, fmt.Sprintf("%d %s", pid, sys.SignalName(sig)))
-	if !k.undead && (sig == syscall.SIGKILL || !k.deaf) {
+	if !k.undead && (sig == syscall.SIGKILL || !k.deaf && !slices.Contains(k.deafOnes, pid)) {
 		k.dieLocked(pid, syscall.WaitStatus(sig))
 	}
 	return nil

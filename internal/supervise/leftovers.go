@@ -13,14 +13,27 @@ import (
 type leftovers struct {
 	adopted  map[int]struct{} // children of ours now
 	expected map[int]uint64   // descendants when the stop began, with their start times
+	reached  map[int]int      // the last step of the schedule that each has had its signal of
 }
 
-// orphanGrace is the time between SIGTERM and SIGKILL for what a dead main process has left behind.
+func (l *leftovers) reach(pid, step int) {
+	if l.reached == nil {
+		l.reached = map[int]int{}
+	}
+	l.reached[pid] = step
+}
+
+// orphanGrace is the time between the stop signal and SIGKILL for what has had none before its main process had to be
+// killed, and so the schedule was over.
 const orphanGrace = 500 * time.Millisecond
 
 // sweepPeriod is how often what does not end is looked for and killed again: a
 // process may fork between the look and the signal, and its child becomes ours only then.
 const sweepPeriod = 10 * time.Millisecond
+
+// memberPeriod is how often those are looked at whose end nobody tells us: members of the control group that are no
+// children of ours.
+const memberPeriod = 100 * time.Millisecond
 
 // sweep ends what the main process of s left behind, all of which is our child
 // by now, or the descendant of one; then s goes on to what is next for it.
@@ -37,7 +50,7 @@ func (e *Engine) sweep(s *service) {
 func (e *Engine) surveyFor(s *service, then func()) {
 	run := s.run
 	e.survey(func() {
-		if s.run == run && s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning {
+		if s.run == run && s.isSwept() {
 			then()
 		}
 	})
@@ -54,15 +67,81 @@ func (e *Engine) sweepFound(s *service) {
 		why = countOf(n, "process", "processes") + " left behind"
 	}
 	e.enter(s, Stopping, why)
-	// The main process is gone: nobody is left to tell them in good order. They get what
-	// a session gets that loses its terminal's owner, the stop signal, and a moment.
-	e.killLeftovers(s, syscall.SIGTERM)
 	for c := range s.commands {
 		if !c.finishes {
 			e.killCommand(c)
 		}
 	}
-	e.after(s, timerStop, orphanGrace, func() { e.sweepHard(s) })
+	e.endRest(s)
+}
+
+// endRest ends what the main process has left behind in the way in which the service is ended: with the signal of the step that
+// is under way, for the rest of its time, and with the steps after it. After a crash the schedule begins.
+func (e *Engine) endRest(s *service) {
+	switch {
+	case s.killing:
+		e.sweepHard(s)
+	case s.killed:
+		if e.killLeftovers(s, 1, e.stepSignal(s, s.spec.Stop[0])) == 0 {
+			e.sweepHard(s)
+			return
+		}
+		e.after(s, timerStop, orphanGrace, func() { e.sweepHard(s) })
+	case s.step == 0 || s.timers[timerStop].Timer == nil: // of the latter the time was over while its last output was saved
+		e.nextStep(s, cause{})
+	default:
+		e.tellRest(s)
+	}
+}
+
+// nextStepOfRest sends what is left behind the next signal of the schedule.
+func (e *Engine) nextStepOfRest(s *service) {
+	if s.killing || s.step >= len(s.spec.Stop) {
+		e.sweepHard(s)
+		return
+	}
+	_, wait := e.takeStep(s)
+	e.after(s, timerStop, wait, func() { e.happen(s, hStepOver, cause{}) })
+	e.tellRest(s)
+}
+
+// tellRest sends what is left behind the signal of the step that is under way, unless it has had it. Whoever is found later
+// is told later.
+func (e *Engine) tellRest(s *service) {
+	if s.killing || s.killed || s.step < 1 || s.step > len(s.spec.Stop) {
+		return
+	}
+	e.killLeftovers(s, s.step, e.stepSignal(s, s.spec.Stop[s.step-1]))
+	for _, member := range e.leftBehind(s) {
+		if member {
+			e.lookLater(s, memberPeriod)
+			break
+		}
+	}
+}
+
+// lookLater looks again in d whether anything is left of s.
+func (e *Engine) lookLater(s *service, d time.Duration) {
+	if s.timers[timerSweep].Timer != nil {
+		return
+	}
+	e.after(s, timerSweep, d, func() {
+		if s.isSwept() {
+			e.isSweptClean(s)
+		}
+	})
+}
+
+// isSwept says whether s is waiting for what its main process has left behind.
+func (s *service) isSwept() bool {
+	return s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning
+}
+
+// startKilling has also what is found from here on killed.
+func (s *service) startKilling() {
+	if !s.killing {
+		s.killing, s.killedAt = true, time.Now()
+	}
 }
 
 // sweepHard kills what is left, until nothing is.
@@ -70,10 +149,8 @@ func (e *Engine) sweepHard(s *service) {
 	if s.state != Stopping || s.pid != 0 {
 		return
 	}
-	if !s.killing {
-		s.killing, s.killedAt = true, time.Now() // also what is found from here on
-	}
-	e.killLeftovers(s, syscall.SIGKILL)
+	s.startKilling()
+	e.killLeftovers(s, len(s.spec.Stop)+1, syscall.SIGKILL)
 	if e.isSweptClean(s) {
 		return
 	}
@@ -101,6 +178,7 @@ func (e *Engine) isSweptClean(s *service) bool {
 
 func (e *Engine) finishSweep(s *service) bool {
 	if !e.lookForLeftovers(s) || !e.nothingLeft(s) || e.waitsForKin(s) {
+		e.tellRest(s) // also those that were found now
 		return false
 	}
 	e.sweptClean(s, func(e *Engine, s *service, _ cause) { e.happen(s, hGone, cause{text: "gone"}) })
@@ -109,6 +187,7 @@ func (e *Engine) finishSweep(s *service) bool {
 
 func (e *Engine) sweptClean(s *service, then reaction) {
 	s.stop(timerStop)
+	s.stop(timerSweep)
 	if e.bySession[s.session] == s { // else the number has been given to another one's since
 		delete(e.bySession, s.session)
 	}
@@ -137,15 +216,25 @@ func (e *Engine) lookForLeftovers(s *service) bool {
 	return err == nil
 }
 
-func (e *Engine) killLeftovers(s *service, sig syscall.Signal) {
+// killLeftovers signals what is left behind and has not had the signal of this step, and returns how many that are.
+// SIGKILL may be sent any number of times.
+func (e *Engine) killLeftovers(s *service, step int, sig syscall.Signal) int {
 	n := 0
 	for pid, member := range e.leftBehind(s) {
+		if sig != syscall.SIGKILL && s.left.reached[pid] >= step {
+			continue
+		}
+		s.left.reach(pid, step)
+		signal := e.signalOwn
 		if member {
-			if s.group.signal(pid, sig) == nil {
-				n++
-			}
-		} else if e.signalOwn(pid, sig) == nil {
-			n++
+			signal = s.group.signal
+		}
+		if signal(pid, sig) != nil {
+			continue
+		}
+		n++
+		if sig != syscall.SIGKILL {
+			_ = signal(pid, syscall.SIGCONT) // see kill
 		}
 	}
 	if sig == syscall.SIGKILL {
@@ -155,14 +244,19 @@ func (e *Engine) killLeftovers(s *service, sig syscall.Signal) {
 		s.told = sig == syscall.SIGKILL
 		e.emit(s, Event{Kind: EventStray, Reason: fmt.Sprintf("%s to %s left behind", signalName(sig), countOf(n, "process", "processes"))})
 	}
+	return n
 }
 
 // orphanDied takes note that an adopted process has ended.
 func (e *Engine) orphanDied(pid int) {
 	s := e.orphans[pid]
 	e.disown(pid)
-	if s != nil && s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning && len(s.left.adopted) == 0 {
+	switch {
+	case s == nil || !s.isSwept():
+	case len(s.left.adopted) == 0:
 		e.isSweptClean(s) // its own children have become ours at this moment
+	default:
+		e.lookLater(s, sweepPeriod) // so have they, and are to be told
 	}
 }
 
@@ -184,6 +278,7 @@ func (e *Engine) own(pid int, s *service) {
 func (e *Engine) disown(pid int) {
 	if s := e.orphans[pid]; s != nil {
 		delete(s.left.adopted, pid)
+		delete(s.left.reached, pid)
 	}
 	delete(e.orphans, pid)
 }

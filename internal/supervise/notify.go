@@ -297,7 +297,7 @@ func (e *Engine) extend(s *service, d time.Duration) {
 	case s.state == Starting, s.rewound:
 		s.extended = true
 		e.postpone(s, timerReady, d)
-	case s.state == Stopping && s.pid != 0:
+	case s.state == Stopping && !s.killing:
 		e.postpone(s, timerStop, d)
 	}
 }

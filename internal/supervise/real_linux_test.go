@@ -217,6 +217,8 @@ var scenarios = map[string]func(scene) error{
 		})
 		return errors.Join(askErr, err)
 	},
+	"a pipeline has its grace":               stopPipeline,
+	"a pipeline has its grace after a crash": crashPipeline,
 	"chain waits for ready and stops in reverse": func(s scene) error {
 		settle := func(c *spec.Service) {
 			c.Ready = spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(20 * time.Millisecond)}
@@ -247,7 +249,7 @@ var scenarios = map[string]func(scene) error{
 			(setsid env -i /bin/sh -c 'echo $$ >` + s.path("bare") + `; exec sleep 99' &)
 			setsid sh -c 'f() { sleep 0.01; f & }; f' &
 			while :; do sleep 1; done`
-		if err := s.apply(sh("a", script)); err != nil {
+		if err := s.apply(sh("a", script, impatient)); err != nil {
 			return err
 		}
 		deaf, err1 := s.awaitPID("deaf")

@@ -304,12 +304,17 @@ func (e *Engine) unwant(list []*service, why string) {
 }
 
 // Signal sends a signal to the main process of each service. One that is just being started gets it as soon as it runs.
+// KILL for one that is being ended is the end of patience: all of it gets it.
 func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string) error {
 	var errs []error
 	if err := e.ask(ctx, func() {
 		found, err := e.find(names)
 		errs = append(errs, err)
 		for _, s := range found {
+			if s.state == Stopping && sig == syscall.SIGKILL {
+				e.hurry(s)
+				continue
+			}
 			if s.spawning && s.state == Starting {
 				s.signals = append(s.signals, sig) // it may run already, and its pid is about to be known
 				continue

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/daemonry/daemonry/spec"
@@ -23,6 +25,15 @@ type kin struct {
 	succeeds *service
 	elderOf  *service
 	told     func(error) // how the successor's start ended, once
+}
+
+// all are the processes beside that of the registry.
+func (k *kin) all() []*service {
+	list := slices.Collect(maps.Keys(k.elders))
+	if k.successor != nil {
+		list = append(list, k.successor)
+	}
+	return list
 }
 
 // registered is the value in the registry for the service that s is a process of.
@@ -246,7 +257,7 @@ func (e *Engine) decideKin(s *service, failure string) {
 	if told != nil {
 		told(err)
 	}
-	if main.state == Stopping && main.pid == 0 && !main.draining && !main.spawning && !main.holding {
+	if main.isSwept() && !main.holding {
 		e.isSweptClean(main)
 	}
 }

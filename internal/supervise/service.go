@@ -91,6 +91,7 @@ const (
 	timerReady                 // time-out of readiness, or of a reload
 	timerSettle                // the next look at readiness
 	timerStop                  // the next step of a stop
+	timerSweep                 // the next look at what is left behind
 	timerWatchdog              // the next WATCHDOG=1 is overdue
 	timerLive                  // the next liveness check
 	timerIdle                  // the next look at who is connected
@@ -139,9 +140,13 @@ func (s *service) stop(t timer) {
 }
 
 // quiet ends all waiting for the process that ran.
-func (s *service) quiet() {
+func (s *service) quiet() { s.quietBut(numTimers) }
+
+func (s *service) quietBut(one timer) {
 	for t := range numTimers {
-		s.stop(t)
+		if t != one {
+			s.stop(t)
+		}
 	}
 	s.endProbe()
 }
@@ -246,7 +251,7 @@ func (e *Engine) condemn(s *service, why cause) {
 // exited deals with the end of the main process.
 func (e *Engine) exited(s *service, why cause) {
 	ready := s.state == Ready
-	s.quiet()
+	s.quietBut(timerStop) // the step under way goes on, for what is left behind
 	x := why.exit
 	x.OOM = !s.killed && e.ranOutOfMemory(s, x)
 	s.exit = x

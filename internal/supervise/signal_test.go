@@ -111,6 +111,7 @@ func TestDescendantWhoseNumberPassedOn(t *testing.T) {
 	b.place(s, Ready, hWant)
 	mine, stranger := b.k.adopt(0), b.k.adopt(0)
 	s.left.expected = map[int]uint64{mine: uint64(mine), stranger: uint64(stranger) - 1}
+	s.step = 1
 	b.killRest(s, syscall.SIGTERM)
 	if got := b.k.sent(); !slices.Equal(got, []string{"103 SIGTERM"}) && !slices.Equal(got, []string{"102 SIGTERM"}) {
 		t.Errorf("sent %v", got)

@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -47,6 +46,9 @@ func (e *Engine) runStop(s *service) {
 	case s.pid == 0:
 		e.sweep(s) // a oneshot that remains has no process
 		return
+	case s.killing:
+		e.nextStep(s, cause{}) // somebody lost patience
+		return
 	case len(s.spec.StopCommand) == 0:
 		e.nextStep(s, cause{})
 		return
@@ -68,9 +70,16 @@ func (e *Engine) runStop(s *service) {
 	c.finishes = true
 }
 
-// nextStep sends the next signal of the schedule, KILL after the last.
+// nextStep sends the next signal of the schedule, KILL after the last: to the main process, or, when that has gone, to
+// what it has left behind. The schedule is one for all of the service.
 func (e *Engine) nextStep(s *service, _ cause) {
-	if s.pid == 0 || s.draining || s.holding {
+	switch {
+	case s.spawning || s.draining:
+		return // endRest goes on from here
+	case s.pid == 0:
+		e.nextStepOfRest(s)
+		return
+	case s.holding:
 		return
 	}
 	if s.step == 0 {
@@ -81,18 +90,50 @@ func (e *Engine) nextStep(s *service, _ cause) {
 		e.after(s, timerStop, stuckAfter, func() { e.stuck(s, s.pid) })
 		return
 	}
-	step := s.spec.Stop[s.step]
-	s.step++
-	sig, err := step.Signal.Number()
-	if err != nil { // a signal that this system does not have: validated, but elsewhere
-		e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
-		sig = syscall.SIGKILL
-	}
+	sig, wait := e.takeStep(s)
 	if s.spec.StopTo == spec.StopAll {
 		e.killRest(s, sig)
 	}
 	e.kill(s, sig)
-	e.after(s, timerStop, time.Duration(step.Wait), func() { e.happen(s, hStepOver, cause{}) })
+	e.after(s, timerStop, wait, func() { e.happen(s, hStepOver, cause{}) })
+}
+
+// takeStep goes on to the next step of the schedule, which there must be.
+func (e *Engine) takeStep(s *service) (sig syscall.Signal, wait time.Duration) {
+	step := s.spec.Stop[s.step]
+	s.step++
+	return e.stepSignal(s, step), time.Duration(step.Wait)
+}
+
+func (e *Engine) stepSignal(s *service, step spec.StopStep) syscall.Signal {
+	sig, err := step.Signal.Number()
+	if err != nil { // a signal that this system does not have: validated, but elsewhere
+		e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
+		return syscall.SIGKILL
+	}
+	return sig
+}
+
+// hurry is the end of patience with a service that is being ended: KILL, to all of it, now.
+func (e *Engine) hurry(s *service) {
+	e.setHolding(s, false)
+	s.step = len(s.spec.Stop)
+	s.startKilling()
+	for c := range s.commands {
+		e.killCommand(c)
+	}
+	for _, k := range s.kin.all() {
+		if k.state == Stopping {
+			e.hurry(k)
+		}
+	}
+	switch {
+	case s.spawning || s.draining: // spawnedLate, or exited, goes on from here
+	case s.pid == 0:
+		e.sweepHard(s)
+	default:
+		e.nextStep(s, cause{})
+	}
 }
 
 // stuckAfter is how long what was killed may take to be gone before it is told of.
@@ -132,18 +173,10 @@ func (e *Engine) kill(s *service, sig syscall.Signal) {
 // that are our children by now. A descendant is known by its pid and start time from a moment ago.
 func (e *Engine) killRest(s *service, sig syscall.Signal) {
 	e.lookForLeftovers(s)
-	e.killLeftovers(s, sig)
-	pids, _ := s.group.members() // what cannot be looked at is ended after the main process
-	for _, pid := range pids {
-		if _, adopted := s.left.adopted[pid]; !adopted && pid != s.pid {
-			_ = s.group.signal(pid, sig)
-		}
-	}
+	e.killLeftovers(s, s.step, sig)
 	for pid, start := range s.left.expected {
-		if slices.Contains(pids, pid) {
-			continue
-		}
-		if _, adopted := s.left.adopted[pid]; !adopted { // else it has been signalled already
+		if s.left.reached[pid] < s.step {
+			s.left.reach(pid, s.step)
 			_ = e.kernel.signalOther(sys.ProcStat{PID: pid, StartTime: start}, sig) // what has ended meanwhile needs none
 		}
 	}

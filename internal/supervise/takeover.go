@@ -139,6 +139,20 @@ func (t *takeover) findProcess(s *service, r record) {
 		s.next, s.reason = time.Time{}, fmt.Sprintf("not taken over, and not started again: %v", err)
 		e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, s.reason))
 	}
+	if s.pid == 0 && s.state != Failed {
+		t.findGroup(s)
+	}
+}
+
+// findGroup finds the control group of a process that has ended: what it has left behind is in it.
+func (t *takeover) findGroup(s *service) {
+	g := t.e.groupOf(s)
+	if g == nil || s.invoked == "" {
+		return
+	}
+	if _, err := os.Stat(g.dir); err == nil {
+		s.group = g
+	}
 }
 
 // claim makes the held process the main one of s.
@@ -270,10 +284,13 @@ func (e *Engine) lost(s *service) {
 // goOnStopping goes on with a stop: the signal that was sent last has its whole time again.
 func (e *Engine) goOnStopping(s *service) {
 	switch {
-	case s.pid == 0 && s.identity.PID != 0:
-		e.lost(s)
 	case s.pid == 0:
-		e.sweep(s)
+		s.step = max(0, s.step-1)
+		if s.identity.PID != 0 {
+			e.lost(s)
+		} else {
+			e.sweep(s)
+		}
 	case e.mustHold(s):
 		e.setHolding(s, true)
 	case s.step == 0:
