@@ -46,9 +46,10 @@ func SupervisorOf(getenv func(string) string, uid int) (Supervisor, error) {
 		switch {
 		case value == "":
 		case name == "DAEMONRY_ROOT":
-			if s.Env[name], err = filepath.Abs(value); err != nil {
-				return s, fmt.Errorf("DAEMONRY_ROOT: %w", err)
+			if !filepath.IsAbs(value) { // as package paths has it
+				return s, fmt.Errorf("DAEMONRY_ROOT: %q is not an absolute path", value)
 			}
+			s.Env[name] = value
 		case uid != 0 && filepath.IsAbs(value):
 			s.Env[name] = value
 		}

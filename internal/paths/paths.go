@@ -7,7 +7,7 @@
 //	configuration /etc/daemonry      $XDG_CONFIG_HOME/daemonry
 //
 // DAEMONRY_ROOT=DIR puts all four under one directory, as run, state, log and
-// config. Where Linux has /run, other systems have /var/run. The defaults of the
+// config; a relative DIR is refused, for supervisor and commands have to mean the same. Where Linux has /run, other systems have /var/run. The defaults of the
 // XDG variables are those of the XDG Base Directory Specification 0.8, which
 // also says that a relative path in one of them is to be ignored.
 package paths
@@ -36,9 +36,8 @@ func Find() (Paths, error) { return Of(os.Getenv, os.Geteuid()) }
 // Of returns the paths for an environment and a user. Fails if an ordinary user has no home.
 func Of(getenv func(string) string, uid int) (Paths, error) {
 	if root := getenv("DAEMONRY_ROOT"); root != "" {
-		root, err := filepath.Abs(root)
-		if err != nil {
-			return Paths{}, fmt.Errorf("DAEMONRY_ROOT: %w", err)
+		if !filepath.IsAbs(root) { // it would be one supervisor here and another one elsewhere
+			return Paths{}, fmt.Errorf("DAEMONRY_ROOT: %q is not an absolute path", root)
 		}
 		return Paths{
 			Runtime: filepath.Join(root, "run"),

@@ -18,10 +18,6 @@ import (
 )
 
 func TestOf(t *testing.T) {
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, tt := range map[string]struct {
 		env  map[string]string
 		uid  int
@@ -46,14 +42,23 @@ func TestOf(t *testing.T) {
 		"relative is ignored": {uid: 7, env: map[string]string{"HOME": "/h", "XDG_STATE_HOME": "s", "XDG_RUNTIME_DIR": "r", "TMPDIR": "t"}, want: Paths{
 			"/tmp/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log", "/h/.config/daemonry",
 		}},
-		"one root":       {uid: 0, env: map[string]string{"DAEMONRY_ROOT": "/d/"}, want: Paths{"/d/run", "/d/state", "/d/log", "/d/config"}},
-		"a relative one": {uid: 7, env: map[string]string{"DAEMONRY_ROOT": "d"}, want: Paths{wd + "/d/run", wd + "/d/state", wd + "/d/log", wd + "/d/config"}},
-		"no home":        {uid: 7, err: errNoHome},
-		"relative home":  {uid: 7, env: map[string]string{"HOME": "h", "XDG_STATE_HOME": "/s"}, err: errNoHome},
+		"one root":      {uid: 0, env: map[string]string{"DAEMONRY_ROOT": "/d/"}, want: Paths{"/d/run", "/d/state", "/d/log", "/d/config"}},
+		"no home":       {uid: 7, err: errNoHome},
+		"relative home": {uid: 7, env: map[string]string{"HOME": "h", "XDG_STATE_HOME": "/s"}, err: errNoHome},
 	} {
 		got, err := Of(func(name string) string { return tt.env[name] }, tt.uid)
 		if got != tt.want || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+// A relative root would lead to one place from here, and to another from where the supervisor or the next command is.
+func TestRelativeRoot(t *testing.T) {
+	for _, root := range []string{"d", "./d", "../d", "."} {
+		got, err := Of(func(string) string { return root }, os.Geteuid())
+		if want := strconv.Quote(root) + " is not an absolute path"; err == nil || !strings.Contains(err.Error(), want) || got != (Paths{}) {
+			t.Errorf("%s: %+v, %v", root, got, err)
 		}
 	}
 }
