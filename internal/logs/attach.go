@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -190,18 +191,14 @@ func (w *worker) fileOf(k *sink) (*logFile, error) {
 			return nil, err
 		}
 	}
-	if len(w.open) >= openMax {
-		oldest := w.open[0]
-		for _, o := range w.open {
-			if o.file.used < oldest.file.used {
-				oldest = o
-			}
-		}
-		if err := w.closeFile(oldest); err != nil {
-			w.e.trouble(oldest.s.id, err)
-		}
+	if len(w.open) >= w.most {
+		w.closeOldest()
 	}
 	f, err := openLog(k.path, k.s.cfg)
+	for len(w.open) > 0 && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) {
+		w.closeOldest()
+		f, err = openLog(k.path, k.s.cfg)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +209,19 @@ func (w *worker) fileOf(k *sink) (*logFile, error) {
 	k.file = f
 	w.open = append(w.open, k)
 	return f, nil
+}
+
+// closeOldest closes the log file that was used least recently.
+func (w *worker) closeOldest() {
+	oldest := w.open[0]
+	for _, o := range w.open {
+		if o.file.used < oldest.file.used {
+			oldest = o
+		}
+	}
+	if err := w.closeFile(oldest); err != nil {
+		w.e.trouble(oldest.s.id, err)
+	}
 }
 
 // closeFile closes the sink's log file, if it is open.

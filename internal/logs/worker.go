@@ -38,8 +38,10 @@ const (
 	grownMax = 8
 	// turn is how many bytes are carried from one pipe before others get their turn.
 	turn = 1 << 20
-	// openMax is how many log files a worker keeps open.
-	openMax = 64
+	// openMax is how many log files a worker keeps open, and openShare how many of the process's descriptors that may
+	// be at most, as a fraction: others need some too.
+	openMax   = 64
+	openShare = 32
 )
 
 // worker carries the output of its share of the streams. Everything in it but the mutex's
@@ -54,7 +56,8 @@ type worker struct {
 	queue   queue // inputs to be read at a certain time
 	start   time.Time
 	grown   []*input
-	open    []*sink // with an open file, at most openMax
+	open    []*sink // with an open file, at most openMost
+	most    int
 	done    bool
 	err     error // of the closing
 
@@ -63,8 +66,16 @@ type worker struct {
 	stopped bool
 }
 
+// openMost is openMax, or as many as a process with so many descriptors, 0 for any number, can spare.
+func openMost(descriptors uint64) int {
+	if descriptors == 0 {
+		return openMax
+	}
+	return int(min(openMax, max(1, descriptors/openShare)))
+}
+
 func newWorker(e *Engine) (*worker, error) {
-	w := &worker{e: e, start: time.Now()}
+	w := &worker{e: e, start: time.Now(), most: openMost(sys.MostDescriptors())}
 	var err error
 	if w.poll, err = sys.NewPoller(); err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // TCP says how to serve over TCP as well. The zero value does not.
@@ -33,6 +35,24 @@ type TCP struct {
 // services need as well. Who comes too late waits until another one goes.
 const maxConns = 256
 
+// connShare is how much of the process's descriptors the connections to a listener may be, as a fraction.
+const connShare = 8
+
+// mostConns is maxConns, or as many as a process with so many descriptors, 0 for any number, can spare.
+func mostConns(descriptors uint64) int {
+	if descriptors == 0 {
+		return maxConns
+	}
+	return int(min(maxConns, max(2, descriptors/connShare)))
+}
+
+// reserved is how many descriptors a listener sets aside: for the connection of somebody who comes when there are none, and
+// for what his request needs.
+const reserved = 8
+
+// shortPause is how long to wait with the next attempt to accept, when not even what was set aside is enough.
+const shortPause = 50 * time.Millisecond
+
 // listenUnix opens the control socket. Whoever calls it holds the lock of the
 // directory, so a socket that is there is a dead supervisor's.
 func listenUnix(path string, group *int) (*limited, error) {
@@ -50,7 +70,7 @@ func listenUnix(path string, group *int) (*limited, error) {
 	if err := share(path, group); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return limit(l, maxConns), nil
+	return limit(l, mostConns(sys.MostDescriptors())), nil
 }
 
 // maxSocketPath is what fits into sun_path with its NUL on Linux (unix(7));
@@ -96,7 +116,7 @@ func listenTCP(o TCP, inherited int) (l net.Listener, base *limited, allowed gat
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("control address: %w", err)
 	}
-	base = limit(l, maxConns)
+	base = limit(l, mostConns(sys.MostDescriptors()))
 	if l = base; config != nil {
 		l = tls.NewListener(l, config)
 	}
@@ -152,6 +172,7 @@ type limited struct {
 	free   chan struct{}
 	closed chan struct{}
 	once   sync.Once
+	spare  sys.Reserve
 
 	mu                       sync.Mutex
 	changed                  *sync.Cond
@@ -161,6 +182,7 @@ type limited struct {
 func limit(l net.Listener, n int) *limited {
 	limited := &limited{Listener: l, free: make(chan struct{}, n), closed: make(chan struct{})}
 	limited.changed = sync.NewCond(&limited.mu)
+	_ = limited.spare.Fill(reserved) // without, who comes in a shortage waits for its end
 	return limited
 }
 
@@ -175,7 +197,10 @@ func (l *limited) Accept() (net.Conn, error) {
 		<-l.free
 		return nil, err
 	}
-	release := sync.OnceFunc(func() { <-l.free })
+	release := sync.OnceFunc(func() {
+		<-l.free
+		_ = l.spare.Fill(reserved) // what there is: the next connection that ends tries again
+	})
 	if u, ok := c.(*net.UnixConn); ok {
 		return &unixConn{u, release}, nil
 	}
@@ -192,9 +217,23 @@ func (l *limited) accept() (net.Conn, error) {
 		l.accepting = false
 		l.changed.Broadcast()
 		l.mu.Unlock()
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+			if l.spare.Release() == 0 {
+				l.wait(shortPause)
+			}
+		default:
 			return c, err
 		}
+	}
+}
+
+// wait returns after d, or when the listener is closed.
+func (l *limited) wait(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-l.closed:
 	}
 }
 
@@ -261,6 +300,7 @@ func (l *limited) Close() error {
 		l.ended = true
 		l.changed.Broadcast()
 		l.mu.Unlock()
+		l.spare.Release()
 	})
 	return l.Listener.Close()
 }

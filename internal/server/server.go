@@ -176,7 +176,7 @@ func (o Options) openControl() (*limited, error) {
 	if err != nil {
 		return nil, err
 	}
-	return limit(l, maxConns), nil
+	return limit(l, mostConns(sys.MostDescriptors())), nil
 }
 
 // closeAll closes listeners, of which the HTTP servers may have closed some.

@@ -30,6 +30,7 @@ type birth struct {
 	notify  string // address for NOTIFY_SOCKET
 	handover
 	lock  *os.File
+	room  *room
 	ready string // FIFO for a probe of the kind FD
 
 	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
@@ -43,7 +44,7 @@ func (e *Engine) newBirth(s *service) birth {
 	return birth{
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
-		lock: e.o.Lock, ready: e.readyPipe(s.spec.Name),
+		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name),
 		removing: e.removing[s.spec.Name],
 		group:    s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
 	}
@@ -65,6 +66,10 @@ func (w *watch) close() {
 // start starts the process and returns its pid.
 func (b *birth) start() (pid int, _ *watch, err error) {
 	defer b.handover.close()
+	if err := b.room.enter(birthDescriptors); err != nil {
+		return 0, nil, err
+	}
+	defer b.room.leave(birthDescriptors)
 	var sp spawn.Spec
 	if err := b.describe(&sp, b.spec.Command); err != nil {
 		return 0, nil, err
@@ -214,6 +219,18 @@ func (b *birth) openLog() (err error) {
 		b.output = idOf(info) // it only helps to know leftovers again
 	}
 	return nil
+}
+
+// logDescriptors are what the log of a service takes: two FIFOs.
+const logDescriptors = 2
+
+// openLogWithin is openLog for what is not part of a start.
+func (b *birth) openLogWithin() error {
+	if err := b.room.enter(logDescriptors); err != nil {
+		return fmt.Errorf("what it prints is not read: %w", err)
+	}
+	defer b.room.leave(logDescriptors)
+	return b.openLog()
 }
 
 // serviceEnd opens what "log" means to the service, nil if it does not mean it.

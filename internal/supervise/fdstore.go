@@ -81,7 +81,11 @@ func (e *Engine) keepFiles(s *service, m heardMessage) {
 }
 
 func (e *Engine) keepFile(s *service, fd int, name string, watch bool) error {
+	if err := e.room.enter(1); err != nil {
+		return err
+	}
 	own, err := sys.DupAbove(fd, 3)
+	e.room.leave(1)
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,7 @@ type Engine struct {
 	holding      int                      // services whose stop waits for others
 	stopping     map[*service]struct{}    // asked to end together: of those, who needs another ends before it
 	births       births
+	room         *room
 	logsEnd      logsEnd
 	jobs         jobs
 	store        store
@@ -187,6 +188,7 @@ func newEngine(o Options) *Engine {
 		watching:     map[uint64]watched{},
 		closers:      make(chan struct{}, mostClosing),
 		births:       newBirths(),
+		room:         newRoom(),
 		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
 		events:       eventLog{keep: o.EventsKept, last: o.LastEvent},
 	}

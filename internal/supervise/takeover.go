@@ -197,7 +197,7 @@ func (t *takeover) openLogs() {
 		var all sync.WaitGroup
 		for i, s := range some {
 			births[i] = e.newBirth(s)
-			all.Go(func() { errs[i] = births[i].openLog() })
+			all.Go(func() { errs[i] = births[i].openLogWithin() })
 		}
 		all.Wait()
 		for i, s := range some {
