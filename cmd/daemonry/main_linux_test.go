@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		"daemonry":  main,
 		"daemonize": main,
 		"interrupt": interrupt,
+		"hangup":    hangup,
 		"leave":     leave,
 		"terminal":  terminal,
 	})
@@ -244,19 +245,44 @@ func interrupt() {
 	cmd := exec.Command(os.Args[3], os.Args[4:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	check(cmd.Start())
+	awaitFile(os.Args[2], cmd)
+	check(cmd.Process.Signal(syscall.Signal(number)))
+	endAs(cmd)
+}
+
+// awaitFile waits until a file is there; without it the command is ended.
+func awaitFile(file string, cmd *exec.Cmd) {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(os.Args[2]); err == nil {
-			break
+		if _, err := os.Stat(file); err == nil {
+			return
 		} else if !errors.Is(err, fs.ErrNotExist) || time.Now().After(deadline) {
 			_ = cmd.Process.Kill()
 			check(err)
 		}
 	}
-	check(cmd.Process.Signal(syscall.Signal(number)))
+}
+
+// endAs waits for a command and ends as it does.
+func endAs(cmd *exec.Cmd) {
 	var exit *exec.ExitError
 	if err := cmd.Wait(); errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
 	}
+}
+
+// hangup FILE COMMAND… runs a command on a terminal of its own, for all that it reads and writes, which goes away as soon as
+// FILE is there; and ends as it does.
+func hangup() {
+	master, slave, err := sys.OpenTerminal()
+	check(err)
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	check(cmd.Start())
+	check(slave.Close())
+	awaitFile(os.Args[1], cmd)
+	check(master.Close())
+	endAs(cmd)
 }
 
 // terminal FILE COMMAND… runs a command on a terminal, which is its standard input, and ends as it does. What is written on the
@@ -275,10 +301,7 @@ func terminal() {
 		check(err)
 	}
 	check(shown.Close())
-	var exit *exec.ExitError
-	if err := cmd.Wait(); errors.As(err, &exit) {
-		os.Exit(exit.ExitCode())
-	}
+	endAs(cmd)
 }
 
 // leave COMMAND… runs a command from a directory that has been deleted, with SIGINT ignored.

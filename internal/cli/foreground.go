@@ -17,19 +17,14 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// forwarded are the signals that a run takes. The server takes SIGTERM and SIGINT as well, and begins to end.
-var forwarded = []os.Signal{
-	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGPIPE,
-}
-
 // supervise brings the services up and looks after them until the supervisor has ended.
-func (f *foreground) supervise(signals <-chan os.Signal, stop func(), served <-chan error) error {
+func (f *foreground) supervise(signals <-chan os.Signal, served <-chan error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	health, err := f.serveHealth()
 	if err != nil {
-		stop()
-		return f.end(errors.Join(err, <-served))
+		f.end.stop()
+		return f.outcome(errors.Join(err, <-served))
 	}
 	defer health()
 	f.tellTaken(ctx)
@@ -39,25 +34,25 @@ func (f *foreground) supervise(signals <-chan os.Signal, stop func(), served <-c
 	applied := make(chan error, 1)
 	go func() { applied <- f.apply(ctx) }()
 	var launch error
-	up, ended, hasty := false, false, 0
+	up, ended := false, false
 	for {
 		select {
 		case err := <-served:
 			watching.Wait() // the last events come with the end
-			return firstError(launch, f.end(err))
+			return firstError(launch, f.outcome(err))
 		case launch = <-applied:
 			if up = true; launch != nil {
-				stop()
+				f.end.stop()
 				break
 			}
 			f.tellReady()
 		case sig := <-signals:
-			hasty = f.take(ctx, sig, hasty)
+			f.take(ctx, sig)
 		case <-changed:
 		}
 		if up && !ended && f.over(ctx) {
 			ended = true
-			stop()
+			f.end.stop()
 		}
 	}
 }
@@ -87,22 +82,6 @@ func (f *foreground) apply(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// take does what a signal asks for. hasty counts those that want an end.
-func (f *foreground) take(ctx context.Context, sig os.Signal, hasty int) int {
-	switch {
-	case sig == syscall.SIGPIPE:
-	case sig == syscall.SIGTERM || sig == syscall.SIGINT:
-		if hasty++; hasty > 1 {
-			f.send(ctx, control.Names{All: true}, syscall.SIGKILL)
-		}
-	case sig == syscall.SIGHUP && !f.program:
-		go f.again(ctx)
-	case f.main != "":
-		f.send(ctx, control.Named(f.main), sig.(syscall.Signal))
-	}
-	return hasty
 }
 
 func (f *foreground) send(ctx context.Context, to control.Names, sig syscall.Signal) {

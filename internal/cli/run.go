@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/daemonry/daemonry"
 	"github.com/daemonry/daemonry/control"
@@ -74,7 +75,8 @@ func runPage(call *runCall) page {
 		synopsis: []string{"daemonry run [-f FILE] [--main NAME] [OPTION…]", "daemonry run [OPTION…] -- PROGRAM [ARG…]"},
 		about: []string{
 			"Runs the services of a file, or one program, until it is told to end or nothing is left to run. As process 1 it reaps what others leave behind. What services print goes to standard output, each line after the name of its service; a single program has our own standard input and output.",
-			"SIGTERM and SIGINT end the services in order, and a second one kills them. SIGHUP reads the file again, as \"up\" does. Other signals go to the main service, to PROGRAM also SIGHUP.",
+			"SIGTERM and SIGINT end the services in order, and another one, a second or more after the first, kills them. SIGHUP reads the file again, as \"up\" does. Other signals go to the main service, to PROGRAM also SIGHUP. Without --stop the first signal that ends PROGRAM is the one that we got: Ctrl-C reaches it as SIGINT.",
+			"When the terminal that it was started from is gone, the run ends as by SIGTERM, and PROGRAM gets SIGHUP. With SIGHUP ignored, as by nohup(1), it goes on.",
 			"No root, no writable /etc and no cgroup is needed. Where the usual directories cannot be written, those of the run are in a temporary one; nothing is kept of what is wanted. \"daemonry status\" and the others work beside it.",
 		},
 		options: groups,
@@ -109,6 +111,8 @@ type foreground struct {
 	settings native.Supervisor
 
 	s *session
+
+	end endOfRun
 
 	// Owned by watch until the supervisor has ended.
 	failed map[string]bool // services that have failed for good
@@ -204,32 +208,47 @@ func (f *foreground) run() error {
 	}
 	f.failed = map[string]bool{}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, forwarded...)
+	signal.Notify(signals, f.signals()...)
 	ready := make(chan struct{})
 	o, err := f.options(p)
 	if err != nil {
 		return &statusError{status: exitOurs, err: err}
 	}
 	o.Ready = func() error { close(ready); return nil }
+	o.Deaf = true
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
+	f.end.stop = stop
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, o) }()
-	select {
-	case <-ready:
-		err = f.supervise(signals, stop, served)
-	case err = <-served:
-		var running *server.RunningError
-		if errors.As(err, &running) {
-			err = &statusError{status: exitOurs, err: err, hint: "DAEMONRY_ROOT=DIR gives this one directories of its own"}
-		} else if err != nil {
-			err = &statusError{status: exitOurs, err: err}
-		}
-	}
+	err = f.attend(signals, ready, served)
 	if discardErr := discard(); err == nil && discardErr != nil {
 		return &statusError{status: exitOurs, err: discardErr}
 	}
 	return err
+}
+
+// attend waits until the supervisor takes requests, and has the services run.
+func (f *foreground) attend(signals <-chan os.Signal, ready <-chan struct{}, served <-chan error) error {
+	for {
+		select {
+		case <-ready:
+			return f.supervise(signals, served)
+		case err := <-served:
+			var running *server.RunningError
+			if errors.As(err, &running) {
+				return &statusError{status: exitOurs, err: err, hint: "DAEMONRY_ROOT=DIR gives this one directories of its own"}
+			} else if err != nil {
+				return &statusError{status: exitOurs, err: err}
+			}
+			return nil
+		case sig := <-signals:
+			if f.endsAt(sig) && f.end.asked.IsZero() {
+				f.end.asked = time.Now()
+				f.end.stop() // nothing has been started
+			}
+		}
+	}
 }
 
 func (f *foreground) options(p paths.Paths) (server.Options, error) {
@@ -283,8 +302,8 @@ func (a *app) runPaths() (p paths.Paths, discard func() error, err error) {
 	return p, nil, err
 }
 
-// end is the exit status of the run.
-func (f *foreground) end(err error) error {
+// outcome is the exit status of the run.
+func (f *foreground) outcome(err error) error {
 	switch {
 	case err != nil:
 		return &statusError{status: exitOurs, err: err}

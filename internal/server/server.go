@@ -47,6 +47,8 @@ type Options struct {
 	Pinned bool
 	// Inherited is what the program before this one in this process has left open for it. Nil: there was none.
 	Inherited *successor.Manifest
+	// Deaf takes no signals: they are the caller's, who ends ctx.
+	Deaf bool
 	// Logs serves the logs of services. Nil: the API answers that it cannot.
 	Logs LogReader
 	// Ready is called once the API answers. Its error ends the supervisor. May be nil.
@@ -65,12 +67,15 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if o.Trouble == nil {
 		o.Trouble = func(error) {}
 	}
-	// Before anything else: a signal that comes early must not end us in the middle.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+	if !o.Deaf {
+		// Before anything else: a signal that comes early must not end us in the middle.
+		var stop func()
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
 
 	if err := o.Paths.Create(o.Group); err != nil {
 		return err

@@ -3,3 +3,5 @@
 package sys
 
 func isTerminal(int) bool { return false }
+
+func hasTerminal() bool { return false }
