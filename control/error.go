@@ -39,7 +39,8 @@ type Error struct {
 	Code Code `json:"code"`
 	// Problems are what is wrong with descriptions, if the code is "invalid".
 	Problems []Problem `json:"problems,omitzero"`
-	// Failures are the services that did not come up, if the code is "not_done".
+	// Failures are the services that did not come up, or for which something was asked for and then the opposite, if the code is
+	// "not_done".
 	Failures []Failure `json:"failures,omitzero"`
 	// Plan is what an apply did, if the services then did not come up.
 	Plan []Planned `json:"plan,omitzero"`
@@ -73,7 +74,7 @@ func (e *Error) ProblemsOf() spec.Problems {
 	return list
 }
 
-// Failure is a service that did not come up.
+// Failure is a service that did not come up, or go down because a later request overtook this one.
 type Failure struct {
 	// Name of the service.
 	Name string `json:"name"`
@@ -81,12 +82,15 @@ type Failure struct {
 	Reason string `json:"reason"`
 	// Status is the exit status for a command that was to start it, as
 	// timeout(1) and env(1) have them: the program's own, 128+N for signal N, 124
-	// not ready in time, 125 not to be started, 126 not executable, 127 not found.
+	// not ready in time, 125 not to be started, 126 not executable, 127 not found; 1 if a
+	// later request overtook this one.
 	Status int `json:"status"`
 	// Exit is how its process ended, with its last words; null if there was none.
 	Exit *Exit `json:"exit"`
 	// Retry says that it will be tried again.
 	Retry bool `json:"retry,omitzero"`
+	// Cause is the failure of the service that this one waits for, perhaps over several others.
+	Cause *Failure `json:"cause,omitzero"`
 }
 
 // UnreachableError says that no supervisor answers.

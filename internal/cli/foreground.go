@@ -77,7 +77,7 @@ func (f *foreground) apply(ctx context.Context) error {
 	}
 	// Of what goes on, or has printed why it does not, the events tell.
 	for _, one := range failures {
-		if f.program && one.Exit == nil && !one.Retry {
+		if f.program && one.Exit == nil && !one.Retry && one.Status != exitFailed { // that one was stopped by somebody
 			return launchError(one)
 		}
 	}

@@ -106,7 +106,7 @@ func stopVerb(a *app) *verb {
 			)}},
 			statuses: []row{
 				{"0", "it is not running: ended now, or not running before"},
-				{"1", "it could not be ended, or nothing proves which process it is"},
+				{"1", "it could not be ended, a later command started it again, or nothing proves which process it is"},
 				{"128+N", "signal N ended the wait; what was sent remains sent"},
 				{"2", "wrong usage"},
 			},

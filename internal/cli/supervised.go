@@ -101,27 +101,49 @@ func failuresIn(err error) []control.Failure {
 // launchError is a service that did not come up, as "detach" would tell of it.
 func launchError(f control.Failure) *detach.Error {
 	e := &detach.Error{Status: f.Status, Err: fmt.Errorf("%s: %s", f.Name, f.Reason)}
-	if f.Exit != nil {
-		e.Words = f.Exit.Words
+	down := f
+	if f.Cause != nil {
+		down = *f.Cause
+		e.Err = fmt.Errorf("%w; %s: %s", e.Err, down.Name, down.Reason)
 	}
-	if f.Retry {
+	if down.Exit != nil {
+		e.Words = down.Exit.Words
+	}
+	if down.Retry {
 		e.Err = fmt.Errorf("%w; it is tried again", e.Err)
 	}
 	return e
 }
 
-// told reports all failures but the last, which it returns for the command to
-// end with. With several of them, the exit status is none's own.
+// told reports all failures but the last, which it returns for the command to end with. With several of them, the exit
+// status is none's own. What a service waits for in vain comes before it, and has its words once.
 func (a *app) told(failures []control.Failure) error {
-	last := len(failures) - 1
-	for _, f := range failures[:last] {
-		a.explain(program, launchError(f))
+	failures = slices.Clone(failures)
+	slices.SortStableFunc(failures, func(f, g control.Failure) int { return depth(f) - depth(g) })
+	said := map[string]bool{}
+	var e *detach.Error
+	for i, f := range failures {
+		e = launchError(f)
+		if f.Cause != nil && said[f.Cause.Name] {
+			e = launchError(control.Failure{Name: f.Name, Reason: f.Reason, Status: f.Status})
+		}
+		said[f.Name] = true
+		if i < len(failures)-1 {
+			a.explain(program, e)
+		}
 	}
-	e := launchError(failures[last])
-	if last > 0 {
+	if len(failures) > 1 {
 		e.Status = exitFailed
 	}
 	return e
+}
+
+// depth is 1 for what failed because something else has.
+func depth(f control.Failure) int {
+	if f.Cause != nil {
+		return 1
+	}
+	return 0
 }
 
 // chosen are the services that a command line names.

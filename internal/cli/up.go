@@ -34,7 +34,7 @@ func upVerb(a *app) *verb {
 			synopsis: []string{"daemonry up [-f FILE] [--plan] [--json]"},
 			about: []string{
 				"Reads the file and touches only what has changed: adds and starts what is new, stops and forgets what is no longer there, gives a new process to what could not have its change otherwise. A service that was stopped by hand stays so, and an error in the file changes nothing.",
-				"Services start together as far as their dependencies allow. Returns when each is ready or has failed, with a line for each. The supervisor is started if there is none.",
+				"Services start together as far as their dependencies allow. Returns when each that is to be up is ready or has failed, whoever started it, and what is no longer there is gone, with a line for each. One that crashes on its way up and is started again is waited for within its timeout, for ten seconds at most. The supervisor is started if there is none.",
 			},
 			options: []group{{"", []option{
 				call.fileOption(),
@@ -43,7 +43,7 @@ func upVerb(a *app) *verb {
 			}}},
 			statuses: []row{
 				{"0", "everything that is to be up is ready"},
-				{"1", "something is not, or the file is wrong; the messages say why"},
+				{"1", "something is not, a later command overtook this one, or the file is wrong; the messages say why"},
 				{"125", "the supervisor could not be started"},
 				{"128+N", "signal N ended the wait; what was begun goes on"},
 				{"2", "wrong usage"},

@@ -132,7 +132,7 @@ var launchStatuses = []row{
 	{"125", "it could not be started; the message says at which step"},
 	{"126", "the program was found and cannot be executed"},
 	{"127", "the program was not found"},
-	{"1", "several failed, there is no such service, or no supervisor"},
+	{"1", "several failed, a later command overtook this one, there is no such service, or no supervisor"},
 	{"2", "wrong usage; nothing was started"},
 }
 
@@ -143,7 +143,7 @@ func reloadVerb(a *app) *verb {
 			name:     "reload",
 			short:    "have services read their configuration again",
 			synopsis: []string{"daemonry reload NAME…", "daemonry reload --all"},
-			about:    []string{"By the signal or the command that the service's description has for it (\"reload\", \"reload_command\"). Returns when the service says that it is done, as far as it says anything. To have the supervisor read its file again, see \"daemonry up\"."},
+			about:    []string{"By the signal or the command that the service's description has for it (\"reload\", \"reload_command\"). Returns when it is done, as far as that can be known: the command has ended well, or the signal was delivered to a process that does not ignore it; the process has outlived it, for 100ms at least; and one that answers with RELOADING=1 has said READY=1. To have the supervisor read its file again, see \"daemonry up\"."},
 			options:  []group{{"", call.options()}},
 			statuses: []row{
 				{"0", "done"},
@@ -210,7 +210,7 @@ func waitVerb(a *app) *verb {
 			name:     "wait",
 			short:    "wait until services are ready, or stopped",
 			synopsis: []string{"daemonry wait [--for STATE] [--timeout DURATION] NAME…"},
-			about:    []string{"Nothing is started or stopped for it. A wait for \"ready\" ends with a failure when a service has failed for good; a crash that is followed by another start is waited out."},
+			about:    []string{"Nothing is started or stopped for it. A wait for \"ready\" ends with a failure when a service has failed for good, is stopped, or waits in vain for one that is down, however many steps away; a crash that is followed by another start is waited out."},
 			options: []group{{"", append([]option{
 				{"for", "STATE", "\"ready\" or \"stopped\".", "ready", parsed(&call.state, waitable)},
 				{"timeout", "DURATION", "How long to wait at most.", "forever", parsedTo(&call.timeout, spec.ParseDuration)},

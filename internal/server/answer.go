@@ -141,13 +141,22 @@ func invalid(problems spec.Problems) *control.Error {
 	return e
 }
 
-// failuresIn collects what is known of each service that did not come up.
-func failuresIn(err error) []control.Failure {
-	if f, ok := err.(*supervise.StartError); ok {
-		return []control.Failure{{Name: f.Name, Reason: f.Reason, Status: f.Status(), Exit: exitOf(f.Exit), Retry: f.Retry}}
+func failureOf(e *supervise.StartError) control.Failure {
+	f := control.Failure{Name: e.Name, Reason: e.Reason, Status: e.Status(), Exit: exitOf(e.Exit), Retry: e.Retry}
+	if e.Cause != nil {
+		f.Cause = new(failureOf(e.Cause))
 	}
+	return f
+}
+
+// failuresIn collects what is known of each service that did not come up, or was not brought where it was to be.
+func failuresIn(err error) []control.Failure {
 	var list []control.Failure
 	switch e := err.(type) {
+	case *supervise.StartError:
+		return []control.Failure{failureOf(e)}
+	case *supervise.OvertakenError:
+		return []control.Failure{{Name: e.Name, Reason: e.Reason(), Status: 1}}
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
 			list = append(list, failuresIn(inner)...)

@@ -45,8 +45,9 @@ type Apply struct {
 	NoStart bool
 }
 
-// Apply makes reality match. It returns the plan, and after that when every
-// service it started is ready or has failed (StartError, joined).
+// Apply makes reality match. It returns the plan, and after that when every service of a that is to be up is ready or
+// has failed (StartError, joined), whoever started it, and what is to be removed is gone. One that
+// crashes on its way up is waited for as long as it is tried again within its time-out, and within ten seconds.
 func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 	var plan []Planned
 	var err error
@@ -128,12 +129,18 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 		p.Action = ActionRestart
 	case len(changes) > 0:
 		p.Action = ActionUpdate
-	case !s.active() && !s.held && *want.Autostart && !a.NoStart && !s.satisfied():
+	case !a.NoStart && s.isMissing(want):
 		p.Action = ActionStart
 	default:
 		p.Action = ActionNone
 	}
 	return p
+}
+
+// isMissing says whether s is to be up, as want describes it, and is neither that nor about to be. What
+// waits for the end of a delay is started now: whoever asks for it gives it a fresh start.
+func (s *service) isMissing(want spec.Service) bool {
+	return !s.held && (*want.Autostart || s.wanted) && (!s.active() || s.state == Backoff) && !s.satisfied()
 }
 
 // active says whether s is up or on its way there.
@@ -151,30 +158,25 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 		}
 		s := e.update(want[i], a.Source)
 		if p.Action == ActionRestart {
-			e.restart(s, "changed: "+strings.Join(p.Fields, ", "))
+			e.restart(s, "changed: "+strings.Join(p.Fields, ", "), orderApply)
 			start = append(start, s)
 		}
-		if !s.active() && !s.held && *s.spec.Autostart && !s.satisfied() {
+		if s.isMissing(s.spec) {
 			start = append(start, s)
 		}
 	}
-	e.unwant(removed, "removed")
-	for _, s := range removed {
-		s.removed = true
-		if s.state == Stopped {
-			e.forget(s)
-		}
-	}
+	e.removeAll(removed, orderDrop)
 	if a.NoStart {
 		return nil
 	}
-	e.want(start)
-	var waiters []*waiter
-	for _, s := range start {
-		waiters = append(waiters, s.newWaiter(true))
-		s.wake()
+	e.want(start, orderApply)
+	var up []*service
+	for _, s := range want {
+		if s := e.byName[s.Name]; s.wanted && !s.held {
+			up = append(up, s)
+		}
 	}
-	return waiters
+	return append(e.waitFor(up, waiter{order: orderApply, up: true, retries: true}), e.waitFor(removed, waiter{order: orderApply})...)
 }
 
 // update puts a description in place, for a service that is there or a new one.

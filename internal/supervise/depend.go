@@ -5,19 +5,31 @@ import (
 	"strings"
 )
 
-// blocker says what s has to wait for before it can start, "" if nothing; and whether
-// it waits for something that will not come about by itself.
-func (e *Engine) blocker(s *service) (text string, hopeless bool) {
+// obstacle is why what a service waits for does not come about. The zero value: it is on its way.
+type obstacle struct {
+	text     string   // for people, "db has failed"
+	service  *service // that is down, perhaps several steps away; nil if there is none of the name
+	hopeless bool     // it does not come about by itself
+}
+
+// blocker says what s has to wait for before it can start, "" if nothing, and what stands in the way of that.
+func (e *Engine) blocker(s *service) (text string, o obstacle) {
 	var missing []string
+	meets := func(found obstacle) {
+		if o.text == "" || found.hopeless && !o.hopeless {
+			o = found
+		}
+	}
 	for _, name := range s.spec.Requires {
 		list := e.expand(name)
 		if len(list) == 0 {
-			missing, hopeless = append(missing, name+" (no such service)"), true
+			missing = append(missing, name+" (no such service)")
+			meets(obstacle{"there is no " + name, nil, true})
 		}
 		for _, d := range list {
 			if !d.satisfied() {
 				missing = append(missing, d.describe())
-				hopeless = hopeless || d.state == Failed || d.state == Stopped && !d.wanted
+				meets(d.asObstacle())
 			}
 		}
 	}
@@ -25,7 +37,7 @@ func (e *Engine) blocker(s *service) (text string, hopeless bool) {
 		for _, name := range names {
 			for _, d := range e.expand(name) {
 				// Those are only waited for while they are on their way.
-				if d.state == Waiting || d.state == Starting || d.state == Stopping && d.wanted {
+				if d.state == Waiting && d.obstacle.text == "" || d.state == Starting || d.state == Stopping && d.wanted {
 					missing = append(missing, d.describe())
 				}
 			}
@@ -33,10 +45,28 @@ func (e *Engine) blocker(s *service) (text string, hopeless bool) {
 	}
 	missing = append(missing, e.outdated(s)...)
 	if len(missing) == 0 {
-		return "", false
+		return "", obstacle{}
 	}
 	slices.Sort(missing)
-	return "waits for " + strings.Join(slices.Compact(missing), ", "), hopeless
+	return "waits for " + strings.Join(slices.Compact(missing), ", "), o
+}
+
+// asObstacle says whether s stands in the way of those that require it: it is down, or waits for what is.
+func (s *service) asObstacle() obstacle {
+	name := s.spec.Name
+	switch {
+	case s.state == Failed:
+		return obstacle{name + " has failed", s, true}
+	case s.state == Stopped && s.held:
+		return obstacle{name + " was stopped by hand", s, true}
+	case s.state == Stopped && !s.wanted:
+		return obstacle{name + " is stopped", s, true}
+	case s.state == Backoff:
+		return obstacle{name + " has failed, and is tried again", s, false}
+	case s.state == Waiting:
+		return s.obstacle
+	}
+	return obstacle{}
 }
 
 // satisfied says whether those that require s may start.
@@ -46,12 +76,12 @@ func (s *service) satisfied() bool {
 
 // wait starts s, or says what it waits for.
 func (e *Engine) wait(s *service) {
-	blocker, hopeless := e.blocker(s)
+	blocker, o := e.blocker(s)
 	if blocker == "" {
 		e.launch(s, cause{})
 		return
 	}
-	s.hopeless = hopeless
+	s.obstacle = o
 	e.enter(s, Waiting, blocker)
 	s.wake()
 }
@@ -84,13 +114,38 @@ func (e *Engine) recheck(s *service) {
 	if s.state != Waiting {
 		return
 	}
-	blocker, hopeless := e.blocker(s)
+	blocker, o := e.blocker(s)
 	if blocker == "" {
 		e.happen(s, hDepsMet, cause{})
 		return
 	}
-	s.reason, s.hopeless = blocker, hopeless
+	changed := s.obstacle != o
+	s.reason, s.obstacle = blocker, o
+	if changed {
+		e.changedFor(s) // who waits for s learns what for, down the whole chain
+	}
 	s.wake()
+}
+
+// recheckAll looks anew, at once, at what the waiting ones among services wait for, over all steps.
+func (e *Engine) recheckAll(list []*service) {
+	seen := map[*service]bool{}
+	var visit func(s *service)
+	visit = func(s *service) {
+		if seen[s] || s.state != Waiting {
+			return
+		}
+		seen[s] = true
+		for _, name := range s.comesAfter() {
+			for _, d := range e.expand(name) {
+				visit(d)
+			}
+		}
+		e.recheck(s)
+	}
+	for _, s := range list {
+		visit(s)
+	}
 }
 
 // mustHold says whether something that needs s is still to be ended before it. It concerns only those

@@ -199,6 +199,7 @@ func (k *fakeKernel) kernel() kernel {
 		start: k.start, dead: k.firstDead, reap: k.reap, signal: k.signal, signalGroup: k.signalGroup, signalOther: k.signalOther,
 		children: k.children, stat: k.stat,
 		descendants: func(int) []sys.ProcStat { return nil },
+		ignores:     func(int, syscall.Signal) bool { return k.deaf },
 		cgroup:      func(int) (string, error) { return "/", nil },
 		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
 		outputs:     func(int) []fileID { return nil },

@@ -30,9 +30,10 @@ type kernel struct {
 	children    func() ([]int, error) // adopted ones at least
 	descendants func(pid int) []sys.ProcStat
 	stat        func(pid int) (sys.ProcStat, error)
-	cgroup      func(pid int) (string, error) // as /proc/PID/cgroup has it
-	invocation  func(pid int) (string, error) // INVOCATION_ID of a process, "" without one
-	outputs     func(pid int) []fileID        // what its standard output and error are
+	ignores     func(pid int, sig syscall.Signal) bool // false also where it cannot be seen
+	cgroup      func(pid int) (string, error)          // as /proc/PID/cgroup has it
+	invocation  func(pid int) (string, error)          // INVOCATION_ID of a process, "" without one
+	outputs     func(pid int) []fileID                 // what its standard output and error are
 	memory      func(pid int) (int64, error)
 	oomKills    func() (uint64, error)                  // since boot, of the whole system
 	watch       func() (<-chan struct{}, func(), error) // of dead children
@@ -46,6 +47,11 @@ type kernel struct {
 	zombie    func(h handle, pid int) (syscall.WaitStatus, bool, error)
 	processes func() ([]sys.ProcStat, error)
 	environ   func(pid int) ([]string, error)
+}
+
+func ignoresSignal(pid int, sig syscall.Signal) bool {
+	status, err := sys.ReadStatus(pid)
+	return err == nil && status.Ignored.Has(sig)
 }
 
 func reapChild(pid int) (exitStatus, bool, error) {
@@ -144,6 +150,7 @@ func realKernel() kernel {
 		children:    adoptedChildren,
 		descendants: descendants,
 		stat:        sys.ReadStat,
+		ignores:     ignoresSignal,
 		cgroup:      cgroupOf,
 		invocation:  readInvocation,
 		outputs:     readOutputs,

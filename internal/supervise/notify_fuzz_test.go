@@ -27,7 +27,7 @@ func FuzzNotify(f *testing.F) {
 		bubble(t, func(b *bench) {
 			all := func(s *spec.Service) { s.NotifyAccess, s.Watchdog = spec.NotifyAll, spec.Duration(time.Minute) }
 			a, quiet := b.put(plain("a", all)), b.put(plain("quiet"))
-			b.inOwner(func() { b.want([]*service{a, quiet}) })
+			b.inOwner(func() { b.want([]*service{a, quiet}, orderStart) })
 			child := b.k.adopt(b.pidOf(a))
 			for packet := range bytes.SplitSeq(data, []byte{0xff}) {
 				if len(packet) == 0 {

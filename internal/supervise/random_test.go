@@ -70,7 +70,7 @@ func (b *bench) live(steps []uint32) {
 		case 13:
 			b.say(s, notify.Message{WatchdogTrigger: true, MainPID: b.k.adopt(pid)})
 		case 14:
-			b.inOwner(func() { b.unwant(all[n/64%4:], "several") })
+			b.inOwner(func() { b.unwant(all[n/64%4:], "several", orderStop) })
 		case 15:
 			time.Sleep(time.Duration(n/64%10000) * time.Millisecond)
 		}

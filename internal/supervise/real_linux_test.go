@@ -346,7 +346,7 @@ var scenarios = map[string]func(scene) error{
 			err = errors.Join(err, errors.New("the old process runs"))
 		}
 		err = errors.Join(err, s.Remove(s, "a"))
-		return errors.Join(err, <-stopped)
+		return errors.Join(err, want("stop", fmt.Sprint(<-stopped), "a: stop: overtaken by a later start"))
 	},
 	"what dies at once is seen; strangers are reaped": func(s scene) error {
 		var all []spec.Service

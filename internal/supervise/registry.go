@@ -149,9 +149,11 @@ func (r *registry) notFound(name string) error {
 	return &NotFoundError{Name: name, Hint: spec.Nearest(name, r.names())}
 }
 
-// describe names s where it is waited for, with its state unless that is on its way to be up.
+// describe names s where it is waited for, with its state unless that is on its way to be up, or what it waits for in vain.
 func (s *service) describe() string {
 	switch {
+	case s.state == Waiting && s.obstacle.text != "":
+		return s.spec.Name + " (" + s.obstacle.text + ")"
 	case s.state == Stopped && s.held:
 		return s.spec.Name + " (stopped by hand)"
 	case s.state == Failed || s.state == Stopped || s.state == Backoff:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/daemonry/daemonry/spec"
@@ -13,81 +12,95 @@ import (
 // ErrNoReload says that a service does not say how it is reloaded.
 var ErrNoReload = errors.New("has neither a reload signal nor a reload command")
 
-// Reload has services read their configuration anew, each in its own way: a command, whose
-// end is the end of the reload, or a signal. After a signal, a service that is
-// ready by "notify" is waited for, if it answers with RELOADING=1, until READY=1.
+// Reload has services read their configuration anew, each in its own way, by a command or a signal, and returns when they have, as
+// far as can be known: the command has ended well, the signal is not one that is ignored, and the process has outlived
+// it. A service that answers with RELOADING=1 is waited for until READY=1.
 func (e *Engine) Reload(ctx context.Context, names ...string) error {
 	var errs []error
 	var waiters []*waiter
-	var commands []chan error
 	if err := e.ask(ctx, func() {
 		found, err := e.find(names)
 		errs = append(errs, err)
 		for _, s := range found {
-			w, c, err := e.reload(s)
+			w, err := e.reload(s)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s.spec.Name, err))
+				continue
 			}
-			if w != nil {
-				waiters = append(waiters, w)
-			}
-			if c != nil {
-				commands = append(commands, c)
-			}
+			waiters = append(waiters, w)
 		}
 	}); err != nil {
 		return err
 	}
-	for _, c := range commands {
-		select {
-		case err := <-c:
-			errs = append(errs, err)
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-e.ended:
-			return ErrClosed
-		}
-	}
 	return errors.Join(append(errs, e.await(ctx, waiters))...)
 }
 
-// reloadAnswer is how long a service has to answer a signal with RELOADING=1. What says nothing
-// by then is taken not to speak that part of sd_notify(3).
+// reloadAnswer is how long a service has to answer with RELOADING=1, or to die of the signal. What does neither
+// by then is taken to have heard it, and not to speak that part of sd_notify(3).
 const reloadAnswer = 100 * time.Millisecond
 
-func (e *Engine) reload(s *service) (*waiter, chan error, error) {
+func (e *Engine) reload(s *service) (*waiter, error) {
 	switch {
+	case e.closing:
+		return nil, ErrClosed
 	case s.pid == 0 || s.draining || s.state != Ready:
-		return nil, nil, fmt.Errorf("not running (%v)", s.state)
+		return nil, fmt.Errorf("not running (%v)", s.state)
 	case len(s.spec.ReloadCommand) > 0:
-		result := make(chan error, 1)
+		w := s.newWaiter(waiter{order: orderReload, up: true, run: s.run})
 		e.emit(s, Event{Kind: EventReload, Reason: "reload command"})
 		e.run(s, s.spec.ReloadCommand, time.Duration(*s.spec.StopTimeout), func(err error) {
 			if err != nil {
 				err = fmt.Errorf("%s: reload command: %w", s.spec.Name, err)
+				s.answer(func(o *waiter) (error, bool) { return err, o == w })
+				return
 			}
-			result <- err
+			e.awaitReload(s)
 		})
-		return nil, result, nil
+		return w, nil
 	case s.spec.Reload == "":
-		return nil, nil, ErrNoReload
+		return nil, ErrNoReload
 	}
 	sig, err := s.spec.Reload.Number()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	if e.kernel.ignores(s.pid, sig) {
+		return nil, fmt.Errorf("process %d ignores %s", s.pid, signalName(sig))
 	}
 	if err := e.signalOwn(s.pid, sig); err != nil {
-		return nil, nil, fmt.Errorf("send %s to process %d: %w", signalName(sig), s.pid, err)
+		return nil, fmt.Errorf("send %s to process %d: %w", signalName(sig), s.pid, err)
 	}
 	e.emit(s, Event{Kind: EventReload, Reason: signalName(sig)})
-	if s.spec.Ready.Kind != spec.ProbeNotify {
-		return nil, nil, nil
+	w := s.newWaiter(waiter{order: orderReload, up: true, run: s.run})
+	e.awaitReload(s)
+	return w, nil
+}
+
+// awaitReload waits for what a service that has been told to reload answers, unless it has answered already.
+func (e *Engine) awaitReload(s *service) {
+	if s.state == Ready && !s.rewound {
+		e.after(s, timerReady, reloadAnswer, func() { e.reloadOver(s) })
 	}
-	s.rewound = true
-	e.after(s, timerReady, reloadAnswer, func() { e.happen(s, hReady, cause{}) })
-	w := s.newWaiter(true)
-	w.reload = true
-	return w, nil, nil
+}
+
+// reloadOver tells who has asked for a reload that it is done.
+func (e *Engine) reloadOver(s *service) {
+	for _, w := range s.waiters {
+		w.reloaded = w.order == orderReload
+	}
+	s.wake()
+}
+
+// reloadOver is over for a reload: the process that is to have done it must be there still.
+func (w *waiter) reloadOver(s *service) (error, bool) {
+	if s.state == Ready && s.run == w.run {
+		return nil, w.reloaded && !s.rewound
+	}
+	how := s.state.String()
+	if s.exit != nil && s.pid == 0 {
+		how = s.exit.String()
+	}
+	return fmt.Errorf("%s: reload: it did not outlive it: %s", s.spec.Name, how), true
 }
 
 // reloading is RELOADING=1. A service may say it without having been asked.
@@ -111,7 +124,7 @@ func (e *Engine) reloaded(s *service, _ cause) {
 	s.stop(timerReady)
 	s.rewound = false
 	e.emit(s, Event{Kind: EventReload, Reason: "reloaded"})
-	s.wake()
+	e.reloadOver(s)
 }
 
 // reloadLate tells that a reload did not come to its end. The service goes on: it may well serve.
@@ -119,12 +132,7 @@ func (e *Engine) reloadLate(s *service) {
 	s.rewound = false
 	err := fmt.Errorf("%s: reload: not ready again within %v", s.spec.Name, s.spec.Timeout)
 	e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
-	for _, w := range s.waiters {
-		if w.reload {
-			w.result <- err
-		}
-	}
-	s.waiters = slices.DeleteFunc(s.waiters, func(w *waiter) bool { return w.reload })
+	s.answer(func(w *waiter) (error, bool) { return err, w.order == orderReload })
 	s.wake()
 }
 
@@ -135,14 +143,8 @@ func (e *Engine) Wait(ctx context.Context, state State, names ...string) error {
 	var waiters []*waiter
 	if askErr := e.ask(ctx, func() {
 		var found []*service
-		if found, err = e.find(names); err != nil {
-			return
-		}
-		for _, s := range found {
-			w := s.newWaiter(state == Ready)
-			w.patient = true
-			waiters = append(waiters, w)
-			s.wake()
+		if found, err = e.find(names); err == nil {
+			waiters = e.waitFor(found, waiter{order: orderWait, up: state == Ready, watches: true})
 		}
 	}); askErr != nil {
 		return askErr

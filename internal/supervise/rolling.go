@@ -177,6 +177,7 @@ func (e *Engine) succeed(h *service) {
 	}
 	h.state, h.since = old.state, old.since
 	e.registry.add(h)
+	e.overtakeReloads(old, orderRolling)
 	h.waiters, old.waiters = old.waiters, nil
 	for _, w := range h.waiters {
 		w.service = h
@@ -212,12 +213,26 @@ func (e *Engine) retire(s *service) {
 	}
 }
 
-// dismiss ends the successor of s, if it has one: s itself is being ended or started anew.
-func (e *Engine) dismiss(s *service, why string) {
-	if s == nil || s.kin.successor == nil {
+// dismiss ends the successor of s, if it has one: s itself is being ended or started anew. Who asked for a rolling
+// restart that is under way is told what has overtaken it.
+func (e *Engine) dismiss(s *service, why string, by order) {
+	if s == nil {
+		return
+	}
+	for elder := range s.kin.elders {
+		if told := elder.kin.told; told != nil {
+			told(overtaken(s, orderRolling, by))
+			elder.kin.told = func(error) {} // it is still one that is being replaced
+		}
+	}
+	if s.kin.successor == nil {
 		return
 	}
 	h := s.kin.successor
+	if told := h.kin.told; told != nil {
+		told(overtaken(s, orderRolling, by))
+		h.kin.told = nil
+	}
 	h.wanted, h.again = false, false
 	if h.failure == "" {
 		h.failure = why

@@ -30,7 +30,7 @@ func TestSuccessorInEveryState(t *testing.T) {
 			if len(*told) != 1 || (*told)[0] != nil {
 				t.Errorf("told %v", *told)
 			}
-			b.unwant([]*service{h}, "test")
+			b.unwant([]*service{h}, "test", orderStop)
 			b.end(h)
 			b.check2(h, nil)
 		})
@@ -95,8 +95,8 @@ func TestSuccessorOfTheUnwanted(t *testing.T) {
 		t.Run(state.String(), func(t *testing.T) {
 			b, old, h, told := withSuccessor(t, state)
 			b.k.deaf = true
-			w := old.newWaiter(false)
-			b.unwant([]*service{old}, "stopped")
+			w := old.newWaiter(waiter{order: orderStop})
+			b.unwant([]*service{old}, "stopped", orderStop)
 			if old.pid != 0 {
 				b.k.die(old.pid, exited(0))
 			}
@@ -122,7 +122,7 @@ func TestSuccessorOfTheUnwanted(t *testing.T) {
 // is answered by whichever process is up.
 func TestSuccessorKeepsWhatBelongsToTheService(t *testing.T) {
 	b, old, h, _ := withSuccessor(t, Starting)
-	w := old.newWaiter(true)
+	w := old.newWaiter(waiter{order: orderStart, up: true})
 	old.restarts, old.held = 7, true
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
 	b.update(changed, "file")

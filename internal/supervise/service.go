@@ -44,11 +44,11 @@ type service struct {
 	killed    bool // we sent it SIGKILL
 
 	// The way up.
-	hopeless   bool  // it waits for what will not come about by itself
-	rechecking bool  // whether it still has to wait is about to be looked at
-	extended   bool  // the time allowed until ready was
-	lastAnswer error // of the last run of a readiness command
-	rewound    bool  // ready was lost by RELOADING=1 and is to come back
+	obstacle   obstacle // while it waits: why what it waits for does not come about
+	rechecking bool     // whether it still has to wait is about to be looked at
+	extended   bool     // the time allowed until ready was
+	lastAnswer error    // of the last run of a readiness command
+	rewound    bool     // ready was lost by RELOADING=1 and is to come back
 
 	// The way down.
 	failure  string    // why it is being stopped although wanted; "" if it was asked for
@@ -176,7 +176,7 @@ func (e *Engine) enter(s *service, state State, reason string) {
 		}
 	}
 	if state != Waiting {
-		s.hopeless = false
+		s.obstacle = obstacle{}
 	}
 	if state != Stopping {
 		delete(e.stopping, s)

@@ -23,11 +23,11 @@ func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
 			bubble(t, func(b *bench) {
 				b.k.slow = true
 				s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-				b.inOwner(func() { b.want([]*service{s}) })
+				b.inOwner(func() { b.want([]*service{s}, orderStart) })
 				b.inOwner(func() {
 					b.heard(heardMessage{sender: sys.Sender{PID: 101}, Message: message})
 					if name == "stop" {
-						b.unwant([]*service{s}, "stopped")
+						b.unwant([]*service{s}, "stopped", orderStop)
 					}
 				})
 				b.k.die(101, exited(0))
@@ -55,7 +55,7 @@ func TestUnclaimedDeadHideNobody(t *testing.T) {
 		b.up(s)
 		b.k.set(func() { b.k.slow = true })
 		slow := b.put(plain("slow"))
-		b.inOwner(func() { b.want([]*service{slow}) })
+		b.inOwner(func() { b.want([]*service{slow}, orderStart) })
 		stranger := b.k.adopt(0)
 		b.k.die(stranger, exited(0))
 		b.k.die(b.pidOf(s), exited(3))
@@ -87,7 +87,7 @@ func TestReapedMainIsNotSignalled(t *testing.T) {
 	}
 	delete(b.byPID, s.pid)
 	s.draining = true
-	if _, _, err := b.reload(s); err == nil {
+	if _, err := b.reload(s); err == nil {
 		t.Error("reloaded what is dead")
 	}
 	b.kill(s, syscall.SIGTERM)

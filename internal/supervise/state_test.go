@@ -151,7 +151,7 @@ func (b *bench) check() {
 		}
 		if s.state == Stopped && !s.wanted && len(s.waiters) > 0 {
 			for _, w := range s.waiters {
-				if !w.patient {
+				if !w.watches {
 					b.Errorf("%s: stopped, and somebody still waits", name)
 				}
 			}

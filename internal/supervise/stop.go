@@ -191,7 +191,7 @@ func (e *Engine) shutdown() {
 			all = append(all, s)
 		}
 	}
-	e.unwant(all, "the supervisor is shutting down")
+	e.unwant(all, "the supervisor is shutting down", orderEnd)
 }
 
 func (e *Engine) setHolding(s *service, hold bool) {

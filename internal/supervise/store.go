@@ -213,17 +213,22 @@ func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
 	if saved == nil {
 		return nil
 	}
+	var err error
 	select {
-	case err := <-saved:
-		if err != nil {
-			return &NotSavedError{err}
-		}
-		return nil
+	case err = <-saved:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-e.ended:
-		return ErrClosed
+		select {
+		case err = <-saved: // before the end
+		default:
+			return ErrClosed
+		}
 	}
+	if err != nil {
+		return &NotSavedError{err}
+	}
+	return nil
 }
 
 // Restore takes in what an earlier supervisor has left: services that run, with all that was known of them, and

@@ -45,7 +45,7 @@ func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.slow = true
 		s := b.put(plain("s", func(s *spec.Service) { s.FDStore = 3 }))
-		b.inOwner(func() { b.want([]*service{s}) })
+		b.inOwner(func() { b.want([]*service{s}, orderStart) })
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)

@@ -338,7 +338,7 @@ func (e *Engine) takeOver(records map[string]record, up []*service) {
 		}
 		t.endKin()
 		e.clearGroups()
-		e.want(up)
+		e.want(up, orderStart)
 		e.writeNotes()
 		e.writeState()
 	})

@@ -33,7 +33,7 @@ func bubble(t *testing.T, f func(b *bench)) {
 // up starts s and has it say that it is ready.
 func (b *bench) up(s *service) {
 	b.Helper()
-	b.inOwner(func() { b.want([]*service{s}) })
+	b.inOwner(func() { b.want([]*service{s}, orderStart) })
 	b.say(s, notify.Message{Ready: true})
 	b.is(s, Ready, "")
 }
@@ -143,11 +143,11 @@ func TestStopSchedule(t *testing.T) {
 func TestTimeoutNamesThePhaseAndIsExtended(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-		b.inOwner(func() { b.want([]*service{s}) })
+		b.inOwner(func() { b.want([]*service{s}, orderStart) })
 		b.say(s, notify.Message{Status: new("loading")})
 		time.Sleep(31 * time.Second)
 		b.is(s, Failed, `not ready within 30s (notify); its last status: "loading"`)
-		b.inOwner(func() { b.want([]*service{s}) })
+		b.inOwner(func() { b.want([]*service{s}, orderStart) })
 		time.Sleep(29 * time.Second)
 		b.say(s, notify.Message{ExtendTimeout: 20 * time.Second})
 		time.Sleep(19 * time.Second)
@@ -214,7 +214,7 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 		bubble(t, func(b *bench) {
 			b.k.slow = true
 			s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-			b.inOwner(func() { b.want([]*service{s}) })
+			b.inOwner(func() { b.want([]*service{s}, orderStart) })
 			f(b, s)
 		})
 	}
@@ -245,7 +245,7 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 	})
 	t.Run("stop", func(t *testing.T) {
 		slowly(t, func(b *bench, s *service) {
-			b.inOwner(func() { b.unwant([]*service{s}, "stopped") })
+			b.inOwner(func() { b.unwant([]*service{s}, "stopped", orderStop) })
 			b.is(s, Stopping, "stopped")
 			time.Sleep(spawnTime)
 			b.is(s, Stopped, "stopped")
