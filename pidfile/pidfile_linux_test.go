@@ -107,7 +107,7 @@ func TestStaleContents(t *testing.T) {
 	}{
 		{"0 bytes", "", Dead, "empty"},
 		{"white space", " \n\n", Dead, "empty"},
-		{"rubbish", "hello\n", Dead, `"hello"`},
+		{"rubbish", "hello\n", Dead, "not a pid"},
 		{"binary", "\x00\xff(\n", Dead, "not a pid"},
 		{"two pids", "1\n2\n", Dead, "not a pid"},
 		{"negative", "-1\n", Dead, "not a pid"},

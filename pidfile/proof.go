@@ -25,7 +25,7 @@ func parse(data []byte) (int, error) {
 	}
 	pid, err := strconv.ParseInt(string(text), 10, 32)
 	if err != nil || pid <= 0 || text[0] < '1' || text[0] > '9' {
-		return 0, fmt.Errorf("it holds %q: not a pid", text)
+		return 0, fmt.Errorf("it holds %d bytes that are not a pid", len(text)) // and might be anything: they are not quoted
 	}
 	return int(pid), nil
 }

@@ -89,8 +89,8 @@ func TestParseEnv(t *testing.T) {
 		t.Errorf("CRLF: %q, %v", got, err)
 	}
 	refuse(t, ParseEnv, map[string]string{
-		"A=1\n\nfoo": `line 3: "foo" has no =`, "1A=2": "line 1: \"1A\" is not the name", "=x": "not the name", "A='b\n\n": "line 1: the quote ' is not closed",
-		"A='1'\nB='x\ny' z": `line 2: "z" follows`, "A=a\x00": "NUL", "A B=1": "not the name",
+		"A=1\n\nfoo": `line 3: there is no =`, "1A=2": "line 1: what is before the = is not the name", "=x": "not the name", "A='b\n\n": "line 1: the quote ' is not closed",
+		"A='1'\nB='x\ny' z": `line 2: something follows`, "A=a\x00": "NUL", "A B=1": "not the name",
 	})
 }
 

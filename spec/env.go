@@ -14,7 +14,8 @@ import (
 // character); otherwise it is the rest of the line without the blanks around it
 // and without a comment that a blank and "#" begin. Nothing is expanded.
 //
-// Errors say "line N: …".
+// Errors say "line N: …", and nothing of what is in the file: values are secrets, and what was taken
+// for an environment file may be another file altogether.
 func ParseEnv(text string) ([]string, error) {
 	var vars []string
 	text = strings.TrimPrefix(text, "\ufeff")
@@ -48,10 +49,10 @@ func envLine(text string) (used int, v string, err error) {
 		name = strings.TrimSpace(rest)
 	}
 	if !ok {
-		return 0, "", hintf("write NAME=VALUE", "%q has no =", trimmed)
+		return 0, "", hintf("write NAME=VALUE", "there is no =")
 	}
-	if err := checkEnvName(name); err != nil {
-		return 0, "", err
+	if checkEnvName(name) != nil {
+		return 0, "", hintf("letters, digits and _, not beginning with a digit", "what is before the = is not the name of a variable")
 	}
 	for at < len(text) && (text[at] == ' ' || text[at] == '\t') {
 		at++
@@ -65,14 +66,14 @@ func envLine(text string) (used int, v string, err error) {
 		value, at = quoted, at+n
 		rest, _, _ := strings.Cut(text[at:], "\n")
 		if after := strings.TrimSpace(rest); after != "" && after[0] != '#' {
-			return 0, "", hintf("", "%q follows the quoted value of %s", after, name)
+			return 0, "", hintf("", "something follows the closing quote of a value")
 		}
 		end = min(at+len(rest)+1, len(text))
 	} else {
 		value = plainEnvValue(first[min(at, len(first)):])
 	}
 	if strings.ContainsRune(value, 0) {
-		return 0, "", hintf("", "the value of %s contains a NUL", name)
+		return 0, "", hintf("", "a value contains a NUL")
 	}
 	return end, name + "=" + value, nil
 }

@@ -121,13 +121,14 @@ type Process struct {
 	// Env adds variables to the environment.
 	Env map[string]string `json:"env,omitzero" change:"restart"`
 	// EnvFile are files of NAME=VALUE lines, read at each start, before Env
-	// (see [ParseEnv]). A leading "-" tolerates that the file is missing.
+	// (see [ParseEnv]), each opened with User's rights, or with root's if nobody else
+	// could have put it there. A leading "-" tolerates that the file is missing.
 	EnvFile []string `json:"env_file,omitzero" change:"restart"`
 	// ClearEnv starts from an empty environment but for PassEnv and PATH.
 	ClearEnv bool `json:"clear_env,omitzero" change:"restart"`
 	// PassEnv are the variables that ClearEnv leaves.
 	PassEnv []string `json:"pass_env,omitzero" change:"restart"`
-	// Stdin is "null" (the default), "inherit" or a path.
+	// Stdin is "null" (the default), "inherit" or a path, opened like an EnvFile.
 	Stdin Stream `json:"stdin,omitzero" change:"restart"`
 	// Stdout is "log" (the default), "null", "inherit", PATH (appends) or
 	// "truncate:PATH".

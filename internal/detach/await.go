@@ -24,20 +24,20 @@ const (
 )
 
 // await waits until the started daemon is ready, and lets it go; or ends it and says why.
-func (l *launch) await(ctx context.Context, d *spawn.Launch, r *Result) error {
+func (l *launch) await(ctx context.Context, p patience, d *spawn.Launch, r *Result) error {
 	if err := l.record(d.PID, r); err != nil {
 		return l.kill(d, failed(err))
 	}
 	if l.ready.check.Kind == probe.Exec {
 		return l.letGo(d, r, probe.Heard{}) // what becomes of it from here on was not asked for
 	}
-	patience, extend, cancel := l.patience(ctx)
+	waiting, cancel := context.WithCancel(p)
 	defer cancel()
 	ready := make(chan error, 1)
 	var heard probe.Heard
 	go func() {
 		var err error
-		heard, err = l.ready.wait(patience, d, extend)
+		heard, err = l.ready.wait(waiting, d, p.extend)
 		ready <- err
 	}()
 	// The goroutine uses what close closes.
@@ -78,13 +78,18 @@ func (l *launch) record(pid int, r *Result) error {
 	return err
 }
 
-// patience is ctx with the time allowed for readiness.
-func (l *launch) patience(ctx context.Context) (context.Context, func(time.Duration), func()) {
+// patience is the time that a launch has, from its first instruction until its daemon is ready.
+type patience struct {
+	context.Context
+	extend func(time.Duration) // nil: it has no end
+}
+
+func (l *launch) patience(ctx context.Context) (patience, func()) {
 	if *l.s.Timeout == spec.Forever {
-		ctx, cancel := context.WithCancel(ctx)
-		return ctx, nil, cancel
+		return patience{Context: ctx}, func() {}
 	}
-	return probe.WithTimeout(ctx, time.Duration(*l.s.Timeout))
+	limited, extend, cancel := probe.WithTimeout(ctx, time.Duration(*l.s.Timeout))
+	return patience{limited, extend}, cancel
 }
 
 // answered deals with the end of the waiting for readiness.

@@ -50,12 +50,17 @@ type launch struct {
 func (l *launch) run(ctx context.Context) (Result, error) {
 	started := time.Now()
 	defer l.close()
-	if err := l.prepare(); err != nil {
-		return Result{}, err
+	explicit := l.o.Service.Ready.Kind != ""
+	l.s = l.o.Service.WithDefaults()
+	l.ready = readiness{probe: l.s.Ready, asked: explicit}
+	p, done := l.patience(ctx)
+	defer done()
+	if err := l.prepare(p); err != nil {
+		return Result{}, l.givenUp(ctx, err)
 	}
-	if err := l.claim(); err != nil {
+	if err := l.claim(p); err != nil {
 		l.abandon()
-		return Result{}, failed(err)
+		return Result{}, l.givenUp(ctx, err)
 	}
 	if l.ready.probe.Kind == spec.ProbeExec {
 		if r, err := l.leaveBehind(); !errors.Is(err, spawn.ErrNeedsWatcher) {
@@ -72,7 +77,7 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 		return Result{}, l.birthError(err)
 	}
 	r := Result{PID: d.PID}
-	if err := l.await(ctx, d, &r); err != nil {
+	if err := l.await(ctx, p, d, &r); err != nil {
 		l.abandon()
 		return Result{}, err
 	}
@@ -104,13 +109,11 @@ func (l *launch) leaveBehind() (Result, error) {
 }
 
 // prepare works out what to start, without a trace.
-func (l *launch) prepare() error {
-	explicit := l.o.Service.Ready.Kind != ""
-	l.s = l.o.Service.WithDefaults()
+func (l *launch) prepare(p patience) error {
 	if len(l.s.Command) == 0 {
 		return failed(errors.New("no program given"))
 	}
-	if err := procopt.Fill(&l.spawn, l.s.Process, os.Environ()); err != nil {
+	if err := procopt.Fill(p, &l.spawn, l.s.Process, os.Environ()); err != nil {
 		return failed(err)
 	}
 	dir := "."
@@ -121,7 +124,7 @@ func (l *launch) prepare() error {
 		}
 		dir = wd
 	}
-	path, err := procopt.Program(l.s.Command, l.spawn.Env, l.s.Chroot, dir)
+	path, err := procopt.Program(p, l.s.Command, l.spawn.Env, l.s.Chroot, dir)
 	if err != nil {
 		return l.birthError(err)
 	}
@@ -135,7 +138,6 @@ func (l *launch) prepare() error {
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: fd, Source: passedFile(fd)})
 	}
-	l.ready = readiness{probe: l.s.Ready, asked: explicit}
 	return nil
 }
 
@@ -148,28 +150,39 @@ func passedFile(fd int) *os.File {
 }
 
 // claim takes what only one may have, and opens what the program will use.
-func (l *launch) claim() (err error) {
+func (l *launch) claim(p patience) (err error) {
 	if l.s.Pidfile != "" {
-		mode := spec.Mode(0o644)
-		if l.o.PIDFileMode != nil {
-			mode = *l.o.PIDFileMode
-		}
-		if l.pidfile, err = pidfile.Acquire(l.s.Pidfile, pidfile.Options{Mode: os.FileMode(mode)}); err != nil {
+		if l.pidfile, err = procopt.Within(p, "pid file "+l.s.Pidfile, l.acquire, giveBack); err != nil {
 			return err
 		}
 	}
 	if l.s.Lockfile != "" {
-		if l.lock, err = openLock(l.s.Lockfile); err != nil {
+		open := func() (*os.File, error) { return openLock(l.s.Lockfile) }
+		if l.lock, err = procopt.Within(p, "lock file "+l.s.Lockfile, open, func(f *os.File) { f.Close() }); err != nil {
 			return err
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(), Source: l.lock})
 	}
-	if l.streams, err = procopt.OpenStreams(l.s.Process, l.spawn.Credential, nil); err != nil {
+	if l.streams, err = procopt.OpenStreams(p, l.s.Process, l.spawn.Credential, nil); err != nil {
 		return err
 	}
 	l.spawn.Files = append(l.spawn.Files, l.streams.Files...)
 	l.words.begin(l.streams.Stderr, l.streams.Stdout)
-	return l.ready.prepare(l)
+	return l.ready.prepare(p, l)
+}
+
+func (l *launch) acquire() (*pidfile.File, error) {
+	mode := spec.Mode(0o644)
+	if l.o.PIDFileMode != nil {
+		mode = *l.o.PIDFileMode
+	}
+	return pidfile.Acquire(l.s.Pidfile, pidfile.Options{Mode: os.FileMode(mode)})
+}
+
+// giveBack undoes acquire, for whom nobody waits any more.
+func giveBack(f *pidfile.File) {
+	_ = f.Remove() // if it stays, it is stale and recognised as that
+	_ = f.Close()
 }
 
 // openLock takes a lock file the way flock(1) and daemonize do: the program gets the descriptor, and the lock
@@ -232,6 +245,22 @@ func (l *launch) close() {
 			}
 		}
 	}
+}
+
+// givenUp is the error of what came before the start.
+func (l *launch) givenUp(ctx context.Context, err error) error {
+	var stuck *procopt.StuckError
+	var stop Interrupted
+	switch {
+	case errors.As(err, &stuck) && errors.As(stuck.Cause, &stop):
+		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w", l.name(), err)}
+	case errors.As(err, &stuck) && ctx.Err() == nil:
+		return &Error{Status: statusTimeout, Err: fmt.Errorf("%s: not started within %v: %w", l.name(), l.s.Timeout, err)}
+	}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	return failed(err)
 }
 
 // failed is an Error of ours.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/probe"
+	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -29,7 +30,7 @@ type readiness struct {
 }
 
 // prepare opens what the program will say it on, and looks at what must not be taken for its doing.
-func (r *readiness) prepare(l *launch) (err error) {
+func (r *readiness) prepare(p patience, l *launch) (err error) {
 	r.check = probe.Check{
 		Kind: probe.Kind(r.probe.Kind), Settle: time.Duration(r.probe.Settle),
 		FD: r.probe.FD, Target: r.probe.Target, Argv: r.probe.Argv(),
@@ -51,7 +52,8 @@ func (r *readiness) prepare(l *launch) (err error) {
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: r.check.FD, Source: r.theirs})
 	}
-	if r.env.Seen, err = probe.Look(r.check, r.env); err != nil {
+	look := func() (probe.Seen, error) { return probe.Look(r.check, r.env) }
+	if r.env.Seen, err = procopt.Within(p, "look at "+r.check.String(), look, nil); err != nil {
 		return fmt.Errorf("ready %v: %w", r.check, err)
 	}
 	if !r.asked || r.check.Kind == probe.Exec {

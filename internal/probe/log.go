@@ -8,8 +8,9 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // maxLine bounds what is kept of a line; a longer one is matched by its first
@@ -111,12 +112,14 @@ func (t *tail) open() error {
 	if n := len(t.files); n > 0 && os.SameFile(fi, t.files[n-1].info) {
 		return nil
 	}
-	// O_NONBLOCK: should it have become a FIFO meanwhile, open does not wait.
-	file, err := os.OpenFile(t.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // renamed just now
-		}
+	// Whose log it is may have put another file's name in its place: what does not match is said, so it must be the service's own.
+	file, _, err := sys.OpenTrusted(t.path, sys.TrustedOpen{Regular: true, Single: true})
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil // renamed just now
+	case errors.Is(err, sys.ErrInsecure):
+		return final{err}
+	case err != nil:
 		return err
 	}
 	f := &follower{File: file}

@@ -1,15 +1,16 @@
 package procopt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -17,9 +18,11 @@ import (
 //
 //  1. base without marks; with ClearEnv only PATH and what PassEnv names
 //  2. HOME, USER, LOGNAME and SHELL of account, if there is one
-//  3. EnvFile, in order
+//  3. EnvFile, in order, each opened as OpenInput does it for account
 //  4. Env
-func Environment(p spec.Process, base []string, account *Account) ([]string, error) {
+//
+// A file system that does not answer is waited for until ctx ends (StuckError).
+func Environment(ctx context.Context, p spec.Process, base []string, account *Account) ([]string, error) {
 	env := make([]string, 0, len(base)+len(p.Env)+5)
 	if p.ClearEnv {
 		env = append(env, "PATH="+defaultPath)
@@ -38,7 +41,7 @@ func Environment(p spec.Process, base []string, account *Account) ([]string, err
 		env = append(env, "HOME="+account.Home, "SHELL="+account.Shell, "USER="+account.Name, "LOGNAME="+account.Name)
 	}
 	for _, path := range p.EnvFile {
-		vars, err := readEnvFile(path)
+		vars, err := readEnvFile(ctx, path, account)
 		if err != nil {
 			return nil, err
 		}
@@ -70,26 +73,49 @@ func nameOf(kv string) string {
 // maxEnvFile bounds an environment file: the kernel takes no environment this large (execve(2), "Limits").
 const maxEnvFile = 8 << 20
 
-func readEnvFile(path string) ([]string, error) {
+// readEnvFile reads one. Its errors say nothing of what is in it: they go to logs, and to whoever asks for a status.
+func readEnvFile(ctx context.Context, path string, account *Account) ([]string, error) {
 	path, optional := strings.CutPrefix(path, "-")
-	f, err := os.Open(path)
+	var user *sys.Credential
+	if account != nil {
+		user = &account.Credential
+	}
+	text, err := Within(ctx, "env file "+path, func() (string, error) { return readText(path, user) }, nil)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if _, stuck := errors.AsType[*StuckError](err); stuck {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("env file: %w", err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("env file: %w", err)
-	}
-	if len(text) > maxEnvFile {
-		return nil, fmt.Errorf("env file %s: larger than %d bytes", path, maxEnvFile)
-	}
-	vars, err := spec.ParseEnv(string(text))
+	vars, err := spec.ParseEnv(text)
 	if err != nil {
 		return nil, fmt.Errorf("env file %s: %w", path, err)
 	}
 	return vars, nil
+}
+
+func readText(path string, user *sys.Credential) (string, error) {
+	f, err := sys.OpenInput(path, user)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	// A FIFO is open for writing as well, so there would be no end to it. A shell's <(command) is none: it has no name.
+	switch named, err := sys.NamedFIFO(f); {
+	case err != nil:
+		return "", err
+	case named:
+		return "", fmt.Errorf("%s: it is a FIFO, not a file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxEnvFile {
+		return "", fmt.Errorf("%s: larger than %d bytes", path, maxEnvFile)
+	}
+	return string(text), nil
 }

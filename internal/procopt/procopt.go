@@ -2,6 +2,7 @@
 package procopt
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 )
 
 // Fill sets what p says of the process in s, but for its descriptors (see
-// Streams), its command (see Program) and s.Env, which is taken from base.
-func Fill(s *spawn.Spec, p spec.Process, base []string) (err error) {
+// Streams), its command (see Program) and s.Env, which is taken from base. It waits for files until ctx ends.
+func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (err error) {
 	var account *Account
 	if p.User != "" {
 		if account, err = LookupAccount(p.User); err != nil {
@@ -31,7 +32,7 @@ func Fill(s *spawn.Spec, p spec.Process, base []string) (err error) {
 			return err
 		}
 	}
-	if s.Env, err = Environment(p, base, account); err != nil {
+	if s.Env, err = Environment(ctx, p, base, account); err != nil {
 		return err
 	}
 	if s.Rlimits, err = rlimits(p.Rlimit); err != nil {
@@ -50,8 +51,8 @@ func Fill(s *spawn.Spec, p spec.Process, base []string) (err error) {
 }
 
 // Program finds the executable of command, which is searched for in the PATH of env inside
-// the directory chroot. dir is where a relative name with a slash begins.
-func Program(command spec.Command, env []string, chroot, dir string) (string, error) {
+// the directory chroot. dir is where a relative name with a slash begins. It waits for a file system until ctx ends.
+func Program(ctx context.Context, command spec.Command, env []string, chroot, dir string) (string, error) {
 	name := command[0]
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
@@ -62,7 +63,8 @@ func Program(command spec.Command, env []string, chroot, dir string) (string, er
 			path = v // the last one counts, as in Environment
 		}
 	}
-	return spawn.LookPath(name, path, chroot)
+	look := func() (string, error) { return spawn.LookPath(name, path, chroot) }
+	return Within(ctx, "program "+name, look, nil)
 }
 
 // defaultPath is where programs are without a PATH, as daemonize and cron have it.

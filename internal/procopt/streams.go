@@ -1,6 +1,7 @@
 package procopt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,18 +28,22 @@ type Streams struct {
 // OpenStreams opens what p says of the descriptors 0, 1 and 2. What is "null" is
 // left out: spawn puts /dev/null there. log is what "log" means, nil for nothing.
 //
-// New files belong to owner, if there is one, so that the program can open them again after a rotation.
-func OpenStreams(p spec.Process, owner *sys.Credential, log *os.File) (_ *Streams, err error) {
+// New files belong to owner, if there is one, so that the program can open them again after a rotation. What is read from
+// is opened as the owner (sys.OpenInput), what is written to by a path on which only root and we have a say (sys.OpenTrusted).
+//
+// Nothing is waited for but an answer of the file system, and that until ctx ends (StuckError): a FIFO with a name is opened
+// whether somebody has its other end or not, and for writing it must have a reader.
+func OpenStreams(ctx context.Context, p spec.Process, owner *sys.Credential, log *os.File) (_ *Streams, err error) {
 	s := new(Streams)
 	defer func() {
 		if err != nil {
 			s.Discard()
 		}
 	}()
-	if err := s.openInput(p.Stdin); err != nil {
+	if err := s.openInput(ctx, p.Stdin, owner); err != nil {
 		return nil, fmt.Errorf("stdin: %w", err)
 	}
-	out, path, err := s.openOutput(p.Stdout, 1, owner, log)
+	out, path, err := s.openOutput(ctx, p.Stdout, 1, owner, log)
 	if err != nil {
 		return nil, fmt.Errorf("stdout: %w", err)
 	}
@@ -49,7 +54,7 @@ func OpenStreams(p spec.Process, owner *sys.Credential, log *os.File) (_ *Stream
 		s.add(2, out)
 		return s, nil
 	}
-	if _, s.Stderr, err = s.openOutput(p.Stderr, 2, owner, log); err != nil {
+	if _, s.Stderr, err = s.openOutput(ctx, p.Stderr, 2, owner, log); err != nil {
 		return nil, fmt.Errorf("stderr: %w", err)
 	}
 	return s, nil
@@ -61,7 +66,7 @@ func (s *Streams) add(fd int, f *os.File) {
 	}
 }
 
-func (s *Streams) openInput(in spec.Stream) error {
+func (s *Streams) openInput(ctx context.Context, in spec.Stream, owner *sys.Credential) error {
 	switch in.Kind {
 	case "", spec.StreamNull:
 		return nil
@@ -69,7 +74,8 @@ func (s *Streams) openInput(in spec.Stream) error {
 		s.add(0, os.Stdin)
 		return nil
 	case spec.StreamPath:
-		f, err := os.OpenFile(in.Path, os.O_RDONLY, 0)
+		open := func() (*os.File, error) { return sys.OpenInput(in.Path, owner) }
+		f, err := Within(ctx, "open "+in.Path, open, closeLate)
 		if err != nil {
 			return err
 		}
@@ -79,7 +85,7 @@ func (s *Streams) openInput(in spec.Stream) error {
 	return fmt.Errorf("%q cannot be read from", in)
 }
 
-func (s *Streams) openOutput(out spec.Stream, fd int, owner *sys.Credential, log *os.File) (*os.File, string, error) {
+func (s *Streams) openOutput(ctx context.Context, out spec.Stream, fd int, owner *sys.Credential, log *os.File) (*os.File, string, error) {
 	var f *os.File
 	switch out.Kind {
 	case "", spec.StreamNull:
@@ -91,7 +97,7 @@ func (s *Streams) openOutput(out spec.Stream, fd int, owner *sys.Credential, log
 			f = os.Stderr
 		}
 	case spec.StreamPath, spec.StreamTruncate:
-		f, err := s.openFile(out, owner)
+		f, err := s.openFile(ctx, out, owner)
 		if err != nil {
 			return nil, "", err
 		}
@@ -104,7 +110,7 @@ func (s *Streams) openOutput(out spec.Stream, fd int, owner *sys.Credential, log
 	return f, "", nil
 }
 
-func (s *Streams) openFile(out spec.Stream, owner *sys.Credential) (*os.File, error) {
+func (s *Streams) openFile(ctx context.Context, out spec.Stream, owner *sys.Credential) (*os.File, error) {
 	o := sys.TrustedOpen{Flags: os.O_WRONLY | os.O_CREATE | os.O_APPEND, Mode: logMode}
 	if out.Kind == spec.StreamTruncate {
 		o.Flags |= os.O_TRUNC
@@ -115,14 +121,39 @@ func (s *Streams) openFile(out spec.Stream, owner *sys.Credential) (*os.File, er
 	if !filepath.IsAbs(out.Path) {
 		return nil, fmt.Errorf("%s: not an absolute path", out.Path)
 	}
-	f, created, err := sys.OpenTrusted(out.Path, o)
+	type opened struct {
+		*os.File
+		created bool
+	}
+	open := func() (opened, error) {
+		f, created, err := sys.OpenTrusted(out.Path, o)
+		return opened{f, created}, err
+	}
+	f, err := Within(ctx, "open "+out.Path, open, func(f opened) {
+		if f.created {
+			removeEmpty(f.File)
+		}
+		f.Close()
+	})
 	if err != nil {
 		return nil, err
 	}
-	if created {
-		s.created = append(s.created, f)
+	if f.created {
+		s.created = append(s.created, f.File)
 	}
-	return f, nil
+	return f.File, nil
+}
+
+// closeLate closes what was opened when nobody waited for it any more.
+func closeLate(f *os.File) { f.Close() }
+
+// removeEmpty removes a file that was created and holds nothing, if its name still means it.
+func removeEmpty(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() > 0 {
+		return err
+	}
+	return sys.RemoveTrusted(f.Name(), info)
 }
 
 // Close closes the files, which the started process has copies of.
@@ -142,9 +173,7 @@ func (s *Streams) Close() error {
 func (s *Streams) Discard() error {
 	var err error
 	for _, f := range s.created {
-		if info, e := f.Stat(); e == nil && info.Size() == 0 {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
+		err = errors.Join(err, removeEmpty(f))
 	}
 	return errors.Join(err, s.Close())
 }

@@ -24,7 +24,8 @@ func (e *InterpreterError) Error() string {
 
 // interpreter reads the #! line of a script; "" if it has none or cannot be read.
 func interpreter(path string) string {
-	f, err := os.Open(path)
+	// It need not be any more what could not be executed a moment ago: a FIFO would be waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,8 @@ type birth struct {
 	handover
 	lock  *os.File
 	room  *room
-	ready string // FIFO for a probe of the kind FD
+	stuck <-chan struct{} // what an earlier start has waited for in vain, closed when it has come; nil: nothing
+	ready string          // FIFO for a probe of the kind FD
 
 	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
 	group    *cgroup         // nil: it is born in ours
@@ -44,7 +46,7 @@ func (e *Engine) newBirth(s *service) birth {
 	return birth{
 		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
-		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name),
+		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name), stuck: s.stuck,
 		removing: e.removing[s.spec.Name],
 		group:    s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
 	}
@@ -63,15 +65,15 @@ func (w *watch) close() {
 	}
 }
 
-// start starts the process and returns its pid.
-func (b *birth) start() (pid int, _ *watch, err error) {
+// start starts the process and returns its pid. What its description names is waited for until ctx ends.
+func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 	defer b.handover.close()
 	if err := b.room.enter(birthDescriptors); err != nil {
 		return 0, nil, err
 	}
 	defer b.room.leave(birthDescriptors)
 	var sp spawn.Spec
-	if err := b.describe(&sp, b.spec.Command); err != nil {
+	if err := b.describe(ctx, &sp, b.spec.Command); err != nil {
 		return 0, nil, err
 	}
 	end, err := b.serviceEnd()
@@ -81,7 +83,7 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 	if end != nil {
 		defer end.Close()
 	}
-	streams, err := procopt.OpenStreams(b.spec.Process, sp.Credential, end)
+	streams, err := procopt.OpenStreams(ctx, b.spec.Process, sp.Credential, end)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -112,7 +114,8 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 		w.pipe = r
 		sp.Files = append(sp.Files, spawn.File{FD: w.check.FD, Source: theirs})
 	}
-	if w.env.Seen, err = probe.Look(w.check, w.env); err != nil {
+	look := func() (probe.Seen, error) { return probe.Look(w.check, w.env) }
+	if w.env.Seen, err = procopt.Within(ctx, "look at "+w.check.String(), look, nil); err != nil {
 		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
 	}
 	var into *os.File
@@ -131,8 +134,11 @@ func (b *birth) start() (pid int, _ *watch, err error) {
 }
 
 // describe fills in all but the descriptors.
-func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
-	if err := procopt.Fill(sp, b.spec.Process, b.environ); err != nil {
+func (b *birth) describe(ctx context.Context, sp *spawn.Spec, argv spec.Command) error {
+	if err := b.stillStuck(); err != nil {
+		return err
+	}
+	if err := procopt.Fill(ctx, sp, b.spec.Process, b.environ); err != nil {
 		return err
 	}
 	sp.Cgroup = "" // below which b.group is
@@ -142,7 +148,7 @@ func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 	if b.group == nil && needsCgroup(b.spec.Limits) {
 		return fmt.Errorf("limits: no control group for the service can be made: %w", b.noGroup)
 	}
-	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
+	path, err := procopt.Program(ctx, argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
 	if err != nil {
 		return err
 	}
@@ -156,10 +162,25 @@ func (b *birth) describe(sp *spawn.Spec, argv spec.Command) error {
 	return nil
 }
 
+// errStuck refuses what would add a thread to those that wait in the kernel already.
+var errStuck = errors.New("the file system still has not answered what an earlier start asked it")
+
+func (b *birth) stillStuck() error {
+	if b.stuck == nil {
+		return nil
+	}
+	select {
+	case <-b.stuck:
+		return nil
+	default:
+		return errStuck
+	}
+}
+
 // startCommand starts a helper command and returns its pid.
-func (b *birth) startCommand(argv spec.Command, mainPID int) (int, error) {
+func (b *birth) startCommand(ctx context.Context, argv spec.Command, mainPID int) (int, error) {
 	var sp spawn.Spec
-	if err := b.describe(&sp, argv); err != nil {
+	if err := b.describe(ctx, &sp, argv); err != nil {
 		return 0, err
 	}
 	if mainPID != 0 {

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"syscall"
 	"time"
@@ -37,7 +38,9 @@ func (e *Engine) run(s *service, argv spec.Command, limit time.Duration, done fu
 	mainPID := s.pid
 	e.births.underWay++
 	e.bear(func() func() {
-		pid, err := b.startCommand(argv, mainPID)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		pid, err := b.startCommand(ctx, argv, mainPID)
 		return func() { e.commandStarted(c, pid, err) }
 	})
 	return c

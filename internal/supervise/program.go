@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -66,11 +67,13 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 // log, it would read its own complaints.
 func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	var sp spawn.Spec
-	if err := procopt.Fill(&sp, b.spec.Process, b.environ); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
+	defer cancel()
+	if err := procopt.Fill(ctx, &sp, b.spec.Process, b.environ); err != nil {
 		return 0, err
 	}
 	sp.Cgroup = ""
-	path, err := procopt.Program(argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
+	path, err := procopt.Program(ctx, argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
 	if err != nil {
 		return 0, err
 	}
@@ -84,6 +87,9 @@ func (e *Engine) programDied(p *program) {
 	delete(e.programs, p.pid)
 	close(p.exited)
 }
+
+// programPatience is how long what its description names may take to be opened.
+const programPatience = 10 * time.Second
 
 // Time that a program has after the end of its input to end by itself, and after SIGKILL to be gone.
 const (

@@ -37,6 +37,9 @@ func (e *Engine) watchReady(s *service, w *watch) {
 	}
 }
 
+// ownersPatience is how long the owner itself waits for a file system.
+const ownersPatience = 2 * time.Second
+
 // watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has said meanwhile
 // nobody has heard; so its time begins anew, and who was to say that it is ready, and is alive at the end of that,
 // has most likely said it.
@@ -44,7 +47,9 @@ func (e *Engine) watchReadyAgain(s *service) {
 	b := e.newBirth(s)
 	w := &watch{check: checkOf(b.spec.Ready)}
 	var sp spawn.Spec
-	err := b.describe(&sp, b.spec.Command)
+	ctx, cancel := context.WithTimeout(context.Background(), ownersPatience)
+	defer cancel()
+	err := b.describe(ctx, &sp, b.spec.Command)
 	if err == nil {
 		w.env, err = b.probeEnvAgain(&sp, s.startedAt, w.check)
 	}

@@ -30,6 +30,8 @@ type service struct {
 	identity  identity         // of pid, for a successor
 	inherited bool             // started by an earlier supervisor: it and what it leaves behind are no children of ours
 	spawning  bool             // the start is under way and the pid not known yet
+	giveUp    func(error)      // while it is: does not wait any more for what a file system owes it; nil before the first
+	stuck     <-chan struct{}  // what the last start waited for in vain, closed when it has come; nil: nothing
 	signals   []syscall.Signal // for it as soon as the pid is known
 	pid       int
 	group     *cgroup     // nil where there is none

@@ -1,10 +1,15 @@
 package supervise
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/procopt"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // launch starts the process of s. The work is done elsewhere, because it takes
@@ -32,20 +37,39 @@ func (e *Engine) launch(s *service, _ cause) {
 	if e.notify != nil {
 		b.notify = e.notify.Address
 	}
+	ctx := s.beginStart()
 	e.births.underWay++
 	e.note(s)
 	e.noted(func(error) { // by its invocation it can be found by a successor who does not know its pid
 		e.bear(func() func() {
-			pid, watch, err := b.start()
+			pid, watch, err := b.start(ctx)
 			return func() { e.launched(s, &b, pid, watch, err) }
 		})
 	})
 }
 
+// beginStart is the time that the description's files may take to be opened: that of readiness, less if it is to be stopped meanwhile.
+func (s *service) beginStart() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	s.giveUp = cancel
+	if limit := *s.spec.Timeout; limit != spec.Forever {
+		late := time.AfterFunc(time.Duration(limit), func() { cancel(errReadyTimeout) })
+		s.giveUp = func(cause error) {
+			late.Stop()
+			cancel(cause)
+		}
+	}
+	return ctx
+}
+
+// errNotWanted is why a start is given up that nobody wants any more.
+var errNotWanted = errors.New("it is to be stopped")
+
 // launched takes the result of a start in.
 func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error) {
 	e.claim(pid)
 	s.spawning = false
+	s.giveUp(nil)
 	s.stream = b.stream
 	s.output = b.output
 	if err == nil && b.output != (fileID{}) && !s.isSuccessor() {
@@ -89,7 +113,10 @@ func (e *Engine) spawnedLate(s *service, _ cause) {
 
 // spawnFailed: there is no process. It is treated like one that failed at once.
 func (e *Engine) spawnFailed(s *service, why cause) {
-	s.exit, s.cause = nil, why.err
+	s.exit, s.cause, s.stuck = nil, why.err, nil
+	if stuck, ok := errors.AsType[*procopt.StuckError](why.err); ok {
+		s.stuck = stuck.Returned
+	}
 	if s.state != Stopping {
 		s.failure = why.err.Error()
 	}

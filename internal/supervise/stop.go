@@ -30,6 +30,9 @@ func (e *Engine) stayDown(s *service, _ cause) {
 func (e *Engine) beginStop(s *service, why string) {
 	s.quiet()
 	s.step = 0
+	if s.spawning && s.giveUp != nil {
+		s.giveUp(errNotWanted)
+	}
 	e.enter(s, Stopping, why)
 	if e.mustHold(s) {
 		e.setHolding(s, true)

@@ -15,11 +15,8 @@ import (
 // openFlags are the flags for an existing file. O_CREATE and O_EXCL are decided
 // by the walk, and O_TRUNC waits until the file has been checked.
 func (w *walk) openFlags() int {
-	flags := w.o.Flags&^(os.O_CREATE|os.O_EXCL|os.O_TRUNC) | unix.O_NOCTTY | unix.O_CLOEXEC
-	if w.o.Regular {
-		flags |= unix.O_NONBLOCK // if a FIFO takes the place of the file just looked at
-	}
-	return flags
+	// Without O_NONBLOCK the open of a FIFO waits for somebody else to open it as well, for ever it may be.
+	return w.o.Flags&^(os.O_CREATE|os.O_EXCL|os.O_TRUNC) | unix.O_NOCTTY | unix.O_CLOEXEC | unix.O_NONBLOCK
 }
 
 // create makes the file. The mode stays 0600 at most until the owner is right:
@@ -62,6 +59,11 @@ func (w *walk) undo(name string, f *os.File) error {
 	if err != nil {
 		return err
 	}
+	return w.removeSame(name, fi)
+}
+
+// removeSame removes what the name means, if that is the file of fi.
+func (w *walk) removeSame(name string, fi fs.FileInfo) error {
 	e, err := w.at.lookup(name)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil
@@ -89,7 +91,7 @@ func (w *walk) open(name string, fi fs.FileInfo) (*os.File, error) {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK):
 		return nil, errRaced // gone, or a link now (FreeBSD says EMLINK)
 	case err != nil:
-		return nil, bare(err)
+		return nil, unread(fi, bare(err))
 	}
 	now, err := f.Stat()
 	if err == nil && !os.SameFile(fi, now) {
@@ -115,6 +117,9 @@ func (w *walk) openMagic(name string) (*os.File, error) {
 	if err == nil {
 		err = w.checkType(fi)
 	}
+	if err == nil && w.o.Ours {
+		err = w.checkOwner(fi)
+	}
 	if err == nil {
 		err = w.settle(f, fi)
 	}
@@ -126,10 +131,8 @@ func (w *walk) openMagic(name string) (*os.File, error) {
 
 // settle does what had to wait until the file was known to be the right one.
 func (w *walk) settle(f *os.File, fi fs.FileInfo) error {
-	if w.o.Regular {
-		if err := withFD(f, func(fd int) error { return unix.SetNonblock(fd, false) }); err != nil {
-			return wrap("fcntl", err)
-		}
+	if err := withFD(f, func(fd int) error { return unix.SetNonblock(fd, false) }); err != nil {
+		return wrap("fcntl", err)
 	}
 	if w.o.Flags&os.O_TRUNC != 0 && fi.Mode().IsRegular() {
 		return f.Truncate(0)
@@ -149,6 +152,19 @@ func (w *walk) checkType(fi fs.FileInfo) error {
 	return nil
 }
 
+// unread says in words what ENXIO means of a FIFO and of a socket.
+func unread(fi fs.FileInfo, err error) error {
+	switch {
+	case !errors.Is(err, syscall.ENXIO):
+		return err
+	case fi.Mode().Type() == fs.ModeNamedPipe:
+		return fmt.Errorf("it is a FIFO that nobody reads from: %w", err)
+	case fi.Mode().Type() == fs.ModeSocket:
+		return fmt.Errorf("it is a socket: %w", err)
+	}
+	return err
+}
+
 func describe(m fs.FileMode) string {
 	switch m.Type() {
 	case fs.ModeNamedPipe:
@@ -163,7 +179,12 @@ func describe(m fs.FileMode) string {
 
 // check judges an existing file before it is opened.
 func (w *walk) check(fi fs.FileInfo) error {
-	if err := w.checkType(fi); err != nil || w.o.Flags&os.O_CREATE == 0 || !fi.Mode().IsRegular() {
+	err := w.checkType(fi)
+	if err == nil && w.o.Ours {
+		err = w.checkOwner(fi)
+	}
+	created := w.o.Flags&os.O_CREATE != 0
+	if err != nil || !created && !w.o.Single || !fi.Mode().IsRegular() {
 		return err
 	}
 	dir, err := w.at.stat()
@@ -183,8 +204,17 @@ func (w *walk) check(fi fs.FileInfo) error {
 		return err
 	case links != 1:
 		return fmt.Errorf("%w: it has %d hard links in a directory that others may write", ErrInsecure, links)
-	case !trustedUID(owner.UID) && owner.UID != dirOwner.UID && dir.Mode().Perm()&0o002 != 0:
+	case created && !trustedUID(owner.UID) && owner.UID != dirOwner.UID && dir.Mode().Perm()&0o002 != 0:
 		return fmt.Errorf("%w: user %d put it there before us, in a directory that everybody may write", ErrInsecure, owner.UID)
 	}
 	return nil
+}
+
+// checkOwner judges a file that is to be ours alone.
+func (w *walk) checkOwner(fi fs.FileInfo) error {
+	owner, _, err := fileOwner(fi)
+	if err == nil && !trustedUID(owner.UID) {
+		err = fmt.Errorf("%w: it belongs to user %d", ErrInsecure, owner.UID)
+	}
+	return err
 }

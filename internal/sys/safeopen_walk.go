@@ -79,6 +79,41 @@ func makeTrustedDir(path string, mode fs.FileMode, owner Owner) error {
 	return nil
 }
 
+func removeTrusted(path string, info fs.FileInfo) error {
+	w := &walk{path: path}
+	err := w.aim(path)
+	defer func() { w.at.close() }()
+	for link := true; err == nil && (link || len(w.names) > 1); {
+		if len(w.names) > 1 {
+			_, _, err = w.step()
+			continue
+		}
+		link, err = w.stepLink()
+	}
+	if err == nil {
+		err = w.removeSame(w.names[0], info)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
+}
+
+// stepLink follows the last component, if it is a link with a text.
+func (w *walk) stepLink() (link bool, err error) {
+	name := w.names[0]
+	e, err := w.at.lookup(name)
+	if err != nil {
+		return false, bare(err)
+	}
+	defer e.close()
+	if e.fi.Mode().Type() != fs.ModeSymlink || w.at.magic(e) {
+		return false, nil
+	}
+	_, _, err = w.follow(name, filepath.Join(w.seen, name), true, e)
+	return true, err
+}
+
 // unexchangeable says what lets somebody else exchange what is made in the directory.
 func (p place) unexchangeable() error {
 	fi, err := p.stat()
@@ -138,6 +173,9 @@ func (w *walk) step() (*os.File, bool, error) {
 		}
 		return nil, false, syscall.EISDIR
 	}
+	if err := w.closed(); err != nil {
+		return nil, false, err
+	}
 	e, err := w.at.lookup(name)
 	switch {
 	case errors.Is(err, syscall.ENOENT) && last && w.o.Flags&os.O_CREATE != 0:
@@ -164,6 +202,27 @@ func (w *walk) step() (*os.File, bool, error) {
 	w.at.close()
 	w.at, w.seen, w.names = e.place, here, w.names[1:]
 	return nil, false, nil
+}
+
+// closed refuses the directory to be looked into, where everything is to be ours, if others may put something there.
+func (w *walk) closed() error {
+	if !w.o.Ours {
+		return nil
+	}
+	fi, err := w.at.stat()
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.seen, bare(err))
+	}
+	owner, _, err := fileOwner(fi)
+	switch {
+	case err != nil:
+		return err
+	case !trustedUID(owner.UID):
+		return fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, w.seen, owner.UID)
+	case fi.Mode().Perm()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("%w: others can write to %s", ErrInsecure, w.seen)
+	}
+	return nil
 }
 
 // follow goes through a symbolic link, if it is root's or ours.

@@ -125,7 +125,7 @@ func scan(dir string) (all map[string][]Rotated, files map[string]bool, err erro
 // Open opens a log file, current or rotated, for reading. What is not a regular file is refused, and so is what
 // somebody else than root or us may have planted: who may write to a log's directory must not have us read another file.
 func Open(path string) (*os.File, error) {
-	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Regular: true})
+	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Regular: true, Single: true})
 	return f, err
 }
 

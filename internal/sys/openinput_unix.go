@@ -1,0 +1,103 @@
+//go:build unix
+
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func openInput(path string, c *Credential) (*os.File, error) {
+	euid := os.Geteuid()
+	switch {
+	case euid == 0 && (c == nil || c.UID == 0):
+		return openInputTrusted(path, TrustedOpen{Single: true})
+	case c == nil || int(c.UID) == euid:
+		return openInputHere(path)
+	}
+	f, err := openInputAs(path, *c)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return openInputTrusted(path, TrustedOpen{Single: true})
+	case errors.Is(err, fs.ErrPermission):
+		// Of the two refusals the first one counts: what others could have planted, c should be able to read.
+		if f, e := openInputTrusted(path, TrustedOpen{Ours: true, Single: true}); e == nil {
+			return f, nil
+		}
+		return nil, fmt.Errorf("as user %d: %w", c.UID, err)
+	}
+	return f, err
+}
+
+// openInputTrusted opens with our rights. A FIFO is opened again, for writing too.
+func openInputTrusted(path string, o TrustedOpen) (*os.File, error) {
+	f, _, err := OpenTrusted(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return endless(f, func() (*os.File, error) {
+		o.Flags = os.O_RDWR
+		again, _, err := OpenTrusted(path, o)
+		return again, err
+	})
+}
+
+// openInputHere opens with the rights of the calling thread.
+func openInputHere(path string) (*os.File, error) {
+	f, err := openNow(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return endless(f, func() (*os.File, error) { return openNow(path, unix.O_RDWR) })
+}
+
+// openNow is open(2) that waits for no peer; what it gives waits, as one expects of standard input.
+func openNow(path string, flags int) (*os.File, error) {
+	fd, err := retry1(func() (int, error) {
+		return unix.Open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	})
+	if err == nil {
+		if err = unix.SetNonblock(fd, false); err != nil {
+			CloseFD(fd) // nothing was written to it
+		}
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// endless exchanges a FIFO with a name for one that has a writer: what again opens. A pipe without a name, which a shell calls
+// /dev/fd/63, has its writers already, and an end.
+func endless(f *os.File, again func() (*os.File, error)) (*os.File, error) {
+	named, err := namedFIFO(f)
+	if err == nil && !named {
+		return f, nil
+	}
+	fi, statErr := f.Stat()
+	if err = errors.Join(err, statErr, f.Close()); err != nil {
+		return nil, err
+	}
+	f, err = again()
+	if err != nil {
+		return nil, fmt.Errorf("a FIFO is opened for writing too, or its reader would find its end at once: %w", err)
+	}
+	now, err := f.Stat()
+	if err == nil && !os.SameFile(fi, now) {
+		err = &fs.PathError{Op: "open", Path: f.Name(), Err: syscall.ESTALE}
+	}
+	if err != nil {
+		return nil, also(err, f.Close())
+	}
+	return f, nil
+}
+
+func namedFIFO(f *os.File) (bool, error) {
+	fi, err := f.Stat()
+	return err == nil && fi.Mode().Type() == fs.ModeNamedPipe && !nameless(f), err
+}
