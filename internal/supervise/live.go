@@ -29,7 +29,7 @@ func (e *Engine) fed(s *service) {
 		s.stop(timerWatchdog)
 		return
 	}
-	e.after(s, timerWatchdog, time.Duration(limit), func() {
+	e.deadline(s, timerWatchdog, time.Duration(limit), func() {
 		e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("no WATCHDOG=1 within %v", limit)})
 	})
 }

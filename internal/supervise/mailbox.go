@@ -40,7 +40,10 @@ func (m *mailbox) take() []func() {
 func (e *Engine) post(f func()) { e.mail.put(f) }
 
 // ask has f run by the owner and returns when that is done. If it returns an error, f was not run and never will be.
-func (e *Engine) ask(ctx context.Context, f func()) error {
+func (e *Engine) ask(ctx context.Context, f func()) error { return e.askAnd(ctx, func() {}, f) }
+
+// askAnd is ask that calls posted when f is in the mailbox.
+func (e *Engine) askAnd(ctx context.Context, posted, f func()) error {
 	done := make(chan struct{})
 	var claimed atomic.Bool // by the owner or by the end of ctx
 	e.post(func() {
@@ -49,6 +52,7 @@ func (e *Engine) ask(ctx context.Context, f func()) error {
 			close(done)
 		}
 	})
+	posted()
 	select {
 	case <-done:
 		return nil

@@ -46,7 +46,7 @@ func (e *Engine) hear(ctx context.Context) {
 	buf := make([]byte, notify.MaxSize+1)
 	told := "" // the error that was told last, once and not ten times a second
 	for ctx.Err() == nil {
-		packet, err := e.notify.Receive(buf)
+		packet, err := e.notify.ReceiveLocked(buf, &e.receiving)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
@@ -68,9 +68,11 @@ func (e *Engine) hear(ctx context.Context) {
 		told = ""
 		// Fields that can be read count even if others cannot.
 		m, _ := notify.Parse(buf[:packet.N])
-		if !packet.Cut {
+		if packet.Cut {
+			e.receiving.Unlock()
+		} else {
 			// An error means that the engine is ending, and nothing is heard any more.
-			_ = e.ask(ctx, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
+			_ = e.askAnd(ctx, e.receiving.Unlock, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
 		}
 		e.closeReceived(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
 	}

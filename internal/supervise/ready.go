@@ -20,7 +20,7 @@ func (e *Engine) watchReady(s *service, w *watch) {
 		return
 	}
 	if limit := *s.spec.Timeout; limit != spec.Forever && w.check.Kind != probe.Exec && w.check.Kind != probe.Settle {
-		e.after(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
+		e.deadline(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
 	}
 	switch {
 	case s.spec.Type == spec.Oneshot && w.check.Kind == probe.Settle:
@@ -106,8 +106,8 @@ func (e *Engine) probed(s *service, ctx context.Context, check probe.Check, err 
 			err = last.Last // the check is named already
 		}
 		e.happen(s, hNotReady, cause{text: e.timeoutText(s, err), err: errReadyTimeout})
-	case end != nil:
-	case err == nil:
+	case end != nil && end != errReadyTimeout:
+	case err == nil: // also at the last moment
 		e.happen(s, hReady, cause{})
 	case errors.As(err, &closed):
 		// Most likely because it has died: how it died is the better reason, and about to be known.

@@ -56,7 +56,7 @@ func TestOnTheKernel(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			cmd := stage.Command(t, name, dir)
-			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t), "GORACE=atexit_sleep_ms=0") // or each process of a race build takes a second to end
+			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t), "FEEDER="+feeder.Path(t), "GORACE=atexit_sleep_ms=0") // or each process of a race build takes a second to end
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -219,6 +219,8 @@ var scenarios = map[string]func(scene) error{
 	},
 	"a pipeline has its grace":               stopPipeline,
 	"a pipeline has its grace after a crash": crashPipeline,
+	"who was well while we stood still":      standStill,
+	"who became ready while we stood still":  standStillAtStart,
 	"chain waits for ready and stops in reverse": func(s scene) error {
 		settle := func(c *spec.Service) {
 			c.Ready = spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(20 * time.Millisecond)}

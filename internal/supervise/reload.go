@@ -112,7 +112,7 @@ func (e *Engine) reloading(s *service) {
 	e.emit(s, Event{Kind: EventReload, Reason: "reloading"})
 	s.stop(timerReady) // it has answered; from here on it has the time of a start
 	if limit := *s.spec.Timeout; limit != spec.Forever {
-		e.after(s, timerReady, time.Duration(limit), func() { e.reloadLate(s) })
+		e.deadline(s, timerReady, time.Duration(limit), func() { e.reloadLate(s) })
 	}
 }
 

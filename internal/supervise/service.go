@@ -118,6 +118,7 @@ func (e *Engine) after(s *service, t timer, d time.Duration, f func()) {
 		<-set
 		e.post(func() {
 			if a.Timer == self {
+				e.late = time.Since(a.due)
 				*a = alarm{}
 				f()
 			}

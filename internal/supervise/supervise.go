@@ -22,6 +22,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/logs"
 	"github.com/daemonry/daemonry/internal/logs/target"
@@ -74,7 +76,9 @@ type Engine struct {
 	cgroups map[string]*cgroups // by Process.Cgroup; empty: none
 	logs    *logs.Engine
 	notify  *sys.NotifySocket
-	spawner *spawn.Spawner
+
+	receiving sync.Mutex // held from the receipt of a message until it is in mail
+	spawner   *spawn.Spawner
 
 	mail  *mailbox
 	ended chan struct{} // closed when Run is over
@@ -107,6 +111,7 @@ type Engine struct {
 	inheritance  inheritance
 	still        still
 	events       eventLog
+	late         time.Duration // how long after its time the alarm went off that is being dealt with
 	closing      bool
 	alive        int    // services neither stopped nor failed
 	oomKills     uint64 // of the whole system, when last looked at

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 )
 
@@ -76,6 +77,27 @@ func ListenNotify(name string) (_ *NotifySocket, err error) {
 // end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
 func (s *NotifySocket) Receive(p []byte) (Packet, error) { return WaitMsg(s.file, p) }
 
+// ReceiveLocked is Receive that locks l from before a message is taken out of the socket until it returns it, still locked; l is
+// not held while it waits, nor with an error.
+func (s *NotifySocket) ReceiveLocked(p []byte, l sync.Locker) (Packet, error) {
+	return waitMsg(s.file, func(fd int) (pkt Packet, err error) {
+		l.Lock()
+		if pkt, err = RecvMsg(fd, p); err != nil {
+			l.Unlock()
+		}
+		return pkt, err
+	})
+}
+
+// Waiting says whether a message is in the socket. What cannot be told is none.
+func (s *NotifySocket) Waiting() (waiting bool) {
+	conn, err := s.file.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { waiting, _ = Readable(int(fd)) })
+	}
+	return err == nil && waiting
+}
+
 // File is the socket: to set deadlines, to poll it (SyscallConn) and receive with
 // RecvMsg, or to pass it on. It belongs to s.
 func (s *NotifySocket) File() *os.File { return s.file }
@@ -99,13 +121,17 @@ func (s *NotifySocket) Close() error {
 
 // WaitMsg is RecvMsg that waits, on a non-blocking socket in the runtime's
 // poller, until there is a message, f is closed or its read deadline is past.
-func WaitMsg(f *os.File, p []byte) (pkt Packet, err error) {
+func WaitMsg(f *os.File, p []byte) (Packet, error) {
+	return waitMsg(f, func(fd int) (Packet, error) { return RecvMsg(fd, p) })
+}
+
+func waitMsg(f *os.File, receive func(fd int) (Packet, error)) (pkt Packet, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return Packet{}, err
 	}
 	waitErr := conn.Read(func(fd uintptr) bool {
-		pkt, err = RecvMsg(int(fd), p)
+		pkt, err = receive(int(fd))
 		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if waitErr != nil { // nothing was received
