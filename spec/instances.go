@@ -5,8 +5,74 @@ import (
 	"strings"
 )
 
-// instanceMark is what an instance's number replaces in texts.
+// instanceMark is what an instance's number replaces in texts. "{instance+N}" and "{instance-N}" are the number plus and minus N, which
+// makes ports out of numbers; a mark in one more pair of braces stands for itself.
 const instanceMark = "{instance}"
+
+// withInstance puts the number n, or what it makes of it, in the place of every mark in text.
+func withInstance(text string, n int) string {
+	const begin = "{instance"
+	var b strings.Builder
+	for {
+		at := strings.Index(text, begin)
+		if at < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		offset, length := parseOffset(text[at+len(begin):])
+		end := at + len(begin) + length
+		switch {
+		case length == 0: // no mark
+			b.WriteString(text[:at+len(begin)])
+			end = at + len(begin)
+		case at > 0 && text[at-1] == '{' && strings.HasPrefix(text[end:], "}"):
+			b.WriteString(text[:at-1] + text[at:end])
+			end++
+		default:
+			b.WriteString(text[:at] + strconv.Itoa(n+offset))
+		}
+		text = text[end:]
+	}
+}
+
+// parseOffset reads what follows "{instance": "}", or a sign, a number and "}". length is 0 for anything else.
+func parseOffset(text string) (offset, length int) {
+	inside, _, closed := strings.Cut(text, "}")
+	switch {
+	case !closed || len(inside) > len("+1000000"):
+		return 0, 0
+	case inside == "":
+		return 0, 1
+	case inside[0] != '+' && inside[0] != '-' || len(inside) == 1 || strings.Trim(inside[1:], "0123456789") != "":
+		return 0, 0
+	}
+	offset, err := strconv.Atoi(inside)
+	if err != nil {
+		return 0, 0
+	}
+	return offset, len(inside) + 1
+}
+
+// keepMarks has a text that is nobody's template come out of [withInstance] as it is: "{instance}" may be in the name of a directory.
+func keepMarks(text string) string {
+	const begin = "{instance"
+	var b strings.Builder
+	for {
+		at := strings.Index(text, begin)
+		if at < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		_, length := parseOffset(text[at+len(begin):])
+		end := at + len(begin) + length
+		if b.WriteString(text[:at]); length == 0 {
+			b.WriteString(text[at:end])
+		} else {
+			b.WriteString("{" + text[at:end] + "}")
+		}
+		text = text[end:]
+	}
+}
 
 // InstanceEnv is the variable that holds an instance's number.
 const InstanceEnv = "INSTANCE"
@@ -25,10 +91,12 @@ func (s Service) BaseName() string {
 
 // Expand returns the instances of s as services of their own, NAME@1 to
 // NAME@N, or s alone if it has none. In each, the number replaces every
-// "{instance}" in Command, StopCommand, ReloadCommand, Env (values), EnvFile,
+// "{instance}", and the number plus or minus N every "{instance+N}" and
+// "{instance-N}", in Command, StopCommand, ReloadCommand, Env (values), EnvFile,
 // Chdir, Chroot, Pidfile, Lockfile, Cgroup, Stdin, Stdout, Stderr, Ready,
 // Liveness.Check, Log.File, Log.ErrorFile, the addresses of Sockets and
-// Description, and is added to Env as INSTANCE.
+// Description, and is added to Env as INSTANCE. "{{instance}}" becomes
+// "{instance}".
 func (s Service) Expand() []Service {
 	if s.Instances <= 0 {
 		return []Service{s}
@@ -43,7 +111,7 @@ func (s Service) Expand() []Service {
 func (s Service) instance(n int) Service {
 	c := s.Clone()
 	c.Name, c.Instance, c.Instances = instanceName(s.Name, n), n, 0
-	replace := func(text *string) { *text = strings.ReplaceAll(*text, instanceMark, strconv.Itoa(n)) }
+	replace := func(text *string) { *text = withInstance(*text, n) }
 	for _, words := range [][]string{c.Command, c.StopCommand, c.ReloadCommand, c.EnvFile} {
 		for i := range words {
 			replace(&words[i])

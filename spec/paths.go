@@ -10,9 +10,13 @@ import (
 // dir itself if it is not set. With a Chroot, Chdir is inside it and "/" by
 // default; the paths of Ready, Liveness and Sockets are opened by the
 // supervisor, so outside. Command is left alone: a program with a slash is
-// relative to Chdir, as everywhere.
+// relative to Chdir, as everywhere. What looks like a mark in dir is not one.
 func (s Service) Resolve(dir string) Service {
 	s = s.Clone()
+	plain := dir
+	if s.Instances > 0 {
+		dir = keepMarks(dir)
+	}
 	from := func(name *string) {
 		if *name != "" && !path.IsAbs(*name) {
 			*name = path.Join(dir, *name)
@@ -51,6 +55,7 @@ func (s Service) Resolve(dir string) Service {
 			from(&probe.Target)
 		}
 	}
+	dir = plain // for instances have no paths of their own there
 	for _, list := range [][]string{s.Sandbox.ReadWrite, s.Sandbox.ReadOnly, s.Sandbox.Inaccessible} {
 		for i := range list {
 			from(&list[i])

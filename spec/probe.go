@@ -171,9 +171,9 @@ func checkPort(port string) error {
 	return hintf("a port is 1 to 65535", "%q is not a port", port)
 }
 
-// anyInstance puts a number in place of the mark, which is not a legal part of
-// an address by itself.
-func anyInstance(text string) string { return strings.ReplaceAll(text, instanceMark, "1") }
+// anyInstance puts the first number in place of the mark, which is not a legal part of
+// an address by itself. That of the last is checked by [Service.checkLast].
+func anyInstance(text string) string { return withInstance(text, 1) }
 
 // isName tells whether text consists of letters, digits and the bytes of more.
 func isName(text, more string) bool {

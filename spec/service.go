@@ -38,8 +38,9 @@ type Service struct {
 	// that require it satisfied.
 	Remain bool `json:"remain,omitzero" change:"live"`
 	// Instances above 0 makes that many services NAME@1 … NAME@N of this one.
-	// The number replaces "{instance}" in texts (see [Service.Expand]) and is
-	// in the environment as INSTANCE. 0 is one service without a number.
+	// The number replaces "{instance}" in texts (see [Service.Expand]), the
+	// number plus 8080 "{instance+8080}", and it is in the environment as
+	// INSTANCE. 0 is one service without a number.
 	Instances int `json:"instances,omitzero" change:"none"`
 	// Instance is the number of this instance. Expand sets it, not people.
 	Instance int `json:"instance,omitzero" change:"restart"`
@@ -71,7 +72,7 @@ type Service struct {
 	// waits for "start" or for a service that requires or wants it.
 	Autostart *bool `json:"autostart,omitzero" change:"none"`
 	// Schedule runs the service at times, as crontab(5) writes them. It is for
-	// writers whose target has timers.
+	// writers whose target has timers: the supervisor has none, and refuses it.
 	Schedule Schedule `json:"schedule,omitzero" change:"none"`
 
 	// Log says where the output goes and how it is kept.
@@ -99,7 +100,8 @@ type Service struct {
 
 	// Limits bound the whole service, its descendants included (cgroup v2).
 	Limits Limits `json:"limits,omitzero" change:"live"`
-	// Sandbox is for managers that can build one; see [Sandbox].
+	// Sandbox is for managers that can build one; see [Sandbox]. The supervisor
+	// builds none, and refuses it.
 	Sandbox Sandbox `json:"sandbox,omitzero" change:"none"`
 }
 
@@ -109,7 +111,7 @@ type Process struct {
 	// User is "USER" or "USER:GROUP", by name or number. Empty: who starts it.
 	// Without a group it is the user's own, with all groups they are in.
 	User string `json:"user,omitzero" change:"restart"`
-	// Groups are supplementary groups in place of those the user is in.
+	// Groups are supplementary groups in place of those User is in.
 	Groups []string `json:"groups,omitzero" change:"restart"`
 	// Chroot is the directory that becomes "/" for the program.
 	Chroot string `json:"chroot,omitzero" change:"restart"`
@@ -135,9 +137,11 @@ type Process struct {
 	Stdout Stream `json:"stdout,omitzero" change:"restart"`
 	// Stderr is as Stdout, or "stdout" for the same descriptor.
 	Stderr Stream `json:"stderr,omitzero" change:"restart"`
-	// Pidfile is written and locked for the life of the process.
+	// Pidfile is written and locked for the life of the process. It is for
+	// daemons without a supervisor, which refuses it: its status has the pid.
 	Pidfile string `json:"pidfile,omitzero" change:"restart"`
-	// Lockfile is locked before the start, without a pid in it.
+	// Lockfile is locked before the start, without a pid in it. It is for
+	// daemons without a supervisor, where the name of the service is the lock.
 	Lockfile string `json:"lockfile,omitzero" change:"restart"`
 	// Cgroup is the directory of a control group (cgroups(7), version 2), which must
 	// be there, to run in. The supervisor makes a group for each start below it. Default:
@@ -306,7 +310,7 @@ type Log struct {
 }
 
 // Socket is one listening socket or FIFO that the supervisor owns. Instances
-// of a service share it unless "{instance}" is in its address.
+// of a service share it unless "{instance}" or "{instance+N}" is in its address.
 type Socket struct {
 	// Name in LISTEN_FDNAMES. Default: the name of the service.
 	Name string `json:"name,omitzero"`

@@ -32,6 +32,9 @@ func ValidateSet(services []Service) Problems {
 	if total > maxServices {
 		return append(list, Problem{"", "", fmt.Sprintf("%d services and instances are more than %d", total, maxServices), ""})
 	}
+	if tooManyEdges(services) {
+		return append(list, Problem{"", "", fmt.Sprintf("more than %d dependencies of one service or instance upon another", maxEdges), ""})
+	}
 	list = append(list, sameNames(services)...)
 	g := newGraph(services)
 	for _, s := range services {
@@ -50,8 +53,33 @@ func ValidateSet(services []Service) Problems {
 	return list
 }
 
-// maxServices bounds what one set may ask of memory.
-const maxServices = 100_000
+// Bounds of what one set may ask of memory and time.
+const (
+	maxServices = 20_000
+	maxEdges    = 1_000_000 // of one service or instance to another
+)
+
+// tooManyEdges says whether instances that depend on instances make more edges than maxEdges.
+func tooManyEdges(services []Service) bool {
+	count := map[string]int{}
+	for _, s := range services {
+		count[s.Name] = max(1, s.Instances)
+		if base := s.BaseName(); base != s.Name {
+			count[base]++
+		}
+	}
+	edges := 0
+	for _, s := range services {
+		for _, dep := range s.dependencyLists() {
+			for _, name := range *dep.names {
+				if edges += max(1, s.Instances) * max(1, count[name]); edges > maxEdges {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
 
 // sameNames reports names that two services or instances have.
 func sameNames(services []Service) Problems {

@@ -46,7 +46,7 @@ func TestValidateSet(t *testing.T) {
 		{[]string{"a:web@2", "web*2"}, ""},
 		{[]string{"a:web@3", "web*2"}, `a: requires[0]: there is no service "web@3": did you mean "web"?`},
 		{[]string{"web@1", "web*2"}, `web: name: there are two services "web@1"`},
-		{[]string{"a*10000", "b*10000", "c*10000", "d*10000", "e*10000", "f*10000", "g*10000", "h*10000", "i*10000", "j*10000", "k"}, "100001 services and instances are more than 100000"},
+		{[]string{"a*10000", "b*10000", "c*10000", "d*10000", "e*10000", "f*10000", "g*10000", "h*10000", "i*10000", "j*10000", "k"}, "100001 services and instances are more than 20000"},
 		{[]string{"a:web", "web*2:a"}, "a: waits for itself: a → web → a"},
 		{[]string{"a:a"}, "a: requires[0]: a service cannot depend on itself"},
 	} {

@@ -32,6 +32,7 @@ func (s Service) Validate() Problems {
 	d.Log.check(p)
 	d.checkSockets(p)
 	d.Sandbox.check(p)
+	d.checkLast(p)
 	return p.list
 }
 

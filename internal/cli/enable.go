@@ -159,7 +159,7 @@ func (a *app) enable(call *bootCall, words []string) error {
 func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Machine, evidence boot.Evidence, words []string) error {
 	up := &fileCall{file: call.file, plan: call.plan, json: call.json}
 	if call.file != "" {
-		if _, err := a.readFile(call.file); err != nil { // before anything is done
+		if _, err := a.readSupervised(call.file); err != nil { // before anything is done
 			return err
 		}
 	}

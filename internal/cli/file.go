@@ -20,7 +20,7 @@ func validateVerb(a *app) *verb {
 			short:    "check a file of services",
 			synopsis: []string{"daemonry validate [--json] [FILE]"},
 			about: []string{
-				"Reads the file and those it includes as \"up\" would. Everything that is wrong is said, each on a line FILE:LINE:COLUMN: MESSAGE. Nothing is started, and nothing asked of the supervisor.",
+				"Reads the file and those it includes as \"up\" would. Everything that is wrong is said, each on a line FILE:LINE:COLUMN: MESSAGE: also what only the supervisor of this machine could not do, as a user that does not exist, two services with one log file, and fields without effect. Nothing is started, and nothing asked of the supervisor.",
 			},
 			options: []group{{"", []option{{"json", "", "Print what is wrong as an array of objects.", "", toggle(&call.json)}}}},
 			statuses: []row{
@@ -45,7 +45,7 @@ func (a *app) validate(call *fileCall, words []string) error {
 	if call.json {
 		return a.validateJSON(call.file)
 	}
-	file, err := a.readFile(call.file)
+	file, err := a.readSupervised(call.file)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (a *app) validate(call *fileCall, words []string) error {
 }
 
 func (a *app) validateJSON(given string) error {
-	_, err := openFile(given)
+	_, err := openFile(given, native.Options{Judge: judge})
 	var wrong native.Errors
 	if err != nil && !errors.As(err, &wrong) {
 		return err
@@ -78,10 +78,20 @@ type mistake struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// readFile reads a file of services. What is wrong with it is said, for editors to find the
-// place: a line for each, "FILE:LINE:COLUMN: MESSAGE", and nothing before it.
+// readSupervised reads a file of services for the supervisor, and refuses what that cannot do.
+func (a *app) readSupervised(given string) (*native.File, error) {
+	return a.readWith(given, native.Options{Judge: judge})
+}
+
+// readFile reads a file of services for whoever is to have them.
 func (a *app) readFile(given string) (*native.File, error) {
-	file, err := openFile(given)
+	return a.readWith(given, native.Options{})
+}
+
+// readWith says what is wrong with the file, for editors to find the place: a line for each,
+// "FILE:LINE:COLUMN: MESSAGE", and nothing before it.
+func (a *app) readWith(given string, o native.Options) (*native.File, error) {
+	file, err := openFile(given, o)
 	var wrong native.Errors
 	if !errors.As(err, &wrong) {
 		return file, err
@@ -92,12 +102,12 @@ func (a *app) readFile(given string) (*native.File, error) {
 	return nil, &statusError{status: exitFailed, err: fmt.Errorf("%s: %s", wrong[0].File, counted(len(wrong), "mistake"))}
 }
 
-func openFile(given string) (*native.File, error) {
+func openFile(given string, o native.Options) (*native.File, error) {
 	path, err := chooseFile(given)
 	if err != nil {
 		return nil, err
 	}
-	return native.Read(path, native.Options{})
+	return native.Read(path, o)
 }
 
 // chooseFile is the absolute path of the file that is meant.

@@ -93,7 +93,7 @@ func (f *foreground) send(ctx context.Context, to control.Names, sig syscall.Sig
 
 // again reads the file anew. One with mistakes changes nothing.
 func (f *foreground) again(ctx context.Context) {
-	file, err := f.a.readFile(f.source)
+	file, err := f.a.readSupervised(f.source)
 	if err != nil {
 		f.a.explain(program, err)
 		return

@@ -79,6 +79,10 @@ func (a *app) importFiles(call *importCall, words []string) error {
 	if err != nil {
 		return err
 	}
+	// What is for other managers stays in the file, since it may be for one; "up" refuses it.
+	for _, problem := range spec.ValidateSupervised(services, nil, "") {
+		notes = append(notes, problem.String())
+	}
 	for _, n := range notes {
 		fmt.Fprintln(a.err, oneLine(n))
 	}

@@ -128,7 +128,7 @@ func (a *app) runFile(call *runCall, words []string) error {
 	if !reflect.DeepEqual(call.Service, spec.Service{}) {
 		return usagef("", "options that describe a process need a program")
 	}
-	file, err := a.readFile(call.file)
+	file, err := a.readSupervised(call.file)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func keptOptions(s *spec.Service) []group {
 			{"success", "END,…", "Exit codes and signals that are no failure, besides 0.", "", addExits(&s.Success)},
 			{"watchdog", "DURATION", "Restart it when it sends no WATCHDOG=1 for so long.", "", parsed(&s.Watchdog, spec.ParseDuration)},
 			{"notify-access", "WHOSE", "Whose messages of sd_notify(3) count: \"none\", \"main\", \"exec\" or \"all\".", string(spec.NotifyMain), parsed(&s.NotifyAccess, text[spec.NotifyAccess])},
-			{"instances", "N", "Start N of it, as NAME@1 to NAME@N; \"{instance}\" in texts is the number.", "", parsed(&s.Instances, number)},
+			{"instances", "N", "Start N of it, as NAME@1 to NAME@N; \"{instance}\" in texts is the number, \"{instance+8080}\" the number plus 8080.", "", parsed(&s.Instances, number)},
 			{"type", "TYPE", "\"daemon\", or \"oneshot\" for what runs to its end.", string(spec.Daemon), parsed(&s.Type, text[spec.Type])},
 			{"remain", "", "Let a oneshot count as up after it has done its work.", "", toggle(&s.Remain)},
 		}},
@@ -273,7 +273,9 @@ func supervised(s spec.Service, words []string) (spec.Service, error) {
 	if err != nil {
 		return s, err
 	}
-	if problems := s.Validate(); len(problems) > 0 {
+	// Whether the user exists is said by the start, with the status for it.
+	problems := append(s.Validate(), s.WithoutEffect()...)
+	if problems = append(problems, spec.ValidateSupervised([]spec.Service{s}, nil, "")...); len(problems) > 0 {
 		return s, problem(problems[0])
 	}
 	return s, nil

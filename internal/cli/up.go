@@ -79,7 +79,7 @@ func (a *app) up(call *fileCall, words []string) error {
 	if len(words) > 0 {
 		return usagef("", "unexpected word %q", words[0])
 	}
-	file, err := a.readFile(call.file)
+	file, err := a.readSupervised(call.file)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func LookupAccount(text string) (*Account, error) {
 		return nil, err
 	}
 	if hasGroup {
-		if a.GID, err = lookupGroup(group); err != nil {
+		if a.GID, err = LookupGroup(group); err != nil {
 			return nil, err
 		}
 	}
@@ -98,7 +98,8 @@ func accountOf(u *user.User) (*Account, error) {
 	return a, nil
 }
 
-func lookupGroup(name string) (uint32, error) {
+// LookupGroup reads the name or the number of a group.
+func LookupGroup(name string) (uint32, error) {
 	g, err := user.LookupGroup(name)
 	if err == nil {
 		name = g.Gid
@@ -117,7 +118,7 @@ func lookupGroup(name string) (uint32, error) {
 func lookupGroups(names []string) ([]uint32, error) {
 	gids := make([]uint32, 0, len(names))
 	for _, name := range names {
-		gid, err := lookupGroup(name)
+		gid, err := LookupGroup(name)
 		if err != nil {
 			return nil, err
 		}

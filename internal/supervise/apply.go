@@ -79,23 +79,21 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 // plan compares; it changes nothing.
 func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 	// Names that the services depend on may be among those that are there already.
-	all := slices.Clone(want)
 	names := map[string]bool{}
 	for _, s := range want {
 		names[s.Name] = true
 	}
+	var beside []spec.Service
 	for _, s := range e.sorted() {
 		if !names[s.spec.Name] && (s.source != a.Source || a.Source == "") {
-			all = append(all, s.spec)
+			beside = append(beside, s.spec)
 		}
 	}
-	if problems := spec.ValidateSet(all); len(problems) > 0 {
+	if problems := spec.ValidateSet(slices.Concat(want, beside)); len(problems) > 0 {
 		return nil, problems
 	}
-	for _, s := range want {
-		if s.Pidfile != "" || s.Lockfile != "" {
-			return nil, fmt.Errorf("%s: %w", s.Name, errFileLock)
-		}
+	if problems := spec.ValidateSupervised(want, beside, e.o.LogDir); len(problems) > 0 {
+		return nil, problems
 	}
 	var plan []Planned
 	for _, s := range want {
@@ -108,9 +106,6 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 	}
 	return plan, nil
 }
-
-// errFileLock refuses what only a daemon without a supervisor has: here, the name is the lock, and its status has the pid.
-var errFileLock = errors.New("pidfile and lockfile are for \"daemonry detach\": a supervised service has neither")
 
 func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	p := Planned{Name: want.Name}

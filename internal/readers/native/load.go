@@ -64,6 +64,7 @@ type loader struct {
 	services []service
 	at       map[string]place // where each service stands
 	fields   fieldIndexes
+	room     int // for keys; see maxAllKeys
 
 	supervisor *node
 	settings   Supervisor
@@ -83,7 +84,7 @@ func (l *loader) decoder() *decoder {
 // load reads one file; open are the files that are being read above it.
 func (l *loader) load(path string, data []byte, defaults *node, open []string) {
 	l.read = append(l.read, path)
-	root, e := parseTree(path, data)
+	root, e := parseTree(path, data, &l.room)
 	if e != nil {
 		l.errs = append(l.errs, *e)
 		return
@@ -232,7 +233,12 @@ func (l *loader) finish(path string) *File {
 		file.Services = append(file.Services, s.Resolve(table.dir))
 		broken[s.Name], trees[s.Name] = d.broken, table.tree
 	}
-	for _, problem := range spec.ValidateSet(file.Services) {
+	problems := spec.ValidateSet(file.Services)
+	if l.opt.Judge != nil {
+		problems = append(problems, l.opt.Judge(file.Services)...)
+		problems = append(problems, withoutEffect(file.Services, trees)...)
+	}
+	for _, problem := range problems {
 		if trees[problem.Service] == nil { // about the set as a whole
 			l.errs.add(place{path, 1, 1}, problem.Hint, "%s", problem.Message)
 			continue
@@ -243,6 +249,19 @@ func (l *loader) finish(path string) *File {
 		}
 	}
 	return file
+}
+
+// withoutEffect are the fields without effect that stand in the tables of the services. In [defaults] they are for those that use them.
+func withoutEffect(services []spec.Service, trees map[string]*node) spec.Problems {
+	var list spec.Problems
+	for _, s := range services {
+		for _, problem := range s.WithoutEffect() {
+			if n, found := trees[s.Name].find(problem.Field); found && n.owner != "defaults" {
+				list = append(list, problem)
+			}
+		}
+	}
+	return list
 }
 
 // problem reports what is wrong with a service at the place of the field.

@@ -40,6 +40,9 @@ const (
 type Options struct {
 	// LookupEnv finds the variables of ${NAME}. Nil is [os.LookupEnv].
 	LookupEnv func(name string) (string, bool)
+	// Judge says what is wrong with the services for who is to have them; fields that have no effect are mistakes then too. Nil:
+	// nobody is, and a file is right if it is so in itself.
+	Judge func([]spec.Service) spec.Problems
 }
 
 // File is what a file and those it includes say.
@@ -78,7 +81,7 @@ func parse(path string, data []byte, opt Options, files files) (*File, error) {
 	if opt.LookupEnv == nil {
 		opt.LookupEnv = os.LookupEnv
 	}
-	l := &loader{opt: opt, files: files, at: map[string]place{}, fields: fieldIndexes{}}
+	l := &loader{opt: opt, files: files, at: map[string]place{}, fields: fieldIndexes{}, room: maxAllKeys}
 	l.load(path, data, nil, nil)
 	file := l.finish(path)
 	if len(l.errs) > 0 {

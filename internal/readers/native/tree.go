@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -67,11 +66,26 @@ func (n *node) kind() string {
 }
 
 // parseTree parses a file. go-toml's decoder judges the syntax, rejects keys
-// given twice and makes the values; its parser then tells the places.
-func parseTree(file string, data []byte) (*node, *Error) {
-	if at := invalidUTF8(data); at >= 0 {
+// given twice and makes the values; its parser then tells the places. room is how many keys there may still be in this run.
+func parseTree(file string, data []byte, room *int) (*node, *Error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin with this; it has no place in their columns
+	fail := func(at int, hint, message string) (*node, *Error) {
 		p := newPlaces(file, data).place(at)
-		return nil, &Error{p.file, p.line, p.col, "the file is not UTF-8 text", ""}
+		return nil, &Error{p.file, p.line, p.col, message, hint}
+	}
+	if at := invalidUTF8(data); at >= 0 {
+		hint := ""
+		if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+			hint = "it is UTF-16: save it as UTF-8"
+		}
+		return fail(at, hint, "the file is not UTF-8 text")
+	}
+	keys, at, tooMuch := scan(data)
+	if tooMuch != "" {
+		return fail(at, "", tooMuch)
+	}
+	if *room -= keys; *room < 0 {
+		return fail(0, "", fmt.Sprintf("with this file, more than %d keys, tables and arrays in all", maxAllKeys))
 	}
 	values := map[string]any{}
 	if err := toml.Unmarshal(data, &values); err != nil {
@@ -79,12 +93,13 @@ func parseTree(file string, data []byte) (*node, *Error) {
 		var decode *toml.DecodeError
 		if errors.As(err, &decode) {
 			e.Line, e.Col = decode.Position()
+			e.inWords(data)
 		}
 		return nil, e
 	}
 	p := newPlaces(file, data)
 	p.walk()
-	return p.tree(values, "", place{file, 1, 1}), nil
+	return p.tree(values, 0, place{file, 1, 1}), nil
 }
 
 func invalidUTF8(data []byte) int {
@@ -98,19 +113,29 @@ func invalidUTF8(data []byte) int {
 	return -1
 }
 
-// places knows where each key and array element of a file stands. A path is the
-// keys, and the indexes in decimal, each behind a NUL, which no TOML key holds
-// unescaped; a key that does can only be given a wrong place.
+// places knows where each key and array element of a file stands. A path is a number, 0 for the file itself: texts of the whole way
+// would take the square of a long key.
 type places struct {
 	file   string
 	data   []byte
 	starts []int // offsets of lines
-	at     map[string]place
-	tables map[string]int // elements so far of each array of tables
+	paths  map[step]int
+	at     []place     // by path; the zero place: none of its own
+	tables map[int]int // elements so far of each array of tables
 }
 
+// step leads from a path to one below it: by a key, or by the index of an element, in which case key is empty.
+type step struct {
+	from  int
+	key   string
+	index int
+}
+
+func byKey(from int, key string) step  { return step{from, key, -1} }
+func byIndex(from int, index int) step { return step{from, "", index} }
+
 func newPlaces(file string, data []byte) *places {
-	p := &places{file: file, data: data, starts: []int{0}, at: map[string]place{}, tables: map[string]int{}}
+	p := &places{file: file, data: data, starts: []int{0}, paths: map[step]int{}, at: make([]place, 1), tables: map[int]int{}}
 	for at := 0; ; {
 		n := bytes.IndexByte(data[at:], '\n')
 		if n < 0 {
@@ -126,13 +151,22 @@ func (p *places) place(offset int) place {
 	return place{p.file, line, offset - p.starts[line-1] + 1}
 }
 
-func join(path, key string) string { return path + "\x00" + key }
+// join returns the path that a step leads to.
+func (p *places) join(s step) int {
+	path, ok := p.paths[s]
+	if !ok {
+		path = len(p.at)
+		p.paths[s] = path
+		p.at = append(p.at, place{})
+	}
+	return path
+}
 
 // walk notes the places of everything in the file.
 func (p *places) walk() {
 	var parser unstable.Parser
 	parser.Reset(p.data)
-	table := ""
+	table := 0
 	for parser.NextExpression() {
 		e := parser.Expression()
 		switch e.Kind {
@@ -145,33 +179,33 @@ func (p *places) walk() {
 }
 
 // header notes a [table] or [[array.of.tables]] and returns its path.
-func (p *places) header(e *unstable.Node) string {
-	path := ""
+func (p *places) header(e *unstable.Node) int {
+	path := 0
 	for keys := e.Key(); keys.Next(); {
 		key := keys.Node()
-		path = join(path, string(key.Data))
+		path = p.join(byKey(path, string(key.Data)))
 		p.note(path, key)
 		if keys.IsLast() && e.Kind == unstable.ArrayTable {
 			p.tables[path]++
 		}
 		if n := p.tables[path]; n > 0 {
-			path = join(path, strconv.Itoa(n-1))
+			path = p.join(byIndex(path, n-1))
 			p.note(path, key)
 		}
 	}
 	return path
 }
 
-func (p *places) keyValue(path string, e *unstable.Node) {
+func (p *places) keyValue(path int, e *unstable.Node) {
 	for keys := e.Key(); keys.Next(); {
-		path = join(path, string(keys.Node().Data))
+		path = p.join(byKey(path, string(keys.Node().Data)))
 		p.note(path, keys.Node())
 	}
 	p.values(path, e.Value())
 }
 
 // values notes the places inside an array or an inline table.
-func (p *places) values(path string, value *unstable.Node) {
+func (p *places) values(path int, value *unstable.Node) {
 	switch value.Kind {
 	case unstable.InlineTable:
 		for children := value.Children(); children.Next(); {
@@ -186,7 +220,7 @@ func (p *places) values(path string, value *unstable.Node) {
 			if child.Kind == unstable.Comment {
 				continue
 			}
-			element := join(path, strconv.Itoa(n))
+			element := p.join(byIndex(path, n))
 			if child.Raw.Length > 0 {
 				p.note(element, child)
 			}
@@ -197,28 +231,28 @@ func (p *places) values(path string, value *unstable.Node) {
 }
 
 // note keeps the first place: a table may be named again by its subtables.
-func (p *places) note(path string, n *unstable.Node) {
-	if _, ok := p.at[path]; !ok {
+func (p *places) note(path int, n *unstable.Node) {
+	if p.at[path] == (place{}) {
 		p.at[path] = p.place(int(n.Raw.Offset))
 	}
 }
 
 // tree joins values and places. What has no place of its own has its parent's.
-func (p *places) tree(value any, path string, parent place) *node {
+func (p *places) tree(value any, path int, parent place) *node {
 	n := &node{at: parent}
-	if at, ok := p.at[path]; ok {
+	if at := p.at[path]; path != 0 && at != (place{}) {
 		n.at = at
 	}
 	switch v := value.(type) {
 	case map[string]any:
 		n.table = make(map[string]*node, len(v))
 		for key, child := range v {
-			n.table[key] = p.tree(child, join(path, key), n.at)
+			n.table[key] = p.tree(child, p.join(byKey(path, key)), n.at)
 		}
 	case []any:
 		n.list = make([]*node, len(v))
 		for i, child := range v {
-			n.list[i] = p.tree(child, join(path, strconv.Itoa(i)), n.at)
+			n.list[i] = p.tree(child, p.join(byIndex(path, i)), n.at)
 		}
 	default:
 		n.value = v

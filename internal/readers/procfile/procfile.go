@@ -24,6 +24,9 @@ import (
 // maxSize bounds what is read: a Procfile is a few lines.
 const maxSize = 1 << 20
 
+// maxServices is more than anybody runs from a Procfile.
+const maxServices = 1000
+
 // Error is one line that is wrong.
 type Error struct {
 	File    string
@@ -98,6 +101,9 @@ func parse(path, text, env, envText string) ([]spec.Service, []Note, error) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
+		}
+		if len(services)+len(errs) > maxServices {
+			return nil, nil, errors.Join(append(errs, Error{path, n, fmt.Sprintf("more than %d lines NAME: COMMAND", maxServices)})...)
 		}
 		s, err := service(line)
 		if err == nil && slices.ContainsFunc(services, func(have spec.Service) bool { return have.Name == s.Name }) {

@@ -114,3 +114,10 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestTooManyLines(t *testing.T) {
+	_, _, err := Read(write(t, t.TempDir(), "Procfile", "a: b\n"+strings.Repeat("b: c\n", 100_000)))
+	if err == nil || !strings.Contains(err.Error(), "Procfile:1002: more than 1000 lines NAME: COMMAND") || strings.Count(err.Error(), "\n") > 1001 {
+		t.Errorf("%.300v", err)
+	}
+}

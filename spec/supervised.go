@@ -1,0 +1,109 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+)
+
+// ValidateSupervised returns what our own supervisor cannot do for services that are right in themselves: fields that it gives no
+// effect, and log files that two of them have. For another manager they may be just what is wanted, so [ValidateSet] lets
+// them pass. beside are services that it has already, which are not judged. logDir is where the logs of services are that name no
+// file; empty: they are in nobody's way.
+//
+// The services may have instances or be those that [ExpandSet] made.
+func ValidateSupervised(services, beside []Service, logDir string) Problems {
+	var list Problems
+	for _, s := range services {
+		p := &problems{service: s.Name}
+		s.checkSupervised(p)
+		list = append(list, p.list...)
+	}
+	return append(list, sameLogs(services, beside, logDir)...)
+}
+
+// checkSupervised refuses what would be ignored: who writes it relies on it.
+func (s *Service) checkSupervised(p *problems) {
+	const elsewhere = "leave it out; \"daemonry export\" gives it to managers that can"
+	if s.Schedule != (Schedule{}) {
+		p.hint("schedule", elsewhere, "has no effect under the supervisor, which has no timers")
+	}
+	if !s.Sandbox.isZero() {
+		p.hint("sandbox", elsewhere, "has no effect under the supervisor, which builds no sandbox")
+	}
+	for _, file := range []struct{ field, path, why string }{
+		{"pidfile", s.Pidfile, "its status has the pid"}, {"lockfile", s.Lockfile, "its name is the lock"},
+	} {
+		if file.path != "" {
+			p.hint(file.field, "leave it out", "is for \"daemonry detach\": of a supervised service, %s", file.why)
+		}
+	}
+	if len(s.Groups) > 0 && s.User == "" {
+		p.hint("groups", "set user", "have no effect without a user")
+	}
+}
+
+// isZero says whether nothing is asked for. The default level is what other managers do unasked.
+func (b Sandbox) isZero() bool {
+	return b.Level != SandboxStrict && b.PrivateTmp == nil && b.PrivateDevices == nil && b.PrivateNetwork == nil &&
+		b.ProtectSystem == "" && b.ProtectHome == "" && b.MemoryDenyWriteExecute == nil && len(b.AddressFamilies) == 0 &&
+		len(b.SystemCalls) == 0 && len(b.ReadWrite) == 0 && len(b.ReadOnly) == 0 && len(b.Inaccessible) == 0
+}
+
+// sameLogs reports files that two services, or two instances of one, would have as their log: they would rotate it under each other.
+func sameLogs(services, beside []Service, logDir string) Problems {
+	owners := map[string]string{}
+	for _, s := range beside {
+		for _, one := range s.Expand() {
+			for _, file := range one.logFiles(logDir) {
+				owners[file.path] = one.Name
+			}
+		}
+	}
+	var list Problems
+	for _, s := range services {
+		told := map[string]bool{}
+		own := map[string]bool{}
+		for _, one := range s.Expand() {
+			for _, file := range one.logFiles(logDir) {
+				owner, taken := owners[file.path]
+				if !taken {
+					owners[file.path], own[file.path] = one.Name, true
+				}
+				if !taken || owner == one.Name || told[file.field] {
+					continue
+				}
+				told[file.field] = true
+				hint := ""
+				if own[file.path] {
+					hint = "put {instance} into it"
+				}
+				list = append(list, Problem{s.Name, file.field, fmt.Sprintf("%s is the log of %s already", file.path, owner), hint})
+			}
+		}
+	}
+	return list
+}
+
+type logFile struct{ field, path string }
+
+// logFiles are the files that s, which has no instances, writes its log to.
+func (s *Service) logFiles(logDir string) []logFile {
+	toFile := len(s.Log.Targets) == 0
+	for _, t := range s.Log.Targets {
+		toFile = toFile || t.Kind == TargetFile
+	}
+	if !toFile {
+		return nil
+	}
+	var list []logFile
+	switch {
+	case s.Log.File != "":
+		list = append(list, logFile{"log.file", s.Log.File})
+	case logDir != "":
+		list = append(list, logFile{"log", path.Join(logDir, s.Name+".log")})
+	}
+	if s.Log.ErrorFile != "" {
+		list = append(list, logFile{"log.error_file", s.Log.ErrorFile})
+	}
+	return list
+}
