@@ -90,6 +90,9 @@ var table = map[string]entry{
 		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
 		imports: "internal/atomicfile internal/logs/ internal/sys",
 	},
+	"internal/safetext": {
+		says: "Package safetext makes text that others can influence harmless for the terminal that shows it.",
+	},
 	"internal/logs/layout": {
 		says:    "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
 		imports: "internal/sys",
@@ -103,7 +106,7 @@ var table = map[string]entry{
 	},
 	"internal/logs/target": {
 		says:    "Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.",
-		imports: "internal/logs/line internal/sys",
+		imports: "internal/logs/line internal/safetext internal/sys",
 	},
 	"internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
@@ -137,7 +140,7 @@ var table = map[string]entry{
 	},
 	"internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/boot internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/server internal/spawn internal/successor internal/supervise internal/sys internal/writers internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/boot internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/safetext internal/server internal/spawn internal/successor internal/supervise internal/sys internal/writers internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",

@@ -33,7 +33,7 @@ const program = "daemonry"
 // and returns its exit status. Called under the name "daemonize" it takes that
 // program's options.
 func Main(args []string, stdout, stderr io.Writer) int {
-	a := &app{out: stdout, err: stderr}
+	a := &app{out: onScreen(stdout), err: onScreen(stderr)}
 	if len(args) == 0 {
 		args = []string{program}
 	}

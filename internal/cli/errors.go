@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/pflag"
 
 	"github.com/daemonry/daemonry/internal/detach"
+	"github.com/daemonry/daemonry/internal/safetext"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -207,19 +207,4 @@ func oneLine(s string) string {
 
 // printable shows control characters, with which a program, or whoever chose
 // a file's name, could redraw the terminal, as what they are.
-func printable(s string) string {
-	if !strings.ContainsFunc(s, unsafeRune) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unsafeRune(r) {
-			fmt.Fprintf(&b, `\x%02x`, r)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-func unsafeRune(r rune) bool { return unicode.IsControl(r) && r != '\t' }
+func printable(s string) string { return safetext.Plain(s) }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"os"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -20,8 +19,8 @@ type lineWriter struct {
 
 func (a *app) lines(list []foundLog, bare bool) *lineWriter {
 	w := &lineWriter{p: a.colours(), times: !bare}
-	f, ok := a.out.(*os.File)
-	if !ok {
+	f, terminal := fileOf(a.out)
+	if f == nil {
 		return w
 	}
 	many := false
@@ -30,7 +29,7 @@ func (a *app) lines(list []foundLog, bare bool) *lineWriter {
 		many = many || l.Service != list[0].Service
 		width.Store(max(width.Load(), int32(len(l.Service))))
 	}
-	w.dest = target.NewConsole(target.Console{File: f, Color: w.p != palette{}, Width: width, Bare: bare || !many})
+	w.dest = target.NewConsole(target.Console{File: f, Color: w.p != palette{}, Width: width, Bare: bare || !many, Screen: terminal && !bare})
 	return w
 }
 
@@ -44,7 +43,7 @@ func (w *lineWriter) emit(r query.Record) error {
 		w.text = r.Time.Local().AppendFormat(w.text, eventTime)
 		w.text = append(w.text, w.p.reset...)
 		w.text = append(append(w.text, "  "...), r.Text...)
-		text = w.text
+		text = w.text // our own colours are colours like others
 	}
 	_, err := w.dest.Send([]target.Record{{Service: r.Service, Stream: r.Stream, Time: r.Time, Text: text, More: r.More}})
 	return err

@@ -256,12 +256,12 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 	f.call.logBudget.over(&f.settings)
 	o, err := f.a.serverOptions(p, f.settings)
 	o.Pinned = true
-	if file, ok := f.a.out.(*os.File); ok {
+	if file, terminal := fileOf(f.a.out); file != nil {
 		width := new(atomic.Int32)
 		for _, s := range spec.ExpandSet(f.services) {
 			width.Store(max(width.Load(), int32(len(s.Name))))
 		}
-		o.Console = target.Console{File: file, Color: f.a.colours() != palette{}, Width: width, Bare: f.program}
+		o.Console = target.Console{File: file, Color: f.a.colours() != palette{}, Width: width, Bare: f.program, Screen: terminal && !f.program}
 	}
 	return o, err
 }

@@ -149,9 +149,10 @@ const watchPeriod = 2 * time.Second
 // watchStatus shows the services again whenever something has happened to them.
 func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, names []string) error {
 	screen := isTerminal(a.out) && !call.json
+	terminal, _ := fileOf(a.out)
 	if screen {
-		fmt.Fprint(a.out, enterScreen)
-		defer fmt.Fprint(a.out, leaveScreen)
+		fmt.Fprint(terminal, enterScreen)
+		defer fmt.Fprint(terminal, leaveScreen)
 	}
 	happened := make(chan error, 1)
 	go s.tellEvents(ctx, names, happened)
@@ -166,7 +167,7 @@ func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, nam
 			return a.noStatus(call, err, names)
 		}
 		if screen {
-			fmt.Fprint(a.out, homeAndClear)
+			fmt.Fprint(terminal, homeAndClear)
 		}
 		if err := a.printStatus(call, list, names); err != nil {
 			return cut(ctx, err)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -232,8 +231,8 @@ func (p palette) of(s control.State) string {
 
 // width is how wide the terminal is that standard output goes to; 0 if it is none, or does not say.
 func (a *app) width() int {
-	f, ok := a.out.(*os.File)
-	if !ok || !isTerminal(f) {
+	f, _ := fileOf(a.out)
+	if !isTerminal(a.out) {
 		return 0
 	}
 	columns, _, err := sys.TerminalSize(int(f.Fd()))

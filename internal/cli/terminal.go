@@ -6,13 +6,38 @@ import (
 	"io"
 	"os"
 
+	"github.com/daemonry/daemonry/internal/safetext"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// isTerminal says whether somebody looks at w.
+// screen is a terminal that shows text, and does nothing else for what is written to it: names, reasons and lines of services are on
+// their way to it in every command. What is to act on it is written to file.
+type screen struct {
+	io.Writer
+	file *os.File
+}
+
+// onScreen puts a screen between us and w if that is a terminal. To a file or a pipe bytes are bytes.
+func onScreen(w io.Writer) io.Writer {
+	if f, ok := w.(*os.File); ok && sys.IsTerminal(int(f.Fd())) {
+		return &screen{safetext.Writer(f), f}
+	}
+	return w
+}
+
+// fileOf returns the file that w writes to, nil if it is none, and whether that is a terminal.
+func fileOf(w io.Writer) (f *os.File, terminal bool) {
+	if s, ok := w.(*screen); ok {
+		return s.file, true
+	}
+	f, _ = w.(*os.File)
+	return f, false
+}
+
+// isTerminal says whether somebody looks at w whose terminal can do more than show text.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && sys.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	_, terminal := fileOf(w)
+	return terminal && os.Getenv("TERM") != "dumb"
 }
 
 // statusLine is a line on a terminal that says what is being waited for.
@@ -26,7 +51,8 @@ func (a *app) statusLine(quiet bool) *statusLine {
 	if quiet || !isTerminal(a.err) {
 		return nil
 	}
-	return &statusLine{w: a.err}
+	file, _ := fileOf(a.err)
+	return &statusLine{w: file}
 }
 
 // eraseLine goes to the beginning of the line and clears it (ECMA-48, EL).

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+
+	"github.com/daemonry/daemonry/internal/safetext"
 )
 
 // Console says how lines of several services are shown together.
@@ -16,6 +18,8 @@ type Console struct {
 	Width *atomic.Int32
 	// Bare leaves the names out: the lines of a single service as they are.
 	Bare bool
+	// Screen keeps lines from doing anything to the terminal that File is, but for colours, which end with their line.
+	Screen bool
 }
 
 type console struct {
@@ -59,7 +63,11 @@ func (d *console) format(r Record) {
 	if d.open == "" && !d.Bare {
 		d.prefix(r)
 	}
-	d.buf = append(d.buf, r.Text...)
+	if d.Screen {
+		d.buf = safetext.AppendLine(d.buf, r.Text)
+	} else {
+		d.buf = append(d.buf, r.Text...)
+	}
 	if r.More {
 		d.open = key
 		return
