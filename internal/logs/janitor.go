@@ -16,8 +16,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// janitor compresses and removes rotated files. Its goroutine lives while there is something to do, on a thread
-// of its own with the lowest priority. It begins a little late, so that the logs of a thousand services that start
+// janitor compresses and removes rotated files, on a thread of its own with the lowest priority. That is kept from the first
+// work on: a new one for each would have to be had when the kernel may refuse one (sys.ReserveThreads). It begins a little late, so that the logs of a thousand services that start
 // together are looked at together: each look reads a whole directory.
 type janitor struct {
 	e *Engine
@@ -27,7 +27,8 @@ type janitor struct {
 	known   map[string]bool  // paths that count against the budget
 	running bool
 	stopped bool
-	begin   *time.Timer // of the goroutine, while running
+	begin   *time.Timer // of the work, while running
+	work    chan func() // for the thread; nil: there is none yet
 	done    sync.WaitGroup
 }
 
@@ -67,11 +68,30 @@ func (j *janitor) start() {
 	})
 }
 
-// launch has f run a little later, on a goroutine of its own. j.mu is held.
+// launch has f run a little later, on the thread. j.mu is held.
 func (j *janitor) launch(f func()) {
 	j.running = true
 	j.done.Add(1)
-	j.begin = time.AfterFunc(janitorDelay, func() { defer j.done.Done(); f() })
+	if j.work == nil {
+		j.work = make(chan func())
+		go j.thread(j.work)
+	}
+	work := j.work
+	j.begin = time.AfterFunc(janitorDelay, func() {
+		work <- func() { defer j.done.Done(); f() }
+	})
+}
+
+// thread does the work, and ends with the janitor.
+func (j *janitor) thread(work <-chan func()) {
+	// Never unlocked: the thread ends with the goroutine, and its priority with it.
+	runtime.LockOSThread()
+	if err := sys.LowerThread(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		j.e.trouble("", fmt.Errorf("compress at low priority: %w", err))
+	}
+	for f := range work {
+		f()
+	}
 }
 
 // ignore takes the log off the budget.
@@ -89,11 +109,16 @@ func (j *janitor) stop() {
 	if j.begin != nil && j.begin.Stop() {
 		j.done.Done()
 	}
+	work := j.work
+	j.work = nil
 	j.mu.Unlock()
 	j.done.Wait()
+	if work != nil {
+		close(work)
+	}
 }
 
-// take returns what is to be done in one directory, so that it is read once for all the logs in it; nothing ends the goroutine.
+// take returns what is to be done in one directory, so that it is read once for all the logs in it; nothing ends the work.
 func (j *janitor) take() (dir string, jobs map[string]chore) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -115,11 +140,6 @@ func (j *janitor) take() (dir string, jobs map[string]chore) {
 }
 
 func (j *janitor) run() {
-	// Never unlocked: the thread ends with the goroutine, and its priority with it.
-	runtime.LockOSThread()
-	if err := sys.LowerThread(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		j.e.trouble("", fmt.Errorf("compress at low priority: %w", err))
-	}
 	for {
 		dir, jobs := j.take()
 		if jobs == nil {

@@ -1,6 +1,9 @@
 package sys
 
-import "runtime"
+import (
+	"runtime"
+	"sync"
+)
 
 // OnThread runs f in a goroutine, on a thread of its own that ends with it: what f sets for its thread is
 // nobody else's.
@@ -24,4 +27,24 @@ func OnThread(f func()) {
 		<-started
 		runtime.UnlockOSThread()
 	}()
+}
+
+// ReserveThreads has the runtime make n threads that it keeps: it ends none that a goroutine has given back. When it needs
+// one and the kernel refuses it (RLIMIT_NPROC of setrlimit(2), pids.max of a control group) the runtime ends the process
+// by SIGABRT; a program that must outlive such a moment has its threads before.
+func ReserveThreads(n int) {
+	all := make(chan struct{})
+	var here, gone sync.WaitGroup
+	here.Add(n)
+	for range n {
+		gone.Go(func() {
+			runtime.LockOSThread() // so none of them can share a thread
+			here.Done()
+			<-all
+			runtime.UnlockOSThread()
+		})
+	}
+	here.Wait()
+	close(all)
+	gone.Wait()
 }
