@@ -127,11 +127,6 @@ func checkDir(fi fs.FileInfo, ours func(owner int) bool) error {
 	return nil
 }
 
-// unmapped is the owner of what belongs to nobody in our user namespace
-// (user_namespaces(7), /proc/sys/kernel/overflowuid): in a container that maps
-// but one user, the root directory too.
-const unmapped = 65534
-
 // checkWay judges what is above dir, and returns dir without symbolic links.
 // Those must be ours or root's, and so must the directories. One
 // that everybody may write to needs the sticky bit, which keeps them from renaming what
@@ -164,7 +159,7 @@ func checkWay(dir string, ours func(owner int) bool) (string, error) {
 		switch {
 		case err != nil:
 			return "", err
-		case !trusted(owner.UID) && owner.UID != unmapped:
+		case !trusted(owner.UID) && !sys.Unmapped(owner.UID): // in a container that maps but one user, the root directory
 			return "", fmt.Errorf("%s above it belongs to user %d: %w", at, owner.UID, sys.ErrInsecure)
 		case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
 			return "", fmt.Errorf("everybody can write to %s above it: %w", at, sys.ErrInsecure)

@@ -36,6 +36,9 @@ func openToReaders(dir *os.File) error {
 	return err
 }
 
+// overflowGID is what groups without a number in our user namespace are shown as; outside of one it is nobody's group.
+const overflowGID = 65534
+
 // LogGroup is the group that root's log files are given, that of the log directory; 0 if that is none but our own.
 func (p Paths) LogGroup() (int, error) {
 	fi, err := os.Stat(p.Log)
@@ -46,7 +49,7 @@ func (p Paths) LogGroup() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if os.Geteuid() != 0 || owner.GID == os.Getegid() || owner.GID == unmapped {
+	if os.Geteuid() != 0 || owner.GID == os.Getegid() || owner.GID == overflowGID {
 		return 0, nil
 	}
 	return owner.GID, nil

@@ -28,7 +28,8 @@ type connKey struct{}
 // peer is what the kernel says of who connected.
 type peer struct {
 	sys.Peer
-	err error
+	err   error
+	letIn func() // its connection keeps its place from now on
 }
 
 // withPeer is for http.Server.ConnContext.
@@ -38,6 +39,13 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 		p.Peer, p.err = sys.PeerOf(conn)
 	} else {
 		p.err = fmt.Errorf("a %T has no peer credentials", c)
+	}
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = t.NetConn()
+	}
+	p.letIn = func() {}
+	if g, ok := c.(interface{ letIn() }); ok {
+		p.letIn = g.letIn
 	}
 	return context.WithValue(ctx, connKey{}, p)
 }

@@ -217,6 +217,44 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// TestSilentConnections: any number of connections on which nothing is said, or half a request, keeps nobody out. They had ten seconds each.
+func TestSilentConnections(t *testing.T) {
+	f := serveFake(t, func(_ *api, s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = time.Hour, time.Hour })
+	working, err := net.Dial("unix", f.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer working.Close()
+	ask := func() {
+		t.Helper()
+		fmt.Fprint(working, "GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+		answer, err := http.ReadResponse(bufio.NewReader(working), nil)
+		if err != nil {
+			t.Fatalf("a connection that was let in: %v", err)
+		}
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	for i := range maxConns + 50 {
+		silent, err := net.Dial("unix", f.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		if i%2 == 0 {
+			fmt.Fprint(silent, "GET /v1/health HTTP/1.1\r\n")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := f.Supervisor(ctx); err != nil {
+		t.Error(err)
+	}
+	ask()
+}
+
 func TestManyClients(t *testing.T) {
 	f := serveFake(t, nil)
 	f.engine.statuses = []supervise.Status{{Name: "web", State: supervise.Ready, PID: 1, Ready: true}}

@@ -173,6 +173,7 @@ type limited struct {
 	closed chan struct{}
 	once   sync.Once
 	spare  sys.Reserve
+	guests guests
 
 	mu                       sync.Mutex
 	changed                  *sync.Cond
@@ -187,24 +188,30 @@ func limit(l net.Listener, n int) *limited {
 }
 
 func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.free <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+	if err := l.takePlace(); err != nil {
+		return nil, err
 	}
 	c, err := l.accept()
 	if err != nil {
 		<-l.free
 		return nil, err
 	}
-	release := sync.OnceFunc(func() {
+	place := &place{guests: &l.guests}
+	place.release = sync.OnceFunc(func() {
+		l.guests.remove(place.guest)
 		<-l.free
-		_ = l.spare.Fill(reserved) // what there is: the next connection that ends tries again
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !l.ended {
+			_ = l.spare.Fill(reserved) // what there is: the next connection that ends tries again
+		}
 	})
+	var taken net.Conn = &otherConn{c, place}
 	if u, ok := c.(*net.UnixConn); ok {
-		return &unixConn{u, release}, nil
+		taken = &unixConn{u, place}
 	}
-	return &otherConn{c, release}, nil
+	place.guest = l.guests.add(taken)
+	return taken, nil
 }
 
 func (l *limited) accept() (net.Conn, error) {
@@ -305,10 +312,20 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
+// place is what a connection has of its listener until it is closed.
+type place struct {
+	guests  *guests
+	guest   *guest
+	release func()
+}
+
+// letIn keeps the place for as long as the connection likes.
+func (p *place) letIn() { p.guests.remove(p.guest) }
+
 // unixConn keeps what a Unix socket can besides being a net.Conn: to tell its peer.
 type unixConn struct {
 	*net.UnixConn
-	release func()
+	*place
 }
 
 func (c *unixConn) Close() error {
@@ -318,7 +335,7 @@ func (c *unixConn) Close() error {
 
 type otherConn struct {
 	net.Conn
-	release func()
+	*place
 }
 
 func (c *otherConn) Close() error {

@@ -77,6 +77,9 @@ func newHandler(a *api, allowed gate) http.Handler {
 			answerError(w, err)
 			return
 		}
+		if p, ok := r.Context().Value(connKey{}).(peer); ok {
+			p.letIn()
+		}
 		mux.ServeHTTP(w, r)
 	})
 }

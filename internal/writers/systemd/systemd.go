@@ -20,15 +20,12 @@ const (
 	graduatedDelay = 254 // RestartSteps=, RestartMaxDelaySec=
 )
 
-// systemDir is where the units of the machine are, and the files that they name.
-const systemDir = "/etc/systemd/system"
-
 // Target returns the target.
 func Target() writers.Target {
 	return writers.Target{
 		Name:    "systemd",
 		About:   "units for systemd 252 and later, of the system or of a user",
-		Dir:     systemDir,
+		Dir:     "/etc/systemd/system",
 		UserDir: ".config/systemd/user",
 		Comment: writers.Hash,
 		Lost:    lost,
@@ -74,7 +71,7 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 	w.restarts()
 	w.stop()
 	w.identity()
-	secrets := w.environment()
+	w.environment()
 	w.streams()
 	w.limits()
 	w.sandbox()
@@ -84,7 +81,6 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 		return nil, err
 	}
 	files := append(sockets, writers.File{Path: a.Name + ".service", Mode: 0o644, Content: content})
-	files = append(files, secrets...)
 	if a.Schedule != (spec.Schedule{}) {
 		files = append(files, timerUnit(a))
 	}

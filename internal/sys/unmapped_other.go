@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func unmapped(int, string, string) bool { return false }
