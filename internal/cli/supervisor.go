@@ -286,6 +286,7 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		Name:       program,
 		Args:       []string{"supervisor", "run"},
 		LogFile:    supervisorLog(s.paths),
+		Env:        outsideOfServices(os.Environ()),
 	})
 	if err == nil {
 		text := fmt.Sprintf("%s: started the supervisor, process %d", program, process.PID)
@@ -359,6 +360,9 @@ func (a *app) supervise(p paths.Paths, call *supervisorCall) error {
 		return err
 	}
 	o.Ready = daemonry.Ready
+	if daemonry.IsDaemon() {
+		shed(o.Trouble)
+	}
 	if o.Inherited, err = successor.Found(); err != nil {
 		return err
 	}
