@@ -145,6 +145,9 @@ type Supervisor struct {
 	States map[State]int `json:"states"`
 	// Adopted is how many services an earlier supervisor had left running, and this one took over when it started.
 	Adopted int `json:"adopted,omitzero"`
+	// Unknown are the processes that an earlier supervisor started for services which nothing describes any more, as after an older
+	// state has been put back. They are left alone, and taken over when the service is described again.
+	Unknown []Unknown `json:"unknown,omitzero"`
 	// RuntimeDir is where its socket is.
 	RuntimeDir string `json:"runtime_dir"`
 	// StateDir is where it keeps what is wanted.
@@ -153,6 +156,14 @@ type Supervisor struct {
 	LogDir string `json:"log_dir"`
 	// UpgradeError says why the last upgrade failed although the new program had proven itself.
 	UpgradeError string `json:"upgrade_error,omitzero"`
+}
+
+// Unknown is a process of a service that nothing describes.
+type Unknown struct {
+	// Name of the service.
+	Name string `json:"name"`
+	// PID of its main process.
+	PID int `json:"pid"`
 }
 
 // Upgrade is the answer to an [UpgradeRequest]: the program has proven that it can go on, and is about to be

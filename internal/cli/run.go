@@ -20,6 +20,7 @@ import (
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/readers/native"
 	"github.com/daemonry/daemonry/internal/server"
+	"github.com/daemonry/daemonry/internal/supervise"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -214,7 +215,8 @@ func (f *foreground) run() error {
 	if err != nil {
 		return &statusError{status: exitOurs, err: err}
 	}
-	o.Ready = func() error { close(ready); return nil }
+	began := false
+	o.Ready = func() error { began = true; close(ready); return nil }
 	o.Deaf = true
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -222,7 +224,11 @@ func (f *foreground) run() error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, o) }()
 	err = f.attend(signals, ready, served)
-	if discardErr := discard(); err == nil && discardErr != nil {
+	var running *server.RunningError
+	if errors.As(err, &running) {
+		return err // what is there is that one's
+	}
+	if discardErr := discard(began); err == nil && discardErr != nil {
 		return &statusError{status: exitOurs, err: discardErr}
 	}
 	return err
@@ -270,12 +276,20 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 func foregroundState(p paths.Paths) string { return filepath.Join(p.Runtime, "foreground") }
 
 // runPaths are directories for a run: those where the other commands look, or, where they cannot be
-// made, such in a temporary one. What is wanted is in the file, so no state outlives the run.
-func (a *app) runPaths() (p paths.Paths, discard func() error, err error) {
+// made, such in a temporary one. What is wanted is in the file, so no state outlives the run: discard is for the end of it, and is
+// told whether there was one. What was there before a run that did not begin is another's, or what a killed one has left.
+func (a *app) runPaths() (p paths.Paths, discard func(began bool) error, err error) {
 	if p, err = paths.Find(); err == nil {
 		p.State = foregroundState(p)
+		_, lookErr := os.Lstat(p.State)
+		made := errors.Is(lookErr, fs.ErrNotExist)
 		if err = p.Create(nil); err == nil {
-			return p, func() error { return os.RemoveAll(p.State) }, nil
+			return p, func(began bool) error {
+				if !began && !made || supervise.Owned(p.State) {
+					return nil
+				}
+				return os.RemoveAll(p.State)
+			}, nil
 		}
 	}
 	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) && os.Getenv("HOME") != "" {
@@ -297,7 +311,7 @@ func (a *app) runPaths() (p paths.Paths, discard func() error, err error) {
 			return p, nil, errors.Join(err, os.RemoveAll(root))
 		}
 		fmt.Fprintf(a.err, "%s: the run's directories are in %s: %s\n", program, root, oneLine(err.Error()))
-		return p, func() error { return os.RemoveAll(root) }, nil
+		return p, func(bool) error { return os.RemoveAll(root) }, nil
 	}
 	return p, nil, err
 }

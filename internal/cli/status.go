@@ -101,10 +101,26 @@ func (a *app) serviceStatus(call *statusCall, names []string) error {
 	if err := a.printStatus(call, list, names); err != nil {
 		return err
 	}
+	if err := a.sayUnknown(ctx, s, names); err != nil {
+		return failure(err, exitUnknown, nil)
+	}
 	if !slices.ContainsFunc(list, func(s control.Status) bool { return !s.Ready && (len(names) > 0 || s.Wanted) }) {
 		return nil
 	}
 	return &statusError{status: exitNotRunning}
+}
+
+// sayUnknown names what runs and is described nowhere, where all is asked for.
+func (a *app) sayUnknown(ctx context.Context, s *session, names []string) error {
+	if len(names) > 0 {
+		return nil
+	}
+	about, err := s.Supervisor(ctx)
+	for _, u := range about.Unknown {
+		fmt.Fprintf(a.err, "%s: %s: process %d of an earlier supervisor runs, and nothing describes the service: it is left alone\n",
+			program, printable(u.Name), u.PID)
+	}
+	return err
 }
 
 // noStatus is the answer where nobody knows of services: nothing runs, but of one that

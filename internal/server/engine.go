@@ -22,6 +22,7 @@ type Engine interface {
 	Wait(ctx context.Context, state supervise.State, names ...string) error
 	Status(ctx context.Context, names ...string) ([]supervise.Status, error)
 	Spec(ctx context.Context, name string) (spec.Service, error)
+	Unknown(ctx context.Context) ([]supervise.Unknown, error)
 	Subscribe(ctx context.Context, after uint64) ([]supervise.Event, Subscription, error)
 }
 

@@ -121,6 +121,8 @@ func (f *fakeEngine) Status(_ context.Context, names ...string) ([]supervise.Sta
 	return list, f.err
 }
 
+func (f *fakeEngine) Unknown(context.Context) ([]supervise.Unknown, error) { return nil, nil }
+
 func (f *fakeEngine) Spec(_ context.Context, name string) (spec.Service, error) {
 	if name != f.spec.Name {
 		return spec.Service{}, &supervise.NotFoundError{Name: name}

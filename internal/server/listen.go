@@ -54,16 +54,23 @@ const reserved = 8
 const shortPause = 50 * time.Millisecond
 
 // listenUnix opens the control socket. Whoever calls it holds the lock of the
-// directory, so a socket that is there is a dead supervisor's.
-func listenUnix(path string, group *int) (*limited, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// directory, so a socket that is there is a dead supervisor's. It says that one was killed, and is put back if there is to be no other.
+func listenUnix(path string, group *int) (_ *limited, err error) {
+	dead := path + ".dead"
+	if err := moveSocket(path, dead); err != nil {
 		return nil, fmt.Errorf("remove the old control socket: %w", err)
 	}
+	defer func() {
+		undo := os.Remove
+		if err != nil {
+			undo = func(dead string) error { return os.Rename(dead, path) }
+		}
+		if undoErr := undo(dead); undoErr != nil && !errors.Is(undoErr, fs.ErrNotExist) {
+			err = errors.Join(err, undoErr)
+		}
+	}()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		if len(path) > maxSocketPath {
-			err = fmt.Errorf("the path has %d bytes, and %d are possible: %w", len(path), maxSocketPath, err)
-		}
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	// Until here the umask has decided, behind the mode of the directory.
@@ -71,6 +78,20 @@ func listenUnix(path string, group *int) (*limited, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return limit(l, mostConns(sys.MostDescriptors())), nil
+}
+
+// moveSocket moves a socket away, if there is one, and removes a file that is none.
+func moveSocket(path, to string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return os.Remove(path)
+	}
+	return os.Rename(path, to)
 }
 
 // maxSocketPath is what fits into sun_path with its NUL on Linux (unix(7));

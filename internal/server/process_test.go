@@ -37,7 +37,7 @@ var whole = proctest.Register("supervisor", func(args []string) int {
 	}
 	if err == nil {
 		err = Serve(context.Background(), Options{
-			Paths: p, Metrics: true, Inherited: inherited,
+			Paths: p, Metrics: true, Inherited: inherited, Cgroup: os.Getenv("TEST_CGROUP"),
 			Ready: func() error {
 				if inherited != nil { // nobody reads any more
 					return nil
@@ -59,6 +59,11 @@ func startWhole(t *testing.T, root string) (*exec.Cmd, *control.Client) {
 	t.Helper()
 	cmd := whole.Command(t)
 	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+root, "GORACE=atexit_sleep_ms=0")
+	return cmd, startCommand(t, root, cmd)
+}
+
+func startCommand(t *testing.T, root string, cmd *exec.Cmd) *control.Client {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -73,7 +78,7 @@ func startWhole(t *testing.T, root string) (*exec.Cmd, *control.Client) {
 	}
 	c := &control.Client{Socket: rootPaths(t, root).Socket()}
 	t.Cleanup(c.Close)
-	return cmd, c
+	return c
 }
 
 func TestSignals(t *testing.T) {

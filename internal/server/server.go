@@ -78,6 +78,9 @@ func Serve(ctx context.Context, o Options) (err error) {
 		defer signal.Stop(hangups)
 	}
 
+	if path := o.Paths.Socket(); len(path) > maxSocketPath { // before anything is made
+		return fmt.Errorf("control socket %s: the path has %d bytes, and %d are possible", path, len(path), maxSocketPath)
+	}
 	if err := o.Paths.Create(o.Group); err != nil {
 		return err
 	}
@@ -86,11 +89,6 @@ func Serve(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, locks.release()) }()
-	gates, err := o.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeAll(gates)) }()
 	group, err := o.Paths.LogGroup()
 	if err != nil {
 		return err
@@ -106,9 +104,16 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := engine.Restore(); err != nil {
-		return errors.Join(err, closeEngine(engine))
+	// The doors come last: who cannot open them leaves those of the last supervisor as they are.
+	gates, err := o.open()
+	if err != nil {
+		return errors.Join(err, engine.Abandon())
 	}
+	defer func() { err = errors.Join(err, closeAll(gates)) }()
+	if ctx.Err() != nil { // told to end before it began: nothing is ended for that
+		return engine.Abandon()
+	}
+	engine.Restore()
 	go reopenLogs(ctx, engine, hangups, o.Trouble)
 	return o.run(ctx, engine, gates, newChangeover(o, engine, locks, gates))
 }
@@ -139,13 +144,6 @@ func (o Options) lock() (locks, error) {
 	return lock(o.Paths)
 }
 
-// closeEngine has an engine that never ran release what it holds: it runs, with an end in sight.
-func closeEngine(e *supervise.Engine) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return e.Run(ctx)
-}
-
 // entrance is a listener and who may come in.
 type entrance struct {
 	net.Listener
@@ -153,26 +151,37 @@ type entrance struct {
 	allowed gate
 }
 
+// open opens the doors, the control socket last.
 func (o Options) open() ([]entrance, error) {
-	control, err := o.openControl()
+	list, err := o.openTCP()
 	if err != nil {
 		return nil, err
 	}
-	list := []entrance{{control, control, peerGate(os.Geteuid(), o.Group)}}
-	tcp := 0
-	if m := o.Inherited; m != nil && m.TCP > 0 {
-		if tcp = m.TCP; m.TCPAddress != o.TCP.Listen { // the settings have changed
-			err, tcp = sys.CloseFD(m.TCP), 0
-		}
-	}
-	if o.TCP == (TCP{}) || err != nil {
-		return list, err
-	}
-	l, base, allowed, err := listenTCP(o.TCP, tcp)
+	control, err := o.openControl()
 	if err != nil {
 		return nil, errors.Join(err, closeAll(list))
 	}
-	return append(list, entrance{l, base, allowed}), nil
+	return append([]entrance{{control, control, peerGate(os.Geteuid(), o.Group)}}, list...), nil
+}
+
+func (o Options) openTCP() ([]entrance, error) {
+	tcp := 0
+	if m := o.Inherited; m != nil && m.TCP > 0 {
+		if tcp = m.TCP; m.TCPAddress != o.TCP.Listen { // the settings have changed
+			if err := sys.CloseFD(m.TCP); err != nil {
+				return nil, err
+			}
+			tcp = 0
+		}
+	}
+	if o.TCP == (TCP{}) {
+		return nil, nil
+	}
+	l, base, allowed, err := listenTCP(o.TCP, tcp)
+	if err != nil {
+		return nil, err
+	}
+	return []entrance{{l, base, allowed}}, nil
 }
 
 func (o Options) openControl() (*limited, error) {

@@ -19,7 +19,14 @@ func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	unknown, err := a.engine.Unknown(r.Context())
+	if err != nil {
+		return err
+	}
 	about := a.about
+	for _, u := range unknown {
+		about.Unknown = append(about.Unknown, control.Unknown(u))
+	}
 	about.Uptime = spec.Duration(time.Since(a.started))
 	about.Services = len(list)
 	about.UpgradeError = a.upgradeFailure()

@@ -79,6 +79,14 @@ type ordeal struct {
 	cmd     *exec.Cmd
 	client  *control.Client
 	file    control.ApplyRequest // all services
+	cgroup  string               // as of Options
+}
+
+func (o *ordeal) command() *exec.Cmd {
+	o.Helper()
+	cmd := whole.Command(o)
+	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+o.root, "GORACE=atexit_sleep_ms=0", "TEST_CGROUP="+o.cgroup)
+	return cmd
 }
 
 func TestSurvive(t *testing.T) {
@@ -161,7 +169,8 @@ func (o *ordeal) start() {
 	if o.client != nil {
 		o.client.Close()
 	}
-	o.cmd, o.client = startWhole(o.T, o.root)
+	o.cmd = o.command()
+	o.client = startCommand(o.T, o.root, o.cmd)
 }
 
 func (o *ordeal) kill() {
@@ -206,8 +215,7 @@ func (o *ordeal) meddle(i int) {
 // killInTheMiddle kills a supervisor on its way up.
 func (o *ordeal) killInTheMiddle() {
 	o.Helper()
-	cmd := whole.Command(o)
-	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+o.root, "GORACE=atexit_sleep_ms=0")
+	cmd := o.command()
 	if err := cmd.Start(); err != nil {
 		o.Fatal(err)
 	}

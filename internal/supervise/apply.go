@@ -135,7 +135,7 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 // isMissing says whether s is to be up, as want describes it, and is neither that nor about to be. What
 // waits for the end of a delay is started now: whoever asks for it gives it a fresh start.
 func (s *service) isMissing(want spec.Service) bool {
-	return !s.held && (*want.Autostart || s.wanted) && (!s.active() || s.state == Backoff) && !s.satisfied()
+	return !s.held && !s.unproven && (*want.Autostart || s.wanted) && (!s.active() || s.state == Backoff) && !s.satisfied()
 }
 
 // active says whether s is up or on its way there.
@@ -180,6 +180,7 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	if s == nil {
 		s = &service{spec: want, source: source, since: time.Now()}
 		e.add(s)
+		e.readopt(s)
 		e.described(s)
 		e.emit(s, Event{Kind: EventChange, Reason: "added"})
 		return s

@@ -58,7 +58,7 @@ func openCgroups(wanted, record string) (*cgroups, error) {
 
 func (c *cgroups) open(mount cgroupMount, wanted string) error {
 	if before, err := os.ReadFile(c.record); err == nil {
-		if dir := string(before); mount.pathOf(dir) != "" && writable(dir) == nil {
+		if dir := recordedGroup(string(before), c.record); mount.pathOf(dir) != "" && writable(dir) == nil {
 			c.dir, c.path = dir, mount.pathOf(dir) // what the last supervisor started runs there
 			return nil
 		}
@@ -92,12 +92,31 @@ func (c *cgroups) open(mount cgroupMount, wanted string) error {
 		err = usable(c.dir)
 	}
 	if err == nil {
-		err = atomicfile.Write(c.record, []byte(c.dir), 0o600)
+		err = atomicfile.Write(c.record, []byte(c.dir+"\n"+placeOf(c.record)+"\n"), 0o600)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(c.dir))
 	}
 	return nil
+}
+
+// recordedGroup is the group that a record names, "" if it is a copy: its directory is not the one that it was made in.
+func recordedGroup(text, path string) string {
+	dir, rest, made := strings.Cut(text, "\n")
+	if place := strings.TrimSpace(rest); made && place != placeOf(path) {
+		return ""
+	}
+	return dir
+}
+
+// placeOf names the directory of a file as no copy of it is named.
+func placeOf(path string) string {
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return ""
+	}
+	id := idOf(info)
+	return fmt.Sprintf("%d:%d", id.dev, id.ino)
 }
 
 // ourGroup is what the name of a supervisor's group begins with.

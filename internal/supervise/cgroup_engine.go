@@ -156,8 +156,8 @@ func (e *Engine) setLimits(s *service) {
 }
 
 // clearGroups ends what a dead supervisor has left in the control groups of starts that nobody goes on with, and removes the
-// groups. What belongs to a service that is described nowhere is left alone.
-func (e *Engine) clearGroups() {
+// groups. What belongs to a service that is described nowhere is left alone; and all of it, if for that reason it is in doubt who goes on.
+func (e *Engine) clearGroups(doubt error) {
 	for _, g := range e.allGroups() {
 		name, invocation := startAt(g.path)
 		if e.byInvocation[invocation] != nil {
@@ -167,6 +167,8 @@ func (e *Engine) clearGroups() {
 		err := g.remove()
 		switch {
 		case !errors.Is(err, syscall.EBUSY):
+		case doubt != nil:
+			err = fmt.Errorf("%s: processes live in it, and are left alone: %w", g.dir, doubt)
 		case s == nil:
 			err = fmt.Errorf("%s: processes live in it, and no service %s is known; they are left alone", g.dir, name)
 		default:

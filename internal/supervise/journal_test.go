@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-var testHead = journalHead{Version: journalVersion, Boot: "boot", Namespace: 4, User: os.Geteuid(), PID: 77}
+var testHead = journalHead{Version: journalVersion, Boot: "boot", Namespace: 4, Init: 5, User: os.Geteuid(), PID: 77}
 
 func writeJournal(t testing.TB, j *journal, list []record, all bool) {
 	t.Helper()
@@ -43,11 +44,11 @@ func TestJournal(t *testing.T) {
 	if j.size != size {
 		t.Error("what has not changed is written again")
 	}
-	got, faults, err := readJournal(j.path, testHead)
-	if want := map[string]record{"a": a, "b": b}; err != nil || len(faults) > 0 || !reflect.DeepEqual(got, want) {
-		t.Errorf("read %+v, %v, %v", got, faults, err)
+	got, err := readJournal(j.path, testHead)
+	if want := map[string]record{"a": a, "b": b}; err != nil || len(got.faults) > 0 || !reflect.DeepEqual(got.records, want) {
+		t.Errorf("read %+v, %v", got, err)
 	}
-	if _, _, err := readJournal(j.path+"none", testHead); err != nil {
+	if _, err := readJournal(j.path+"none", testHead); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("none: %v", err)
 	}
 }
@@ -62,14 +63,24 @@ func TestJournalCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head := bytes.IndexByte(data, '\n')
+	head := bytes.IndexByte(data, '\n') + lengthSize
 	for n := range len(data) {
 		if err := os.WriteFile(j.path, data[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, faults, err := readJournal(j.path, testHead)
-		if whole := bytes.Count(data[:n], []byte{'\n'}) - 1; len(got) != max(0, whole) || len(faults) > 0 || (err == nil) != (n > head) {
-			t.Fatalf("the first %d bytes: %v, %v, %v", n, got, faults, err)
+		got, err := readJournal(j.path, testHead)
+		whole := max(0, bytes.Count(data[:n], []byte{'\n'})-2)
+		if len(got.records) != whole || (err == nil) != (n > head) || err == nil && (len(got.faults) != 1 || len(got.unsure) != whole) {
+			t.Fatalf("the first %d bytes: %+v, %v", n, got, err)
+		}
+	}
+	// A write that was not completed is none: what it was to say has not been acted upon.
+	for n := 1; n < 10; n++ {
+		if err := os.WriteFile(j.path, append(slices.Clone(data), data[head+1:head+1+n]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readJournal(j.path, testHead); err != nil || len(got.faults)+len(got.unsure) > 0 || len(got.records) != 2 {
+			t.Fatalf("with %d bytes more: %+v, %v", n, got, err)
 		}
 	}
 }
@@ -85,9 +96,9 @@ func TestJournalRefused(t *testing.T) {
 	changed := func(f func(*journalHead)) string {
 		h := testHead
 		f(&h)
-		return line(h) + line(record{Name: "a"})
+		return line(h) + string(lengthLine(0)) + line(record{Name: "a"})
 	}
-	good := line(testHead) + line(record{Name: "a"})
+	good := line(testHead) + string(lengthLine(0)) + line(record{Name: "a"})
 	for name, tt := range map[string]struct {
 		content string
 		spoil   func(path string) error
@@ -99,7 +110,10 @@ func TestJournalRefused(t *testing.T) {
 		"other boot":        {changed(func(h *journalHead) { h.Boot = "x" }), nil, "of another boot or another machine"},
 		"other namespace":   {changed(func(h *journalHead) { h.Namespace = 9 }), nil, "pid namespace"},
 		"other user":        {changed(func(h *journalHead) { h.User++ }), nil, "of user"},
-		"newer":             {changed(func(h *journalHead) { h.Version++ }), nil, "written in version 2, and this program reads 1"},
+		"newer":             {changed(func(h *journalHead) { h.Version++ }), nil, "version 3, and this program reads 2: written by a newer version"},
+		"other init":        {changed(func(h *journalHead) { h.Init++ }), nil, "pid namespace"},
+		"copied":            {changed(func(h *journalHead) { h.Inode = 1 }), nil, "a copy of another supervisor's"},
+		"no length":         {line(testHead) + line(record{Name: "a"}), nil, "line 2: not a length"},
 		"no version":        {changed(func(h *journalHead) { h.Version = 0 }), nil, "version 0"},
 		"a bit":             {strings.Replace(good, `"boot"`, `"bopt"`, 1), nil, "line 1: the checksum is wrong"},
 		"open to all":       {good, func(path string) error { return os.Chmod(path, 0o644) }, "others have access"},
@@ -116,9 +130,9 @@ func TestJournalRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			records, _, err := readJournal(path, testHead)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || len(records) > 0 {
-				t.Errorf("%v, %v, want …%s…", records, err, tt.want)
+			got, err := readJournal(path, testHead)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(got.records) > 0 {
+				t.Errorf("%v, %v, want …%s…", got, err, tt.want)
 			}
 		})
 	}
@@ -127,7 +141,7 @@ func TestJournalRefused(t *testing.T) {
 		if err := errors.Join(os.WriteFile(path, []byte(good), 0o600), os.Chown(path, 65534, 65534)); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := readJournal(path, testHead); !errors.Is(err, sys.ErrInsecure) {
+		if _, err := readJournal(path, testHead); !errors.Is(err, sys.ErrInsecure) {
 			t.Errorf("somebody else's file: %v", err)
 		}
 	}
@@ -145,9 +159,12 @@ func TestJournalFault(t *testing.T) {
 	if err := os.WriteFile(j.path, bytes.Replace(data, []byte(`"b"`), []byte(`"B"`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, faults, err := readJournal(j.path, testHead)
-	if err != nil || len(got) != 2 || len(faults) != 1 || !strings.HasSuffix(faults[0].Error(), "j: line 3: the checksum is wrong") {
-		t.Errorf("%v, %v, %v", got, faults, err)
+	got, err := readJournal(j.path, testHead)
+	if err != nil || len(got.records) != 2 || len(got.faults) != 1 || !strings.HasSuffix(got.faults[0].Error(), "j: line 4: the checksum is wrong") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if want := map[string]bool{"a": true}; !reflect.DeepEqual(got.unsure, want) { // the line may have been about a, and not about c
+		t.Errorf("unsure: %v", got.unsure)
 	}
 }
 
@@ -166,9 +183,9 @@ func TestJournalFull(t *testing.T) {
 		t.Fatalf("on a full disk: %v, %v", err, j.grown())
 	}
 	writeJournal(t, j, []record{{Name: "a"}, {Name: "b"}}, true)
-	got, faults, err := readJournal(j.path, testHead)
-	if err != nil || len(faults) > 0 || len(got) != 2 {
-		t.Errorf("%v, %v, %v", got, faults, err)
+	got, err := readJournal(j.path, testHead)
+	if err != nil || len(got.faults) > 0 || len(got.records) != 2 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -202,8 +219,8 @@ func TestJournalStaysSmall(t *testing.T) {
 	if size < roomToGrow/2 || size > 2*roomToGrow {
 		t.Errorf("grew to %d bytes", size)
 	}
-	records, _, err := readJournal(b.notes.journal.path, testHead)
-	if err != nil || !strings.HasPrefix(records["s"].Text, "2999x") {
+	got, err := readJournal(b.notes.journal.path, testHead)
+	if err != nil || !strings.HasPrefix(got.records["s"].Text, "2999x") {
 		t.Errorf("%v", err)
 	}
 	if err := end(); err != nil {
@@ -233,6 +250,7 @@ func FuzzReadJournal(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	head = append(head, lengthLine(0)...)
 	line, _, err := appendLine(slices.Clone(head), record{Name: "a", State: "ready", Main: identity{PID: 3, Pidfd: 4}})
 	if err != nil {
 		f.Fatal(err)
@@ -249,7 +267,8 @@ func FuzzReadJournal(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		records, _, err := readJournal(path, here)
+		got, err := readJournal(path, here)
+		records := got.records
 		if err != nil && records != nil {
 			t.Error("refused, and something came of it")
 		}
@@ -261,9 +280,9 @@ func FuzzReadJournal(f *testing.F) {
 			}
 		}
 		writeJournal(t, j, slices.Collect(maps.Values(records)), true)
-		again, faults, err := readJournal(j.path, here)
-		if err != nil || len(faults) > 0 || len(again) != len(records) {
-			t.Errorf("%d records have become %d: %v, %v", len(records), len(again), faults, err)
+		again, err := readJournal(j.path, here)
+		if err != nil || len(again.faults) > 0 || len(again.records) != len(records) {
+			t.Errorf("%d records have become %+v: %v", len(records), again, err)
 		}
 	})
 }

@@ -137,6 +137,9 @@ func (e *Engine) records(all bool) []record {
 		for _, s := range e.sorted() {
 			list = append(list, e.record(s))
 		}
+		for _, r := range e.unknown {
+			list = append(list, r)
+		}
 		return list
 	}
 	list := make([]record, 0, len(e.notes.gone)+len(e.notes.changed))
@@ -214,6 +217,13 @@ func (e *Engine) forgetNotes() error {
 	}
 	if n.journal == nil {
 		return nil
+	}
+	if e.leavesBehind() {
+		// Of what may still run the next supervisor has to know.
+		return errors.Join(n.journal.write(e.records(true), true), n.journal.close())
+	}
+	if err := e.removeOwner(); err != nil {
+		return errors.Join(err, n.journal.close()) // the journal without it would be one that is missing
 	}
 	err := os.Remove(n.journal.path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -81,12 +81,10 @@ func newScene(dir string) (scene, func() error, error) {
 		}
 	}
 	e, err := New(o)
-	if err == nil {
-		err = e.Restore()
-	}
 	if err != nil {
 		return scene{}, nil, err
 	}
+	e.Restore()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	stop, quit := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -22,6 +22,7 @@ type record struct {
 	Held      bool      `json:"held,omitzero"`
 	Removed   bool      `json:"removed,omitzero"`
 	Completed bool      `json:"completed,omitzero"`
+	Unproven  bool      `json:"unproven,omitzero"` // failed, because it may run and was not found
 	Reason    string    `json:"reason,omitzero"`
 	Text      string    `json:"text,omitzero"`
 
@@ -61,7 +62,7 @@ type identity struct {
 func (e *Engine) record(s *service) record {
 	r := record{
 		Name: s.spec.Name, State: s.state.String(), Since: s.since.Round(0), Wanted: s.wanted, Held: s.held,
-		Removed: s.removed, Completed: s.completed, Reason: s.reason, Text: s.text,
+		Removed: s.removed, Completed: s.completed, Unproven: s.unproven, Reason: s.reason, Text: s.text,
 		Invocation: s.invoked, Session: s.session, Watchdog: s.watchdog, Rewound: s.rewound,
 		Killed: s.killed, Failure: s.failure, Again: s.again || e.closing && s.wanted, Step: s.step,
 		Exit: s.exit, Restarts: s.restarts, Crashes: s.crashes, Window: slices.Clone(s.window), Next: s.next.Round(0),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -17,15 +18,20 @@ import (
 // Nobody is being born any more while this looks: the lock of the directories is held until the last stage of the
 // predecessor has executed its program (Options.Lock), and we have it.
 func (t *takeover) seek() {
-	invocations, outputs := map[string]*service{}, map[fileID]*service{}
+	signs := signs{map[string]*service{}, map[fileID]*service{}, t.groups()}
 	for _, s := range t.missing {
-		if s.state == Starting {
-			invocations[s.invoked] = s
-		} else if id, held := t.e.heldFIFO(s); held {
-			outputs[id] = s
+		starting := s.state == Starting
+		if starting {
+			signs.invocations[s.invoked] = s
+		}
+		if starting && !t.unsure[s.spec.Name] {
+			continue
+		}
+		if id, held := t.e.heldFIFO(s); held {
+			signs.outputs[id] = s
 		}
 	}
-	if len(invocations)+len(outputs) == 0 {
+	if len(signs.invocations)+len(signs.outputs)+len(signs.groups) == 0 {
 		return
 	}
 	list, err := t.e.kernel.processes()
@@ -35,17 +41,52 @@ func (t *takeover) seek() {
 	}
 	found := map[*service]sys.ProcStat{}
 	for _, stat := range list {
-		if s := t.whose(stat, invocations, outputs); s != nil {
+		if s := t.whose(stat, signs); s != nil {
 			if other, ok := found[s]; !ok || stat.StartTime < other.StartTime {
 				found[s] = stat
 			}
 		}
 	}
 	for s, stat := range found {
-		if err := t.find(s, stat); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := t.find(s, stat, signs); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.e.o.Trouble(fmt.Errorf("%s: not taken over: %w", s.spec.Name, err))
 		}
 	}
+}
+
+// signs are what processes that are sought are known by.
+type signs struct {
+	invocations map[string]*service
+	outputs     map[fileID]*service
+	groups      map[int]member // by pid
+}
+
+// member is a process in the control group of a start.
+type member struct {
+	service    *service
+	invocation string
+}
+
+// groups are the processes in the control groups of services that may run although no record says so.
+func (t *takeover) groups() map[int]member {
+	list := map[int]member{}
+	if len(t.doubtful) == 0 {
+		return list
+	}
+	for _, g := range t.e.allGroups() {
+		name, invocation := startAt(g.path)
+		if s := t.e.byName[name]; s == nil || !slices.Contains(t.doubtful, s) {
+			continue
+		}
+		pids, err := g.members()
+		if err != nil {
+			t.e.o.Trouble(err)
+		}
+		for _, pid := range pids {
+			list[pid] = member{t.e.byName[name], invocation}
+		}
+	}
+	return list
 }
 
 // heldFIFO says whether somebody holds the log FIFO of s open. We do not yet.
@@ -65,7 +106,7 @@ func (e *Engine) heldFIFO(s *service) (fileID, bool) {
 
 // whose says which service a process is the main one of, nil for none of those that are sought. Main processes
 // lead their sessions; so do helper commands, which are known by MAINPID.
-func (t *takeover) whose(stat sys.ProcStat, invocations map[string]*service, outputs map[fileID]*service) *service {
+func (t *takeover) whose(stat sys.ProcStat, signs signs) *service {
 	if stat.Session != stat.PID || stat.Exited() {
 		return nil
 	}
@@ -74,14 +115,18 @@ func (t *takeover) whose(stat sys.ProcStat, invocations map[string]*service, out
 		return nil
 	}
 	id, _ := variable(environ, invocationVariable)
-	if s := invocations[id]; s != nil && id != "" {
+	if s := signs.invocations[id]; s != nil && id != "" {
 		return s
 	}
-	if len(outputs) == 0 {
+	if m, ok := signs.groups[stat.PID]; ok {
+		m.service.invoked = m.invocation // a program may have written over its environment
+		return m.service
+	}
+	if len(signs.outputs) == 0 {
 		return nil
 	}
 	for _, id := range t.e.kernel.outputs(stat.PID) {
-		if s := outputs[id]; s != nil {
+		if s := signs.outputs[id]; s != nil {
 			return s
 		}
 	}
@@ -89,7 +134,7 @@ func (t *takeover) whose(stat sys.ProcStat, invocations map[string]*service, out
 }
 
 // find takes over the process that stat shows as the main one of s.
-func (t *takeover) find(s *service, stat sys.ProcStat) error {
+func (t *takeover) find(s *service, stat sys.ProcStat, signs signs) error {
 	e := t.e
 	h, err := e.prove(identity{PID: stat.PID, Start: stat.StartTime})
 	if err != nil {
@@ -104,14 +149,24 @@ func (t *takeover) find(s *service, stat sys.ProcStat) error {
 		s.startedAt = at
 	}
 	if s.state != Starting {
+		if isAlive(s.state) {
+			e.alive--
+		}
 		e.placeState(s, Ready)
 		s.since, s.reason = s.startedAt, "found alive by its log; what was known of it is lost"
+		if s.invoked != "" && signs.groups[stat.PID].service == s {
+			s.reason = "found alive by its control group; what was known of it is lost"
+		}
 		environ, _ := e.kernel.environ(stat.PID)
 		if invoked, ok := variable(environ, invocationVariable); ok {
 			s.invoked = invoked
-			e.byInvocation[invoked] = s
 		}
-		t.again = append(t.again, s)
+		if s.invoked != "" {
+			e.byInvocation[s.invoked] = s
+		}
+		if !slices.Contains(t.again, s) {
+			t.again = append(t.again, s)
+		}
 	}
 	return t.claim(s, id, h)
 }

@@ -20,6 +20,7 @@ type service struct {
 	held      bool // stopped by hand: neither up nor a boot starts it
 	removed   bool // to be forgotten when stopped
 	completed bool // of a oneshot: the last run did its work
+	unproven  bool // failed, because a process of it that an earlier supervisor started may live, and was not found. Only by its name is it started
 	reason    string
 	text      string // STATUS=
 
@@ -206,6 +207,7 @@ func (e *Engine) enter(s *service, state State, reason string) {
 func (e *Engine) begin(s *service, _ cause) {
 	s.stop(timerDelay)
 	s.crashes, s.window, s.next = 0, nil, time.Time{}
+	s.unproven = false
 	e.wait(s)
 }
 

@@ -217,21 +217,9 @@ func (e *Engine) handOn() (i Inheritance, err error) {
 	return i, nil
 }
 
-// CheckState looks at what an earlier supervisor has left, as Restore does, and changes nothing. An error says why this program could not go on with it.
+// CheckState looks at what an earlier supervisor has left, as New does, and changes nothing. An error says why this program could not
+// go on with it.
 func CheckState(o Options) error {
-	e := newEngine(o)
-	var specs storedSpecs
-	var wants storedWants
-	if err := errors.Join(e.read(specsFile, &specs), e.read(wantsFile, &wants)); err != nil {
-		return err
-	}
-	if specs.Version > stateVersion || wants.Version > stateVersion {
-		return fmt.Errorf("state in %s: written by a newer version", o.StateDir)
-	}
-	head, err := newJournalHead()
-	if err != nil {
-		return err
-	}
-	_, faults, err := readJournal(filepath.Join(o.RuntimeDir, journalFile), head)
-	return errors.Join(append(faults, err)...)
+	l, err := readLegacy(o)
+	return errors.Join(append(l.faults, err, l.refused)...)
 }

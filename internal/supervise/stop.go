@@ -190,7 +190,7 @@ func (e *Engine) shutdown() {
 	e.closing = true
 	var all []*service
 	for _, s := range e.sorted() {
-		if s.state != Stopped || s.kin.successor != nil {
+		if (s.state != Stopped || s.kin.successor != nil) && !s.unproven {
 			all = append(all, s)
 		}
 	}

@@ -3,10 +3,7 @@ package supervise
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -14,7 +11,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// stateVersion is the version of the files below.
+// stateVersion is the version of the files below. A supervisor reads its own version and those before. One that does not
+// know the version, or a field, does not start, and leaves the files as they are.
 const stateVersion = 1
 
 // The state files. What there is changes seldom and is large; what is wanted of it, often and small.
@@ -231,51 +229,24 @@ func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
 	return nil
 }
 
-// Restore takes in what an earlier supervisor has left: services that run, with all that was known of them, and
-// what else is wanted, which is started. It is for before Run. A file that cannot be read is an error: going on without it would forget
-// what somebody wanted.
-func (e *Engine) Restore() error {
-	var specs storedSpecs
-	var wants storedWants
-	if err := errors.Join(e.read(specsFile, &specs), e.read(wantsFile, &wants)); err != nil {
-		return err
-	}
-	if specs.Version > stateVersion || wants.Version > stateVersion {
-		return fmt.Errorf("state in %s: written by a newer version", e.o.StateDir)
-	}
-	for _, stored := range specs.Services {
-		if e.byName[stored.Spec.Name] != nil {
-			return fmt.Errorf("%s: service %s is in it twice", filepath.Join(e.o.StateDir, specsFile), stored.Spec.Name)
-		}
+// Restore takes in what an earlier supervisor has left, which New has read: services that run, with all that was known of them, and
+// what else is wanted, which is started. It is for before Run.
+func (e *Engine) Restore() {
+	l := e.legacy
+	e.legacy = legacy{}
+	for _, stored := range l.specs.Services {
 		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source, since: time.Now()})
 	}
-	for _, name := range wants.Held {
+	for _, name := range l.wants.Held {
 		if s := e.byName[name]; s != nil {
 			s.held = true
 		}
 	}
 	var up []*service
-	for _, name := range wants.Wanted {
+	for _, name := range l.wants.Wanted {
 		if s := e.byName[name]; s != nil {
 			up = append(up, s)
 		}
 	}
-	e.takeOver(e.readRecords(), up)
-	return nil
-}
-
-// read reads a state file; one that is not there is empty.
-func (e *Engine) read(name string, v any) error {
-	path := filepath.Join(e.o.StateDir, name)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	e.takeOver(l, up)
 }

@@ -136,9 +136,9 @@ func TestHeirThatCannotBeWatched(t *testing.T) {
 		const pid, next = 50, 51
 		o.live[pid], o.live[next] = other{pidfd: 7, invocation: "inv", session: pid}, other{pidfd: 9, invocation: "inv", session: pid}
 		s := b.put(plain("s"))
-		b.takeOver(map[string]record{"s": {
+		b.takeOver(known(record{
 			Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: identity{PID: pid, Pidfd: 7}, Session: pid, Started: time.Now(),
-		}}, nil)
+		}), nil)
 		end := b.run()
 		b.inOwner(func() {
 			b.bySession[pid] = s

@@ -101,6 +101,8 @@ type Engine struct {
 	logsEnd      logsEnd
 	jobs         jobs
 	store        store
+	legacy       legacy             // until Restore has taken it in
+	unknown      map[string]record  // of an earlier supervisor's services that nothing describes
 	sockets      map[string]*holder // open for services, by key
 	inherited    []Held             // and not yet given to their services
 	watch        *sys.Watch         // nil where there is none
@@ -131,10 +133,14 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service", e.Name) }
 
-// New makes an engine and takes over the logs that an earlier one left. Nothing is started.
+// New makes an engine and takes over the logs that an earlier one left. Nothing is started. State that cannot be read is an error:
+// going on without it would forget what somebody wanted, or start what runs. Then nothing has been changed.
 func New(o Options) (*Engine, error) {
 	e := newEngine(o)
 	var err error
+	if e.legacy, err = readLegacy(o); err != nil {
+		return nil, err
+	}
 	if err = e.openGroups(); err != nil {
 		return nil, err
 	}
@@ -158,6 +164,13 @@ func New(o Options) (*Engine, error) {
 	e.spawner = spawn.NewSpawner()
 	e.kernel.start = e.spawner.Start
 	return e, nil
+}
+
+// Abandon closes an engine that does not run and is not to. All that it has found is left as it was.
+func (e *Engine) Abandon() error {
+	e.alive++ // the control groups stay: services may be in them
+	close(e.ended)
+	return e.close()
 }
 
 // newEngine is an engine without logs, notify socket and processes, which tests give what they need.
@@ -259,7 +272,7 @@ func (e *Engine) close() error {
 	if e.logs != nil && !e.logsEnd.begun {
 		errs = append(errs, e.logs.Close())
 	}
-	if e.alive == 0 {
+	if e.alive == 0 && !e.leavesBehind() {
 		errs = append(errs, e.closeGroups())
 	}
 	return errors.Join(append(errs, e.logsEnd.err)...)

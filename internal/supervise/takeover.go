@@ -17,34 +17,21 @@ import (
 //
 // Nothing in it changes what it is made from: a supervisor that is killed in the middle of it leaves the same to the next one.
 type takeover struct {
-	e       *Engine
-	records map[string]record
-	missing []*service // that may have a process nobody knows of
-	again   []*service // to be gone on with, in order
+	e *Engine
+	legacy
+	missing  []*service // that may have a process nobody knows of
+	doubtful []*service // of those, the ones that may have one although no record says so
+	again    []*service // to be gone on with, in order
 }
 
-// readRecords reads the journal. One that cannot be used is told of, put aside, and gone on without: services
-// that live are then found by what they hold (seek).
-func (e *Engine) readRecords() map[string]record {
-	j := e.notes.journal
-	if j == nil {
-		return nil
+// tell says what of the journal is not used.
+func (l *legacy) tell(trouble func(error)) {
+	for _, fault := range l.faults {
+		trouble(fmt.Errorf("what the last supervisor knew: %w; passed over", fault))
 	}
-	e.notes.all = true
-	records, faults, err := readJournal(j.path, j.head)
-	for _, fault := range faults {
-		e.o.Trouble(fmt.Errorf("what the last supervisor knew: %w; passed over", fault))
+	if l.refused != nil {
+		trouble(fmt.Errorf("what the last supervisor knew is refused: %w", l.refused))
 	}
-	if err == nil && len(faults) == 0 {
-		return records
-	}
-	if err != nil {
-		e.o.Trouble(fmt.Errorf("what the last supervisor knew is refused: %w", err))
-	}
-	if err := os.Rename(j.path, j.path+".refused"); err != nil {
-		e.o.Trouble(err)
-	}
-	return records
 }
 
 // describe completes the services of services.json by those that have not come into it.
@@ -71,30 +58,39 @@ func (t *takeover) describe() {
 
 // place puts each service where it was.
 func (t *takeover) place() {
-	e := t.e
-	for _, s := range slices.Clone(e.sorted()) {
-		r, known := t.records[s.spec.Name]
-		if !known {
-			t.missing = append(t.missing, s)
+	for _, s := range slices.Clone(t.e.sorted()) {
+		if r, known := t.records[s.spec.Name]; known {
+			t.placeOne(s, r)
 			continue
 		}
-		s.since, s.wanted, s.held, s.removed, s.completed = r.Since, r.Wanted, r.Held, r.Removed, r.Completed
-		s.reason, s.text, s.exit = r.Reason, r.Text, r.Exit
-		s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
-		s.invoked, s.session, s.startedAt, s.watchdog, s.rewound = r.Invocation, r.Session, r.Started, r.Watchdog, r.Rewound
-		s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
-		e.store.wants = true
-		e.placeState(s, stateOf(r.State))
-		t.findKin(s, r)
-		if r.Ending {
-			e.stopping[s] = struct{}{}
+		t.missing = append(t.missing, s)
+		if t.doubt != nil {
+			t.doubtful = append(t.doubtful, s)
 		}
-		switch s.state {
-		case Starting, Ready, Stopping:
-			t.findProcess(s, r)
-		}
-		t.again = append(t.again, s)
 	}
+}
+
+func (t *takeover) placeOne(s *service, r record) {
+	e := t.e
+	s.since, s.wanted, s.held, s.removed, s.completed = r.Since, r.Wanted, r.Held, r.Removed, r.Completed
+	s.reason, s.text, s.exit, s.unproven = r.Reason, r.Text, r.Exit, r.Unproven
+	s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
+	s.invoked, s.session, s.startedAt, s.watchdog, s.rewound = r.Invocation, r.Session, r.Started, r.Watchdog, r.Rewound
+	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
+	e.store.wants = true
+	e.placeState(s, stateOf(r.State))
+	t.findKin(s, r)
+	if r.Ending {
+		e.stopping[s] = struct{}{}
+	}
+	switch s.state {
+	case Starting, Ready, Stopping:
+		t.findProcess(s, r)
+	}
+	if t.unsure[r.Name] && s.pid == 0 {
+		t.missing, t.doubtful = append(t.missing, s), append(t.doubtful, s)
+	}
+	t.again = append(t.again, s)
 }
 
 // stateOf is the State of that name; Stopped is what is not known.
@@ -134,13 +130,32 @@ func (t *takeover) findProcess(s *service, r record) {
 	}
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		// It may well live, and nobody can prove it: it is not ours to end, and not to be started a second time.
-		e.alive--
-		e.placeState(s, Failed)
-		s.next, s.reason = time.Time{}, fmt.Sprintf("not taken over, and not started again: %v", err)
-		e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, s.reason))
+		t.leaveAlone(s, fmt.Sprintf("not taken over, and not started again: %v", err))
 	}
 	if s.pid == 0 && s.state != Failed {
 		t.findGroup(s)
+	}
+}
+
+// leaveAlone neither ends nor starts s: it may run, and nobody can prove it.
+func (t *takeover) leaveAlone(s *service, why string) {
+	if isAlive(s.state) {
+		t.e.alive--
+	}
+	t.e.placeState(s, Failed)
+	s.unproven, s.next, s.reason = true, time.Time{}, why
+	t.e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, s.reason))
+}
+
+// settleDoubts leaves alone what is wanted, may run, and was not found.
+func (t *takeover) settleDoubts(up []*service) {
+	for _, s := range t.doubtful {
+		if known := t.records[s.spec.Name]; s.pid != 0 || !known.Wanted && !slices.Contains(up, s) {
+			continue
+		}
+		s.wanted = true
+		t.leaveAlone(s, fmt.Sprintf("not started again, for it may still run: %v; \"daemonry start %s\" starts it",
+			t.doubt, s.spec.Name))
 	}
 }
 
@@ -302,21 +317,19 @@ func (e *Engine) goOnStopping(s *service) {
 }
 
 // takeOver is the end of Restore: what is wanted and was not found running is started.
-func (e *Engine) takeOver(records map[string]record, up []*service) {
-	t := &takeover{e: e, records: records}
+func (e *Engine) takeOver(l legacy, up []*service) {
+	l.tell(e.o.Trouble)
+	t := &takeover{e: e, legacy: l}
 	t.describe()
-	for _, r := range records {
-		if e.byName[r.Name] == nil {
-			e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone", r.Name, r.Main.PID))
-		}
-	}
 	t.place()
 	t.seek()
+	t.settleDoubts(up)
+	t.keepUnknown()
 	t.openLogs()
 	up = slices.DeleteFunc(up, func(s *service) bool {
-		_, known := records[s.spec.Name]
+		_, known := t.records[s.spec.Name]
 		s.wanted = s.wanted || !known
-		return known || s.pid != 0
+		return known || s.pid != 0 || s.unproven
 	})
 	for _, s := range t.again {
 		if s.wanted && s.state == Stopped && !s.removed {
@@ -326,6 +339,12 @@ func (e *Engine) takeOver(records map[string]record, up []*service) {
 	if e.o.LastEvent > 0 {
 		// Also for those who come for what is after the last one that they had: there is something.
 		e.emit(nil, Event{Kind: EventUpgrade, Reason: "another program has taken the supervisor's place"})
+	}
+	if e.notes.journal != nil {
+		e.notes.all = true
+		if err := e.takeJournal(l); err != nil {
+			e.o.Trouble(fmt.Errorf("a supervisor in our place would not know the services again: %w", err))
+		}
 	}
 	e.post(func() {
 		for _, s := range t.again {
@@ -337,7 +356,7 @@ func (e *Engine) takeOver(records map[string]record, up []*service) {
 			e.goOn(s)
 		}
 		t.endKin()
-		e.clearGroups()
+		e.clearGroups(t.doubt)
 		e.want(up, orderStart)
 		e.writeNotes()
 		e.writeState()

@@ -87,6 +87,11 @@ func (o *others) die(pid int) {
 func (o *others) add(h handle, key uint64) error { o.watched[key] = h.(*fakeHandle); return nil }
 func (o *others) close() error                   { return nil }
 
+// known is what an earlier supervisor has left that knew one service.
+func known(r record) legacy {
+	return legacy{found: true, content: content{records: map[string]record{r.Name: r}}}
+}
+
 // inheriting is a bench with a system on which others live.
 func inheriting(t *testing.T) (*bench, *others) {
 	b := newBench(t)
@@ -205,7 +210,8 @@ func TestTakeover(t *testing.T) {
 				if tt.before != nil {
 					tt.before(b)
 				}
-				b.takeOver(map[string]record{"s": tt.record}, nil)
+				tt.record.Name = "s"
+				b.takeOver(known(tt.record), nil)
 				end := b.run()
 				defer func() {
 					if err := end(); err != nil {
