@@ -94,7 +94,8 @@ type Options struct {
 	// also if there is a log file.
 	Capture bool
 
-	// Timeout is the time until Ready. Default 30 s; a negative one waits for ever.
+	// Timeout is the time from the call of Detach until Ready, package initialisation in the stage and in the daemon
+	// included. Default 30 s; a negative one waits for ever.
 	Timeout time.Duration
 	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time. Default 2 s.
 	KillGrace time.Duration

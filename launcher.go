@@ -63,6 +63,11 @@ type launcher struct {
 
 // run prepares everything that can fail here, starts the daemon and waits.
 func (l *launcher) run(ctx context.Context) (*Process, error) {
+	if limit := cmp.Or(l.o.Timeout, defaultTimeout); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, &notReadyError{after: limit})
+		defer cancel()
+	}
 	const phase = "prepare"
 	if err := l.makePlan(); err != nil {
 		return nil, &LaunchError{Phase: phase, Err: err, status: statusFailed}
@@ -74,9 +79,9 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, l.failure(phase, err)
 	}
-	d, err := spawn.Detach(spec)
+	d, err := spawn.Detach(ctx, spec)
 	if err != nil {
-		return nil, l.failure("start daemon", err)
+		return nil, l.late(l.failure("start daemon", err))
 	}
 	if l.pidfile != nil {
 		if err := l.record(d.PID); err != nil {
@@ -204,13 +209,6 @@ func (l *launcher) grace() time.Duration { return cmp.Or(l.o.KillGrace, defaultK
 // await waits for the first of: ready, failed, dead, out of time, not wanted any more.
 func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error) {
 	const phase = "wait for ready"
-	var timeout <-chan time.Time
-	limit := cmp.Or(l.o.Timeout, defaultTimeout)
-	if limit > 0 {
-		t := time.NewTimer(limit)
-		defer t.Stop()
-		timeout = t.C
-	}
 	said := &report{}
 	for {
 		select {
@@ -232,16 +230,25 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 			case e.Lost != nil:
 				return nil, join(l.failure(phase, e.Lost), d.Kill(0))
 			}
-		case <-timeout:
-			kill := d.Kill(l.grace())
-			err := l.failure(phase, &notReadyError{d.PID, limit, context.DeadlineExceeded})
-			err.status = statusTimeout
-			return nil, join(err, kill)
 		case <-ctx.Done():
 			kill := d.Kill(l.grace())
-			return nil, join(l.failure(phase, context.Cause(ctx)), kill)
+			cause := context.Cause(ctx)
+			var late *notReadyError
+			if errors.As(cause, &late) {
+				cause = &notReadyError{d.PID, late.after}
+			}
+			return nil, join(l.late(l.failure(phase, cause)), kill)
 		}
 	}
+}
+
+// late gives the error of a launch that was out of time its status.
+func (l *launcher) late(err *LaunchError) *LaunchError {
+	var late *notReadyError
+	if errors.As(err, &late) {
+		err.status = statusTimeout
+	}
+	return err
 }
 
 // join keeps the type of a plain error, which callers look for with errors.As, and its one line.

@@ -63,7 +63,7 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			spec.Path = slow.Path(t)
-			d, err := spawn.Detach(spec)
+			d, err := spawn.Detach(t.Context(), spec)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package daemonry
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -48,16 +49,18 @@ const (
 
 // notReadyError is the reason of a time-out.
 type notReadyError struct {
-	pid   int
+	pid   int // 0: there was none yet
 	after time.Duration
-	cause error
 }
 
 func (e *notReadyError) Error() string {
+	if e.pid == 0 {
+		return fmt.Sprintf("not ready within %v", e.after)
+	}
 	return fmt.Sprintf("daemon %d did not say that it is ready within %v", e.pid, e.after)
 }
 
-func (e *notReadyError) Unwrap() error { return e.cause }
+func (e *notReadyError) Unwrap() error { return context.DeadlineExceeded }
 
 // lastLines returns the last lines of what was printed, without the newline at the end.
 func lastLines(b []byte) string {

@@ -122,6 +122,10 @@ func (h *heritage) greet() error {
 	if h.predecessor == nil {
 		return nil
 	}
+	// Else two would serve: one that has lost sight of this process goes on.
+	if err := h.predecessor.Known(); err != nil {
+		return err
+	}
 	// A predecessor that is gone is noticed in takeOver, and no reason to fail.
 	if err := h.predecessor.Send([]byte{sayHello}); err != nil && !gone(err) {
 		return err

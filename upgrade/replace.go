@@ -50,6 +50,8 @@ func (u *Upgrader) Upgrade(ctx context.Context) error {
 	}
 	defer u.watch.Done()
 	a := &attempt{u: u}
+	ctx, cancel := u.patience(ctx)
+	defer cancel()
 	if _, err := u.o.Notify.Reloading(); err != nil {
 		return u.end(&Error{Program: u.program, Err: fmt.Errorf("tell the manager: %w", err)})
 	}
@@ -125,7 +127,7 @@ type attempt struct {
 }
 
 func (a *attempt) run(ctx context.Context) error {
-	if err := a.start(); err != nil {
+	if err := a.start(ctx); err != nil {
 		return err
 	}
 	a.messages = make(chan []byte)
@@ -139,11 +141,30 @@ func (a *attempt) run(ctx context.Context) error {
 	return a.undo(err)
 }
 
-func (a *attempt) start() error {
+// patience is ctx with the time allowed for an upgrade. It ends with this process's own work, too.
+func (u *Upgrader) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-u.stop:
+			end(errors.New("this process is ending"))
+		case <-stopped:
+		}
+	}()
+	limit := cmp.Or(u.o.Timeout, defaultTimeout)
+	cancel := func() {}
+	if limit > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, &notReadyError{after: limit})
+	}
+	return ctx, func() { cancel(); end(nil); close(stopped) }
+}
+
+func (a *attempt) start(ctx context.Context) error {
 	u := a.u
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	sockets, notes, owned, err := u.dupSockets()
+	u.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -168,7 +189,7 @@ func (a *attempt) start() error {
 		spec.ListenNames = append(spec.ListenNames, notes[i].Name)
 	}
 	u.giving = func() ([]byte, []*os.File) { return u.pack(owned, a.words.out) }
-	a.heir, err = spawn.StartHeirApart(spec, os.Stdin, spawn.Legacies())
+	a.heir, err = spawn.StartHeirApart(ctx, spec, os.Stdin, spawn.Legacies())
 	if err != nil {
 		a.words.abandon()
 		return err
@@ -228,13 +249,6 @@ func (a *attempt) await(ctx context.Context) error {
 			close(ended)
 		}
 	}()
-	var timeout <-chan time.Time
-	limit := cmp.Or(a.u.o.Timeout, defaultTimeout)
-	if limit > 0 {
-		t := time.NewTimer(limit)
-		defer t.Stop()
-		timeout = t.C
-	}
 	for messages := a.messages; ; {
 		select {
 		case m, ok := <-messages:
@@ -247,12 +261,12 @@ func (a *attempt) await(ctx context.Context) error {
 			}
 		case <-ended:
 			return a.lastMessage(messages)
-		case <-timeout:
-			return &notReadyError{pid: a.heir.PID, after: limit, known: a.known}
 		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-a.u.stop:
-			return errors.New("this process is ending")
+			var late *notReadyError
+			if cause := context.Cause(ctx); !errors.As(cause, &late) {
+				return cause
+			}
+			return &notReadyError{pid: a.heir.PID, after: late.after, known: a.known}
 		}
 	}
 }
@@ -350,12 +364,15 @@ func (a *attempt) end() (spawn.Exit, error) {
 
 // notReadyError is the reason of a time-out.
 type notReadyError struct {
-	pid   int
+	pid   int // 0: there was none yet
 	after time.Duration
 	known bool
 }
 
 func (e *notReadyError) Error() string {
+	if e.pid == 0 {
+		return fmt.Sprintf("not ready within %v", e.after)
+	}
 	what := "called neither upgrade.New nor Ready"
 	if e.known {
 		what = "did not say that it is ready"

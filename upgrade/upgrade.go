@@ -100,6 +100,8 @@ type Upgrader struct {
 	inherited *listen.Set
 	pidfile   *pidfile.File
 
+	giving func() ([]byte, []*os.File) // what give gives; of the attempt under way, of which there is one
+
 	exit    chan struct{}
 	stop    chan struct{} // closed by Close
 	signals chan os.Signal
@@ -107,7 +109,6 @@ type Upgrader struct {
 
 	mu      sync.Mutex
 	phase   phase
-	giving  func() ([]byte, []*os.File) // what give gives, in the attempt under way
 	sockets []*socket
 }
 

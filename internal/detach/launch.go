@@ -71,7 +71,7 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 		// that the pid is the daemon's for sure.
 		l.spawn.LetGo = l.pidfile == nil
 	}
-	d, err := spawn.Detach(&l.spawn)
+	d, err := spawn.Detach(p, &l.spawn)
 	if err != nil {
 		l.abandon()
 		return Result{}, l.birthError(err)
@@ -269,6 +269,13 @@ func failed(err error) *Error { return &Error{Status: statusFailed, Err: err} }
 // birthError gives a failed start the exit status that env(1) would have.
 func (l *launch) birthError(err error) *Error {
 	e := failed(err)
+	var stop Interrupted
+	switch {
+	case errors.As(err, &stop):
+		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w", l.name(), err)}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Status: statusTimeout, Err: fmt.Errorf("%s: not started within %v: %w", l.name(), l.s.Timeout, err)}
+	}
 	var step *spawn.StepError
 	if !errors.As(err, &step) || step.Step != spawn.StepExec {
 		return e

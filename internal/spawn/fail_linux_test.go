@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -187,7 +188,7 @@ func TestUnacceptableSpecs(t *testing.T) {
 	} {
 		_, err := Start(&c.spec)
 		wantStep(t, err, StepStart, c.words)
-		_, err = Detach(&c.spec)
+		_, err = Detach(context.Background(), &c.spec)
 		wantStep(t, err, StepStart, c.words)
 	}
 	_, err = Start(&Spec{Path: "/bin/true", Args: args, Birth: new(Birth)})

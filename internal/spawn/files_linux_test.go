@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -118,10 +119,10 @@ var leaker = proctest.Register("leaker", func(args []string) int {
 		pid, err = Start(s)
 	case "Start by stage":
 		d := s.describe()
-		pid, err = startStage(&d)
+		pid, err = startStage(context.Background(), &d)
 	default:
 		var l *Launch
-		if l, err = Detach(s); err == nil {
+		if l, err = Detach(context.Background(), s); err == nil {
 			for range l.Events {
 			}
 		}

@@ -85,7 +85,7 @@ func TestDescriptionRoundTrip(t *testing.T) {
 
 // TestSpecIsSentWhole: who adds a field to Spec must send it.
 func TestSpecIsSentWhole(t *testing.T) {
-	sent := map[string]bool{"Files": true, "RawFiles": true /* as fds */, "Session": true /* done by forkSelf and Detach */, "Hold": true /* as a descriptor */, "Into": true /* done by forkSelf */}
+	sent := map[string]bool{"Files": true, "RawFiles": true /* as fds */, "Session": true /* done by forkSelf and Detach */, "Hold": true /* as a descriptor */, "Into": true /* done by forkSelf */, "Within": true /* for Start */}
 	full := &Spec{
 		Path: "p", Args: []string{"a"}, Env: []string{"e"}, ListenNames: []string{"l"}, Cgroup: "c", OOMScoreAdj: new(1), Nice: new(2),
 		Rlimits: []Rlimit{{"r", 1, sys.Rlimit{Soft: 1, Hard: 2}}}, Umask: new(3), Chroot: "r", Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),

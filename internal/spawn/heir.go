@@ -38,9 +38,12 @@ func StartHeir(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
 // this process still lives. It is then the child of a manager that is either of the two, and that is
 // what systemd wants of a main process: it asks whether it is its parent in the moment in which MAINPID= names one, and
 // at a stop does not wait for the end of one that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context).
-// If this process dies, the heir is let go.
-func StartHeirApart(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
-	return bear(s, stdin, legacies, (*Heir).startApart)
+// If this process dies, the heir is let go. When ctx ends before the heir is executed, it is not.
+func StartHeirApart(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
+	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
+		h.between, h.PID, err = startIntermediate(ctx, s)
+		return err
+	})
 }
 
 func (h *Heir) startChild(s *Spec) (err error) {
@@ -48,29 +51,23 @@ func (h *Heir) startChild(s *Spec) (err error) {
 	return err
 }
 
-func (h *Heir) startApart(s *Spec) (err error) {
-	h.between, h.PID, err = startIntermediate(s)
-	return err
-}
-
 func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) error) (*Heir, error) {
 	payload, files := encodeLegacies(legacies)
-	if len(payload) > maxPayload || len(files) > maxFiles {
-		return nil, fail(StepStart, "", fmt.Errorf("%d bytes and %d files to hand over, at most %d and %d can be", len(payload), len(files), maxPayload, maxFiles))
-	}
-	ours, theirs, err := sys.NewChannel()
+	o, err := heirOrders(payload, stdin, files)
 	if err != nil {
-		return nil, fail(StepStart, "", err)
+		return nil, err
 	}
+	ours, theirs, err := o.give()
+	if err != nil {
+		return nil, err
+	}
+	runtime.KeepAlive(files)
 	end := os.NewFile(uintptr(theirs), "channel")
 	defer end.Close()
 	h := &Heir{channel: ours}
 	target := *s
 	target.Files = append([]File{{FD: 0, Source: end}}, s.Files...)
-	if err = h.send(payload, append([]*os.File{stdin}, files...)); err == nil {
-		err = start(h, &target)
-	}
-	if err != nil {
+	if err := start(h, &target); err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
 	// Not reaped yet, so the pid is its own.
@@ -79,7 +76,10 @@ func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) e
 		_, lost := h.Reap()
 		return nil, errors.Join(fail(StepStart, "", err), kill, lost, ours.Close())
 	}
-	if err := h.mayReap(); err != nil {
+	if err = sendFrame(h.channel, frameKnown, nil); err != nil && isGone(err) {
+		err = nil // it has ended, and the caller will see how
+	}
+	if err = errors.Join(err, h.mayReap()); err != nil {
 		kill := h.Signal(syscall.SIGKILL)
 		_, lost := h.Reap()
 		return nil, errors.Join(err, kill, lost, h.Close())
@@ -103,17 +103,16 @@ func (h *Heir) LetGo() error {
 	return h.between.leave()
 }
 
-func (h *Heir) send(payload []byte, files []*os.File) error {
-	if err := h.channel.Send([]byte(heirMagic)); err != nil {
-		return fail(StepStart, "", err)
+// heirOrders are those of an heir that gets stdin as its standard input.
+func heirOrders(payload []byte, stdin *os.File, files []*os.File) (*orders, error) {
+	if len(files) > maxFiles {
+		return nil, fail(StepStart, "", fmt.Errorf("%d files to hand over, at most %d can be", len(files), maxFiles))
 	}
-	fds := make([]int, len(files))
-	for i, f := range files {
-		fds[i] = int(f.Fd())
+	fds := []int{int(stdin.Fd())}
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
 	}
-	err := sendFrame(h.channel, frameBirth, payload, fds...)
-	runtime.KeepAlive(files)
-	return fail(StepStart, "", err)
+	return &orders{heirMagic, payload, fds}, nil
 }
 
 // Receive returns the next message, or io.EOF when the heir is dead or has closed its end.
@@ -155,6 +154,20 @@ func (h *Heir) Close() error {
 		err = h.process.Close()
 	}
 	return errors.Join(err, h.channel.Close())
+}
+
+// Known waits for the word that the one whose place this heir is to take has it in its hands. An error means that it
+// never will: a process that nobody knows of must not take anybody's place.
+func (b *Born) Known() error {
+	kind, _, files, err := recvFrame(b.channel)
+	closeAll(files)
+	switch {
+	case err == io.EOF || err != nil && isGone(err):
+		return errors.New("the process that started this one has given it up")
+	case err == nil && kind != frameKnown:
+		return errors.New("unexpected message")
+	}
+	return err
 }
 
 // Receive returns the next message of the one who started this process, or io.EOF when that one is gone.
@@ -249,4 +262,9 @@ func encodeLegacies(legacies []Legacy) ([]byte, []*os.File) {
 		all = append(all, files...)
 	}
 	return e.b, all
+}
+
+// isGone says that nobody has the other end of a channel any more.
+func isGone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }

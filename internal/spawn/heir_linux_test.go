@@ -36,7 +36,7 @@ var heirProgram = proctest.Register("heir", func([]string) int {
 
 func startApartHeir(t *testing.T) *Heir {
 	t.Helper()
-	h, err := StartHeirApart(&Spec{Path: heirProgram.Path(t), Args: []string{"heir"}, Files: []File{{1, os.Stdout}, {2, os.Stderr}}}, os.Stdin, nil)
+	h, err := StartHeirApart(t.Context(), &Spec{Path: heirProgram.Path(t), Args: []string{"heir"}, Files: []File{{1, os.Stdout}, {2, os.Stderr}}}, os.Stdin, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestHeirBetweenKilled(t *testing.T) {
 // TestHeirApartFails: what cannot be executed is told with step and reason, and no process is left.
 func TestHeirApartFails(t *testing.T) {
 	proctest.CheckLeaks(t)
-	h, err := StartHeirApart(&Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}}, os.Stdin, nil)
+	h, err := StartHeirApart(t.Context(), &Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}}, os.Stdin, nil)
 	var step *StepError
 	if h != nil || !errors.As(err, &step) || step.Step != StepExec || !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("%v, %v", h, err)

@@ -2,16 +2,18 @@
 
 package spawn
 
-import "github.com/daemonry/daemonry/internal/sys"
+import (
+	"context"
 
-const heirMagic = ""
+	"github.com/daemonry/daemonry/internal/sys"
+)
 
 // Reap takes in the ended heir.
 func (h *Heir) Reap() (Exit, error) { return Exit{}, sys.Unsupported("wait4") }
 
 type intermediary struct{}
 
-func startIntermediate(*Spec) (*intermediary, int, error) {
+func startIntermediate(context.Context, *Spec) (*intermediary, int, error) {
 	return nil, 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 

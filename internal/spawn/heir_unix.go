@@ -4,16 +4,12 @@ package spawn
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
-
-// heirMagic starts the channel of an heir; what follows is in frameBirth.
-const heirMagic = "\x00daemonry-heir.\x01"
 
 // Reap takes in the ended heir. An error means that the program reaps all its children itself
 // and nobody can tell any more how this one ended.
@@ -43,28 +39,23 @@ func Replace(path string, args, env []string, legacies []Legacy) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	payload, files := encodeLegacies(legacies)
-	if len(payload) > maxPayload || len(files) >= maxFiles {
-		return fail(StepStart, "", fmt.Errorf("%d bytes and %d files to hand over, at most %d and %d can be", len(payload), len(files), maxPayload, maxFiles))
-	}
 	stdin, err := sys.DupAbove(0, 3)
 	if err != nil {
 		return fail(StepDescriptors, "0", err)
 	}
-	defer sys.CloseFD(stdin)
-	// Our end is closed by execve(2) itself; what is in the channel stays to be read.
-	ours, theirs, err := sys.NewChannel()
+	in := os.NewFile(uintptr(stdin), "standard input")
+	defer in.Close()
+	o, err := heirOrders(payload, in, files)
 	if err != nil {
-		return fail(StepStart, "", err)
+		return err
+	}
+	// Our end is closed by execve(2) itself; what is in the channel stays to be read.
+	ours, theirs, err := o.give()
+	if err != nil {
+		return err
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	fds := []int{stdin}
-	for _, f := range files {
-		fds = append(fds, int(f.Fd()))
-	}
-	if err := errors.Join(ours.Send([]byte(heirMagic)), sendFrame(ours, frameBirth, payload, fds...)); err != nil {
-		return fail(StepStart, "", err)
-	}
 	runtime.KeepAlive(files)
 	if err := sys.Dup2(int(theirs), 0); err != nil {
 		return fail(StepDescriptors, "0", err)

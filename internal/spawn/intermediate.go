@@ -3,6 +3,7 @@
 package spawn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,24 @@ import (
 // process cannot give a child away. It lives until it is told to go, or until nobody is left to tell it, or until the
 // target has ended and it has said how. It returns only if the target could not be started.
 func intermediate(st *starter, s *description) error {
-	pid, err := startBelow(s)
+	ctx, cut := context.WithCancelCause(context.Background())
+	orders := make(chan frameKind)
+	go func() {
+		defer close(orders)
+		for {
+			kind, _, files, err := recvFrame(st.channel)
+			closeAll(files)
+			if err != nil {
+				cut(errStarterGone)
+				return
+			}
+			if kind == frameKill {
+				cut(errNotWanted)
+			}
+			orders <- kind
+		}
+	}()
+	pid, err := startBelow(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -25,13 +43,15 @@ func intermediate(st *starter, s *description) error {
 	if sendFrame(st.channel, frameStarted, e.b) != nil {
 		syscall.Exit(0) // nobody is there to tell; the heir sees that too, and takes over by itself
 	}
-	// As long as the target may not be held yet it must not be reaped, or its pid could become another's.
-	if kind, _, files, err := recvFrame(st.channel); err != nil || kind != frameMessage || len(files) > 0 {
+	// As long as the target may not be held yet it must not be reaped, or its pid could become another's. Without a
+	// word that it is, nobody knows of it.
+	if kind := <-orders; kind != frameMessage {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // EPERM: of another user. It finds that it is not known (Born.Known).
 		syscall.Exit(0)
 	}
 	go func() {
 		// The order to go, or the end of whoever could give it.
-		_, _, _, _ = recvFrame(st.channel)
+		<-orders
 		syscall.Exit(0)
 	}()
 	var status syscall.WaitStatus
@@ -54,22 +74,42 @@ type intermediary struct {
 }
 
 // startIntermediate starts what s describes as the child of a stage, which does not reap it before it hears that it is held.
-func startIntermediate(s *Spec) (i *intermediary, pid int, err error) {
+func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, err error) {
 	if err := s.check(); err != nil {
 		return nil, 0, fail(StepStart, "", err)
 	}
 	d := s.describe()
 	defer runtime.KeepAlive(s)
+	payload, files := d.encode()
 	i = &intermediary{}
-	if i.pid, i.channel, err = reexec(intermediateMagic, false); err != nil {
+	if i.pid, i.channel, err = reexec(&orders{intermediateMagic, payload, files}, false); err != nil {
 		return nil, 0, err
 	}
-	payload, files := d.encode()
-	sendErr := sendFrame(i.channel, frameSpec, payload, files...)
-	if pid, err = awaitStart(i.channel, sendErr); err != nil {
-		return nil, 0, errors.Join(err, i.channel.Close(), reapFailed(i.pid))
+	if pid, err = i.awaitStart(ctx); err != nil {
+		return nil, 0, errors.Join(err, i.channel.Close())
 	}
 	return i, pid, nil
+}
+
+// awaitStart returns the pid of the target when it runs. If it does not, the stage is gone.
+func (i *intermediary) awaitStart(ctx context.Context) (pid int, err error) {
+	uncut := cutShort(ctx, i.pid, i.channel, obeyWait)
+	kind, report, files, err := recvFrame(i.channel)
+	closeAll(files)
+	if cut := uncut(); cut != nil {
+		return 0, alsoError(cut, reapKilled(i.pid))
+	}
+	if err != nil {
+		if died := reapFailed(i.pid); died != nil {
+			return 0, died
+		}
+		return 0, fail(StepStart, "", errWordless)
+	}
+	b := readStart(kind, report)
+	if b.err != nil {
+		return 0, alsoError(b.err, reapFailed(i.pid))
+	}
+	return b.pid, nil
 }
 
 // held says that the target may be reaped.
@@ -110,9 +150,4 @@ func (i *intermediary) leave() error {
 	// However it ended, it is no more, and that is all it was to do.
 	_ = reapFailed(i.pid)
 	return errors.Join(err, i.channel.Close())
-}
-
-// isGone says that nobody has the other end of a channel any more.
-func isGone(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }

@@ -1,10 +1,10 @@
 package spawn
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -35,92 +35,192 @@ type Event struct {
 	Message []byte
 	Exit    *Exit
 	Lost    error
+
+	begun *begun // comes first, and Detach takes it
+}
+
+// begun is what a watcher has to say of the start: the target's pid, or why there is none.
+type begun struct {
+	pid int
+	err error
 }
 
 // Detach starts the process that s describes as a daemon in the sense of
 // daemon(7): in a session of its own that it does not lead, so that it never gets a controlling terminal. It
-// returns when the program is being executed, or a *StepError if that failed.
+// returns when the program is being executed, or a *StepError if that failed, or was not done when ctx ended.
 //
 // The daemon must then be let go (Release) or ended (Kill). If the caller dies before, or closes it, the
 // daemon is ended.
-func Detach(s *Spec) (*Launch, error) {
+func Detach(ctx context.Context, s *Spec) (*Launch, error) {
 	if err := s.check(); err != nil {
 		return nil, fail(StepStart, "", err)
 	}
 	if s.DeathSignal != 0 {
 		return nil, fail(StepDeathSignal, "", errNoThread)
 	}
+	if ctx.Err() != nil {
+		return nil, &StepError{Step: StepStart, Err: context.Cause(ctx)}
+	}
 	d := s.describe()
 	defer runtime.KeepAlive(s)
 	if d.FailAt == StepStart {
 		return nil, fail(StepStart, "", injected)
 	}
-	watcher, c, err := reexec(watcherMagic, true)
+	payload, files := d.encode()
+	watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true)
 	if err != nil {
 		return nil, err
 	}
-	payload, files := d.encode()
-	sendErr := sendFrame(c, frameSpec, payload, files...)
-	pid, err := awaitStart(c, sendErr)
-	if err != nil {
-		c.Close()
-		return nil, abandoned(watcher, err)
-	}
 	events := make(chan Event)
-	l := &Launch{PID: pid, Session: watcher, Events: events, channel: c, watcher: watcher}
+	l := &Launch{Session: watcher, Events: events, channel: c, watcher: watcher}
 	l.released.Store(s.LetGo)
-	if !s.LetGo {
-		// The watcher has not reaped it yet, so there is such a process, if only a dead one (ESRCH).
-		if l.target, err = sys.Pin(pid); err != nil && !errors.Is(err, syscall.ESRCH) {
-			l.target = nil
-		}
-	}
 	go l.listen(events)
+	if err := l.awaitStart(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return l, nil
 }
 
-func awaitStart(c sys.Channel, sendErr error) (int, error) {
-	kind, report, files, err := recvFrame(c)
-	closeAll(files)
-	switch {
-	case err == nil && kind == frameFailed:
-		return 0, decodeError(report)
-	case err == nil && kind == frameStarted:
-		d := decoder{b: report}
-		pid := int(d.uint())
-		return pid, fail(StepStart, "", d.err)
-	case err == nil:
-		err = errors.New("unexpected message")
-	case err == io.EOF || errors.Is(err, syscall.ECONNRESET): // reset: before it had read all that we sent
-		err = errWordless
-	case sendErr != nil:
-		err = sendErr
+// awaitStart returns when the target runs, or when it is certain that it will not.
+func (l *Launch) awaitStart(ctx context.Context) error {
+	select {
+	case e, ok := <-l.Events:
+		switch {
+		case !ok:
+			return abandoned(l.watcher, fail(StepStart, "", errWordless))
+		case e.begun.err != nil:
+			for range l.Events {
+			}
+			return alsoError(e.begun.err, reapFailed(l.watcher))
+		}
+		l.PID = e.begun.pid
+		return nil
+	case <-ctx.Done():
+		return l.giveUp(unstarted(ctx, l.channel))
 	}
-	return 0, fail(StepStart, "", err)
+}
+
+// obeyWait is how long a watcher that has its orders may take to end what it has begun.
+const obeyWait = 2 * time.Second
+
+// giveUp ends a watcher that has not said yet that the target runs. One that has not taken its orders has started nothing.
+func (l *Launch) giveUp(why error) error {
+	unread, err := l.channel.Unread()
+	if err != nil || unread || sendFrame(l.channel, frameKill, make([]byte, 8)) != nil {
+		l.killWatcher()
+	}
+	err = l.drain(obeyWait)
+	if l.PID == 0 { // else listen has done it
+		_, err = abandon(l.watcher)
+	}
+	return alsoError(why, err)
+}
+
+// killWatcher kills the watcher, which is one as long as its end of the channel is open: only it has that.
+func (l *Launch) killWatcher() {
+	// ESRCH: the program reaps all its children itself. The end of the channel tells the rest.
+	_ = sys.Kill(l.watcher, syscall.SIGKILL)
+}
+
+// drain returns when the watcher is gone, and with the reason if the daemon is lost. A watcher that is still there after so much time
+// is stopped, or something that it is to end does not die: it is killed, and the daemon with it, or let go.
+func (l *Launch) drain(patience time.Duration) (err error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case e, ok := <-l.Events:
+			if !ok {
+				return err
+			}
+			switch {
+			case e.Lost != nil:
+				err = errors.Join(err, e.Lost)
+			case e.begun != nil:
+				l.PID = e.begun.pid
+			}
+		case <-timer.C:
+			l.killWatcher()
+		}
+	}
+}
+
+// unstarted says how far a stage has come when ctx ended.
+func unstarted(ctx context.Context, c sys.Channel) error {
+	at := "the program is not executed yet"
+	if unread, err := c.Unread(); err == nil && unread {
+		at = "the stage is still at the initialisation of the program's packages"
+	}
+	return &StepError{Step: StepStart, Err: fmt.Errorf("%s: %w", at, context.Cause(ctx))}
+}
+
+// readStart is the event of what a watcher first says.
+func readStart(kind frameKind, report []byte) *begun {
+	switch kind {
+	case frameFailed:
+		return &begun{err: decodeError(report)}
+	case frameStarted:
+		d := decoder{b: report}
+		if pid := int(d.uint()); d.err == nil {
+			return &begun{pid: pid}
+		}
+		return &begun{err: fail(StepStart, "", d.err)}
+	}
+	return &begun{err: fail(StepStart, "", errors.New("unexpected message"))}
 }
 
 // errWordless is the error of a watcher that is gone and has not said why.
 var errWordless = errors.New("it ended without a word")
 
-// abandoned completes the error of a watcher that did not start the target, or was killed before it could say
-// that it has.
+// abandoned completes the error of a watcher that is gone and has not said that it has started the target, or was killed
+// before it could.
 func abandoned(watcher int, err error) error {
-	if !errors.Is(err, errWordless) {
-		return errors.Join(err, reapFailed(watcher))
-	}
-	end := endSession(watcher)
-	if died := reapFailed(watcher); died != nil {
+	died, end := abandon(watcher)
+	if died != nil {
 		err = died
 	}
-	if end != nil {
-		err = fmt.Errorf("%w; %w", err, end)
-	}
-	return err
+	return alsoError(err, end)
 }
 
-// listen turns frames into events until the watcher is gone, and reaps it.
+// abandon ends what a watcher has left, and reaps it.
+func abandon(watcher int) (died, end error) {
+	end = endSession(watcher)
+	return reapFailed(watcher), end
+}
+
+// alsoError adds a second failure to the first, on the same line.
+func alsoError(err, second error) error {
+	if second == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %w", err, second)
+}
+
+// listen turns frames into events until the watcher is gone, and reaps it if it has begun anything.
 func (l *Launch) listen(events chan<- Event) {
 	defer close(events)
+	kind, payload, files, err := recvFrame(l.channel)
+	closeAll(files)
+	if err != nil {
+		return
+	}
+	b := readStart(kind, payload)
+	if b.err == nil && !l.released.Load() {
+		// The watcher has not reaped it yet, so there is such a process, if only a dead one (ESRCH).
+		var pinErr error
+		if l.target, pinErr = sys.Pin(b.pid); pinErr != nil {
+			l.target = nil
+		}
+	}
+	events <- Event{begun: b}
+	if b.err == nil {
+		l.follow(events)
+	}
+}
+
+// follow is listen once the target runs.
+func (l *Launch) follow(events chan<- Event) {
 	over := false
 	for {
 		kind, payload, files, err := recvFrame(l.channel)
@@ -165,25 +265,24 @@ func (l *Launch) lost() error {
 // when the watcher is gone.
 func (l *Launch) Release() error {
 	l.released.Store(true)
-	return l.finish(frameRelease, nil)
+	return l.finish(frameRelease, nil, releaseWait)
 }
 
 // Kill ends the daemon and everything it has started: SIGTERM to the daemon, after grace SIGKILL to all
 // that is left, at once if grace is zero. It returns when nothing is left, or with an error
 // that names what cannot be ended: a program of another user (set-user-ID).
 func (l *Launch) Kill(grace time.Duration) error {
-	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(max(grace, 0))))
+	grace = max(grace, 0)
+	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(grace)), grace+deathWait)
 }
 
-func (l *Launch) finish(kind frameKind, payload []byte) error {
+// releaseWait is how long a watcher may take to leave. It has nothing else to do: one that takes longer is stopped.
+const releaseWait = 5 * time.Second
+
+func (l *Launch) finish(kind frameKind, payload []byte, patience time.Duration) error {
 	err := sendFrame(l.channel, kind, payload)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		err = nil // it has ended by itself; the events say how
 	}
-	for e := range l.Events {
-		if e.Lost != nil {
-			err = errors.Join(err, e.Lost)
-		}
-	}
-	return errors.Join(err, l.channel.Close())
+	return errors.Join(err, l.drain(patience), l.channel.Close())
 }

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ func ways() []way {
 				return nil, err
 			}
 			d := s.describe()
-			pid, err := startFromThread(&d)
+			pid, err := startFromThread(context.Background(), &d)
 			return child(t, pid), err
 		}},
 		{"Start by stage", func(t *testing.T, s *Spec) (*living, error) {
@@ -50,7 +51,7 @@ func ways() []way {
 				return nil, err
 			}
 			d := s.describe()
-			pid, err := startStage(&d)
+			pid, err := startStage(context.Background(), &d)
 			return child(t, pid), err
 		}},
 		{"Detach", detached},
@@ -101,7 +102,7 @@ func child(t *testing.T, pid int) *living {
 }
 
 func detached(t *testing.T, s *Spec) (*living, error) {
-	l, err := Detach(s)
+	l, err := Detach(context.Background(), s)
 	if err != nil {
 		return nil, err
 	}

@@ -121,11 +121,8 @@ func command(t *testing.T, program string, as sys.Credential, pair [2]*os.File) 
 		Files: []File{{1, out}, {2, out}, {3, out}},
 	}).describe()
 	payload, files := d.encode()
-	c := sys.Channel(pair[0].Fd())
-	if err := c.Send([]byte(stageMagic)); err != nil {
-		t.Fatal(err)
-	}
-	if err := sendFrame(c, frameSpec, payload, files...); err != nil {
+	o := &orders{stageMagic, payload, files}
+	if err := o.send(sys.Channel(pair[0].Fd()), sys.Channel(pair[1].Fd())); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program)

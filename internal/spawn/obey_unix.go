@@ -22,15 +22,17 @@ func obey(c sys.Channel) error {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		if os.Getuid() != uid || os.Getgid() != gid {
-			return errors.New("refused in a program that is set-user-ID or set-group-ID")
+			return fmt.Errorf("%w in a program that is set-user-ID or set-group-ID", errRefused)
 		}
 	case err != nil:
 		return err
 	case peer.UID != 0 && (peer.UID != uid || peer.GID != gid):
-		return fmt.Errorf("refused: they are of user %d and group %d, and this is user %d and group %d", peer.UID, peer.GID, uid, gid)
+		return fmt.Errorf("%w: they are of user %d and group %d, and this is user %d and group %d", errRefused, peer.UID, peer.GID, uid, gid)
 	}
 	return nil
 }
+
+var errRefused = errors.New("refused")
 
 // shed gives up the capabilities that a stage has from its file: that one commands it who is the same user does
 // not say that he has them, too. The target gets from its own file what belongs to it. Those that were inherited stay.

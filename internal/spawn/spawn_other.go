@@ -2,19 +2,27 @@
 
 package spawn
 
-import "github.com/daemonry/daemonry/internal/sys"
+import (
+	"context"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
 
 const (
 	threadsOwnFS = false
 	canBearInto  = false
-	watcherMagic = ""
+	deathWait    = 0
 )
 
-func startStage(*description) (int, error) { return 0, fail(StepStart, "", sys.Unsupported("fork")) }
+func startStage(context.Context, *description) (int, error) {
+	return 0, fail(StepStart, "", sys.Unsupported("fork"))
+}
 
-func startStageOn(d *description, _ func(func())) (int, error) { return startStage(d) }
+func startStageOn(ctx context.Context, d *description, _ func(func())) (int, error) {
+	return startStage(ctx, d)
+}
 
-func startFromThread(*description) (int, error) {
+func startFromThread(context.Context, *description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
@@ -22,7 +30,7 @@ func startHere(*description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
-func reexec(string, bool) (int, sys.Channel, error) {
+func reexec(*orders, bool) (int, sys.Channel, error) {
 	return 0, -1, fail(StepStart, "", sys.Unsupported("fork"))
 }
 

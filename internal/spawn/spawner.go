@@ -51,11 +51,13 @@ func (sp *Spawner) Start(s *Spec) (pid int, err error) {
 	}
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
+	ctx, cancel := s.limit()
+	defer cancel()
 	if s.DeathSignal != 0 {
 		sp.stages.Do(func() { sys.OnThread(sp.runForks) })
-		return startStageOn(&d, sp.keep)
+		return startStageOn(ctx, &d, sp.keep)
 	}
-	return sp.start(&d)
+	return sp.start(ctx, &d)
 }
 
 // keep runs f on a thread that lives until Close, and is changed by nothing.

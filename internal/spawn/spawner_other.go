@@ -2,6 +2,10 @@
 
 package spawn
 
+import "context"
+
 func (sp *Spawner) run() {}
 
-func (sp *Spawner) start(d *description) (int, error) { return startFromThread(d) }
+func (sp *Spawner) start(ctx context.Context, d *description) (int, error) {
+	return startFromThread(ctx, d)
+}

@@ -3,6 +3,7 @@
 package spawn
 
 import (
+	"context"
 	"errors"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -11,9 +12,9 @@ import (
 // start starts d from the kept thread if that thread can be made what the target should
 // inherit and still be that for the next one: a umask and a directory can be set again, a nice
 // value that was raised can not be lowered.
-func (sp *Spawner) start(d *description) (int, error) {
+func (sp *Spawner) start(ctx context.Context, d *description) (int, error) {
 	if d.Nice != nil || d.Umask == nil || d.Dir == "" {
-		return startFromThread(d)
+		return startFromThread(ctx, d)
 	}
 	d.shared = true
 	j := birthJob{description: d, done: make(chan struct{})}
@@ -21,7 +22,7 @@ func (sp *Spawner) start(d *description) (int, error) {
 	case sp.jobs <- &j:
 		<-j.done
 		if errors.Is(j.err, errNeedsStage) {
-			return startStage(d)
+			return startStage(ctx, d)
 		}
 		return j.pid, j.err
 	case <-sp.ended:

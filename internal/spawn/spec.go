@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -95,6 +96,9 @@ type Spec struct {
 	// the program: who has locked it can be sure that nobody else gets the lock before.
 	Hold *os.File
 
+	// Within, if not 0, is the time after which Start gives up a stage that has not executed the program. Start only: Detach has a context.
+	Within time.Duration
+
 	// FailAt makes that step fail, for tests of what happens then.
 	FailAt Step
 }
@@ -120,7 +124,7 @@ type Rlimit struct {
 
 // Birth is what a target of our own finds when it looks (see Born).
 type Birth struct {
-	Payload []byte     // opaque; at most maxPayload
+	Payload []byte     // opaque
 	Files   []*os.File // arrive as close-on-exec descriptors of any number
 }
 
@@ -128,12 +132,8 @@ type Birth struct {
 // bound (fs.nr_open) is far above, but a typo should not cost a table of a million entries.
 const maxFD = 65535
 
-// maxFiles is SCM_MAX_FD of the kernel less what we add ourselves.
+// maxFiles is SCM_MAX_FD of the kernel, how many a message takes, less what we add ourselves.
 const maxFiles = 240
-
-// maxPayload is what a socket takes before anybody reads (net.core.wmem_default less
-// overhead): the watcher writes a birth before there is a target.
-const maxPayload = 64 << 10
 
 // check finds what is wrong before anything is started.
 func (s *Spec) check() error {
@@ -153,11 +153,12 @@ func (s *Spec) check() error {
 	if s.Into != nil && !canBearInto {
 		return sys.Unsupported("CLONE_INTO_CGROUP")
 	}
-	if len(s.Files)+len(s.RawFiles) > maxFiles || s.Birth != nil && len(s.Birth.Files) > maxFiles {
-		return fmt.Errorf("more than %d descriptors to pass", maxFiles)
+	passed := len(s.Files) + len(s.RawFiles)
+	if s.Birth != nil {
+		passed += len(s.Birth.Files)
 	}
-	if s.Birth != nil && len(s.Birth.Payload) > maxPayload {
-		return fmt.Errorf("payload of a birth larger than %d bytes", maxPayload)
+	if passed > maxFiles {
+		return fmt.Errorf("%d descriptors to pass, more than %d", passed, maxFiles)
 	}
 	seen := map[int]bool{}
 	see := func(fd int, hasSource bool) error {

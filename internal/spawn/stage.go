@@ -5,26 +5,12 @@ package spawn
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
-)
-
-// What is in the channel when the process starts, to say what it is. The NUL in
-// front keeps a line-based protocol of somebody else's from ever looking like it.
-const (
-	stageMagic        = "\x00daemonry-stage\x01"
-	watcherMagic      = "\x00daemonry-watch\x01"
-	intermediateMagic = "\x00daemonry-inter\x01"
-	birthMagic        = "\x00daemonry-birth\x01"
-	magicLen          = 16
-
-	// stageName is what ps(1) shows while a stage lives.
-	stageName = "daemonry-stage"
 )
 
 // init is where this process finds out that it is a stage, or a newborn
@@ -36,35 +22,38 @@ const (
 // orders packages by import path among those whose own imports are ready (Go spec, "Program initialization").
 func init() {
 	c := sys.Channel(0)
-	var magic [magicLen]byte
-	if c.Unnamed() {
-		// A short or failed read is no magic.
-		_, _ = c.Peek(magic[:])
+	kind, err := find(c, os.Args)
+	if err != nil {
+		refuse(c, kind, fmt.Errorf("take orders on standard input: %w", err))
 	}
-	switch string(magic[:]) {
-	case stageMagic, watcherMagic, intermediateMagic, birthMagic, heirMagic:
-		if err := obey(c); err != nil {
-			lastResort(2, fmt.Errorf("take orders on standard input: %w", err))
-		}
-	}
-	switch string(magic[:]) {
+	switch kind {
 	default:
 		if len(os.Args) > 0 && os.Args[0] == stageName {
 			// Running the program's main now would have it start the next stage, and so on without end.
 			lastResort(2, errors.New("started as a stage without a parent that speaks to it"))
 		}
 	case stageMagic:
-		stage(c, execute)
+		stage(kind, execute)
 	case watcherMagic:
-		stage(c, watch)
+		stage(kind, watch)
 	case intermediateMagic:
-		stage(c, intermediate)
+		stage(kind, intermediate)
 	case birthMagic, heirMagic:
-		if err := claimBirth(c); err != nil {
+		if err := claimBirth(kind, c); err != nil {
 			lastResort(2, fmt.Errorf("take over what the launcher sent: %w", err))
 		}
-		born.Heir = string(magic[:]) == heirMagic
+		born.Heir = kind == heirMagic
 	}
+}
+
+// refuse ends this process because of orders that it does not take, and says so to whoever has given them, if that is
+// one whom a stage would obey.
+func refuse(c sys.Channel, kind string, err error) {
+	newborn := kind == birthMagic || kind == heirMagic
+	if newborn || errors.Is(err, errRefused) || sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
+		lastResort(2, err)
+	}
+	syscall.Exit(exitFailed)
 }
 
 // starter is the one that started this stage, as far as it can be spoken to. Both ways move when the target's
@@ -81,9 +70,9 @@ var errStarterGone = errors.New("the process that asked for it is gone")
 //
 // Init functions run on the main thread, locked to it (runtime.main), so
 // what is set per thread here stays with the thread that starts or executes the target.
-func stage(c sys.Channel, run func(*starter, *description) error) {
-	st := &starter{channel: c, stderr: 2}
-	s, err := receive(&st.channel)
+func stage(kind string, run func(*starter, *description) error) {
+	st := &starter{channel: 0, stderr: 2}
+	s, err := receive(kind, &st.channel)
 	if err == nil {
 		err = shed()
 	}
@@ -111,7 +100,7 @@ func lastResort(stderr int, err error) {
 }
 
 // receive moves the channel out of the way of the target's descriptors and reads the description.
-func receive(c *sys.Channel) (*description, error) {
+func receive(kind string, c *sys.Channel) (*description, error) {
 	if err := sys.SealDescriptors(3); err != nil {
 		return nil, fail(StepDescriptors, "", err)
 	}
@@ -123,20 +112,11 @@ func receive(c *sys.Channel) (*description, error) {
 	if err := nullStdin(); err != nil {
 		return nil, err
 	}
-	if _, err := recvFull(*c, make([]byte, magicLen)); err != nil {
-		return nil, fail(StepReceive, "", err)
-	}
-	kind, payload, files, err := recvFrame(*c)
-	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		err = errStarterGone
-	case err == nil && kind != frameSpec:
-		err = errors.New("unexpected message")
-	}
+	o, err := take(kind, *c)
 	if err != nil {
 		return nil, fail(StepReceive, "", err)
 	}
-	s, err := decodeDescription(payload, files)
+	s, err := decodeDescription(o.payload, o.files)
 	if err != nil {
 		return nil, fail(StepReceive, "", err)
 	}
@@ -232,31 +212,28 @@ func (s *description) arrangeDescriptors(st *starter) error {
 	return nil
 }
 
-// claimBirth is the newborn daemon's side of Spec.Birth.
-func claimBirth(c sys.Channel) error {
+// claimBirth is the newborn daemon's side of Spec.Birth. The first file is what is to be standard input.
+func claimBirth(kind string, c sys.Channel) error {
 	fd, err := sys.DupAbove(int(c), 3)
 	if err != nil {
 		return err
 	}
 	ch := sys.Channel(fd)
-	if _, err := recvFull(ch, make([]byte, magicLen)); err != nil {
-		return err
-	}
-	kind, payload, files, err := recvFrame(ch)
-	if err == io.EOF || err == nil && (kind != frameBirth || len(files) == 0) {
-		err = io.ErrUnexpectedEOF
+	o, err := take(kind, ch)
+	if err == nil && len(o.files) == 0 {
+		err = errors.New("no standard input")
 	}
 	if err != nil {
 		return err
 	}
-	if err := sys.Dup2(files[0], 0); err != nil {
+	if err := sys.Dup2(o.files[0], 0); err != nil {
 		return err
 	}
-	if err := sys.CloseFD(files[0]); err != nil {
+	if err := sys.CloseFD(o.files[0]); err != nil {
 		return err
 	}
-	born = &Born{channel: ch, Payload: payload}
-	for _, f := range files[1:] {
+	born = &Born{channel: ch, Payload: o.payload}
+	for _, f := range o.files[1:] {
 		born.Files = append(born.Files, os.NewFile(uintptr(f), "inherited"))
 	}
 	return nil

@@ -1,8 +1,11 @@
 package spawn
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -25,11 +28,28 @@ func Start(s *Spec) (pid int, err error) {
 	}
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
+	ctx, cancel := s.limit()
+	defer cancel()
 	if s.needsStage() {
-		return startStage(&d)
+		return startStage(ctx, &d)
 	}
-	return startFromThread(&d)
+	return startFromThread(ctx, &d)
 }
+
+// limit is the context of Within.
+func (s *Spec) limit() (context.Context, context.CancelFunc) {
+	if s.Within <= 0 {
+		return context.Background(), func() {}
+	}
+	return context.WithTimeoutCause(context.Background(), s.Within, lateError(s.Within))
+}
+
+// lateError is the cause of a context that Within has ended.
+type lateError time.Duration
+
+func (l lateError) Error() string { return fmt.Sprintf("after %v", time.Duration(l)) }
+
+func (lateError) Unwrap() error { return context.DeadlineExceeded }
 
 // errNoThread refuses a DeathSignal from a thread that ends before its process does.
 var errNoThread = errors.New("needs a thread that is kept")

@@ -3,10 +3,13 @@
 package spawn
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -14,7 +17,7 @@ import (
 // startFromThread starts the target from a thread that has been made what the
 // target should inherit: its signal mask, nice value, umask and working directory. Where a
 // thread cannot be that, a stage is.
-func startFromThread(d *description) (pid int, err error) {
+func startFromThread(ctx context.Context, d *description) (pid int, err error) {
 	d.shared = true
 	done := make(chan struct{})
 	sys.OnThread(func() {
@@ -23,7 +26,7 @@ func startFromThread(d *description) (pid int, err error) {
 	})
 	<-done
 	if errors.Is(err, errNeedsStage) {
-		return startStage(d)
+		return startStage(ctx, d)
 	}
 	return pid, err
 }
@@ -63,23 +66,24 @@ func applyAndFork(d *description, null *os.File) (int, error) {
 }
 
 // startStage starts the target by way of a stage, whose pid it keeps.
-func startStage(d *description) (int, error) {
-	return startStageOn(d, func(fork func()) { fork() })
+func startStage(ctx context.Context, d *description) (int, error) {
+	return startStageOn(ctx, d, func(fork func()) { fork() })
 }
 
 // startStageOn is startStage that forks on a thread of on's choice.
-func startStageOn(d *description, on func(fork func())) (int, error) {
+func startStageOn(ctx context.Context, d *description, on func(fork func())) (int, error) {
 	if d.FailAt == StepStart {
 		return 0, fail(StepStart, "", injected)
 	}
+	payload, files := d.encode()
+	o := &orders{stageMagic, payload, files}
 	pid, c, err := 0, sys.Channel(-1), fail(StepStart, "", errors.New("the spawner is closed"))
-	on(func() { pid, c, err = reexecInto(stageMagic, d.Session, d.Into) })
+	on(func() { pid, c, err = reexecInto(o, d.Session, d.Into) })
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	payload, files := d.encode()
-	sendErr := sendFrame(c, frameSpec, payload, files...)
+	uncut := cutShort(ctx, pid, c, 0)
 	kind, report, extra, err := recvFrame(c)
 	closeAll(extra)
 	executing := err == nil && kind == frameExecuting
@@ -87,17 +91,18 @@ func startStageOn(d *description, on func(fork func())) (int, error) {
 		kind, report, extra, err = recvFrame(c)
 		closeAll(extra)
 	}
+	cut := uncut()
 	switch {
+	case cut != nil:
+		return 0, alsoError(cut, reapKilled(pid))
 	case err == io.EOF && executing:
 		return pid, nil // close-on-exec closed the channel: the target runs
-	case err == io.EOF && sendErr == nil:
+	case err == io.EOF || errors.Is(err, syscall.ECONNRESET): // reset: before it had taken its orders
 		err = fail(StepStart, "", errors.New("the stage ended without a word"))
 	case err == nil && kind == frameFailed:
 		err = decodeError(report)
 	case err == nil:
 		err = fail(StepStart, "", errors.New("unexpected message"))
-	case sendErr != nil:
-		err = fail(StepStart, "", sendErr)
 	default:
 		err = fail(StepStart, "", err)
 	}
@@ -105,6 +110,38 @@ func startStageOn(d *description, on func(fork func())) (int, error) {
 		return 0, died
 	}
 	return 0, err
+}
+
+// cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it reads orders, for so
+// long, and is killed. The function that it returns puts an end to that, before the stage can be reaped, and says
+// why the stage was ended, if it was.
+func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration) (uncut func() error) {
+	var why error
+	over, done := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		why = unstarted(ctx, c)
+		unread, err := c.Unread() // then it has started nothing yet
+		if obey > 0 && err == nil && !unread && sendFrame(c, frameKill, make([]byte, 8)) == nil {
+			select {
+			case <-over:
+				return
+			case <-time.After(obey):
+			}
+		}
+		// It is not reaped, so the pid is its own. An error can only be that it has become another user's process.
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			why = alsoError(why, fmt.Errorf("end process %d: %w", pid, err))
+		}
+	})
+	return func() error {
+		if stop() {
+			return nil
+		}
+		close(over)
+		<-done
+		return why
+	}
 }
 
 // reapFailed reaps a stage that has failed and said so, or has died without a word.
@@ -125,23 +162,34 @@ func reapFailed(pid int) error {
 	}
 }
 
-// reexec starts this very binary as a stage. The magic is in the channel before
-// the stage exists, so that it need not wait to know what it is.
-func reexec(magic string, session bool) (pid int, c sys.Channel, err error) {
-	return reexecInto(magic, session, nil)
+// reapKilled reaps a child that was killed, and does not wait for ever for one that does not die (state D of proc(5)).
+func reapKilled(pid int) error {
+	for limit := time.Now().Add(deathWait); ; {
+		_, _, ok, err := sys.ReapChild(pid)
+		if ok || err != nil { // ECHILD: the program reaps all its children itself
+			return nil
+		}
+		if time.Now().After(limit) {
+			return fmt.Errorf("process %d was killed and does not end", pid)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// reexec starts this very binary as a stage. All that it is to know is in the channel before
+// it exists.
+func reexec(o *orders, session bool) (pid int, c sys.Channel, err error) {
+	return reexecInto(o, session, nil)
 }
 
 // reexecInto is reexec for a stage that is born in a control group.
-func reexecInto(magic string, session bool, group *os.File) (pid int, c sys.Channel, err error) {
-	ours, theirs, err := sys.NewChannel()
+func reexecInto(o *orders, session bool, group *os.File) (pid int, c sys.Channel, err error) {
+	ours, theirs, err := o.give()
 	if err != nil {
-		return 0, -1, fail(StepStart, "", err)
+		return 0, -1, err
 	}
 	defer theirs.Close()
-	if err = ours.Send([]byte(magic)); err == nil {
-		pid, err = forkSelf(theirs, session, group)
-	}
-	if err != nil {
+	if pid, err = forkSelf(theirs, session, group); err != nil {
 		return 0, -1, errors.Join(fail(StepStart, "", err), ours.Close())
 	}
 	return pid, ours, nil

@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -272,10 +273,10 @@ var signalled = proctest.Register("signalled", func(args []string) int {
 		pid, err = Start(s)
 	case "Start by stage":
 		d := s.describe()
-		pid, err = startStage(&d)
+		pid, err = startStage(context.Background(), &d)
 	default:
 		var l *Launch
-		if l, err = Detach(s); err == nil {
+		if l, err = Detach(context.Background(), s); err == nil {
 			for range l.Events {
 			}
 		}

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -128,7 +129,7 @@ func end(pid int) error {
 func detachOne() error {
 	s := sleep()
 	s.Umask = new(0o077)
-	l, err := Detach(s)
+	l, err := Detach(context.Background(), s)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package spawn
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type watcher struct {
 
 	powerless time.Time // since when no child that is left can be killed
 }
+
+// errNotWanted is why a start is given up that the launcher does not want any more.
+var errNotWanted = errors.New("it is not wanted any more")
 
 // order is what the launcher wants: to let the target go, or to end it with so
 // much time between SIGTERM and SIGKILL.
@@ -72,13 +76,14 @@ func watch(st *starter, s *description) error {
 		exits:    make(chan struct{}),
 		reaped:   make(chan struct{}),
 	}
-	if err := w.start(s); err != nil {
+	ctx, cut := context.WithCancelCause(context.Background())
+	go w.readOrders(cut)
+	if err := w.start(ctx, s); err != nil {
 		return err
 	}
 	if s.LetGo {
 		syscall.Exit(0)
 	}
-	go w.readOrders()
 	go w.noticeExits()
 	go w.run()
 	select {} // this thread has given up what the target must not have, and may do no more
@@ -94,12 +99,12 @@ func (w *watcher) run() {
 }
 
 // start starts the target as our child and reports its pid.
-func (w *watcher) start(s *description) error {
+func (w *watcher) start(ctx context.Context, s *description) error {
 	ours, theirs, err := w.prepareBirth(s)
 	if err != nil {
 		return fail(StepStart, "", err)
 	}
-	w.pid, err = startBelow(s)
+	w.pid, err = startBelow(ctx, s)
 	if theirs >= 0 {
 		theirs.Close()
 	}
@@ -118,8 +123,9 @@ func (w *watcher) start(s *description) error {
 	return nil
 }
 
-// startBelow starts the target as a child of this stage, which is none of its session's leaders.
-func startBelow(s *description) (pid int, err error) {
+// startBelow starts the target as a child of this stage, which is none of its session's leaders. When ctx ends, so does
+// the stage that it may need for that.
+func startBelow(ctx context.Context, s *description) (pid int, err error) {
 	s.Session = false
 	// The root and the directory are for the target. The stage keeps its own, or it
 	// would lose sight of /proc, and with it of its children.
@@ -127,7 +133,7 @@ func startBelow(s *description) (pid int, err error) {
 		pid, err = startApart(s)
 	}
 	if errors.Is(err, errNeedsStage) {
-		pid, err = startStage(s)
+		pid, err = startStage(ctx, s)
 	}
 	return pid, err
 }
@@ -137,20 +143,13 @@ func (w *watcher) prepareBirth(s *description) (ours, theirs sys.Channel, err er
 	if s.Birth == nil {
 		return -1, -1, nil
 	}
-	ours, theirs, err = sys.NewChannel()
-	if err != nil {
-		return -1, -1, err
-	}
 	null, err := nullFile()
 	if err != nil {
 		return -1, -1, err
 	}
 	defer null.Close()
-	if err := ours.Send([]byte(birthMagic)); err != nil {
-		return -1, -1, err
-	}
-	files := append([]int{int(null.Fd())}, s.births...)
-	if err := sendFrame(ours, frameBirth, s.Birth.Payload, files...); err != nil {
+	o := &orders{birthMagic, s.Birth.Payload, append([]int{int(null.Fd())}, s.births...)}
+	if ours, theirs, err = o.give(); err != nil {
 		return -1, -1, err
 	}
 	s.fds = append(s.fds, passed{target: 0, source: int(theirs)})
@@ -285,17 +284,20 @@ func (w *watcher) killChildren() {
 	}
 }
 
-func (w *watcher) readOrders() {
+// readOrders reads what the launcher wants from the beginning on: a target that is not wanted any more need not even be started.
+func (w *watcher) readOrders(cut context.CancelCauseFunc) {
 	for {
 		kind, payload, files, err := recvFrame(w.launcher)
 		closeAll(files)
 		switch {
 		case err != nil:
+			cut(errStarterGone)
 			w.orders <- order{grace: orphanGrace}
 			return
 		case kind == frameRelease:
 			w.orders <- order{release: true}
 		case kind == frameKill && len(payload) == 8:
+			cut(errNotWanted)
 			w.orders <- order{grace: time.Duration(binary.LittleEndian.Uint64(payload))}
 		}
 	}

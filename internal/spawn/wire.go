@@ -13,8 +13,7 @@ import (
 // one version. Over a Channel, which is descriptor 0 of the stage:
 //
 //	parent                          stage (Start)         watcher (Detach)
-//	  magic, before the fork ──────►
-//	  spec (+descriptors) ─────────►
+//	  orders, before the fork ─────►
 //	                  ◄───────────── failed                failed
 //	                  ◄───────────── executing              started
 //	                  ◄───────────── end of file: executed
@@ -32,16 +31,15 @@ import (
 type frameKind byte
 
 const (
-	frameSpec      frameKind = 's'
 	frameExecuting frameKind = 'e'
 	frameFailed    frameKind = 'f'
 	frameStarted   frameKind = 'p'
 	frameMessage   frameKind = 'm'
+	frameKnown     frameKind = 'h' // to an heir: the one whose place it is to take knows of it
 	frameExited    frameKind = 'x'
 	frameLeft      frameKind = 'l'
 	frameRelease   frameKind = 'r'
 	frameKill      frameKind = 'k'
-	frameBirth     frameKind = 'b'
 	frameHeader              = 5
 	maxFrame                 = 64 << 20 // an environment may be large, rubbish must not be
 )

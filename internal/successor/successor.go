@@ -17,8 +17,12 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// manifestVersion is the version of Manifest. A program reads its own version and the one before.
-const manifestVersion = 1
+// manifestVersion is the version of Manifest. A program reads its own version and the ones from oldestVersion on: what comes from
+// a predecessor that gives a successor its orders in another way would not be found.
+const (
+	manifestVersion = 2
+	oldestVersion   = 2
+)
 
 // Manifest says which open descriptors of this process are what. The numbers stay the same over execve(2). The zero of
 // a number means that there is none: 0 is standard input.
@@ -131,8 +135,8 @@ func read(r io.Reader) (*Manifest, error) {
 	if err := json.NewDecoder(r).Decode(&m); err != nil {
 		return nil, err
 	}
-	if m.Version < 1 || m.Version > manifestVersion {
-		return nil, fmt.Errorf("written in version %d, and this program reads %d", m.Version, manifestVersion)
+	if m.Version < oldestVersion || m.Version > manifestVersion {
+		return nil, fmt.Errorf("written in version %d, and this program reads %d to %d", m.Version, oldestVersion, manifestVersion)
 	}
 	return &m, nil
 }

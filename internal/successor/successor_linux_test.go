@@ -124,13 +124,14 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// What is handed over is read by this version and the one before, and by no other.
+// What is handed over is read by this version, and by no other.
 func TestRead(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"version": 1, "control": 7}`: "",
-		`{"control": 7}`:               "written in version 0, and this program reads 1",
-		`{"version": 2}`:               "written in version 2, and this program reads 1",
-		`{"version": 1, "control": "`:  "unexpected EOF",
+		`{"version": 2, "control": 7}`: "",
+		`{"control": 7}`:               "written in version 0, and this program reads 2 to 2",
+		`{"version": 1, "control": 7}`: "written in version 1, and this program reads 2 to 2",
+		`{"version": 3}`:               "written in version 3, and this program reads 2 to 2",
+		`{"version": 2, "control": "`:  "unexpected EOF",
 		``:                             "EOF",
 	} {
 		m, err := read(strings.NewReader(text))
