@@ -10,9 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -67,31 +66,35 @@ type relay struct {
 
 var relays = []relay{
 	{"Node.js", func() ([2]int, error) { // libuv's uv_spawn: both directions, our end does not block
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		if err == nil {
-			err = unix.SetNonblock(fds[0], true)
+			err = syscall.SetNonblock(fds[0], true)
 		}
 		return fds, err
 	}},
-	{"socat", func() ([2]int, error) { return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) }},
+	{"socat", func() ([2]int, error) {
+		return syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	}},
 	{"ksh93", func() ([2]int, error) { // its pipes: each end is closed for one direction
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		if err == nil {
-			err = unix.Shutdown(fds[0], unix.SHUT_RD)
+			err = syscall.Shutdown(fds[0], syscall.SHUT_RD)
 		}
 		if err == nil {
-			err = unix.Shutdown(fds[1], unix.SHUT_WR)
+			err = syscall.Shutdown(fds[1], syscall.SHUT_WR)
 		}
 		return fds, err
 	}},
 	{"credentials", func() ([2]int, error) { // which the kernel announces as it does descriptors
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		if err == nil {
-			err = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+			err = syscall.SetsockoptInt(fds[1], syscall.SOL_SOCKET, syscall.SO_PASSCRED, 1)
 		}
 		return fds, err
 	}},
-	{"packets", func() ([2]int, error) { return unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0) }},
+	{"packets", func() ([2]int, error) {
+		return syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	}},
 }
 
 func (r relay) pairOf(t *testing.T) (ours, theirs sys.Channel, in *os.File) {
@@ -249,9 +252,9 @@ var starts = proctest.Register("starts", func(args []string) int {
 	var err error
 	switch {
 	case strings.HasPrefix(args[0], "no memfd_create"):
-		err = sys.ForbidCall(unix.SYS_MEMFD_CREATE)
+		err = sys.ForbidCall("memfd_create", syscall.EPERM)
 	case args[0] == "ulimit -f 0":
-		err = sys.Setrlimit(unix.RLIMIT_FSIZE, sys.Rlimit{})
+		err = sys.Setrlimit(syscall.RLIMIT_FSIZE, sys.Rlimit{})
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -266,8 +269,8 @@ var starts = proctest.Register("starts", func(args []string) int {
 		fmt.Println(err)
 		return 1
 	}
-	var status unix.WaitStatus
-	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
 		fmt.Println(status, err)
 		return 1
 	}
@@ -354,7 +357,7 @@ const crowd = 64
 
 // crowded starts in every way, with a limit that the user has reached.
 var crowded = proctest.Register("crowded", func([]string) int {
-	if err := sys.Setrlimit(unix.RLIMIT_NOFILE, sys.Rlimit{Soft: crowd, Hard: crowd}); err != nil {
+	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: crowd, Hard: crowd}); err != nil {
 		fmt.Println(err)
 		return 1
 	}

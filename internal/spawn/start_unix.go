@@ -164,16 +164,18 @@ func reapFailed(pid int) error {
 
 // reapKilled reaps a child that was killed, and does not wait for ever for one that does not die (state D of proc(5)).
 func reapKilled(pid int) error {
-	for limit := time.Now().Add(deathWait); ; {
-		_, _, ok, err := sys.ReapChild(pid)
-		if ok || err != nil { // ECHILD: the program reaps all its children itself
-			return nil
-		}
-		if time.Now().After(limit) {
-			return fmt.Errorf("process %d was killed and does not end", pid)
-		}
-		time.Sleep(time.Millisecond)
+	p, err := sys.Pin(pid)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), deathWait)
+		defer cancel()
+		err = p.Wait(ctx)
+		_ = p.Close()
 	}
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("process %d was killed and does not end: %w", pid, err)
+	}
+	_, _, _, _ = sys.ReapChild(pid) // ECHILD: the program reaps all its children itself
+	return nil
 }
 
 // reexec starts this very binary as a stage. All that it is to know is in the channel before

@@ -64,7 +64,7 @@ var states = map[string]func(before *sys.ProcStatus) error{
 		return startWithoutRights()
 	},
 	"without unshare": func(*sys.ProcStatus) error {
-		if err := sys.ForbidCall(syscall.SYS_UNSHARE); err != nil {
+		if err := sys.ForbidCall("unshare", syscall.EPERM); err != nil {
 			return err
 		}
 		if err := sys.UnshareFS(); !errors.Is(err, syscall.EPERM) {

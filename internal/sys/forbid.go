@@ -1,7 +1,13 @@
 package sys
 
-// ForbidCall has the kernel refuse a system call, given by its number, to this process and all below it with EPERM, for ever
-// (seccomp(2), Linux 3.17). Container engines do that; here it is for tests of what happens then.
+import "syscall"
+
+// ForbidCall has the kernel answer a system call of NewCalls with an error number, to this process and all below it, for ever
+// (seccomp(2), Linux 3.17). Container engines answer EPERM, or ENOSYS, which is also what an older kernel
+// says; here it is for tests of what happens then.
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
-func ForbidCall(number uint32) error { return forbidCall(number) }
+func ForbidCall(name string, errno syscall.Errno) error { return forbidCall(name, errno) }
+
+// NewCalls are the system calls that this package makes and that a kernel before 5.10 or a filter may not have.
+func NewCalls() []string { return newCalls() }

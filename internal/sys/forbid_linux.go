@@ -1,18 +1,43 @@
 package sys
 
 import (
+	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-func forbidCall(number uint32) error {
+// callNumbers has what can be missing: with each, the kernel that brought it.
+var callNumbers = map[string]uint32{
+	"kcmp":              unix.SYS_KCMP,              // 3.5, and only with CONFIG_KCMP
+	"memfd_create":      unix.SYS_MEMFD_CREATE,      // 3.17
+	"statx":             unix.SYS_STATX,             // 4.11
+	"pidfd_send_signal": unix.SYS_PIDFD_SEND_SIGNAL, // 5.1
+	"pidfd_open":        unix.SYS_PIDFD_OPEN,        // 5.3
+	"clone3":            unix.SYS_CLONE3,            // 5.3
+	"openat2":           unix.SYS_OPENAT2,           // 5.6
+	"pidfd_getfd":       unix.SYS_PIDFD_GETFD,       // 5.6
+	"faccessat2":        unix.SYS_FACCESSAT2,        // 5.8
+	"close_range":       unix.SYS_CLOSE_RANGE,       // 5.9
+	"epoll_pwait2":      unix.SYS_EPOLL_PWAIT2,      // 5.11
+	"unshare":           unix.SYS_UNSHARE,           // forbidden in containers
+}
+
+func newCalls() []string { return slices.Sorted(maps.Keys(callNumbers)) }
+
+func forbidCall(name string, errno syscall.Errno) error {
+	number, known := callNumbers[name]
+	if !known {
+		return fmt.Errorf("forbid system call %q: not in the table", name)
+	}
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number is the first of struct seccomp_data
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: number},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(syscall.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
@@ -22,10 +47,10 @@ func forbidCall(number uint32) error {
 	if err := setNoNewPrivs(); err != nil {
 		return err
 	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		return wrap("seccomp", errno)
+	if e != 0 {
+		return wrap("seccomp", e)
 	}
 	return nil
 }
