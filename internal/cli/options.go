@@ -64,7 +64,7 @@ func number(text string) (int, error) {
 func processOptions(p *spec.Process) []group {
 	return []group{
 		{"Who it is", []option{
-			{"user", "USER[:GROUP]", "Become this user, by name or number, with the groups the user is in. Sets HOME, USER, LOGNAME and SHELL. Needs root.", "who you are", parsed(&p.User, word)},
+			{"user", "USER[:GROUP]", "Become this user, by name or number, with the groups the user is in. Sets HOME, USER, LOGNAME and SHELL. Needs root; who is that user already, and not root, keeps the groups it has.", "who you are", parsed(&p.User, word)},
 			{"groups", "GROUP,…", "Supplementary groups in place of those the user is in.", "", addList(&p.Groups)},
 			{"no-new-privs", "", "Never gain privileges by executing a file (PR_SET_NO_NEW_PRIVS).", "", toggle(&p.NoNewPrivs)},
 			{"cap", "NAME,…", "Keep these capabilities(7) and no others, also as an ordinary user; \"none\" keeps none.", "unchanged", addCaps(&p.Cap)},

@@ -3,12 +3,14 @@ package procopt
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // Account is a user of the system: who to become, and what a login would know.
@@ -96,6 +98,24 @@ func accountOf(u *user.User) (*Account, error) {
 		a.Groups = append(a.Groups, uint32(g))
 	}
 	return a, nil
+}
+
+// keep leaves who is that user already with the groups that it has, where none were named and it may not change them: a
+// container gave them. To become who one is needs no privilege.
+func (a *Account) keep(p spec.Process) error {
+	if strings.Contains(p.User, ":") || len(p.Groups) > 0 || sys.MaySetGroups() ||
+		os.Getuid() != int(a.UID) || os.Geteuid() != int(a.UID) || os.Getgid() != os.Getegid() {
+		return nil
+	}
+	groups, err := os.Getgroups()
+	if err != nil {
+		return err
+	}
+	a.GID, a.Groups = uint32(os.Getgid()), nil
+	for _, g := range groups {
+		a.Groups = append(a.Groups, uint32(g))
+	}
+	return nil
 }
 
 // LookupGroup reads the name or the number of a group.

@@ -22,6 +22,9 @@ func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (er
 		if account, err = LookupAccount(p.User); err != nil {
 			return err
 		}
+		if err := account.keep(p); err != nil {
+			return err
+		}
 		s.Credential = &account.Credential
 	}
 	if len(p.Groups) > 0 {

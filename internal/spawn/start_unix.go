@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -197,15 +199,29 @@ func reexecInto(o *orders, session bool, group *os.File) (pid int, c sys.Channel
 	return pid, ours, nil
 }
 
+// stageEnvironment is what a stage sees of our environment: the packages of the program, and the libraries that it is linked
+// to, may need theirs to be initialised at all (LD_LIBRARY_PATH, HOME). What steers the Go runtime, or is meant for this
+// process alone, is not for it.
+func stageEnvironment(env []string) []string {
+	return slices.DeleteFunc(WithoutMarks(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR":
+			return true
+		}
+		return false
+	})
+}
+
 func forkSelf(channel sys.Channel, session bool, group *os.File) (int, error) {
 	self, err := sys.Self()
 	if err != nil {
-		return 0, err
+		return 0, &StepError{Step: StepStart, Err: fmt.Errorf("find the program's own file: %w", err)}
 	}
-	// An empty environment: nothing in ours may steer the stage (GODEBUG, GOMAXPROCS, GOTRACEBACK …).
 	attr := &syscall.SysProcAttr{Setsid: session}
 	bearInto(attr, group)
 	pid, err := syscall.ForkExec(self, []string{stageName}, &syscall.ProcAttr{
+		Env:   stageEnvironment(os.Environ()),
 		Files: []uintptr{uintptr(channel), 2, 2},
 		Sys:   attr,
 	})

@@ -18,6 +18,10 @@ func SetThreadCredential(c Credential, keepCaps KeepCaps) error {
 	return setThreadCredential(c, keepCaps)
 }
 
+// MaySetGroups says whether this process may change its groups: on Linux one with CAP_SETGID, unless its
+// user namespace denies it (/proc/self/setgroups, user_namespaces(7)); elsewhere root.
+func MaySetGroups() bool { return maySetGroups() }
+
 // KeepCaps says whether permitted capabilities survive a change of uid.
 type KeepCaps uint8
 

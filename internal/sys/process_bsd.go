@@ -29,6 +29,8 @@ func setThreadCredential(c Credential, keep KeepCaps) error {
 	return wrap("setuid", syscall.Setuid(int(c.UID)))
 }
 
+func maySetGroups() bool { return syscall.Geteuid() == 0 }
+
 func sameGroups(have, want []int) bool {
 	h, w := slices.Clone(have), slices.Clone(want)
 	slices.Sort(h)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,16 +50,23 @@ func setThreadGroups(groups []uint32) error {
 	if len(groups) > 0 {
 		p = unsafe.Pointer(&groups[0])
 	}
-	_, _, errno := unix.RawSyscall(sysSetgroups, uintptr(len(groups)), uintptr(p), 0)
-	if errno == 0 {
-		return nil
-	}
-	// An ordinary user may not call setgroups at all. It is no failure if the
-	// groups are already those asked for.
+	// An ordinary user may not call setgroups at all.
 	if have, err := unix.Getgroups(); err == nil && sameGroups(have, groups) {
 		return nil
 	}
-	return wrap("setgroups", errno)
+	if _, _, errno := unix.RawSyscall(sysSetgroups, uintptr(len(groups)), uintptr(p), 0); errno != 0 {
+		return wrap("setgroups", errno)
+	}
+	return nil
+}
+
+func maySetGroups() bool {
+	caps, err := threadCapabilities()
+	if err != nil || caps&(1<<unix.CAP_SETGID) == 0 {
+		return false
+	}
+	denied, err := os.ReadFile("/proc/self/setgroups")
+	return err != nil || !strings.HasPrefix(string(denied), "deny")
 }
 
 func sameGroups(have []int, want []uint32) bool {

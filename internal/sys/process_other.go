@@ -3,6 +3,7 @@
 package sys
 
 func setThreadCredential(Credential, KeepCaps) error { return Unsupported("setuid") }
+func maySetGroups() bool                             { return false }
 func verifyCredential(Credential, CapSet) error      { return Unsupported("getuid") }
 func dropBounding(CapSet) error                      { return Unsupported("capabilities") }
 func setThreadCapabilities(CapSet, Ambient) error    { return Unsupported("capabilities") }

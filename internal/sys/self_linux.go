@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -13,7 +14,10 @@ func firstThread() bool { return syscall.Gettid() == os.Getpid() }
 func self() (string, error) {
 	name, err := os.Readlink(selfLink)
 	if err != nil {
-		return "", err // no /proc: there is no other way to be sure of it
+		if _, gone := os.Stat("/proc/self"); gone != nil {
+			err = fmt.Errorf("%w: /proc is not mounted", err) // there is no other way to be sure of it
+		}
+		return "", err
 	}
 	running, err := os.Stat(selfLink)
 	if err != nil {
