@@ -209,11 +209,18 @@ func (b *birth) startCommand(ctx context.Context, argv spec.Command, mainPID int
 func (b *birth) spawnInto(group *os.File, sp *spawn.Spec) (int, error) {
 	sp.Into = group
 	pid, err := b.spawn(sp)
-	if group != nil && errors.Is(err, syscall.ENOSYS) {
+	if group != nil && noClone3(err) {
 		sp.Into, sp.Cgroup = nil, group.Name() // without clone3(2) it has to go there by itself
 		pid, err = b.spawn(sp)
 	}
 	return pid, err
+}
+
+// noClone3 says that a process can not be born in a control group: ENOSYS, and EPERM from filters that predate the call. It
+// has no other reason for that (EACCES, EBUSY); and where it has, the process will not get into the group by itself either.
+func noClone3(err error) bool {
+	var step *spawn.StepError
+	return errors.As(err, &step) && step.Step == spawn.StepCgroup && (errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM))
 }
 
 // logged says whether "log" means anything to the service.

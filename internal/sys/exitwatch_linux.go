@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +42,35 @@ func (p BarePidfd) id() (uint64, error) {
 }
 
 func (p BarePidfd) signal(sig syscall.Signal) error {
-	return wrap("pidfd_send_signal", unix.PidfdSendSignal(int(p), sig, nil, 0))
+	err := unix.PidfdSendSignal(int(p), sig, nil, 0)
+	if err != unix.ENOSYS && err != unix.EPERM {
+		return wrap("pidfd_send_signal", err)
+	}
+	// Before Linux 5.1, and under filters that predate the call and answer EPERM; or the process is another user's. kill(2)
+	// tells which. The pidfd says whose the number is, up to the moment before.
+	pid, err := p.pid()
+	if err != nil {
+		return err
+	}
+	return kill(pid, sig)
+}
+
+// pid is the number of the process that a pidfd holds, as long as it is not reaped (proc_pid_fdinfo(5)).
+func (p BarePidfd) pid() (int, error) {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", int(p)))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(info)) {
+		if text, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, err := strconv.Atoi(strings.TrimSpace(text))
+			if err == nil && pid <= 0 { // reaped
+				err = wrap("kill", unix.ESRCH)
+			}
+			return pid, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/self/fdinfo/%d: no process in it: %w", int(p), errors.ErrUnsupported)
 }
 
 func (p BarePidfd) exited() (bool, error) { return pollExit(int(p)) }

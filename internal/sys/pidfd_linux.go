@@ -38,7 +38,7 @@ func pidfdFile(fd int) (*os.File, error) {
 
 func pidfdSendSignal(f *os.File, sig syscall.Signal) error {
 	return withFD(f, func(fd int) error {
-		return wrap("pidfd_send_signal", unix.PidfdSendSignal(fd, sig, nil, 0))
+		return BarePidfd(fd).signal(sig)
 	})
 }
 
