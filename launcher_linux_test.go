@@ -3,6 +3,7 @@ package daemonry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
+	slowinit "github.com/daemonry/daemonry/internal/proctest/slow"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/pidfile"
 )
@@ -91,6 +93,50 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 			proctest.Gone(t, d.PID)
 			if b, err := os.ReadFile(path); err != nil || string(b) != "1\n" {
 				t.Errorf("the stranger's pid file: %q, %v", b, err)
+			}
+		})
+	}
+}
+
+// hurried is a launcher that has a second, of a program whose packages take an hour to be initialised: in the stage, or in the
+// daemon, or in neither.
+var hurried = proctest.Register("hurried", func(args []string) int {
+	o, ctx := Options{Timeout: time.Second, KillGrace: -1}, context.Background()
+	switch args[0] {
+	case "stage, Timeout":
+		os.Setenv(slowinit.Variable, "1h")
+	case "stage, ctx":
+		os.Setenv(slowinit.Variable, "1h")
+		o.Timeout = -1
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+	case "daemon, Timeout":
+		o.Env = append(os.Environ(), slowinit.Variable+"=1h")
+	}
+	proc, err := Detach(ctx, o)
+	var launch *LaunchError
+	if !errors.As(err, &launch) {
+		fmt.Println(proc, err)
+		return 1
+	}
+	fmt.Println(launch.ExitStatus(), err)
+	return 0
+})
+
+// TestSlowInitialisation: the time of a launch begins with its first instruction, and counts while packages of the program are
+// initialised.
+func TestSlowInitialisation(t *testing.T) {
+	for how, want := range map[string]string{
+		"stage, Timeout":  "124 start daemon: start stage: the stage is still at the initialisation of the program's packages: not ready within 1s\n",
+		"stage, ctx":      "125 start daemon: start stage: the stage is still at the initialisation of the program's packages: context deadline exceeded\n",
+		"daemon, Timeout": "124 wait for ready: daemon ",
+	} {
+		t.Run(how, func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			out, err := hurried.Command(t, how).CombinedOutput()
+			if err != nil || !strings.HasPrefix(string(out), want) {
+				t.Errorf("%s, %v", out, err)
 			}
 		})
 	}

@@ -145,6 +145,9 @@ var table = map[string]entry{
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
 	},
+	"internal/proctest/slow": {
+		says: "Package slow has the initialisation of a test program, in every process of it, take as long as a variable of the environment says.",
+	},
 	"internal/proctest": {
 		says:    "Package proctest lets a test binary be its own helper programs, start commands from hostile launchers and see what tests leave behind.",
 		imports: "internal/sys",
@@ -251,4 +254,6 @@ func within(name string, list []string) bool {
 }
 
 // testOnly says whether a package is never part of a program.
-func testOnly(dir string) bool { return dir == "internal/archtest" || dir == "internal/proctest" }
+func testOnly(dir string) bool {
+	return dir == "internal/archtest" || dir == "internal/proctest" || dir == "internal/proctest/slow"
+}

@@ -187,6 +187,27 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// TestUserWeAre: to become who one is needs no privilege, whatever groups a container has given; anybody else does.
+func TestUserWeAre(t *testing.T) {
+	proctest.RunAs(t, "nobody", func(t *testing.T) {
+		proctest.CheckLeaks(t)
+		u, err := user.Current()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := detached(t, "--user", u.Username, "--", "sleep", "1000")
+		groups, err := os.Getgroups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := proctest.Inspect(t, pid); s.UIDs[1] != os.Getuid() || s.GIDs[1] != os.Getgid() || len(s.Groups) != len(groups) {
+			t.Errorf("it is %v, %v, %v, and we are in %v", s.UIDs, s.GIDs, s.Groups, groups)
+		}
+		refused(t, 125, "operation not permitted", "--user", "daemon", "--", "sleep", "1000")
+		refused(t, 125, "operation not permitted", "--user", u.Username+":daemon", "--", "sleep", "1000")
+	})
+}
+
 // TestEnvironment: clean, from a file, and from the command line, which wins.
 func TestEnvironment(t *testing.T) {
 	proctest.CheckLeaks(t)

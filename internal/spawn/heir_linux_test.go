@@ -132,3 +132,40 @@ func TestHeirApartFails(t *testing.T) {
 		t.Errorf("%v, %v", h, err)
 	}
 }
+
+// unknown is an heir that asks whether it is known.
+var unknown = proctest.Register("unknown-heir", func([]string) int {
+	if err := Inherited().Known(); err != nil {
+		fmt.Println(err)
+		return 9
+	}
+	return 0
+})
+
+// TestHeirUnknown: the process between was killed after it had started the heir and before it could say so. Two must not serve.
+func TestHeirUnknown(t *testing.T) {
+	proctest.CheckLeaks(t)
+	for _, known := range []bool{false, true} {
+		o, err := heirOrders(nil, os.Stdin, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs, err := o.give()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := unknown.Command(t)
+		cmd.Stdin = os.NewFile(uintptr(theirs), "channel")
+		if known {
+			err = sendFrame(ours, frameKnown, nil)
+		}
+		if err := errors.Join(err, ours.Close()); err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.Output()
+		if known != (err == nil) || !known && string(out) != "the process that started this one has given it up\n" {
+			t.Errorf("known %v: %q, %v", known, out, err)
+		}
+		cmd.Stdin.(*os.File).Close()
+	}
+}
