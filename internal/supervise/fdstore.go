@@ -141,8 +141,8 @@ func closeAway(fds []int) {
 	}()
 }
 
-// mostClosing bounds how many messages' descriptors are being closed at once.
-const mostClosing = 16
+// mostClosing bounds how many descriptors of messages are being closed at once: as many as one message may have, and a few.
+const mostClosing = sys.MaxFiles + 3
 
 // closeReceived closes what came with a message. Anybody may send one, with a descriptor whose close takes for ever (FUSE);
 // it keeps us from hearing others only when he has done so often.
@@ -150,10 +150,15 @@ func (e *Engine) closeReceived(p *sys.Packet) {
 	if len(p.Files) == 0 {
 		return
 	}
-	e.closers <- struct{}{}
+	n := len(p.Files)
+	for range n {
+		e.closers <- struct{}{}
+	}
 	go func() {
 		p.CloseFiles()
-		<-e.closers
+		for range n {
+			<-e.closers
+		}
 	}()
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,32 +13,6 @@ import (
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
-
-// openNotify makes the socket that services find in NOTIFY_SOCKET. It has a
-// name in the file system, the kind that every program understands, in a directory of its own that others may
-// pass but not list: services run as other users. What a message is worth is decided by its sender.
-func (e *Engine) openNotify() error {
-	dir := filepath.Join(e.o.RuntimeDir, "notify")
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return err
-	}
-	path := filepath.Join(dir, "socket")
-	if e.o.Notify > 0 {
-		socket, err := sys.InheritNotify(e.o.Notify, path)
-		e.notify = socket
-		return err
-	}
-	// A predecessor that was killed has left it; there is only one of us (the lock on the runtime directory).
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	socket, err := sys.ListenNotify(path)
-	if err != nil {
-		return err
-	}
-	e.notify = socket
-	return nil
-}
 
 // hear receives messages until the socket is closed, and hands each to the owner.
 func (e *Engine) hear(ctx context.Context) {
