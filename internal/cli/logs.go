@@ -44,7 +44,7 @@ func logsPage(call *logsCall) page {
 		synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]", "daemonry logs --disk [--json] [NAME…]", "daemonry logs --reopen [NAME…]"},
 		about: []string{
 			"The last lines of each of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. The lines of several services are merged by time, and each begins with the name of its own. Where a log has time stamps, the time comes next, as the clock here shows it.",
-			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\" or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
+			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\", 2026-11-21 or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
 			"A log without time stamps (\"timestamp\" and \"format\" in its service's description) knows only when its files were written: its lines count as late as their file, and --since takes it from the first file that was written later.",
 			"The supervisor need not run; without it the services are those that have a file in the log directory.",
 		},
@@ -105,8 +105,12 @@ func streamName(text string) (line.Stream, error) {
 	return 0, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
 }
 
-// momentForms are times by the clock of whoever asks. What a form leaves out is zero, the date today's.
-var momentForms = []string{"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly, time.TimeOnly, "15:04"}
+// momentForms are times by the clock of whoever asks, and all that they begin with. What a form leaves out is zero, or the first; the date
+// today's.
+var momentForms = []string{
+	"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02 15", time.DateOnly, "2006-01", "2006",
+	time.TimeOnly, "15:04",
+}
 
 // momentBefore reads a point in time, or how long it is before now.
 func momentBefore(now func() time.Time) func(string) (time.Time, error) {
