@@ -105,7 +105,7 @@ func installed(t *testing.T, name string) string {
 			return path
 		}
 	}
-	t.Fatalf("%s is not installed (.ci/run installs it)", name)
+	t.Skipf("%s is not installed (.ci/run installs it)", name)
 	return ""
 }
 
