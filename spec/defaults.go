@@ -10,7 +10,7 @@ import (
 // The defaults of fields whose default is not their zero value.
 const (
 	DefaultUmask             Mode     = 0o022
-	DefaultSettle            Duration = Duration(100 * time.Millisecond)
+	DefaultSettled           Duration = Duration(250 * time.Millisecond) // how long at rest
 	DefaultTimeout           Duration = Duration(30 * time.Second)
 	DefaultStopTimeout       Duration = Duration(10 * time.Second)
 	DefaultStopSignal        Signal   = "TERM"
@@ -45,7 +45,7 @@ func (s Service) WithDefaults() Service {
 	setZero(&s.Stdout, Stream{Kind: StreamLog})
 	setZero(&s.Stderr, Stream{Kind: StreamLog})
 	if s.Ready.Kind == "" {
-		s.Ready = Probe{Kind: ProbeSettle, Settle: DefaultSettle}
+		s.Ready = Probe{Kind: ProbeSettled}
 	}
 	setPointer(&s.Timeout, DefaultTimeout)
 	setText(&s.NotifyAccess, NotifyMain)

@@ -12,16 +12,17 @@ import (
 type ProbeKind string
 
 const (
-	ProbeExec   ProbeKind = "exec"   // the image was executed, nothing more
-	ProbeSettle ProbeKind = "settle" // still alive after Probe.Settle
-	ProbeNotify ProbeKind = "notify" // READY=1 by sd_notify(3)
-	ProbeFD     ProbeKind = "fd"     // a newline on descriptor Probe.FD (s6)
-	ProbeTCP    ProbeKind = "tcp"    // a connection to Probe.Target, "HOST:PORT"
-	ProbeUnix   ProbeKind = "unix"   // a connection to the socket at Probe.Target
-	ProbeHTTP   ProbeKind = "http"   // a 2xx answer from the URL Probe.Target
-	ProbeCmd    ProbeKind = "cmd"    // exit status 0 of Probe.Argv
-	ProbeLog    ProbeKind = "log"    // a line of output that matches Probe.Target (RE2)
-	ProbeFile   ProbeKind = "file"   // the path Probe.Target exists
+	ProbeExec    ProbeKind = "exec"    // the image was executed, nothing more
+	ProbeSettled ProbeKind = "settled" // come to rest, for Probe.Settle
+	ProbeSettle  ProbeKind = "settle"  // still alive after Probe.Settle
+	ProbeNotify  ProbeKind = "notify"  // READY=1 by sd_notify(3)
+	ProbeFD      ProbeKind = "fd"      // a newline on descriptor Probe.FD (s6)
+	ProbeTCP     ProbeKind = "tcp"     // a connection to Probe.Target, "HOST:PORT"
+	ProbeUnix    ProbeKind = "unix"    // a connection to the socket at Probe.Target
+	ProbeHTTP    ProbeKind = "http"    // a 2xx answer from the URL Probe.Target
+	ProbeCmd     ProbeKind = "cmd"     // exit status 0 of Probe.Argv
+	ProbeLog     ProbeKind = "log"     // a line of output that matches Probe.Target (RE2)
+	ProbeFile    ProbeKind = "file"    // the path Probe.Target exists
 )
 
 // livenessKinds are the probes that can be asked again and again.
@@ -29,11 +30,11 @@ var livenessKinds = []ProbeKind{ProbeTCP, ProbeUnix, ProbeHTTP, ProbeCmd, ProbeF
 
 // Probe is one way to see that a service is ready or alive, with its argument:
 //
-//	exec  settle:D  notify  fd:N  tcp:HOST:PORT  unix:PATH
+//	settled  settled:D  exec  settle:D  notify  fd:N  tcp:HOST:PORT  unix:PATH
 //	http:URL  http://…  https://…  cmd:COMMAND  log:REGEXP  file:PATH
 type Probe struct {
 	Kind   ProbeKind
-	Settle Duration // of settle
+	Settle Duration // of settle; of settled, where 0 means DefaultSettled
 	FD     int      // of fd
 	Target string   // of tcp, unix, http, cmd, log and file
 }
@@ -49,6 +50,13 @@ func ParseProbe(text string) (Probe, error) {
 			return Probe{}, hintf("", "probe %q takes nothing after %q", text, kind)
 		}
 		return p, nil
+	case ProbeSettled:
+		if !hasArg {
+			return p, nil
+		}
+		if p.Settle, err = ParseDuration(arg); err == nil && p.Settle == 0 {
+			err = hintf("use exec", "a program cannot be at rest for %s", p.Settle)
+		}
 	case ProbeSettle:
 		p.Settle, err = ParseDuration(arg)
 	case ProbeFD:
@@ -84,7 +92,7 @@ func (p Probe) check() error {
 	switch p.Kind {
 	case ProbeExec, ProbeNotify:
 		return nil
-	case ProbeSettle:
+	case ProbeSettle, ProbeSettled:
 		if p.Settle < 0 || p.Settle == Forever {
 			return hintf("", "cannot settle for %s", p.Settle)
 		}
@@ -104,7 +112,7 @@ func (p Probe) check() error {
 	case ProbeCmd, ProbeUnix, ProbeFile:
 		return checkTarget(p)
 	default:
-		return hintf("exec, settle:D, notify, fd:N, tcp:HOST:PORT, unix:PATH, http:URL, cmd:COMMAND, log:REGEXP or file:PATH",
+		return hintf("settled, exec, settle:D, notify, fd:N, tcp:HOST:PORT, unix:PATH, http:URL, cmd:COMMAND, log:REGEXP or file:PATH",
 			"%q is not a probe", p.Kind)
 	}
 	return nil
@@ -203,6 +211,11 @@ func (p Probe) String() string {
 	switch p.Kind {
 	case "", ProbeExec, ProbeNotify:
 		return string(p.Kind)
+	case ProbeSettled:
+		if p.Settle == 0 {
+			return "settled"
+		}
+		return "settled:" + p.Settle.String()
 	case ProbeSettle:
 		return "settle:" + p.Settle.String()
 	case ProbeFD:

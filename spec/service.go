@@ -48,7 +48,7 @@ type Service struct {
 	Process
 	Supervision
 
-	// Ready says how the service shows that it came up. Default settle:100ms.
+	// Ready says how the service shows that it came up. Default settled.
 	Ready Probe `json:"ready,omitzero" change:"live"`
 	// Timeout is the time allowed until ready. Default 30s; "forever" waits.
 	Timeout *Duration `json:"timeout,omitzero" change:"live"`

@@ -38,7 +38,7 @@ func TestZeroServiceIsUseful(t *testing.T) {
 		t.Errorf("problems: %v", p)
 	}
 	d := s.WithDefaults()
-	if d.Restart != RestartOnFailure || *d.Timeout != DefaultTimeout || d.Ready.String() != "settle:100ms" || d.Stop.String() != "TERM/10s" {
+	if d.Restart != RestartOnFailure || *d.Timeout != DefaultTimeout || d.Ready.String() != "settled" || d.Stop.String() != "TERM/10s" {
 		t.Errorf("defaults: %+v", d)
 	}
 	if again := d.WithDefaults(); !reflect.DeepEqual(again, d) {
@@ -356,5 +356,5 @@ func TestBackoffDelay(t *testing.T) {
 func ExampleService_WithDefaults() {
 	s := Service{Name: "web", Command: Command{"web"}}.WithDefaults()
 	fmt.Println(s.Restart, s.Ready, *s.Timeout, s.Stop, *s.Umask)
-	// Output: on-failure settle:100ms 30s TERM/10s 0022
+	// Output: on-failure settled 30s TERM/10s 0022
 }

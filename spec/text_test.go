@@ -130,7 +130,7 @@ func TestRlimit(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	accept(t, ParseProbe, stringer, map[string]string{
-		"exec": "exec", "notify": "notify", "settle:100ms": "settle:100ms", "settle:0s": "settle:0s", "fd:3": "fd:3",
+		"exec": "exec", "notify": "notify", "settled": "settled", "settled:1s": "settled:1s", "settle:100ms": "settle:100ms", "settle:0s": "settle:0s", "fd:3": "fd:3",
 		"tcp:localhost:80": "tcp:localhost:80", "tcp:[::1]:http": "tcp:[::1]:http", "unix:/run/x.sock": "unix:/run/x.sock", "unix:@abstract": "unix:@abstract",
 		"http://127.0.0.1:8080/health": "http://127.0.0.1:8080/health", "http:http://h/": "http://h/", "http:https://h/": "https://h/", "https://h/x?a=b": "https://h/x?a=b",
 		"cmd:test -e  '/x y'": "cmd:test -e '/x y'", "log:^ready: .*$": "log:^ready: .*$", "file:/run/x:y": "file:/run/x:y",

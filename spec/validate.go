@@ -196,7 +196,7 @@ func (b Budget) checkReachable(p *problems, backoff Backoff) {
 func (s *Service) checkReady(p *problems) {
 	p.err("ready", s.Ready.check())
 	p.err("timeout", checkAbove(*s.Timeout))
-	if s.Ready.Kind == ProbeSettle && *s.Timeout > 0 && s.Ready.Settle >= *s.Timeout {
+	if (s.Ready.Kind == ProbeSettle || s.Ready.Kind == ProbeSettled) && *s.Timeout > 0 && s.Ready.Settle >= *s.Timeout {
 		p.add("ready", "settles for %s, which is not within the time-out of %s", s.Ready.Settle, *s.Timeout)
 	}
 	checkNotNegative(p, "watchdog", s.Watchdog)

@@ -8,7 +8,7 @@ func (s *Service) checkAnswers(p *problems) {
 		Probe
 		hint string
 	}{
-		{"ready", s.Ready, "use notify, fd:N, http:URL or settle:TIME"},
+		{"ready", s.Ready, "use notify, fd:N, http:URL or settled"},
 		{"liveness.check", s.Liveness.Check, "use http:URL or cmd:COMMAND, or set watchdog"},
 	} {
 		for i, socket := range s.Sockets {

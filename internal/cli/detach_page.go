@@ -6,7 +6,7 @@ func detachPage(call *detachCall) page {
 	s := &call.Service
 	groups := []group{
 		{"When it is ready", []option{
-			{"ready", "MODE", "How it shows that it came up; see READINESS.", "settle:" + spec.DefaultSettle.String(), parsed(&s.Ready, spec.ParseProbe)},
+			{"ready", "MODE", "How it shows that it came up; see READINESS.", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
 			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 	}
@@ -30,11 +30,13 @@ func detachPage(call *detachCall) page {
 		},
 		options: groups,
 		sections: []section{{"readiness", "Whatever the mode, a READY=1 by sd_notify(3) that comes first counts, and a death is noticed at once, never by the time-out.", []row{
+			{"settled", "It has come to rest: for 250 ms no thread of it and of what it started ran or was loading, next to no processor time was used, and nothing was started or opened; 100 ms are enough once it listens on a TCP port. A program that is connecting or asks a name server is not at rest. One that is never at rest counts as up when it has done little for 2 s, or after 10 s (or --timeout, if that is shorter), and a note says so. Where what it does cannot be seen (another system than Linux, a hidden /proc), it must be alive for 1 s."},
+			{"settled:D", "The same, with D in place of the 250 ms."},
 			{"exec", "PROGRAM was executed, nothing more."},
-			{"settle:D", "It is still alive after D."},
+			{"settle:D", "It is still alive after D, whatever it does."},
 			{"notify", "It sent READY=1 by sd_notify(3)."},
 			{"fd:N", "It wrote a newline to its descriptor N."},
-			{"tcp:HOST:PORT", "It accepts a connection there."},
+			{"tcp:HOST:PORT", "It accepts a connection there. As for unix: and http:, it must be proven that it does: whoever else has the port does not count, nor does an address of another machine."},
 			{"unix:PATH", "It accepts a connection on that socket."},
 			{"http:URL", "A GET of URL is answered with a 2xx status."},
 			{"cmd:COMMAND", "COMMAND exits with status 0; it is tried again and again."},

@@ -37,7 +37,7 @@ func startPage(call *startCall) page {
 			{"description", "TEXT", "What it is, for people.", "", parsed(&s.Description, word)},
 		}, call.options()...)},
 		{"When it is ready", []option{
-			{"ready", "MODE", "How it shows that it came up; see \"daemonry detach --help\", READINESS.", "settle:" + spec.DefaultSettle.String(), parsed(&s.Ready, spec.ParseProbe)},
+			{"ready", "MODE", "How it shows that it came up; see \"daemonry detach --help\", READINESS.", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
 			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 	}

@@ -32,6 +32,12 @@ func (l *launch) await(ctx context.Context, p patience, d *spawn.Launch, r *Resu
 		return l.letGo(d, r, probe.Heard{}) // what becomes of it from here on was not asked for
 	}
 	waiting, cancel := context.WithCancel(p)
+	if l.ready.check.Kind == probe.Settled {
+		// A program that is never at rest counts as up when the time is over.
+		cancel()
+		waiting, cancel = context.WithCancel(ctx)
+		l.ready.check.Bound = l.bound(p)
+	}
 	defer cancel()
 	ready := make(chan error, 1)
 	var heard probe.Heard
@@ -82,14 +88,23 @@ func (l *launch) record(pid int, r *Result) error {
 type patience struct {
 	context.Context
 	extend func(time.Duration) // nil: it has no end
+	began  time.Time
+}
+
+// bound is when a program that is never at rest counts as up.
+func (l *launch) bound(p patience) time.Duration {
+	if *l.s.Timeout == spec.Forever {
+		return probe.DefaultBound
+	}
+	return min(probe.DefaultBound, max(time.Millisecond, time.Duration(*l.s.Timeout)-time.Since(p.began)))
 }
 
 func (l *launch) patience(ctx context.Context) (patience, func()) {
 	if *l.s.Timeout == spec.Forever {
-		return patience{Context: ctx}, func() {}
+		return patience{Context: ctx, began: time.Now()}, func() {}
 	}
 	limited, extend, cancel := probe.WithTimeout(ctx, time.Duration(*l.s.Timeout))
-	return patience{limited, extend}, cancel
+	return patience{limited, extend, time.Now()}, cancel
 }
 
 // answered deals with the end of the waiting for readiness.
@@ -144,11 +159,14 @@ func (l *launch) notReady(ctx context.Context, late *probe.NotReadyError) *Error
 // letGo ends the launch with success. A daemon that announced another main
 // process (MAINPID=) is from then on that process.
 func (l *launch) letGo(d *spawn.Launch, r *Result, heard probe.Heard) error {
-	if pid := heard.MainPID; pid > 1 && pid != d.PID && belongs(pid, d) {
+	if pid := heard.MainPID; pid > 1 && pid != d.PID && mayBelong(pid, d) {
 		if err := l.record(pid, r); err != nil {
 			return l.kill(d, failed(err))
 		}
 		r.PID = pid
+	}
+	if r.Note == "" && l.ready.note != "" {
+		r.Note = l.name() + ": " + l.ready.note
 	}
 	if err := d.Release(); err != nil {
 		return failed(err)

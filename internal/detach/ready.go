@@ -25,6 +25,7 @@ type readiness struct {
 	check  probe.Check
 	env    probe.Env
 	socket *sys.NotifySocket
+	note   string   // what is to be known about a program that is up
 	pipe   *os.File // of fd:N, our end
 	theirs *os.File // of fd:N, the program's end
 }
@@ -75,7 +76,16 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.env.PID = d.PID
-	r.env.Owner = func(pid int) bool { return belongs(pid, d) }
+	// What has lost its parent is a child of the watcher, which leads the session.
+	r.env.Members = func() []int {
+		pids, _ := sys.ChildrenOf(d.Session) // who is not seen there has a parent, and is seen by that
+		return pids
+	}
+	r.env.Note = func(text string) { r.note = text }
+	r.env.Owner = func(pid int) bool {
+		yes, err := belongs(pid, d)
+		return yes && err == nil
+	}
 
 	type answer struct {
 		heard probe.Heard
@@ -118,30 +128,39 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	return first.heard, first.err
 }
 
-// belongs says whether a process is the daemon or one that it started. One
-// that cannot be looked at is given the benefit of the doubt.
-func belongs(pid int, d *spawn.Launch) bool {
+// belongs says whether a process is the daemon or one that it started: its session is the one that the watcher leads,
+// or a parent is the daemon or the watcher, to whom orphans go. The error is of one that cannot be looked at.
+func belongs(pid int, d *spawn.Launch) (bool, error) {
 	for depth := 0; pid > 1 && depth < 64; depth++ {
-		if pid == d.PID {
-			return true
+		if pid == d.PID || pid == d.Session {
+			return true, nil
 		}
 		stat, err := sys.ReadStat(pid)
+		if errors.Is(err, syscall.ESRCH) {
+			return false, nil
+		}
 		if err != nil {
-			return !errors.Is(err, syscall.ESRCH)
+			return false, err
 		}
 		if stat.Session == d.Session {
-			return true
+			return true, nil
 		}
 		pid = stat.PPID
 	}
-	return false
+	return false, nil
+}
+
+// mayBelong is belongs, with the benefit of the doubt.
+func mayBelong(pid int, d *spawn.Launch) bool {
+	yes, err := belongs(pid, d)
+	return yes || err != nil
 }
 
 // mayNotify says whether a message counts. The sender may be gone by now (sh -c 'systemd-notify --ready' is): it is then
 // known by its user alone, which the kernel vouches for.
 func mayNotify(s sys.Sender, d *spawn.Launch) bool {
 	if _, err := sys.ReadStat(s.PID); err == nil {
-		return belongs(s.PID, d)
+		return mayBelong(s.PID, d)
 	}
 	ids, err := sys.ReadUserIDs(d.PID)
 	return err == nil && (int(s.UID) == 0 || int(s.UID) == int(ids.Effective))

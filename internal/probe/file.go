@@ -1,18 +1,22 @@
 package probe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
+	"time"
 )
 
 // Seen is what was there before the start, and so is not the program's doing.
 // The zero value: nothing was there.
 type Seen struct {
-	file os.FileInfo   // File: nil if there was none
-	logs []os.FileInfo // Log: one for each of Env.Logs, nil if there was none
+	file  os.FileInfo   // File: nil if there was none
+	taken bool          // TCP, HTTP, Unix: somebody answered, and this system does not tell who
+	logs  []os.FileInfo // Log: one for each of Env.Logs, nil if there was none
 }
 
 // Look records what is there before the program is started: the file of a File
@@ -24,6 +28,10 @@ func Look(c Check, env Env) (Seen, error) {
 	switch c.Kind {
 	case File:
 		s.file, err = statOrNil(env.path(c.Target))
+	case TCP, HTTP, Unix:
+		if runtime.GOOS != "linux" {
+			s.taken = answered(c, env)
+		}
 	case Log:
 		s.logs = make([]os.FileInfo, len(env.Logs))
 		for i, path := range env.Logs {
@@ -36,6 +44,20 @@ func Look(c Check, env Env) (Seen, error) {
 		return Seen{}, fmt.Errorf("%s: look before the start: %w", c, err)
 	}
 	return s, nil
+}
+
+// errTaken says that an answer cannot be told from that of who was there before.
+var errTaken = errors.New("somebody answered there before the start, and this system does not tell who does now")
+
+// answered says whether somebody answers a check that nobody should.
+func answered(c Check, env Env) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	env.Owner = nil
+	if c.Kind == Unix {
+		return askUnix(ctx, env.path(c.Target), env) == nil
+	}
+	return Once(ctx, c, env) == nil
 }
 
 // statOrNil is os.Stat, with nil for what does not exist.

@@ -30,15 +30,18 @@ func dialTCP(ctx context.Context, network, addr string, env Env) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := tcpStranger(conn, env); err != nil {
+	if err := tcpStranger(conn, false, env); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
 }
 
-// tcpStranger returns an error if a process that is not the service listens at
-// the other end of conn.
-func tcpStranger(conn net.Conn, env Env) error {
+// errElsewhere ends the asking: what is asked there will not become provable.
+var errElsewhere = errors.New("not an address of this machine, so nothing proves that it is the daemon who answers there; use notify, log: or cmd:")
+
+// tcpStranger returns an error if it is not proven that the service listens at the other end of conn, and, if it must be
+// alone, nobody else with it.
+func tcpStranger(conn net.Conn, alone bool, env Env) error {
 	remote, local := endpoint(conn.RemoteAddr()), endpoint(conn.LocalAddr())
 	// Where nobody listens, a socket that was given the very port that it asks
 	// for connects to itself (RFC 9293, 3.5, simultaneous open).
@@ -50,9 +53,12 @@ func tcpStranger(conn net.Conn, env Env) error {
 	}
 	// A machine talks to itself from the address it talks to, or over loopback.
 	if !remote.Addr().IsLoopback() && remote.Addr() != local.Addr() {
-		return nil
+		return final{fmt.Errorf("%v: %w", remote.Addr(), errElsewhere)}
 	}
-	return judgeTCP(remote, env)
+	if env.Seen.taken {
+		return errTaken
+	}
+	return judgeTCP(remote, alone, env)
 }
 
 func endpoint(a net.Addr) netip.AddrPort {
@@ -78,7 +84,11 @@ func askUnix(ctx context.Context, path string, env Env) error {
 	if err != nil {
 		return err
 	}
-	if env.Owner != nil {
+	switch {
+	case env.Owner == nil:
+	case env.Seen.taken:
+		err = errTaken
+	default:
 		err = judgeUnix(conn.(*net.UnixConn), path, env)
 	}
 	return errors.Join(err, conn.Close())
@@ -105,7 +115,8 @@ func askHTTP(ctx context.Context, target string, env Env) error {
 		return final{err}
 	}
 	req.Header.Set("User-Agent", "daemonry-probe")
-	transport := newTransport(env)
+	var conns []net.Conn // all of the one attempt; each is proven again when the answer is there
+	transport := newTransport(env, func(c net.Conn) { conns = append(conns, c) })
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, CheckRedirect: sameHost}
 	resp, err := client.Do(req)
@@ -123,14 +134,23 @@ func askHTTP(ctx context.Context, target string, env Env) error {
 		return fmt.Errorf("http %d", resp.StatusCode)
 	}
 	io.CopyN(io.Discard, resp.Body, maxBody) // an error here does not unsay the status
+	for _, conn := range conns {
+		if err := tcpStranger(conn, true, env); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // newTransport makes a transport for one attempt: no connection is kept, and
 // no proxy asked, for a health check must reach the service itself.
-func newTransport(env Env) *http.Transport {
+func newTransport(env Env, made func(net.Conn)) *http.Transport {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return dialTCP(ctx, network, addr, env)
+		conn, err := dialTCP(ctx, network, addr, env)
+		if err == nil {
+			made(conn)
+		}
+		return conn, err
 	}
 	return &http.Transport{
 		Proxy:                  nil,

@@ -61,7 +61,7 @@ func TestConnectionToItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := tcpStranger(conn, Env{}); err != syscall.ECONNREFUSED {
+	if err := tcpStranger(conn, false, Env{}); err != syscall.ECONNREFUSED {
 		t.Error(err)
 	}
 }

@@ -1,12 +1,12 @@
 package probe
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -21,16 +21,17 @@ import (
 
 // A socket belongs to every process that holds a descriptor of it, and the
 // kernel tells which those are: /proc/net names the inodes of the sockets that
-// listen, /proc/PID/fd the sockets a process holds, proc(5). A listener is
-// provably a stranger's if
+// listen, /proc/PID/fd the sockets a process holds, proc(5). An answer counts if
+// the listener that gave it is provably the service's:
 //
-//   - no process of the service holds it, and we could look at all of them;
-//   - a process that is not the service's holds it;
-//   - that process is older than the service. A younger one may be the service's
-//     own, escaped from its session, or serve on its behalf (docker-proxy).
+//   - a process of the service is seen to hold it; or
+//   - the kernel says that a process of the service called listen(2) (Unix sockets, SO_PEERCRED); or
+//   - it is a socket of a user, all of whose processes that we may not look into are the service's (a program with file
+//     capabilities is one that its own user may not look into), and no process that we may look into holds it.
 //
-// Everything else counts as the service. What is looked at is a snapshot: a
-// process that comes or goes meanwhile is judged at the next attempt.
+// Everything else is a stranger's, or nobody can say whose, and is no answer: an earlier instance, another user's server, a
+// proxy of a container engine. What is looked at is a snapshot: a process that comes or goes meanwhile is judged at
+// the next attempt.
 
 // A strangerError says who answered instead of the service.
 type strangerError struct {
@@ -43,60 +44,89 @@ func (e *strangerError) Error() string {
 	return fmt.Sprintf("%s is held by pid %d (%s), which is not the daemon", e.what, e.pid, e.name)
 }
 
+// An unprovenError says that nobody can tell who answered.
+type unprovenError struct{ what, why string }
+
+func (e *unprovenError) Error() string {
+	return fmt.Sprintf("%s answers, but nothing proves that it is the daemon: %s; use notify, log: or cmd:", e.what, e.why)
+}
+
 // inodes are those of sockets; 0 is not among them.
 type inodes map[uint64]bool
 
-// judgeTCP returns an error if a stranger listens at addr, an address of this
-// machine.
-func judgeTCP(addr netip.AddrPort, env Env) error {
-	held := inodes{}
-	// An IPv6 socket may serve IPv4 as well: it is the one to look for when no
-	// IPv4 socket listens.
-	tables := []string{"tcp", "tcp6"}
-	if addr.Addr().Is6() {
-		tables = tables[1:]
-	}
-	for _, table := range tables {
-		if err := listeners(table, addr, held); err != nil {
-			return nil // no /proc, or not ours to read: nothing is provable
-		}
-		if len(held) > 0 {
-			break
-		}
-	}
-	return judge(fmt.Sprintf("port %d", addr.Port()), held, env)
+// listening are the sockets that would take a connection to an address, and the users that made them.
+type listening struct {
+	held inodes
+	uids []int
 }
 
-// listeners adds the inodes of the sockets that accept connections to addr.
-// The table shows listening sockets before all others, so that a machine with
-// a million connections costs no more than another.
-func listeners(table string, addr netip.AddrPort, held inodes) error {
-	f, err := os.Open("/proc/net/" + table)
+func (l *listening) add(s netSocket) {
+	if s.inode != 0 {
+		l.held[s.inode] = true
+		l.uids = append(l.uids, s.uid)
+	}
+}
+
+// judgeTCP returns an error unless the service provably listens at remote, an address of this machine. If it must be
+// alone, none of the sockets that share the port (SO_REUSEPORT) may be a stranger's.
+func judgeTCP(remote netip.AddrPort, alone bool, env Env) error {
+	what := fmt.Sprintf("port %d", remote.Port())
+	l, err := listenersAt(remote)
 	if err != nil {
-		return err
+		return &unprovenError{what, err.Error()}
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Scan() // the heading
-	for lines.Scan() {
-		// sl local_address rem_address st queues timer retrnsmt uid timeout inode
-		field := strings.Fields(lines.Text())
-		if len(field) < 10 {
-			continue
-		}
-		if field[3] != "0A" { // TCP_LISTEN
-			break
-		}
-		local, ok := parseProcAddr(field[1])
-		if !ok || local.Port() != addr.Port() ||
-			local.Addr() != addr.Addr() && !local.Addr().IsUnspecified() {
-			continue
-		}
-		if inode, err := strconv.ParseUint(field[9], 10, 64); err == nil && inode != 0 {
-			held[inode] = true
+	if len(l.held) == 0 {
+		return &unprovenError{what, "nothing listens there in this network namespace, so something passes it on"}
+	}
+	if !alone || len(l.held) == 1 {
+		return judge(what, l, env)
+	}
+	for inode := range l.held {
+		if err := judge(what, listening{inodes{inode: true}, l.uids}, env); err != nil {
+			return err
 		}
 	}
-	return lines.Err()
+	return nil
+}
+
+// listenersAt finds the sockets of which one has taken a connection to addr: those bound to this very address, or else
+// those bound to any of its family, or else those of IPv6 that serve IPv4 as well (compute_score in net/ipv4/inet_hashtables.c).
+func listenersAt(addr netip.AddrPort) (listening, error) {
+	var classes [3]listening
+	for i := range classes {
+		classes[i].held = inodes{}
+	}
+	for i, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		six := i == 1
+		if addr.Addr().Is6() && !six {
+			continue
+		}
+		// The table shows listening sockets before all others, so that a machine with a million
+		// connections costs no more than another.
+		err := readSockets(table, 1<<40, func(s netSocket) bool {
+			switch {
+			case s.state != tcpListen:
+				return false
+			case s.local.Port() != addr.Port():
+			case s.local.Addr() == addr.Addr():
+				classes[0].add(s)
+			case s.local.Addr().IsUnspecified() && six == addr.Addr().Is6():
+				classes[1].add(s)
+			case s.local.Addr().IsUnspecified():
+				classes[2].add(s)
+			}
+			return true
+		})
+		if err != nil && !(six && errors.Is(err, fs.ErrNotExist)) { // a kernel without IPv6
+			return listening{}, err
+		}
+	}
+	for _, class := range classes {
+		if len(class.held) > 0 {
+			return class, nil
+		}
+	}
+	return listening{}, nil
 }
 
 // parseProcAddr reads an address of /proc/net/tcp: 32-bit words of network
@@ -115,22 +145,36 @@ func parseProcAddr(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
 }
 
-// judgeUnix returns an error if a stranger listens on the socket at path.
+// judgeUnix returns an error unless the service provably listens on the socket at path.
 func judgeUnix(conn *net.UnixConn, path string, env Env) error {
-	pid, err := listenerPID(conn)
-	if err != nil {
-		return nil
-	}
-	if pid > 0 && env.Owner(pid) {
-		return nil
-	}
-	// Who called listen(2) may have handed the socket over (LISTEN_FDS), or
-	// have forked and gone: what counts is who holds it now.
+	what := "socket " + path
 	held, err := unixListeners(path)
 	if err != nil {
-		return nil
+		return &unprovenError{what, err.Error()}
 	}
-	return judge("socket "+path, held, env)
+	pid, err := listenerPID(conn)
+	if err != nil {
+		return &unprovenError{what, err.Error()}
+	}
+	if pid > 0 && alive(pid) {
+		if env.Owner(pid) {
+			return nil
+		}
+		// A stranger that called listen(2) and holds it still is the one who answers. Else it may have handed the socket
+		// over, or have forked and gone: what counts then is who holds it now.
+		if yes, err := holds(pid, held); yes && err == nil {
+			return stranger(what, pid)
+		}
+	}
+	if len(held) == 0 {
+		return &unprovenError{what, "the socket of that name is not of this network namespace"}
+	}
+	return judge(what, listening{held: held}, env)
+}
+
+func alive(pid int) bool {
+	stat, err := sys.ReadStat(pid)
+	return err == nil && !stat.Exited()
 }
 
 // listenerPID returns the process that called listen(2) on the other end; 0 if
@@ -151,93 +195,118 @@ func listenerPID(conn *net.UnixConn) (pid int, err error) {
 	return pid, errors.Join(err, call)
 }
 
-// unixListeners returns the inodes of the listening sockets at path. The table
-// shows the name as it was bound, which may be relative to a directory we do not
-// know: whatever ends in the same name is taken, to the service's advantage.
+// unixListeners returns the inodes of the sockets at path that take connections, or datagrams. The table
+// shows the name as it was bound: if nobody has bound the absolute one, a relative one that ends in the same name is taken, for
+// the directory it is relative to is not known.
 func unixListeners(path string) (inodes, error) {
 	table, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
 		return nil, err
 	}
-	held := inodes{}
+	exact, relative := inodes{}, inodes{}
 	base := filepath.Base(path)
 	for line := range strings.Lines(string(table)) {
 		// Num RefCount Protocol Flags Type St Inode Path; a path may contain blanks.
 		field := strings.Fields(line)
-		if len(field) < 8 || field[3] != "00010000" { // SO_ACCEPTCON
+		accepts := len(field) >= 8 && field[3] == "00010000"    // SO_ACCEPTCON
+		if !accepts && (len(field) < 8 || field[4] != "0002") { // SOCK_DGRAM
 			continue
 		}
-		line = strings.TrimSuffix(line, "\n")
-		if !strings.HasSuffix(line, " "+base) && !strings.HasSuffix(line, "/"+base) {
+		inode, err := strconv.ParseUint(field[6], 10, 64)
+		if err != nil || inode == 0 {
 			continue
 		}
-		if inode, err := strconv.ParseUint(field[6], 10, 64); err == nil && inode != 0 {
-			held[inode] = true
+		_, name, _ := strings.Cut(line, " "+field[6]+" ")
+		name = strings.TrimSuffix(name, "\n")
+		switch {
+		case name == path:
+			exact[inode] = true
+		case name != "" && name[0] != '/' && name[0] != '@' && path[0] != '@' && filepath.Base(name) == base:
+			relative[inode] = true
 		}
 	}
-	return held, nil
+	if len(exact) > 0 {
+		return exact, nil
+	}
+	return relative, nil
 }
 
-// judge returns a strangerError if what holds the sockets is provably not the
-// service. In most cases one look at the main process is enough.
-func judge(what string, held inodes, env Env) error {
-	if len(held) == 0 {
-		return nil
-	}
+// judge returns an error unless the service provably holds one of the sockets. In most cases one look at the main
+// process is enough.
+func judge(what string, l listening, env Env) error {
 	if env.PID > 0 {
-		if yes, err := holds(env.PID, held); yes || err != nil {
-			return nil
+		a := sys.NewActivity(env.PID)
+		_, _ = a.Look(nil) // only to find its descendants; those it has lost are found below
+		for _, pid := range append([]int{env.PID}, a.Processes()...) {
+			if yes, _ := holdsOurs(pid, l.held); yes && env.Owner(pid) {
+				return nil
+			}
 		}
 	}
-	strangers, err := strangersHolding(held, env)
-	if err != nil || len(strangers) == 0 {
-		return nil
-	}
-	for _, pid := range strangers {
-		if env.PID > 0 && !older(pid, env.PID) {
-			continue
-		}
-		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if err != nil {
-			continue // gone
-		}
-		return &strangerError{what, pid, string(bytes.TrimSpace(name))}
-	}
-	return nil
-}
-
-// errOwned says that the service holds the socket, or may hold it.
-var errOwned = errors.New("not provably a stranger's")
-
-// strangersHolding returns the processes that hold one of the sockets, in
-// ascending order; errOwned if one of the service's does, or cannot be looked at.
-func strangersHolding(held inodes, env Env) ([]int, error) {
 	proc, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, err
+		return &unprovenError{what, err.Error()}
 	}
-	var others, strangers []int
+	other := 0
+	var hidden []int // processes that may not be looked into
 	for _, entry := range proc {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			continue
 		}
-		if !env.Owner(pid) {
-			others = append(others, pid)
+		yes, err := holds(pid, l.held)
+		if err != nil && env.Owner(pid) {
+			yes, err = holdsOurs(pid, l.held)
+		}
+		switch {
+		case err != nil:
+			hidden = append(hidden, pid)
+		case yes && env.Owner(pid):
+			return nil
+		case yes && pid != os.Getpid() && (other == 0 || pid < other): // we hold what we hand over
+			other = pid
+		}
+	}
+	if other != 0 {
+		return stranger(what, other)
+	}
+	return judgeHidden(what, l, hidden, env)
+}
+
+// judgeHidden is for sockets that are held by none of the processes that may be looked into.
+func judgeHidden(what string, l listening, hidden []int, env Env) error {
+	ours, others := 0, 0
+	for _, pid := range hidden {
+		ids, err := sys.ReadUserIDs(pid)
+		if err != nil {
+			continue // gone, or of a user that hides it from us, so not ours
+		}
+		if !slices.ContainsFunc(l.uids, func(uid int) bool { return uid == ids.Real || uid == ids.Effective || uid == ids.Saved }) {
 			continue
 		}
-		if yes, err := holds(pid, held); yes || err != nil {
-			return nil, errOwned
+		if env.Owner(pid) {
+			ours++
+		} else {
+			others++
 		}
 	}
-	for _, pid := range others {
-		// A stranger we may not look at is not proof.
-		if yes, err := holds(pid, held); err == nil && yes {
-			strangers = append(strangers, pid)
-		}
+	switch {
+	case len(l.uids) == 0:
+		return &unprovenError{what, "a process holds it that we may not look into"}
+	case ours == 0:
+		return &unprovenError{what, fmt.Sprintf("it is a socket of user %d, whose processes we may not look into", l.uids[0])}
+	case others > 0:
+		return &unprovenError{what, fmt.Sprintf("it is a socket of user %d, and more than the daemon's processes of that user may not be looked into", l.uids[0])}
 	}
-	slices.Sort(strangers)
-	return strangers, nil
+	return nil
+}
+
+func stranger(what string, pid int) error {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		name = []byte("gone by now")
+	}
+	return &strangerError{what, pid, string(bytes.TrimSpace(name))}
 }
 
 // holds tells whether a process has one of the sockets open. A process that is
@@ -248,13 +317,49 @@ func holds(pid int, held inodes) (bool, error) {
 		defer dir.Close()
 		var fds []string
 		if fds, err = dir.Readdirnames(-1); err == nil {
-			return slices.ContainsFunc(fds, func(fd string) bool { return held[socketInode(dir.Name()+"/"+fd)] }), nil
+			return holdsOne(dir.Name(), fds, held)
 		}
 	}
 	if sys.Gone(err) {
 		return false, nil
 	}
 	return false, err
+}
+
+func holdsOne(dir string, fds []string, held inodes) (bool, error) {
+	var refused error
+	for _, fd := range fds {
+		target, err := os.Readlink(dir + "/" + fd)
+		if err != nil && !sys.Gone(err) {
+			refused = err
+		}
+		if held[inodeOf(target)] {
+			return true, nil
+		}
+	}
+	return false, refused
+}
+
+// holdsOurs is holds for a process of the service. One that has become another user may be looked into as that user, also
+// by a root without CAP_SYS_PTRACE, as in a container.
+func holdsOurs(pid int, held inodes) (bool, error) {
+	yes, err := holds(pid, held)
+	if !errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {
+		return yes, err
+	}
+	status, statusErr := sys.ReadStatus(pid)
+	if statusErr != nil {
+		return false, err
+	}
+	done := make(chan struct{})
+	sys.OnThread(func() {
+		defer close(done)
+		if idErr := sys.SetThreadFSUser(int(status.UID[1]), int(status.GID[1])); idErr == nil {
+			yes, err = holds(pid, held)
+		}
+	})
+	<-done
+	return yes, err
 }
 
 // socketInode reads the number from a link such as "socket:[4711]"; 0 for what
@@ -264,6 +369,10 @@ func socketInode(link string) uint64 {
 	if err != nil {
 		return 0
 	}
+	return inodeOf(target)
+}
+
+func inodeOf(target string) uint64 {
 	text, ok := strings.CutPrefix(target, "socket:[")
 	if !ok {
 		return 0
@@ -273,11 +382,4 @@ func socketInode(link string) uint64 {
 		return 0
 	}
 	return inode
-}
-
-// older tells whether a was provably started before b.
-func older(a, b int) bool {
-	sa, erra := sys.ReadStat(a)
-	sb, errb := sys.ReadStat(b)
-	return erra == nil && errb == nil && sa.StartTime < sb.StartTime
 }

@@ -23,8 +23,8 @@
 //
 // An earlier instance that still holds the port answers a probe just as well as
 // the new one (juicefs issue 1840 reported success for a mount that failed).
-// With [Env.Owner] set, an answer on this machine counts only if it does not
-// provably come from a stranger; see owner_linux.go for what is proof. Files and
+// With [Env.Owner] set, an answer counts only if it provably comes from the
+// service; see owner_linux.go for what is proof. Files and
 // logs are compared with what [Look] saw before the start.
 package probe
 
@@ -47,22 +47,24 @@ import (
 type Kind string
 
 const (
-	Exec   Kind = "exec"   // the image was executed, nothing more
-	Settle Kind = "settle" // still alive after a while
-	Notify Kind = "notify" // the program sends READY=1, sd_notify(3)
-	FD     Kind = "fd"     // the program writes a newline to a descriptor, as under s6
-	TCP    Kind = "tcp"    // a TCP connection is accepted
-	Unix   Kind = "unix"   // a Unix socket accepts a connection, or a datagram socket is there
-	HTTP   Kind = "http"   // a GET is answered 2xx
-	Cmd    Kind = "cmd"    // a command exits 0
-	Log    Kind = "log"    // a line that matches is printed
-	File   Kind = "file"   // a file appears, or is written anew
+	Exec    Kind = "exec"    // the image was executed, nothing more
+	Settled Kind = "settled" // come to rest
+	Settle  Kind = "settle"  // still alive after a while
+	Notify  Kind = "notify"  // the program sends READY=1, sd_notify(3)
+	FD      Kind = "fd"      // the program writes a newline to a descriptor, as under s6
+	TCP     Kind = "tcp"     // a TCP connection is accepted
+	Unix    Kind = "unix"    // a Unix socket accepts a connection, or a datagram socket is there
+	HTTP    Kind = "http"    // a GET is answered 2xx
+	Cmd     Kind = "cmd"     // a command exits 0
+	Log     Kind = "log"     // a line that matches is printed
+	File    Kind = "file"    // a file appears, or is written anew
 )
 
 // A Check is what to ask. Its text form is defined and parsed by package spec.
 type Check struct {
 	Kind   Kind
-	Settle time.Duration // Settle: how long the program must stay alive
+	Settle time.Duration // Settle: how long the program must stay alive; Settled: at rest, 0 means DefaultWindow
+	Bound  time.Duration // Settled: when a program that is never at rest counts as up; 0 means DefaultBound
 	FD     int           // FD: the program's descriptor
 	Target string        // TCP: HOST:PORT; Unix, File: a path; HTTP: an http or https URL; Log: a regular expression (RE2)
 	Argv   []string      // Cmd: program and arguments
@@ -71,6 +73,11 @@ type Check struct {
 // String names the check in messages.
 func (c Check) String() string {
 	switch c.Kind {
+	case Settled:
+		if c.Settle == 0 {
+			return "settled"
+		}
+		return "settled:" + c.Settle.String()
 	case Settle:
 		return "settle:" + c.Settle.String()
 	case FD:
@@ -103,14 +110,17 @@ type Env struct {
 	Seen Seen
 	// Attempt bounds one attempt; 0 means 5 s.
 	Attempt time.Duration
-	// PID is the service's main process. A listener whose holder is younger
-	// than that process is not taken for an earlier instance. With 0, not
-	// known, the age of a holder does not matter.
+	// PID is the service's main process, 0 if it is not known.
 	PID int
-	// Owner tells whether a process belongs to the service, for instance by
+	// Owner tells whether a process provably belongs to the service, for instance by
 	// its session or its cgroup. Nil means that every answer counts, whoever
-	// gives it. Only Linux tells who holds a socket.
+	// gives it. Only Linux tells who holds a socket; elsewhere every answer counts
+	// unless there was one before the start ([Look]).
 	Owner func(pid int) bool
+	// Members names processes of the service that are not descendants of PID, for Settled. May be nil.
+	Members func() []int
+	// Note is told what there is to be known about a yes, if anything. May be nil.
+	Note func(text string)
 }
 
 const (
@@ -145,8 +155,8 @@ func (f final) Unwrap() error { return f.error }
 // cannot mend, such as a command that does not exist, ends it at once with that
 // error.
 //
-// Exec is ready at once, Settle when its time is over: it is the caller who
-// watches for the death of the process and cancels ctx. Notify and FD are
+// Exec is ready at once, Settle when its time is over, Settled when env.PID is at rest: it is the
+// caller who watches for the death of the process and cancels ctx. Notify and FD are
 // announced by the program and cannot be asked for.
 func Wait(ctx context.Context, c Check, env Env) error {
 	switch c.Kind {
@@ -154,6 +164,8 @@ func Wait(ctx context.Context, c Check, env Env) error {
 		return nil
 	case Settle:
 		return settle(ctx, c)
+	case Settled:
+		return settled(ctx, c, env)
 	}
 	q, err := newQuestion(c, env)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/probe"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -31,6 +32,7 @@ type fakeKernel struct {
 	startErr error
 	childErr error
 	signals  []string // "PID SIGNAL"
+	busy     bool     // never at rest
 	deaf     bool     // to every signal but KILL
 	deafOnes []int    // processes that are
 	refuses  []int    // processes that we may not signal
@@ -211,9 +213,26 @@ func (k *fakeKernel) kernel() kernel {
 			k.set(func() { n, err = k.connected, k.connErr })
 			return n, err
 		},
+		looks:    func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
 		identify: func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
 	}
 }
+
+// fakeLooks are those at a process: at rest while it lives and is not busy.
+type fakeLooks struct {
+	k   *fakeKernel
+	pid int
+}
+
+func (l fakeLooks) Look() (d sys.Doing, err error) {
+	l.k.set(func() {
+		_, alive := l.k.live[l.pid]
+		d.Running = !alive || l.k.busy
+	})
+	return d, nil
+}
+
+func (fakeLooks) Sockets() (bool, string) { return false, "" }
 
 // sent returns the signals sent so far, and forgets them.
 func (k *fakeKernel) sent() []string {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/probe"
 	"github.com/daemonry/daemonry/internal/socket"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -39,6 +40,7 @@ type kernel struct {
 	watch       func() (<-chan struct{}, func(), error) // of dead children
 	random      func() float64
 	connections func([]spec.Socket, []int) (int, error) // to listening sockets, at this moment
+	looks       func(pid int, members func() []int) probe.Looks
 
 	// Of processes that are not our children.
 	identify  func(pid int) identity
@@ -159,6 +161,7 @@ func realKernel() kernel {
 		watch:       watchChildren,
 		random:      rand.Float64,
 		connections: socket.Connections,
+		looks:       probe.LooksAt,
 		identify:    identify,
 		hold:        hold,
 		exits:       watchExits,

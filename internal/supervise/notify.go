@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -177,23 +176,30 @@ func (e *Engine) serviceOf(pid int) *service {
 	return nil
 }
 
-// descends says whether pid is ancestor or one of its descendants, or in the
-// session that it leads. What cannot be looked at is not held against it.
-func descends(pid, ancestor int) bool {
-	for depth := 0; pid > 1 && depth < 64; depth++ {
-		if pid == ancestor {
+// ownerOf returns what tells, away from the owner, whether a process is provably of s: by the control group, the
+// session or a parent, or by having inherited the invocation id.
+func (e *Engine) ownerOf(s *service) func(pid int) bool {
+	main, session, group, invoked, kernel := s.pid, s.session, s.group, s.invoked, e.kernel
+	return func(pid int) bool {
+		if path, err := kernel.cgroup(pid); err == nil && group.holds(path) {
 			return true
 		}
-		stat, err := sys.ReadStat(pid)
-		if err != nil {
-			return !errors.Is(err, syscall.ESRCH)
+		for depth, p := 0, pid; p > 1 && depth < 64; depth++ {
+			if p == main {
+				return true
+			}
+			stat, err := kernel.stat(p)
+			if err != nil {
+				break
+			}
+			if stat.Session == session {
+				return true
+			}
+			p = stat.PPID
 		}
-		if stat.Session == ancestor {
-			return true
-		}
-		pid = stat.PPID
+		id, err := kernel.invocation(pid)
+		return err == nil && id == invoked && id != ""
 	}
-	return false
 }
 
 // said does what a message asks for.
@@ -263,6 +269,10 @@ func (e *Engine) takeMain(s *service) {
 	s.pid, s.nextMain = s.nextMain, 0
 	s.identity = e.kernel.identify(s.pid)
 	e.byPID[s.pid] = s
+	if s.state == Starting && s.cancel != nil && s.spec.Ready.Kind == spec.ProbeSettled {
+		s.endProbe()
+		e.watchRest(s)
+	}
 	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "main process is now " + strconv.Itoa(s.pid)})
 }
 

@@ -19,14 +19,16 @@ func (e *Engine) watchReady(s *service, w *watch) {
 		w.close()
 		return
 	}
-	if limit := *s.spec.Timeout; limit != spec.Forever && w.check.Kind != probe.Exec && w.check.Kind != probe.Settle {
+	if limit := *s.spec.Timeout; limit != spec.Forever && !timed(w.check.Kind) {
 		e.deadline(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
 	}
 	switch {
-	case s.spec.Type == spec.Oneshot && w.check.Kind == probe.Settle:
+	case s.spec.Type == spec.Oneshot && (w.check.Kind == probe.Settle || w.check.Kind == probe.Settled):
 		// A oneshot is up when it has ended well; settling says nothing.
 	case w.check.Kind == probe.Exec:
 		e.happen(s, hReady, cause{})
+	case w.check.Kind == probe.Settled:
+		e.watchRest(s)
 	case w.check.Kind == probe.Settle:
 		e.after(s, timerSettle, w.check.Settle, func() { e.happen(s, hReady, cause{}) })
 	case w.check.Kind == probe.Notify:
@@ -39,6 +41,35 @@ func (e *Engine) watchReady(s *service, w *watch) {
 
 // ownersPatience is how long the owner itself waits for a file system.
 const ownersPatience = 2 * time.Second
+
+// timed says whether a way to become ready has an end by itself.
+func timed(kind probe.Kind) bool {
+	return kind == probe.Exec || kind == probe.Settle || kind == probe.Settled
+}
+
+// watchRest waits until the process and all that it started have come to rest. A program that never does counts as
+// up when the time allowed is over.
+func (e *Engine) watchRest(s *service) {
+	check, run := checkOf(s.spec.Ready), s.run
+	if limit := *s.spec.Timeout; limit != spec.Forever {
+		check.Bound = min(probe.DefaultBound, time.Duration(limit))
+	}
+	var members func() []int
+	if g := s.group; g != nil {
+		members = func() []int {
+			pids, _ := readPIDs(g.dir) // beside the descendants, whom the looks find by themselves
+			return pids
+		}
+	}
+	stop := e.resting.Watch(check, e.kernel.looks(s.pid, members), func(note string) {
+		e.post(func() {
+			if s.run == run {
+				e.happen(s, hReady, cause{text: note})
+			}
+		})
+	})
+	s.cancel = func(error) { stop() }
+}
 
 // watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has said meanwhile
 // nobody has heard; so its time begins anew, and who was to say that it is ready, and is alive at the end of that,
@@ -79,7 +110,7 @@ func (e *Engine) probeReady(s *service, w *watch) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	w.env.PID = s.pid
-	w.env.Owner = func(pid int) bool { return descends(pid, w.env.PID) }
+	w.env.Owner = e.ownerOf(s)
 	run := s.run
 	go func() {
 		defer w.close()

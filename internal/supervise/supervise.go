@@ -27,6 +27,7 @@ import (
 
 	"github.com/daemonry/daemonry/internal/logs"
 	"github.com/daemonry/daemonry/internal/logs/target"
+	"github.com/daemonry/daemonry/internal/probe"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -111,6 +112,7 @@ type Engine struct {
 	closers      chan struct{} // holds a token for each that closes descriptors of strangers
 	notes        notes
 	inheritance  inheritance
+	resting      probe.Resting
 	still        still
 	events       eventLog
 	late         time.Duration // how long after its time the alarm went off that is being dealt with

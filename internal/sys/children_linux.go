@@ -8,9 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func children() ([]int, error) {
-	const tasks = "/proc/self/task"
+func children() ([]int, error) { return childrenOf(os.Getpid()) }
+
+func childrenOf(pid int) ([]int, error) {
+	tasks := "/proc/" + strconv.Itoa(pid) + "/task"
 	threads, err := os.ReadDir(tasks)
+	if Gone(err) && pid != os.Getpid() {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

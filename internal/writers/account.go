@@ -39,6 +39,25 @@ func newAccount(s, origin spec.Service, t Target) *Account {
 // Says tells whether a field differs from its default.
 func (a *Account) Says(field string) bool { return a.said[field] }
 
+// Alive returns how long the service must live until it counts as up, for a target that can only wait; false where
+// readiness is another thing. Whether a program has come to rest is seen by nobody but our own supervisor.
+func (a *Account) Alive() (spec.Duration, bool) {
+	switch a.Ready.Kind {
+	case spec.ProbeSettle:
+		return a.Ready.Settle, true
+	case spec.ProbeSettled:
+		alive := a.Ready.Settle
+		if alive == 0 {
+			alive = spec.DefaultSettled
+		}
+		if a.Says("ready") {
+			a.Note("ready", "is settle:%v: whether it has come to rest is not seen there", alive)
+		}
+		return alive, true
+	}
+	return 0, false
+}
+
 // Shared tells whether the i-th socket is that of all instances of a service.
 func (a *Account) Shared(i int) bool {
 	return a.Instance > 0 && i < len(a.origin.Sockets) && a.Sockets[i].Listen == a.origin.Sockets[i].Listen

@@ -96,7 +96,7 @@ func forPeople(doc string, keys map[string]string) string {
 var schemas = map[reflect.Type]map[string]any{
 	reflect.TypeFor[spec.Duration]():     text("a duration such as 300ms, 1.5s or 2h30m, or forever", `^(forever|0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$`),
 	reflect.TypeFor[spec.Mode]():         text("an octal mode such as 0640", `^(0o)?[0-7]{1,5}$`),
-	reflect.TypeFor[spec.Probe]():        text("exec, settle:D, notify, fd:N, tcp:HOST:PORT, unix:PATH, http:URL, cmd:COMMAND, log:REGEXP or file:PATH", `^(exec|notify|(settle|fd|tcp|unix|https?|cmd|log|file):.+)$`),
+	reflect.TypeFor[spec.Probe]():        text("settled, settled:D, exec, settle:D, notify, fd:N, tcp:HOST:PORT, unix:PATH, http:URL, cmd:COMMAND, log:REGEXP or file:PATH", `^(settled|exec|notify|(settled?|fd|tcp|unix|https?|cmd|log|file):.+)$`),
 	reflect.TypeFor[spec.Stream]():       text("null, log, inherit, stdout, PATH or truncate:PATH", `.`),
 	reflect.TypeFor[spec.Address]():      text("NETWORK:ADDRESS", `^(tcp|udp|unix|unixgram|unixpacket|fifo):.+$`),
 	reflect.TypeFor[spec.LogTarget]():    text("a target for output", `^(file|journald|syslog|stdout|none|(syslog|pipe):.+)$`),

@@ -129,7 +129,7 @@ func probes(a *writers.Account, c *object) {
 		ready := append(object{}, action...)
 		ready.add("periodSeconds", 10)
 		c.add("readinessProbe", ready)
-	} else if a.Ready.Kind != spec.ProbeSettle {
+	} else if _, waits := a.Alive(); !waits {
 		a.Note("ready", "Kubernetes has no probe %q: the container is up as soon as it runs", a.Ready.Kind)
 	}
 	if a.Liveness.Check == (spec.Probe{}) {

@@ -192,9 +192,9 @@ func workload(a *writers.Account, name string, hasConfig bool) object {
 		body.add("serviceName", name)
 	}
 	body.add("selector", selector)
-	if a.Ready.Kind == spec.ProbeSettle && kind != "DaemonSet" && a.Ready.Settle >= 1e9 {
+	if alive, waits := a.Alive(); waits && kind != "DaemonSet" && alive >= 1e9 {
 		a.Use("ready")
-		body.add("minReadySeconds", writers.Seconds(a.Ready.Settle))
+		body.add("minReadySeconds", writers.Seconds(alive))
 	}
 	body.add("template", template(a, name, "Always", hasConfig))
 	return object{{"apiVersion", "apps/v1"}, {"kind", kind}, {"metadata", meta}, {"spec", body}}

@@ -176,10 +176,9 @@ func update(a *writers.Account, h *body) {
 	if healthy != *a.Timeout {
 		a.Note("timeout", "is 24h: Nomad waits no longer")
 	}
-	settle := spec.Duration(0)
-	if a.Ready.Kind == spec.ProbeSettle {
+	settle, waits := a.Alive()
+	if waits {
 		a.Use("ready")
-		settle = a.Ready.Settle
 	}
 	h.line("max_parallel      = 1")
 	h.line("min_healthy_time  = %s", h.text(span(settle)))
@@ -192,7 +191,7 @@ func update(a *writers.Account, h *body) {
 // serve for readiness and for liveness.
 func checks(a *writers.Account, h *body) {
 	ready, live := address(a.Ready), address(a.Liveness.Check)
-	if a.Says("ready") && ready == nil && a.Ready.Kind != spec.ProbeSettle {
+	if _, waits := a.Alive(); a.Says("ready") && ready == nil && !waits {
 		a.Note("ready", "Nomad's own services have no probe %q: the task is up as soon as it runs", a.Ready.Kind)
 	}
 	if a.Liveness.Check.Kind != "" && live == nil {

@@ -94,12 +94,13 @@ func encode(text string) string {
 }
 
 func restarts(a *writers.Account, key func(string, any)) {
+	alive, waits := a.Alive()
 	switch {
 	case a.Type == spec.Oneshot:
 		key("startsecs", 0)
-	case a.Ready.Kind == spec.ProbeSettle:
+	case waits:
 		a.Use("ready")
-		key("startsecs", writers.Seconds(a.Ready.Settle))
+		key("startsecs", writers.Seconds(alive))
 	default:
 		key("startsecs", 0)
 		a.Note("ready", "supervisord has no probe %q: the program is up as soon as it runs", a.Ready.Kind)

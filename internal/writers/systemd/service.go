@@ -108,14 +108,15 @@ func (w *writer) unitType() string {
 // ready adds what Type=exec lacks: a job that must succeed before the service
 // counts as started, and that fails if the program ends meanwhile.
 func (w *writer) ready() {
+	if alive, waits := w.Alive(); waits {
+		if alive > 0 {
+			w.startPost(lineOf("", "/bin/sleep", fmt.Sprintf("%g", float64(alive)/1e9)))
+		}
+		return
+	}
 	var test string
 	switch p := w.Ready; p.Kind {
 	case spec.ProbeExec, spec.ProbeNotify:
-		return
-	case spec.ProbeSettle:
-		if p.Settle > 0 {
-			w.startPost(lineOf("", "/bin/sleep", fmt.Sprintf("%g", float64(p.Settle)/1e9)))
-		}
 		return
 	case spec.ProbeCmd:
 		test = shell.Join(p.Argv()...)

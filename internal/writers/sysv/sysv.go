@@ -123,8 +123,8 @@ func logFile(a *writers.Account) string {
 func ready(a *writers.Account, s *shell.Script) {
 	a.Use("ready", "timeout")
 	test := shell.Test(a.Ready)
-	if a.Ready.Kind == spec.ProbeSettle {
-		s.Line("\tsleep %d", writers.Seconds(a.Ready.Settle))
+	if alive, waits := a.Alive(); waits {
+		s.Line("\tsleep %d", writers.Seconds(alive))
 		test = ":"
 	}
 	if test == "" {

@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 864dd5e6f27f41dfa097a5225a156b5e2cb1ff8bb15a11eba538a40cbc896196 for clock
+# written by daemonry, sha256 ee44d9fe3b50ebfce4ee95102ff547f3a827213a90827e3af1510f1baad321d4 for clock
 job "clock" {
   type = "service"
   group "clock" {
@@ -12,7 +12,7 @@ job "clock" {
     }
     update {
       max_parallel      = 1
-      min_healthy_time  = "100ms"
+      min_healthy_time  = "250ms"
       healthy_deadline  = "30s"
       progress_deadline = "1m30s"
     }

@@ -1,5 +1,5 @@
 mode 0600
-# written by daemonry, sha256 4cd9573aa15a6cc5ea697567ef2788b1f2d407480b6348f3d5ed8552ca611d32 for nasty_1.x
+# written by daemonry, sha256 2a314c4f30709eb89df5fc5a0a22fa858935dd4428036280b54d76cfe01557ff for nasty_1.x
 job "nasty_1.x" {
   type = "service"
   group "nasty_1.x" {
@@ -12,7 +12,7 @@ job "nasty_1.x" {
     }
     update {
       max_parallel      = 1
-      min_healthy_time  = "100ms"
+      min_healthy_time  = "250ms"
       healthy_deadline  = "30s"
       progress_deadline = "1m30s"
     }

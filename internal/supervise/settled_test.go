@@ -1,0 +1,60 @@
+package supervise
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/probe"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// TestSettledService: without a word about readiness a service is up when it has come to rest, and not before;
+// one that is never at rest, when its time is over.
+func TestSettledService(t *testing.T) {
+	if probe.DefaultWindow != time.Duration(spec.DefaultSettled) {
+		t.Error("the window is not what is documented")
+	}
+	settled := func(c *spec.Service) { c.Ready = spec.Probe{} }
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		end := b.run()
+		s, busy := b.put(plain("s", settled)), b.put(plain("busy", settled, func(c *spec.Service) {
+			c.Timeout = new(spec.Duration(4 * time.Second))
+		}))
+		b.k.set(func() { b.k.busy = true })
+		b.inOwner(func() { s.wanted = true; b.happen(s, hWant, cause{}) })
+		time.Sleep(3 * time.Second)
+		b.is(s, Starting, "")
+		b.k.set(func() { b.k.busy = false })
+		time.Sleep(200 * time.Millisecond)
+		b.is(s, Starting, "")
+		time.Sleep(100 * time.Millisecond)
+		b.is(s, Ready, "")
+
+		b.k.set(func() { b.k.busy = true })
+		b.inOwner(func() { busy.wanted = true; b.happen(busy, hWant, cause{}) })
+		time.Sleep(3900 * time.Millisecond)
+		b.is(busy, Starting, "")
+		time.Sleep(200 * time.Millisecond)
+		b.is(busy, Ready, "counts as up: busy for 4s")
+
+		// Who dies meanwhile is not called up.
+		b.k.die(b.pidOf(s), exited(1))
+		time.Sleep(time.Second)
+		pid := b.pidOf(s)
+		b.k.set(func() { b.k.busy = false })
+		time.Sleep(200 * time.Millisecond)
+		b.is(s, Starting, "")
+		b.k.die(pid, exited(3))
+		time.Sleep(50 * time.Millisecond)
+		b.inOwner(func() {
+			if s.state == Ready {
+				t.Error("it has died and is ready")
+			}
+		})
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}

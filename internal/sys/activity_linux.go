@@ -1,0 +1,246 @@
+package sys
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// mostFollowed bounds a look at what may be growing while it is looked at. Who has more threads than that is not
+// at rest as far as can be seen.
+const mostFollowed = 8192
+
+func (a *Activity) look(more []int) (Doing, error) {
+	if a.turn == 0 {
+		if err := childrenTold(); err != nil {
+			return Doing{}, err
+		}
+		a.buf = make([]byte, 4096)
+	}
+	a.turn++
+	a.done = Doing{Changed: a.turn == 1}
+	a.next = append(a.next[:0], a.root)
+	a.next = append(a.next, more...)
+	for pid := range a.procs {
+		a.next = append(a.next, pid)
+	}
+	for i := 0; i < len(a.next); i++ {
+		if a.done.Threads > mostFollowed {
+			a.done.Running = true
+			break
+		}
+		if err := a.process(a.next[i]); err != nil {
+			return Doing{}, err
+		}
+	}
+	for pid, p := range a.procs {
+		if p.turn != a.turn {
+			delete(a.procs, pid)
+			a.done.Changed = true
+		}
+	}
+	return a.done, nil
+}
+
+// childrenTold says whether this kernel names the children of a thread.
+func childrenTold() error {
+	_, err := os.Stat("/proc/thread-self/children")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("/proc/PID/task/TID/children: %w", errors.ErrUnsupported)
+	}
+	return err
+}
+
+// process looks at one process and puts its children down to be looked at.
+func (a *Activity) process(pid int) error {
+	p := a.procs[pid]
+	if p != nil && p.turn == a.turn {
+		return nil
+	}
+	dir := "/proc/" + strconv.Itoa(pid)
+	data, err := a.read(pid, dir+"/stat")
+	if err != nil {
+		return err
+	}
+	var stat ProcStat
+	if data != nil {
+		if stat, err = parseStat(data); err != nil {
+			return fmt.Errorf("read %s/stat: %w", dir, err)
+		}
+	}
+	if data == nil || stat.Exited() || stat.Unmapped { // gone, or going
+		a.done.Running = a.done.Running || pid == a.root
+		return nil
+	}
+	if p == nil || p.start != stat.StartTime {
+		p = &followed{start: stat.StartTime, threads: map[int]thread{}}
+		a.procs[pid] = p
+		a.done.Changed = true
+	}
+	p.turn = a.turn
+	a.files(p, dir)
+	if err := a.threads(p, pid, dir, stat); err != nil {
+		return err
+	}
+	for tid, t := range p.threads {
+		if t.turn != a.turn {
+			delete(p.threads, tid)
+			a.done.Changed = true
+		}
+	}
+	return nil
+}
+
+// files notices that a descriptor has come or gone: the size of the directory tells how many there are (Linux 6.2),
+// and nobody has to be asked for permission.
+func (a *Activity) files(p *followed, dir string) {
+	var st unix.Stat_t
+	if unix.Stat(dir+"/fd", &st) == nil && st.Size != p.files {
+		p.files = st.Size
+		a.done.Changed = true
+	}
+}
+
+// threads looks at the threads of a process. Of a process with one all is said at the top.
+func (a *Activity) threads(p *followed, pid int, dir string, stat ProcStat) error {
+	if stat.Threads == 1 {
+		a.thread(p, pid, stat.State)
+		used, err := a.used(pid, dir)
+		if err != nil {
+			return err
+		}
+		a.count(p, pid, used)
+		return a.children(pid, dir+"/task/"+strconv.Itoa(pid))
+	}
+	names, err := readNames(dir + "/task")
+	if Gone(err) {
+		return nil // the next look knows
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		tid, err := strconv.Atoi(name)
+		if err != nil || a.done.Threads > mostFollowed {
+			continue
+		}
+		task := dir + "/task/" + name
+		data, err := a.read(pid, task+"/stat")
+		if err != nil {
+			return err
+		}
+		end := bytes.LastIndexByte(data, ')')
+		if end < 0 || end+2 >= len(data) || data[end+2] == 'X' || data[end+2] == 'Z' {
+			continue // has ended meanwhile
+		}
+		a.thread(p, tid, data[end+2])
+		used, err := a.used(pid, task)
+		if err != nil {
+			return err
+		}
+		a.count(p, tid, used)
+		if err := a.children(pid, task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: an error of close loses nothing
+	return f.Readdirnames(-1)
+}
+
+func (a *Activity) thread(p *followed, tid int, state byte) {
+	a.done.Threads++
+	a.done.Running = a.done.Running || state == 'R' || state == 'D'
+	if _, known := p.threads[tid]; !known {
+		a.done.Changed = true
+		p.threads[tid] = thread{used: -1}
+	}
+}
+
+// count adds what a thread has used since the look before.
+func (a *Activity) count(p *followed, tid int, used time.Duration) {
+	t := p.threads[tid]
+	if t.used >= 0 && used > t.used {
+		a.done.Used += used - t.used
+	}
+	p.threads[tid] = thread{used, a.turn}
+}
+
+// used reads the processor time of a thread: exactly, in nanoseconds, where the kernel keeps schedstat
+// (CONFIG_SCHED_INFO, sched-stats.rst), else in hundredths of a second.
+func (a *Activity) used(pid int, task string) (time.Duration, error) {
+	data, err := a.read(pid, task+"/schedstat")
+	if err != nil {
+		return 0, err
+	}
+	if first, _, ok := bytes.Cut(data, []byte(" ")); ok {
+		n, err := strconv.ParseInt(string(first), 10, 64)
+		return time.Duration(n), err
+	}
+	if data, err = a.read(pid, task+"/stat"); data == nil {
+		return 0, err
+	}
+	return parseCPU(data)
+}
+
+// children puts the children of a thread down to be looked at.
+func (a *Activity) children(pid int, task string) error {
+	data, err := a.read(pid, task+"/children")
+	if err != nil {
+		return err
+	}
+	if len(data) == len(a.buf) { // there may be more than were read
+		if data, err = os.ReadFile(task + "/children"); err != nil && !Gone(err) {
+			return err
+		}
+	}
+	for field := range bytes.FieldsSeq(data) {
+		child, err := strconv.Atoi(string(field))
+		if err != nil {
+			return fmt.Errorf("read %s/children: %w", task, err)
+		}
+		a.next = append(a.next, child)
+	}
+	return nil
+}
+
+// read reads a file of a process into the buffer; nil if the process, the thread or the file is gone.
+func (a *Activity) read(pid int, path string) ([]byte, error) {
+	fd, err := retry1(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	var n int
+	if err == nil {
+		n, err = retry1(func() (int, error) { return unix.Read(fd, a.buf) })
+		unix.Close(fd) // read only: an error of close loses nothing
+	}
+	switch err {
+	case nil:
+		return a.buf[:n], nil
+	case unix.ESRCH:
+		return nil, nil
+	case unix.ENOENT, unix.EACCES, unix.EPERM:
+		if shown(pid) || !exists(pid) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read %s: %w", path, ErrHidden)
+	}
+	return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+}
+
+// shown says whether /proc shows a process, whatever is missing in its directory.
+func shown(pid int) bool {
+	var st unix.Stat_t
+	return unix.Stat("/proc/"+strconv.Itoa(pid)+"/stat", &st) == nil
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func (a *Activity) look([]int) (Doing, error) { return Doing{}, Unsupported("what a process does") }
