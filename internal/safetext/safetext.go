@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -31,15 +32,18 @@ func AppendLine(dst, line []byte) []byte {
 }
 
 // Writer writes to w what is harmless of the texts that it is given, each whole. Lines stay lines, and no colour passes the end of one.
-// Its owner may write to w directly what is to act on the terminal.
+// Its owner may write to w directly what is to act on the terminal. Any goroutine may write.
 func Writer(w io.Writer) io.Writer { return &writer{w: w} }
 
 type writer struct {
-	w io.Writer
-	c colour
+	mu sync.Mutex
+	w  io.Writer
+	c  colour
 }
 
 func (w *writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	out := make([]byte, 0, len(p)+16)
 	for rest := p; len(rest) > 0; {
 		line, after, ended := bytes.Cut(rest, []byte("\n"))
