@@ -64,7 +64,7 @@ func (a *app) check(call *checkCall, words []string) error {
 	}
 	switch {
 	case err != nil:
-		return err
+		return unsaid(err)
 	case report.Failed():
 		return &statusError{status: exitFailed}
 	case report.Count(check.Pass) == 0:

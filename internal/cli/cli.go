@@ -43,12 +43,13 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 1 && args[1] == personality {
 		return a.daemonize(personality, args[2:])
 	}
-	return a.report(a.execute(args[1:]))
+	return a.report(unread(firstError(a.execute(args[1:]), a.unsaid)))
 }
 
 // app is one run of the command.
 type app struct {
 	out, err io.Writer
+	unsaid   error // why help could not be written; other output is the business of the command
 	// machine is what "enable" changes. Nil is the one we run on; tests have another.
 	machine func() (*boot.Machine, boot.Evidence, error)
 }
@@ -150,7 +151,7 @@ func (a *app) root() *cobra.Command {
 	root := a.command(v)
 	root.SetHelpFunc(func(*cobra.Command, []string) {
 		p := rootPage()
-		fmt.Fprint(a.out, p.text())
+		_, a.unsaid = fmt.Fprint(a.out, p.text())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
@@ -182,6 +183,6 @@ func (a *app) command(v *verb) *cobra.Command {
 		}
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inVerb(v.name, flagError(v, err)) })
-	c.SetHelpFunc(func(*cobra.Command, []string) { fmt.Fprint(a.out, v.text()) })
+	c.SetHelpFunc(func(*cobra.Command, []string) { _, a.unsaid = fmt.Fprint(a.out, v.text()) })
 	return c
 }

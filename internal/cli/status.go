@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/control"
@@ -76,7 +77,7 @@ func (a *app) fileStatus(call *instanceCall) error {
 		_, err = fmt.Fprintln(a.out, printable(d.line()))
 	}
 	if err != nil {
-		return err
+		return unsaid(err)
 	}
 	if code := stateExit[state]; code != exitOK {
 		return &statusError{status: code}
@@ -99,7 +100,7 @@ func (a *app) serviceStatus(call *statusCall, names []string) error {
 		return a.noStatus(call, err, names)
 	}
 	if err := a.printStatus(call, list, names); err != nil {
-		return err
+		return unsaid(err)
 	}
 	if err := a.sayUnknown(ctx, s, names); err != nil {
 		return failure(err, exitUnknown, nil)
@@ -123,6 +124,15 @@ func (a *app) sayUnknown(ctx context.Context, s *session, names []string) error 
 	return err
 }
 
+// unsaid is a status that could not be written: of the statuses of this command "unknown" is the one that says so, unless the reader
+// has gone away.
+func unsaid(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	return &statusError{status: exitUnknown, err: err}
+}
+
 // noStatus is the answer where nobody knows of services: nothing runs, but of one that
 // is named nobody can say whether it exists.
 func (a *app) noStatus(call *statusCall, err error, names []string) error {
@@ -131,7 +141,7 @@ func (a *app) noStatus(call *statusCall, err error, names []string) error {
 	}
 	if call.json {
 		if err := a.writeJSON([]control.Status{}); err != nil {
-			return err
+			return unsaid(err)
 		}
 	}
 	return failure(err, exitNotRunning, nil)

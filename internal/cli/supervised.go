@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,7 +24,7 @@ type session struct {
 	paths paths.Paths
 }
 
-// session finds the supervisor without asking whether it is there. A socket
+// session finds the supervisor. One that is there and does not answer is an error, so that no command waits for it. A socket
 // that somebody else could have planted is not asked at all.
 func (a *app) session() (*session, error) {
 	p, err := paths.Find()
@@ -37,7 +38,7 @@ func (a *app) session() (*session, error) {
 	case err != nil:
 		return nil, err
 	}
-	return s, nil
+	return s, s.silence()
 }
 
 // absent says that no supervisor is there, in distinction to one that does not answer.
@@ -85,6 +86,17 @@ func cut(ctx context.Context, err error) error {
 		return &statusError{status: 128 + int(signal.Signal)}
 	case errors.Is(err, syscall.EPIPE):
 		return &statusError{status: 128 + int(syscall.SIGPIPE)}
+	}
+	return err
+}
+
+// unread is the end of a command whose reader has gone away before it had printed all: that of SIGPIPE, which the command has
+// taken (untilSignal), with nothing else to say. An answer that has a status of its own keeps it.
+func unread(err error) error {
+	var status *statusError
+	var written *fs.PathError
+	if errors.As(err, &written) && written.Op == "write" && written.Path == os.Stdout.Name() && !errors.As(err, &status) {
+		return cut(context.Background(), err)
 	}
 	return err
 }

@@ -122,7 +122,8 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 	if err == nil {
 		err = a.aboutSupervisor(ctx, s, call.json)
 	}
-	killed := s != nil && err != nil && s.killed(ctx)
+	var silent *silentError
+	killed := s != nil && err != nil && !errors.As(err, &silent) && s.killed(ctx)
 	if absent(err) || killed {
 		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
 		if killed {
@@ -230,7 +231,7 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 // reached is session for what concerns services. If the last supervisor was killed, another one is started first: the
 // services run, and only a supervisor that has taken them over can be asked about them.
 func (a *app) reached() (*session, error) {
-	s, err := a.session()
+	s, err := a.session() // err is also that it does not answer
 	if err != nil {
 		return s, err
 	}
