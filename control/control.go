@@ -71,6 +71,8 @@ type Status struct {
 	Next time.Time `json:"next,omitzero"`
 	// Text is the service's own words about itself (STATUS= of sd_notify(3)).
 	Text string `json:"text,omitzero"`
+	// LogError says why what it prints cannot be written to its log, if it cannot.
+	LogError string `json:"log_error,omitzero"`
 	// Source is the file that describes it, empty if a command line did.
 	Source string `json:"source,omitzero"`
 	// Labels are the user's own.

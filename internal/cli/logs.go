@@ -46,7 +46,7 @@ func logsPage(call *logsCall) page {
 			"The last lines of each of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. The lines of several services are merged by time, and each begins with the name of its own. Where a log has time stamps, the time comes next, as the clock here shows it.",
 			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\", 2026-11-21 or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
 			"A log without time stamps (\"timestamp\" and \"format\" in its service's description) knows only when its files were written: its lines count as late as their file, and --since takes it from the first file that was written later.",
-			"The supervisor need not run; without it the services are those that have a file in the log directory.",
+			"The supervisor need not run; without it the services are those that have a file in the log directory. The log of a service that was removed can be printed by its name as long as it is there.",
 		},
 		options: []group{
 			{"Which lines", []option{
@@ -68,7 +68,7 @@ func logsPage(call *logsCall) page {
 		},
 		statuses: []row{
 			{"0", "printed, if it is nothing; or opened anew"},
-			{"1", "there is no such service, or a log cannot be read, or not be opened anew"},
+			{"1", "there is no such service, or a log cannot be read, not be opened anew, or not be written and so lacks lines"},
 			{"128+N", "signal N ended it"},
 			{"2", "wrong usage"},
 		},
@@ -160,7 +160,23 @@ func (a *app) logs(call *logsCall, names []string) error {
 	if call.json {
 		emit = a.jsonLines(found).emit
 	}
-	return cut(ctx, query.Run(ctx, logsIn(found), call.Query, emit))
+	incomplete := unwritten(found)
+	if call.Follow && incomplete != nil {
+		a.explain(program, incomplete) // which is not to be waited for
+		incomplete = &statusError{status: exitFailed}
+	}
+	return firstError(cut(ctx, query.Run(ctx, logsIn(found), call.Query, emit)), incomplete)
+}
+
+// unwritten is the error of logs that lack what could not be written.
+func unwritten(found []foundLog) error {
+	var errs []error
+	for i, l := range found {
+		if l.trouble != "" && (i == 0 || found[i-1].Service != l.Service) {
+			errs = append(errs, fmt.Errorf("%s: its log cannot be written, and lacks what it has printed since: %s", l.Service, l.trouble))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // check refuses what does not go together, and says how many lines are wanted.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,8 @@ type foundLog struct {
 	query.Log
 	apart bool // standard output and error have a file each, so the file says which a line is of
 	gone  bool // there is no such service any more
+	// trouble is why what the service prints cannot be written there.
+	trouble string
 }
 
 // dated says that its lines have time stamps.
@@ -63,24 +66,57 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 	if err == nil {
 		found, err = s.Status(ctx, control.StatusRequest{Names: names})
 	}
+	var list []foundLog
+	if errors.Is(err, control.NotFound) {
+		found, list, err = s.withRemoved(ctx, names)
+	}
 	if absent(err) {
 		return filesOf(s.paths.Log, names)
 	}
 	if err != nil {
 		return nil, failure(err, exitFailed, names)
 	}
-	var list []foundLog
 	for _, st := range found {
 		described, err := s.Spec(ctx, st.Name)
 		if err != nil {
 			return nil, failure(err, exitFailed, names)
 		}
-		list = append(list, logsOf(described, s.paths.Log)...)
+		for _, l := range logsOf(described, s.paths.Log) {
+			l.trouble = st.LogError
+			list = append(list, l)
+		}
 	}
 	if len(list) == 0 && len(names) > 0 {
 		return nil, fmt.Errorf("%s: what it prints goes to no file", strings.Join(names, ", "))
 	}
 	return list, nil
+}
+
+// withRemoved tells the services that there are among names from those of which only a log is left, in the log directory. Where not even
+// that is left it is an error.
+func (s *session) withRemoved(ctx context.Context, names []string) (found []control.Status, left []foundLog, err error) {
+	all, err := s.Status(ctx, control.StatusRequest{})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		before := len(found)
+		for _, st := range all {
+			if base, _, _ := strings.Cut(st.Name, "@"); st.Name == name || base == name {
+				found = append(found, st)
+			}
+		}
+		if len(found) > before {
+			continue
+		}
+		list, err := filesOf(s.paths.Log, []string{name})
+		if err != nil {
+			_, missing := s.Status(ctx, control.StatusRequest{Names: []string{name}})
+			return nil, nil, firstError(missing, err)
+		}
+		left = append(left, list...)
+	}
+	return found, left, nil
 }
 
 // logsOf are the files that the output of a service goes to; s has its defaults.

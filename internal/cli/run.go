@@ -48,7 +48,7 @@ func runPage(call *runCall) page {
 	groups := []group{
 		{"What to run", []option{
 			call.fileOption(),
-			{"main", "NAME", "End with the service NAME, with its exit status.", "", parsed(&call.main, word)},
+			{"main", "NAME", "End with the service NAME, with its exit status: when it has ended and, by its \"restart\", is not started again.", "", parsed(&call.main, word)},
 			call.logBudget.option(),
 			{"health", "[HOST:]PORT", "Answer GET /health there: 200 if all that is to be up is, else 503.", "HOST 127.0.0.1", parsed(&call.health, healthAddress)},
 		}},

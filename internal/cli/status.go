@@ -27,7 +27,7 @@ func statusVerb(a *app) *verb {
 			short:    "say how services are, or whether a daemon is running",
 			synopsis: []string{"daemonry status [--json] [--watch] [NAME…]", "daemonry status [--json] --pidfile FILE"},
 			about: []string{
-				"Without --pidfile: the services of the supervisor, or those named, with the reason why each is where it is, and the last words of one that is named and down. No supervisor is started for it. A terminal that is narrow gets fewer columns. SINCE is how long the state has lasted; CPU and MEMORY are those of the main process.",
+				"Without --pidfile: the services of the supervisor, or those named, with the reason why each is where it is, and the last words of one that is named and down. No supervisor is started for it, except in place of one that was killed, whose services the new one takes over. A terminal that is narrow gets fewer columns. SINCE is how long the state has lasted; CPU and MEMORY are those of the main process.",
 				"With it: the daemon that FILE names. A pid alone proves nothing: the process must be the one that was recorded, by its lock on the file or by its start. What is alive without that proof is \"unproven\", as with a pid file that a program wrote by itself.",
 			},
 			options: []group{{"", append(call.options(), option{"watch", "", "Show it again after each change, until interrupted.", "", toggle(&call.watch)})}},

@@ -66,10 +66,19 @@ func why(s control.Status, now time.Time) string {
 	if s.Reason != "" && s.Reason != string(s.State) {
 		parts = append(parts, s.Reason)
 	}
+	parts = append(parts, logTrouble(s)...)
 	if len(parts) == 0 {
 		parts = append(parts, firstOf(s.Text, s.Description))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// logTrouble says that what a service prints is lost, if it is.
+func logTrouble(s control.Status) []string {
+	if s.LogError == "" {
+		return nil
+	}
+	return []string{"its log cannot be written: " + s.LogError}
 }
 
 // ago is the time since t in its largest unit.

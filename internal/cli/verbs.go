@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/detach"
@@ -49,10 +50,22 @@ func (a *app) changed(c *change, words []string, there goal, do func(context.Con
 		return failure(err, exitFailed, words)
 	}
 	list, err := s.Status(ctx, control.StatusRequest{Names: words})
+	if down := there(control.Status{State: control.Stopped}); down && (absent(err) || broken(err) || errors.Is(err, control.Closing)) {
+		list, err = endedWith(words), nil // the supervisor has stopped all the others too, and itself
+	}
 	if err != nil {
 		return failure(err, exitFailed, words)
 	}
 	return a.printBrief(list, c.json)
+}
+
+// endedWith are services that have ended with their supervisor.
+func endedWith(names []string) []control.Status {
+	list := make([]control.Status, len(names))
+	for i, name := range names {
+		list[i] = control.Status{Name: name, State: control.Stopped, Reason: errEnded.Error()}
+	}
+	return list
 }
 
 // printBrief prints a line for each service.
@@ -70,15 +83,19 @@ func (a *app) printBrief(list []control.Status, asJSON bool) error {
 
 // brief is a service in a line.
 func brief(s control.Status) string {
+	return strings.Join(append([]string{s.Name + ": " + briefState(s)}, logTrouble(s)...), "; ")
+}
+
+func briefState(s control.Status) string {
 	switch {
 	case s.PID != 0 && s.State == control.Ready:
-		return fmt.Sprintf("%s: ready: process %d", s.Name, s.PID)
+		return fmt.Sprintf("ready: process %d", s.PID)
 	case s.PID != 0:
-		return fmt.Sprintf("%s: %s: process %d", s.Name, s.State, s.PID)
+		return fmt.Sprintf("%s: process %d", s.State, s.PID)
 	case s.Reason != "" && s.Reason != string(s.State):
-		return fmt.Sprintf("%s: %s: %s", s.Name, s.State, s.Reason)
+		return fmt.Sprintf("%s: %s", s.State, s.Reason)
 	}
-	return fmt.Sprintf("%s: %s", s.Name, s.State)
+	return string(s.State)
 }
 
 // restartCall is what the words of "daemonry restart" ask for.

@@ -14,7 +14,7 @@ func (a *api) statusOf(s supervise.Status) control.Status {
 	st := control.Status{
 		Name: s.Name, State: stateOf(s.State), PID: s.PID, Ready: s.Ready, Restarts: s.Restarts, Since: s.Since,
 		Exit: exitOf(s.Exit), Reason: s.Reason, Wanted: s.Wanted, Held: s.Held, Description: s.Description,
-		Started: s.Started, Next: s.Next, Text: s.Text, Source: s.Source, Labels: s.Labels,
+		Started: s.Started, Next: s.Next, Text: s.Text, LogError: s.LogError, Source: s.Source, Labels: s.Labels,
 	}
 	if st.Since.IsZero() { // it has been where it is since the supervisor took it in
 		st.Since = a.started

@@ -123,7 +123,7 @@ func (w *waiter) over(s *service) (error, bool) {
 			return nil, false // not started yet
 		case s.completed:
 			return nil, true
-		case s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == 0:
+		case s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == 0 && s.forked == "":
 			return nil, true // it ran to a good end while we waited
 		}
 		return s.startError(), true
@@ -227,17 +227,20 @@ func (s *service) newWaiter(like waiter) *waiter {
 func (e *Engine) await(ctx context.Context, waiters []*waiter) error {
 	errs := make([]error, len(waiters))
 	for i, w := range waiters {
+		var end error
 		select {
 		case errs[i] = <-w.result:
+			continue
 		case <-ctx.Done():
-			e.post(func() { giveUp(waiters[i:]) })
-			return context.Cause(ctx)
+			end = context.Cause(ctx)
 		case <-e.ended:
-			select {
-			case errs[i] = <-w.result: // the answer came with the end
-			default:
-				return ErrClosed
-			}
+			end = ErrClosed
+		}
+		select {
+		case errs[i] = <-w.result: // the answer came with the end
+		default:
+			e.post(func() { giveUp(waiters[i:]) })
+			return end
 		}
 	}
 	if errors.Join(errs...) == nil {

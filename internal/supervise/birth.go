@@ -26,6 +26,7 @@ type birth struct {
 	logDir  string       // for a service that names no file
 	log     logs.Config  // known from serviceEnd on
 	stream  *logs.Stream // opened if it is nil
+	printed int64        // into it before, if another process prints into it already
 	output  fileID       // of what stream's output goes into
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
@@ -72,6 +73,11 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 		return 0, nil, err
 	}
 	defer b.room.leave(birthDescriptors)
+	if b.stream != nil {
+		if stats, err := b.stream.Stats(); err == nil { // without, its last words may be an earlier process's
+			b.printed = stats.Bytes
+		}
+	}
 	var sp spawn.Spec
 	if err := b.describe(ctx, &sp, b.spec.Command); err != nil {
 		return 0, nil, err

@@ -63,8 +63,12 @@ func (e *Engine) sweepFound(s *service) {
 		return
 	}
 	why := s.reason
-	if n := len(e.leftBehind(s)); s.state != Stopping && n > 0 {
-		why = countOf(n, "process", "processes") + " left behind"
+	if n := len(e.leftBehind(s)); n > 0 {
+		left := countOf(n, "process", "processes")
+		if s.state != Stopping {
+			why = left + " left behind"
+		}
+		s.putItselfAway(left)
 	}
 	e.enter(s, Stopping, why)
 	for c := range s.commands {
@@ -73,6 +77,17 @@ func (e *Engine) sweepFound(s *service) {
 		}
 	}
 	e.endRest(s)
+}
+
+// putItselfAway notes what most often is the reason when a main process ends well and leaves others.
+func (s *service) putItselfAway(left string) {
+	if !s.endsWell || s.forked != "" {
+		return
+	}
+	s.forked = ", and left " + left + " behind: it puts itself into the background, and must be told not to (an option such as --foreground or --no-daemon)"
+	if s.failure != "" {
+		s.failure += s.forked
+	}
 }
 
 // endRest ends what the main process has left behind in the way in which the service is ended: with the signal of the step that

@@ -33,7 +33,7 @@ func (e *Engine) decide(s *service, _ cause) {
 	case failure == "" && s.spec.Restart != spec.RestartAlways:
 		s.wanted = false
 		e.noteChanged()
-		e.enter(s, Stopped, s.exit.String())
+		e.enter(s, Stopped, s.exit.String()+s.forked)
 	case failure != "" && s.spec.Restart == spec.RestartNo:
 		e.fail(s, failure)
 	default:
@@ -78,7 +78,7 @@ func (e *Engine) retry(s *service, failure string) {
 		// One that lies ahead is from before a reboot or an earlier supervisor, and the clock has been set back since.
 		s.window = slices.DeleteFunc(s.window, func(t time.Time) bool { return t.After(now) || now.Sub(t) >= span })
 		if len(s.window) >= most {
-			e.fail(s, exhaustedText(failure, len(s.window), *budget.Window))
+			e.fail(s, exhaustedText(failure, len(s.window), budget))
 			return
 		}
 		s.window = append(s.window, now)
@@ -100,11 +100,14 @@ func (e *Engine) retry(s *service, failure string) {
 	e.after(s, timerDelay, delay, func() { e.happen(s, hDelayOver, cause{}) })
 }
 
-func exhaustedText(failure string, n int, window spec.Duration) string {
-	if n == 0 {
+func exhaustedText(failure string, n int, budget spec.Budget) string {
+	switch {
+	case n == 0:
 		return failure
+	case budget.Retry > 0:
+		return fmt.Sprintf("%s; restarted %d times in %v, and not again for %v", failure, n, *budget.Window, budget.Retry)
 	}
-	return fmt.Sprintf("%s; restarted %d times in %v, no more", failure, n, window)
+	return fmt.Sprintf("%s; restarted %d times in %v, no more", failure, n, *budget.Window)
 }
 
 // fail gives up, perhaps for a while.

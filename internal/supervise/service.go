@@ -23,6 +23,7 @@ type service struct {
 	unproven  bool // failed, because a process of it that an earlier supervisor started may live, and was not found. Only by its name is it started
 	reason    string
 	text      string // STATUS=
+	logError  string // why its log cannot be written
 
 	described uint64 // when the description became what it is, as the store counts
 
@@ -55,6 +56,8 @@ type service struct {
 
 	// The way down.
 	failure  string    // why it is being stopped although wanted; "" if it was asked for
+	endsWell bool      // its main process has ended with success, without having been asked to
+	forked   string    // what is to be said of one that did, and has left processes behind
 	again    bool      // start anew once stopped, without delay
 	step     int       // of the stop schedule
 	holding  bool      // the stop waits for services that need this one
@@ -267,6 +270,7 @@ func (e *Engine) exited(s *service, why cause) {
 	s.pid = 0
 	// A success before it was up is none, unless ending is what it is for.
 	early := !ready && s.spec.Type != spec.Oneshot
+	s.endsWell = s.state != Stopping && s.spec.Type != spec.Oneshot && !x.Unknown && x.Signal == 0 && x.Code == 0
 	if s.state != Stopping && (early || !e.succeeded(s, x)) {
 		s.failure = failedText(x, ready)
 	}

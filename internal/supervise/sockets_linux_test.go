@@ -360,6 +360,19 @@ var socketScenarios = map[string]func(scene) error{
 		// It may answer before the engine has heard that it was started.
 		return errors.Join(s.state("web", Ready), s.same("web", before))
 	},
+	"rolling: the last words are not those of an earlier process": func(s scene) error {
+		one := sh("web", `if [ -e "$0" ]; then echo new; sleep 0.1; exit 3; fi; : >"$0"; for n in 1 2 3; do echo old; done; exec sleep 99`,
+			func(c *spec.Service) {
+				c.Command = append(c.Command, s.path("again"))
+				c.Overlap = true
+			})
+		one.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^old$"}
+		failed, ok := errors.AsType[*StartError](errors.Join(s.apply(one), s.RestartRolling(s, "web")))
+		if !ok {
+			return errors.New("it did not fail")
+		}
+		return want("last words", fmt.Sprint(failed.Exit.Words), "[new]")
+	},
 	"stopped, nobody waits": func(s scene) error {
 		err := errors.Join(s.apply(web()), s.Stop(s, "web"))
 		if conn, dialErr := net.Dial("tcp", "127.0.0.1:"+os.Getenv("PORT")); !errors.Is(dialErr, syscall.ECONNREFUSED) {

@@ -21,6 +21,7 @@ func (e *Engine) launch(s *service, _ cause) {
 	}
 	s.called, s.idle = false, false
 	e.enter(s, Starting, "")
+	s.endsWell, s.forked = false, ""
 	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
 	s.run++
 	s.spawning, s.inherited = true, false
@@ -72,6 +73,9 @@ func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error
 	s.giveUp(nil)
 	s.stream = b.stream
 	s.output = b.output
+	if s.isSuccessor() {
+		s.printed = b.printed // its last words are not those that the process beside it had before
+	}
 	if err == nil && b.output != (fileID{}) && !s.isSuccessor() {
 		e.byOutput[b.output] = s // until nothing is left of it: sweptClean
 	}

@@ -24,6 +24,7 @@ type Status struct {
 	Exit        *Exit     // how the last process ended; nil before the first end
 	Reason      string    // why the state is what it is, in one line
 	Text        string    // the service's own words (STATUS=)
+	LogError    string    // why what it prints cannot be written to its log; "" if it can
 	Next        time.Time // when the next start is due, in Backoff; zero otherwise
 	Source      string    // the file it came from
 	Labels      map[string]string
@@ -66,7 +67,7 @@ func (s *service) status() Status {
 	st := Status{
 		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted, Held: s.held,
 		PID: s.pid, Ready: s.state == Ready || s.state == Listening, Restarts: s.restarts, Since: s.since, Exit: s.exit,
-		Reason: s.reason, Text: s.text, Source: s.source, Labels: s.spec.Labels,
+		Reason: s.reason, Text: s.text, LogError: s.logError, Source: s.source, Labels: s.spec.Labels,
 	}
 	if s.pid != 0 {
 		st.Started = s.startedAt

@@ -211,16 +211,19 @@ func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
 	if saved == nil {
 		return nil
 	}
-	var err error
+	var err, end error
 	select {
 	case err = <-saved:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		end = context.Cause(ctx)
 	case <-e.ended:
+		end = ErrClosed
+	}
+	if end != nil {
 		select {
 		case err = <-saved: // before the end
 		default:
-			return ErrClosed
+			return end
 		}
 	}
 	if err != nil {

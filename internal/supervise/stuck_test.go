@@ -60,7 +60,11 @@ func TestLeftoverKilledAndNotGone(t *testing.T) {
 		b.k.set(func() { b.k.undead = false })
 		b.k.die(left, 9)
 		synctest.Wait()
-		b.is(s, Stopped, "exited with status 0")
+		b.inOwner(func() {
+			if s.state != Stopped || !strings.HasPrefix(s.reason, "exited with status 0, and left 1 process behind") {
+				t.Errorf("%v: %s", s.state, s.reason)
+			}
+		})
 	})
 }
 

@@ -284,6 +284,10 @@ func (e *Engine) close() error {
 func (e *Engine) logTrouble(id string, err error) {
 	e.post(func() {
 		if s := e.byName[id]; s != nil {
+			s.logError = ""
+			if err != nil {
+				s.logError = err.Error()
+			}
 			e.emit(s, Event{Kind: EventLog, Reason: troubleText(err)})
 		}
 	})
