@@ -179,8 +179,10 @@ type Supervision struct {
 	// Stop is one signal or several with waits, "INT/5s/TERM/10s". Whatever is
 	// left after it gets KILL. Default "TERM".
 	Stop StopSchedule `json:"stop,omitzero" change:"live"`
-	// StopCommand is run before the first signal; MAINPID is in its
-	// environment. It and Stop share no time: it has StopTimeout of its own.
+	// StopCommand is run before the first signal, which follows as soon as it
+	// has ended; MAINPID is in its environment. It and Stop share no time: it
+	// has StopTimeout of its own, and so has a service after it that has said
+	// STOPPING=1. Whatever only begins the end must wait for it, or be Stop.
 	StopCommand Command `json:"stop_command,omitzero" change:"live"`
 	// StopTimeout is the wait after a signal of Stop that names none. Default
 	// 10s.

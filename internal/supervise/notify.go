@@ -227,6 +227,7 @@ func (e *Engine) said(s *service, m notify.Message) {
 		s.crashes, s.window = 0, nil
 	}
 	if m.Stopping {
+		s.saidStopping = s.state == Stopping
 		e.emit(s, Event{Kind: EventState, From: s.state, Reason: "says that it is stopping"})
 	}
 	if m.Reloading {

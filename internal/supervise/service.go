@@ -55,16 +55,17 @@ type service struct {
 	rewound    bool     // ready was lost by RELOADING=1 and is to come back
 
 	// The way down.
-	failure  string    // why it is being stopped although wanted; "" if it was asked for
-	endsWell bool      // its main process has ended with success, without having been asked to
-	forked   string    // what is to be said of one that did, and has left processes behind
-	again    bool      // start anew once stopped, without delay
-	step     int       // of the stop schedule
-	holding  bool      // the stop waits for services that need this one
-	killedAt time.Time // when killing began
-	killing  bool      // what is left of it gets SIGKILL as soon as it is seen
-	told     bool      // that it does
-	left     leftovers
+	failure      string    // why it is being stopped although wanted; "" if it was asked for
+	saidStopping bool      // STOPPING=1, since the stop began
+	endsWell     bool      // its main process has ended with success, without having been asked to
+	forked       string    // what is to be said of one that did, and has left processes behind
+	again        bool      // start anew once stopped, without delay
+	step         int       // of the stop schedule
+	holding      bool      // the stop waits for services that need this one
+	killedAt     time.Time // when killing began
+	killing      bool      // what is left of it gets SIGKILL as soon as it is seen
+	told         bool      // that it does
+	left         leftovers
 
 	commands map[*command]struct{} // of its helper commands, those that run
 	sockets  []*holder             // in the order of its description

@@ -29,7 +29,7 @@ func (e *Engine) stayDown(s *service, _ cause) {
 // too, they go first.
 func (e *Engine) beginStop(s *service, why string) {
 	s.quiet()
-	s.step = 0
+	s.step, s.saidStopping = 0, false
 	if s.spawning && s.giveUp != nil {
 		s.giveUp(errNotWanted)
 	}
@@ -64,10 +64,10 @@ func (e *Engine) runStop(s *service) {
 		}
 		switch {
 		case s.run != run || s.state != Stopping || s.pid == 0 || s.draining:
-		case err != nil:
-			e.nextStep(s, cause{})
-		default: // what the command began may take its time as well
+		case err == nil && s.saidStopping: // what the command began may take its time as well
 			e.after(s, timerStop, limit, func() { e.happen(s, hStepOver, cause{}) })
+		default:
+			e.nextStep(s, cause{})
 		}
 	})
 	c.finishes = true

@@ -140,6 +140,34 @@ func TestStopSchedule(t *testing.T) {
 	})
 }
 
+// The first signal follows the stop command at once, unless the service says that the command was enough.
+func TestStopCommandIsNotWaitedFor(t *testing.T) {
+	for speaks, want := range map[bool]time.Duration{false: 10 * time.Second, true: 20 * time.Second} {
+		bubble(t, func(b *bench) {
+			b.k.set(func() { b.k.deaf = true })
+			s := b.put(plain("s", func(s *spec.Service) { s.StopCommand = spec.Command{"/bin/true"} }))
+			b.up(s)
+			began := time.Now()
+			stopped := make(chan error, 1)
+			go func() { stopped <- b.Stop(context.Background(), "s") }()
+			synctest.Wait()
+			if speaks {
+				b.say(s, notify.Message{Stopping: true})
+			}
+			var command int
+			b.inOwner(func() {
+				for pid := range b.commands {
+					command = pid
+				}
+			})
+			b.k.die(command, exited(0))
+			if err := <-stopped; err != nil || time.Since(began) != want {
+				t.Errorf("says STOPPING=1: %v: after %v, want %v: %v", speaks, time.Since(began), want, err)
+			}
+		})
+	}
+}
+
 func TestTimeoutNamesThePhaseAndIsExtended(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
