@@ -111,8 +111,11 @@ func (l *Launch) giveUp(why error) error {
 		l.killWatcher()
 	}
 	err = l.drain(obeyWait)
-	if l.PID == 0 { // else listen has done it
+	switch {
+	case l.PID == 0: // else listen has done it
 		_, err = abandon(l.watcher)
+	case l.released.Load():
+		return nil // it has left before it could hear of this, and the daemon runs (LetGo)
 	}
 	return alsoError(why, err)
 }
