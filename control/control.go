@@ -80,7 +80,7 @@ type Status struct {
 	// CPU is the time that the main process has used since its start. Only if
 	// it was asked for and could be had.
 	CPU *spec.Duration `json:"cpu,omitzero"`
-	// Memory is what the main process has resident and shares with no file, in
+	// Memory is what the main process and its descendants have resident and share with no file, in
 	// bytes. Only if it was asked for and could be had.
 	Memory *int64 `json:"memory,omitzero"`
 }

@@ -247,7 +247,7 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 func (o Options) api(e Engine, stop func(), stopped <-chan struct{}) *api {
 	started := time.Now()
 	return &api{
-		engine: e, logs: o.Logs, usage: sys.ReadUsage, started: started, metrics: o.Metrics,
+		engine: e, logs: o.Logs, usage: usageOf, started: started, metrics: o.Metrics,
 		heartbeat: 15 * time.Second, writeTime: writeTime, stop: stop, stopped: stopped,
 		about: control.Supervisor{
 			PID: os.Getpid(), Version: o.Version, API: control.Version, Started: started,

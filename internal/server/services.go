@@ -8,6 +8,7 @@ import (
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/supervise"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -113,6 +114,25 @@ func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]co
 		}
 	}
 	return statuses, nil
+}
+
+// usageOf is what a process uses, and the memory that those it has started use as well.
+func usageOf(pid int) (sys.Usage, error) {
+	u, err := sys.ReadUsage(pid)
+	if err != nil {
+		return u, err
+	}
+	a := sys.NewActivity(pid)
+	if _, err := a.Look(nil); err != nil {
+		return u, nil // its descendants are not to be seen
+	}
+	for _, p := range a.Processes() {
+		if p != pid {
+			n, _ := sys.ResidentMemory(p) // one that has ended meanwhile uses none
+			u.Memory += n
+		}
+	}
+	return u, nil
 }
 
 // addUsage leaves the fields out if they cannot be had: most often the process

@@ -33,6 +33,7 @@ type fakeKernel struct {
 	childErr error
 	signals  []string // "PID SIGNAL"
 	busy     bool     // never at rest
+	grown    int64    // bytes more in each process
 	deaf     bool     // to every signal but KILL
 	deafOnes []int    // processes that are
 	refuses  []int    // processes that we may not signal
@@ -205,7 +206,7 @@ func (k *fakeKernel) kernel() kernel {
 		cgroup:      func(int) (string, error) { return "/", nil },
 		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
 		outputs:     func(int) []fileID { return nil },
-		memory:      func(int) (int64, error) { return 1 << 20, nil },
+		memory:      func(int) (n int64, err error) { k.set(func() { n = 1<<20 + k.grown }); return n, nil },
 		oomKills:    func() (uint64, error) { return k.ooms, nil },
 		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
 		random:      func() float64 { return k.random },

@@ -3,6 +3,8 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/probe"
@@ -13,13 +15,15 @@ import (
 // watchLiveness begins what is checked while a service is ready.
 func (e *Engine) watchLiveness(s *service) {
 	s.stop(timerLive)
+	s.stop(timerMemory)
 	if s.pid == 0 {
 		return // a oneshot that remains
 	}
 	e.fed(s)
-	if s.spec.Liveness.Check.Kind != "" || s.spec.Limits.MemoryRestart > 0 {
+	if s.spec.Liveness.Check.Kind != "" {
 		e.nextCheck(s, 0, time.Duration(s.spec.Liveness.Grace))
 	}
+	e.watchMemory(s)
 }
 
 // fed begins to wait for the next WATCHDOG=1.
@@ -42,16 +46,6 @@ func (e *Engine) nextCheck(s *service, failures int, grace time.Duration) {
 // checkLife asks away from the owner, with one answer in flight at a time.
 func (e *Engine) checkLife(s *service, failures int) {
 	live, pid, run := s.spec.Liveness, s.pid, s.run
-	if most := s.spec.Limits.MemoryRestart; most > 0 {
-		if used, err := e.memory(s); err == nil && used > int64(most) {
-			e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("uses %v of memory, more than %v", spec.ByteSize(used), most)})
-			return
-		}
-	}
-	if live.Check.Kind == "" {
-		e.nextCheck(s, 0, 0)
-		return
-	}
 	answer := func(err error) { e.checkedLife(s, run, failures, err) }
 	if live.Check.Kind == spec.ProbeCmd {
 		e.run(s, live.Check.Argv(), time.Duration(*live.Timeout), answer)
@@ -81,18 +75,48 @@ func (e *Engine) checkedLife(s *service, run uint64, failures int, err error) {
 	e.nextCheck(s, failures, 0)
 }
 
-// memory is what all processes of the service have in memory: the main one, its descendants, and those that
+// memoryPeriod is how often a service with memory_restart is looked at. What grows faster than its machine has memory for
+// in a second is a case for limits.memory.
+const memoryPeriod = time.Second
+
+// watchMemory looks at the memory of s, again and again while it is ready.
+func (e *Engine) watchMemory(s *service) {
+	if s.spec.Limits.MemoryRestart <= 0 {
+		return
+	}
+	e.after(s, timerMemory, memoryPeriod, func() {
+		run, pid, adopted := s.run, s.pid, slices.Collect(maps.Keys(s.left.adopted))
+		e.work(func() func() {
+			used, err := e.memory(pid, adopted)
+			return func() {
+				if s.run == run && s.state == Ready {
+					e.sawMemory(s, used, err)
+				}
+			}
+		})
+	})
+}
+
+func (e *Engine) sawMemory(s *service, used int64, err error) {
+	if most := s.spec.Limits.MemoryRestart; err == nil && most > 0 && used > int64(most) {
+		e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("uses %v of memory, more than %v", spec.ByteSize(used), most)})
+		return
+	}
+	e.watchMemory(s)
+}
+
+// memory is what all processes of a service have in memory: the main one, its descendants, and those that
 // have become ours.
-func (e *Engine) memory(s *service) (int64, error) {
-	sum, err := e.kernel.memory(s.pid)
+func (e *Engine) memory(pid int, adopted []int) (int64, error) {
+	sum, err := e.kernel.memory(pid)
 	if err != nil {
 		return 0, err
 	}
-	for _, stat := range e.kernel.descendants(s.pid) {
+	for _, stat := range e.kernel.descendants(pid) {
 		n, _ := e.kernel.memory(stat.PID) // one that has ended meanwhile uses none
 		sum += n
 	}
-	for pid := range s.left.adopted {
+	for _, pid := range adopted {
 		n, _ := e.kernel.memory(pid)
 		sum += n
 	}

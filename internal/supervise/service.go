@@ -101,6 +101,7 @@ const (
 	timerSweep                 // the next look at what is left behind
 	timerWatchdog              // the next WATCHDOG=1 is overdue
 	timerLive                  // the next liveness check
+	timerMemory                // the next look at memory
 	timerIdle                  // the next look at who is connected
 	numTimers
 )

@@ -58,3 +58,30 @@ func TestSettledService(t *testing.T) {
 		}
 	})
 }
+
+// TestMemoryIsLookedAtEverySecond: whatever the interval of liveness is, and again after a restart.
+func TestMemoryIsLookedAtEverySecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		end := b.run()
+		s := b.put(plain("s", func(c *spec.Service) {
+			c.Ready, c.Limits.MemoryRestart = spec.Probe{Kind: spec.ProbeExec}, 8<<20
+			c.Liveness.Interval = new(spec.Duration(time.Hour))
+		}))
+		b.inOwner(func() { s.wanted = true; b.happen(s, hWant, cause{}) })
+		time.Sleep(5 * time.Second)
+		first := b.pidOf(s)
+		b.k.set(func() { b.k.grown = 16 << 20 })
+		time.Sleep(1100 * time.Millisecond)
+		b.k.set(func() { b.k.grown = 0 })
+		time.Sleep(time.Second)
+		second := b.pidOf(s)
+		if second == first || second == 0 {
+			t.Errorf("process %d, then %d: not restarted", first, second)
+		}
+		b.is(s, Ready, "")
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
