@@ -16,6 +16,11 @@ type logrotate struct{ dir, log, conf string }
 
 func newLogrotate(t *testing.T, log, how string) *logrotate {
 	t.Helper()
+	if _, err := exec.LookPath("logrotate"); err != nil {
+		if _, err := os.Stat("/usr/sbin/logrotate"); err != nil {
+			t.Skip("logrotate is not installed")
+		}
+	}
 	l := &logrotate{dir: t.TempDir(), log: log}
 	l.conf = filepath.Join(l.dir, "conf")
 	text := fmt.Sprintf("%q {\n\trotate 1000\n\tmissingok\n\t%s\n}\n", log, how)
