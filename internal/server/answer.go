@@ -155,6 +155,8 @@ func failuresIn(err error) []control.Failure {
 	switch e := err.(type) {
 	case *supervise.StartError:
 		return []control.Failure{failureOf(e)}
+	case *supervise.RefusedError:
+		return []control.Failure{{Name: e.Name, Reason: e.Reason, Status: 1}}
 	case *supervise.OvertakenError:
 		return []control.Failure{{Name: e.Name, Reason: e.Reason(), Status: 1}}
 	case interface{ Unwrap() []error }:

@@ -119,8 +119,8 @@ func Serve(ctx context.Context, o Options) (err error) {
 }
 
 // spareThreads is how many threads are made before any service can have taken all that the kernel allows. It is more than were seen
-// in use when twenty services crashed and twelve clients asked at a time; one that waits takes some 30 KiB.
-const spareThreads = 16
+// in use when a service crashed and twelve clients asked at a time, and few enough for all threads to be twenty at most (docs/benchmarks.md).
+const spareThreads = 14
 
 // reopenLogs has the logs opened anew at each signal, as logrotate(8) wants it, until ctx ends.
 func reopenLogs(ctx context.Context, engine *supervise.Engine, signals <-chan os.Signal, trouble func(error)) {

@@ -14,7 +14,7 @@ import (
 )
 
 // many is how many threads the program without threads asks for at once.
-const many = 12
+const many = 8
 
 // noThreads is refused any more threads, and has many goroutines wait in the kernel, each of which takes one.
 var noThreads = proctest.Register("nothreads", func([]string) int {

@@ -161,6 +161,11 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 		}
 	}
 	e.removeAll(removed, orderDrop)
+	for _, p := range plan {
+		if p.Action == ActionAdd {
+			e.byName[p.Name].follow(removed)
+		}
+	}
 	if a.NoStart {
 		return nil
 	}

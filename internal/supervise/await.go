@@ -107,6 +107,8 @@ func (w *waiter) over(s *service) (error, bool) {
 	switch {
 	case w.order == orderReload:
 		return w.reloadOver(s)
+	case s.state == Stopping && s.refused != "" && !w.watches:
+		return &RefusedError{Name: s.spec.Name, Reason: s.refused}, true
 	case !w.up:
 		return nil, s.state == Stopped || s.state == Failed
 	}

@@ -43,7 +43,7 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 			}
 		}
 	}
-	missing = append(missing, e.outdated(s)...)
+	missing = append(append(missing, e.outdated(s)...), s.predecessors()...)
 	if len(missing) == 0 {
 		return "", obstacle{}
 	}
@@ -89,6 +89,7 @@ func (e *Engine) wait(s *service) {
 // changedFor lets those go on that waited for s: to start, or to stop.
 func (e *Engine) changedFor(s *service) {
 	e.wakeSiblings(s)
+	e.wakeHeirs(s)
 	e.eachNeeder(s, func(d *service) bool {
 		if d.state == Waiting && !d.rechecking {
 			d.rechecking = true

@@ -244,7 +244,8 @@ func (e *Engine) killLeftovers(s *service, step int, sig syscall.Signal) int {
 		if member {
 			signal = s.group.signal
 		}
-		if signal(pid, sig) != nil {
+		if err := signal(pid, sig); err != nil {
+			e.refuse(s, pid, err)
 			continue
 		}
 		n++
@@ -266,6 +267,9 @@ func (e *Engine) killLeftovers(s *service, step int, sig syscall.Signal) int {
 func (e *Engine) orphanDied(pid int) {
 	s := e.orphans[pid]
 	e.disown(pid)
+	if s != nil {
+		s.refused = "" // if it was another one, that is seen again
+	}
 	switch {
 	case s == nil || !s.isSwept():
 	case len(s.left.adopted) == 0:

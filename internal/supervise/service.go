@@ -65,15 +65,18 @@ type service struct {
 	killedAt     time.Time // when killing began
 	killing      bool      // what is left of it gets SIGKILL as soon as it is seen
 	told         bool      // that it does
+	refused      string    // why one of its processes cannot be signalled
 	left         leftovers
 
 	commands map[*command]struct{} // of its helper commands, those that run
 	sockets  []*holder             // in the order of its description
 	store    *fdStore              // nil until something is in it
 	kin      kin
-	called   bool      // on demand: somebody has connected
-	idle     bool      // it is being ended because nobody is connected
-	lonely   time.Time // when nobody was first seen connected, zero while somebody is
+	follows  []*service // are being removed, and are most likely this one under another name
+	followed []*service // by these
+	called   bool       // on demand: somebody has connected
+	idle     bool       // it is being ended because nobody is connected
+	lonely   time.Time  // when nobody was first seen connected, zero while somebody is
 
 	// What was.
 	exit     *Exit
@@ -269,7 +272,7 @@ func (e *Engine) exited(s *service, why cause) {
 		s.cause = nil
 	}
 	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.pid, Reason: x.String()})
-	s.pid = 0
+	s.pid, s.refused = 0, ""
 	// A success before it was up is none, unless ending is what it is for.
 	early := !ready && s.spec.Type != spec.Oneshot
 	s.endsWell = s.state != Stopping && s.spec.Type != spec.Oneshot && !x.Unknown && x.Signal == 0 && x.Code == 0

@@ -19,7 +19,7 @@ func (e *Engine) launch(s *service, _ cause) {
 		e.listen(s)
 		return
 	}
-	s.called, s.idle = false, false
+	s.called, s.idle, s.refused = false, false, ""
 	e.enter(s, Starting, "")
 	s.endsWell, s.forked = false, ""
 	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
@@ -126,6 +126,10 @@ func (e *Engine) spawnFailed(s *service, why cause) {
 	}
 	s.startedAt = time.Now()
 	delete(e.byInvocation, s.invoked)
+	if s.state == Stopping && e.waitsForKin(s) {
+		e.sweep(s) // who is told that it is down must find nothing of it
+		return
+	}
 	e.decide(s, cause{})
 }
 

@@ -146,7 +146,7 @@ const stuckAfter = 5 * time.Second
 // because a disk or a network file system does not answer. Its service stays where it is until the process has gone, which
 // is noticed like any death: another one must not run beside it.
 func (e *Engine) stuck(s *service, pid int) {
-	if s.state != Stopping || pid == 0 {
+	if s.state != Stopping || pid == 0 || s.refused != "" {
 		return
 	}
 	state := "?"
@@ -160,11 +160,13 @@ func (e *Engine) stuck(s *service, pid int) {
 // kill signals the main process.
 func (e *Engine) kill(s *service, sig syscall.Signal) {
 	reason := signalName(sig)
-	if err := e.signalOwn(s.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+	err := e.signalOwn(s.pid, sig)
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		reason = fmt.Sprintf("%s: %v", reason, err)
 	}
 	s.killed = s.killed || sig == syscall.SIGKILL
 	e.emit(s, Event{Kind: EventSignal, Reason: reason})
+	e.refuse(s, s.pid, err)
 	if sig != syscall.SIGKILL {
 		// A stopped process takes no signal but KILL before it is continued. That it is gone or
 		// not ours was noticed with the signal itself.
@@ -195,6 +197,11 @@ func (e *Engine) shutdown() {
 		}
 	}
 	e.unwant(all, "the supervisor is shutting down", orderEnd)
+	for _, s := range all {
+		if s.killed || s.killing {
+			e.leaveBehind(s)
+		}
+	}
 }
 
 func (e *Engine) setHolding(s *service, hold bool) {

@@ -1,0 +1,36 @@
+package supervise
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daemonry/daemonry/spec"
+)
+
+// A service under a new name starts when the one of the old name has gone; others do not wait for that.
+func TestRenamedServiceFollows(t *testing.T) {
+	run := func(c *spec.Service) { c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil; twoSteps(c) }
+	ready := func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeExec} }
+	bubble(t, func(b *bench) {
+		apply := func(list ...spec.Service) {
+			if _, err := b.Apply(context.Background(), Apply{Services: list, Source: "file"}); err != nil {
+				t.Error(err)
+			}
+		}
+		apply(plain("old", run, ready))
+		b.k.set(func() { b.k.deaf = true })
+		go apply(plain("new", run, ready), plain("other", ready))
+		time.Sleep(14 * time.Second)
+		synctest.Wait()
+		b.is(b.byName["new"], Waiting, "waits for old to end")
+		b.is(b.byName["other"], Ready, "")
+		time.Sleep(2 * time.Second)
+		b.is(b.byName["new"], Ready, "")
+		if b.byName["old"] != nil {
+			t.Error("the old one is there")
+		}
+		b.k.set(func() { b.k.deaf = false })
+	})
+}
