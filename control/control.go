@@ -244,6 +244,8 @@ type Planned struct {
 	Action Action `json:"action"`
 	// Fields that changed.
 	Fields []string `json:"fields,omitzero"`
+	// Environ are the names of the variables that changed in the environment that it inherits.
+	Environ []string `json:"environ,omitzero"`
 	// Held says that it was stopped by hand, and stays so.
 	Held bool `json:"held,omitzero"`
 }

@@ -67,7 +67,7 @@ func (f *foreground) tellTaken(ctx context.Context) {
 // apply makes the services those of the file, or the program. An error ends the run: that there
 // is nothing it could go on with.
 func (f *foreground) apply(ctx context.Context) error {
-	_, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(f.services), Source: f.source})
+	_, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(f.services), Source: f.source, Environ: environ(true)})
 	failures := failuresIn(err)
 	if errors.Is(err, control.Closing) {
 		return nil // we were told to end before all was up
@@ -98,7 +98,7 @@ func (f *foreground) again(ctx context.Context) {
 		f.a.explain(program, err)
 		return
 	}
-	plan, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(toConsole(file.Services)), Source: f.source})
+	plan, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(toConsole(file.Services)), Source: f.source, Environ: environ(true)})
 	for _, p := range plan {
 		if p.Action != control.ActionNone {
 			f.say("%s: %s", p.Name, pastOf[p.Action])

@@ -48,8 +48,8 @@ func startPage(call *startCall) page {
 		synopsis: []string{"daemonry start [OPTION…] -- PROGRAM [ARG…]", "daemonry start NAME…", "daemonry start --all"},
 		about: []string{
 			"Has the supervisor start PROGRAM and keep it running, or services that it knows by their names, with those that they require or want. Returns when they are ready, or have failed: the exit status and standard error say how, with the program's last words. What has failed is tried again as --restart says.",
-			"The supervisor is started if there is none, as a daemon of its own: it survives the terminal and the login. There is one for each user. PROGRAM gets its environment, which is that of the command that started it; --env adds to it.",
-			"A service of that name that was started from a command line is described anew, and gets a new process if the description has changed. One from a file is left alone, and the command fails.",
+			"The supervisor is started if there is none, as a daemon of its own: it survives the terminal and the login. There is one for each user. PROGRAM gets the environment of this command, without what belongs to a terminal, a shell or a login (docs/service.md); --env adds to it. It keeps it, over restarts, kills of the supervisor and reboots, until it is described anew.",
+			"A service of that name that was started from a command line is described anew, and gets a new process if the description or the environment has changed. One from a file is left alone, and the command fails.",
 		},
 		options:  append(groups, supervisedOptions(&s.Process)...),
 		statuses: launchStatuses,
@@ -253,7 +253,7 @@ func (s *session) take(ctx context.Context, described spec.Service) error {
 			}
 		}
 	}
-	_, err = s.Apply(ctx, control.ApplyRequest{Services: []spec.Service{described}, NoStart: true})
+	_, err = s.Apply(ctx, control.ApplyRequest{Services: []spec.Service{described}, Environ: environ(false), NoStart: true})
 	return err
 }
 

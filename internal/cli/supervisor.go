@@ -286,8 +286,8 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		Background: true, // whatever manages us, the supervisor is not what it waits for
 		Name:       program,
 		Args:       []string{"supervisor", "run"},
+		Env:        supervisorEnviron(),
 		LogFile:    supervisorLog(s.paths),
-		Env:        outsideOfServices(os.Environ()),
 	})
 	if err == nil {
 		text := fmt.Sprintf("%s: started the supervisor, process %d", program, process.PID)
@@ -380,7 +380,17 @@ func settingsOf(path string) (native.Supervisor, error) {
 	}
 	file, err := native.Read(path, native.Options{})
 	if err != nil {
-		return native.Supervisor{}, err
+		// Services may name variables of whoever calls "up", which we do not have. Any value will do, for they are not looked at.
+		other, otherErr := native.Read(path, native.Options{LookupEnv: func(name string) (string, bool) {
+			if value, ok := os.LookupEnv(name); ok {
+				return value, true
+			}
+			return "1", true
+		}})
+		if otherErr != nil {
+			return native.Supervisor{}, err
+		}
+		file = other
 	}
 	return file.Supervisor, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -33,7 +34,7 @@ func upVerb(a *app) *verb {
 			short:    "make reality match a file of services",
 			synopsis: []string{"daemonry up [-f FILE] [--plan] [--json]"},
 			about: []string{
-				"Reads the file and touches only what has changed: adds and starts what is new, stops and forgets what is no longer there, gives a new process to what could not have its change otherwise. A service that was stopped by hand stays so, and an error in the file changes nothing.",
+				"Reads the file and touches only what has changed: adds and starts what is new, stops and forgets what is no longer there, gives a new process to what could not have its change otherwise. A service that was stopped by hand stays so, and an error in the file changes nothing. Services inherit the environment of this command, without what belongs to a terminal, a shell or a login (docs/service.md), and keep it; where only that has changed, a process that runs is left alone and the next one has it.",
 				"Services start together as far as their dependencies allow. Returns when each that is to be up is ready or has failed, whoever started it, and what is no longer there is gone, with a line for each. One that crashes on its way up and is started again is waited for within its timeout, for ten seconds at most. The supervisor is started if there is none.",
 			},
 			options: []group{{"", []option{
@@ -86,7 +87,7 @@ func (a *app) up(call *fileCall, words []string) error {
 	a.sayUnread(file)
 	ctx, done := untilSignal()
 	defer done()
-	request := control.ApplyRequest{Services: listed(file.Services), Source: file.Path, Plan: call.plan}
+	request := control.ApplyRequest{Services: listed(file.Services), Source: file.Path, Environ: environ(false), Plan: call.plan}
 	if call.plan {
 		return a.plan(ctx, call, request)
 	}
@@ -213,12 +214,29 @@ func (o outcome) detail() string {
 		parts = append(parts, state)
 	}
 	if len(o.Fields) > 0 {
-		parts = append(parts, "changed: "+strings.Join(o.Fields, ", "))
+		parts = append(parts, "changed: "+strings.Join(o.fields(), ", "))
 	}
 	if o.Held {
 		parts = append(parts, "held: it was stopped by hand")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// mostVariables are named of an environment that changed.
+const mostVariables = 8
+
+// fields are those that changed, with the names of the variables that did. Their values are nobody's business.
+func (o outcome) fields() []string {
+	fields := slices.Clone(o.Fields)
+	names := o.Environ[:min(len(o.Environ), mostVariables)]
+	if i := slices.Index(fields, "environment"); i >= 0 && len(names) > 0 {
+		fields[i] += " (" + strings.Join(names, ", ")
+		if more := len(o.Environ) - len(names); more > 0 {
+			fields[i] += fmt.Sprintf(" and %d more", more)
+		}
+		fields[i] += ")"
+	}
+	return fields
 }
 
 func downVerb(a *app) *verb {

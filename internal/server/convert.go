@@ -53,7 +53,7 @@ func eventOf(ev supervise.Event) control.Event {
 func planOf(plan []supervise.Planned) []control.Planned {
 	list := make([]control.Planned, len(plan))
 	for i, p := range plan {
-		list[i] = control.Planned{Name: p.Name, Action: control.Action(p.Action), Fields: p.Fields, Held: p.Held}
+		list[i] = control.Planned{Name: p.Name, Action: control.Action(p.Action), Fields: p.Fields, Environ: p.Environ, Held: p.Held}
 	}
 	return list
 }

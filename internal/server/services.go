@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/daemonry/daemonry/control"
@@ -169,8 +170,12 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) error {
 	if err := checkCount(body.Services); err != nil {
 		return err
 	}
+	environ, err := environOf(body.Environ)
+	if err != nil {
+		return err
+	}
 	plan, err := a.engine.Apply(r.Context(), supervise.Apply{
-		Services: body.Services, Source: body.Source, PlanOnly: body.Plan, NoStart: body.NoStart,
+		Services: body.Services, Source: body.Source, Environ: environ, PlanOnly: body.Plan, NoStart: body.NoStart,
 	})
 	if err != nil {
 		e := errorOf(err)
@@ -179,6 +184,23 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) error {
 	}
 	answerJSON(w, http.StatusOK, control.Applied{Plan: planOf(plan)})
 	return nil
+}
+
+// environOf takes an environment apart. Errors do not quote it.
+func environOf(text []byte) ([]string, error) {
+	if text == nil {
+		return nil, nil
+	}
+	vars := []string{}
+	for kv := range strings.SplitSeq(strings.TrimSuffix(string(text), "\x00"), "\x00") {
+		if kv != "" && strings.Index(kv, "=") < 1 {
+			return nil, badRequest("", "environ: variable %d is not NAME=VALUE", len(vars)+1)
+		}
+		if kv != "" {
+			vars = append(vars, kv)
+		}
+	}
+	return vars, nil
 }
 
 // checkCount counts instances before anybody expands them.

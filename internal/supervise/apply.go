@@ -29,7 +29,9 @@ type Planned struct {
 	Name   string
 	Action Action
 	Fields []string // that changed
-	Held   bool     // stopped by hand, and stays so
+	// Environ are the names of the variables that changed in the environment that it inherits.
+	Environ []string
+	Held    bool // stopped by hand, and stays so
 }
 
 // Apply is a request to make reality match a set of descriptions.
@@ -39,11 +41,18 @@ type Apply struct {
 	// Source is the file they are from: services of that source which are not
 	// among Services are removed. Empty: nothing is removed.
 	Source string
+	// Environ is what Services inherit. Nil leaves those that are there what they have, and gives new ones the supervisor's own.
+	Environ []string
 	// PlanOnly changes nothing.
 	PlanOnly bool
 	// NoStart starts none that is not up.
 	NoStart bool
+
+	environ *environment // of Environ
 }
+
+// environField is what a plan calls the environment that a service inherits.
+const environField = "environment"
 
 // Apply makes reality match. It returns the plan, and after that when every service of a that is to be up is ready or
 // has failed (StartError, joined), whoever started it, and what is to be removed is gone. One that
@@ -53,6 +62,10 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 	var err error
 	var waiters []*waiter
 	var saved <-chan error
+	a.environ = newEnvironment(a.Environ)
+	if a.environ != nil && !a.PlanOnly {
+		_ = e.kept.save(a.environ) // that it cannot be is told by what saves the descriptions
+	}
 	if askErr := e.ask(ctx, func() {
 		if e.closing {
 			err = ErrClosed
@@ -119,10 +132,16 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	for _, c := range changes {
 		p.Fields = append(p.Fields, c.Field)
 	}
+	if p.Environ = e.environChanges(s, a.environ); len(p.Environ) > 0 {
+		p.Fields = append(p.Fields, environField)
+	}
+	// A command line describes one service for now, its environment included. An "up" may be called from anywhere: the
+	// next process has it.
+	born := len(p.Environ) > 0 && a.Source == ""
 	switch effect := spec.EffectOf(changes); {
-	case effect == spec.EffectRestart && s.active():
+	case (effect == spec.EffectRestart || born) && s.active():
 		p.Action = ActionRestart
-	case len(changes) > 0:
+	case len(p.Fields) > 0:
 		p.Action = ActionUpdate
 	case !a.NoStart && s.isMissing(want):
 		p.Action = ActionStart
@@ -151,7 +170,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 			removed = append(removed, e.byName[p.Name])
 			continue
 		}
-		s := e.update(want[i], a.Source)
+		s := e.update(want[i], a)
 		if p.Action == ActionRestart {
 			e.restart(s, "changed: "+strings.Join(p.Fields, ", "), orderApply)
 			start = append(start, s)
@@ -180,22 +199,24 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 }
 
 // update puts a description in place, for a service that is there or a new one.
-func (e *Engine) update(want spec.Service, source string) *service {
+func (e *Engine) update(want spec.Service, a Apply) *service {
 	s := e.byName[want.Name]
 	if s == nil {
-		s = &service{spec: want, source: source, since: time.Now()}
+		s = &service{spec: want, source: a.Source, since: time.Now()}
 		e.add(s)
+		e.describeEnviron(s, a.environ)
 		e.readopt(s)
 		e.described(s)
 		e.emit(s, Event{Kind: EventChange, Reason: "added"})
 		return s
 	}
 	changes := spec.Diff(s.spec, want)
-	if source != "" {
-		s.source = source
+	if a.Source != "" {
+		s.source = a.Source
 	}
 	s.removed = false
-	if len(changes) == 0 {
+	inherits := e.describeEnviron(s, a.environ)
+	if len(changes) == 0 && !inherits {
 		return s
 	}
 	e.unlink(s)
@@ -205,6 +226,9 @@ func (e *Engine) update(want spec.Service, source string) *service {
 	fields := make([]string, len(changes))
 	for i, c := range changes {
 		fields[i] = c.Field
+	}
+	if inherits {
+		fields = append(fields, environField)
 	}
 	e.emit(s, Event{Kind: EventChange, Reason: "changed: " + strings.Join(fields, ", ")})
 	if s.stream != nil {

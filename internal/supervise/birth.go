@@ -21,7 +21,7 @@ import (
 type birth struct {
 	spawn   func(*spawn.Spec) (int, error)
 	spec    spec.Service
-	environ []string
+	environ *environment
 	logs    *logs.Engine
 	logDir  string       // for a service that names no file
 	log     logs.Config  // known from serviceEnd on
@@ -44,8 +44,12 @@ type birth struct {
 }
 
 func (e *Engine) newBirth(s *service) birth {
+	environ := &environment{vars: e.o.Environ}
+	if s.environ != nil {
+		environ = s.environ
+	}
 	return birth{
-		spawn: e.kernel.start, spec: s.spec, environ: e.o.Environ,
+		spawn: e.kernel.start, spec: s.spec, environ: environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
 		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name), stuck: s.stuck,
 		removing: e.removing[s.spec.Name],
@@ -144,7 +148,10 @@ func (b *birth) describe(ctx context.Context, sp *spawn.Spec, argv spec.Command)
 	if err := b.stillStuck(); err != nil {
 		return err
 	}
-	if err := procopt.Fill(ctx, sp, b.spec.Process, b.environ); err != nil {
+	if b.environ.err != nil {
+		return b.environ.err
+	}
+	if err := procopt.Fill(ctx, sp, b.spec.Process, b.environ.vars); err != nil {
 		return err
 	}
 	sp.Cgroup = "" // below which b.group is

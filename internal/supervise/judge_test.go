@@ -26,7 +26,7 @@ func TestFailureGoesDownTheChain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bench) {
 				for _, s := range []spec.Service{chainOf("a"), chainOf("b", "a"), chainOf("c", "b")} {
-					b.inOwner(func() { b.update(s, "file") })
+					b.inOwner(func() { b.update(s, Apply{Source: "file"}) })
 				}
 				if name == "wait" {
 					b.inOwner(func() { b.want([]*service{b.byName["c"]}, orderStart) })

@@ -69,7 +69,10 @@ func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	var sp spawn.Spec
 	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
 	defer cancel()
-	if err := procopt.Fill(ctx, &sp, b.spec.Process, b.environ); err != nil {
+	if b.environ.err != nil {
+		return 0, b.environ.err
+	}
+	if err := procopt.Fill(ctx, &sp, b.spec.Process, b.environ.vars); err != nil {
 		return 0, err
 	}
 	sp.Cgroup = ""

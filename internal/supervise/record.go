@@ -15,6 +15,8 @@ type record struct {
 	// Spec is here while services.json may not have it.
 	Spec   *spec.Service `json:"spec,omitzero"`
 	Source string        `json:"source,omitzero"`
+	// Environ is as in services.json, and here with Spec.
+	Environ string `json:"environ,omitzero"`
 
 	State     string    `json:"state,omitzero"`
 	Since     time.Time `json:"since,omitzero"`
@@ -69,7 +71,7 @@ func (e *Engine) record(s *service) record {
 	}
 	if s.removed || s.described > e.store.described {
 		description := s.spec // replaced as a whole, never changed in place
-		r.Spec, r.Source = &description, s.source
+		r.Spec, r.Source, r.Environ = &description, s.source, s.environ.name()
 	}
 	if s.pid != 0 {
 		r.Main, r.Started = s.identity, s.startedAt.Round(0)

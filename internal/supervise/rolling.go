@@ -153,7 +153,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 
 // startSuccessor starts a second process of s. told is called when the old one is gone, or with the reason why it stays.
 func (e *Engine) startSuccessor(s *service, told func(error)) *service {
-	h := &service{spec: s.spec, source: s.source, wanted: true, stream: s.stream, store: s.store}
+	h := &service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream, store: s.store}
 	h.kin.succeeds, h.kin.told = s, told
 	s.kin.successor = h
 	e.launch(h, cause{})

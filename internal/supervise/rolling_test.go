@@ -125,7 +125,7 @@ func TestSuccessorKeepsWhatBelongsToTheService(t *testing.T) {
 	w := old.newWaiter(waiter{order: orderStart, up: true})
 	old.restarts, old.held = 7, true
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
-	b.update(changed, "file")
+	b.update(changed, Apply{Source: "file"})
 	b.happen(h, hReady, cause{})
 	if h.restarts != 7 || !h.held || h.source != "file" || len(h.spec.Requires) != 1 || b.needers["other"] == nil {
 		t.Errorf("%+v", h)

@@ -34,7 +34,7 @@ func (s *service) beside() (list []beside) {
 // of the two is in the registry stays the one, and the other is ended as an elder: nobody waits for that restart any more.
 func (t *takeover) findKin(s *service, r record) {
 	for _, b := range r.Beside {
-		elder := &service{spec: s.spec, source: s.source, invoked: b.Invocation, session: b.Session, inherited: true}
+		elder := &service{spec: s.spec, source: s.source, environ: s.environ, invoked: b.Invocation, session: b.Session, inherited: true}
 		elder.kin.elderOf = s
 		if s.kin.elders == nil {
 			s.kin.elders = map[*service]struct{}{}

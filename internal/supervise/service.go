@@ -11,8 +11,9 @@ import (
 
 // service is one service at run time. The owner alone touches it.
 type service struct {
-	spec   spec.Service // with defaults; replaced as a whole, never changed in place
-	source string       // the file it came from, "" for the command line
+	spec    spec.Service // with defaults; replaced as a whole, never changed in place
+	source  string       // the file it came from, "" for the command line
+	environ *environment // of the command that described it; nil: ours
 
 	state     State
 	since     time.Time

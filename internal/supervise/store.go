@@ -13,7 +13,7 @@ import (
 
 // stateVersion is the version of the files below. A supervisor reads its own version and those before. One that does not
 // know the version, or a field, does not start, and leaves the files as they are.
-const stateVersion = 1
+const stateVersion = 2
 
 // The state files. What there is changes seldom and is large; what is wanted of it, often and small.
 const (
@@ -31,6 +31,8 @@ type storedSpecs struct {
 type storedService struct {
 	Source string       `json:"source,omitzero"`
 	Spec   spec.Service `json:"spec"`
+	// Environ names the file with the environment of the command that described it; empty: the supervisor's own.
+	Environ string `json:"environ,omitzero"`
 }
 
 // storedWants is wanted.json: what is to be up, and what was stopped by hand.
@@ -97,12 +99,16 @@ func (e *Engine) writeState() {
 	}
 	st.writing = true
 	files, last := e.stateFiles(), st.last
+	var environs map[string]*environment
+	if st.specs {
+		environs = e.usedEnvirons()
+	}
 	waiting := st.waiting
 	st.specs, st.wants, st.waiting = false, false, nil
 	// The journal is never behind these files: what it says of a service counts.
 	e.noted(func(error) {
 		go func() {
-			err := st.write(files)
+			err := e.writeFiles(files, environs)
 			e.post(func() {
 				if err == nil && len(files) > 1 {
 					st.described = last
@@ -125,7 +131,7 @@ func (e *Engine) stateFiles() (files []stateFile) {
 		stored := storedSpecs{Version: stateVersion}
 		for _, s := range e.sorted() {
 			if !s.removed {
-				stored.Services = append(stored.Services, storedService{Source: s.source, Spec: s.spec})
+				stored.Services = append(stored.Services, storedService{Source: s.source, Spec: s.spec, Environ: s.environ.name()})
 			}
 		}
 		files = append(files, stateFile{specsFile, stored})
@@ -140,6 +146,25 @@ func (e *Engine) stateFiles() (files []stateFile) {
 		}
 	}
 	return append(files, stateFile{wantsFile, stored})
+}
+
+// writeFiles writes the environments that files name, and then those.
+func (e *Engine) writeFiles(files []stateFile, environs map[string]*environment) error {
+	for _, v := range environs {
+		if err := e.kept.save(v); err != nil {
+			return err
+		}
+	}
+	if err := e.store.write(files); err != nil {
+		return err
+	}
+	if environs == nil {
+		return nil
+	}
+	if err := e.kept.sweep(environs); err != nil {
+		e.o.Trouble(fmt.Errorf("environments that nobody has any more: %w", err))
+	}
+	return nil
 }
 
 func (st *store) write(files []stateFile) error {
@@ -200,10 +225,18 @@ func (e *Engine) flush() error {
 	if !e.store.specs && !e.store.wants {
 		return nil
 	}
-	if err := e.store.write(e.stateFiles()); err != nil {
+	if err := e.writeFiles(e.stateFiles(), e.flushed()); err != nil {
 		return fmt.Errorf("what is wanted is not on disk: %w", err)
 	}
 	return nil
+}
+
+// flushed are the environments to be written at the end, nil if descriptions are not.
+func (e *Engine) flushed() map[string]*environment {
+	if !e.store.specs {
+		return nil
+	}
+	return e.usedEnvirons()
 }
 
 // awaitSaved waits until a change is on disk.
@@ -238,7 +271,7 @@ func (e *Engine) Restore() {
 	l := e.legacy
 	e.legacy = legacy{}
 	for _, stored := range l.specs.Services {
-		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source, since: time.Now()})
+		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ), since: time.Now()})
 	}
 	for _, name := range l.wants.Held {
 		if s := e.byName[name]; s != nil {

@@ -40,7 +40,7 @@ type Options struct {
 	LogDir     string // logs of services that name no file
 	LogBudget  int64  // bytes that all logs together may take, those of LogDir included; 0: no bound
 	LogGroup   int    // group of log files, by number; 0: ours
-	// Environ is what services inherit. Nil means the process's own.
+	// Environ is what services inherit that were described without an environment (Apply.Environ). Nil means the process's own.
 	Environ []string
 	// Trouble is told in one line what the engine itself has difficulties
 	// with, such as a state directory that cannot be written. Nil: nobody.
@@ -102,6 +102,8 @@ type Engine struct {
 	logsEnd      logsEnd
 	jobs         jobs
 	store        store
+	environs     map[string]*environment // of services, by id
+	kept         environments
 	legacy       legacy             // until Restore has taken it in
 	unknown      map[string]record  // of an earlier supervisor's services that nothing describes
 	sockets      map[string]*holder // open for services, by key
@@ -203,6 +205,8 @@ func newEngine(o Options) *Engine {
 		removing:     map[string]chan struct{}{},
 		orphans:      map[int]*service{},
 		stopping:     map[*service]struct{}{},
+		environs:     map[string]*environment{},
+		kept:         environments{dir: filepath.Join(o.StateDir, environDir)},
 		sockets:      map[string]*holder{},
 		inherited:    slices.Clone(o.Inherited),
 		watching:     map[uint64]watched{},

@@ -42,13 +42,13 @@ func (t *takeover) describe() {
 		switch {
 		case r.Spec == nil:
 		case s == nil:
-			s = &service{spec: r.Spec.WithDefaults(), source: r.Source}
+			s = &service{spec: r.Spec.WithDefaults(), source: r.Source, environ: e.environOf(r.Environ)}
 			e.add(s)
 			e.store.last++
 			s.described, e.store.specs = e.store.last, true
 		default:
 			e.unlink(s)
-			s.spec, s.source = r.Spec.WithDefaults(), r.Source
+			s.spec, s.source, s.environ = r.Spec.WithDefaults(), r.Source, e.environOf(r.Environ)
 			e.link(s)
 			e.store.last++
 			s.described, e.store.specs = e.store.last, true
