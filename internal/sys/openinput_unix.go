@@ -58,8 +58,8 @@ func openInputHere(path string) (*os.File, error) {
 
 // openNow is open(2) that waits for no peer; what it gives waits, as one expects of standard input.
 func openNow(path string, flags int) (*os.File, error) {
-	fd, err := retry1(func() (int, error) {
-		return unix.Open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := leased(func() (int, error) {
+		return retry1(func() (int, error) { return unix.Open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0) })
 	})
 	if err == nil {
 		if err = unix.SetNonblock(fd, false); err != nil {

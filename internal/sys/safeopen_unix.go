@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +87,7 @@ func (w *walk) open(name string, fi fs.FileInfo) (*os.File, error) {
 	if err := w.check(fi); err != nil {
 		return nil, err
 	}
-	f, err := w.at.open(name, w.path, w.openFlags(), 0)
+	f, err := leased(func() (*os.File, error) { return w.at.open(name, w.path, w.openFlags(), 0) })
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK):
 		return nil, errRaced // gone, or a link now (FreeBSD says EMLINK)
@@ -106,10 +107,24 @@ func (w *walk) open(name string, fi fs.FileInfo) (*os.File, error) {
 	return f, nil
 }
 
+// leasePatience is more than a holder of a lease has to give it up (/proc/sys/fs/lease-break-time, 45 s).
+const leasePatience = time.Minute
+
+// leased repeats an open that must not wait for a peer, as long as it is put off by a lease of somebody else's on a regular file:
+// a file server's, say. The open itself has asked for its end (fcntl(2), F_SETLEASE), which comes in a bounded time.
+func leased[T any](open func() (T, error)) (T, error) {
+	for end := time.Now().Add(leasePatience); ; time.Sleep(5 * time.Millisecond) {
+		f, err := open()
+		if !errors.Is(err, syscall.EAGAIN) || time.Now().After(end) {
+			return f, err
+		}
+	}
+}
+
 // openMagic opens through a link of /proc, which leads to an open file and not
 // to a name: only the kernel can follow it.
 func (w *walk) openMagic(name string) (*os.File, error) {
-	f, err := w.at.openMagic(name, w.path, w.openFlags())
+	f, err := leased(func() (*os.File, error) { return w.at.openMagic(name, w.path, w.openFlags()) })
 	if err != nil {
 		return nil, bare(err)
 	}
