@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,7 +111,7 @@ func (f *facts) meant(env variables, r rule, value string) bool {
 	case watchdog:
 		return env.addressedTo("WATCHDOG_PID", f.stat.PID) || f.unit != ""
 	case notify:
-		return f.unit != "" || autobound(value) || f.parentListens(value)
+		return f.unit != "" || autobound(value) || launchers(value) || f.parentListens(value)
 	case journal:
 		for _, fd := range f.fds {
 			if fd.Number <= 2 && value == fmt.Sprintf("%d:%d", fd.File.Dev, fd.File.Inode) {
@@ -128,6 +129,13 @@ func (f *facts) meant(env variables, r rule, value string) bool {
 func autobound(address string) bool {
 	digits, abstract := strings.CutPrefix(address, "@")
 	return abstract && len(digits) == 5 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// launchers recognises the name that detach gives to its socket (sys.ListenNotifyIn), which goes with the launcher.
+func launchers(address string) bool {
+	dir, name := filepath.Split(address)
+	number, ok := strings.CutPrefix(filepath.Base(dir), "notify-")
+	return ok && name == "socket" && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
 // parentListens says whether the parent of the process holds the socket at

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -60,11 +62,43 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 	if !r.asked || r.check.Kind == probe.Exec {
 		return nil
 	}
-	if r.socket, err = sys.ListenNotify(""); err != nil {
+	if r.socket, err = listenNotify(l); err != nil {
 		return err
 	}
 	l.spawn.Env = append(l.spawn.Env, "NOTIFY_SOCKET="+r.socket.Address)
 	return nil
+}
+
+// listenNotify opens the socket that the program finds in NOTIFY_SOCKET, and keeps in its environment when we are gone: so its
+// name is one that nobody else can give to a socket of theirs then, where there is a directory for it.
+// From inside a chroot only an abstract name can be reached.
+func listenNotify(l *launch) (*sys.NotifySocket, error) {
+	if l.s.Chroot != "" {
+		return sys.ListenNotify("")
+	}
+	gid := -1
+	if c := l.spawn.Credential; c != nil && int(c.UID) != os.Geteuid() {
+		gid = int(c.GID)
+	}
+	parents := []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()}
+	if os.Geteuid() == 0 {
+		parents = []string{"/run", os.TempDir()}
+	}
+	var errs []error
+	for _, parent := range parents {
+		if !filepath.IsAbs(parent) {
+			continue
+		}
+		s, err := sys.ListenNotifyIn(parent, gid)
+		if err == nil {
+			return s, nil
+		}
+		errs = append(errs, err)
+	}
+	if runtime.GOOS == "linux" { // no directory can be written to
+		return sys.ListenNotify("")
+	}
+	return nil, errors.Join(errs...)
 }
 
 // wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by extend as the

@@ -73,6 +73,31 @@ func ListenNotify(name string) (_ *NotifySocket, err error) {
 	return s, nil
 }
 
+// ListenNotifyIn opens a socket in a new directory below parent, that nobody else can enter: a group can, if gid is not
+// negative. Unlike an abstract name, which anybody may bind once it is free, that of such a socket stays dead when the socket
+// is closed, if others cannot write to parent.
+func ListenNotifyIn(parent string, gid int) (*NotifySocket, error) {
+	dir, err := os.MkdirTemp(parent, "notify-")
+	if err != nil {
+		return nil, fmt.Errorf("notify socket: %w", err)
+	}
+	s, err := ListenNotify(filepath.Join(dir, "socket"))
+	if err == nil && gid >= 0 {
+		err = os.Chown(dir, -1, gid)
+		if err == nil {
+			err = os.Chmod(dir, 0o710)
+		}
+	}
+	if err != nil {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+		return nil, errors.Join(fmt.Errorf("notify socket: %w", err), os.Remove(dir))
+	}
+	s.dir = dir
+	return s, nil
+}
+
 // Receive waits for a message and puts it into p. Close, and a deadline of File,
 // end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
 func (s *NotifySocket) Receive(p []byte) (Packet, error) { return WaitMsg(s.file, p) }
