@@ -57,6 +57,10 @@ func (f *File) Path() string { return f.path }
 // neither close it nor unlock it.
 func (f *File) File() *os.File { return f.file }
 
+// LockFile returns the descriptor that has the lock, with [Options].HandDown, to be handed down; nil where that has no
+// effect. It stays ours as well.
+func (f *File) LockFile() *os.File { return f.lockFD }
+
 // Write records process pid, which must be alive, and sets its fingerprint.
 // Readers see the old content, an empty file, or the new content. On failure,
 // as on a full disk, the file is empty or as before.
@@ -147,6 +151,7 @@ func (f *File) remove() error {
 		if _, statErr := os.Lstat(f.path); errors.Is(statErr, fs.ErrNotExist) {
 			return nil
 		}
+		return f.removeRestored(rec.pid)
 	}
 	if err != nil {
 		return err
@@ -154,17 +159,26 @@ func (f *File) remove() error {
 	if err := syscall.Unlink(f.path); err != nil && err != syscall.ENOENT {
 		return os.NewSyscallError("unlink", err)
 	}
-	return nil
+	// We may go on for a while, but who starts now is told that this name is free (lost).
+	return f.file.Truncate(0)
 }
 
 // Close closes our descriptor. The lock ends with the last descriptor of the
 // same description: a launcher may close its own after handing one down.
 func (f *File) Close() error {
 	held.Delete(f.file)
-	if err := f.file.Close(); err != nil {
+	if err := f.closeFiles(); err != nil {
 		return fmt.Errorf("pid file %s: %w", f.path, err)
 	}
 	return nil
+}
+
+func (f *File) closeFiles() error {
+	err := f.file.Close()
+	if f.lockFD != nil {
+		err = errors.Join(err, f.lockFD.Close())
+	}
+	return err
 }
 
 // maxSize is more than a pid with any reasonable white space.

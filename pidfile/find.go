@@ -43,7 +43,8 @@ type Instance struct {
 	proc *sys.Process
 }
 
-// Find tells what a pid file says, and changes nothing. Only Running is proven.
+// Find tells what a pid file says, and changes nothing. If there is none, but a process that is alive holds the one that was there
+// (a cleaner has taken it), it is Running. Only Running is proven.
 // Unproven is what a pid file gets that another program wrote, such as nginx,
 // and a process whose start time cannot be read: it is information, and Signal refuses.
 //
@@ -66,6 +67,9 @@ func Find(path string) (*Instance, error) {
 func find(path string) (*Instance, error) {
 	file, _, err := openTrusted(path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true})
 	if errors.Is(err, fs.ErrNotExist) {
+		if v, ok := lost(path); ok {
+			return &Instance{Path: path, State: Running, PID: v.pid, proc: v.proc}, nil
+		}
 		return &Instance{Path: path, State: Absent, Why: err}, nil
 	}
 	if err != nil {
@@ -92,6 +96,9 @@ func find(path string) (*Instance, error) {
 		// Where locks cannot be asked for (gVisor), a start in progress looks dead.
 		// To try the lock instead could make that very start fail.
 		locked, err := sys.LockedByOther(file)
+		if err == nil && locked && v.pid != 0 {
+			locked, err = sys.StartInProgress(file) // else what the dead one has left has the lock
+		}
 		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
 		}

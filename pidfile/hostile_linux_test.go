@@ -149,7 +149,7 @@ func TestDaemonThatDroppedRoot(t *testing.T) {
 		t.Errorf("the daemon's Write: %s", got)
 	}
 	p.pid(t)
-	wantState(t, path, Unproven, "nothing proves")
+	wantState(t, path, Running, "") // by the lock, which it has
 	must(t, f.Write(p.Process.Pid)) // what the launcher does
 	must(t, f.Close())
 	wantState(t, path, Running, "")

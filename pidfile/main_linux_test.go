@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const (
@@ -30,6 +31,7 @@ var helpers = map[string]func(args []string) error{
 	"adopt": adopt,
 	"find":  find1,
 	"fcntl": fcntl,
+	"await": await,
 	"sleep": func([]string) error { fmt.Println("up"); return nil },
 }
 
@@ -93,6 +95,28 @@ func storm(args []string) error {
 	wg.Wait()
 	odd.Range(func(text, _ any) bool { err = fmt.Errorf("unexpected: %s", text); return false })
 	fmt.Println(got.Load())
+	return err
+}
+
+// await waits until it is recorded, and acquires the file then.
+func await(args []string) error {
+	for {
+		i, err := Find(args[0])
+		if err != nil {
+			return err
+		}
+		i.Close()
+		if i.State == Running && i.PID == os.Getpid() {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	f, err := Acquire(args[0], Options{})
+	if err != nil {
+		return err
+	}
+	err = f.Write(os.Getpid())
+	fmt.Println("held")
 	return err
 }
 

@@ -18,6 +18,7 @@
 package pidfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,6 +67,10 @@ func (e *RunningError) Error() string {
 type Options struct {
 	Mode  fs.FileMode // 0 means 0644; exact, whatever the umask; group and others must not write
 	Owner *Owner      // nil: the caller's effective user and group
+	// HandDown puts the lock on a descriptor of its own, LockFile, that can only be read: for a process that is to hold it for
+	// life and may be another user's. File stays ours, and says until Close that a start is in progress. Where open file
+	// description locks are missing (anywhere but on Linux, and on some file systems) it has no effect: LockFile is nil.
+	HandDown bool
 }
 
 // Owner is a user and a group by number; -1 leaves the one or the other as it is.
@@ -75,13 +80,15 @@ type Owner struct{ UID, GID int }
 type File struct {
 	path    string // absolute, without symbolic links
 	file    *os.File
+	lockFD  *os.File // that has the lock, if it is not file
+	locked  bool
 	stale   bool // it was there before Acquire, holds nothing of ours, and we have not written since
 	written int  // the pid we wrote last, 0 for none
 }
 
 // held keeps the open files from the garbage collector, which would close them
 // and so give up their locks when a program drops its *File.
-var held sync.Map // *os.File to nothing
+var held sync.Map // *os.File to that with the lock, if it is another
 
 // maxTries bounds the search for a file that is not replaced while we look at
 // it. Every try that fails means that somebody else's start or exit went ahead.
@@ -134,11 +141,12 @@ func try(path string, o Options) (*File, error) {
 	}
 	f := &File{file: file, stale: !created}
 	if err = f.claim(path, o); err != nil {
-		// Never unlink here, not even what we created: between open and lock
-		// another start may have locked it.
-		return nil, also(err, file.Close())
+		if created {
+			err = also(err, f.unmake(path, err))
+		}
+		return nil, also(err, f.closeFiles())
 	}
-	held.Store(file, nil)
+	held.Store(file, f.lockFD)
 	return f, nil
 }
 
@@ -158,12 +166,14 @@ func (insecureError) Is(target error) bool { return target == ErrInsecure }
 
 // claim takes the lock, then checks what it got. Nothing is changed before both.
 func (f *File) claim(path string, o Options) error {
-	if err := f.lock(); err != nil {
-		if !errors.Is(err, sys.ErrLocked) {
-			return err
-		}
-		return f.whoHolds(path)
+	err := f.lockFor(path, o)
+	if errors.Is(err, sys.ErrLocked) {
+		err = f.whoHolds(path, o)
 	}
+	if err != nil {
+		return err
+	}
+	f.locked = true
 	if err := f.locate(path); err != nil {
 		return err
 	}
@@ -179,6 +189,9 @@ func (f *File) claim(path string, o Options) error {
 		return err
 	}
 	defer v.close()
+	if !f.stale {
+		return f.restore()
+	}
 	switch {
 	case v.state == Running && v.pid == os.Getpid():
 		// We are the one recorded: by detach, say, or before we executed a new
@@ -192,8 +205,8 @@ func (f *File) claim(path string, o Options) error {
 	return nil
 }
 
-// whoHolds explains a lock that is not ours.
-func (f *File) whoHolds(path string) error {
+// whoHolds explains a lock that is not ours. It returns nil if it has become ours after all.
+func (f *File) whoHolds(path string, o Options) error {
 	owner, err := secure(f.file)
 	if err != nil {
 		return err
@@ -203,8 +216,18 @@ func (f *File) whoHolds(path string) error {
 		return err
 	}
 	defer v.close()
-	if v.state == Running {
+	if v.state == Running && v.pid == os.Getpid() {
+		// We are the one recorded, and were born with the lock, as a program that detach has started is.
+		sys.CloseInherited(f.file)
+		if err := f.lockFor(path, o); !errors.Is(err, sys.ErrLocked) {
+			return err
+		}
+	}
+	switch {
+	case v.state == Running:
 		return &RunningError{Path: path, PID: v.pid}
+	case v.state == Dead && v.pid != 0 && (trusted(owner) || o.Owner != nil && o.Owner.UID == owner):
+		return f.supersede(path)
 	}
 	return ErrLocked
 }
@@ -220,6 +243,38 @@ func (f *File) lock() error {
 		return err
 	}
 	return nil
+}
+
+// lockFor takes the lock that the options ask for.
+func (f *File) lockFor(path string, o Options) error {
+	if !o.HandDown {
+		return f.lock()
+	}
+	lock, _, err := openTrusted(path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrReplaced
+	}
+	if err != nil {
+		return err
+	}
+	if same, err := sameFile(lock, f.file); err != nil || !same {
+		return also(cmp.Or(err, ErrReplaced), lock.Close())
+	}
+	err = sys.LockForLife(lock)
+	if err == nil {
+		err = sys.LockForStart(f.file)
+	}
+	switch {
+	case err == nil:
+		f.lockFD = lock
+		return nil
+	case errors.Is(err, sys.ErrLocked):
+		return also(err, lock.Close())
+	}
+	if err := lock.Close(); err != nil { // no such locks here; with it goes what it has got
+		return err
+	}
+	return f.lock()
 }
 
 // locate finds out the file's own name, which Remove needs even after chdir,

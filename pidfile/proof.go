@@ -82,13 +82,15 @@ func judge(file *os.File, owner int) (verdict, error) {
 		v.state, v.why, v.blind = Unproven, err, !errors.Is(err, errors.ErrUnsupported)
 		return v, nil
 	}
-	v.state, v.why = identify(id, rec, owner)
+	v.state, v.why = identify(id, file, rec, owner)
 	return v, nil
 }
 
-// identify compares a live process with the fingerprint.
-func identify(id sys.Identity, rec record, owner int) (State, error) {
-	if int64(rec.fi.ModTime().Nanosecond()) != fingerprint(id) {
+// identify compares a live process with the fingerprint. Who holds the lock on the file is the one too: it
+// was handed down to it, or taken by it, and touch(1) does not take it away. Not so ourselves: we may have it since a moment ago.
+func identify(id sys.Identity, file *os.File, rec record, owner int) (State, error) {
+	proven := int64(rec.fi.ModTime().Nanosecond()) == fingerprint(id)
+	if !proven && (id.PID == os.Getpid() || !sys.HoldsLock(id.PID, file)) {
 		return mismatch(id.PID, rec)
 	}
 	if trusted(owner) {

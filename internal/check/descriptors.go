@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -67,6 +69,8 @@ func (f *facts) origin(fd sys.FD) (origin, string) {
 		return own, "named as one of its files"
 	case lockedBy(fd, f.stat.PID):
 		return own, "it holds a lock on it"
+	case f.lifeLock(fd):
+		return own, "its pid file, locked for its life"
 	case isEventQueue(fd):
 		return own, "an event queue"
 	case isTerminal(fd):
@@ -108,6 +112,16 @@ func lockedBy(fd sys.FD, pid int) bool {
 		}
 	}
 	return false
+}
+
+// lifeLock says whether the descriptor is the lock on a pid file of the process, as "daemonry detach" hands it down: locked, and its
+// pid is what is in it.
+func (f *facts) lifeLock(fd sys.FD) bool {
+	if len(fd.LockedBy) == 0 || !fd.File.Is(syscall.S_IFREG) || fd.File.Size > 20 {
+		return false
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fd/%d", f.stat.PID, fd.Number))
+	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(f.stat.PID)
 }
 
 // isEventQueue recognises what a process makes for its own event loop. To

@@ -26,6 +26,7 @@ func detachPage(call *detachCall) page {
 		about: []string{
 			"Starts PROGRAM as a daemon: in a session of its own without a terminal, as nobody's child, with every signal at its default and unblocked, with no descriptor but 0, 1 and 2 and those asked for, and with none of our marks in its environment. Nothing of ours stays behind.",
 			"When the program is ready its pid is printed, alone, on standard output, and the exit status is 0. Anything else is a failure: the exit status and standard error say which, with the program's last words where its standard error is a file. Of a failed launch no process and no pid file is left. SIGINT, SIGTERM, SIGHUP and SIGQUIT while waiting end the launch in the same way.",
+			"The daemon has the lock on its pid file as descriptor 10, which it can only read by, and by which it is known again whatever becomes of the file: touch does not hide it, and a cleaner that takes the file does not let a second one start, whose attempt puts the file back. A program that closes all its descriptors gives the lock up; then it is known by the modification time of the file alone, which touch destroys. Keep pid files in /run or $XDG_RUNTIME_DIR, out of the reach of cleaners of /tmp. Open file description locks are Linux's: elsewhere nothing is locked once the launch is over.",
 			"Relative paths in options begin in the directory where the command is called. PROGRAM is searched for in the daemon's PATH if it has no slash. The \"--\" may be left out: options after PROGRAM are the program's.",
 		},
 		options: groups,
@@ -41,7 +42,7 @@ func detachPage(call *detachCall) page {
 			{"http:URL", "A GET of URL is answered with a 2xx status."},
 			{"cmd:COMMAND", "COMMAND exits with status 0; it is tried again and again."},
 			{"log:REGEXP", "A line of its output, which must go to a file, matches."},
-			{"file:PATH", "PATH exists."},
+			{"file:PATH", "PATH has appeared, or was written anew: one that was there before the start does not count as it is."},
 		}}},
 		statuses: []row{
 			{"0", "up and ready"},

@@ -155,13 +155,16 @@ func (l *launch) claim(p patience) (err error) {
 		if l.pidfile, err = procopt.Within(p, "pid file "+l.s.Pidfile, l.acquire, giveBack); err != nil {
 			return err
 		}
+		if lock := l.pidfile.LockFile(); lock != nil {
+			l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(pidfileFD), Source: lock})
+		}
 	}
 	if l.s.Lockfile != "" {
 		open := func() (*os.File, error) { return openLock(l.s.Lockfile) }
 		if l.lock, err = procopt.Within(p, "lock file "+l.s.Lockfile, open, func(f *os.File) { f.Close() }); err != nil {
 			return err
 		}
-		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(), Source: l.lock})
+		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(3), Source: l.lock})
 	}
 	if l.streams, err = procopt.OpenStreams(p, l.s.Process, l.spawn.Credential, nil); err != nil {
 		return err
@@ -176,7 +179,7 @@ func (l *launch) acquire() (*pidfile.File, error) {
 	if l.o.PIDFileMode != nil {
 		mode = *l.o.PIDFileMode
 	}
-	return pidfile.Acquire(l.s.Pidfile, pidfile.Options{Mode: os.FileMode(mode)})
+	return pidfile.Acquire(l.s.Pidfile, pidfile.Options{Mode: os.FileMode(mode), HandDown: true})
 }
 
 // giveBack undoes acquire, for whom nobody waits any more.
@@ -202,9 +205,13 @@ func openLock(path string) (*os.File, error) {
 	return f, nil
 }
 
-// freeFD is the lowest number above 2 that the program gets nothing else under.
-func (l *launch) freeFD() int {
-	for fd := 3; ; fd++ {
+// pidfileFD is where the program finds the lock on its pid file: out of the way of those who count from 3
+// (sd_listen_fds(3)), and of the numbers that shell scripts use, which have one digit.
+const pidfileFD = 10
+
+// freeFD is the lowest number from first on that the program gets nothing else under.
+func (l *launch) freeFD(first int) int {
+	for fd := first; ; fd++ {
 		taken := l.ready.probe.Kind == spec.ProbeFD && l.ready.probe.FD == fd
 		for _, f := range l.spawn.Files {
 			taken = taken || f.FD == fd

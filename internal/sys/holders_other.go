@@ -1,0 +1,12 @@
+//go:build !linux
+
+package sys
+
+import "os"
+
+func lockForLife(*os.File) error             { return Unsupported("fcntl(F_OFD_SETLK)") }
+func lockForStart(*os.File) error            { return Unsupported("fcntl(F_OFD_SETLK)") }
+func startInProgress(*os.File) (bool, error) { return false, Unsupported("fcntl(F_OFD_GETLK)") }
+func holdsLock(int, *os.File) bool           { return false }
+func openUnlinked(string, int) []*os.File    { return nil }
+func closeInherited(*os.File)                {}
