@@ -119,7 +119,7 @@ func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
 	if err := m.Start(ctx, st.Name); err != nil {
 		return true, &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
-	if err := s.appear(ctx, bootTime); err != nil {
+	if err := a.appear(ctx, s, bootTime); err != nil {
 		return true, &statusError{status: exitOurs, err: fmt.Errorf("%s started the supervisor, which does not answer: %w", m.System, err)}
 	}
 	_, err = fmt.Fprintf(a.err, "%s: %s started the supervisor\n", program, m.System)
@@ -215,8 +215,9 @@ func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Mach
 // awaited waits for a supervisor that an init system has started without waiting for it.
 func (a *app) awaited(ctx context.Context) error {
 	s, err := a.session()
-	if err == nil {
-		return s.appear(ctx, bootTime)
+	var lost *lostError
+	if err == nil || errors.As(err, &lost) {
+		return a.appear(ctx, s, bootTime)
 	}
 	if absent(err) {
 		return nil // the commands start one themselves

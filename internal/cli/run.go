@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry"
@@ -21,6 +20,7 @@ import (
 	"github.com/daemonry/daemonry/internal/readers/native"
 	"github.com/daemonry/daemonry/internal/server"
 	"github.com/daemonry/daemonry/internal/supervise"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -276,44 +276,52 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 func foregroundState(p paths.Paths) string { return filepath.Join(p.Runtime, "foreground") }
 
 // runPaths are directories for a run: those where the other commands look, or, where they cannot be
-// made, such in a temporary one. What is wanted is in the file, so no state outlives the run: discard is for the end of it, and is
+// made, others where they look as well. What is wanted is in the file, so no state outlives the run: discard is for the end of it, and is
 // told whether there was one. What was there before a run that did not begin is another's, or what a killed one has left.
 func (a *app) runPaths() (p paths.Paths, discard func(began bool) error, err error) {
-	if p, err = paths.Find(); err == nil {
-		p.State = foregroundState(p)
-		_, lookErr := os.Lstat(p.State)
-		made := errors.Is(lookErr, fs.ErrNotExist)
-		if err = p.Create(nil); err == nil {
-			return p, func(began bool) error {
-				if !began && !made || supervise.Owned(p.State) {
-					return nil
-				}
-				return os.RemoveAll(p.State)
-			}, nil
+	usual, err := paths.Find()
+	if err == nil {
+		candidates := []paths.Paths{usual}
+		if !usual.Rooted() {
+			candidates = append(candidates, usual.Elsewhere())
+		}
+		for _, p := range candidates {
+			p.State = foregroundState(p)
+			_, lookErr := os.Lstat(p.State)
+			made := errors.Is(lookErr, fs.ErrNotExist)
+			createErr := p.Create(nil)
+			if createErr == nil {
+				a.sayWhere(p.Runtime, err)
+				return p, func(began bool) error {
+					if !began && !made || supervise.Owned(p.State) {
+						return nil
+					}
+					return os.RemoveAll(p.State)
+				}, nil
+			}
+			err = errors.Join(err, createErr)
 		}
 	}
-	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) && os.Getenv("HOME") != "" {
+	if errors.Is(err, sys.ErrInsecure) && usual.Rooted() {
 		return p, nil, err
 	}
-	for _, dir := range []string{os.TempDir(), "/dev/shm"} { // the latter is a container's even if all else is read-only
-		root, tempErr := os.MkdirTemp(dir, program+"-")
-		if tempErr != nil {
-			err = errors.Join(err, tempErr)
-			continue
-		}
-		if os.Geteuid() == 0 { // services that run as other users pass through, as through any runtime directory of root's
-			if err := os.Chmod(root, 0o711); err != nil {
-				return p, nil, errors.Join(err, os.RemoveAll(root))
-			}
-		}
-		p = paths.Paths{Runtime: root + "/run", State: root + "/state", Log: root + "/log", Config: p.Config}
-		if err := p.Create(nil); err != nil {
-			return p, nil, errors.Join(err, os.RemoveAll(root))
-		}
-		fmt.Fprintf(a.err, "%s: the run's directories are in %s: %s\n", program, root, oneLine(err.Error()))
-		return p, func(bool) error { return os.RemoveAll(root) }, nil
+	p, root, tempErr := usual.Temporary(os.Getenv, nil)
+	if tempErr != nil {
+		return p, nil, errors.Join(err, tempErr)
 	}
-	return p, nil, err
+	p.State = foregroundState(p)
+	if err := p.CreateState(); err != nil {
+		return p, nil, errors.Join(err, os.RemoveAll(root))
+	}
+	a.sayWhere(root, err)
+	return p, func(bool) error { return os.RemoveAll(root) }, nil
+}
+
+// sayWhere says where a run's directories are, and why not where they should be.
+func (a *app) sayWhere(dir string, why error) {
+	if why != nil {
+		fmt.Fprintf(a.err, "%s: the run's directories are in %s: %s\n", program, dir, oneLine(why.Error()))
+	}
 }
 
 // outcome is the exit status of the run.

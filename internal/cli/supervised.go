@@ -24,23 +24,6 @@ type session struct {
 	paths paths.Paths
 }
 
-// session finds the supervisor. One that is there and does not answer is an error, so that no command waits for it. A socket
-// that somebody else could have planted is not asked at all.
-func (a *app) session() (*session, error) {
-	p, err := paths.Find()
-	if err != nil {
-		return nil, err
-	}
-	s := &session{Client: &control.Client{Socket: p.Socket()}, paths: p}
-	switch err := p.Check(); {
-	case errors.Is(err, fs.ErrNotExist):
-		return s, &control.UnreachableError{Address: p.Socket(), Err: fs.ErrNotExist}
-	case err != nil:
-		return nil, err
-	}
-	return s, s.silence()
-}
-
 // absent says that no supervisor is there, in distinction to one that does not answer.
 func absent(err error) bool {
 	var u *control.UnreachableError

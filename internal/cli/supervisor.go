@@ -123,7 +123,8 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 		err = a.aboutSupervisor(ctx, s, call.json)
 	}
 	var silent *silentError
-	killed := s != nil && err != nil && !errors.As(err, &silent) && s.killed(ctx)
+	var lost *lostError
+	killed := s != nil && err != nil && !errors.As(err, &silent) && !errors.As(err, &lost) && s.killed(ctx)
 	if absent(err) || killed {
 		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
 		if killed {
@@ -169,6 +170,10 @@ func (a *app) supervisorStop() error {
 	ctx, done := untilSignal()
 	defer done()
 	s, err := a.reached() // one that was killed has left services
+	var lost *lostError
+	if errors.As(err, &lost) {
+		return a.stopLost(ctx, lost)
+	}
 	var about control.Supervisor
 	if err == nil {
 		about, err = s.Supervisor(ctx)
@@ -279,7 +284,11 @@ func broken(err error) bool {
 
 // bear starts a supervisor as a daemon, by way of our own library.
 func (a *app) bear(ctx context.Context, s *session) error {
-	if err := s.paths.Create(nil); err != nil {
+	p, err := paths.Find()
+	if err == nil {
+		err = p.CreateState()
+	}
+	if err != nil {
 		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
 	process, err := daemonry.Detach(ctx, daemonry.Options{
@@ -287,18 +296,24 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		Name:       program,
 		Args:       []string{"supervisor", "run"},
 		Env:        supervisorEnviron(),
-		LogFile:    supervisorLog(s.paths),
+		LogFile:    supervisorLog(p),
 	})
 	if err == nil {
+		if err := a.again(s); err != nil {
+			return err
+		}
 		text := fmt.Sprintf("%s: started the supervisor, process %d", program, process.PID)
 		if about, err := s.Supervisor(ctx); err == nil && about.Adopted > 0 {
 			text += ", which took over " + counted(about.Adopted, "running service")
+		}
+		if s.paths.Runtime != p.Runtime {
+			text += "; its runtime directory is " + s.paths.Runtime
 		}
 		_, err = fmt.Fprintln(a.err, text)
 		return err
 	}
 	// Somebody else's may have been faster: then there is one, as was wanted.
-	if waitErr := s.appear(ctx, appearTime); waitErr == nil {
+	if waitErr := a.appear(ctx, s, appearTime); waitErr == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -306,8 +321,17 @@ func (a *app) bear(ctx context.Context, s *session) error {
 	}
 	return &statusError{
 		status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err),
-		hint: "its own words are in " + supervisorLog(s.paths),
+		hint: "its own words are in " + supervisorLog(p),
 	}
+}
+
+// again has s be the supervisor that is there now, wherever that is.
+func (a *app) again(s *session) error {
+	now, err := a.session()
+	if err == nil {
+		*s = *now
+	}
+	return err
 }
 
 // supervisorLog takes what the supervisor has to say for itself.
@@ -317,13 +341,16 @@ func supervisorLog(p paths.Paths) string { return filepath.Join(p.State, "superv
 const appearTime = 2 * time.Second
 
 // appear waits until a supervisor answers. Nothing else tells of one that somebody else starts, so it is asked for.
-func (s *session) appear(ctx context.Context, within time.Duration) error {
+func (a *app) appear(ctx context.Context, s *session, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := s.Supervisor(ctx)
+		err := a.again(s)
+		if err == nil {
+			_, err = s.Supervisor(ctx)
+		}
 		if err == nil {
 			return nil
 		}

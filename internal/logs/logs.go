@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/daemonry/daemonry/internal/logs/line"
 	"github.com/daemonry/daemonry/internal/logs/stage"
@@ -64,6 +65,7 @@ type Options struct {
 // Engine carries the output of any number of services. Its methods may be called from any goroutine.
 type Engine struct {
 	opts    Options
+	dir     atomic.Pointer[string] // Options.Dir, until Remake
 	workers []*worker
 	wg      sync.WaitGroup
 
@@ -95,7 +97,8 @@ func newEngine(opts Options) (*Engine, error) {
 	}
 	e := &Engine{opts: opts, streams: make(map[string]*Stream), files: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
 	e.janitor = &janitor{e: e, jobs: make(map[string]chore), known: make(map[string]bool)}
-	for _, d := range []string{e.opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
+	e.dir.Store(&opts.Dir)
+	for _, d := range []string{opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
 		if err := ownDir(d); err != nil {
 			return nil, err
 		}
@@ -120,9 +123,9 @@ func newEngine(opts Options) (*Engine, error) {
 	return e, nil
 }
 
-func (e *Engine) fifoDir() string  { return filepath.Join(e.opts.Dir, "fifo") }
-func (e *Engine) errDir() string   { return filepath.Join(e.opts.Dir, "fifo2") }
-func (e *Engine) stageDir() string { return filepath.Join(e.opts.Dir, "stage") }
+func (e *Engine) fifoDir() string  { return filepath.Join(*e.dir.Load(), "fifo") }
+func (e *Engine) errDir() string   { return filepath.Join(*e.dir.Load(), "fifo2") }
+func (e *Engine) stageDir() string { return filepath.Join(*e.dir.Load(), "stage") }
 
 // ownDir makes the directory, or checks that the one that is there lets in nobody but us: whoever
 // can open a FIFO in it can read a service's output and forge it.

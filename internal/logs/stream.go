@@ -184,12 +184,10 @@ func (s *Stream) end(which line.Stream) (*os.File, error) {
 		if which == line.Err && s.cfg.Apart() {
 			in = s.err
 		}
-		path := s.e.fifoPath(s.id, in.which)
-		fd, err := sys.OpenFIFOBoth(path)
-		if err != nil {
+		var err error
+		if f, err = s.w.openEnd(in); err != nil {
 			return err
 		}
-		f = os.NewFile(uintptr(fd), path)
 		if err := s.w.revive(in); err != nil {
 			return errors.Join(err, f.Close())
 		}

@@ -21,29 +21,13 @@ import (
 // in there; everything else in it is closed by a mode of its own. A log directory that
 // root makes is given to the group adm, with mode 0750, where there is one. It and
 // the state directory keep a mode that lets somebody read.
-func (p Paths) Create(group *int) error {
-	f, _, err := create(p.State)
-	if err != nil {
+func (p Paths) Create(group *int) (err error) {
+	made := &made{}
+	defer func() { err = made.undoUnless(err) }()
+	if err := p.createState(made); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	f, created, err := create(p.Log)
-	if err != nil {
-		return err
-	}
-	if created {
-		err = openToReaders(f)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	f, _, err = create(p.Runtime)
-	if err != nil {
-		return err
-	}
-	return errors.Join(share(f, "runtime", group, passing()), f.Close())
+	return p.createRuntime(group, made)
 }
 
 // passing is what everybody may do in a runtime directory of ours.
@@ -66,22 +50,43 @@ func (p Paths) Check() error {
 	return f.Close()
 }
 
-func create(dir string) (f *os.File, created bool, err error) {
+func create(dir string, made *made) (f *os.File, created bool, err error) {
+	ours := func(owner int) bool { return owner == os.Geteuid() }
+	if err := checkAbove(dir, ours); err != nil {
+		return nil, false, err
+	}
 	// Not closed to others where root makes it: /var/lib is everybody's to enter.
 	above := fs.FileMode(0o700)
 	if os.Geteuid() == 0 {
 		above = 0o755
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), above); err != nil {
+	if err := made.mkdirAll(filepath.Dir(dir), above); err != nil {
 		return nil, false, fmt.Errorf("create %s: %w", dir, err)
 	}
-	err = os.Mkdir(dir, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	before := len(made.dirs)
+	if err := made.mkdir(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("create %s: %w", dir, err)
 	}
-	created = err == nil
-	f, err = open(dir, func(owner int) bool { return owner == os.Geteuid() })
-	return f, created, err
+	f, err = open(dir, ours)
+	return f, len(made.dirs) > before, err
+}
+
+// checkAbove judges the way to a directory that is to be made, as far as it is there: where it is refused nothing is made.
+func checkAbove(dir string, ours func(owner int) bool) error {
+	for at := filepath.Dir(dir); at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		real, err := checkWay(at, ours)
+		if err == nil {
+			err = checkUpFrom(real, ours)
+		}
+		if err != nil {
+			return fmt.Errorf("directory %s: %w", dir, err)
+		}
+		break
+	}
+	return nil
 }
 
 // open opens a directory that nobody but ours can have put there. The way to
@@ -149,23 +154,33 @@ func checkWay(dir string, ours func(owner int) bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for at := real; at != filepath.Dir(at); {
-		at = filepath.Dir(at)
+	if real == filepath.Dir(real) {
+		return real, nil
+	}
+	return real, checkUpFrom(filepath.Dir(real), ours)
+}
+
+// checkUpFrom judges a directory without symbolic links, and those above it, as the way to one of ours.
+func checkUpFrom(dir string, ours func(owner int) bool) error {
+	trusted := func(uid int) bool { return uid == 0 || uid == os.Geteuid() || ours(uid) }
+	for at := dir; ; at = filepath.Dir(at) {
 		fi, err := os.Lstat(at)
 		if err != nil {
-			return "", err
+			return err
 		}
 		owner, _, err := sys.FileOwner(fi)
 		switch {
 		case err != nil:
-			return "", err
+			return err
 		case !trusted(owner.UID) && !sys.Unmapped(owner.UID): // in a container that maps but one user, the root directory
-			return "", fmt.Errorf("%s above it belongs to user %d: %w", at, owner.UID, sys.ErrInsecure)
+			return fmt.Errorf("%s above it belongs to user %d: %w", at, owner.UID, sys.ErrInsecure)
 		case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
-			return "", fmt.Errorf("everybody can write to %s above it: %w", at, sys.ErrInsecure)
+			return fmt.Errorf("everybody can write to %s above it: %w", at, sys.ErrInsecure)
+		}
+		if at == filepath.Dir(at) {
+			return nil
 		}
 	}
-	return real, nil
 }
 
 // share sets group and mode, which gives others the rights in others, through a descriptor, so that they are

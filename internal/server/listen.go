@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -53,45 +54,84 @@ const reserved = 8
 // shortPause is how long to wait with the next attempt to accept, when not even what was set aside is enough.
 const shortPause = 50 * time.Millisecond
 
-// listenUnix opens the control socket. Whoever calls it holds the lock of the
-// directory, so a socket that is there is a dead supervisor's. It says that one was killed, and is put back if there is to be no other.
-func listenUnix(path string, group *int) (_ *limited, err error) {
-	dead := path + ".dead"
-	if err := moveSocket(path, dead); err != nil {
-		return nil, fmt.Errorf("remove the old control socket: %w", err)
+// unnamed is what the control socket is called while nobody is to find it: no longer than its name, see maxSocketPath.
+const unnamed = "new.sock"
+
+// listenUnix opens the control socket and gives it its name. Whoever calls it holds the lock of the
+// directory, so a socket that is there is a dead supervisor's.
+func listenUnix(path string, group *int) (*limited, error) {
+	l, err := listenUnnamed(path, group)
+	if err == nil {
+		err = l.publish()
 	}
-	defer func() {
-		undo := os.Remove
-		if err != nil {
-			undo = func(dead string) error { return os.Rename(dead, path) }
-		}
-		if undoErr := undo(dead); undoErr != nil && !errors.Is(undoErr, fs.ErrNotExist) {
-			err = errors.Join(err, undoErr)
-		}
-	}()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil && l != nil {
+		err = errors.Join(err, l.Close())
+	}
+	return l, err
+}
+
+// listenUnnamed opens the control socket under a name that nobody knows, until publish: who cannot become the supervisor
+// after all leaves what tells of the last one.
+func listenUnnamed(path string, group *int) (*limited, error) {
+	at := filepath.Join(filepath.Dir(path), unnamed)
+	if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove an old control socket: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: at, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	// Until here the umask has decided, behind the mode of the directory.
-	if err := share(path, group); err != nil {
+	if err := share(at, group); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return limit(l, mostConns(sys.MostDescriptors())), nil
+	l.SetUnlinkOnClose(false) // its name changes, and may be another's
+	limited := limit(l, mostConns(sys.MostDescriptors()))
+	limited.at, limited.path = at, path
+	return limited, nil
 }
 
-// moveSocket moves a socket away, if there is one, and removes a file that is none.
-func moveSocket(path, to string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+// publish gives a control socket its name.
+func (l *limited) publish() error {
+	if l.path == "" || l.at == l.path {
 		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return os.Remove(path)
 	}
-	return os.Rename(path, to)
+	if err := os.Rename(l.at, l.path); err != nil {
+		return fmt.Errorf("remove the old control socket: %w", err)
+	}
+	l.at = l.path
+	return nil
+}
+
+// named says whether the control socket's name leads to a socket. Nobody but us can have put another one there.
+func (l *limited) named() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fi, err := os.Lstat(l.path)
+	return err == nil && fi.Mode().Type() == fs.ModeSocket
+}
+
+// replace has connections come from another control socket, which is in n, from now on.
+func (l *limited) replace(n *limited) error {
+	n.spend()
+	l.mu.Lock()
+	old := l.Listener
+	l.Listener, l.at, l.path = n.Listener, n.at, n.path
+	var err error
+	if l.paused {
+		err = l.deadline(time.Unix(1, 0))
+	}
+	if l.ended {
+		err = n.Listener.Close()
+	}
+	l.mu.Unlock()
+	return errors.Join(err, old.Close()) // its Accept ends, and looks at the new one
+}
+
+func (l *limited) current() net.Listener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Listener
 }
 
 // maxSocketPath is what fits into sun_path with its NUL on Linux (unix(7));
@@ -196,15 +236,17 @@ type limited struct {
 	spare  sys.Reserve
 	guests guests
 
-	mu                       sync.Mutex
+	mu                       sync.Mutex // of what follows, and of Listener
+	at, path                 string     // of a control socket: where it is, and where it should be
 	changed                  *sync.Cond
 	paused, accepting, ended bool
+	spent                    bool // nothing is set aside any more
 }
 
 func limit(l net.Listener, n int) *limited {
 	limited := &limited{Listener: l, free: make(chan struct{}, n), closed: make(chan struct{})}
 	limited.changed = sync.NewCond(&limited.mu)
-	_ = limited.spare.Fill(reserved) // without, who comes in a shortage waits for its end
+	limited.setAside()
 	return limited
 }
 
@@ -221,11 +263,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	place.release = sync.OnceFunc(func() {
 		l.guests.remove(place.guest)
 		<-l.free
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if !l.ended {
-			_ = l.spare.Fill(reserved) // what there is: the next connection that ends tries again
-		}
+		l.setAside()
 	})
 	var taken net.Conn = &otherConn{c, place}
 	if u, ok := c.(*net.UnixConn); ok {
@@ -240,12 +278,15 @@ func (l *limited) accept() (net.Conn, error) {
 		if !l.begin() {
 			return nil, net.ErrClosed
 		}
-		c, err := l.Listener.Accept()
+		from := l.current()
+		c, err := from.Accept()
 		l.mu.Lock()
 		l.accepting = false
+		replaced := l.Listener != from
 		l.changed.Broadcast()
 		l.mu.Unlock()
 		switch {
+		case errors.Is(err, net.ErrClosed) && replaced:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 			if l.spare.Release() == 0 {
@@ -255,6 +296,23 @@ func (l *limited) accept() (net.Conn, error) {
 			return c, err
 		}
 	}
+}
+
+// setAside fills the reserve as far as it can be: the next connection that ends tries again.
+func (l *limited) setAside() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended && !l.spent {
+		_ = l.spare.Fill(reserved) // without, who comes in a shortage waits for its end
+	}
+}
+
+// spend gives up for good what was set aside: it is for the supervisor's end, too.
+func (l *limited) spend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spent = true
+	l.spare.Release()
 }
 
 // wait returns after d, or when the listener is closed.
@@ -292,14 +350,15 @@ func (l *limited) pause() error {
 }
 
 func (l *limited) resume() error {
-	err := l.deadline(time.Time{})
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	err := l.deadline(time.Time{})
 	l.paused = false
 	l.changed.Broadcast()
 	return err
 }
 
+// deadline is for whoever holds mu.
 func (l *limited) deadline(t time.Time) error {
 	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
 	if !ok {
@@ -310,7 +369,7 @@ func (l *limited) deadline(t time.Time) error {
 
 // descriptor is the number of the listener's own, which stays so.
 func (l *limited) descriptor() (fd int, err error) {
-	s, ok := l.Listener.(syscall.Conn)
+	s, ok := l.current().(syscall.Conn)
 	if !ok {
 		return 0, fmt.Errorf("a %T has no descriptor: %w", l.Listener, errors.ErrUnsupported)
 	}
@@ -327,10 +386,13 @@ func (l *limited) Close() error {
 		l.mu.Lock()
 		l.ended = true
 		l.changed.Broadcast()
-		l.mu.Unlock()
 		l.spare.Release()
+		l.mu.Unlock()
+		if l.at != "" {
+			_ = os.Remove(l.at) // one that is left refuses, and says that nobody is there
+		}
 	})
-	return l.Listener.Close()
+	return l.current().Close()
 }
 
 // place is what a connection has of its listener until it is closed.

@@ -39,13 +39,40 @@ func (e *RunningError) Error() string {
 // Both are flock(2) locks of open files. A supervisor that is killed leaves them at once; but processes that it was
 // starting hold the state's (held) until they execute their programs. So who gets the lock finds every service born.
 func lock(p paths.Paths) (l locks, err error) {
-	if l.state, err = lockFile(filepath.Join(p.State, "lock")); err != nil {
-		return l, stateOwner(p.State, err)
+	if l.state, err = lockState(p.State); err != nil {
+		return l, err
 	}
-	if l.dir, err = lockDir(p.Runtime); err != nil {
-		return l, errors.Join(stateOwner(p.Runtime, err), l.state.Close())
+	if l.dir, err = lockRuntime(p.Runtime); err != nil {
+		return l, errors.Join(err, l.state.Close())
 	}
 	return l, nil
+}
+
+func lockState(dir string) (*os.File, error) {
+	f, err := lockFile(filepath.Join(dir, lockName))
+	return f, stateOwner(dir, err)
+}
+
+func lockRuntime(dir string) (*os.File, error) {
+	f, err := lockDir(dir)
+	return f, stateOwner(dir, err)
+}
+
+// lockName is the lock file's name in the state directory.
+const lockName = "lock"
+
+// Holder says whether a supervisor that lives holds the lock of a state directory, and which, 0 if that cannot be read.
+func Holder(state string) (pid int, held bool) {
+	f, _, err := sys.OpenTrusted(filepath.Join(state, lockName), sys.TrustedOpen{Regular: true})
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	if free, err := sys.FlockFree(f); err != nil || free {
+		return 0, false
+	}
+	pid = readPID(f)
+	return pid, !gone(pid)
 }
 
 // locks are the locked files.
@@ -83,7 +110,8 @@ func lockFile(path string) (_ *os.File, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	err = tryLock(f, birthTime, func() bool { return gone(readPID(f)) })
+	asked := time.Now().Add(askTime)
+	err = tryLock(f, birthTime, func() bool { return gone(readPID(f)) || time.Now().Before(asked) })
 	if pid := readPID(f); errors.Is(err, sys.ErrLocked) && gone(pid) {
 		return nil, fmt.Errorf("lock %s: process %d had it, which is gone, and one that it was starting holds it still", path, pid)
 	}
@@ -115,6 +143,9 @@ func tryLock(f *os.File, limit time.Duration, again func() bool) error {
 
 // birthTime is how long the processes may take that a killed supervisor was starting.
 const birthTime = 5 * time.Second
+
+// askTime is for commands that look whether the lock is held (Holder), which share it for an instant.
+const askTime = 50 * time.Millisecond
 
 // execTime is for the moment between the two locks of a process that executes its program, or that is killed: the kernel closes
 // its files one by one, and a busy machine may do something else meanwhile.

@@ -3,11 +3,14 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/paths"
@@ -135,5 +138,81 @@ func TestServeReportsItsFailures(t *testing.T) {
 				t.Errorf("error: %v, want …%s…", err, tt.want)
 			}
 		})
+	}
+}
+
+// Who fails to start leaves what tells of the supervisor before: its services may live, and commands must not say that there is none.
+func TestFailedStartLeavesTheDeadSocket(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(strings.Repeat("x", minToken)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(o *Options) error{
+		"port is taken": func(o *Options) error {
+			o.TCP = TCP{Listen: taken.Addr().String(), TokenFile: token}
+			return nil
+		},
+		"state is rubbish": func(o *Options) error {
+			return os.WriteFile(filepath.Join(o.Paths.State, "services.json"), []byte("{"), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			o := Options{Paths: rootPaths(t, shortDir(t))}
+			dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: o.Paths.Socket(), Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dead.SetUnlinkOnClose(false)
+			if err := errors.Join(dead.Close(), spoil(&o)); err != nil {
+				t.Fatal(err)
+			}
+			if err := Serve(t.Context(), o); err == nil {
+				t.Fatal("it started")
+			}
+			if _, err := net.Dial("unix", o.Paths.Socket()); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("who asks is told: %v", err)
+			}
+		})
+	}
+}
+
+// Looking whether the lock is held neither takes it nor keeps anybody from taking it.
+func TestHolder(t *testing.T) {
+	p := rootPaths(t, shortDir(t))
+	if pid, held := Holder(p.State); held {
+		t.Errorf("no lock: held by %d", pid)
+	}
+	looking, end := context.WithCancel(t.Context())
+	defer end()
+	var lookers sync.WaitGroup
+	for range 4 {
+		lookers.Go(func() {
+			for looking.Err() == nil {
+				Holder(p.State)
+			}
+		})
+	}
+	for range 50 {
+		held, err := lock(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pid, there := Holder(p.State); !there || pid != os.Getpid() {
+			t.Errorf("held: %d, %v", pid, there)
+		}
+		if err := held.release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	lookers.Wait()
+	if pid, held := Holder(p.State); held {
+		t.Errorf("released: held by %d", pid)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -15,6 +16,7 @@ type api struct {
 	logs      LogReader                        // may be nil
 	usage     func(pid int) (sys.Usage, error) // of a process
 	about     control.Supervisor               // what does not change
+	where     func() paths.Paths               // at present; nil: as about says
 	started   time.Time
 	metrics   bool
 	heartbeat time.Duration // between signs of life in a stream

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"net"
 	"net/http"
@@ -78,24 +79,22 @@ func Serve(ctx context.Context, o Options) (err error) {
 		defer signal.Stop(hangups)
 	}
 
-	if path := o.Paths.Socket(); len(path) > maxSocketPath { // before anything is made
-		return fmt.Errorf("control socket %s: the path has %d bytes, and %d are possible", path, len(path), maxSocketPath)
-	}
-	if err := o.Paths.Create(o.Group); err != nil {
-		return err
-	}
-	locks, err := o.lock()
+	at, err := o.settle()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, locks.release()) }()
+	defer func() { err = errors.Join(err, at.release()) }()
+	o.Paths = at.where()
+	if path := o.Paths.Socket(); len(path) > maxSocketPath { // before anything else is made
+		return fmt.Errorf("control socket %s: the path has %d bytes, and %d are possible", path, len(path), maxSocketPath)
+	}
 	group, err := o.Paths.LogGroup()
 	if err != nil {
 		return err
 	}
 	options := supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: locks.state,
+		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: at.locks.state,
 	}
 	if m := o.Inherited; m != nil {
 		options.Inherited, options.Notify, options.Pipes, options.LastEvent = m.Engine.Held, m.Engine.Notify, m.Engine.Pipes, m.Engine.Event
@@ -113,9 +112,19 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if ctx.Err() != nil { // told to end before it began: nothing is ended for that
 		return engine.Abandon()
 	}
+	if err := gates[0].base.publish(); err != nil {
+		return errors.Join(err, engine.Abandon())
+	}
 	engine.Restore()
 	go reopenLogs(ctx, engine, hangups, o.Trouble)
-	return o.run(ctx, engine, gates, newChangeover(o, engine, locks, gates))
+	defer context.AfterFunc(ctx, func() { // what was set aside is for the end, too
+		for _, g := range gates {
+			g.base.spend()
+		}
+	})()
+	k := &keeper{o: o, at: at, engine: engine, control: gates[0].base}
+	defer k.keep(ctx)()
+	return o.run(ctx, engine, gates, newChangeover(o, engine, at, gates))
 }
 
 // spareThreads is how many threads are made before any service can have taken all that the kernel allows. It is more than were seen
@@ -134,14 +143,6 @@ func reopenLogs(ctx context.Context, engine *supervise.Engine, signals <-chan os
 			}
 		}
 	}
-}
-
-// lock makes us the one supervisor, which we are if the program before us in this process was.
-func (o Options) lock() (locks, error) {
-	if m := o.Inherited; m != nil {
-		return locks{os.NewFile(uintptr(m.StateLock), "lock"), os.NewFile(uintptr(m.RuntimeLock), o.Paths.Runtime)}, nil
-	}
-	return lock(o.Paths)
 }
 
 // entrance is a listener and who may come in.
@@ -186,16 +187,19 @@ func (o Options) openTCP() ([]entrance, error) {
 
 func (o Options) openControl() (*limited, error) {
 	if o.Inherited == nil {
-		return listenUnix(o.Paths.Socket(), o.Group)
+		return listenUnnamed(o.Paths.Socket(), o.Group)
 	}
 	l, err := inheritedListener(o.Inherited.Control)
-	if err == nil {
-		err = share(o.Paths.Socket(), o.Group) // the settings may have changed
-	}
 	if err != nil {
 		return nil, err
 	}
-	return limit(l, mostConns(sys.MostDescriptors())), nil
+	// The settings may have changed. Without a name it gets another one (keeper).
+	if err := share(o.Paths.Socket(), o.Group); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	limited := limit(l, mostConns(sys.MostDescriptors()))
+	limited.at, limited.path = o.Paths.Socket(), o.Paths.Socket()
+	return limited, nil
 }
 
 // closeAll closes listeners, of which the HTTP servers may have closed some.
@@ -221,6 +225,7 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 		ended <- err
 	}()
 	a := o.api(realEngine{engine}, cancel, stopped)
+	a.where = c.at.where
 	a.about.Adopted, a.changeover = engine.Adopted(), c
 	base, end := context.WithCancelCause(context.Background())
 	var servers []*http.Server

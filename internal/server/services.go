@@ -29,6 +29,9 @@ func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
 	for _, u := range unknown {
 		about.Unknown = append(about.Unknown, control.Unknown(u))
 	}
+	if a.where != nil {
+		about.RuntimeDir = a.where().Runtime
+	}
 	about.Uptime = spec.Duration(time.Since(a.started))
 	about.Services = len(list)
 	about.UpgradeError = a.upgradeFailure()

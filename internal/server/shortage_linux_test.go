@@ -43,14 +43,15 @@ func withoutDescriptors(t *testing.T) {
 // Who comes when no descriptor is left is let in with one that was set aside for that, and the next one too.
 func TestAcceptWithoutDescriptors(t *testing.T) {
 	proctest.CheckLeaks(t)
-	l, err := listenUnix(filepath.Join(shortDir(t), "s"), nil)
+	path := filepath.Join(shortDir(t), "s")
+	l, err := listenUnix(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	var clients []net.Conn
 	for range 3 { // they wait in the queue
-		c, err := net.Dial("unix", l.Addr().String())
+		c, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ const (
 type changeover struct {
 	o         Options
 	engine    *supervise.Engine
-	locks     locks
+	at        *location
 	entrances []entrance
 	servers   []*http.Server
 
@@ -53,8 +53,8 @@ func interruptible() *interrupted {
 	return &interrupted{ctx, end}
 }
 
-func newChangeover(o Options, engine *supervise.Engine, l locks, list []entrance) *changeover {
-	return &changeover{o: o, engine: engine, locks: l, entrances: list, streams: interruptible(), others: interruptible()}
+func newChangeover(o Options, engine *supervise.Engine, at *location, list []entrance) *changeover {
+	return &changeover{o: o, engine: engine, at: at, entrances: list, streams: interruptible(), others: interruptible()}
 }
 
 // wrap has requests end when the program is replaced.
@@ -131,7 +131,7 @@ func (c *changeover) check(ctx context.Context, program string) (version string,
 	if err != nil {
 		return "", err
 	}
-	version, err = successor.Try(ctx, program, m, c.o.Paths.Runtime, c.o.Paths.State)
+	version, err = successor.Try(ctx, program, m, c.at.where().Runtime, c.o.Paths.State)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", program, err)
 	}
@@ -215,7 +215,9 @@ func (c *changeover) drain() error {
 }
 
 func (c *changeover) manifest(i supervise.Inheritance) (m successor.Manifest, err error) {
-	m = successor.Manifest{StateLock: int(c.locks.state.Fd()), RuntimeLock: int(c.locks.dir.Fd()), Engine: i}
+	c.at.mu.Lock()
+	m = successor.Manifest{StateLock: int(c.at.locks.state.Fd()), RuntimeLock: int(c.at.locks.dir.Fd()), Engine: i}
+	c.at.mu.Unlock()
 	if m.Control, err = c.entrances[0].base.descriptor(); err != nil {
 		return m, err
 	}
@@ -267,9 +269,6 @@ func inheritedListener(fd int) (net.Listener, error) {
 	err = errors.Join(err, f.Close())
 	if err != nil {
 		return nil, fmt.Errorf("control socket of the program before: %w", err)
-	}
-	if u, ok := l.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(true) // the name is ours as well
 	}
 	return l, nil
 }

@@ -92,12 +92,16 @@ func (c *cgroups) open(mount cgroupMount, wanted string) error {
 		err = usable(c.dir)
 	}
 	if err == nil {
-		err = atomicfile.Write(c.record, []byte(c.dir+"\n"+placeOf(c.record)+"\n"), 0o600)
+		err = c.remember()
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(c.dir))
 	}
 	return nil
+}
+
+func (c *cgroups) remember() error {
+	return atomicfile.Write(c.record, []byte(c.dir+"\n"+placeOf(c.record)+"\n"), 0o600)
 }
 
 // recordedGroup is the group that a record names, "" if it is a copy: its directory is not the one that it was made in.

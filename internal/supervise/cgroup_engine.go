@@ -10,12 +10,20 @@ import (
 
 // openGroups finds where the groups of services are to be.
 func (e *Engine) openGroups() error {
-	c, err := openCgroups(e.o.Cgroup, filepath.Join(e.o.RuntimeDir, "cgroup"))
+	c, err := openCgroups(e.o.Cgroup, e.groupRecord(""))
 	if err != nil {
 		return err
 	}
 	e.cgroups = map[string]*cgroups{"": c}
 	return nil
+}
+
+// groupRecord is the file that says where the groups of services are that run in parent, "" for anywhere.
+func (e *Engine) groupRecord(parent string) string {
+	if parent == "" {
+		return filepath.Join(e.o.RuntimeDir, "cgroup")
+	}
+	return filepath.Join(e.o.RuntimeDir, "cgroup-"+short(parent))
 }
 
 // cgroupsFor is where the groups of a service are that is to run in parent, "" for anywhere.
@@ -24,7 +32,7 @@ func (e *Engine) cgroupsFor(parent string) *cgroups {
 	if c != nil || len(e.cgroups) == 0 {
 		return c
 	}
-	c, err := openCgroups(parent, filepath.Join(e.o.RuntimeDir, "cgroup-"+short(parent)))
+	c, err := openCgroups(parent, e.groupRecord(parent))
 	if err != nil {
 		return &cgroups{why: err} // the next start looks again
 	}

@@ -19,6 +19,7 @@ type notes struct {
 	spoken  map[*service]struct{} // of changed, those for which soon is soon enough
 	then    []func(error)         // to be run when what has changed until now is written, or can not be
 	all     bool                  // the journal is to be made anew
+	path    string                // where it is to be from the next write on; "" where it is
 	writing bool
 	failing error
 	pause   time.Duration
@@ -119,6 +120,9 @@ func (e *Engine) writeNotes() {
 		return
 	}
 	n.writing = true
+	if n.path != "" { // nobody writes at the moment
+		n.journal.path, n.path = n.path, ""
+	}
 	all := n.all || n.journal.grown()
 	list, then := e.records(all), n.then
 	n.all, n.then = false, nil

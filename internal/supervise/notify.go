@@ -14,11 +14,11 @@ import (
 )
 
 // hear receives messages until the socket is closed, and hands each to the owner.
-func (e *Engine) hear(ctx context.Context) {
+func (e *Engine) hear(ctx context.Context, socket *sys.NotifySocket) {
 	buf := make([]byte, notify.MaxSize+1)
 	told := "" // the error that was told last, once and not ten times a second
 	for ctx.Err() == nil {
-		packet, err := e.notify.ReceiveLocked(buf, &e.receiving)
+		packet, err := socket.ReceiveLocked(buf, &e.receiving)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}

@@ -77,6 +77,9 @@ type Engine struct {
 	cgroups map[string]*cgroups // by Process.Cgroup; empty: none
 	logs    *logs.Engine
 	notify  *sys.NotifySocket
+	hearAt  func(*sys.NotifySocket) // nil before Run
+	// nameless are earlier ones: who has connected to one speaks to it still.
+	nameless []*sys.NotifySocket
 
 	receiving sync.Mutex // held from the receipt of a message until it is in mail
 	spawner   *spawn.Spawner
@@ -233,7 +236,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if e.notify != nil {
-		go e.hear(ctx)
+		e.hearAt = func(socket *sys.NotifySocket) { go e.hear(ctx, socket) }
+		e.hearAt(e.notify)
 	}
 	if e.watch != nil {
 		go e.see()
@@ -269,6 +273,9 @@ func (e *Engine) close() error {
 		e.spawner.Close()
 	}
 	e.dropHeirs()
+	for _, socket := range e.nameless {
+		errs = append(errs, socket.File().Close())
+	}
 	if e.notify != nil {
 		errs = append(errs, e.notify.Close())
 	}

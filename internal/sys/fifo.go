@@ -16,6 +16,9 @@ func OpenFIFOReader(path string) (int, error) { return openFIFOReader(path) }
 // the BSDs and macOS define it this way.
 func OpenFIFOBoth(path string) (int, error) { return openFIFOBoth(path) }
 
+// OpenFIFOAgain is OpenFIFOBoth for the FIFO that fd is open for, which may have no name any more (proc(5), /proc/PID/fd).
+func OpenFIFOAgain(fd int) (int, error) { return openFIFOAgain(fd) }
+
 // PipeFill returns how many bytes wait in the pipe (FIONREAD).
 func PipeFill(fd int) (int, error) { return pipeFill(fd) }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,13 +35,23 @@ func makeFIFO(path string, mode uint32) error {
 	return nil
 }
 
-func openFIFOReader(path string) (int, error) { return openFIFO(path, unix.O_RDONLY|unix.O_NONBLOCK) }
+func openFIFOReader(path string) (int, error) {
+	return openFIFO(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW)
+}
 
-func openFIFOBoth(path string) (int, error) { return openFIFO(path, unix.O_RDWR) }
+func openFIFOBoth(path string) (int, error) { return openFIFO(path, unix.O_RDWR|unix.O_NOFOLLOW) }
+
+func openFIFOAgain(fd int) (int, error) {
+	dir := "/dev/fd/"
+	if runtime.GOOS == "linux" { // /dev need not have it
+		dir = "/proc/self/fd/"
+	}
+	return openFIFO(dir+strconv.Itoa(fd), unix.O_RDWR)
+}
 
 func openFIFO(path string, flags int) (int, error) {
 	fd, err := retry1(func() (int, error) {
-		return unix.Open(path, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		return unix.Open(path, flags|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}

@@ -16,6 +16,9 @@ var ErrLocked = errors.New("locked by another process")
 // through any one descriptor takes the lock from all of them.
 func TryFlock(f *os.File) error { return tryFlock(f) }
 
+// FlockFree says whether nobody has the exclusive flock(2) lock of f. Nobody can take it in the instant in which it is looked.
+func FlockFree(f *os.File) (bool, error) { return flockFree(f) }
+
 // TryOFDLock takes the exclusive open-file-description lock on all of f
 // (fcntl(2), F_OFD_SETLK, Linux 3.15) without waiting; ErrLocked if another
 // description or process has an fcntl lock on the file. Its life is that of a

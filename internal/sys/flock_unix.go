@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,6 +14,21 @@ func tryFlock(f *os.File) error {
 	return withFD(f, func(fd int) error {
 		return lockError("flock", retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }))
 	})
+}
+
+// flockFree shares the lock, which flock(2) cannot ask for.
+func flockFree(f *os.File) (free bool, err error) {
+	err = withFD(f, func(fd int) error {
+		err := lockError("flock", retry(func() error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) }))
+		if errors.Is(err, ErrLocked) {
+			return nil
+		}
+		if free = err == nil; !free {
+			return err
+		}
+		return wrap("flock", retry(func() error { return unix.Flock(fd, unix.LOCK_UN) }))
+	})
+	return free, err
 }
 
 // lockError makes "somebody else has it" ErrLocked, however the call spells

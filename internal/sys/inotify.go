@@ -12,6 +12,9 @@ func NewWatcher() (*Watcher, error) { return newWatcher() }
 // Add watches the directory.
 func (w *Watcher) Add(dir string) error { return w.add(dir) }
 
+// AddNames watches the directory for names that go away, its own among them, and nothing else.
+func (w *Watcher) AddNames(dir string) error { return w.addNames(dir) }
+
 // Wait returns when something has changed since the last Wait, or the time has passed (nil in both cases), or
 // the Watcher has been closed (an error).
 func (w *Watcher) Wait(timeout time.Duration) error { return w.wait(timeout) }

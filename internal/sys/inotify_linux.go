@@ -21,6 +21,14 @@ func newWatcher() (*Watcher, error) {
 
 func (w *watcher) add(dir string) error {
 	const mask = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE | unix.IN_ONLYDIR
+	return w.addMask(dir, mask)
+}
+
+func (w *watcher) addNames(dir string) error {
+	return w.addMask(dir, unix.IN_MOVED_FROM|unix.IN_DELETE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+}
+
+func (w *watcher) addMask(dir string, mask uint32) error {
 	rc, err := w.f.SyscallConn() // Fd would make the descriptor blocking
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync/atomic"
 
@@ -394,7 +395,10 @@ func (s *Slot) Remove() error {
 	if s.path == "" {
 		return err
 	}
-	return errors.Join(err, os.Remove(s.path))
+	if rmErr := os.Remove(s.path); !errors.Is(rmErr, fs.ErrNotExist) { // with its directory, say
+		err = errors.Join(err, rmErr)
+	}
+	return err
 }
 
 // Scratch is the pipe by way of which Peek looks into another.

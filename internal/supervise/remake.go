@@ -1,0 +1,106 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Left are the names in the runtime directory by which it is known that a supervisor has not come to its end there.
+var Left = []string{journalFile}
+
+// mostNameless bounds the notify sockets that are kept after their name is gone.
+const mostNameless = 4
+
+// Remake makes what the engine has in its runtime directory anew, as far as it is not there any more, in dir, which is there. It says
+// whether anything was missing. Services go on with what they hold: a FIFO without a name is one as before.
+func (e *Engine) Remake(ctx context.Context, dir string) (missing bool, err error) {
+	done := make(chan struct{})
+	if askErr := e.ask(ctx, func() {
+		defer close(done)
+		missing, err = e.remake(dir)
+	}); askErr != nil {
+		return false, askErr
+	}
+	<-done
+	return missing, err
+}
+
+func (e *Engine) remake(dir string) (missing bool, err error) {
+	switch {
+	case e.closing || e.notes.journal == nil:
+		return false, nil
+	case e.still.f != nil:
+		return false, ErrBusy
+	}
+	e.o.RuntimeDir = dir
+	// What the logs need first: without it no service is born.
+	made, err := e.logs.Remake(filepath.Join(dir, logDir))
+	if err != nil {
+		return true, err
+	}
+	missing = made
+	if e.notify != nil && !isThere(e.notifyPath()) {
+		missing = true
+		if err := e.renewNotify(); err != nil {
+			return missing, fmt.Errorf("notify socket: %w", err)
+		}
+	}
+	if journal := filepath.Join(dir, journalFile); missing || !isThere(journal) {
+		missing = true
+		e.notes.path, e.notes.all = journal, true
+		e.writeNotes()
+		if err := e.writeOwner(); err != nil {
+			e.o.Trouble(err) // it is for who finds no journal
+		}
+	}
+	if missing {
+		e.emit(nil, Event{Kind: EventTrouble, Reason: "something had been removed from " + dir + "; it is there again"})
+	}
+	return missing, e.rememberGroups()
+}
+
+// notifyPath is where the notify socket should be.
+func (e *Engine) notifyPath() string {
+	return filepath.Join(e.o.RuntimeDir, "notify", filepath.Base(e.notify.Address))
+}
+
+// renewNotify gives services a socket to speak to again, by the name that they know.
+func (e *Engine) renewNotify() error {
+	old := e.notify
+	e.o.Notify = 0 // that of the program before us is the old one
+	if err := e.openNotify(); err != nil {
+		return err
+	}
+	e.nameless = append(e.nameless, old)
+	if e.hearAt != nil {
+		e.hearAt(e.notify)
+	}
+	if len(e.nameless) <= mostNameless {
+		return nil
+	}
+	err := e.nameless[0].File().Close()
+	e.nameless = slices.Delete(e.nameless, 0, 1)
+	return err
+}
+
+// rememberGroups writes down anew where the control groups are, for who comes after us.
+func (e *Engine) rememberGroups() error {
+	var errs []error
+	for parent, c := range e.cgroups {
+		c.record = e.groupRecord(parent)
+		if c.dir != "" && !isThere(c.record) {
+			errs = append(errs, c.remember())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
