@@ -25,6 +25,7 @@ const (
 	Closing      Code = "closing"      // 503: the supervisor is shutting down
 	Upgrading    Code = "upgrading"    // 503: the supervisor's program is being replaced; what was asked for goes on, ask again
 	TimedOut     Code = "timed_out"    // 504: the timeout in the request is over
+	NotSaved     Code = "not_saved"    // 507: done, and not on disk: a supervisor that is started again would not know it
 )
 
 func (c Code) Error() string { return string(c) }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -200,6 +201,10 @@ func (a *app) launched(ctx context.Context, s *session, err error, names control
 			return err
 		case len(failures) > 0:
 			return a.told(failures)
+		case errors.Is(err, control.NotSaved): // but up
+			if list, statusErr := s.Status(ctx, control.StatusRequest{Names: names.Names}); statusErr == nil {
+				err = errors.Join(err, a.printBrief(list, asJSON))
+			}
 		}
 		return failure(err, exitFailed, names.Names)
 	}
@@ -229,7 +234,8 @@ func (a *app) startProgram(call *startCall, words []string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.take(ctx, described); err != nil {
+	// What is not on disk is there all the same: it is started, and the answer to that says that it is not on disk.
+	if err := s.take(ctx, described); err != nil && !errors.Is(err, control.NotSaved) {
 		return failure(err, exitOurs, nil)
 	}
 	names := control.Named(described.Name)

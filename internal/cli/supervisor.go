@@ -291,12 +291,13 @@ func (a *app) bear(ctx context.Context, s *session) error {
 	if err != nil {
 		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
+	log := a.logForSupervisor(p)
 	process, err := daemonry.Detach(ctx, daemonry.Options{
 		Background: true, // whatever manages us, the supervisor is not what it waits for
 		Name:       program,
 		Args:       []string{"supervisor", "run"},
 		Env:        supervisorEnviron(),
-		LogFile:    supervisorLog(p),
+		LogFile:    log,
 	})
 	if err == nil {
 		if err := a.again(s); err != nil {
@@ -319,10 +320,11 @@ func (a *app) bear(ctx context.Context, s *session) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &statusError{
-		status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err),
-		hint: "its own words are in " + supervisorLog(p),
+	e := &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+	if log != "" {
+		e.hint = "its own words are in " + log
 	}
+	return e
 }
 
 // again has s be the supervisor that is there now, wherever that is.
@@ -333,9 +335,6 @@ func (a *app) again(s *session) error {
 	}
 	return err
 }
-
-// supervisorLog takes what the supervisor has to say for itself.
-func supervisorLog(p paths.Paths) string { return filepath.Join(p.State, "supervisor.log") }
 
 // appearTime is how long a supervisor that another command starts may take to answer.
 const appearTime = 2 * time.Second
@@ -426,9 +425,7 @@ func settingsOf(path string) (native.Supervisor, error) {
 func (a *app) serverOptions(p paths.Paths, settings native.Supervisor) (server.Options, error) {
 	o := server.Options{
 		Paths: p, Version: thisBuild().Version, Metrics: settings.Metrics, Logs: logReader{p.Log},
-		Trouble: func(err error) {
-			fmt.Fprintf(a.err, "%s: %s: %s\n", time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
-		},
+		Trouble:   newOwnLog(a.err, p).trouble,
 		LogBudget: int64(settings.LogBudget), Cgroup: settings.Cgroup,
 		TCP: server.TCP{
 			Listen: settings.Listen.Addr, TokenFile: settings.TokenFile,

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,12 +152,36 @@ func (j *janitor) run() {
 			continue
 		}
 		for path, c := range jobs {
+			if err := dropHalf(path); err != nil {
+				j.e.trouble(c.id, err)
+			}
 			if err := j.tidy(all[path], c.rotate); err != nil {
 				j.e.trouble(c.id, err)
 			}
 		}
 		j.economize()
 	}
+}
+
+// dropHalf removes what a compression has left that was killed. Nobody else makes such names, and there is one janitor.
+func dropHalf(path string) error {
+	names, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, n := range names {
+		whole, half := strings.CutSuffix(filepath.Join(filepath.Dir(path), n.Name()), layout.Tmp)
+		if of, r, ok := layout.Parse(whole); !half || !ok || of != filepath.Clean(path) || r.Compression == layout.None {
+			continue
+		}
+		if rmErr := os.Remove(whole + layout.Tmp); !errors.Is(rmErr, fs.ErrNotExist) {
+			err = errors.Join(err, rmErr)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove half a compressed log: %w", err)
+	}
+	return nil
 }
 
 // tidy removes and compresses the rotated files of one log, the oldest first.

@@ -97,6 +97,8 @@ func statusOf(c control.Code) int {
 		return http.StatusServiceUnavailable
 	case control.TimedOut:
 		return http.StatusGatewayTimeout
+	case control.NotSaved:
+		return http.StatusInsufficientStorage
 	}
 	return http.StatusInternalServerError
 }
@@ -109,6 +111,7 @@ func errorOf(err error) *control.Error {
 		problems spec.Problems
 		missing  *supervise.NotFoundError
 		single   *supervise.NoRollingError
+		unsaved  *supervise.NotSavedError
 	)
 	switch {
 	case errors.As(err, &e):
@@ -130,7 +133,11 @@ func errorOf(err error) *control.Error {
 	case errors.As(err, &single):
 		return &control.Error{Message: err.Error(), Hint: single.Hint, Code: control.NotDone}
 	}
-	return &control.Error{Message: err.Error(), Code: control.NotDone, Failures: failuresIn(err)}
+	e = &control.Error{Message: err.Error(), Code: control.NotDone, Failures: failuresIn(err)}
+	if len(e.Failures) == 0 && errors.As(err, &unsaved) {
+		e.Code = control.NotSaved
+	}
+	return e
 }
 
 func invalid(problems spec.Problems) *control.Error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -101,7 +102,7 @@ func (e *heldError) Unwrap() error { return sys.ErrLocked }
 
 // lockFile locks a file and writes our pid into it, for people.
 func lockFile(path string) (_ *os.File, err error) {
-	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
@@ -121,13 +122,39 @@ func lockFile(path string) (_ *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := f.Truncate(0); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+	// In place, so that it needs no room on a full disk. It is for people: one that cannot be written locks as well.
+	text := strconv.Itoa(os.Getpid()) + "\n"
+	if _, err := f.WriteAt([]byte(text), 0); err == nil {
+		_ = f.Truncate(int64(len(text)))
 	}
 	return f, nil
+}
+
+// openLock opens the lock file. Where nothing can be written any more an old one, and without one the directory itself, lock as
+// well; a network file system, which locks only what is open for writing, says so.
+func openLock(path string) (*os.File, error) {
+	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	if err == nil || !unwritable(err) {
+		return f, err
+	}
+	f, _, readErr := sys.OpenTrusted(path, sys.TrustedOpen{Regular: true})
+	if errors.Is(readErr, fs.ErrNotExist) {
+		f, readErr = os.Open(filepath.Dir(path))
+	}
+	if readErr != nil {
+		return nil, errors.Join(err, readErr)
+	}
+	return f, nil
+}
+
+// unwritable says that an error is of a disk that is full, or may not be written to.
+func unwritable(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // tryLock tries again for a while, as long as again says that it may help.

@@ -35,6 +35,7 @@ type journal struct {
 	length  int64             // where the length is written
 	made    int64             // its size when it was made
 	written map[string]uint64 // checksum of each service's last line
+	ballast *ballast          // may be nil
 }
 
 // journalHead says what the pids in the records mean.
@@ -110,7 +111,12 @@ func parseLine(line []byte, v any) error {
 const roomToGrow = 1 << 20
 
 // grown says whether the file is worth being made anew, with all there is in it.
-func (j *journal) grown() bool { return j.f == nil || j.size > 2*j.made+roomToGrow }
+func (j *journal) grown() bool {
+	if j.ballast != nil && j.ballast.given { // a new one needs room, which the old one must not have used up
+		return j.f == nil || j.size > 2*j.made+int64(j.ballast.size)/4
+	}
+	return j.f == nil || j.size > 2*j.made+roomToGrow
+}
 
 // write adds what has changed to the journal, or makes it anew of all records.
 func (j *journal) write(list []record, all bool) error {
@@ -138,7 +144,10 @@ func (j *journal) append(list []record) error {
 	if len(b) == 0 {
 		return nil
 	}
-	_, err := j.f.WriteAt(b, j.size)
+	err := j.ballast.spare(func() error {
+		_, err := j.f.WriteAt(b, j.size)
+		return err
+	})
 	if err == nil {
 		j.size += int64(len(b))
 		_, err = j.f.WriteAt(lengthLine(j.size), j.length)
@@ -170,9 +179,18 @@ func (j *journal) replace(list []record) error {
 		return err
 	}
 	copy(b[length:], lengthLine(int64(len(b))))
-	if err := atomicfile.WriteForBoot(j.path, b, 0o600); err != nil {
+	err = j.ballast.spare(func() error { return atomicfile.WriteForBoot(j.path, b, 0o600) })
+	if isFull(err) {
+		// The old one takes room, and is not right any more: services that live would be ended by what it says. Without one
+		// they are found by what they hold.
+		if rmErr := os.Remove(j.path); rmErr == nil {
+			err = atomicfile.WriteForBoot(j.path, b, 0o600)
+		}
+	}
+	if err != nil {
 		return err
 	}
+	_ = j.ballast.fill() // if there is room again
 	f, err := os.OpenFile(j.path, os.O_WRONLY, 0)
 	if err != nil {
 		return err

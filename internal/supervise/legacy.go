@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/daemonry/daemonry/internal/atomicfile"
 )
@@ -177,10 +178,10 @@ func (e *Engine) takeJournal(l legacy) error {
 	j := e.notes.journal
 	spoilt := l.found && (l.refused != nil || len(l.faults) > 0)
 	if l.found && !spoilt {
-		return e.writeOwner()
+		return e.claimOwner()
 	}
 	if spoilt { // the owner's file says that there was one
-		if err := e.writeOwner(); err != nil {
+		if err := e.claimOwner(); err != nil {
 			return err
 		}
 		if err := putAside(j.path, l.refused); err != nil {
@@ -193,7 +194,18 @@ func (e *Engine) takeJournal(l legacy) error {
 	if spoilt {
 		return nil
 	}
-	return e.writeOwner()
+	return e.claimOwner()
+}
+
+// claimOwner is writeOwner where the disk lets it. Where it is full or read-only the supervisor goes on without, and says so: it is for who
+// finds no journal, and services that live are not to be without a supervisor for that.
+func (e *Engine) claimOwner() error {
+	err := e.store.ballast.spare(e.writeOwner)
+	if isFull(err) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
+		e.o.Trouble(err)
+		return nil
+	}
+	return err
 }
 
 func (e *Engine) writeOwner() error {

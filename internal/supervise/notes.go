@@ -13,18 +13,19 @@ import (
 // notes is how the owner keeps the journal up to date for a successor. It never waits for it: a write is done by a
 // goroutine, one at a time, and what changes meanwhile is written together after it.
 type notes struct {
-	journal *journal // nil: nothing is kept. It belongs to the write under way
-	changed map[*service]struct{}
-	gone    map[string]struct{}
-	spoken  map[*service]struct{} // of changed, those for which soon is soon enough
-	then    []func(error)         // to be run when what has changed until now is written, or can not be
-	all     bool                  // the journal is to be made anew
-	path    string                // where it is to be from the next write on; "" where it is
-	writing bool
-	failing error
-	pause   time.Duration
-	retry   *time.Timer
-	soon    *time.Timer
+	journal   *journal // nil: nothing is kept. It belongs to the write under way
+	changed   map[*service]struct{}
+	gone      map[string]struct{}
+	spoken    map[*service]struct{} // of changed, those for which soon is soon enough
+	then      []func(error)         // to be run when what has changed until now is written, or can not be
+	all       bool                  // the journal is to be made anew
+	path      string                // where it is to be from the next write on; "" where it is
+	writing   bool
+	onBallast bool // and what was set aside for it is in use, which was told
+	failing   error
+	pause     time.Duration
+	retry     *time.Timer
+	soon      *time.Timer
 }
 
 // journalFile is the journal's name in the runtime directory.
@@ -38,7 +39,7 @@ func (e *Engine) openNotes() error {
 	if err != nil {
 		return err
 	}
-	e.notes.journal = &journal{path: filepath.Join(e.o.RuntimeDir, journalFile), head: head}
+	e.notes.journal = &journal{path: filepath.Join(e.o.RuntimeDir, journalFile), head: head, ballast: newBallast(e.o.RuntimeDir)}
 	return nil
 }
 
@@ -122,6 +123,7 @@ func (e *Engine) writeNotes() {
 	n.writing = true
 	if n.path != "" { // nobody writes at the moment
 		n.journal.path, n.path = n.path, ""
+		n.journal.ballast = newBallast(filepath.Dir(n.journal.path))
 	}
 	all := n.all || n.journal.grown()
 	list, then := e.records(all), n.then
@@ -163,6 +165,7 @@ func (e *Engine) notesWritten(then []func(error), err error) {
 		f(err)
 	}
 	if err == nil {
+		e.tellBallast(&n.onBallast, n.journal.ballast)
 		if n.failing != nil {
 			e.emit(nil, Event{Kind: EventTrouble, Reason: "the journal of services is on disk again"})
 		}
@@ -232,6 +235,9 @@ func (e *Engine) forgetNotes() error {
 	err := os.Remove(n.journal.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
+	}
+	if b := n.journal.ballast; b != nil {
+		_ = os.Remove(b.path) // that of the state directory stays, for the next start
 	}
 	return errors.Join(n.journal.close(), err)
 }

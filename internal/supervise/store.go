@@ -56,6 +56,8 @@ type store struct {
 	failing      error        // why the last write failed; nil if it did not
 	pause        time.Duration
 	retry        *time.Timer
+	ballast      *ballast // may be nil
+	onBallast    bool     // it is in use, which was told
 }
 
 // NotSavedError says that something was done, and would be forgotten if the supervisor ended now.
@@ -169,10 +171,11 @@ func (e *Engine) writeFiles(files []stateFile, environs map[string]*environment)
 
 func (st *store) write(files []stateFile) error {
 	for _, f := range files {
-		if err := st.replace(f.name, f.content); err != nil {
+		if err := st.ballast.spare(func() error { return st.replace(f.name, f.content) }); err != nil {
 			return err
 		}
 	}
+	_ = st.ballast.fill() // if there is room again
 	return nil
 }
 
@@ -196,6 +199,7 @@ func (e *Engine) wrote(files []stateFile, waiting []chan error, err error) {
 			e.emit(nil, Event{Kind: EventTrouble, Reason: "what is wanted is on disk again"})
 		}
 		st.failing, st.pause = nil, 0
+		e.tellBallast(&st.onBallast, st.ballast)
 		e.writeState()
 		return
 	}

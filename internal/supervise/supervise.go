@@ -162,6 +162,7 @@ func New(o Options) (*Engine, error) {
 	if err := e.openNotes(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
+	e.store.ballast = newBallast(o.StateDir)
 	if err := e.openNotify(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
