@@ -23,7 +23,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -39,7 +38,8 @@ type Service struct {
 	Args []string
 	// Spec is everything else. What is empty has the defaults of package spec,
 	// but for Name, which is that of the program, Command, which is the
-	// program by its absolute path and Args, and Chdir, which is "/".
+	// program by its absolute path and Args, and Chdir, which is "/". A program that was
+	// started by way of a link has the name and the path of the link.
 	//
 	// A program that says when it is ready, by daemonry.Ready or sd_notify(3),
 	// sets Spec.Ready to {Kind: spec.ProbeNotify}: then Install and Start
@@ -164,9 +164,9 @@ func (s Service) Status(ctx context.Context) (Status, error) {
 func (s Service) find() (string, *boot.Machine, error) {
 	name := s.Spec.Name
 	if name == "" {
-		self, err := os.Executable()
+		self, err := boot.OwnProgram()
 		if err != nil {
-			return "", nil, fmt.Errorf("find our own program: %w", err)
+			return "", nil, err
 		}
 		name = filepath.Base(self)
 	}
@@ -202,12 +202,9 @@ func (s Service) resolve() (spec.Service, *boot.Machine, error) {
 // ownProgram is the file that this process executes, if it can be there at the
 // next boot.
 func ownProgram() (string, error) {
-	self, err := os.Executable()
-	if err == nil {
-		_, err = os.Stat(self) // it is named even when it has been removed
-	}
+	self, err := boot.OwnProgram()
 	if err != nil {
-		return "", fmt.Errorf("find our own program: %w", err)
+		return "", err
 	}
 	for dir := range strings.SplitSeq(filepath.ToSlash(self), "/") {
 		if strings.HasPrefix(dir, "go-build") {

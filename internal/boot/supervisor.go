@@ -36,9 +36,9 @@ var placing = []string{"DAEMONRY_ROOT", "XDG_STATE_HOME", "XDG_CONFIG_HOME"}
 
 // SupervisorOf is the supervisor of an environment and a user, by the program that is running.
 func SupervisorOf(getenv func(string) string, uid int) (Supervisor, error) {
-	program, err := os.Executable()
+	program, err := OwnProgram()
 	if err != nil {
-		return Supervisor{}, fmt.Errorf("find our own program: %w", err)
+		return Supervisor{}, err
 	}
 	s := Supervisor{Program: program, Env: map[string]string{}}
 	for _, name := range placing {
