@@ -127,7 +127,7 @@ func (s System) named(file, service string) bool {
 	rest = skipNumber(rest, instance)
 	switch s {
 	case Systemd: // a second socket unit has a number too
-		return rest == ".service" || rest == ".timer" || skipNumber(rest, "-") == ".socket"
+		return rest == ".service" || rest == ".timer" || rest == ".env" || skipNumber(rest, "-") == ".socket"
 	case Launchd:
 		return rest == ".plist"
 	}

@@ -57,7 +57,7 @@ func (s *systemdManager) options(ctx context.Context) (writers.Options, error) {
 func (s *systemdManager) begin(ctx context.Context, p *Plan, files []writers.File) error {
 	s.reloadOnUndo(p)
 	var manual []string
-	for _, f := range files {
+	for _, f := range unitFiles(files) {
 		if len(wantedBy(f.Content)) == 0 {
 			manual = append(manual, f.Path)
 		}
@@ -187,7 +187,7 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 		return s.enableInTree(p, files)
 	}
 	var all, installed []string
-	for _, f := range files {
+	for _, f := range unitFiles(files) {
 		all = append(all, f.Path)
 		if len(wantedBy(f.Content)) > 0 {
 			installed = append(installed, f.Path)
@@ -214,7 +214,7 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 		if !p.idle && !u.up() && (fresh || u.kind != "oneshot") {
 			start = append(start, name)
 		}
-		if (u.up() || u.active == "activating") && p.plans(Write, filepath.Join(s.m.files(), name)) {
+		if (u.up() || u.active == "activating") && s.writes(p, name) {
 			p.hint("%s has changed and takes it up when it is restarted: %s", name, strings.Join(s.systemctl("restart", name), " "))
 		}
 	}
@@ -225,6 +225,23 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 		s.start(p, start)
 	}
 	return s.lingering(ctx, p)
+}
+
+// writes says whether a unit or its variables are written.
+func (s *systemdManager) writes(p *Plan, name string) bool {
+	path := filepath.Join(s.m.files(), name)
+	return p.plans(Write, path) || p.plans(Write, strings.TrimSuffix(path, ".service")+variables)
+}
+
+// variables ends the name of the file that a unit has its variables from. It is no unit.
+const variables = ".env"
+
+func unitFiles(files []writers.File) []writers.File {
+	return slices.DeleteFunc(slices.Clone(files), func(f writers.File) bool { return strings.HasSuffix(f.Path, variables) })
+}
+
+func foundUnits(files []found) []found {
+	return slices.DeleteFunc(slices.Clone(files), func(f found) bool { return strings.HasSuffix(f.path, variables) })
 }
 
 // start adds the start of units. Why one does not start is asked for: what
@@ -312,6 +329,9 @@ func (s *systemdManager) linked(name string, targets []string) bool {
 
 func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) error {
 	var names, running []string
+	if files = foundUnits(files); len(files) == 0 {
+		return nil
+	}
 	for _, f := range files {
 		names = append(names, filepath.Base(f.path))
 	}
@@ -342,7 +362,7 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 }
 
 func (s *systemdManager) end(p *Plan, files []found) {
-	if !s.m.live() {
+	if files = foundUnits(files); !s.m.live() || len(files) == 0 {
 		return
 	}
 	var names []string
@@ -356,7 +376,7 @@ func (s *systemdManager) end(p *Plan, files []found) {
 func (s *systemdManager) status(ctx context.Context, files []found) (Status, error) {
 	var st Status
 	var names []string
-	for _, f := range files {
+	for _, f := range foundUnits(files) {
 		targets := wantedBy(f.content)
 		names = append(names, filepath.Base(f.path))
 		st.Enabled = st.Enabled || len(targets) > 0 && !s.m.live() && s.linked(filepath.Base(f.path), targets)

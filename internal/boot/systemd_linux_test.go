@@ -60,10 +60,10 @@ func TestEnable(t *testing.T) {
 		}
 	}
 	st, err := m.Status(t.Context(), "db")
-	if err != nil || !st.Enabled || !st.Running || st.PID != 77 || st.State != "active" || len(st.Files) != 1 {
+	if err != nil || !st.Enabled || !st.Running || st.PID != 77 || st.State != "active" || len(st.Files) != 2 {
 		t.Errorf("status %+v, %v", st, err)
 	}
-	if st, err := m.Status(t.Context(), "web"); err != nil || !st.Running || st.PID != 0 || len(st.Files) != 3 {
+	if st, err := m.Status(t.Context(), "web"); err != nil || !st.Running || st.PID != 0 || len(st.Files) != 5 {
 		t.Errorf("status of instances %+v, %v", st, err)
 	}
 	if st, err := m.Status(t.Context(), "other"); err != nil || st.Enabled || st.Running || len(st.Files) > 0 {

@@ -8,6 +8,7 @@ package launchd
 import (
 	"encoding/xml"
 	"fmt"
+	"io/fs"
 	"math/bits"
 	"strings"
 
@@ -73,6 +74,7 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 			env.add(name, a.Env[name])
 		}
 		d.add("EnvironmentVariables", env)
+		a.Note("env", "the file is closed to others, but launchctl print shows the values to everybody")
 	}
 	if a.Description != "" {
 		a.Note("description", "left out: a job has a label alone")
@@ -88,7 +90,11 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []writers.File{{Path: label + ".plist", Mode: 0o644, Content: body}}, nil
+	mode := fs.FileMode(0o644)
+	if len(a.Env) > 0 {
+		mode = 0o600 // launchd reads it as root, or as the user
+	}
+	return []writers.File{{Path: label + ".plist", Mode: mode, Content: body}}, nil
 }
 
 func identity(a *writers.Account, d *dict, opts writers.Options) {

@@ -221,11 +221,11 @@ func oneshot(a *writers.Account, s *shell.Script) {
 		a.Note("remain", "OpenRC takes a oneshot that succeeded for started until it is stopped")
 	}
 	a.Use("remain", "restart")
-	s.Line("body=%s", shell.Quote(shell.Body(a)))
+	s.Line("body=%s", shell.Quote("unset body\n"+shell.Body(a))) // not among the arguments, which ps(1) shows
 	s.Line("")
 	s.Line("start() {")
 	s.Line("\tebegin \"Running $name\"")
-	s.Line("\t/bin/sh -c \"$body\" \"$name\"")
+	s.Line("\tbody=\"$body\" /bin/sh -c 'eval \"$body\"' \"$name\"")
 	s.Line("\teend $?")
 	s.Line("}")
 }

@@ -51,7 +51,10 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	var b strings.Builder
 	key := func(name string, value any) { fmt.Fprintf(&b, "%s=%v\n", name, value) }
 	fmt.Fprintf(&b, "[program:%s]\n", a.Name)
-	key("command", command(a))
+	// The whole birth of the program, as root: supervisord's own keys for user, directory and environment cannot carry
+	// every text. It is a variable, because ps(1) shows everybody what is among the arguments.
+	key("command", `/bin/sh -c 'eval "$(printf %%b "$body")"'`)
+	key("environment", `body="`+encode("unset body\n"+shell.Body(a))+`"`)
 	key("umask", strings.TrimPrefix(a.Umask.String(), "0"))
 	a.Use("umask", "autostart", "restart", "success", "stop", "stop_timeout", "stop_to", "type")
 	key("autostart", *a.Autostart)
@@ -72,16 +75,9 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	return []writers.File{{Path: a.Name + ".conf", Mode: shell.Mode(a) &^ 0o111, Content: []byte(b.String())}}, nil
 }
 
-// command is the whole birth of the program, as root: supervisord's own keys
-// for user, directory and environment cannot carry every text.
-func command(a *writers.Account) string {
-	return "/bin/sh -c " + encode(shell.Body(a))
-}
-
-// encode returns one word for shlex that makes a shell evaluate the text.
+// encode returns a text for "printf %b" that no quoting and no expansion of supervisord's means anything to.
 func encode(text string) string {
 	var b strings.Builder
-	b.WriteString(`'eval "$(printf %%b "`)
 	for _, c := range []byte(text) {
 		if c|0x20 >= 'a' && c|0x20 <= 'z' || c == '/' || c == '.' || c == '-' || c == '_' || c == ' ' {
 			b.WriteByte(c)
@@ -89,7 +85,6 @@ func encode(text string) string {
 		}
 		fmt.Fprintf(&b, `\0%03o`, c)
 	}
-	b.WriteString(`")"'`)
 	return b.String()
 }
 

@@ -46,7 +46,10 @@ import configparser, json, shlex, sys
 p = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
 p.read(sys.argv[1])
 (section,) = p.sections()
-json.dump([section] + shlex.split(p.get(section, "command") % {}), sys.stdout)
+lexer = shlex.shlex(p.get(section, "environment") % {}) # supervisor.datatypes.dict_of_key_value_pairs
+lexer.wordchars += "/.+-():"
+name, _, value = lexer
+json.dump([section, name + "=" + value.strip('"')] + shlex.split(p.get(section, "command") % {}), sys.stdout)
 `
 
 func TestReadBack(t *testing.T) {
@@ -79,9 +82,11 @@ func TestReadBack(t *testing.T) {
 	if words[0] != "program:nasty" {
 		t.Errorf("the section is %q", words[0])
 	}
-	printed, err := exec.Command(words[1], words[2:]...).Output()
+	cmd := exec.Command(words[2], words[3:]...)
+	cmd.Env = append(os.Environ(), words[1])
+	printed, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%q: %v", words[1:], err)
+		t.Fatalf("%q: %v", words[2:], err)
 	}
 	want := append(slices.Clone(nasty), s.Env["NASTY"])
 	if got := strings.Split(string(printed), "\x00"); !slices.Equal(got, want) {

@@ -266,20 +266,22 @@ func limitText(l spec.Rlimit) string {
 	return text(l.Soft) + ":" + text(l.Hard)
 }
 
-// environment writes the variables. systemd starts a service with few of its
-// own, never with those of whoever asks for the start.
-func (w *writer) environment() {
+// environment writes the variables, into a file of their own that root alone may read: a unit is everybody's to read, and
+// systemctl show tells everybody what Environment= says. It comes after those of env_file, so it wins. systemd starts
+// a service with few variables of its own, never with those of whoever asks for the start.
+func (w *writer) environment() []writers.File {
 	w.Use("env", "env_file", "pass_env")
+	var text strings.Builder
 	for _, name := range w.EnvNames() {
 		if !writers.IsEnvName(name) {
 			w.Note("env", "%q is left out: systemd passes on no variable of that name", name)
 			continue
 		}
 		if _, bad := writers.FirstNot(w.Env[name], func(rune) bool { return true }); bad {
-			w.errs = append(w.errs, fmt.Errorf("env.%s: the value is not UTF-8, which Environment= must be", name))
+			w.errs = append(w.errs, fmt.Errorf("env.%s: the value is not UTF-8, which that of a systemd service must be", name))
 			continue
 		}
-		w.words("Environment", name+"="+w.Env[name])
+		fmt.Fprintf(&text, "%s=\"%s\"\n", name, envEscapes.Replace(w.Env[name]))
 	}
 	for _, file := range w.EnvFile {
 		if strings.ContainsAny(file, `*?[\`) {
@@ -288,13 +290,23 @@ func (w *writer) environment() {
 		}
 		w.raw("EnvironmentFile", file)
 	}
-	if len(w.EnvFile) > 0 && len(w.Env) > 0 {
-		w.Note("env_file", "where it and env set the same variable, the file wins in systemd")
-	}
 	if w.ClearEnv {
 		w.Note("clear_env", "systemd adds PATH, LANG, HOME, USER, LOGNAME, SHELL and INVOCATION_ID")
 	}
 	if len(w.PassEnv) > 0 {
 		w.words("PassEnvironment", w.PassEnv...)
 	}
+	if text.Len() == 0 {
+		return nil
+	}
+	file := w.Name + ".env"
+	if w.opts.User {
+		w.prefixed("EnvironmentFile", "%E/systemd/user/", file) // Target.UserDir, wherever the user's configuration is
+	} else {
+		w.raw("EnvironmentFile", systemDir+"/"+file)
+	}
+	return []writers.File{{Path: file, Mode: 0o600, Content: []byte(text.String())}}
 }
+
+// envEscapes are what a backslash stands before in double quotes of an EnvironmentFile= (systemd.exec(5)).
+var envEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`)

@@ -20,12 +20,15 @@ const (
 	graduatedDelay = 254 // RestartSteps=, RestartMaxDelaySec=
 )
 
+// systemDir is where the units of the machine are, and the files that they name.
+const systemDir = "/etc/systemd/system"
+
 // Target returns the target.
 func Target() writers.Target {
 	return writers.Target{
 		Name:    "systemd",
 		About:   "units for systemd 252 and later, of the system or of a user",
-		Dir:     "/etc/systemd/system",
+		Dir:     systemDir,
 		UserDir: ".config/systemd/user",
 		Comment: writers.Hash,
 		Lost:    lost,
@@ -71,7 +74,7 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 	w.restarts()
 	w.stop()
 	w.identity()
-	w.environment()
+	secrets := w.environment()
 	w.streams()
 	w.limits()
 	w.sandbox()
@@ -81,6 +84,7 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 		return nil, err
 	}
 	files := append(sockets, writers.File{Path: a.Name + ".service", Mode: 0o644, Content: content})
+	files = append(files, secrets...)
 	if a.Schedule != (spec.Schedule{}) {
 		files = append(files, timerUnit(a))
 	}

@@ -55,9 +55,19 @@ func nastyService() spec.Service {
 // was written.
 func TestReadBack(t *testing.T) {
 	s := nastyService()
-	got, _, err := reader.Parse("nasty.service", unitOf(t, rendered(t, writers.Options{}, s), "nasty.service"))
+	out := rendered(t, writers.Options{}, s)
+	got, _, err := reader.Parse("nasty.service", unitOf(t, out, "nasty.service"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	vars, err := spec.ParseEnv(unitOf(t, out, "nasty.env"))
+	if err != nil || !slices.Equal(got.EnvFile, []string{"/etc/systemd/system/nasty.env"}) || len(got.Env) > 0 {
+		t.Errorf("%v, env_file %q, env %q", err, got.EnvFile, got.Env)
+	}
+	got.Env = map[string]string{}
+	for _, v := range vars {
+		name, value, _ := strings.Cut(v, "=")
+		got.Env[name] = value
 	}
 	if !slices.Equal(got.Command, s.Command) {
 		t.Errorf("command:\n got %q\nwant %q", got.Command, s.Command)
@@ -161,7 +171,9 @@ func TestVerify(t *testing.T) {
 			if err := os.WriteFile(name, f.Content, f.Mode); err != nil {
 				t.Fatal(err)
 			}
-			units = append(units, name)
+			if !strings.HasSuffix(name, ".env") {
+				units = append(units, name)
+			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

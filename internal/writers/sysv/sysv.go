@@ -51,10 +51,10 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	}
 	a.Use("pidfile")
 	s.Line("pidfile=%s", shell.Quote(pidfile))
-	// The program's whole birth is one argument, so nothing of it passes
-	// through the words of start-stop-daemon.
+	// The program's whole birth is one variable, so nothing of it passes through the words of start-stop-daemon, which
+	// ps(1) shows to everybody: there are secrets in it.
 	body := shell.Body(a)
-	s.Line("body=%s", shell.Quote(body))
+	s.Line("body=%s", shell.Quote("unset body\n"+body))
 	s.Line("")
 	s.Line("start() {")
 	log := logFile(a)
@@ -63,10 +63,10 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		if a.Remain {
 			a.Note("remain", "status cannot tell a oneshot that succeeded")
 		}
-		s.Line("\t/bin/sh -c \"$body\" %s >>%s 2>&1", shell.Quote(a.Name), shell.Quote(log))
+		s.Line("\tbody=\"$body\" /bin/sh -c 'eval \"$body\"' %s >>%s 2>&1", shell.Quote(a.Name), shell.Quote(log))
 	} else {
-		s.Line("\tstart-stop-daemon --start --oknodo --quiet --background --no-close --make-pidfile --pidfile \"$pidfile\" \\")
-		s.Line("\t\t--startas /bin/sh -- -c \"$body\" %s >>%s 2>&1 || return 1", shell.Quote(a.Name), shell.Quote(log))
+		s.Line("\tbody=\"$body\" start-stop-daemon --start --oknodo --quiet --background --no-close --make-pidfile --pidfile \"$pidfile\" \\")
+		s.Line("\t\t--startas /bin/sh -- -c 'eval \"$body\"' %s >>%s 2>&1 || return 1", shell.Quote(a.Name), shell.Quote(log))
 		ready(a, s)
 	}
 	s.Line("}")
