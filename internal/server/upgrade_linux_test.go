@@ -275,12 +275,12 @@ func TestUpgradeState(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, file), []byte(tt[0]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := successor.Check(strings.NewReader(`{"version": 1}`), filepath.Join(root, "run"), filepath.Join(root, "state"))
+		err := successor.Check(strings.NewReader(`{"version": 2}`), filepath.Join(root, "run"), filepath.Join(root, "state"))
 		if err == nil || !strings.Contains(err.Error(), tt[1]) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	for manifest, want := range map[string]string{`{"version": 2}`: "written in version 2, and this program reads 1", "": "EOF", "{}": "version 0"} {
+	for manifest, want := range map[string]string{`{"version": 3}`: "written in version 3, and this program reads 2", "": "EOF", "{}": "version 0"} {
 		err := successor.Check(strings.NewReader(manifest), "/nonexistent", "/nonexistent")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", manifest, err)
