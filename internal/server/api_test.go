@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/supervise"
@@ -138,12 +139,13 @@ func TestRequestsReachTheEngine(t *testing.T) {
 		t.Error(diff)
 	}
 	s := spec.Service{Name: "web", Command: spec.Command{"web", "-p", "80"}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
-	f.engine.plan = []supervise.Planned{{Name: "web", Action: supervise.ActionRestart, Fields: []string{"command"}, Held: true}}
-	plan, err := f.Apply(ctx, control.ApplyRequest{Services: []spec.Service{s}, Source: "/a", Plan: true, NoStart: true})
-	if err != nil || !reflect.DeepEqual(plan, []control.Planned{{Name: "web", Action: control.ActionRestart, Fields: []string{"command"}, Held: true}}) {
+	f.engine.plan = []supervise.Planned{{Name: "web", Action: supervise.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}
+	plan, err := f.Apply(ctx, control.ApplyRequest{Services: []spec.Service{s}, Environ: []byte("A=1\x00B=\x00"), Source: "/a", Plan: true, NoStart: true})
+	if err != nil || !reflect.DeepEqual(plan, []control.Planned{{Name: "web", Action: control.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}) {
 		t.Errorf("plan: %+v, %v", plan, err)
 	}
-	if diff := cmp.Diff(supervise.Apply{Services: []spec.Service{s}, Source: "/a", PlanOnly: true, NoStart: true}, f.engine.apply); diff != "" {
+	apply := supervise.Apply{Services: []spec.Service{s}, Environ: []string{"A=1", "B="}, Source: "/a", PlanOnly: true, NoStart: true}
+	if diff := cmp.Diff(apply, f.engine.apply, cmpopts.IgnoreUnexported(apply)); diff != "" {
 		t.Error(diff)
 	}
 }
