@@ -114,6 +114,14 @@ var hurried = proctest.Register("hurried", func(args []string) int {
 	case "daemon, Timeout":
 		o.Env = append(os.Environ(), slowinit.Variable+"=1h")
 	}
+	if args[0] == "Start" {
+		os.Setenv(slowinit.Variable, "1h")
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		pid, err := spawn.Start(ctx, &spawn.Spec{Path: "/bin/true", Args: []string{"true"}, NoNewPrivs: true})
+		fmt.Println(pid, err)
+		return 0
+	}
 	proc, err := Detach(ctx, o)
 	var launch *LaunchError
 	if !errors.As(err, &launch) {
@@ -130,6 +138,7 @@ func TestSlowInitialisation(t *testing.T) {
 	for how, want := range map[string]string{
 		"stage, Timeout":  "124 start daemon: start stage: the stage is still at the initialisation of the program's packages: not ready within 1s\n",
 		"stage, ctx":      "125 start daemon: start stage: the stage is still at the initialisation of the program's packages: context deadline exceeded\n",
+		"Start":           "0 start stage: the stage is still at the initialisation of the program's packages: context deadline exceeded\n",
 		"daemon, Timeout": "124 wait for ready: daemon ",
 	} {
 		t.Run(how, func(t *testing.T) {

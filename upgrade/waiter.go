@@ -3,6 +3,7 @@
 package upgrade
 
 import (
+	"context"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,7 @@ func (w *waiter) start() error {
 		return err
 	}
 	others := spawn.Legacies() // of what main called before New
-	heir, err := spawn.StartHeir(spec, os.Stdin, append(others, spawn.Legacy{
+	heir, err := spawn.StartHeir(context.Background(), spec, os.Stdin, append(others, spawn.Legacy{
 		Name: legacyName,
 		Give: func() ([]byte, []*os.File) { return data, []*os.File{end} },
 	}))

@@ -186,11 +186,11 @@ func TestUnacceptableSpecs(t *testing.T) {
 		{Spec{Path: "/bin/true", Args: args, Files: []File{{3, null}}, ListenNames: []string{"a:b"}}, "colon"},
 		{Spec{Path: "/bin/true", Args: args, Files: []File{{0, null}}, Birth: new(Birth)}, "descriptor 0"},
 	} {
-		_, err := Start(&c.spec)
+		_, err := Start(context.Background(), &c.spec)
 		wantStep(t, err, StepStart, c.words)
 		_, err = Detach(context.Background(), &c.spec)
 		wantStep(t, err, StepStart, c.words)
 	}
-	_, err = Start(&Spec{Path: "/bin/true", Args: args, Birth: new(Birth)})
+	_, err = Start(context.Background(), &Spec{Path: "/bin/true", Args: args, Birth: new(Birth)})
 	wantStep(t, err, StepStart, "watcher")
 }

@@ -29,26 +29,24 @@ type Heir struct {
 // for anything to come of it. The legacies travel along. It gets stdin as its
 // standard input once it has taken the channel from there.
 //
-// The caller must Reap it, unless it lives on, and Close the Heir.
-func StartHeir(s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
-	return bear(s, stdin, legacies, (*Heir).startChild)
+// The caller must Reap it, unless it lives on, and Close the Heir. When ctx ends before the heir is executed, it is not.
+func StartHeir(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
+	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
+		h.PID, err = Start(ctx, s)
+		return err
+	})
 }
 
 // StartHeirApart is StartHeir for an heir that can be Let go: it becomes a child of init, or of the nearest subreaper, while
 // this process still lives. It is then the child of a manager that is either of the two, and that is
 // what systemd wants of a main process: it asks whether it is its parent in the moment in which MAINPID= names one, and
 // at a stop does not wait for the end of one that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context).
-// If this process dies, the heir is let go. When ctx ends before the heir is executed, it is not.
+// If this process dies, the heir is let go.
 func StartHeirApart(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
 	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
 		h.between, h.PID, err = startIntermediate(ctx, s)
 		return err
 	})
-}
-
-func (h *Heir) startChild(s *Spec) (err error) {
-	h.PID, err = Start(s)
-	return err
 }
 
 func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) error) (*Heir, error) {

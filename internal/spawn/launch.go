@@ -151,7 +151,7 @@ func (l *Launch) drain(patience time.Duration) (err error) {
 
 // unstarted says how far a stage has come when ctx ended.
 func unstarted(ctx context.Context, c sys.Channel) error {
-	at := "the program is not executed yet"
+	at := "no word yet that the program was executed"
 	if unread, err := c.Unread(); err == nil && unread {
 		at = "the stage is still at the initialisation of the program's packages"
 	}

@@ -264,7 +264,7 @@ var starts = proctest.Register("starts", func(args []string) int {
 	s.Files = []File{{1, os.Stdout}, {2, os.Stderr}}
 	s.NoNewPrivs = true
 	s.Env = append(s.Env, "LONG="+strings.Repeat("x", 100_000)) // more than a pipe has room for at first
-	pid, err := Start(s)
+	pid, err := Start(context.Background(), s)
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -363,7 +363,7 @@ var crowded = proctest.Register("crowded", func([]string) int {
 	}
 	s := shell("echo started")
 	s.NoNewPrivs = true
-	_, err := Start(s)
+	_, err := Start(context.Background(), s)
 	fmt.Println(err)
 	_, err = Detach(context.Background(), s)
 	fmt.Println(err)

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"sync"
@@ -39,9 +40,9 @@ func NewSpawner() *Spawner {
 }
 
 // Start does what the function Start does. It may be called from several goroutines.
-func (sp *Spawner) Start(s *Spec) (pid int, err error) {
+func (sp *Spawner) Start(ctx context.Context, s *Spec) (pid int, err error) {
 	if s.needsStage() && s.DeathSignal == 0 {
-		return Start(s)
+		return Start(ctx, s)
 	}
 	if err := s.check(); err != nil {
 		return 0, fail(StepStart, "", err)
@@ -51,8 +52,6 @@ func (sp *Spawner) Start(s *Spec) (pid int, err error) {
 	}
 	d := s.describe()
 	defer runtime.KeepAlive(s) // the files, whose numbers d has
-	ctx, cancel := s.limit()
-	defer cancel()
 	if s.DeathSignal != 0 {
 		sp.stages.Do(func() { sys.OnThread(sp.runForks) })
 		return startStageOn(ctx, &d, sp.keep)

@@ -23,7 +23,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -95,9 +94,6 @@ type Spec struct {
 	// Hold, if not nil, is a descriptor that the process holds open, under whatever number, until it executes
 	// the program: who has locked it can be sure that nobody else gets the lock before.
 	Hold *os.File
-
-	// Within, if not 0, is the time after which Start gives up a stage that has not executed the program. Start only: Detach has a context.
-	Within time.Duration
 
 	// FailAt makes that step fail, for tests of what happens then.
 	FailAt Step

@@ -270,7 +270,7 @@ var signalled = proctest.Register("signalled", func(args []string) int {
 	var err error
 	switch args[0] {
 	case "Start":
-		pid, err = Start(s)
+		pid, err = Start(context.Background(), s)
 	case "Start by stage":
 		d := s.describe()
 		pid, err = startStage(context.Background(), &d)

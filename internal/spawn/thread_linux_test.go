@@ -79,7 +79,7 @@ var states = map[string]func(before *sys.ProcStatus) error{
 func startWithoutRights() error {
 	s := sleep()
 	s.Credential = &sys.Credential{UID: 65534, GID: 65534}
-	pid, err := Start(s)
+	pid, err := Start(context.Background(), s)
 	if err != nil {
 		return err
 	}
@@ -93,11 +93,11 @@ func startWithoutRights() error {
 // startAll starts a process in each way that has no watcher, and looks at it.
 func startAll() error {
 	sp := NewSpawner()
-	for _, start := range []func(*Spec) (int, error){Start, sp.Start} {
+	for _, start := range []func(context.Context, *Spec) (int, error){Start, sp.Start} {
 		for _, nice := range []*int{nil, new(19)} {
 			s := sleep()
 			s.Umask, s.Nice = new(0o077), nice
-			pid, err := start(s)
+			pid, err := start(context.Background(), s)
 			if err != nil {
 				return err
 			}
@@ -162,7 +162,7 @@ var keeper = proctest.Register("keeper", func([]string) int {
 	sp := NewSpawner()
 	s := sleep()
 	s.DeathSignal = syscall.SIGKILL
-	pid, err := sp.Start(s)
+	pid, err := sp.Start(context.Background(), s)
 	if err != nil {
 		fmt.Println(err)
 		return 1

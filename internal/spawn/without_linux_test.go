@@ -56,7 +56,7 @@ func heldAndSignalled() error {
 	for _, nnp := range []bool{false, true} {
 		s := sleep()
 		s.NoNewPrivs = nnp
-		pid, err := Start(s)
+		pid, err := Start(context.Background(), s)
 		if err != nil {
 			return err
 		}

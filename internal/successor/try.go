@@ -44,7 +44,7 @@ func Try(ctx context.Context, program string, m Manifest, runtimeDir, stateDir s
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	pid, err := spawn.Start(&spawn.Spec{
+	pid, err := spawn.Start(ctx, &spawn.Spec{
 		Path: program, Args: append(append([]string{"daemonry"}, Verb...), runtimeDir, stateDir), Env: os.Environ(), Dir: "/",
 		Session: true, // whatever it starts is found by it
 		Files:   []spawn.File{{FD: 0, Source: in}, {FD: 1, Source: out}, {FD: 2, Source: words}},

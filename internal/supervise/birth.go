@@ -19,7 +19,7 @@ import (
 
 // birth is one start, away from the owner: it has copies of all it needs.
 type birth struct {
-	spawn   func(*spawn.Spec) (int, error)
+	spawn   func(context.Context, *spawn.Spec) (int, error)
 	spec    spec.Service
 	environ *environment
 	logs    *logs.Engine
@@ -135,7 +135,7 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 		}
 		defer into.Close()
 	}
-	if pid, err = b.spawnInto(into, &sp); err == nil {
+	if pid, err = b.spawnInto(ctx, into, &sp); err == nil {
 		b.identity = b.identify(pid)
 	} else if removeErr := b.group.remove(); removeErr != nil {
 		err = fmt.Errorf("%w (and %w)", err, removeErr)
@@ -208,23 +208,23 @@ func (b *birth) startCommand(ctx context.Context, argv spec.Command, mainPID int
 		sp.Files = []spawn.File{{FD: 1, Source: end}, {FD: 2, Source: end}}
 	}
 	if b.group == nil {
-		return b.spawn(&sp)
+		return b.spawn(ctx, &sp)
 	}
 	into, err := b.group.command()
 	if err != nil {
 		return 0, err
 	}
 	defer into.Close()
-	return b.spawnInto(into, &sp)
+	return b.spawnInto(ctx, into, &sp)
 }
 
 // spawnInto starts a process in a control group, nil for ours.
-func (b *birth) spawnInto(group *os.File, sp *spawn.Spec) (int, error) {
+func (b *birth) spawnInto(ctx context.Context, group *os.File, sp *spawn.Spec) (int, error) {
 	sp.Into = group
-	pid, err := b.spawn(sp)
+	pid, err := b.spawn(ctx, sp)
 	if group != nil && noClone3(err) {
 		sp.Into, sp.Cgroup = nil, group.Name() // without clone3(2) it has to go there by itself
-		pid, err = b.spawn(sp)
+		pid, err = b.spawn(ctx, sp)
 	}
 	return pid, err
 }

@@ -38,6 +38,7 @@ type fakeKernel struct {
 	deafOnes []int    // processes that are
 	refuses  []int    // processes that we may not signal
 	undead   bool     // even to KILL, as in an uninterruptible sleep
+	hangs    bool     // a start waits until it is given up
 	slow     bool     // a process lives for a while before its start is told
 	ooms     uint64
 	random   float64
@@ -58,7 +59,14 @@ type fakeDeath struct {
 	status syscall.WaitStatus
 }
 
-func (k *fakeKernel) start(s *spawn.Spec) (int, error) {
+func (k *fakeKernel) start(ctx context.Context, s *spawn.Spec) (int, error) {
+	k.mu.Lock()
+	hangs := k.hangs
+	k.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
 	pid, slow, err := k.fork(s)
 	if slow {
 		time.Sleep(spawnTime)

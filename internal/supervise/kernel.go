@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 
 // kernel is what the engine needs of the system, for tests to replace.
 type kernel struct {
-	start       func(*spawn.Spec) (int, error)
+	start       func(context.Context, *spawn.Spec) (int, error)
 	dead        func() (pid int, err error)                           // sys.DeadChild
 	reap        func(pid int) (status exitStatus, ok bool, err error) // a child; not ok: it lives
 	signal      func(child int, sig syscall.Signal) error             // see signal.go

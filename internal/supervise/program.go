@@ -82,7 +82,7 @@ func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	}
 	sp.Path, sp.Args, sp.Session = path, argv, true
 	sp.Files = []spawn.File{{FD: 0, Source: stdin}, {FD: 2, Source: os.Stderr}}
-	return b.spawn(&sp)
+	return b.spawn(ctx, &sp)
 }
 
 // programDied tells the log engine, which starts another one if there is more to read.

@@ -73,7 +73,7 @@ func TestEveryCell(t *testing.T) {
 // place puts s into a state as the engine would have it there.
 func (b *bench) place(s *service, state State, h happening) {
 	process := func() {
-		s.pid, _ = b.k.start(&spawn.Spec{})
+		s.pid, _, _ = b.k.fork(&spawn.Spec{})
 		s.session, s.startedAt, s.run = s.pid, time.Now(), 1
 		if h != hSpawnError {
 			b.byPID[s.pid], b.bySession[s.pid] = s, s

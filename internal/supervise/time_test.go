@@ -77,6 +77,25 @@ func TestBackoffGrowsToItsCapAndEndsInFailed(t *testing.T) {
 	})
 }
 
+// A start that hangs in the kernel is given up when its time is over, and at once when it is to be stopped.
+func TestHangingStartIsGivenUp(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.k.set(func() { b.k.hangs = true })
+		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
+		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		time.Sleep(29 * time.Second)
+		b.is(s, Starting, "")
+		time.Sleep(2 * time.Second)
+		b.is(s, Failed, errReadyTimeout.Error())
+		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		began := time.Now()
+		if err := b.Stop(context.Background(), "s"); err != nil || time.Since(began) > time.Second {
+			t.Error(err, time.Since(began))
+		}
+		b.is(s, Stopped, "stopped")
+	})
+}
+
 func TestJitterShortensTheDelay(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.random = 0.5
