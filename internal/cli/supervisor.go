@@ -292,6 +292,9 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
 	log := a.logForSupervisor(p)
+	if err := usualLimits(); err != nil {
+		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+	}
 	process, err := daemonry.Detach(ctx, daemonry.Options{
 		Background: true, // whatever manages us, the supervisor is not what it waits for
 		Name:       program,

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -32,6 +33,33 @@ func outsideOfServices(environ []string) []string {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(ofManager, name) || within && slices.Contains(ofService, name)
 	})
+}
+
+// usualLimits gives this process the soft limits of process 1, as far as its hard limits let it: a supervisor that it starts, and the
+// services of that, do not have what somebody has set for one job ("ulimit -n 64"). Where process 1 cannot be seen they stay.
+func usualLimits() error {
+	usual, err := sys.LimitsOf(1)
+	if err != nil {
+		return nil
+	}
+	own, err := sys.LimitsOf(os.Getpid())
+	if err != nil {
+		return err
+	}
+	for name, limit := range own {
+		number, ok := sys.RlimitNumber(name)
+		of1, told := usual[name]
+		// Also where the two are the same: the runtime has raised ours of open files for itself, and lowers it again for children
+		// unless it is set (syscall.Setrlimit).
+		if !ok || !told {
+			continue
+		}
+		limit.Soft = min(of1.Soft, limit.Hard)
+		if err := sys.Setrlimit(number, limit); err != nil {
+			return fmt.Errorf("set the limit %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // shed rids a supervisor that a command has started of what it has of that command, and tells what it cannot.
