@@ -31,7 +31,7 @@ func detachPage(call *detachCall) page {
 		},
 		options: groups,
 		sections: []section{{"readiness", "Whatever the mode, a READY=1 by sd_notify(3) that comes first counts, and a death is noticed at once, never by the time-out.", []row{
-			{"settled", "It has come to rest: for 250 ms no thread of it and of what it started ran or was loading, next to no processor time was used, and nothing was started or opened; 100 ms are enough once it listens on a TCP port. A program that is connecting or asks a name server is not at rest. One that is never at rest counts as up when it has done little for 2 s, or after 10 s (or --timeout, if that is shorter), and a note says so. Where what it does cannot be seen (another system than Linux, a hidden /proc), it must be alive for 1 s."},
+			{"settled", "It has come to rest: for 250 ms no thread of it and of what it started ran or was loading, next to no processor time was used, and nothing was started or opened; 100 ms are enough once it listens on a TCP port. A program that is connecting or asks a name server is not at rest. One that is never at rest counts as up when it has done little for 1.5 s, or after 10 s (or --timeout, if that is shorter), and a note says so. Where what it does cannot be seen (another system than Linux, a hidden /proc), it must be alive for 1 s."},
 			{"settled:D", "The same, with D in place of the 250 ms."},
 			{"exec", "PROGRAM was executed, nothing more."},
 			{"settle:D", "It is still alive after D, whatever it does."},

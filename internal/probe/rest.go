@@ -36,8 +36,8 @@ const (
 	lookShare = 10
 
 	// A program is calm, though not at rest, while it uses less than a tenth of a processor and is seen to want one
-	// in less than half of the looks, taken by the half second; after two seconds of that it counts as up.
-	calmPeriod, calmAfter = 500 * time.Millisecond, 2 * time.Second
+	// in less than half of the looks, taken by the half second; after three of those it counts as up.
+	calmPeriod, calmAfter = 500 * time.Millisecond, 1500 * time.Millisecond
 )
 
 // Looks are the ways to see what a program does; tests replace them.

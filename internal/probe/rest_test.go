@@ -96,7 +96,7 @@ func TestSettled(t *testing.T) {
 		"connects":                {script: script{asks: 2 * time.Second}, from: 2100 * ms, to: 2400 * ms},
 		"connects and listens":    {script: script{asks: 2 * time.Second, listens: 1}, from: 2000 * ms, to: 2200 * ms},
 		"connects for ever":       {script: script{asks: forGood}, from: 10 * time.Second, to: 10 * time.Second, note: "counts as up: alive for 10s; it is connecting to [::1]:1"},
-		"ticks":                   {script: script{doings: []scripted{{until: forGood, share: 0.05}}}, from: 2 * time.Second, to: 2600 * ms, note: "counts as up: it is never at rest for 250ms, and does little"},
+		"ticks":                   {script: script{doings: []scripted{{until: forGood, share: 0.05}}}, from: 1500 * ms, to: 2100 * ms, note: "counts as up: it is never at rest for 250ms, and does little"},
 		"ticks and wants more":    {script: script{doings: []scripted{{until: forGood, share: 0.05, running: true}}}, from: 10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s"},
 		"calculates":              {script: script{doings: []scripted{{until: forGood, running: true, share: 4}}}, from: 10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s"},
 		"calculates, less time":   {check: Check{Bound: 3 * time.Second}, script: script{doings: []scripted{{until: forGood, running: true, share: 4}}}, from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: busy for 3s"},
