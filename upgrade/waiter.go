@@ -3,8 +3,8 @@
 package upgrade
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
