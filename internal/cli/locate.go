@@ -135,3 +135,12 @@ func (a *app) stopLost(ctx context.Context, lost *lostError) error {
 	_, err = fmt.Fprintf(a.out, "supervisor: stopped: process %d\n", lost.pid)
 	return err
 }
+
+// again has s be the supervisor that is there now, wherever that is.
+func (a *app) again(s *session) error {
+	now, err := a.session()
+	if err == nil {
+		*s = *now
+	}
+	return err
+}

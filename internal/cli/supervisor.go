@@ -330,15 +330,6 @@ func (a *app) bear(ctx context.Context, s *session) error {
 	return e
 }
 
-// again has s be the supervisor that is there now, wherever that is.
-func (a *app) again(s *session) error {
-	now, err := a.session()
-	if err == nil {
-		*s = *now
-	}
-	return err
-}
-
 // appearTime is how long a supervisor that another command starts may take to answer.
 const appearTime = 2 * time.Second
 
