@@ -38,6 +38,7 @@ type fakeKernel struct {
 	deafOnes []int    // processes that are
 	refuses  []int    // processes that we may not signal
 	undead   bool     // even to KILL, as in an uninterruptible sleep
+	reaped   bool     // somebody else reaps what is dead, in the moment before the engine does
 	hangs    bool     // a start waits until it is given up
 	slow     bool     // a process lives for a while before its start is told
 	ooms     uint64
@@ -140,6 +141,9 @@ func (k *fakeKernel) reap(pid int) (exitStatus, bool, error) {
 	}
 	d := k.dead[i]
 	k.dead = slices.Delete(k.dead, i, i+1)
+	if k.reaped {
+		return exitStatus{}, false, syscall.ECHILD
+	}
 	k.given[pid] = true
 	return exitStatus{status: d.status, at: time.Now()}, true, nil
 }

@@ -64,6 +64,9 @@ func (e *Engine) isChild(pid int) bool {
 // reap takes in one child, and says whether it was dead.
 func (e *Engine) reap(pid int) bool {
 	status, ok, err := e.kernel.reap(pid)
+	if errors.Is(err, syscall.ECHILD) && !e.isChild(pid) {
+		return true // by who failed to start it: the runtime reaps a child that could not execute its program (forkExec)
+	}
 	if err != nil {
 		e.o.Trouble(err)
 	}

@@ -76,6 +76,24 @@ func TestUnclaimedDeadHideNobody(t *testing.T) {
 }
 
 // Between the death of a main process and the end of its output its number is nobody's to signal.
+// Whoever cannot execute a program reaps what was to become it; the engine may see that dead, and must not make much of it.
+func TestReapedBySomebodyElse(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		b.up(s)
+		b.k.set(func() { b.k.dead, b.k.reaped = append(b.k.dead, fakeDeath{pid: 1 << 20}), true })
+		b.inOwner(b.reapAll)
+		b.k.set(func() { b.k.reaped = false })
+		b.crash(s)
+		b.is(s, Starting, "")
+		b.inOwner(func() {
+			if len(b.troubles) > 0 {
+				t.Error(b.troubles)
+			}
+		})
+	})
+}
+
 func TestReapedMainIsNotSignalled(t *testing.T) {
 	b := newBench(t)
 	s := b.put(plain("s", func(s *spec.Service) { s.Reload = "HUP" }))
