@@ -213,7 +213,7 @@ func (f *foreground) run() error {
 	ready := make(chan struct{})
 	o, err := f.options(p)
 	if err != nil {
-		return &statusError{status: exitOurs, err: err}
+		return &statusError{status: exitOurs, err: errors.Join(err, discard(false))}
 	}
 	began := false
 	o.Ready = func() error { began = true; close(ready); return nil }
@@ -225,7 +225,7 @@ func (f *foreground) run() error {
 	go func() { served <- server.Serve(ctx, o) }()
 	err = f.attend(signals, ready, served)
 	var running *server.RunningError
-	if errors.As(err, &running) {
+	if errors.As(err, &running) && running.Dir == p.State {
 		return err // what is there is that one's
 	}
 	if discardErr := discard(began); err == nil && discardErr != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/daemonry/daemonry/internal/readers/native"
 	"github.com/daemonry/daemonry/internal/server"
 	"github.com/daemonry/daemonry/internal/successor"
+	"github.com/daemonry/daemonry/internal/supervise"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -254,8 +255,7 @@ func (s *session) orphaned(ctx context.Context) bool { return !s.ofRun() && s.ki
 
 // ofRun says whether the supervisor is, or was, that of a "run", which takes its state along when it ends.
 func (s *session) ofRun() bool {
-	_, err := os.Lstat(foregroundState(s.paths))
-	return err == nil
+	return supervise.Owned(foregroundState(s.paths)) && !supervise.Owned(s.paths.State)
 }
 
 // killed says whether the supervisor was killed: one that ends takes its socket along.
