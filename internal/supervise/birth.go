@@ -73,7 +73,7 @@ func (w *watch) close() {
 // start starts the process and returns its pid. What its description names is waited for until ctx ends.
 func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 	defer b.handover.close()
-	if err := b.room.enter(birthDescriptors); err != nil {
+	if err := b.room.enter(ctx, birthDescriptors); err != nil {
 		return 0, nil, err
 	}
 	defer b.room.leave(birthDescriptors)
@@ -267,7 +267,7 @@ const logDescriptors = 2
 
 // openLogWithin is openLog for what is not part of a start.
 func (b *birth) openLogWithin() error {
-	if err := b.room.enter(logDescriptors); err != nil {
+	if err := b.room.enter(context.Background(), logDescriptors); err != nil {
 		return fmt.Errorf("what it prints is not read: %w", err)
 	}
 	defer b.room.leave(logDescriptors)

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -81,7 +82,7 @@ func (e *Engine) keepFiles(s *service, m heardMessage) {
 }
 
 func (e *Engine) keepFile(s *service, fd int, name string, watch bool) error {
-	if err := e.room.enter(1); err != nil {
+	if err := e.room.enter(context.Background(), 1); err != nil {
 		return err
 	}
 	own, err := sys.DupAbove(fd, 3)

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -36,14 +37,22 @@ func newRoom() *room {
 }
 
 // enter takes n descriptors into account until leave. While there is too little room it waits for others to leave; if there is
-// nobody who could, the error says which limit there is. A nil room has no bounds.
-func (r *room) enter(n int) error {
+// nobody who could, the error says which limit there is. It waits until ctx ends. A nil room has no bounds.
+func (r *room) enter(ctx context.Context, n int) error {
 	if r == nil {
 		return nil
 	}
+	defer context.AfterFunc(ctx, func() {
+		r.mu.Lock() // or it could end between the look at it and the wait
+		defer r.mu.Unlock()
+		r.less.Broadcast()
+	})()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
+		if ctx.Err() != nil {
+			return fmt.Errorf("waits for descriptors: %w", context.Cause(ctx))
+		}
 		err := r.have(ownDescriptors + n + min(r.underWay, mostReckoned))
 		if err == nil {
 			r.underWay += n

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -22,15 +23,15 @@ func TestRoom(t *testing.T) {
 			return nil
 		}
 		free.Store(ownDescriptors + 9)
-		if err := r.enter(10); !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
+		if err := r.enter(t.Context(), 10); !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
 			t.Errorf("no room, and nobody to wait for: %v", err)
 		}
 		free.Store(ownDescriptors + 10)
-		if err := r.enter(10); err != nil {
+		if err := r.enter(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
 		second := make(chan error)
-		go func() { second <- r.enter(10) }()
+		go func() { second <- r.enter(t.Context(), 10) }()
 		time.Sleep(time.Minute)
 		select {
 		case err := <-second:
@@ -43,11 +44,20 @@ func TestRoom(t *testing.T) {
 		}
 		free.Store(0)
 		third := make(chan error)
-		go func() { third <- r.enter(10) }()
+		go func() { third <- r.enter(t.Context(), 10) }()
 		synctest.Wait()
 		r.leave(10)
 		if err := <-third; !errors.Is(err, syscall.EMFILE) {
 			t.Errorf("nobody is left to wait for: %v", err)
+		}
+		free.Store(ownDescriptors + 10)
+		if err := r.enter(t.Context(), 10); err != nil {
+			t.Fatal(err)
+		}
+		ctx, giveUp := context.WithTimeoutCause(t.Context(), time.Minute, errReadyTimeout)
+		defer giveUp()
+		if err := r.enter(ctx, 10); !errors.Is(err, errReadyTimeout) {
+			t.Errorf("it waits longer than it may: %v", err)
 		}
 	})
 }

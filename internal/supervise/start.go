@@ -38,29 +38,27 @@ func (e *Engine) launch(s *service, _ cause) {
 	if e.notify != nil {
 		b.notify = e.notify.Address
 	}
-	ctx := s.beginStart()
+	ctx, giveUp := context.WithCancelCause(context.Background())
+	s.giveUp = giveUp
+	limit := *s.spec.Timeout
 	e.births.underWay++
 	e.note(s)
 	e.noted(func(error) { // by its invocation it can be found by a successor who does not know its pid
 		e.bear(func() func() {
+			defer giveUpAfter(limit, giveUp)()
 			pid, watch, err := b.start(ctx)
 			return func() { e.launched(s, &b, pid, watch, err) }
 		})
 	})
 }
 
-// beginStart is the time that the description's files may take to be opened: that of readiness, less if it is to be stopped meanwhile.
-func (s *service) beginStart() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	s.giveUp = cancel
-	if limit := *s.spec.Timeout; limit != spec.Forever {
-		late := time.AfterFunc(time.Duration(limit), func() { cancel(errReadyTimeout) })
-		s.giveUp = func(cause error) {
-			late.Stop()
-			cancel(cause)
-		}
+// giveUpAfter bounds a start by the time that readiness has, from when it is its turn. The function returned says that it is over.
+func giveUpAfter(limit spec.Duration, giveUp context.CancelCauseFunc) func() {
+	if limit == spec.Forever {
+		return func() {}
 	}
-	return ctx
+	late := time.AfterFunc(time.Duration(limit), func() { giveUp(errReadyTimeout) })
+	return func() { late.Stop() }
 }
 
 // errNotWanted is why a start is given up that nobody wants any more.
