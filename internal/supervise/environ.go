@@ -80,13 +80,21 @@ type environments struct {
 	dir   string
 	mu    sync.Mutex
 	saved map[string]bool
+	fresh map[string]bool // saved for a request that the owner may not have heard yet
 }
 
 // save writes v, unless it is there.
 func (s *environments) save(v *environment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v.err != nil || s.saved[v.id] {
+	if v.err != nil {
+		return nil
+	}
+	if s.fresh == nil {
+		s.saved, s.fresh = map[string]bool{}, map[string]bool{}
+	}
+	s.fresh[v.id] = true
+	if s.saved[v.id] {
 		return nil
 	}
 	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -95,9 +103,6 @@ func (s *environments) save(v *environment) error {
 	path := filepath.Join(s.dir, v.id)
 	if err := atomicfile.Write(path, v.text(), 0o600); err != nil {
 		return err
-	}
-	if s.saved == nil {
-		s.saved = map[string]bool{}
 	}
 	s.saved[v.id] = true
 	return nil
@@ -129,8 +134,11 @@ func (s *environments) sweep(used map[string]*environment) error {
 		return nil
 	}
 	errs := []error{err}
+	for id := range used {
+		delete(s.fresh, id)
+	}
 	for _, name := range names {
-		if used[name.Name()] == nil {
+		if used[name.Name()] == nil && !s.fresh[name.Name()] {
 			delete(s.saved, name.Name())
 			errs = append(errs, os.Remove(filepath.Join(s.dir, name.Name())))
 		}

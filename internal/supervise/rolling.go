@@ -169,7 +169,7 @@ func (e *Engine) succeed(h *service) {
 
 	// What belongs to the service. Its description may have changed meanwhile in what a process need not notice.
 	e.registry.remove(old)
-	h.spec, h.source, h.held, h.restarts = old.spec, old.source, old.held, old.restarts
+	h.spec, h.source, h.environ, h.held, h.restarts = old.spec, old.source, old.environ, old.held, old.restarts
 	h.logError = old.logError
 	h.exit, h.removed, h.store, h.described = old.exit, old.removed, old.store, old.described
 	// For everybody else nothing happens but that, perhaps, a service that was down is up.
