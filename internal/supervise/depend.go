@@ -44,6 +44,11 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 		}
 	}
 	missing = append(append(missing, e.outdated(s)...), s.predecessors()...)
+	for _, old := range s.follows {
+		if old.refused != "" {
+			meets(obstacle{old.spec.Name + " cannot be ended", old, true})
+		}
+	}
 	if len(missing) == 0 {
 		return "", obstacle{}
 	}

@@ -22,6 +22,7 @@ func (e *Engine) refuse(s *service, pid int, err error) {
 		s.reason = s.refused
 		e.emit(s, Event{Kind: EventTrouble, Reason: s.refused})
 		s.wake()
+		e.recheckHeirs(s)
 	}
 	if e.closing && (s.killed || s.killing) {
 		e.post(func() { e.leaveBehind(s) })
@@ -35,5 +36,6 @@ func (e *Engine) leaveBehind(s *service) {
 	}
 	s.quiet()
 	e.o.Trouble(fmt.Errorf("%s: left behind: %s", s.spec.Name, s.refused))
-	e.enter(s, Stopped, "left behind: "+s.refused)
+	s.unproven = true // the next supervisor must not start a second one
+	e.enter(s, Failed, "left behind: "+s.refused)
 }

@@ -46,14 +46,18 @@ func (s *service) predecessors() (list []string) {
 
 // wakeHeirs has those look again that follow s, if it has gone.
 func (e *Engine) wakeHeirs(s *service) {
-	if s.state != Stopped {
-		return
+	if s.state == Stopped {
+		e.recheckHeirs(s)
+		s.followed = nil
 	}
+}
+
+// recheckHeirs has those look again that follow s.
+func (e *Engine) recheckHeirs(s *service) {
 	for _, d := range s.followed {
 		if d.state == Waiting && !d.rechecking {
 			d.rechecking = true
 			e.post(func() { e.recheck(d) })
 		}
 	}
-	s.followed = nil
 }

@@ -34,3 +34,30 @@ func TestRenamedServiceFollows(t *testing.T) {
 		b.k.set(func() { b.k.deaf = false })
 	})
 }
+
+// TestRenamedServiceFollowsNoMore: the old name is started again while it is being ended, so there is nothing to wait for.
+func TestRenamedServiceFollowsNoMore(t *testing.T) {
+	run := func(c *spec.Service) { c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil; twoSteps(c) }
+	ready := func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeExec} }
+	bubble(t, func(b *bench) {
+		apply := func(name string) error {
+			_, err := b.Apply(context.Background(), Apply{Services: []spec.Service{plain(name, run, ready)}, Source: "file"})
+			return err
+		}
+		if err := apply("old"); err != nil {
+			t.Error(err)
+		}
+		b.k.set(func() { b.k.deaf = true })
+		overtaken := make(chan error, 1)
+		go func() { overtaken <- apply("new") }()
+		time.Sleep(time.Second)
+		b.is(b.byName["new"], Waiting, "waits for old to end")
+		go b.Start(context.Background(), "old")
+		time.Sleep(time.Second)
+		b.is(b.byName["new"], Ready, "")
+		if err := <-overtaken; err == nil || err.Error() != "old: up: overtaken by a later start" {
+			t.Error(err)
+		}
+		b.k.set(func() { b.k.deaf = false })
+	})
+}

@@ -164,6 +164,7 @@ func (e *Engine) comesBack(s *service) {
 	s.wanted = true
 	if s.removed {
 		s.removed = false
+		e.recheckHeirs(s) // it does not go, and is followed by nobody
 		e.store.specs = true
 		e.noteChanged()
 	}
