@@ -53,6 +53,7 @@ func (k *keeper) keep(ctx context.Context) (end func()) {
 			}
 			var err error
 			if stale, err = k.restore(); stale && err == nil {
+				k.pause(keepCalm)
 				continue // look again, now that it is watched
 			}
 			if text := fmt.Sprint(err); err != nil && text != told && ctx.Err() == nil {

@@ -19,14 +19,9 @@ const mostNameless = 4
 // Remake makes what the engine has in its runtime directory anew, as far as it is not there any more, in dir, which is there. It says
 // whether anything was missing. Services go on with what they hold: a FIFO without a name is one as before.
 func (e *Engine) Remake(ctx context.Context, dir string) (missing bool, err error) {
-	done := make(chan struct{})
-	if askErr := e.ask(ctx, func() {
-		defer close(done)
-		missing, err = e.remake(dir)
-	}); askErr != nil {
+	if askErr := e.ask(ctx, func() { missing, err = e.remake(dir) }); askErr != nil {
 		return false, askErr
 	}
-	<-done
 	return missing, err
 }
 
@@ -50,7 +45,9 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 			return missing, fmt.Errorf("notify socket: %w", err)
 		}
 	}
-	if journal := filepath.Join(dir, journalFile); missing || !isThere(journal) {
+	journal := filepath.Join(dir, journalFile)
+	// One that is being written, or that cannot be, is not there for that reason, and is tried again by those who write it.
+	if missing || !e.notes.writing && e.notes.failing == nil && !isThere(journal) {
 		missing = true
 		e.notes.path, e.notes.all = journal, true
 		e.writeNotes()
