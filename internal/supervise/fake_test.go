@@ -314,6 +314,13 @@ func (b *bench) inOwner(f func()) {
 	synctest.Wait()
 }
 
+// named is the service of that name, nil if there is none.
+func (b *bench) named(name string) (s *service) {
+	b.Helper()
+	b.inOwner(func() { s = b.byName[name] })
+	return s
+}
+
 // is asserts the state of a service and a part of its reason.
 func (b *bench) is(s *service, state State, reason string) {
 	b.Helper()

@@ -133,7 +133,7 @@ func TestUpJudgesEveryService(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			answer = later(b, one) // is a fresh start, at once
-			b.is(b.byName["s"], Starting, "")
+			b.is(b.named("s"), Starting, "")
 			b.crash(b.byName["s"])
 			b.crash(b.byName["s"])
 			if err := <-answer; err == nil {

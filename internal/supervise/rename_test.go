@@ -24,11 +24,11 @@ func TestRenamedServiceFollows(t *testing.T) {
 		go apply(plain("new", run, ready), plain("other", ready))
 		time.Sleep(14 * time.Second)
 		synctest.Wait()
-		b.is(b.byName["new"], Waiting, "waits for old to end")
-		b.is(b.byName["other"], Ready, "")
+		b.is(b.named("new"), Waiting, "waits for old to end")
+		b.is(b.named("other"), Ready, "")
 		time.Sleep(2 * time.Second)
-		b.is(b.byName["new"], Ready, "")
-		if b.byName["old"] != nil {
+		b.is(b.named("new"), Ready, "")
+		if b.named("old") != nil {
 			t.Error("the old one is there")
 		}
 		b.k.set(func() { b.k.deaf = false })
@@ -51,10 +51,10 @@ func TestRenamedServiceFollowsNoMore(t *testing.T) {
 		overtaken := make(chan error, 1)
 		go func() { overtaken <- apply("new") }()
 		time.Sleep(time.Second)
-		b.is(b.byName["new"], Waiting, "waits for old to end")
+		b.is(b.named("new"), Waiting, "waits for old to end")
 		go b.Start(context.Background(), "old")
 		time.Sleep(time.Second)
-		b.is(b.byName["new"], Ready, "")
+		b.is(b.named("new"), Ready, "")
 		if err := <-overtaken; err == nil || err.Error() != "old: up: overtaken by a later start" {
 			t.Error(err)
 		}

@@ -361,7 +361,7 @@ var socketScenarios = map[string]func(scene) error{
 		return errors.Join(s.state("web", Ready), s.same("web", before))
 	},
 	"rolling: the last words are not those of an earlier process": func(s scene) error {
-		one := sh("web", `if [ -e "$0" ]; then echo new; sleep 0.1; exit 3; fi; : >"$0"; for n in 1 2 3; do echo old; done; exec sleep 99`,
+		one := sh("web", `if [ -e "$0" ]; then echo new; sleep 0.1; exit 3; fi; : >"$0"; printf "old\nold\nold\n"; exec sleep 99`,
 			func(c *spec.Service) {
 				c.Command = append(c.Command, s.path("again"))
 				c.Overlap = true
