@@ -46,15 +46,22 @@ func usualLimits() error {
 	if err != nil {
 		return err
 	}
+	// systemd raises these two for itself, and gives its services the old ones (bump_rlimit_nofile and bump_rlimit_memlock in
+	// src/core/main.c): more descriptors than 1024 break who uses select(2).
+	first, err := sys.ReadStat(1)
+	raised := err == nil && first.Comm == "systemd"
 	for name, limit := range own {
 		number, ok := sys.RlimitNumber(name)
 		of1, told := usual[name]
 		// Also where the two are the same: the runtime has raised ours of open files for itself, and lowers it again for children
 		// unless it is set (syscall.Setrlimit).
-		if !ok || !told {
+		if !ok || !told || name == "memlock" && raised {
 			continue
 		}
 		limit.Soft = min(of1.Soft, limit.Hard)
+		if name == "nofile" && raised {
+			limit.Soft = min(limit.Soft, 1024)
+		}
 		if err := sys.Setrlimit(number, limit); err != nil {
 			return fmt.Errorf("set the limit %s: %w", name, err)
 		}

@@ -53,7 +53,7 @@ func (w *worker) openEnd(in *input) (*os.File, error) {
 	path := w.e.fifoPath(in.s.id, in.which)
 	fd, err := sys.OpenFIFOBoth(path)
 	if errors.Is(err, fs.ErrNotExist) && !w.written(in) {
-		if err := w.renewFIFO(in); err != nil {
+		if err := w.renewFIFO(in); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		fd, err = sys.OpenFIFOBoth(path)
@@ -73,7 +73,13 @@ func (w *worker) renewFIFO(in *input) error {
 		return err
 	}
 	path := w.e.fifoPath(in.s.id, in.which)
-	if err := sys.MakeFIFO(path, fifoMode); err != nil {
+	err := sys.MakeFIFO(path, fifoMode)
+	if errors.Is(err, fs.ErrNotExist) { // its directory went too, and a start need not wait for who looks after those
+		if err = errors.Join(ownDir(*w.e.dir.Load()), ownDir(w.e.fifoDir())); err == nil {
+			err = sys.MakeFIFO(path, fifoMode)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	fd, err := sys.OpenFIFOReader(path)
