@@ -91,13 +91,30 @@ func TestPlantedInput(t *testing.T) {
 		b, err := io.ReadAll(s.Files[0].Source)
 		return string(b), err
 	}
-	for _, path := range []string{link, hard} {
+	// A file of ours that everybody may read, and to which nothing leads but what we have open.
+	planted := []string{link, hard}
+	memory, err := sys.MemoryFile("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	if _, err := memory.WriteString(secret); err != nil {
+		t.Fatal(err)
+	}
+	if account != nil {
+		open := dir + "/theirs/open"
+		if err := errors.Join(os.Symlink(fmt.Sprintf("/proc/self/fd/%d", memory.Fd()), open), os.Lchown(open, uid, -1)); err != nil {
+			t.Fatal(err)
+		}
+		planted = append(planted, open)
+	}
+	for _, path := range planted {
 		for what, f := range map[string]func() error{
 			"env file": func() error { _, err := env(path); return err },
 			"stdin":    func() error { _, err := stdin(path); return err },
 		} {
 			err := f()
-			if account != nil && !errors.Is(err, fs.ErrPermission) {
+			if account != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.ELOOP) {
 				t.Errorf("%s %s: %v, want a refusal", what, path, err)
 			}
 			if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "hunter2")) {
@@ -107,6 +124,19 @@ func TestPlantedInput(t *testing.T) {
 	}
 	if _, err := env(fifo); err == nil || !strings.Contains(err.Error(), "FIFO") {
 		t.Errorf("env file %s: %v", fifo, err)
+	}
+
+	// What a shell calls /dev/fd/63 is named by whoever describes the service, and is theirs to give.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("A=1\n"); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	if text, err := stdin(fmt.Sprintf("/dev/fd/%d", r.Fd())); err != nil || text != "A=1\n" {
+		t.Errorf("a pipe: %q, %v", text, err)
 	}
 
 	// Their own, and what root alone could have put there for them, are opened.

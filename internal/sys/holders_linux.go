@@ -115,7 +115,7 @@ func openUnlinked(path string, most int) []*os.File {
 			if target, err := os.Readlink(dir + n); err != nil || target != path+" (deleted)" {
 				continue
 			}
-			f, err := openNow(dir+n, unix.O_RDONLY)
+			f, err := openNow(dir+n, unix.O_RDONLY, openPlain)
 			switch {
 			case err != nil:
 			case len(list) == most || !holdsLock(pid, f):

@@ -10,7 +10,7 @@ import "os"
 // are out of everybody else's reach, and no link on it is another's. So a file of secrets that
 // root alone may read can be given to a service, and not one that the service itself has put in its place.
 //
-// Where a thread has no user of its own (anywhere but on Linux), and for root itself, it is opened with our rights,
+// Where a thread has no user of its own (anywhere but on Linux, and there before 5.6), and for root itself, it is opened with our rights,
 // by OpenTrusted's rule: no link that somebody else could have planted is followed.
 //
 // A FIFO that has a name is opened for writing too: so it needs no writer to begin with, and has

@@ -24,7 +24,7 @@ func openInput(path string, c *Credential) (*os.File, error) {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return openInputTrusted(path, TrustedOpen{Single: true})
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP): // the latter: /dev/stdin, and what a shell calls /dev/fd/63
 		// Of the two refusals the first one counts: what others could have planted, c should be able to read.
 		if f, e := openInputTrusted(path, TrustedOpen{Ours: true, Single: true}); e == nil {
 			return f, nil
@@ -49,17 +49,23 @@ func openInputTrusted(path string, o TrustedOpen) (*os.File, error) {
 
 // openInputHere opens with the rights of the calling thread.
 func openInputHere(path string) (*os.File, error) {
-	f, err := openNow(path, unix.O_RDONLY)
+	return openInputBy(path, openPlain)
+}
+
+func openPlain(path string, flags int) (int, error) { return unix.Open(path, flags, 0) }
+
+func openInputBy(path string, open func(path string, flags int) (int, error)) (*os.File, error) {
+	f, err := openNow(path, unix.O_RDONLY, open)
 	if err != nil {
 		return nil, err
 	}
-	return endless(f, func() (*os.File, error) { return openNow(path, unix.O_RDWR) })
+	return endless(f, func() (*os.File, error) { return openNow(path, unix.O_RDWR, open) })
 }
 
 // openNow is open(2) that waits for no peer; what it gives waits, as one expects of standard input.
-func openNow(path string, flags int) (*os.File, error) {
+func openNow(path string, flags int, open func(path string, flags int) (int, error)) (*os.File, error) {
 	fd, err := leased(func() (int, error) {
-		return retry1(func() (int, error) { return unix.Open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0) })
+		return retry1(func() (int, error) { return open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC) })
 	})
 	if err == nil {
 		if err = unix.SetNonblock(fd, false); err != nil {
