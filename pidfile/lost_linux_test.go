@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // daemon is a program that knows nothing of us, started with the lock on its pid file.
@@ -51,6 +53,33 @@ func TestTouched(t *testing.T) {
 	must(t, os.Chtimes(path, time.Now(), time.Now()))
 	wantRunning(t, path, cmd.Process.Pid)
 	wantRefused(t, path, cmd.Process.Pid)
+}
+
+// Whoever may read a file may lock it. That proves nothing for a process that is younger than the file, such as one that has been
+// given the number of a dead daemon, until the file is changed by who may do that.
+func TestLockedByANewcomer(t *testing.T) {
+	path := newPath(t)
+	must(t, os.WriteFile(path, []byte("1\n"), 0o644))
+	time.Sleep(clockSlack + time.Second) // the kernel alone sets the time of a change
+	file, err := os.Open(path)
+	must(t, err)
+	defer file.Close()
+	cmd := exec.Command("sleep", "1000")
+	cmd.ExtraFiles = []*os.File{file}
+	must(t, sys.TryFlock(file))
+	must(t, cmd.Start())
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	if !sys.HoldsLock(cmd.Process.Pid, file) {
+		t.Error("it does not have the lock")
+	}
+	if heldSince(cmd.Process.Pid, file) {
+		t.Error("the lock of a newcomer counts")
+	}
+	must(t, os.Chtimes(path, time.Now(), time.Now()))
+	if !heldSince(cmd.Process.Pid, file) {
+		t.Error("the lock does not count after touch")
+	}
 }
 
 // A cleaner takes the file while its process lives: a second start is refused, and puts it back.

@@ -90,7 +90,7 @@ func judge(file *os.File, owner int) (verdict, error) {
 // was handed down to it, or taken by it, and touch(1) does not take it away. Not so ourselves: we may have it since a moment ago.
 func identify(id sys.Identity, file *os.File, rec record, owner int) (State, error) {
 	proven := int64(rec.fi.ModTime().Nanosecond()) == fingerprint(id)
-	if !proven && (id.PID == os.Getpid() || !sys.HoldsLock(id.PID, file)) {
+	if !proven && (id.PID == os.Getpid() || !heldSince(id.PID, file)) {
 		return mismatch(id.PID, rec)
 	}
 	if trusted(owner) {
@@ -107,6 +107,25 @@ func identify(id sys.Identity, file *os.File, rec record, owner int) (State, err
 		return Unproven, fmt.Errorf("%w: user %d owns the file, but process %d belongs to user %d", ErrInsecure, owner, id.PID, ids.Real)
 	}
 	return Running, nil
+}
+
+// heldSince says whether a process has the lock of a file that was still being changed when it lived: anybody who may read
+// a file may lock it, also one that has been given the number of a process that is long dead. The clock,
+// if it was set, can only have the lock of the right one not count.
+func heldSince(pid int, file *os.File) bool {
+	if !sys.HoldsLock(pid, file) {
+		return false
+	}
+	stat, err := sys.ReadStat(pid)
+	if err != nil {
+		return false
+	}
+	started, err := sys.StartedAt(stat)
+	if err != nil {
+		return false
+	}
+	changed, err := sys.ChangedAt(file)
+	return err == nil && !started.After(changed.Add(clockSlack))
 }
 
 // mismatch says what can be said about a live process that the fingerprint does

@@ -1,6 +1,9 @@
 package sys
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // StartByte is the one byte of a lock file that only a start in progress has locked (LockForStart). It is far behind all content.
 const StartByte = 1 << 40
@@ -19,6 +22,10 @@ func StartInProgress(f *os.File) (bool, error) { return startInProgress(f) }
 // HoldsLock says whether process pid has f's file open under a lock: that it is shown so in its /proc/PID/fdinfo (Linux 4.1).
 // Where that cannot be seen it is false.
 func HoldsLock(pid int, f *os.File) bool { return holdsLock(pid, f) }
+
+// ChangedAt is when the content or anything of the inode of a file was last changed (st_ctime, inode(7)): only
+// who may write to the file or owns it can bring that forward. Linux only.
+func ChangedAt(f *os.File) (time.Time, error) { return changedAt(f) }
 
 // OpenUnlinked opens the files that were called path, have been removed, and are still open under an open-file-description lock in
 // some process that we may look into: at most most. Linux only, and none elsewhere.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +52,18 @@ func holdsLock(pid int, f *os.File) bool {
 		}
 	}
 	return false
+}
+
+func changedAt(f *os.File) (at time.Time, err error) {
+	err = withFD(f, func(fd int) error {
+		var st unix.Stat_t
+		if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
+			return wrap("fstat", err)
+		}
+		at = time.Unix(st.Ctim.Unix())
+		return nil
+	})
+	return at, err
 }
 
 // locked lists the descriptors by which a process has the file open under a lock.

@@ -2,7 +2,10 @@
 
 package sys
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 func lockForLife(*os.File) error             { return Unsupported("fcntl(F_OFD_SETLK)") }
 func lockForStart(*os.File) error            { return Unsupported("fcntl(F_OFD_SETLK)") }
@@ -10,3 +13,5 @@ func startInProgress(*os.File) (bool, error) { return false, Unsupported("fcntl(
 func holdsLock(int, *os.File) bool           { return false }
 func openUnlinked(string, int) []*os.File    { return nil }
 func closeInherited(*os.File)                {}
+
+func changedAt(*os.File) (time.Time, error) { return time.Time{}, Unsupported("st_ctime") }
