@@ -361,16 +361,19 @@ func TestPredecessorKilledEarly(t *testing.T) {
 				}
 				return
 			}
-			f, err := pidfile.Acquire(file, pidfile.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.Close()
-			if l, err := net.Listen("tcp", r.addr); err != nil {
-				t.Error(err)
-			} else {
-				l.Close()
-			}
+			// A process that ends has no /proc/PID/exe any more a moment before its files are closed (exit_mm, then exit_files).
+			proctest.Eventually(t, patience, func() error {
+				f, err := pidfile.Acquire(file, pidfile.Options{})
+				if err != nil {
+					return err
+				}
+				f.Close()
+				l, err := net.Listen("tcp", r.addr)
+				if err != nil {
+					return err
+				}
+				return l.Close()
+			})
 		})
 	}
 }

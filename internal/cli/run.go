@@ -203,7 +203,7 @@ func toConsole(services []spec.Service) []spec.Service {
 
 // run is the supervisor from its birth to its end.
 func (f *foreground) run() error {
-	p, discard, err := f.a.runPaths()
+	place, err := f.a.runPlace()
 	if err != nil {
 		return &statusError{status: exitOurs, err: err}
 	}
@@ -211,10 +211,11 @@ func (f *foreground) run() error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, f.signals()...)
 	ready := make(chan struct{})
-	o, err := f.options(p)
+	o, err := f.options(place.Paths)
 	if err != nil {
-		return &statusError{status: exitOurs, err: errors.Join(err, discard(false))}
+		return &statusError{status: exitOurs, err: errors.Join(err, place.discard(false))}
 	}
+	o.Displaced = place.displaced
 	began := false
 	o.Ready = func() error { began = true; close(ready); return nil }
 	o.Deaf = true
@@ -225,10 +226,10 @@ func (f *foreground) run() error {
 	go func() { served <- server.Serve(ctx, o) }()
 	err = f.attend(signals, ready, served)
 	var running *server.RunningError
-	if errors.As(err, &running) && running.Dir == p.State {
+	if errors.As(err, &running) && running.Dir == place.State {
 		return err // what is there is that one's
 	}
-	if discardErr := discard(began); err == nil && discardErr != nil {
+	if discardErr := place.discard(began); err == nil && discardErr != nil {
 		return &statusError{status: exitOurs, err: discardErr}
 	}
 	return err
@@ -275,10 +276,17 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 // foregroundState is the state directory of a run in the usual places.
 func foregroundState(p paths.Paths) string { return filepath.Join(p.Runtime, "foreground") }
 
-// runPaths are directories for a run: those where the other commands look, or, where they cannot be
-// made, others where they look as well. What is wanted is in the file, so no state outlives the run: discard is for the end of it, and is
-// told whether there was one. What was there before a run that did not begin is another's, or what a killed one has left.
-func (a *app) runPaths() (p paths.Paths, discard func(began bool) error, err error) {
+// runPlace are the directories of a run.
+type runPlace struct {
+	paths.Paths
+	displaced string // the state of a supervisor in the background that may have had the runtime directory
+	// What is wanted is in the file, so no state outlives the run: discard is for the end of it, and is told whether it began. What was
+	// there before a run that did not begin is another's, or what a killed one has left.
+	discard func(began bool) error
+}
+
+// runPlace finds directories where the other commands look, or, where they cannot be made, others where they look as well.
+func (a *app) runPlace() (runPlace, error) {
 	usual, err := paths.Find()
 	if err == nil {
 		candidates := []paths.Paths{usual}
@@ -286,35 +294,36 @@ func (a *app) runPaths() (p paths.Paths, discard func(began bool) error, err err
 			candidates = append(candidates, usual.Elsewhere())
 		}
 		for _, p := range candidates {
+			displaced := p.State
 			p.State = foregroundState(p)
 			_, lookErr := os.Lstat(p.State)
 			made := errors.Is(lookErr, fs.ErrNotExist)
 			createErr := p.Create(nil)
 			if createErr == nil {
 				a.sayWhere(p.Runtime, err)
-				return p, func(began bool) error {
+				return runPlace{p, displaced, func(began bool) error {
 					if !began && !made || supervise.Owned(p.State) {
 						return nil
 					}
 					return os.RemoveAll(p.State)
-				}, nil
+				}}, nil
 			}
 			err = errors.Join(err, createErr)
 		}
 	}
 	if errors.Is(err, sys.ErrInsecure) && usual.Rooted() {
-		return p, nil, err
+		return runPlace{}, err
 	}
 	p, root, tempErr := usual.Temporary(os.Getenv, nil)
 	if tempErr != nil {
-		return p, nil, errors.Join(err, tempErr)
+		return runPlace{}, errors.Join(err, tempErr)
 	}
 	p.State = foregroundState(p)
 	if err := p.CreateState(); err != nil {
-		return p, nil, errors.Join(err, os.RemoveAll(root))
+		return runPlace{}, errors.Join(err, os.RemoveAll(root))
 	}
 	a.sayWhere(root, err)
-	return p, func(bool) error { return os.RemoveAll(root) }, nil
+	return runPlace{Paths: p, discard: func(bool) error { return os.RemoveAll(root) }}, nil
 }
 
 // sayWhere says where a run's directories are, and why not where they should be.

@@ -380,7 +380,7 @@ func (a *app) supervise(p paths.Paths, call *supervisorCall) error {
 	if err != nil {
 		return err
 	}
-	o.Ready = daemonry.Ready
+	o.Ready, o.Displaced = daemonry.Ready, foregroundState(p)
 	if daemonry.IsDaemon() {
 		shed(o.Trouble)
 	}

@@ -46,6 +46,8 @@ type Options struct {
 	Console target.Console // where the log target "stdout" prints; the zero value: nowhere
 	// Pinned refuses to have the program replaced: it holds more than a supervisor's successor would be told of.
 	Pinned bool
+	// Displaced is the state directory of the other kind of supervisor; see [supervise.Options].
+	Displaced string
 	// Inherited is what the program before this one in this process has left open for it. Nil: there was none.
 	Inherited *successor.Manifest
 	// Deaf takes no signals: they are the caller's, who ends ctx.
@@ -94,7 +96,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 	}
 	options := supervise.Options{
 		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: at.locks.state,
+		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: at.locks.state, Displaced: o.Displaced,
 	}
 	if m := o.Inherited; m != nil {
 		options.Inherited, options.Notify, options.Pipes, options.LastEvent = m.Engine.Held, m.Engine.Notify, m.Engine.Pipes, m.Engine.Event

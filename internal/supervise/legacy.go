@@ -130,21 +130,14 @@ func Owned(stateDir string) bool {
 // readOwner returns why services may run of which nothing is known, for somebody who has found no journal.
 func readOwner(dir string, here journalHead) (doubt, err error) {
 	path := filepath.Join(dir, ownerFile)
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	head, err := ownerHead(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return nil, err
-	}
-	var head journalHead
-	if parseLine(bytes.TrimSuffix(data, []byte{'\n'}), &head) != nil {
+	case errors.Is(err, errNoOwner):
 		return errors.New("what was known of it is missing"), nil
+	case err != nil:
+		return nil, err
 	}
 	head.Device, head.Inode = 0, 0
 	switch err := head.fits(here); {
@@ -156,6 +149,22 @@ func readOwner(dir string, here journalHead) (doubt, err error) {
 		return errors.New("what was known of it was in " + head.Runtime), nil
 	}
 	return errors.New("what was known of it is missing"), nil
+}
+
+// errNoOwner is of an owner's file that names none: it is empty, or damaged.
+var errNoOwner = errors.New("it names no supervisor")
+
+func ownerHead(path string) (head journalHead, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return head, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err == nil && parseLine(bytes.TrimSuffix(data, []byte{'\n'}), &head) != nil {
+		err = fmt.Errorf("%s: %w", path, errNoOwner)
+	}
+	return head, err
 }
 
 // putAside keeps a journal that is not used: one whose processes are gone for people to look at, any other under a name of its own.
@@ -215,7 +224,27 @@ func (e *Engine) writeOwner() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteForBoot(filepath.Join(e.o.StateDir, ownerFile), line, 0o600)
+	if err := atomicfile.WriteForBoot(filepath.Join(e.o.StateDir, ownerFile), line, 0o600); err != nil {
+		return err
+	}
+	return e.displace()
+}
+
+// displace removes the owner's file of the other kind of supervisor. Its journal is ours now: whoever found that file and, once we have
+// ended in order, no journal would think that one is missing; and it would be taken for the one that was killed if we are.
+func (e *Engine) displace() error {
+	if e.o.Displaced == "" {
+		return nil
+	}
+	path := filepath.Join(e.o.Displaced, ownerFile)
+	head, err := ownerHead(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && head.Runtime != e.o.RuntimeDir {
+		return nil
+	}
+	if err != nil && !errors.Is(err, errNoOwner) {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // removeOwner says that nothing is left of us.

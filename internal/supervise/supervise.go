@@ -38,8 +38,11 @@ type Options struct {
 	RuntimeDir string // FIFOs, the notify socket; gone after a reboot
 	StateDir   string // what is wanted; kept over a reboot
 	LogDir     string // logs of services that name no file
-	LogBudget  int64  // bytes that all logs together may take, those of LogDir included; 0: no bound
-	LogGroup   int    // group of log files, by number; 0: ours
+	// Displaced is the state directory of the other kind of supervisor that may have had RuntimeDir before: that of the
+	// background for a "run", that of a run for any other. "": there is none.
+	Displaced string
+	LogBudget int64 // bytes that all logs together may take, those of LogDir included; 0: no bound
+	LogGroup  int   // group of log files, by number; 0: ours
 	// Environ is what services inherit that were described without an environment (Apply.Environ). Nil means the process's own.
 	Environ []string
 	// Trouble is told in one line what the engine itself has difficulties

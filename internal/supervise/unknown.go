@@ -33,7 +33,7 @@ func (t *takeover) keepUnknown() {
 			e.unknown = map[string]record{}
 		}
 		e.unknown[r.Name] = r
-		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone", r.Name, r.Main.PID))
+		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone until it is", r.Name, r.Main.PID))
 	}
 }
 
