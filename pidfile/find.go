@@ -93,12 +93,9 @@ func find(path string) (*Instance, error) {
 		return nil, err
 	}
 	if v.state == Dead {
-		// Where locks cannot be asked for (gVisor), a start in progress looks dead.
-		// To try the lock instead could make that very start fail.
-		locked, err := sys.LockedByOther(file)
-		if err == nil && locked && v.pid != 0 {
-			locked, err = sys.StartInProgress(file) // else what the dead one has left has the lock
-		}
+		// Where locks cannot be asked for (gVisor), a start in progress looks dead. To try the lock instead could make that very
+		// start fail. A lock for reading is no start: it is what the dead one has left, or anybody's who may read the file.
+		locked, err := sys.WriteLocked(file)
 		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
 		}

@@ -1,7 +1,9 @@
 package pidfile
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -95,37 +97,105 @@ func (f *File) removeRestored(pid int) error {
 	return sys.RemoveTrusted(f.path, fi)
 }
 
-// supersede puts the file aside whose process is dead, and which is locked only because something that this process has left
-// behind has inherited the lock. Whoever has the lock for a start does it, and nobody else.
-func (f *File) supersede(path string) error {
-	if busy, err := sys.StartInProgress(f.file); busy || err != nil {
-		return ErrLocked
-	}
-	if heldForLife, err := sys.LockedByOther(f.file); !heldForLife || err != nil {
-		return ErrLocked // by a program that knows nothing of us, such as flock(1)
-	}
-	if err := sys.LockForStart(f.file); err != nil {
-		return ErrLocked
+// supersede removes a file whose process is dead, and which is locked only by who may read it: by something that this process has
+// left behind, which has inherited the lock, or by anybody else. Who has the lock of guard does it, and nobody else.
+func (f *File) supersede(path string, owner int) error {
+	if err := f.passable(owner); err != nil {
+		return err
 	}
 	if err := f.locate(path); err != nil {
 		return err
 	}
-	owner, err := secure(f.file)
+	release, err := guard(f.path)
 	if err != nil {
 		return err
 	}
-	v, err := judge(f.file, owner) // again: another start may have gone ahead
+	defer release()
+	if err := f.current(); err != nil { // another start has gone ahead
+		return err
+	}
+	v, err := judge(f.file, owner)
 	if err != nil {
 		return err
 	}
 	defer v.close()
-	if v.state != Dead || v.pid == 0 {
+	if v.state != Dead {
 		return ErrReplaced
 	}
+	if err := f.passable(owner); err != nil {
+		return err
+	}
 	if err := syscall.Unlink(f.path); err != nil && err != syscall.ENOENT {
-		return os.NewSyscallError("unlink", err)
+		return fmt.Errorf("%w, and it cannot be replaced: unlink: %w", ErrLocked, err)
+	}
+	if busy, err := sys.WriteLocked(f.file); busy || err != nil {
+		return ErrLocked // by a start that got the lock in the instant before; it finds the file gone, or is found by lost
 	}
 	return ErrReplaced
+}
+
+// passable returns nil if all the locks of the file are such that its process, which is dead, cannot mind: by who may only read it.
+func (f *File) passable(owner int) error {
+	if busy, err := sys.WriteLocked(f.file); busy || err != nil {
+		return ErrLocked
+	}
+	rec, err := read(f.file)
+	if err != nil {
+		return err
+	}
+	known := false
+	for _, l := range sys.Lockers(f.file) {
+		switch {
+		case l.OFD && l.Flock && rec.err != nil:
+			// As a daemon has it that was given the lock, whose file somebody has emptied.
+			return &heldError{l}
+		case !l.OFD && (trusted(l.UID) || l.UID == owner):
+			return &heldError{l} // flock(1), say
+		}
+		known = true
+	}
+	if known {
+		return nil
+	}
+	if read, err := sys.LockedByOther(f.file); read && err == nil && rec.err == nil {
+		return nil // whoever it is
+	}
+	return ErrLocked
+}
+
+// heldError says who has the lock that is no start.
+type heldError struct{ sys.Locker }
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("locked by process %d of user %d", e.PID, e.UID)
+}
+
+func (*heldError) Is(target error) bool { return target == ErrLocked }
+
+// guard makes us the only one who supersedes the file of that name: by a file beside it that nobody else may open, so that
+// nobody else can lock it. It is gone after release.
+func guard(path string) (release func(), err error) {
+	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".start")
+	file, _, err := openTrusted(name, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	if err != nil {
+		return nil, fmt.Errorf("%w, and it cannot be replaced: %w", ErrLocked, err)
+	}
+	own := &File{file: file, path: name}
+	if owner, err := secure(file); err != nil || !trusted(owner) {
+		return nil, also(cmp.Or(err, fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, name, owner)), file.Close())
+	}
+	if err := sys.TryFlock(file); errors.Is(err, sys.ErrLocked) {
+		return nil, also(ErrLocked, file.Close())
+	} else if err != nil {
+		return nil, also(err, file.Close())
+	}
+	if err := own.current(); err != nil { // who had it before us has removed it
+		return nil, also(err, file.Close())
+	}
+	return func() {
+		_ = syscall.Unlink(name) // while it is locked, so that it is ours; left over, it does no harm
+		_ = file.Close()         // nothing was written to it
+	}, nil
 }
 
 // unmake removes a file that we created, if it is empty still, for a claim that failed with cause. What another start

@@ -26,13 +26,14 @@ const (
 // helpers are the programs that the test binary can be. Each prints lines and
 // lives until its standard input ends.
 var helpers = map[string]func(args []string) error{
-	"hold":  hold,
-	"storm": storm,
-	"adopt": adopt,
-	"find":  find1,
-	"fcntl": fcntl,
-	"await": await,
-	"sleep": func([]string) error { fmt.Println("up"); return nil },
+	"hold":     hold,
+	"storm":    storm,
+	"adopt":    adopt,
+	"find":     find1,
+	"fcntl":    fcntl,
+	"await":    await,
+	"stranger": stranger,
+	"sleep":    func([]string) error { fmt.Println("up"); return nil },
 }
 
 func TestMain(m *testing.M) {

@@ -101,7 +101,8 @@ const maxTries = 1000
 // wraps ErrLocked if somebody else holds the lock otherwise. Who is recorded
 // himself, without a lock, may acquire the file. A file that is
 // stale (dead process, other boot, empty, rubbish, the pid of a stranger) is
-// acquired; its content stays as it is until Write. A file that others could
+// acquired; its content stays as it is until Write. A lock by somebody who may only read the
+// file keeps nobody out: the file is replaced by another. A file that others could
 // have written, or that is owned by somebody other than root, us or
 // Options.Owner, is refused with ErrInsecure. If the process recorded is alive
 // but /proc hides it from us, nobody can tell whether it is the one: an error as well.
@@ -131,7 +132,8 @@ func acquire(path string, o Options) (*File, error) {
 
 // try is one attempt of Acquire; ErrReplaced means that another may succeed.
 func try(path string, o Options) (*File, error) {
-	open := sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: o.Mode, Regular: true}
+	// Nobody else can open a new one before we have locked it: whoever can may lock it himself (flock(2)).
+	open := sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: newMode, Regular: true}
 	if o.Owner != nil {
 		open.Owner = &sys.Owner{UID: o.Owner.UID, GID: o.Owner.GID}
 	}
@@ -189,6 +191,9 @@ func (f *File) claim(path string, o Options) error {
 		return err
 	}
 	defer v.close()
+	if err := f.show(o.Mode); err != nil {
+		return err
+	}
 	if !f.stale {
 		return f.restore()
 	}
@@ -203,6 +208,18 @@ func (f *File) claim(path string, o Options) error {
 		return fmt.Errorf("cannot tell whether process %d is the one recorded: %w", v.pid, v.why)
 	}
 	return nil
+}
+
+// newMode is that of a file between open and lock.
+const newMode = 0o600
+
+// show lets those read a new file that may; also one that a start had made which was killed.
+func (f *File) show(mode fs.FileMode) error {
+	fi, err := f.file.Stat()
+	if err != nil || fi.Size() > 0 || fi.Mode().Perm() != newMode || mode == newMode {
+		return err
+	}
+	return f.file.Chmod(mode)
 }
 
 // whoHolds explains a lock that is not ours. It returns nil if it has become ours after all.
@@ -226,23 +243,20 @@ func (f *File) whoHolds(path string, o Options) error {
 	switch {
 	case v.state == Running:
 		return &RunningError{Path: path, PID: v.pid}
-	case v.state == Dead && v.pid != 0 && (trusted(owner) || o.Owner != nil && o.Owner.UID == owner):
-		return f.supersede(path)
+	case v.state == Dead && (trusted(owner) || o.Owner != nil && o.Owner.UID == owner):
+		return f.supersede(path, owner)
 	}
 	return ErrLocked
 }
 
-// lock takes both kinds of lock there are. The first decides between us. The
-// second excludes programs that lock their pid files with fcntl or lockf, and
-// lets Find ask for a lock without taking one.
+// lock takes both kinds of lock there are. The first decides between us: it shows that we may write (sys.WriteLocked), it
+// excludes programs that lock their pid files with fcntl or lockf, and lets Find ask for a lock without taking one.
+// The second is for flock(1), and for where the first is missing.
 func (f *File) lock() error {
-	if err := sys.TryFlock(f.file); err != nil {
-		return err
-	}
 	if err := sys.TryOFDLock(f.file); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	return nil
+	return sys.TryFlock(f.file)
 }
 
 // lockFor takes the lock that the options ask for.
@@ -260,9 +274,9 @@ func (f *File) lockFor(path string, o Options) error {
 	if same, err := sameFile(lock, f.file); err != nil || !same {
 		return also(cmp.Or(err, ErrReplaced), lock.Close())
 	}
-	err = sys.LockForLife(lock)
+	err = sys.LockForStart(f.file) // first: it shows that we may write
 	if err == nil {
-		err = sys.LockForStart(f.file)
+		err = sys.LockForLife(lock)
 	}
 	switch {
 	case err == nil:

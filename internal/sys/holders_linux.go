@@ -24,8 +24,9 @@ func lockForStart(f *os.File) error {
 	return ofdLock(f, unix.Flock_t{Type: unix.F_WRLCK, Start: StartByte, Len: 1})
 }
 
-func startInProgress(f *os.File) (bool, error) {
-	lk := unix.Flock_t{Type: unix.F_WRLCK, Start: StartByte, Len: 1}
+// writeLocked asks whether a lock for reading would be refused: by one for writing alone.
+func writeLocked(f *os.File) (bool, error) {
+	lk := unix.Flock_t{Type: unix.F_RDLCK}
 	err := withFD(f, func(fd int) error {
 		return retry(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &lk) })
 	})
