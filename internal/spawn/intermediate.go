@@ -40,13 +40,15 @@ func intermediate(st *starter, s *description) error {
 	}
 	var e encoder
 	e.uint(uint64(pid))
-	if sendFrame(st.channel, frameStarted, e.b) != nil {
-		syscall.Exit(0) // nobody is there to tell; the heir sees that too, and takes over by itself
-	}
+	told := sendFrame(st.channel, frameStarted, e.b) == nil
 	// As long as the target may not be held yet it must not be reaped, or its pid could become another's. Without a
 	// word that it is, nobody knows of it.
-	if kind := <-orders; kind != frameMessage {
+	if kind, said := <-orders; !told || kind != frameMessage {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // EPERM: of another user. It finds that it is not known (Born.Known).
+		if !told || !said {
+			// Nobody else says why the target ends: its own words go to the one that is gone.
+			return errStarterGone
+		}
 		syscall.Exit(0)
 	}
 	go func() {
