@@ -53,7 +53,8 @@ func TestUpgrade(t *testing.T) {
 	o.describe(rest)
 	mortal := spec.Service{Name: "mortal", Command: spec.Command{"sh", "-c", "sleep 0.02; exit 7"}, Ready: spec.Probe{Kind: spec.ProbeExec}}
 	mortal.Restart = spec.RestartAlways
-	mortal.Backoff.First, mortal.Budget.Restarts = new(spec.Duration(time.Millisecond)), new(-1)
+	mortal.Backoff.First, mortal.Backoff.Cap = new(spec.Duration(time.Millisecond)), new(spec.Duration(50*time.Millisecond))
+	mortal.Budget.Restarts = new(-1)
 	web := sleeper("web")
 	web.Sockets = []spec.Socket{{Name: "http", Listen: spec.Address{Network: spec.NetUnix, Addr: filepath.Join(o.root, "web")}}}
 	o.file.Services = append(o.file.Services, mortal, web)

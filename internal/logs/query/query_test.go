@@ -362,6 +362,8 @@ func TestFollow(t *testing.T) {
 	for i := range 300 {
 		want(fmt.Sprintf("line %d", i))
 	}
+	say("the last file is open\n") // that of a name of somebody else's is read to its end if it was open by then
+	want("the last file is open")
 	say("unfinished")
 	if err := os.Rename(path, path+".moved"); err != nil { // as mv or logrotate would
 		t.Fatal(err)
