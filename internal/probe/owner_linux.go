@@ -354,7 +354,8 @@ func holdsOurs(pid int, held inodes) (bool, error) {
 	done := make(chan struct{})
 	sys.OnThread(func() {
 		defer close(done)
-		if idErr := sys.SetThreadFSUser(int(status.UID[1]), int(status.GID[1])); idErr == nil {
+		if leave, idErr := sys.SetThreadFSUser(int(status.UID[1]), int(status.GID[1])); idErr == nil {
+			defer leave()
 			yes, err = holds(pid, held)
 		}
 	})

@@ -137,10 +137,12 @@ func TestOtherUsersPort(t *testing.T) {
 	}
 	result := make(chan error, 1)
 	sys.OnThread(func() {
-		if err := sys.SetThreadFSUser(65534, 65534); err != nil {
+		leave, err := sys.SetThreadFSUser(65534, 65534)
+		if err != nil {
 			result <- err
 			return
 		}
+		defer leave()
 		// What cannot be looked into as this user is hidden; root's server, too.
 		result <- judge("port", held, Env{PID: daemon, Owner: only(daemon)})
 	})

@@ -51,9 +51,11 @@ func inPlace(path string, owner sys.Owner, do func(path string) error) error {
 			}
 			sys.Umask(0)
 			if his {
-				if err := sys.SetThreadFSUser(owner.UID, owner.GID); err != nil {
+				leave, err := sys.SetThreadFSUser(owner.UID, owner.GID)
+				if err != nil {
 					return err
 				}
+				defer leave()
 			}
 			return do(path)
 		}()

@@ -184,6 +184,7 @@ func (s scene) order(state State) (names []string) {
 var scenarios = map[string]func(scene) error{
 	"no descriptor is left for a while":              runOutOfDescriptors,
 	"liveness: grace and threshold":                  checkLiveness,
+	"a start as another user: dumpable":              startAsAnother,
 	"WATCHDOG=1 stays out":                           missWatchdog,
 	"EXTEND_TIMEOUT_USEC and STOPPING=1":             extendTimeout,
 	"MAINPID= of a child":                            changeMainPID,

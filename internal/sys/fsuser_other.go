@@ -2,4 +2,4 @@
 
 package sys
 
-func setThreadFSUser(int, int) error { return Unsupported("setfsuid") }
+func setThreadFSUser(int, int) (func(), error) { return nil, Unsupported("setfsuid") }

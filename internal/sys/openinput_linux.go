@@ -17,7 +17,9 @@ func openInputAs(path string, c Credential) (f *os.File, err error) {
 	done := make(chan struct{})
 	OnThread(func() {
 		defer close(done)
-		if err = becomeForFiles(c); err == nil {
+		var leave func()
+		if leave, err = becomeForFiles(c); err == nil {
+			defer leave()
 			f, err = openInputBy(path, openWithoutMagic)
 		}
 	})
@@ -36,19 +38,20 @@ func openWithoutMagic(path string, flags int) (int, error) {
 	return fd, err
 }
 
-func becomeForFiles(c Credential) error {
-	err := setThreadGroups(c.Groups)
-	if err == nil {
-		err = setThreadFSUser(int(c.UID), int(c.GID))
+func becomeForFiles(c Credential) (leave func(), err error) {
+	if err = setThreadGroups(c.Groups); err == nil {
+		leave, err = setThreadFSUser(int(c.UID), int(c.GID))
 	}
 	if err == nil {
 		// The change of fsuid has taken those for files away, unless a launcher forbade it (SECBIT_NO_SETUID_FIXUP).
-		err = setThreadCapabilities(0, NoAmbient)
+		if err = setThreadCapabilities(0, NoAmbient); err != nil {
+			leave()
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("open as user %d: %w", c.UID, err)
+		return nil, fmt.Errorf("open as user %d: %w", c.UID, err)
 	}
-	return nil
+	return leave, nil
 }
 
 // nameless says whether a pipe is one of pipe(2).

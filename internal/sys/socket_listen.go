@@ -45,8 +45,10 @@ func Readable(fds ...int) (bool, error) { return readable(fds) }
 
 // SetThreadFSUser makes the calling thread look like that user where files are
 // concerned (setfsuid(2)), and nowhere else: others cannot signal the process for it. The thread
-// must be locked and never be given back. Linux only.
-func SetThreadFSUser(uid, gid int) error { return setThreadFSUser(uid, gid) }
+// must be locked and never be given back. Until done, which is to be called when it does no more as that user, the process is
+// not "dumpable" (prctl(2)): nobody but root may look into it, and it leaves no core dump, which
+// could become a file of that user. Linux only.
+func SetThreadFSUser(uid, gid int) (done func(), err error) { return setThreadFSUser(uid, gid) }
 
 // NewFIFO makes a FIFO, with mode less the umask; EEXIST if there is anything of that name.
 func NewFIFO(path string, mode uint32) error { return newFIFO(path, mode) }
