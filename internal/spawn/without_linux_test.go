@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -128,4 +129,25 @@ func filed() error {
 	}
 	_, err = os.Stat("/")
 	return err
+}
+
+// A process that we may not signal is not tried again by its number: the pidfd's refusal counts, unless a filter answers for it.
+func TestRefusalIsNoFilter(t *testing.T) {
+	proctest.RunAs(t, "nobody", func(t *testing.T) {
+		if ids, err := sys.ReadUserIDs(1); err != nil || ids.SignalledBy(os.Getuid()) {
+			t.Logf("process 1 is ours, or not there: %v, %v", ids, err)
+			return
+		}
+		f, err := sys.PidfdOpen(1)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := sys.PidfdSendSignal(f, 0); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "pidfd_send_signal") {
+			t.Errorf("%v, want that pidfd_send_signal is refused", err)
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -43,17 +44,28 @@ func (p BarePidfd) id() (uint64, error) {
 
 func (p BarePidfd) signal(sig syscall.Signal) error {
 	err := unix.PidfdSendSignal(int(p), sig, nil, 0)
-	if err != unix.ENOSYS && err != unix.EPERM {
+	if err != unix.ENOSYS && (err != unix.EPERM || !pidfdSignalsFiltered()) {
 		return wrap("pidfd_send_signal", err)
 	}
-	// Before Linux 5.1, and under filters that predate the call and answer EPERM; or the process is another user's. kill(2)
-	// tells which. The pidfd says whose the number is, up to the moment before.
+	// Before Linux 5.1, or under a filter. The pidfd says whose the number is, up to the moment before.
 	pid, err := p.pid()
 	if err != nil {
 		return err
 	}
 	return kill(pid, sig)
 }
+
+// pidfdSignalsFiltered says whether EPERM is the answer of a filter that predates the call, and not that the process is another
+// user's: then we may not even signal ourselves. A filter stays for the life of a process.
+var pidfdSignalsFiltered = sync.OnceValue(func() bool {
+	self, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return true // no descriptor is left: kill(2) tells
+	}
+	err = unix.PidfdSendSignal(self, 0, nil, 0)
+	CloseFD(self) // nothing was written to it
+	return err != nil
+})
 
 // pid is the number of the process that a pidfd holds, as long as it is not reaped (proc_pid_fdinfo(5)).
 func (p BarePidfd) pid() (int, error) {
