@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/check"
 	"github.com/daemonry/daemonry/pidfile"
 )
@@ -23,9 +24,9 @@ func checkVerb(a *app) *verb {
 		page: page{
 			name:     "check",
 			short:    "prove which of the fifteen steps of daemon(7) hold for a process",
-			synopsis: []string{"daemonry check [--json] PID", "daemonry check [--json] --pidfile FILE"},
+			synopsis: []string{"daemonry check [--json] PID", "daemonry check [--json] NAME", "daemonry check [--json] --pidfile FILE"},
 			about: []string{
-				"Looks at a process, ours or not, and judges each of the fifteen steps that daemon(7) asks of a daemon by what the kernel shows of it in /proc. Nothing is sent to the process. What may not be seen, or what cannot be told from outside, is \"not observable\" and passes for nothing.",
+				"Looks at a process, ours or not, or at the main process of the service NAME, and judges each of the fifteen steps that daemon(7) asks of a daemon by what the kernel shows of it in /proc. Nothing is sent to the process. What may not be seen, or what cannot be told from outside, is \"not observable\" and passes for nothing.",
 				"Below a step that fails stands what it failed on, such as each descriptor left open.",
 			},
 			options: []group{{"", []option{
@@ -35,7 +36,7 @@ func checkVerb(a *app) *verb {
 			statuses: []row{
 				{"0", "every step that can be observed passes"},
 				{"1", "a step fails"},
-				{"4", "there is no such process, or nothing of it can be observed"},
+				{"4", "there is no such process or service, or nothing of it can be observed"},
 				{"2", "wrong usage"},
 			},
 			examples: []row{
@@ -49,7 +50,7 @@ func checkVerb(a *app) *verb {
 }
 
 func (a *app) check(call *checkCall, words []string) error {
-	pid, err := checkedPID(call, words)
+	pid, err := a.checkedPID(call, words)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (a *app) check(call *checkCall, words []string) error {
 }
 
 // checkedPID is the process that is meant.
-func checkedPID(call *checkCall, words []string) (int, error) {
+func (a *app) checkedPID(call *checkCall, words []string) (int, error) {
 	if call.pidfile != "" {
 		if len(words) > 0 {
 			return 0, usagef("", "%q and --pidfile: name one process", words[0])
@@ -82,16 +83,36 @@ func checkedPID(call *checkCall, words []string) (int, error) {
 		return recordedPID(call.pidfile)
 	}
 	if len(words) != 1 {
-		return 0, usagef("", "name one process, by its pid or by --pidfile")
+		return 0, usagef("", "name one process: its pid, its service, or --pidfile")
 	}
 	pid, err := strconv.Atoi(words[0])
 	if err != nil {
-		return 0, noSupervisor(exitUnknown, words[0])
+		return a.servicePID(words[0])
 	}
 	if pid < 1 {
 		return 0, usagef("", "%d is not a pid", pid)
 	}
 	return pid, nil
+}
+
+// servicePID is the main process of a service.
+func (a *app) servicePID(name string) (int, error) {
+	s, err := a.reached()
+	if err != nil {
+		return 0, failure(err, exitUnknown, []string{name})
+	}
+	ctx, done := untilSignal()
+	defer done()
+	list, err := s.Status(ctx, control.StatusRequest{Names: []string{name}})
+	switch {
+	case err != nil:
+		return 0, failure(interrupted(ctx, err, "the supervisor"), exitUnknown, []string{name})
+	case len(list) != 1:
+		return 0, usagef("", "%s stands for %s: name one of them", name, counted(len(list), "instance"))
+	case list[0].PID == 0:
+		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("%s: no process runs: %s", name, briefState(list[0]))}
+	}
+	return list[0].PID, nil
 }
 
 // recordedPID is the pid in a file. Whether it is believed is for step 12 to

@@ -41,6 +41,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return a.daemonize(args[0], args[1:])
 	}
 	if len(args) > 1 && args[1] == personality {
+		if len(args) == 3 && args[2] == "--help" { // under the name itself that is a bad option, as it is to daemonize(1)
+			_, err := fmt.Fprintf(a.out, daemonizeUsage, program+" "+personality, thisBuild().Version)
+			return a.report(unread(err))
+		}
 		return a.daemonize(personality, args[2:])
 	}
 	return a.report(unread(firstError(a.execute(args[1:]), a.unsaid)))
@@ -79,7 +83,7 @@ func (a *app) execute(words []string) error {
 }
 
 // cobraVerbs are commands that cobra brings and that need all others to be there.
-var cobraVerbs = []string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+var cobraVerbs = []string{"help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
 
 // entry is a verb that has not been built yet.
 type entry struct {
@@ -111,6 +115,7 @@ var verbs = []entry{
 	{"enable", enableVerb},
 	{"disable", disableVerb},
 	{"version", versionVerb},
+	{"completion", completionVerb},
 }
 
 func verbNames() []string {
@@ -127,6 +132,7 @@ type verb struct {
 	// leading options end at the first word that is none: the rest belongs to a program.
 	leading bool
 	run     func(words []string) error
+	follows []string // words that may follow, for a shell to complete
 	// program is run in its place when "--" is the first word: what follows is a command line.
 	program func(words []string) error
 }
@@ -153,7 +159,7 @@ func (a *app) root() *cobra.Command {
 		p := rootPage()
 		_, a.unsaid = fmt.Fprint(a.out, p.text())
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
 	return root
 }
 
@@ -163,6 +169,7 @@ func (a *app) command(v *verb) *cobra.Command {
 		Use:           v.name,
 		Short:         v.short,
 		Args:          cobra.ArbitraryArgs,
+		ValidArgs:     v.follows,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(c *cobra.Command, words []string) error {

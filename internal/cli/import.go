@@ -32,7 +32,7 @@ func importVerb(a *app) *verb {
 			synopsis: []string{"daemonry import [OPTION…] FILE…"},
 			about: []string{
 				"Reads systemd units, NAME.service with the NAME.socket that belong to them, or a Procfile with the .env beside it, and prints a daemonry.toml that says the same. Drop-ins (NAME.service.d/*.conf) are merged as systemd does, those in /etc and /run for a unit in /usr/lib too. Units that need each other are best read together.",
-				"What cannot be expressed, or means something else here, is said on standard error: FILE:LINE: KEY: what. Nothing is dropped without such a line. What is printed passes \"daemonry validate\".",
+				"What cannot be expressed, or means something else here, is said on standard error: FILE:LINE: KEY: what. Nothing is dropped without such a line. What is printed passes \"daemonry validate\", but for a sandbox, which stays in it for \"daemonry export\" and is said as well: the supervisor builds none.",
 			},
 			options: []group{{"", []option{
 				{"from", "FORMAT", "What the files are: systemd or procfile.", "by their names", parsed(&call.from, word)},

@@ -103,7 +103,7 @@ What differs is what its documentation does not say:
 
 | daemonize | here |
 |---|---|
-| returns 0 as soon as it has forked | returns when the program has run for 100 ms, with the exit statuses of "daemonry detach" if it has not |
+| returns 0 as soon as it has forked | returns when the program has come to rest, with the exit statuses of "daemonry detach" if it has not |
 | writes the pid after it has returned, relative to -c | the pid file is complete, and where -p says, when it returns |
 | takes over any pid file | refuses the pid file of a daemon that is alive (exit status 125); holds it locked |
 | gives the pid file to the user of -u | leaves it to root, who alone is believed by root about processes of others |

@@ -9,8 +9,7 @@ func rootPage() page {
 		verbList.rows = append(verbList.rows, row{v.name, capitalised(v.short) + "."})
 	}
 	verbList.rows = append(verbList.rows,
-		row{"daemonize", "Take the options of daemonize(1); also under that name."},
-		row{"completion", "Write a completion script for bash, zsh, fish or PowerShell."})
+		row{personality, "Take the options of daemonize(1); also under that name."})
 	return page{
 		name:     program,
 		short:    "run programs as daemons",

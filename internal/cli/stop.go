@@ -96,7 +96,7 @@ func stopVerb(a *app) *verb {
 			short:    "end services, or a daemon, and everything that belongs to them",
 			synopsis: []string{"daemonry stop [--json] NAME…", "daemonry stop [--json] --all", "daemonry stop [OPTION…] --pidfile FILE"},
 			about: []string{
-				"Services are ended as their descriptions say, those that need another one before it, and stay down until \"daemonry start\": neither \"up\" nor the next supervisor starts what was stopped by hand. The schedule of signals holds until all processes of a service have ended, and \"daemonry signal KILL NAME\" meanwhile is the end of patience with all of them.",
+				"Services are ended as their descriptions say, of those named one that needs another before that, and stay down until \"daemonry start\": neither \"up\" nor the next supervisor starts what was stopped by hand. The schedule of signals holds until all processes of a service have ended, and \"daemonry signal KILL NAME\" meanwhile is the end of patience with all of them.",
 				"With --pidfile: sends SIGTERM to the daemon, waits, and kills what is left: of it, of its descendants, and of its session. Returns when all of them are gone, with a line for each on standard output, and with the pid file removed.",
 				"The signals go to the process that was recorded or to none, also when its pid has been given to another since.",
 			},

@@ -39,7 +39,7 @@ func upVerb(a *app) *verb {
 			},
 			options: []group{{"", []option{
 				call.fileOption(),
-				{"plan", "", "Print what would be done, and do nothing.", "", toggle(&call.plan)},
+				{"plan", "", "Print what would be done, and do it to no service. No supervisor is started for it, except in place of one that was killed, whose services the new one takes over.", "", toggle(&call.plan)},
 				{"json", "", "Print an array of objects.", "", toggle(&call.json)},
 			}}},
 			statuses: []row{
@@ -267,10 +267,6 @@ func (a *app) down(call *fileCall, words []string) error {
 	if len(words) > 0 {
 		return usagef("", "unexpected word %q", words[0])
 	}
-	source, err := chooseFile(call.file)
-	if err != nil && (call.file == "" || !errors.Is(err, fs.ErrNotExist)) {
-		return err
-	}
 	ctx, done := untilSignal()
 	defer done()
 	s, err := a.reached()
@@ -280,6 +276,10 @@ func (a *app) down(call *fileCall, words []string) error {
 	}
 	if err != nil && !absent(err) {
 		return failure(err, exitFailed, nil)
+	}
+	source, err := sourceOf(call.file, list)
+	if err != nil {
+		return err
 	}
 	var names []string
 	for _, st := range list {
@@ -304,4 +304,26 @@ func (a *app) down(call *fileCall, words []string) error {
 		}
 	}
 	return nil
+}
+
+// sourceOf is the file whose services are meant, which need not be there any more: then those that were taken in from it tell.
+func sourceOf(given string, list []control.Status) (string, error) {
+	gone := given
+	if given == "" {
+		gone = native.DefaultName
+	}
+	gone, err := filepath.Abs(gone)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range []string{gone, filepath.Join(gone, native.DefaultName)} {
+		if slices.ContainsFunc(list, func(s control.Status) bool { return s.Source == path }) {
+			return path, nil
+		}
+	}
+	path, err := chooseFile(given)
+	if given != "" && errors.Is(err, fs.ErrNotExist) {
+		return path, nil
+	}
+	return path, err
 }

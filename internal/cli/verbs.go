@@ -227,7 +227,7 @@ func waitVerb(a *app) *verb {
 			name:     "wait",
 			short:    "wait until services are ready, or stopped",
 			synopsis: []string{"daemonry wait [--for STATE] [--timeout DURATION] NAME…"},
-			about:    []string{"Nothing is started or stopped for it. A wait for \"ready\" ends with a failure when a service has failed for good, is stopped, or waits in vain for one that is down, however many steps away; a crash that is followed by another start is waited out."},
+			about:    []string{"No service is started or stopped for it, and a supervisor is started only in place of one that was killed. A wait for \"ready\" ends with a failure when a service has failed for good, is stopped, or waits in vain for one that is down, however many steps away; a crash that is followed by another start is waited out."},
 			options: []group{{"", append([]option{
 				{"for", "STATE", "\"ready\" or \"stopped\".", "ready", parsed(&call.state, waitable)},
 				{"timeout", "DURATION", "How long to wait at most.", "forever", parsedTo(&call.timeout, spec.ParseDuration)},
