@@ -1,0 +1,2 @@
+use strict; use POSIX; use Data::Dumper;
+my $port = ;

@@ -1,0 +1,4 @@
+import asyncio, json
+
+def serve(port:
+    pass

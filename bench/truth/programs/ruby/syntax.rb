@@ -1,0 +1,4 @@
+require 'json'
+class Server
+  def serve(port
+  end

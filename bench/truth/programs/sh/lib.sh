@@ -1,0 +1,2 @@
+name=worker
+tick() { printf '%s serving\n' "$name"; }
