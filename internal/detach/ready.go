@@ -137,7 +137,15 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	}
 	if r.socket != nil {
 		l := probe.Listener{Allowed: func(s sys.Sender) bool { return mayNotify(s, d) }, Extend: extend}
-		ask(r.check.Kind == probe.Notify, func() (probe.Heard, error) { return probe.Hear(ctx, r.socket, l) })
+		ask(r.check.Kind == probe.Notify, func() (probe.Heard, error) {
+			h, err := probe.Hear(ctx, r.socket, l)
+			if err == nil && r.check.Kind == probe.Settled {
+				env := r.env
+				env.Note = nil // the other one, who goes on looking, may be writing it
+				err = probe.Wait(ctx, r.check.Told(), env)
+			}
+			return h, err
+		})
 	}
 	switch r.check.Kind {
 	case probe.Notify: // heard already

@@ -35,6 +35,18 @@ var notifier = proctest.Register("notifier", func(args []string) int {
 	return 0
 })
 
+// boaster says READY=1, and fails of what it loads then.
+var boaster = proctest.Register("boaster", func([]string) int {
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err == nil {
+		_, err = conn.Write([]byte("READY=1"))
+	}
+	for end := time.Now().Add(time.Second / 2); err == nil && time.Now().Before(end); {
+		_ = fmt.Sprint(end)
+	}
+	return 3
+})
+
 // server listens after a while on args[0] ("tcp" or "unix", and HTTP on it) at args[1].
 var server = proctest.Register("server", func(args []string) int {
 	<-time.After(50 * time.Millisecond)
@@ -95,6 +107,13 @@ func TestReady(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSettledIsNotMerelySaid: READY=1 of a program that is to come to rest is not taken while it loads.
+func TestSettledIsNotMerelySaid(t *testing.T) {
+	proctest.CheckLeaks(t)
+	refused(t, 3, "exited with status 3 before it was ready", "--ready", "settled", "--", boaster.Path(t))
+	detached(t, "--ready", "settled:25s", "--timeout", "30s", "--", notifier.Path(t), "READY=1")
 }
 
 // TestNeverReady: the same modes of a daemon that does not: 124, and nothing is left of it.

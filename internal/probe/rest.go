@@ -21,10 +21,12 @@ const (
 	DefaultWindow = 250 * time.Millisecond
 	// DefaultBound is when a program that is never at rest counts as up.
 	DefaultBound = 10 * time.Second
+	// ToldBound is the same for one that has said READY=1, from then on.
+	ToldBound = 5 * time.Second
 	// RestUnseen is how long a program must be alive where it cannot be seen what it does.
 	RestUnseen = time.Second
 
-	// listenWindow is how long a program must be at rest that has a listening TCP socket by now.
+	// listenWindow is how long a program must be at rest that has a listening TCP socket by now, or has said READY=1.
 	listenWindow = 100 * time.Millisecond
 	// restTrace is the processor time that is no sign of life, such as a timer of the language's runtime uses or of a
 	// server; or a restShare of the time between two looks, whichever is more.
@@ -39,6 +41,18 @@ const (
 	// in less than half of the looks, taken by the half second; after three of those it counts as up.
 	calmPeriod, calmAfter = 500 * time.Millisecond, 1500 * time.Millisecond
 )
+
+// Told is what is left of a check of Settled when the program has said READY=1: what it loads is seen all the same
+// (gunicorn says it before its workers load the application, and ends when they cannot), but a short rest is enough.
+func (c Check) Told() Check {
+	if c.Settle == 0 || c.Settle > listenWindow {
+		c.Settle = listenWindow
+	}
+	if c.Bound == 0 || c.Bound > ToldBound {
+		c.Bound = ToldBound
+	}
+	return c
+}
 
 // Looks are the ways to see what a program does; tests replace them.
 type Looks interface {

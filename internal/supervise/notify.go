@@ -234,7 +234,7 @@ func (e *Engine) said(s *service, m notify.Message) {
 		e.reloading(s)
 	}
 	if m.Ready {
-		e.happen(s, hReady, cause{})
+		e.saidReady(s)
 	}
 	if m.Watchdog {
 		e.fed(s)

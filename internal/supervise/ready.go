@@ -54,6 +54,9 @@ func (e *Engine) watchRest(s *service) {
 	if limit := *s.spec.Timeout; limit != spec.Forever {
 		check.Bound = min(probe.DefaultBound, time.Duration(limit))
 	}
+	if s.saidReady == run {
+		check = check.Told()
+	}
 	var members func() []int
 	if g := s.group; g != nil {
 		members = func() []int {
@@ -69,6 +72,20 @@ func (e *Engine) watchRest(s *service) {
 		})
 	})
 	s.cancel = func(error) { stop() }
+}
+
+// saidReady takes READY=1, which makes the service ready in whatever way it was to show it, but for one: who is to come
+// to rest has said that it will do so soon.
+func (e *Engine) saidReady(s *service) {
+	if s.state != Starting || s.spec.Ready.Kind != spec.ProbeSettled || s.cancel == nil {
+		e.happen(s, hReady, cause{})
+		return
+	}
+	if s.saidReady != s.run { // once
+		s.saidReady = s.run
+		s.endProbe()
+		e.watchRest(s)
+	}
 }
 
 // watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has said meanwhile

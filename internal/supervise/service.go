@@ -54,6 +54,7 @@ type service struct {
 	extended   bool     // the time allowed until ready was
 	lastAnswer error    // of the last run of a readiness command
 	rewound    bool     // ready was lost by RELOADING=1 and is to come back
+	saidReady  uint64   // the run that said READY=1 before it had come to rest
 
 	// The way down.
 	failure      string    // why it is being stopped although wanted; "" if it was asked for

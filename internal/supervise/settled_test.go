@@ -59,6 +59,42 @@ func TestSettledService(t *testing.T) {
 	})
 }
 
+// TestSettledAndSaid: who is to come to rest and says READY=1 is not up while it still loads, is after a short rest, and is
+// taken at its word in the end.
+func TestSettledAndSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		end := b.run()
+		s := b.put(plain("s", func(c *spec.Service) { c.Ready = spec.Probe{} }))
+		start := func(busy bool) {
+			b.k.set(func() { b.k.busy = busy })
+			b.inOwner(func() { s.wanted = true; b.happen(s, hWant, cause{}) })
+			time.Sleep(50 * time.Millisecond)
+			b.say(s, readyMessage)
+		}
+		start(true)
+		time.Sleep(time.Second)
+		b.is(s, Starting, "")
+		b.say(s, readyMessage) // again, which begins nothing anew
+		b.k.set(func() { b.k.busy = false })
+		time.Sleep(90 * time.Millisecond)
+		b.is(s, Starting, "")
+		time.Sleep(60 * time.Millisecond)
+		b.is(s, Ready, "")
+		b.inOwner(func() { s.wanted = false; b.happen(s, hUnwant, cause{}) })
+		time.Sleep(time.Second)
+
+		start(true)
+		time.Sleep(4900 * time.Millisecond)
+		b.is(s, Starting, "")
+		time.Sleep(200 * time.Millisecond)
+		b.is(s, Ready, "counts as up: busy for 5s")
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestMemoryIsLookedAtEverySecond: whatever the interval of liveness is, and again after a restart.
 func TestMemoryIsLookedAtEverySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
