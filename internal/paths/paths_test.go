@@ -6,11 +6,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/proctest"
@@ -160,7 +160,7 @@ func planted(t *testing.T) {
 			return errors.Join(os.Remove(p.Runtime), os.WriteFile(p.Runtime, nil, 0o600))
 		}, "is no directory", sys.ErrInsecure},
 		"a FIFO": {func(_ *testing.T, p *Paths) error {
-			return errors.Join(os.Remove(p.Runtime), syscall.Mkfifo(p.Runtime, 0o600))
+			return errors.Join(os.Remove(p.Runtime), exec.Command("mkfifo", p.Runtime).Run()) // mkfifo(1): illumos has no syscall.Mkfifo
 		}, "is no directory", sys.ErrInsecure},
 		"a loose parent": {func(_ *testing.T, p *Paths) error { return os.Chmod(filepath.Dir(p.Runtime), 0o777) }, "everybody can write", sys.ErrInsecure},
 		"somebody else's": {func(t *testing.T, p *Paths) error {
