@@ -124,5 +124,13 @@ func eventReason(ev control.Event) string {
 	if x.MaxRSS > 0 {
 		used += ", memory " + bytesText(x.MaxRSS)
 	}
-	return fmt.Sprintf("process %d %s (%s)", ev.PID, x.Text, used)
+	return fmt.Sprintf("%s %s (%s)", whose(ev), x.Text, used)
+}
+
+// whose is the process whose end an event tells. Of one that ended while no supervisor ran there may be no number left.
+func whose(ev control.Event) string {
+	if ev.PID == 0 {
+		return "its process"
+	}
+	return fmt.Sprintf("process %d", ev.PID)
 }

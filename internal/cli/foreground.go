@@ -136,7 +136,7 @@ func (f *foreground) note(ev control.Event) {
 			f.exit = ev.Exit
 		}
 		if !f.program && ev.State != control.Stopping && (ev.Exit.Code != 0 || ev.Exit.Signal != "") {
-			f.say("%s: process %d %s", ev.Service, ev.PID, ev.Exit.Text)
+			f.say("%s: %s %s", ev.Service, whose(ev), ev.Exit.Text)
 		}
 	case ev.Kind == control.EventState:
 		f.noteState(ev)

@@ -295,6 +295,7 @@ func (a *app) bear(ctx context.Context, s *session) error {
 	if err := usualLimits(); err != nil {
 		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
 	}
+	had := lengthOf(log)
 	process, err := daemonry.Detach(ctx, daemonry.Options{
 		Background: true, // whatever manages us, the supervisor is not what it waits for
 		Name:       program,
@@ -324,7 +325,7 @@ func (a *app) bear(ctx context.Context, s *session) error {
 		return context.Cause(ctx)
 	}
 	e := &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
-	if log != "" {
+	if lengthOf(log) > had {
 		e.hint = "its own words are in " + log
 	}
 	return e

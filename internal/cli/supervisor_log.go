@@ -34,6 +34,15 @@ func (a *app) logForSupervisor(p paths.Paths) string {
 	return path
 }
 
+// lengthOf is how long the log is: 0 if it is not there, or cannot be looked at.
+func lengthOf(path string) int64 {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
 // mostSupervisorLog bounds supervisor.log, and the file beside it that has what came before.
 const mostSupervisorLog = 1 << 20
 
