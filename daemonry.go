@@ -49,8 +49,8 @@ import (
 type Options struct {
 	// Foreground keeps the program as it is: Detach does its part for the pid
 	// file and returns nil. It is implied where something else already does the
-	// daemonizing and expects the program to stay: under a manager that set NOTIFY_SOCKET, and as
-	// process 1 of a container.
+	// daemonizing and expects the program to stay: under a manager that set NOTIFY_SOCKET (to a
+	// socket that is there: what outlived its manager means nothing), and as process 1 of a container.
 	Foreground bool
 	// Background makes a daemon also where that would keep the program in the
 	// foreground. Foreground wins over it.

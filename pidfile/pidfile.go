@@ -6,7 +6,8 @@
 //   - The lock. A daemon that uses this package keeps the file open and locked
 //     for life. The lock belongs to the open file description: a launcher takes
 //     it and hands it down, so it is never released on the way, and descriptors
-//     are close-on-exec, so no child of the daemon keeps it.
+//     are close-on-exec, so no child of the daemon keeps it. (A program that is
+//     not ours gets one that is not, with Options.HandDown, and so do its children.)
 //   - The fingerprint. The nanoseconds of the file's modification time are a hash
 //     of boot id, pid and start time of the process recorded. It identifies a
 //     program that knows nothing of us and holds no lock. After a reboot, when
