@@ -26,14 +26,21 @@ func (t *takeover) keepUnknown() {
 		if r.Main.PID == 0 && r.State == Starting.String() {
 			r.Main, r.Session = e.bornAs(r.Invocation)
 		}
-		if !e.mayLive(r) {
+		r.Beside = slices.Clone(r.Beside)
+		for i, b := range r.Beside {
+			if b.Main.PID == 0 {
+				r.Beside[i].Main, r.Beside[i].Session = e.bornAs(b.Invocation)
+			}
+		}
+		pid := e.mayLive(r)
+		if pid == 0 {
 			continue
 		}
 		if e.unknown == nil {
 			e.unknown = map[string]record{}
 		}
 		e.unknown[r.Name] = r
-		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone until it is", r.Name, r.Main.PID))
+		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone until it is", r.Name, pid))
 	}
 }
 
@@ -55,12 +62,25 @@ func (e *Engine) bornAs(invocation string) (id identity, session int) {
 	return identity{}, 0
 }
 
-// mayLive says whether the main process of a record is there, or cannot be proven to be gone.
-func (e *Engine) mayLive(r record) bool {
-	if r.Main.PID == 0 {
+// mayLive is the main process of a record that is there, or cannot be proven to be gone: its own, or that of a rolling
+// restart that was under way. 0 if there is none.
+func (e *Engine) mayLive(r record) (pid int) {
+	if e.identityMayLive(r.Main) {
+		return r.Main.PID
+	}
+	for _, b := range r.Beside {
+		if e.identityMayLive(b.Main) {
+			return b.Main.PID
+		}
+	}
+	return 0
+}
+
+func (e *Engine) identityMayLive(id identity) bool {
+	if id.PID == 0 {
 		return false
 	}
-	h, err := e.prove(r.Main)
+	h, err := e.prove(id)
 	if err == nil {
 		exited, exitErr := h.Exited()
 		_ = h.Close() // nothing was written to it
@@ -73,12 +93,13 @@ func (e *Engine) mayLive(r record) bool {
 func (e *Engine) Unknown(ctx context.Context) (list []Unknown, err error) {
 	err = e.ask(ctx, func() {
 		for name, r := range e.unknown {
-			if !e.mayLive(r) {
+			pid := e.mayLive(r)
+			if pid == 0 {
 				delete(e.unknown, name)
 				e.notes.all = true
 				continue
 			}
-			list = append(list, Unknown{Name: name, PID: r.Main.PID})
+			list = append(list, Unknown{Name: name, PID: pid})
 		}
 		e.writeNotes()
 	})
@@ -90,7 +111,7 @@ func (e *Engine) Unknown(ctx context.Context) (list []Unknown, err error) {
 func (e *Engine) readopt(s *service) {
 	r, known := e.unknown[s.spec.Name]
 	delete(e.unknown, s.spec.Name)
-	if !known || !e.mayLive(r) {
+	if !known || e.mayLive(r) == 0 {
 		return
 	}
 	t := &takeover{e: e}
@@ -98,6 +119,7 @@ func (e *Engine) readopt(s *service) {
 	t.openLogs()
 	e.adoptHeld(s)
 	e.goOn(s)
+	t.endKin()
 }
 
 // leavesBehind says whether there is what may run and is not ours to end.
