@@ -149,6 +149,9 @@ func (f *File) passable(owner int) error {
 		case l.OFD && l.Flock && rec.err != nil:
 			// As a daemon has it that was given the lock, whose file somebody has emptied.
 			return &heldError{l}
+		case l.PID == rec.pid && (trusted(l.UID) || l.UID == owner):
+			// It is recorded, and has the lock. That it is dead can only have been the wall clock's word (mismatch), which was set.
+			return &heldError{l}
 		case !l.OFD && (trusted(l.UID) || l.UID == owner):
 			return &heldError{l} // flock(1), say
 		}

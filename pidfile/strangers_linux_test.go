@@ -181,3 +181,16 @@ func TestFlockOfTheOwner(t *testing.T) {
 		}
 	}
 }
+
+// A process of ours that is recorded and has the lock is not superseded, whatever the clock says of its age.
+func TestClockSupersedesNobody(t *testing.T) {
+	path := newPath(t)
+	cmd := daemon(t, path, "sleep 1000; :")
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer file.Close()
+	f := &File{file: file}
+	if err := f.passable(os.Geteuid()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), strconv.Itoa(cmd.Process.Pid)) {
+		t.Errorf("%v", err)
+	}
+}

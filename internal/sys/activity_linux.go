@@ -30,12 +30,15 @@ func (a *Activity) look(more []int) (Doing, error) {
 	for pid := range a.procs {
 		a.next = append(a.next, pid)
 	}
+	given, followed := 1+len(more), len(a.next)
 	for i := 0; i < len(a.next); i++ {
 		if a.done.Threads > mostFollowed {
 			a.done.Running = true
 			break
 		}
-		if err := a.process(a.next[i]); err != nil {
+		// One that is only known from before may have ended, and its number may be a stranger's; not so a child of one that is there.
+		known := i == 0 && a.turn > 1 || given <= i && i < followed
+		if err := a.process(a.next[i], known); err != nil {
 			return Doing{}, err
 		}
 	}
@@ -57,8 +60,8 @@ func childrenTold() error {
 	return err
 }
 
-// process looks at one process and puts its children down to be looked at.
-func (a *Activity) process(pid int) error {
+// process looks at one process and puts its children down to be looked at; at one that is known only if it is still that one.
+func (a *Activity) process(pid int, known bool) error {
 	p := a.procs[pid]
 	if p != nil && p.turn == a.turn {
 		return nil
@@ -74,7 +77,8 @@ func (a *Activity) process(pid int) error {
 			return fmt.Errorf("read %s/stat: %w", dir, err)
 		}
 	}
-	if data == nil || stat.Exited() || stat.Unmapped { // gone, or going
+	other := known && p != nil && p.start != stat.StartTime
+	if data == nil || other || stat.Exited() || stat.Unmapped { // gone, or going
 		a.done.Running = a.done.Running || pid == a.root
 		return nil
 	}

@@ -99,3 +99,32 @@ func BenchmarkActivity(b *testing.B) {
 		}
 	}
 }
+
+// TestActivityOfAnotherOne: a number that was followed and is a stranger's by now is followed no more.
+func TestActivityOfAnotherOne(t *testing.T) {
+	var pids []int
+	for range 2 {
+		cmd := exec.Command("/bin/sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { cmd.Process.Kill(); cmd.Wait() }()
+		pids = append(pids, cmd.Process.Pid)
+	}
+	a := NewActivity(pids[0])
+	look := func(more []int, want int) {
+		t.Helper()
+		if d, err := a.Look(more); err != nil || d.Threads != want {
+			t.Errorf("%+v, %v; want %d threads", d, err, want)
+		}
+	}
+	look(pids[1:], 2)
+	look(nil, 2)
+	a.procs[pids[1]].start-- // as if another one had had the number
+	look(nil, 1)
+	look(pids[1:], 2)
+	a.procs[pids[0]].start--
+	if d, err := a.Look(nil); err != nil || !d.Running || d.Threads != 1 {
+		t.Errorf("the program is gone: %+v, %v", d, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -129,17 +130,29 @@ func openUnlinked(path string, most int) []*os.File {
 			if target, err := os.Readlink(dir + n); err != nil || target != path+" (deleted)" {
 				continue
 			}
-			f, err := openNow(dir+n, unix.O_RDONLY, openPlain)
-			switch {
-			case err != nil:
-			case len(list) == most || !holdsLock(pid, f):
-				f.Close() // only looked at
-			default:
+			if f, err := openHeld(pid, dir+n); err == nil && len(list) < most {
 				list = append(list, f)
+			} else if err == nil {
+				f.Close() // one too many
 			}
 		}
 	}
 	return list
+}
+
+// openHeld opens what a descriptor of a process is of, if it is a regular file that this process has locked. It looks
+// before it opens: a FIFO or a device would notice.
+func openHeld(pid int, link string) (*os.File, error) {
+	fd, err := retry1(func() (int, error) { return unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return nil, wrap("open", err)
+	}
+	held := os.NewFile(uintptr(fd), link)
+	defer held.Close()
+	if fi, err := held.Stat(); err != nil || !fi.Mode().IsRegular() || !holdsLock(pid, held) {
+		return nil, also(fs.ErrNotExist, err)
+	}
+	return openNow("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY, openPlain)
 }
 
 func namesIn(dir string) ([]string, error) {
