@@ -116,6 +116,7 @@ func programs() []program {
 		{name: "nginx", needs: words("nginx"), good: fault("", "nginx -c @DIR@/good.conf"), bad: []variant{
 			fault("an upstream's include is missing", "nginx -c @DIR@/include.conf"),
 			fault("unknown directive", "nginx -c @DIR@/directive.conf"),
+			fault("an upstream is not found", "nginx -c @DIR@/upstream.conf"),
 			sleeper("port taken, tried five times", "nginx -c @DIR@/taken.conf"),
 		}},
 		{name: "Redis", needs: words("redis-server"), good: fault("", "redis-server @DIR@/good.conf"), bad: []variant{

@@ -30,8 +30,8 @@ func detachPage(call *detachCall) page {
 			"Relative paths in options begin in the directory where the command is called. PROGRAM is searched for in the daemon's PATH if it has no slash. The \"--\" may be left out: options after PROGRAM are the program's.",
 		},
 		options: groups,
-		sections: []section{{"readiness", "Whatever the mode, a READY=1 by sd_notify(3) that comes first counts (with settled, where 100 ms of rest, or 5 s, must follow it), and a death is noticed at once, never by the time-out.", []row{
-			{"settled", "It has come to rest: for 250 ms no thread of it and of what it started ran or was loading, next to no processor time was used, and nothing was started or opened; 100 ms are enough once it listens on a TCP port. A program that is connecting or asks a name server is not at rest. One that is never at rest counts as up when it has done little for 1.5 s, or after 10 s (or --timeout, if that is shorter), and a note says so. Where what it does cannot be seen (another system than Linux, a hidden /proc), it must be alive for 1 s."},
+		sections: []section{{"readiness", "Whatever the mode, a READY=1 by sd_notify(3) that comes first counts (with settled, where rest, or 5 s of work, must follow it), and a death is noticed at once, never by the time-out.", []row{
+			{"settled", "It has come to rest: for 250 ms no thread of it and of what it started ran or was loading, next to no processor time was used, and nothing was started or opened; 100 ms are enough once it listens on a TCP port. A program that is connecting or asks a name server is not at rest. One that is never at rest counts as up when it has done little for 1.5 s, or after 10 s, in which what it waits for a processor does not count, or 20 s at most (or --timeout, if that is shorter), and a note says so. Where what it does cannot be seen (another system than Linux, a hidden /proc), it must be alive for 1 s."},
 			{"settled:D", "The same, with D in place of the 250 ms."},
 			{"exec", "PROGRAM was executed, nothing more."},
 			{"settle:D", "It is still alive after D, whatever it does."},

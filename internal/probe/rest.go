@@ -19,14 +19,15 @@ import (
 const (
 	// DefaultWindow is how long a program must be at rest.
 	DefaultWindow = 250 * time.Millisecond
-	// DefaultBound is when a program that is never at rest counts as up.
-	DefaultBound = 10 * time.Second
-	// ToldBound is the same for one that has said READY=1, from then on.
-	ToldBound = 5 * time.Second
+	// DefaultBusy is when a program that is never at rest counts as up: what it waited for a processor is not counted, for a
+	// machine that is slow proves nothing. DefaultBound is the most in any case.
+	DefaultBusy, DefaultBound = 10 * time.Second, 20 * time.Second
+	// toldBusy and toldBound are the same for one that has said READY=1, from then on.
+	toldBusy, toldBound = 5 * time.Second, 10 * time.Second
 	// RestUnseen is how long a program must be alive where it cannot be seen what it does.
 	RestUnseen = time.Second
 
-	// listenWindow is how long a program must be at rest that has a listening TCP socket by now, or has said READY=1.
+	// listenWindow is how long a program must be at rest that has a listening TCP socket by now.
 	listenWindow = 100 * time.Millisecond
 	// restTrace is the processor time that is no sign of life, such as a timer of the language's runtime uses or of a
 	// server; or a restShare of the time between two looks, whichever is more.
@@ -43,14 +44,15 @@ const (
 )
 
 // Told is what is left of a check of Settled when the program has said READY=1: what it loads is seen all the same
-// (gunicorn says it before its workers load the application, and ends when they cannot), but a short rest is enough.
+// (gunicorn says it before its workers load the application, and ends when they cannot, between sleeps of 100 ms).
 func (c Check) Told() Check {
-	if c.Settle == 0 || c.Settle > listenWindow {
-		c.Settle = listenWindow
+	if c.Settle == 0 || c.Settle > DefaultWindow {
+		c.Settle = DefaultWindow
 	}
-	if c.Bound == 0 || c.Bound > ToldBound {
-		c.Bound = ToldBound
+	if c.Bound == 0 || c.Bound > toldBound {
+		c.Bound = toldBound
 	}
+	c.Busy = toldBusy
 	return c
 }
 
@@ -64,12 +66,13 @@ type Looks interface {
 
 // rest finds out whether a program has come to rest. It is told the time, and tells when to look next.
 type rest struct {
-	window, bound time.Duration
-	looks         Looks
+	window, busy, bound time.Duration
+	looks               Looks
 
 	began   time.Time
-	last    time.Time // the look before
-	quiet   time.Time // since when nothing has been seen
+	waited  time.Duration // for a processor, since then
+	last    time.Time     // the look before
+	quiet   time.Time     // since when nothing has been seen
 	pause   time.Duration
 	unseen  error // why nothing can be seen
 	checked bool  // its sockets have been looked at since it was quiet
@@ -82,14 +85,17 @@ type rest struct {
 }
 
 func newRest(c Check, looks Looks, now time.Time) *rest {
-	r := &rest{window: c.Settle, bound: c.Bound, looks: looks, began: now, last: now, quiet: now, period: now}
+	r := &rest{window: c.Settle, busy: c.Busy, bound: c.Bound, looks: looks, began: now, last: now, quiet: now, period: now}
 	if r.window == 0 {
 		r.window = DefaultWindow
 	}
 	if r.bound == 0 {
 		r.bound = DefaultBound
 	}
-	r.bound = max(r.bound, r.window)
+	if r.busy == 0 {
+		r.busy = DefaultBusy
+	}
+	r.busy, r.bound = max(r.busy, r.window), max(r.bound, r.window)
 	return r
 }
 
@@ -149,20 +155,22 @@ func (r *rest) judge(now time.Time, cost time.Duration, d sys.Doing) (verdict, t
 			r.checked = true
 		}
 	}
+	r.waited += d.Waited
 	age := now.Sub(r.began)
+	left := min(r.bound-age, r.busy-(age-r.waited))
 	switch {
 	case still >= r.window:
 		return verdict{up: true}, 0
 	case r.calm >= max(calmAfter, r.window):
 		return verdict{true, fmt.Sprintf("counts as up: it is never at rest for %v, and does little", r.window)}, 0
-	case age >= r.bound && r.asks != "":
+	case left <= 0 && r.asks != "":
 		return verdict{true, fmt.Sprintf("counts as up: alive for %v; %s", age.Round(time.Second), r.asks)}, 0
-	case age >= r.bound:
+	case left <= 0:
 		return verdict{true, fmt.Sprintf("counts as up: busy for %v", age.Round(time.Second))}, 0
 	}
 	r.pause = min(max(2*r.pause, firstLook), longestRest)
 	next := r.pause
-	for _, due := range []time.Duration{early - still, r.window - still, r.bound - age} {
+	for _, due := range []time.Duration{early - still, r.window - still, left} {
 		if due > 0 {
 			next = min(next, due)
 		}

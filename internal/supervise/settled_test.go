@@ -59,7 +59,7 @@ func TestSettledService(t *testing.T) {
 	})
 }
 
-// TestSettledAndSaid: who is to come to rest and says READY=1 is not up while it still loads, is after a short rest, and is
+// TestSettledAndSaid: who is to come to rest and says READY=1 is not up while it still loads, is when it rests, and is
 // taken at its word in the end.
 func TestSettledAndSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -77,9 +77,9 @@ func TestSettledAndSaid(t *testing.T) {
 		b.is(s, Starting, "")
 		b.say(s, readyMessage) // again, which begins nothing anew
 		b.k.set(func() { b.k.busy = false })
-		time.Sleep(90 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
 		b.is(s, Starting, "")
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		b.is(s, Ready, "")
 		b.inOwner(func() { s.wanted = false; b.happen(s, hUnwant, cause{}) })
 		time.Sleep(time.Second)

@@ -20,6 +20,9 @@ type Doing struct {
 	Running bool
 	// Used is the processor time used since the look before; 0 at the first.
 	Used time.Duration
+	// Waited is the longest that one of the threads has waited for a processor since the look before; 0 at the first, and where
+	// the kernel does not tell (no CONFIG_SCHED_INFO). What is still being waited for is told when it is over.
+	Waited time.Duration
 	// Changed says that processes, threads or, since Linux 6.2, descriptors have become more or fewer since
 	// the look before. True at the first.
 	Changed bool
@@ -35,8 +38,8 @@ type followed struct {
 }
 
 type thread struct {
-	used time.Duration
-	turn uint
+	used, waited time.Duration
+	turn         uint
 }
 
 // NewActivity follows process pid and its descendants. Nothing is read yet, and nothing has to be closed.

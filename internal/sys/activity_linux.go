@@ -115,11 +115,9 @@ func (a *Activity) files(p *followed, dir string) {
 func (a *Activity) threads(p *followed, pid int, dir string, stat ProcStat) error {
 	if stat.Threads == 1 {
 		a.thread(p, pid, stat.State)
-		used, err := a.used(pid, dir)
-		if err != nil {
+		if err := a.count(p, pid, pid, dir); err != nil {
 			return err
 		}
-		a.count(p, pid, used)
 		return a.children(pid, dir+"/task/"+strconv.Itoa(pid))
 	}
 	names, err := readNames(dir + "/task")
@@ -144,11 +142,9 @@ func (a *Activity) threads(p *followed, pid int, dir string, stat ProcStat) erro
 			continue // has ended meanwhile
 		}
 		a.thread(p, tid, data[end+2])
-		used, err := a.used(pid, task)
-		if err != nil {
+		if err := a.count(p, pid, tid, task); err != nil {
 			return err
 		}
-		a.count(p, tid, used)
 		if err := a.children(pid, task); err != nil {
 			return err
 		}
@@ -175,29 +171,37 @@ func (a *Activity) thread(p *followed, tid int, state byte) {
 }
 
 // count adds what a thread has used since the look before.
-func (a *Activity) count(p *followed, tid int, used time.Duration) {
-	t := p.threads[tid]
-	if t.used >= 0 && used > t.used {
-		a.done.Used += used - t.used
+func (a *Activity) count(p *followed, pid, tid int, task string) error {
+	used, waited, err := a.times(pid, task)
+	if err != nil {
+		return err
 	}
-	p.threads[tid] = thread{used, a.turn}
+	if t := p.threads[tid]; t.used >= 0 {
+		a.done.Used += max(0, used-t.used)
+		a.done.Waited = max(a.done.Waited, waited-t.waited)
+	}
+	p.threads[tid] = thread{used, waited, a.turn}
+	return nil
 }
 
-// used reads the processor time of a thread: exactly, in nanoseconds, where the kernel keeps schedstat
-// (CONFIG_SCHED_INFO, sched-stats.rst), else in hundredths of a second.
-func (a *Activity) used(pid int, task string) (time.Duration, error) {
+// times reads the processor time of a thread, and how long it has waited for one: exactly, in nanoseconds, where the kernel
+// keeps schedstat (CONFIG_SCHED_INFO, sched-stats.rst), else in hundredths of a second, and not the second.
+func (a *Activity) times(pid int, task string) (used, waited time.Duration, err error) {
 	data, err := a.read(pid, task+"/schedstat")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if first, _, ok := bytes.Cut(data, []byte(" ")); ok {
-		n, err := strconv.ParseInt(string(first), 10, 64)
-		return time.Duration(n), err
+	if first, rest, ok := bytes.Cut(data, []byte(" ")); ok {
+		second, _, _ := bytes.Cut(rest, []byte(" "))
+		ran, ranErr := strconv.ParseInt(string(first), 10, 64)
+		delayed, delayedErr := strconv.ParseInt(string(second), 10, 64)
+		return time.Duration(ran), time.Duration(delayed), errors.Join(ranErr, delayedErr)
 	}
 	if data, err = a.read(pid, task+"/stat"); data == nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return parseCPU(data)
+	used, err = parseCPU(data)
+	return used, 0, err
 }
 
 // children puts the children of a thread down to be looked at.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -67,6 +68,21 @@ func TestActivity(t *testing.T) {
 	cmd.Wait()
 	w.Close()
 	lookUntil(t, a, "a program that has ended is not at rest", func(d Doing) bool { return d.Running && d.Threads == 0 })
+}
+
+// TestActivityWaits: who has no processor because others use them all is seen to wait.
+func TestActivityWaits(t *testing.T) {
+	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
+		t.Skip("this kernel keeps no schedstat (CONFIG_SCHED_INFO)")
+	}
+	for range runtime.NumCPU() + 1 {
+		cmd := exec.Command("/bin/sh", "-c", "while :; do :; done")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	}
+	lookUntil(t, NewActivity(os.Getpid()), "waits", func(d Doing) bool { return d.Waited > time.Millisecond })
 }
 
 // TestActivityOfThreads: all threads of ours are there, and what they use.
