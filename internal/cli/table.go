@@ -63,7 +63,9 @@ func why(s control.Status, now time.Time) string {
 	if s.Held {
 		parts = append(parts, "held: stopped by hand")
 	}
-	if s.Reason != "" && s.Reason != string(s.State) {
+	// Why it ends may be no more than that, and it has not ended before it has.
+	unsaid := s.State != control.Stopping || s.Reason != string(control.Stopped)
+	if s.Reason != "" && s.Reason != string(s.State) && unsaid {
 		parts = append(parts, s.Reason)
 	}
 	parts = append(parts, logTrouble(s)...)

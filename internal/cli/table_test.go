@@ -68,6 +68,18 @@ func TestStatusTableFits(t *testing.T) {
 	}
 }
 
+// TestWhyOfAnEnd: what is being stopped is not called stopped in the same line.
+func TestWhyOfAnEnd(t *testing.T) {
+	for reason, want := range map[string]string{
+		"stopped": "held: stopped by hand", "the supervisor is shutting down": "held: stopped by hand; the supervisor is shutting down",
+	} {
+		s := control.Status{Name: "web", State: control.Stopping, Held: true, Reason: reason}
+		if got := why(s, noon); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0ms", 340 * time.Millisecond: "340ms", 59 * time.Second: "59s", time.Hour - 1: "59m", 47 * time.Hour: "47h", 49 * time.Hour: "2d",
