@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,11 +174,14 @@ func filesOf(dir string, names []string) ([]foundLog, error) {
 			return nil, fmt.Errorf("%s: no such service", name)
 		}
 		path := filepath.Join(dir, name+logExt)
-		if _, err := os.Stat(path); err != nil {
+		switch _, err := os.Stat(path); {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil, &statusError{
 				status: exitFailed,
-				err:    fmt.Errorf("%s: no supervisor is running, and there is no %s: %w", name, path, err),
+				err:    fmt.Errorf("%s: no supervisor is running, and there is no %s", name, path),
 			}
+		case err != nil:
+			return nil, &statusError{status: exitFailed, err: fmt.Errorf("%s: no supervisor is running: %w", name, err)}
 		}
 		format, err := query.Detect(path)
 		if err != nil {
