@@ -238,13 +238,13 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 // services run, and only a supervisor that has taken them over can be asked about them.
 func (a *app) reached() (*session, error) {
 	s, err := a.session() // err is also that it does not answer
-	if err != nil {
+	if err != nil && !absent(err) {
 		return s, err
 	}
 	ctx, done := untilSignal()
 	defer done()
 	if !s.orphaned(ctx) {
-		return s, nil
+		return s, err
 	}
 	return a.ensured(ctx)
 }
@@ -258,7 +258,8 @@ func (s *session) ofRun() bool {
 	return supervise.Owned(foregroundState(s.paths)) && !supervise.Owned(s.paths.State)
 }
 
-// killed says whether the supervisor was killed: one that ends takes its socket along.
+// killed says whether the supervisor was killed: one that ends takes its socket along. Where that was removed as well, with all of the
+// runtime directory, the state directory tells that services were left.
 func (s *session) killed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, appearTime)
 	defer cancel()
@@ -267,7 +268,7 @@ func (s *session) killed(ctx context.Context) bool {
 	for {
 		_, err := s.Supervisor(ctx)
 		if !broken(err) {
-			return errors.Is(err, syscall.ECONNREFUSED)
+			return errors.Is(err, syscall.ECONNREFUSED) || absent(err) && supervise.LeftBehind(s.paths.State)
 		}
 		select {
 		case <-ctx.Done():

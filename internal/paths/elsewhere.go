@@ -51,9 +51,10 @@ func (p Paths) Remember() error {
 	return errors.Join(err, f.Close())
 }
 
-// Remembered has the runtime directory where Remember says that it was; it is p if nothing is written down.
+// Remembered has the runtime directory where Remember says that it was; it is p if nothing is written down. Below a root that was named
+// it is nowhere else: a copy of that root says where the original's is.
 func (p Paths) Remembered() Paths {
-	if dir := p.remembered(); dir != "" {
+	if dir := p.remembered(); dir != "" && !p.Rooted() {
 		p.Runtime = dir
 	}
 	return p

@@ -95,6 +95,28 @@ func squatted(t *testing.T) {
 	}
 }
 
+// A copy of a root leads nobody to the supervisor whose copy it is.
+func TestCopyRemembersNothing(t *testing.T) {
+	original, copied := rooted(t, t.TempDir()), rooted(t, t.TempDir())
+	if err := errors.Join(original.Create(nil), copied.Create(nil), original.Remember()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(original.State, pointerFile))
+	if err := errors.Join(err, os.WriteFile(filepath.Join(copied.State, pointerFile), data, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(original.Runtime, "journal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	getenv := func(string) string { return "" }
+	if dirs := runtimes(copied.Places(getenv, os.Geteuid())); slices.Contains(dirs, original.Runtime) {
+		t.Errorf("places: %v", dirs)
+	}
+	if q, why, err := copied.Settle(nil, "journal"); err != nil || why != nil || q != copied {
+		t.Errorf("settles in %+v, %v, %v", q, why, err)
+	}
+}
+
 // A supervisor that was killed is followed where it was, whatever the environment says now: what is known of its services is there.
 func TestRemembered(t *testing.T) {
 	p, getenv, uid := user7(t)

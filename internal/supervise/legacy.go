@@ -127,6 +127,17 @@ func Owned(stateDir string) bool {
 	return err == nil
 }
 
+// LeftBehind says whether a supervisor of this boot and pid namespace has left services that it had no time to end. It is for who
+// has made sure that none lives.
+func LeftBehind(stateDir string) bool {
+	here, err := newJournalHead()
+	if err != nil {
+		return Owned(stateDir)
+	}
+	doubt, err := readOwner(stateDir, here)
+	return doubt != nil || err != nil
+}
+
 // readOwner returns why services may run of which nothing is known, for somebody who has found no journal.
 func readOwner(dir string, here journalHead) (doubt, err error) {
 	path := filepath.Join(dir, ownerFile)
