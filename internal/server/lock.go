@@ -65,6 +65,10 @@ const lockName = "lock"
 // Holder says whether a supervisor that lives holds the lock of a state directory, and which, 0 if that cannot be read.
 func Holder(state string) (pid int, held bool) {
 	f, _, err := sys.OpenTrusted(filepath.Join(state, lockName), sys.TrustedOpen{Regular: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		// The directory itself is locked where no file can be made (openLock). The dot keeps the open from waiting for a FIFO.
+		f, err = os.Open(state + "/.")
+	}
 	if err != nil {
 		return 0, false
 	}

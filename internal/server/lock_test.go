@@ -15,6 +15,7 @@ import (
 
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // rootPaths makes the directories of a supervisor.
@@ -214,5 +215,24 @@ func TestHolder(t *testing.T) {
 	lookers.Wait()
 	if pid, held := Holder(p.State); held {
 		t.Errorf("released: held by %d", pid)
+	}
+}
+
+// Where no lock file can be made the directory itself is locked, and the holder is seen as well.
+func TestHolderOfTheDirectory(t *testing.T) {
+	dir := shortDir(t)
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if pid, held := Holder(dir); held {
+		t.Errorf("held by %d", pid)
+	}
+	if err := sys.TryFlock(f); err != nil {
+		t.Fatal(err)
+	}
+	if pid, held := Holder(dir); !held || pid != 0 {
+		t.Errorf("not held, or by %d", pid)
 	}
 }

@@ -240,6 +240,9 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 	c.servers = servers
 	c.mu.Unlock()
 	var errs []error
+	if err := hidePaused(o.Paths.Runtime); err != nil { // of the program before
+		o.Trouble(err)
+	}
 	if o.Ready != nil {
 		if err := o.Ready(); err != nil {
 			errs = append(errs, fmt.Errorf("say that the supervisor is ready: %w", err))

@@ -143,6 +143,7 @@ func (c *changeover) check(ctx context.Context, program string) (version string,
 
 // pause has new connections wait in their queues.
 func (c *changeover) pause() error {
+	showPaused(c.at.where().Runtime)
 	var errs []error
 	for _, e := range c.entrances {
 		errs = append(errs, e.base.pause())
@@ -158,7 +159,7 @@ func (c *changeover) resume() error {
 	for _, e := range c.entrances {
 		errs = append(errs, e.base.resume())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, hidePaused(c.at.where().Runtime))...)
 }
 
 // proceed replaces the program. It returns only if that failed; then all goes on.
