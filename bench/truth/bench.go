@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -37,26 +36,22 @@ type bench struct {
 	launches   int
 }
 
+// newBench makes it; it is to be closed also if that has failed.
 func newBench(ctx context.Context) (b *bench, err error) {
 	// Main has one thread for good: the loops and the plain starts end with it (PR_SET_PDEATHSIG of prctl(2)).
 	runtime.LockOSThread()
 	b = &bench{}
 	if b.dir, err = os.MkdirTemp("", "truth"); err != nil {
-		return nil, err
+		return b, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close())
-		}
-	}()
 	if err := os.Chmod(b.dir, 0o755); err != nil { // other users' programs work below it
-		return nil, err
+		return b, err
 	}
 	if b.taken, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil, err
+		return b, err
 	}
 	if err := b.build(ctx); err != nil {
-		return nil, err
+		return b, err
 	}
 	return b, b.supervise(ctx)
 }
@@ -159,8 +154,7 @@ func (b *bench) write(from, to string, replace *strings.Replacer) error {
 // supervise starts a supervisor of our own and waits until it answers.
 func (b *bench) supervise(ctx context.Context) error {
 	c := exec.Command(b.daemonry, "supervisor", "run")
-	var text bytes.Buffer
-	c.Env, c.Stderr = append(os.Environ(), "DAEMONRY_ROOT="+b.in("root")), &text
+	c.Env, c.Stderr = append(os.Environ(), "DAEMONRY_ROOT="+b.in("root")), os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, who end it
 	if err := c.Start(); err != nil {
 		return err
@@ -172,7 +166,7 @@ func (b *bench) supervise(ctx context.Context) error {
 			return nil
 		}
 		if time.Now().After(end) || ctx.Err() != nil {
-			return errors.Join(err, c.Process.Kill())
+			return fmt.Errorf("the supervisor does not answer: %w", err)
 		}
 	}
 }
@@ -181,11 +175,17 @@ func (b *bench) close() (err error) {
 	if b.supervisor != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		err = errors.Join(b.client.Shutdown(ctx), b.supervisor.Wait())
+		if err = b.client.Shutdown(ctx); err != nil {
+			err = errors.Join(err, b.supervisor.Process.Signal(syscall.SIGTERM)) // which does the same
+		}
+		err = errors.Join(err, b.supervisor.Wait())
 		b.client.Close()
 	}
 	if b.taken != nil {
 		err = errors.Join(err, b.taken.Close())
+	}
+	if b.dir == "" {
+		return err
 	}
 	return errors.Join(err, os.RemoveAll(b.dir))
 }

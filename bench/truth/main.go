@@ -49,10 +49,10 @@ func run(ctx context.Context, n, load int, only string, verbose bool) (err error
 		return err
 	}
 	b, err := newBench(ctx)
+	defer func() { err = errors.Join(err, b.close()) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
 	b.verbose = verbose
 	end, err := busy(load)
 	if err != nil {
