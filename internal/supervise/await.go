@@ -225,7 +225,8 @@ func (s *service) newWaiter(like waiter) *waiter {
 	return w
 }
 
-// await waits until all answers are there. One that has failed and come up since, while others were waited for, is up.
+// await waits until all answers are there. One that has failed and come up since, while others were waited for, is up; one that
+// was up and has failed since is down.
 func (e *Engine) await(ctx context.Context, waiters []*waiter) error {
 	errs := make([]error, len(waiters))
 	for i, w := range waiters {
@@ -245,18 +246,28 @@ func (e *Engine) await(ctx context.Context, waiters []*waiter) error {
 			return end
 		}
 	}
-	if errors.Join(errs...) == nil {
-		return nil
-	}
 	_ = e.ask(ctx, func() { // at the end of the engine nothing comes up any more
 		for i, w := range waiters {
-			failed, ok := errs[i].(*StartError)
-			if ok && (failed.Retry || failed.Cause != nil) && w.service.registered().state == Ready {
-				errs[i] = nil
-			}
+			errs[i] = w.byNow(errs[i])
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// byNow is the answer to a waiter when those to all others are there too.
+func (w *waiter) byNow(answer error) error {
+	if !w.up || w.order == orderReload {
+		return answer
+	}
+	s := w.service.registered()
+	failed, ok := answer.(*StartError)
+	switch {
+	case ok && (failed.Retry || failed.Cause != nil) && s.state == Ready:
+		return nil
+	case answer == nil && (s.state == Failed || s.state == Backoff && !w.watches):
+		return s.startError()
+	}
+	return answer
 }
 
 // giveUp forgets waiters that nobody waits behind any more.

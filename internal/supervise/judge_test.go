@@ -146,6 +146,28 @@ func TestUpJudgesEveryService(t *testing.T) {
 			}
 		})
 	})
+	t.Run("down again while others are waited for", func(t *testing.T) {
+		for _, policy := range []spec.Restart{spec.RestartNo, spec.RestartOnFailure} {
+			bubble(t, func(b *bench) {
+				one := plain("s", func(s *spec.Service) {
+					if s.Restart = policy; policy != spec.RestartNo {
+						s.Backoff = spec.Backoff{First: new(spec.Duration(time.Hour)), Cap: new(spec.Duration(time.Hour))}
+						s.Budget.Restarts = new(-1)
+					}
+				})
+				answer := later(b, one, plain("slow"))
+				b.say(b.byName["s"], readyMessage)
+				b.crash(b.byName["s"])
+				if policy != spec.RestartNo {
+					b.crash(b.byName["s"]) // the first restart has no delay
+				}
+				b.say(b.byName["slow"], readyMessage)
+				if err := <-answer; !strings.HasPrefix(text(err), "s: exited with status 1") {
+					t.Errorf("%s: %v", policy, err)
+				}
+			})
+		}
+	})
 	t.Run("ready after some crashes", func(t *testing.T) {
 		bubble(t, func(b *bench) {
 			answer := later(b, plain("s"), plain("needs-s", requires("s")))
