@@ -206,8 +206,8 @@ func (a *app) supervisorStop() error {
 		}
 		return failure(err, exitFailed, nil)
 	}
-	if err := process.Wait(ctx); err != nil {
-		return interrupted(ctx, err, "the supervisor to end")
+	if err := awaitLeave(ctx, process); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(a.out, "supervisor: stopped: process %d\n", about.PID)
 	return err

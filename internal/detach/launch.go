@@ -63,7 +63,7 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 		return Result{}, l.givenUp(ctx, err)
 	}
 	if l.ready.probe.Kind == spec.ProbeExec {
-		if r, err := l.leaveBehind(); !errors.Is(err, spawn.ErrNeedsWatcher) {
+		if r, err := l.leaveBehind(p); !errors.Is(err, spawn.ErrNeedsWatcher) {
 			r.Took = time.Since(started)
 			return r, err
 		}
@@ -86,11 +86,11 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 }
 
 // leaveBehind is the short way, for a daemon that nothing is waited for.
-func (l *launch) leaveBehind() (Result, error) {
+func (l *launch) leaveBehind(p patience) (Result, error) {
 	if !l.o.Leave {
 		return Result{}, spawn.ErrNeedsWatcher
 	}
-	pid, err := spawn.LeaveBehind(&l.spawn)
+	pid, err := spawn.LeaveBehind(p, &l.spawn)
 	if errors.Is(err, spawn.ErrNeedsWatcher) {
 		return Result{}, err
 	}
@@ -152,7 +152,7 @@ func passedFile(fd int) *os.File {
 // claim takes what only one may have, and opens what the program will use.
 func (l *launch) claim(p patience) (err error) {
 	if l.s.Pidfile != "" {
-		if l.pidfile, err = procopt.Within(p, "pid file "+l.s.Pidfile, l.acquire, giveBack); err != nil {
+		if l.pidfile, err = sys.Within(p, "pid file "+l.s.Pidfile, l.acquire, giveBack); err != nil {
 			return err
 		}
 		if lock := l.pidfile.LockFile(); lock != nil {
@@ -161,7 +161,7 @@ func (l *launch) claim(p patience) (err error) {
 	}
 	if l.s.Lockfile != "" {
 		open := func() (*os.File, error) { return openLock(l.s.Lockfile) }
-		if l.lock, err = procopt.Within(p, "lock file "+l.s.Lockfile, open, func(f *os.File) { f.Close() }); err != nil {
+		if l.lock, err = sys.Within(p, "lock file "+l.s.Lockfile, open, func(f *os.File) { f.Close() }); err != nil {
 			return err
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(3), Source: l.lock})
@@ -256,7 +256,7 @@ func (l *launch) close() {
 
 // givenUp is the error of what came before the start.
 func (l *launch) givenUp(ctx context.Context, err error) error {
-	var stuck *procopt.StuckError
+	var stuck *sys.StuckError
 	var stop Interrupted
 	switch {
 	case errors.As(err, &stuck) && errors.As(stuck.Cause, &stop):
@@ -282,6 +282,8 @@ func (l *launch) birthError(err error) *Error {
 		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w", l.name(), err)}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Status: statusTimeout, Err: fmt.Errorf("%s: not started within %v: %w", l.name(), l.s.Timeout, err)}
+	case errors.Is(err, context.Canceled):
+		return e // whatever step it was at
 	}
 	var step *spawn.StepError
 	if !errors.As(err, &step) || step.Step != spawn.StepExec {

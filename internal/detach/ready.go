@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/probe"
-	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -56,7 +55,7 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: r.check.FD, Source: r.theirs})
 	}
 	look := func() (probe.Seen, error) { return probe.Look(r.check, r.env) }
-	if r.env.Seen, err = procopt.Within(p, "look at "+r.check.String(), look, nil); err != nil {
+	if r.env.Seen, err = sys.Within(p, "look at "+r.check.String(), look, nil); err != nil {
 		return fmt.Errorf("ready %v: %w", r.check, err)
 	}
 	if !r.asked || r.check.Kind == probe.Exec {

@@ -21,7 +21,7 @@ import (
 //  3. EnvFile, in order, each opened as OpenInput does it for account
 //  4. Env
 //
-// A file system that does not answer is waited for until ctx ends (StuckError).
+// A file system that does not answer is waited for until ctx ends (sys.StuckError).
 func Environment(ctx context.Context, p spec.Process, base []string, account *Account) ([]string, error) {
 	env := make([]string, 0, len(base)+len(p.Env)+5)
 	if p.ClearEnv {
@@ -80,11 +80,11 @@ func readEnvFile(ctx context.Context, path string, account *Account) ([]string, 
 	if account != nil {
 		user = &account.Credential
 	}
-	text, err := Within(ctx, "env file "+path, func() (string, error) { return readText(path, user) }, nil)
+	text, err := sys.Within(ctx, "env file "+path, func() (string, error) { return readText(path, user) }, nil)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if _, stuck := errors.AsType[*StuckError](err); stuck {
+	if _, stuck := errors.AsType[*sys.StuckError](err); stuck {
 		return nil, err
 	}
 	if err != nil {

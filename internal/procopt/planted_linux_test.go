@@ -219,8 +219,8 @@ func TestWithin(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		hang, undone := make(chan struct{}), make(chan int, 1)
-		_, err := Within(ctx, "open /nfs/x", func() (int, error) { <-hang; return 7, nil }, func(n int) { undone <- n })
-		stuck, ok := errors.AsType[*StuckError](err)
+		_, err := sys.Within(ctx, "open /nfs/x", func() (int, error) { <-hang; return 7, nil }, func(n int) { undone <- n })
+		stuck, ok := errors.AsType[*sys.StuckError](err)
 		if !ok || !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "open /nfs/x: ") {
 			t.Fatalf("%v", err)
 		}
@@ -234,7 +234,7 @@ func TestWithin(t *testing.T) {
 		if n := <-undone; n != 7 {
 			t.Errorf("undone: %d", n)
 		}
-		if n, err := Within(t.Context(), "", func() (int, error) { return 7, io.EOF }, nil); n != 7 || err != io.EOF {
+		if n, err := sys.Within(t.Context(), "", func() (int, error) { return 7, io.EOF }, nil); n != 7 || err != io.EOF {
 			t.Errorf("%d, %v", n, err)
 		}
 	})

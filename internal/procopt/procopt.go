@@ -67,7 +67,7 @@ func Program(ctx context.Context, command spec.Command, env []string, chroot, di
 		}
 	}
 	look := func() (string, error) { return spawn.LookPath(name, path, chroot) }
-	return Within(ctx, "program "+name, look, nil)
+	return sys.Within(ctx, "program "+name, look, nil)
 }
 
 // defaultPath is where programs are without a PATH, as daemonize and cron have it.

@@ -31,7 +31,7 @@ type Streams struct {
 // New files belong to owner, if there is one, so that the program can open them again after a rotation. What is read from
 // is opened as the owner (sys.OpenInput), what is written to by a path on which only root and we have a say (sys.OpenTrusted).
 //
-// Nothing is waited for but an answer of the file system, and that until ctx ends (StuckError): a FIFO with a name is opened
+// Nothing is waited for but an answer of the file system, and that until ctx ends (sys.StuckError): a FIFO with a name is opened
 // whether somebody has its other end or not, and for writing it must have a reader.
 func OpenStreams(ctx context.Context, p spec.Process, owner *sys.Credential, log *os.File) (_ *Streams, err error) {
 	s := new(Streams)
@@ -75,7 +75,7 @@ func (s *Streams) openInput(ctx context.Context, in spec.Stream, owner *sys.Cred
 		return nil
 	case spec.StreamPath:
 		open := func() (*os.File, error) { return sys.OpenInput(in.Path, owner) }
-		f, err := Within(ctx, "open "+in.Path, open, closeLate)
+		f, err := sys.Within(ctx, "open "+in.Path, open, closeLate)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (s *Streams) openFile(ctx context.Context, out spec.Stream, owner *sys.Cred
 		f, created, err := sys.OpenTrusted(out.Path, o)
 		return opened{f, created}, err
 	}
-	f, err := Within(ctx, "open "+out.Path, open, func(f opened) {
+	f, err := sys.Within(ctx, "open "+out.Path, open, func(f opened) {
 		if f.created {
 			removeEmpty(f.File)
 		}

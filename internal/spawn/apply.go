@@ -51,11 +51,21 @@ func (s *description) apply() error {
 		if !a.wanted {
 			continue
 		}
+		if a.step == StepChroot || a.step == StepDirectory {
+			s.reach(a.step, a.object)
+		}
 		if err := a.do(); err != nil {
 			return fail(a.step, a.object, err)
 		}
 	}
 	return nil
+}
+
+// reach says that the step is being done.
+func (s *description) reach(step Step, object string) {
+	if s.reached != nil {
+		s.reached(step, object)
+	}
 }
 
 // dieWithParent asks for the signal, and sees that it has not come too late for it.
@@ -259,6 +269,10 @@ func (s *description) fork(null uintptr) (pid int, err error) {
 	}
 	attr := &syscall.SysProcAttr{Setsid: s.Session}
 	bearInto(attr, s.Into)
+	s.reach(StepExec, s.Path)
+	if s.forking != nil && !s.forking() {
+		return 0, errGivenUp
+	}
 	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: s.table(null), Sys: attr})
 	if isCgroupError(s.Into, err) {
 		return 0, fail(StepCgroup, s.Into.Name(), err)

@@ -16,6 +16,9 @@ type description struct {
 	hold   int      // Spec.Hold, -1 for none
 	parent int      // who started it, for DeathSignal
 	shared bool     // applied in a process that has work of its own and stays as it is; not sent
+
+	reached func(Step, string) // told of the steps that a file system may hold up; may be nil, not sent
+	forking func() bool        // asked right before the fork, for good; may be nil, not sent
 }
 
 // passed is a descriptor to pass and its number in the target.

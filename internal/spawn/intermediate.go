@@ -95,7 +95,7 @@ func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, 
 
 // awaitStart returns the pid of the target when it runs. If it does not, the stage is gone.
 func (i *intermediary) awaitStart(ctx context.Context) (pid int, err error) {
-	uncut := cutShort(ctx, i.pid, i.channel, obeyWait)
+	uncut := cutShort(ctx, i.pid, i.channel, obeyWait, new(place))
 	kind, report, files, err := recvFrame(i.channel)
 	closeAll(files)
 	if cut := uncut(); cut != nil {

@@ -25,7 +25,9 @@ type Launch struct {
 	channel sys.Channel
 	watcher int
 	target  *sys.Process // held fast; nil where the watcher has left at once
+	at      place        // where the start is
 
+	forsaken bool        // its watcher does not die
 	released atomic.Bool // the watcher may leave without a word
 }
 
@@ -76,7 +78,7 @@ func Detach(ctx context.Context, s *Spec) (*Launch, error) {
 	l.released.Store(s.LetGo)
 	go l.listen(events)
 	if err := l.awaitStart(ctx); err != nil {
-		c.Close()
+		_ = l.close() // nothing was written to it that matters
 		return nil, err
 	}
 	return l, nil
@@ -97,7 +99,7 @@ func (l *Launch) awaitStart(ctx context.Context) error {
 		l.PID = e.begun.pid
 		return nil
 	case <-ctx.Done():
-		return l.giveUp(unstarted(ctx, l.channel))
+		return l.giveUp(unstarted(ctx, l.channel, &l.at))
 	}
 }
 
@@ -111,7 +113,9 @@ func (l *Launch) giveUp(why error) error {
 		l.killWatcher()
 	}
 	err = l.drain(obeyWait)
+	var stuck *sys.StuckError
 	switch {
+	case errors.As(err, &stuck):
 	case l.PID == 0: // else listen has done it
 		_, err = abandon(l.watcher)
 	case l.released.Load():
@@ -127,10 +131,12 @@ func (l *Launch) killWatcher() {
 }
 
 // drain returns when the watcher is gone, and with the reason if the daemon is lost. A watcher that is still there after so much time
-// is stopped, or something that it is to end does not die: it is killed, and the daemon with it, or let go.
+// is stopped, or something that it is to end does not die: it is killed, and the daemon with it, or let go. One that does not
+// die either sleeps in the kernel (state D of proc(5)): that is a *sys.StuckError, and what it leaves is ended when it is gone.
 func (l *Launch) drain(patience time.Duration) (err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	killed := false
 	for {
 		select {
 		case e, ok := <-l.Events:
@@ -144,18 +150,59 @@ func (l *Launch) drain(patience time.Duration) (err error) {
 				l.PID = e.begun.pid
 			}
 		case <-timer.C:
+			if killed {
+				return errors.Join(err, l.forsake())
+			}
+			killed = true
 			l.killWatcher()
+			timer.Reset(killedWait)
 		}
 	}
 }
 
-// unstarted says how far a stage has come when ctx ended.
-func unstarted(ctx context.Context, c sys.Channel) error {
-	at := "no word yet that the program was executed"
-	if unread, err := c.Unread(); err == nil && unread {
-		at = "the stage is still at the initialisation of the program's packages"
+// forsake leaves a watcher that does not die, or that has left a child of which that is true, to a goroutine that waits for their end.
+// Whatever there is of its session is killed, so that nothing of it goes on when the kernel lets go of it.
+func (l *Launch) forsake() error {
+	l.forsaken = true
+	killSession(l.watcher)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		begun := l.PID != 0
+		for e := range l.Events {
+			begun = begun || e.begun != nil && e.begun.err == nil
+		}
+		if !begun { // else listen has done it
+			_, _ = abandon(l.watcher) // there is nobody to tell any more
+		}
+		_ = l.channel.Close()
+	}()
+	return &sys.StuckError{What: fmt.Sprintf("process %d, which watches over the start", l.watcher), Cause: errKilled, Returned: gone}
+}
+
+// close closes the channel, unless somebody still listens to it.
+func (l *Launch) close() error {
+	if l.forsaken {
+		return nil
 	}
-	return &StepError{Step: StepStart, Err: fmt.Errorf("%s: %w", at, context.Cause(ctx))}
+	return l.channel.Close()
+}
+
+// killedWait is how long what we have started for a start and killed may take to be gone.
+const killedWait = 2 * time.Second
+
+var errKilled = fmt.Errorf("it was killed %v ago and is not gone", killedWait)
+
+// unstarted says how far a stage has come when ctx ended.
+func unstarted(ctx context.Context, c sys.Channel, at *place) error {
+	if at.Load() != nil {
+		return at.stuck(fmt.Errorf("the file system has not answered: %w", context.Cause(ctx)))
+	}
+	word := "no word yet that the program was executed"
+	if unread, err := c.Unread(); err == nil && unread {
+		word = "the stage is still at the initialisation of the program's packages"
+	}
+	return &StepError{Step: StepStart, Err: fmt.Errorf("%s: %w", word, context.Cause(ctx))}
 }
 
 // readStart is the event of what a watcher first says.
@@ -203,8 +250,7 @@ func alsoError(err, second error) error {
 // listen turns frames into events until the watcher is gone, and reaps it if it has begun anything.
 func (l *Launch) listen(events chan<- Event) {
 	defer close(events)
-	kind, payload, files, err := recvFrame(l.channel)
-	closeAll(files)
+	kind, payload, err := recvPast(l.channel, frameAt, func(b []byte) { l.at.set(decodeAt(b)) })
 	if err != nil {
 		return
 	}
@@ -287,5 +333,5 @@ func (l *Launch) finish(kind frameKind, payload []byte, patience time.Duration) 
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		err = nil // it has ended by itself; the events say how
 	}
-	return errors.Join(err, l.drain(patience), l.channel.Close())
+	return errors.Join(err, l.drain(patience), l.close())
 }

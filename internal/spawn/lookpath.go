@@ -35,7 +35,12 @@ func interpreter(path string) string {
 	if err != nil && err != io.ErrUnexpectedEOF {
 		return ""
 	}
-	line, _, _ := bytes.Cut(head[:n], []byte("\n"))
+	return scriptInterpreter(head[:n])
+}
+
+// scriptInterpreter is interpreter for the beginning of a file.
+func scriptInterpreter(head []byte) string {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
 	line, ok := bytes.CutPrefix(line, []byte("#!"))
 	if !ok {
 		return ""

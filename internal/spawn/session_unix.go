@@ -30,10 +30,25 @@ func endSession(watcher int) error {
 		if err != nil || len(members) == 0 {
 			return err
 		}
+		killSession(watcher) // all, before one that does not die is waited for
 		for _, pid := range members {
 			if err := endMember(pid, watcher); err != nil {
 				return fmt.Errorf("end process %d: %w", pid, err)
 			}
+		}
+	}
+}
+
+// killSession kills what is left of such a session without waiting for it. What cannot be killed is found again by endSession.
+func killSession(watcher int) {
+	members, err := sessionMembers(watcher)
+	if err != nil {
+		_ = syscall.Kill(-watcher, syscall.SIGKILL)
+	}
+	for _, pid := range members {
+		if p, err := heldMember(pid, watcher); err == nil {
+			_ = p.Signal(syscall.SIGKILL)
+			_ = p.Close()
 		}
 	}
 }
@@ -56,20 +71,34 @@ func sessionMembers(session int) ([]int, error) {
 
 // endMember kills one process, once it is held and has been seen to be of the session then.
 func endMember(pid, session int) error {
-	p, err := sys.Pin(pid)
+	p, err := heldMember(pid, session)
 	if err != nil {
 		return ignoreGone(err)
 	}
 	defer p.Close()
-	if stat, err := sys.ReadStat(pid); err != nil || stat.Session != session {
-		return ignoreGone(err)
-	}
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return ignoreGone(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deathWait)
 	defer cancel()
 	return p.Wait(ctx)
+}
+
+// heldMember holds a process that is of the session; ESRCH if there is none.
+func heldMember(pid, session int) (*sys.Process, error) {
+	p, err := sys.Pin(pid)
+	if err != nil {
+		return nil, err
+	}
+	stat, err := sys.ReadStat(pid)
+	if err == nil && stat.Session != session {
+		err = syscall.ESRCH
+	}
+	if err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 func ignoreGone(err error) error {

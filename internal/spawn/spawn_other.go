@@ -38,4 +38,8 @@ func reapFailed(int) error { return nil }
 
 func endSession(int) error { return nil }
 
+func killSession(int) {}
+
 func exitOf(status uint32) Exit { return Exit{Code: int(status)} }
+
+func (s *description) far(context.Context) (bool, error) { return false, nil }

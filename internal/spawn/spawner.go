@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -17,22 +18,16 @@ import (
 // subreaper adopts are given to its first thread. What was not started by way of
 // a thread of ours stands in the first thread's list alone.
 type Spawner struct {
-	jobs   chan *birthJob
-	stages sync.Once // starts the thread from which those are forked that have a DeathSignal
+	jobs   chan *attempt
+	held   atomic.Bool // the thread waits for a file system
+	stages sync.Once   // starts the thread from which those are forked that have a DeathSignal
 	forks  chan func()
 	ended  chan struct{}
 }
 
-type birthJob struct {
-	description *description
-	pid         int
-	err         error
-	done        chan struct{}
-}
-
 // NewSpawner returns a Spawner, to be closed with Close.
 func NewSpawner() *Spawner {
-	sp := &Spawner{jobs: make(chan *birthJob), forks: make(chan func()), ended: make(chan struct{})}
+	sp := &Spawner{jobs: make(chan *attempt), forks: make(chan func()), ended: make(chan struct{})}
 	if threadsOwnFS {
 		sys.OnThread(sp.run)
 	}

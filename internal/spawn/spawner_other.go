@@ -4,6 +4,8 @@ package spawn
 
 import "context"
 
+type attempt struct{}
+
 func (sp *Spawner) run() {}
 
 func (sp *Spawner) start(ctx context.Context, d *description) (int, error) {

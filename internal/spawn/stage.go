@@ -148,6 +148,7 @@ func execute(st *starter, s *description) error {
 		return err
 	}
 	env := s.environment(os.Getpid())
+	s.reached = func(step Step, object string) { sayAt(st.channel, step, object) }
 	if err := s.apply(); err != nil {
 		return err
 	}

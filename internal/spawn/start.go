@@ -10,10 +10,9 @@ import (
 
 // Start starts the process that s describes as a child of this one and returns its
 // pid as soon as it has executed its program. Reaping it is the caller's business. A failure is a
-// *StepError; nothing is running then. When ctx ends, a stage that has not executed the program yet is
-// given up: one that hangs in a call of the kernel, or in the initialisation of a package. What is
-// started from a thread of ours has no stage: chdir(2) and execve(2) on a file system that does not
-// answer make that wait, whatever ctx says.
+// *StepError; nothing is running then. When ctx ends, a start that has not executed the program yet is
+// given up: one that hangs in a call of the kernel, or in the initialisation of a package. If something of it still waits in
+// the kernel then, the error wraps a *sys.StuckError; it executes nothing any more.
 //
 // Every descriptor of this process above 2 becomes close-on-exec, as those that Go opens
 // are: one that was inherited without it would be passed on.

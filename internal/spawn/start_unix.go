@@ -18,16 +18,18 @@ import (
 
 // startFromThread starts the target from a thread that has been made what the
 // target should inherit: its signal mask, nice value, umask and working directory. Where a
-// thread cannot be that, a stage is.
+// thread cannot be that, or should not (far), a stage is.
 func startFromThread(ctx context.Context, d *description) (pid int, err error) {
-	d.shared = true
-	done := make(chan struct{})
-	sys.OnThread(func() {
-		defer close(done)
-		pid, err = startApart(d)
-	})
-	<-done
-	if errors.Is(err, errNeedsStage) {
+	far, err := d.far(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if far {
+		return startStage(ctx, d)
+	}
+	a := newAttempt(d)
+	sys.OnThread(func() { a.run(startApart) })
+	if pid, err = a.outcome(ctx, nil); errors.Is(err, errNeedsStage) {
 		return startStage(ctx, d)
 	}
 	return pid, err
@@ -85,11 +87,17 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 		return 0, err
 	}
 	defer c.Close()
-	uncut := cutShort(ctx, pid, c, 0)
-	kind, report, extra, err := recvFrame(c)
-	closeAll(extra)
+	var at place
+	uncut := cutShort(ctx, pid, c, 0, &at)
+	kind, report, err := recvPast(c, frameAt, func(b []byte) {
+		at.set(decodeAt(b))
+		d.reach(decodeAt(b))
+	})
+	var extra []int
 	executing := err == nil && kind == frameExecuting
 	if executing {
+		at.set(StepExec, d.Path)
+		d.reach(StepExec, d.Path)
 		kind, report, extra, err = recvFrame(c)
 		closeAll(extra)
 	}
@@ -117,12 +125,12 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 // cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it reads orders, for so
 // long, and is killed. The function that it returns puts an end to that, before the stage can be reaped, and says
 // why the stage was ended, if it was.
-func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration) (uncut func() error) {
+func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, at *place) (uncut func() error) {
 	var why error
 	over, done := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
-		why = unstarted(ctx, c)
+		why = unstarted(ctx, c, at)
 		unread, err := c.Unread() // then it has started nothing yet
 		if obey > 0 && err == nil && !unread && sendFrame(c, frameKill, make([]byte, 8)) == nil {
 			select {
@@ -135,6 +143,7 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration) (
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			why = alsoError(why, fmt.Errorf("end process %d: %w", pid, err))
 		}
+		_ = c.CloseRead() // while it does not die, its end of the channel stays open
 	})
 	return func() error {
 		if stop() {
@@ -164,20 +173,30 @@ func reapFailed(pid int) error {
 	}
 }
 
-// reapKilled reaps a child that was killed, and does not wait for ever for one that does not die (state D of proc(5)).
+// reapKilled reaps a child that was killed, and does not wait for ever for one that does not die (state D of proc(5)): the error
+// then is, or wraps, a *sys.StuckError, and the child is reaped when it does.
 func reapKilled(pid int) error {
 	p, err := sys.Pin(pid)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), deathWait)
-		defer cancel()
-		err = p.Wait(ctx)
-		_ = p.Close()
+	if errors.Is(err, syscall.ESRCH) {
+		_ = reapFailed(pid) // dead already, and how it ended is no news
+		return nil
 	}
-	if err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("process %d was killed and does not end: %w", pid, err)
+	if err != nil {
+		return fmt.Errorf("process %d was killed and cannot be waited for: %w", pid, err)
 	}
-	_, _, _, _ = sys.ReapChild(pid) // ECHILD: the program reaps all its children itself
-	return nil
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer p.Close()
+		_ = p.Wait(context.Background()) // without holding a thread; else the next one waits
+		_ = reapFailed(pid)              // it was killed, and how it ended is no news
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-time.After(killedWait):
+		return &sys.StuckError{What: fmt.Sprintf("process %d", pid), Cause: errKilled, Returned: gone}
+	}
 }
 
 // reexec starts this very binary as a stage. All that it is to know is in the channel before

@@ -3,6 +3,7 @@ package spawn
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -95,6 +96,20 @@ func fail(step Step, object string, err error) error {
 		err = errno
 	}
 	return &StepError{Step: step, Object: object, Err: err}
+}
+
+// place is where a start is, as far as is known.
+type place struct{ atomic.Pointer[StepError] }
+
+func (p *place) set(step Step, object string) { p.Store(&StepError{Step: step, Object: object}) }
+
+// stuck says that nothing has come of the step there, because of err.
+func (p *place) stuck(err error) error {
+	at := p.Load()
+	if at == nil {
+		at = &StepError{Step: StepStart}
+	}
+	return &StepError{Step: at.Step, Object: at.Object, Err: err}
 }
 
 // injected is the reason of a step that a test made fail.

@@ -104,6 +104,7 @@ func (w *watcher) start(ctx context.Context, s *description) error {
 	if err != nil {
 		return fail(StepStart, "", err)
 	}
+	s.reached = func(step Step, object string) { sayAt(w.launcher, step, object) }
 	w.pid, err = startBelow(ctx, s)
 	if theirs >= 0 {
 		theirs.Close()

@@ -14,6 +14,7 @@ import (
 //
 //	parent                          stage (Start)         watcher (Detach)
 //	  orders, before the fork ─────►
+//	                  ◄───────────── at …                  at …
 //	                  ◄───────────── failed                failed
 //	                  ◄───────────── executing              started
 //	                  ◄───────────── end of file: executed
@@ -31,6 +32,7 @@ import (
 type frameKind byte
 
 const (
+	frameAt        frameKind = 'a' // a step and its object, which may take as long as a file system takes to answer
 	frameExecuting frameKind = 'e'
 	frameFailed    frameKind = 'f'
 	frameStarted   frameKind = 'p'
@@ -68,6 +70,18 @@ func recvFrame(c sys.Channel) (frameKind, []byte, []int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return frameKind(head[0]), payload, append(files, more...), err
+}
+
+// recvPast receives frames until one is of another kind than that; f gets what was in those. It drops descriptors.
+func recvPast(c sys.Channel, kind frameKind, f func(payload []byte)) (frameKind, []byte, error) {
+	for {
+		got, payload, files, err := recvFrame(c)
+		closeAll(files)
+		if err != nil || got != kind {
+			return got, payload, err
+		}
+		f(payload)
+	}
 }
 
 func recvFull(c sys.Channel, p []byte) (files []int, err error) {
@@ -209,4 +223,17 @@ func decodeError(b []byte) error {
 		se.Err = errno
 	}
 	return se
+}
+
+// sayAt sends where a start is. Whether somebody is there to hear it is found out by the next frame.
+func sayAt(c sys.Channel, step Step, object string) {
+	var e encoder
+	e.uint(uint64(step))
+	e.string(object)
+	_ = sendFrame(c, frameAt, e.b)
+}
+
+func decodeAt(b []byte) (step Step, object string) {
+	d := decoder{b: b}
+	return Step(d.uint()), d.string()
 }

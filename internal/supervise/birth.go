@@ -14,6 +14,7 @@ import (
 	"github.com/daemonry/daemonry/internal/probe"
 	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -33,8 +34,8 @@ type birth struct {
 	handover
 	lock  *os.File
 	room  *room
-	stuck <-chan struct{} // what an earlier start has waited for in vain, closed when it has come; nil: nothing
-	ready string          // FIFO for a probe of the kind FD
+	stuck stuck
+	ready string // FIFO for a probe of the kind FD
 
 	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
 	group    *cgroup         // nil: it is born in ours
@@ -51,7 +52,7 @@ func (e *Engine) newBirth(s *service) birth {
 	return birth{
 		spawn: e.kernel.start, spec: s.spec, environ: environ,
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
-		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name), stuck: s.stuck,
+		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name), stuck: e.stuckFor(s),
 		removing: e.removing[s.spec.Name],
 		group:    s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
 	}
@@ -77,35 +78,22 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 		return 0, nil, err
 	}
 	defer b.room.leave(birthDescriptors)
-	if b.stream != nil {
-		if stats, err := b.stream.Stats(); err == nil { // without, its last words may be an earlier process's
-			b.printed = stats.Bytes
-		}
-	}
 	var sp spawn.Spec
 	if err := b.describe(ctx, &sp, b.spec.Command); err != nil {
 		return 0, nil, err
 	}
-	end, err := b.serviceEnd()
+	ends, err := b.logEnds(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	if end != nil {
-		defer end.Close()
-	}
-	streams, err := procopt.OpenStreams(ctx, b.spec.Process, sp.Credential, end)
+	defer ends.close()
+	streams, err := procopt.OpenStreams(ctx, b.spec.Process, sp.Credential, ends.out)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer streams.Close()
 	sp.Files = streams.Files
-	if end != nil && b.log.Apart() {
-		errorEnd, err := b.errorEnd(&sp, end)
-		if err != nil {
-			return 0, nil, fmt.Errorf("log: %w", err)
-		}
-		defer errorEnd.Close()
-	}
+	ends.part(&sp)
 	if err := b.handover.fill(&sp); err != nil {
 		return 0, nil, err
 	}
@@ -125,7 +113,7 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 		sp.Files = append(sp.Files, spawn.File{FD: w.check.FD, Source: theirs})
 	}
 	look := func() (probe.Seen, error) { return probe.Look(w.check, w.env) }
-	if w.env.Seen, err = procopt.Within(ctx, "look at "+w.check.String(), look, nil); err != nil {
+	if w.env.Seen, err = sys.Within(ctx, "look at "+w.check.String(), look, nil); err != nil {
 		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
 	}
 	var into *os.File
@@ -145,7 +133,7 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 
 // describe fills in all but the descriptors.
 func (b *birth) describe(ctx context.Context, sp *spawn.Spec, argv spec.Command) error {
-	if err := b.stillStuck(); err != nil {
+	if err := b.stuck.still(); err != nil {
 		return err
 	}
 	if b.environ.err != nil {
@@ -175,21 +163,6 @@ func (b *birth) describe(ctx context.Context, sp *spawn.Spec, argv spec.Command)
 	return nil
 }
 
-// errStuck refuses what would add a thread to those that wait in the kernel already.
-var errStuck = errors.New("the file system still has not answered what an earlier start asked it")
-
-func (b *birth) stillStuck() error {
-	if b.stuck == nil {
-		return nil
-	}
-	select {
-	case <-b.stuck:
-		return nil
-	default:
-		return errStuck
-	}
-}
-
 // startCommand starts a helper command and returns its pid.
 func (b *birth) startCommand(ctx context.Context, argv spec.Command, mainPID int) (int, error) {
 	var sp spawn.Spec
@@ -200,7 +173,7 @@ func (b *birth) startCommand(ctx context.Context, argv spec.Command, mainPID int
 		sp.Env = append(sp.Env, "MAINPID="+strconv.Itoa(mainPID))
 	}
 	if b.stream != nil {
-		end, err := b.stream.ServiceEnd()
+		end, err := sys.Within(ctx, "log", b.stream.ServiceEnd, func(f *os.File) { f.Close() })
 		if err != nil {
 			return 0, fmt.Errorf("log: %w", err)
 		}
@@ -272,32 +245,6 @@ func (b *birth) openLogWithin() error {
 	}
 	defer b.room.leave(logDescriptors)
 	return b.openLog()
-}
-
-// serviceEnd opens what "log" means to the service, nil if it does not mean it.
-func (b *birth) serviceEnd() (*os.File, error) {
-	if err := b.openLog(); err != nil || !b.logged() {
-		return nil, err
-	}
-	end, err := b.stream.ServiceEnd()
-	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
-	}
-	return end, nil
-}
-
-// errorEnd gives standard error its own way into the log.
-func (b *birth) errorEnd(sp *spawn.Spec, end *os.File) (*os.File, error) {
-	errorEnd, err := b.stream.ErrorEnd()
-	if err != nil {
-		return nil, err
-	}
-	for i, f := range sp.Files {
-		if f.FD == 2 && f.Source == end {
-			sp.Files[i].Source = errorEnd
-		}
-	}
-	return errorEnd, nil
 }
 
 // variables are those that a supervised service finds in its environment, by the names that

@@ -54,6 +54,7 @@ var (
 func (e *Engine) commandStarted(c *command, pid int, err error) {
 	e.claim(pid)
 	if err != nil {
+		e.seeStuck(c.service, err)
 		e.commandOver(c, err)
 		return
 	}

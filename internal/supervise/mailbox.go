@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // mailbox carries functions to the owner in the order in which they were put in. It never
@@ -73,9 +74,14 @@ func (e *Engine) askAnd(ctx context.Context, posted, f func()) error {
 }
 
 // jobs are what is done away from the owner, a few at a time. Only the owner touches them.
+//
+// Births have places of their own. What takes longer than a job that waits for nobody has no place any more, so that others are
+// not held up by it: a birth opens what its service names, and a log is written, on file systems that may not answer.
 type jobs struct {
-	most    int
-	running int
+	most    int // places for births, and as many for others
+	running int // all that are under way
+	births  int // places that births have
+	others  int // places that others have
 	queue   []job
 }
 
@@ -86,9 +92,17 @@ type job struct {
 	birth bool // a process comes into being by it
 }
 
-// next takes the job that is to be done next out of the queue, if there is one.
+// slowJob is how long a job has its place at most.
+const slowJob = 250 * time.Millisecond
+
+// next takes the job that is to be done next out of the queue, if there is one that has a place.
 func (j *jobs) next(births bool) (next job, ok bool) {
-	at := slices.IndexFunc(j.queue, func(one job) bool { return births || !one.birth })
+	births = births && j.births < j.most
+	others := j.others < j.most
+	if !births && !others {
+		return job{}, false
+	}
+	at := slices.IndexFunc(j.queue, func(one job) bool { return one.birth && births || !one.birth && others })
 	if at < 0 {
 		return job{}, false
 	}
@@ -114,20 +128,34 @@ func (e *Engine) queue(j job) {
 // nextJob begins what there are places for. Before a standstill no process is born any more, but the rest is done: a dead process,
 // say, has been reaped already, and until its last output is on disk only this program knows how it ended.
 func (e *Engine) nextJob() {
-	for e.jobs.running < e.jobs.most {
+	for {
 		j, ok := e.jobs.next(e.still.f == nil)
 		if !ok {
 			return
 		}
 		e.jobs.running++
+		leave := e.jobs.enter(j.birth)
 		j.begin()
+		slow := time.AfterFunc(slowJob, func() { e.post(func() { leave(); e.nextJob() }) })
 		go func() {
 			then := j.do()
+			slow.Stop()
 			e.post(func() {
 				e.jobs.running--
+				leave()
 				e.nextJob()
 				then()
 			})
 		}()
 	}
+}
+
+// enter takes a place, which the function returned gives back, once.
+func (j *jobs) enter(birth bool) (leave func()) {
+	places := &j.others
+	if birth {
+		places = &j.births
+	}
+	*places++
+	return sync.OnceFunc(func() { *places-- })
 }

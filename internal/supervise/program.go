@@ -10,6 +10,7 @@ import (
 
 	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -116,7 +117,9 @@ func (e *Engine) endLogs() bool {
 	case !end.begun:
 		end.begun = true
 		go func() {
-			err := e.logs.Close()
+			ctx, cancel := context.WithTimeoutCause(context.Background(), drainTime, errDrainTime)
+			defer cancel()
+			_, err := sys.Within(ctx, "close the logs", func() (struct{}, error) { return struct{}{}, e.logs.Close() }, nil)
 			e.post(func() {
 				end.closed, end.err = true, err
 				time.AfterFunc(programGrace, func() { e.post(e.killPrograms) })

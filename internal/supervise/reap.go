@@ -1,11 +1,17 @@
 package supervise
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/internal/logs"
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // reapAll takes in every dead child: main processes, helper commands, and the orphans that
@@ -114,20 +120,42 @@ func (e *Engine) mainDied(s *service, status exitStatus) {
 	}
 	inherited := s.inherited
 	e.work(func() func() {
-		err := stream.Drain()
-		words, tailErr := stream.Tail(lastWords)
-		stats, statsErr := stream.Stats()
-		if err == nil {
-			err = errors.Join(tailErr, statsErr)
-		}
+		ctx, cancel := context.WithTimeoutCause(context.Background(), drainTime, errDrainTime)
+		defer cancel()
+		last, err := sys.Within(ctx, "write the last output", func() (lastOutput, error) { return drain(stream) }, nil)
 		return func() {
+			words := last.words
 			if !inherited { // of a run that another engine has seen the beginning of, all may be its own
-				words = tailWithin(words, stats.Bytes-s.printed)
+				words = tailWithin(words, last.bytes-s.printed)
 			}
-			s.printed = stats.Bytes
+			if _, stuck := errors.AsType[*sys.StuckError](err); !stuck {
+				s.printed = last.bytes
+			}
 			e.drained(s, status, shortened(words), err)
 		}
 	})
+}
+
+// drainTime is how long the end of a service waits for its log: a file system that does not answer may hold that up.
+const drainTime = 10 * time.Second
+
+var errDrainTime = fmt.Errorf("not within %v", drainTime)
+
+// lastOutput are the last words in a log, and how much there is in all.
+type lastOutput struct {
+	words []string
+	bytes int64
+}
+
+// drain waits until all that was printed is on disk.
+func drain(stream *logs.Stream) (last lastOutput, err error) {
+	err = stream.Drain()
+	words, tailErr := stream.Tail(lastWords)
+	stats, statsErr := stream.Stats()
+	if err == nil {
+		err = errors.Join(tailErr, statsErr)
+	}
+	return lastOutput{words, stats.Bytes}, err
 }
 
 // tailWithin leaves of the last lines of a log those that are among the last n bytes: what came before is an earlier run's.

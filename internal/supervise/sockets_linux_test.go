@@ -27,6 +27,9 @@ import (
 )
 
 func scenario(name string) func(scene) error {
+	if name == "hung" {
+		return hangAround
+	}
 	if f := scenarios[name]; f != nil {
 		return f
 	}

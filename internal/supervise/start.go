@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/procopt"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -115,10 +114,8 @@ func (e *Engine) spawnedLate(s *service, _ cause) {
 
 // spawnFailed: there is no process. It is treated like one that failed at once.
 func (e *Engine) spawnFailed(s *service, why cause) {
-	s.exit, s.cause, s.stuck = nil, why.err, nil
-	if stuck, ok := errors.AsType[*procopt.StuckError](why.err); ok {
-		s.stuck = stuck.Returned
-	}
+	s.exit, s.cause = nil, why.err
+	e.seeStuck(s, why.err)
 	if s.state != Stopping {
 		s.failure = why.err.Error()
 	}

@@ -107,6 +107,7 @@ type Engine struct {
 	room         *room
 	logsEnd      logsEnd
 	jobs         jobs
+	unanswered   int // calls of the kernel that starts have given up and that have not come back
 	store        store
 	environs     map[string]*environment // of services, by id
 	kept         environments

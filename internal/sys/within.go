@@ -1,4 +1,4 @@
-package procopt
+package sys
 
 import (
 	"context"
@@ -6,14 +6,18 @@ import (
 )
 
 // StuckError says that the kernel had not answered when the time for it was over: a file server that is dead, or a FUSE file
-// system whose program does not answer. A call that waits in the kernel cannot be ended, so the thread that made it goes on waiting.
+// system whose program does not answer. A call that waits in the kernel cannot be ended, so the thread that made it, or the
+// process that was killed for it, goes on waiting.
 type StuckError struct {
-	What     string          // what was being done
+	What     string          // what was being done; may be empty
 	Cause    error           // why it was given up: of the context
 	Returned <-chan struct{} // closed when the call has come back after all
 }
 
 func (e *StuckError) Error() string {
+	if e.What == "" {
+		return fmt.Sprintf("the file system has not answered: %v", e.Cause)
+	}
 	return fmt.Sprintf("%s: the file system has not answered: %v", e.What, e.Cause)
 }
 

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sys
+
+func localFS(string) (bool, error) { return false, Unsupported("statfs") }
