@@ -77,8 +77,8 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 }
 
 // Apply makes reality match a set of descriptions, and returns the plan and,
-// when every service of it that is to be up is ready or has failed, whoever started it, whether all are up:
-// an error with code [NotDone] says which are not, and the plan is there all the same.
+// when every service of it that is to be up is ready or has failed, whoever started it, whether all
+// are up: an error with code [NotDone] says which are not, and the plan is there all the same.
 func (c *Client) Apply(ctx context.Context, r ApplyRequest) ([]Planned, error) {
 	var answer Applied
 	err := c.post(ctx, "/apply", r, &answer)

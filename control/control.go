@@ -147,8 +147,9 @@ type Supervisor struct {
 	States map[State]int `json:"states"`
 	// Adopted is how many services an earlier supervisor had left running, and this one took over when it started.
 	Adopted int `json:"adopted,omitzero"`
-	// Unknown are the processes that an earlier supervisor started for services which nothing describes any more, as after an older
-	// state has been put back. They are left alone, and taken over when the service is described again.
+	// Unknown are the processes that an earlier supervisor started for services which nothing
+	// describes any more, as after an older state has been put back. They are left alone, and taken
+	// over when the service is described again.
 	Unknown []Unknown `json:"unknown,omitzero"`
 	// RuntimeDir is where its socket is.
 	RuntimeDir string `json:"runtime_dir"`

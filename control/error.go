@@ -40,8 +40,8 @@ type Error struct {
 	Code Code `json:"code"`
 	// Problems are what is wrong with descriptions, if the code is "invalid".
 	Problems []Problem `json:"problems,omitzero"`
-	// Failures are the services that did not come up, or for which something was asked for and then the opposite, if the code is
-	// "not_done".
+	// Failures are the services that did not come up, or for which something was asked for and then
+	// the opposite, if the code is "not_done".
 	Failures []Failure `json:"failures,omitzero"`
 	// Plan is what an apply did, if the services then did not come up.
 	Plan []Planned `json:"plan,omitzero"`

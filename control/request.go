@@ -13,8 +13,9 @@ type ApplyRequest struct {
 	// Source is the file they are from: services of that source which are not
 	// among Services are removed. Empty: nothing is removed.
 	Source string `json:"source,omitzero"`
-	// Environ is the environment that Services inherit: "NAME=VALUE" strings, each with a NUL after it, as in /proc/PID/environ. Absent:
-	// those that are there keep what they have, and new ones get the supervisor's own. No answer ever has it.
+	// Environ is the environment that Services inherit: "NAME=VALUE" strings, each with a NUL after
+	// it, as in /proc/PID/environ. Absent: those that are there keep what they have, and new ones
+	// get the supervisor's own. No answer ever has it.
 	Environ []byte `json:"environ,omitzero"`
 	// Plan changes nothing and answers what would be done.
 	Plan bool `json:"plan,omitzero"`

@@ -57,8 +57,8 @@ func (f *File) Path() string { return f.path }
 // neither close it nor unlock it.
 func (f *File) File() *os.File { return f.file }
 
-// LockFile returns the descriptor that has the lock, with [Options].HandDown, to be handed down; nil where that has no
-// effect. It stays ours as well.
+// LockFile returns the descriptor that has the lock, with [Options].HandDown, to be handed down;
+// nil where that has no effect. It stays ours as well.
 func (f *File) LockFile() *os.File { return f.lockFD }
 
 // Write records process pid, which must be alive, and sets its fingerprint.

@@ -43,10 +43,10 @@ type Instance struct {
 	proc *sys.Process
 }
 
-// Find tells what a pid file says, and changes nothing. If there is none, but a process that is alive holds the one that was there
-// (a cleaner has taken it), it is Running. Only Running is proven.
-// Unproven is what a pid file gets that another program wrote, such as nginx,
-// and a process whose start time cannot be read: it is information, and Signal refuses.
+// Find tells what a pid file says, and changes nothing. If there is none, but a process that is
+// alive holds the one that was there (a cleaner has taken it), it is Running. Only Running is
+// proven. Unproven is what a pid file gets that another program wrote, such as nginx, and a process
+// whose start time cannot be read: it is information, and Signal refuses.
 //
 // A file that somebody other than its owner may write is refused with
 // ErrInsecure; one owned by neither root nor us is believed only about
@@ -93,8 +93,9 @@ func find(path string) (*Instance, error) {
 		return nil, err
 	}
 	if v.state == Dead {
-		// Where locks cannot be asked for (gVisor), a start in progress looks dead. To try the lock instead could make that very
-		// start fail. A lock for reading is no start: it is what the dead one has left, or anybody's who may read the file.
+		// Where locks cannot be asked for (gVisor), a start in progress looks dead. To try the lock
+		// instead could make that very start fail. A lock for reading is no start: it is what the
+		// dead one has left, or anybody's who may read the file.
 		locked, err := sys.WriteLocked(file)
 		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err

@@ -12,11 +12,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// maxLost bounds how many removed files of one name are looked at: of each start whose file was taken there is one.
+// maxLost bounds how many removed files of one name are looked at: of each start whose file was
+// taken there is one.
 const maxLost = 64
 
-// lost finds the running process whose pid file was called path and has been removed: by a cleaner of /tmp, say. It still
-// has it open, locked. Only what root or we own counts: anybody may have a file of that name open where it was.
+// lost finds the running process whose pid file was called path and has been removed: by a cleaner
+// of /tmp, say. It still has it open, locked. Only what root or we own counts: anybody may have a
+// file of that name open where it was.
 func lost(path string) (verdict, bool) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -52,7 +54,8 @@ func lost(path string) (verdict, bool) {
 	return verdict{}, false
 }
 
-// restore has a file that we have just made say again whose it is, if one of its name was removed while its process lives.
+// restore has a file that we have just made say again whose it is, if one of its name was removed
+// while its process lives.
 func (f *File) restore() error {
 	v, ok := lost(f.path)
 	if !ok {
@@ -68,7 +71,8 @@ func (f *File) restore() error {
 	return &RunningError{Path: f.path, PID: v.pid}
 }
 
-// removeRestored removes the file that a start has put where ours was taken away: it has our pid, and our fingerprint.
+// removeRestored removes the file that a start has put where ours was taken away: it has our pid,
+// and our fingerprint.
 func (f *File) removeRestored(pid int) error {
 	file, _, err := openTrusted(f.path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,8 +101,9 @@ func (f *File) removeRestored(pid int) error {
 	return sys.RemoveTrusted(f.path, fi)
 }
 
-// supersede removes a file whose process is dead, and which is locked only by who may read it: by something that this process has
-// left behind, which has inherited the lock, or by anybody else. Who has the lock of guard does it, and nobody else.
+// supersede removes a file whose process is dead, and which is locked only by who may read it: by
+// something that this process has left behind, which has inherited the lock, or by anybody else.
+// Who has the lock of guard does it, and nobody else.
 func (f *File) supersede(path string, owner int) error {
 	if err := f.passable(owner); err != nil {
 		return err
@@ -134,7 +139,8 @@ func (f *File) supersede(path string, owner int) error {
 	return ErrReplaced
 }
 
-// passable returns nil if all the locks of the file are such that its process, which is dead, cannot mind: by who may only read it.
+// passable returns nil if all the locks of the file are such that its process, which is dead,
+// cannot mind: by who may only read it.
 func (f *File) passable(owner int) error {
 	if busy, err := sys.WriteLocked(f.file); busy || err != nil {
 		return ErrLocked
@@ -150,7 +156,8 @@ func (f *File) passable(owner int) error {
 			// As a daemon has it that was given the lock, whose file somebody has emptied.
 			return &heldError{l}
 		case l.PID == rec.pid && (trusted(l.UID) || l.UID == owner):
-			// It is recorded, and has the lock. That it is dead can only have been the wall clock's word (mismatch), which was set.
+			// It is recorded, and has the lock. That it is dead can only have been the wall clock's
+			// word (mismatch), which was set.
 			return &heldError{l}
 		case !l.OFD && (trusted(l.UID) || l.UID == owner):
 			return &heldError{l} // flock(1), say
@@ -175,8 +182,8 @@ func (e *heldError) Error() string {
 
 func (*heldError) Is(target error) bool { return target == ErrLocked }
 
-// guard makes us the only one who supersedes the file of that name: by a file beside it that nobody else may open, so that
-// nobody else can lock it. It is gone after release.
+// guard makes us the only one who supersedes the file of that name: by a file beside it that nobody
+// else may open, so that nobody else can lock it. It is gone after release.
 func guard(path string) (release func(), err error) {
 	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".start")
 	file, _, err := openTrusted(name, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
@@ -201,8 +208,8 @@ func guard(path string) (release func(), err error) {
 	}, nil
 }
 
-// unmake removes a file that we created, if it is empty still, for a claim that failed with cause. What another start
-// has locked since is not to be removed.
+// unmake removes a file that we created, if it is empty still, for a claim that failed with cause.
+// What another start has locked since is not to be removed.
 func (f *File) unmake(path string, cause error) error {
 	if !f.locked && (errors.Is(cause, ErrLocked) || errors.Is(cause, sys.ErrLocked) || errors.Is(cause, ErrReplaced)) {
 		return nil

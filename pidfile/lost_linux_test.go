@@ -55,8 +55,9 @@ func TestTouched(t *testing.T) {
 	wantRefused(t, path, cmd.Process.Pid)
 }
 
-// Whoever may read a file may lock it. That proves nothing for a process that is younger than the file, such as one that has been
-// given the number of a dead daemon, until the file is changed by who may do that.
+// Whoever may read a file may lock it. That proves nothing for a process that is younger than the
+// file, such as one that has been given the number of a dead daemon, until the file is changed by
+// who may do that.
 func TestLockedByANewcomer(t *testing.T) {
 	path := newPath(t)
 	must(t, os.WriteFile(path, []byte("1\n"), 0o644))
@@ -112,7 +113,8 @@ func TestTakenAway(t *testing.T) {
 	}
 }
 
-// Whoever removes his own file is not found by it any more, and one that was put back is removed as well.
+// Whoever removes his own file is not found by it any more, and one that was put back is removed as
+// well.
 func TestRemovedByItsHolder(t *testing.T) {
 	path := newPath(t)
 	f := acquired(t, path)

@@ -68,9 +68,10 @@ func (e *RunningError) Error() string {
 type Options struct {
 	Mode  fs.FileMode // 0 means 0644; exact, whatever the umask; group and others must not write
 	Owner *Owner      // nil: the caller's effective user and group
-	// HandDown puts the lock on a descriptor of its own, LockFile, that can only be read: for a process that is to hold it for
-	// life and may be another user's. File stays ours, and says until Close that a start is in progress. Where open file
-	// description locks are missing (anywhere but on Linux, and on some file systems) it has no effect: LockFile is nil.
+	// HandDown puts the lock on a descriptor of its own, LockFile, that can only be read: for a
+	// process that is to hold it for life and may be another user's. File stays ours, and says
+	// until Close that a start is in progress. Where open file description locks are missing
+	// (anywhere but on Linux, and on some file systems) it has no effect: LockFile is nil.
 	HandDown bool
 }
 
@@ -133,7 +134,8 @@ func acquire(path string, o Options) (*File, error) {
 
 // try is one attempt of Acquire; ErrReplaced means that another may succeed.
 func try(path string, o Options) (*File, error) {
-	// Nobody else can open a new one before we have locked it: whoever can may lock it himself (flock(2)).
+	// Nobody else can open a new one before we have locked it: whoever can may lock it himself
+	// (flock(2)).
 	open := sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: newMode, Regular: true}
 	if o.Owner != nil {
 		open.Owner = &sys.Owner{UID: o.Owner.UID, GID: o.Owner.GID}
@@ -250,9 +252,10 @@ func (f *File) whoHolds(path string, o Options) error {
 	return ErrLocked
 }
 
-// lock takes both kinds of lock there are. The first decides between us: it shows that we may write (sys.WriteLocked), it
-// excludes programs that lock their pid files with fcntl or lockf, and lets Find ask for a lock without taking one.
-// The second is for flock(1), and for where the first is missing.
+// lock takes both kinds of lock there are. The first decides between us: it shows that we may write
+// (sys.WriteLocked), it excludes programs that lock their pid files with fcntl or lockf, and lets
+// Find ask for a lock without taking one. The second is for flock(1), and for where the first is
+// missing.
 func (f *File) lock() error {
 	if err := sys.TryOFDLock(f.file); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err

@@ -86,8 +86,9 @@ func judge(file *os.File, owner int) (verdict, error) {
 	return v, nil
 }
 
-// identify compares a live process with the fingerprint. Who holds the lock on the file is the one too: it
-// was handed down to it, or taken by it, and touch(1) does not take it away. Not so ourselves: we may have it since a moment ago.
+// identify compares a live process with the fingerprint. Who holds the lock on the file is the one
+// too: it was handed down to it, or taken by it, and touch(1) does not take it away. Not so
+// ourselves: we may have it since a moment ago.
 func identify(id sys.Identity, file *os.File, rec record, owner int) (State, error) {
 	proven := int64(rec.fi.ModTime().Nanosecond()) == fingerprint(id)
 	if !proven && (id.PID == os.Getpid() || !heldSince(id.PID, file)) {
@@ -109,9 +110,10 @@ func identify(id sys.Identity, file *os.File, rec record, owner int) (State, err
 	return Running, nil
 }
 
-// heldSince says whether a process has the lock of a file that was still being changed when it lived: anybody who may read
-// a file may lock it, also one that has been given the number of a process that is long dead. The clock,
-// if it was set, can only have the lock of the right one not count.
+// heldSince says whether a process has the lock of a file that was still being changed when it
+// lived: anybody who may read a file may lock it, also one that has been given the number of a
+// process that is long dead. The clock, if it was set, can only have the lock of the right one not
+// count.
 func heldSince(pid int, file *os.File) bool {
 	if !sys.HoldsLock(pid, file) {
 		return false

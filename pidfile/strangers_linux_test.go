@@ -55,8 +55,8 @@ func deadPID(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-// Who may read a pid file, as everybody may, keeps nobody from starting by a lock: neither of a process that is
-// gone nor of nobody.
+// Who may read a pid file, as everybody may, keeps nobody from starting by a lock: neither of a
+// process that is gone nor of nobody.
 func TestReadersHoldUpNoStart(t *testing.T) {
 	if !asRoot(t) {
 		return
@@ -101,7 +101,8 @@ func wantOnly(t *testing.T, path string) {
 	}
 }
 
-// A file that a daemon was given the lock of, and that somebody has emptied, says of nobody that he is gone.
+// A file that a daemon was given the lock of, and that somebody has emptied, says of nobody that he
+// is gone.
 func TestEmptied(t *testing.T) {
 	path := newPath(t)
 	daemon(t, path, "sleep 1000; :")
@@ -164,7 +165,8 @@ func TestMadeLocked(t *testing.T) {
 	}
 }
 
-// Who may write keeps others from starting as before: flock(1) of the owner, whatever a stranger has locked beside.
+// Who may write keeps others from starting as before: flock(1) of the owner, whatever a stranger
+// has locked beside.
 func TestFlockOfTheOwner(t *testing.T) {
 	path := newPath(t)
 	must(t, os.WriteFile(path, []byte(strconv.Itoa(deadPID(t))+"\n"), 0o644))
@@ -182,7 +184,8 @@ func TestFlockOfTheOwner(t *testing.T) {
 	}
 }
 
-// A process of ours that is recorded and has the lock is not superseded, whatever the clock says of its age.
+// A process of ours that is recorded and has the lock is not superseded, whatever the clock says of
+// its age.
 func TestClockSupersedesNobody(t *testing.T) {
 	path := newPath(t)
 	cmd := daemon(t, path, "sleep 1000; :")

@@ -2,8 +2,9 @@ package spec
 
 import "fmt"
 
-// WithoutEffect returns the fields of s that nothing looks at because another one is as it is. It judges s as somebody wrote it, so
-// it is to be asked before [Service.WithDefaults]; a value that several services have from a common place is no mistake in each.
+// WithoutEffect returns the fields of s that nothing looks at because another one is as it is. It
+// judges s as somebody wrote it, so it is to be asked before [Service.WithDefaults]; a value that
+// several services have from a common place is no mistake in each.
 func (s Service) WithoutEffect() Problems {
 	p := &problems{service: s.Name}
 	s.idleProbes(p)

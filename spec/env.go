@@ -14,8 +14,8 @@ import (
 // character); otherwise it is the rest of the line without the blanks around it
 // and without a comment that a blank and "#" begin. Nothing is expanded.
 //
-// Errors say "line N: …", and nothing of what is in the file: values are secrets, and what was taken
-// for an environment file may be another file altogether.
+// Errors say "line N: …", and nothing of what is in the file: values are secrets, and what was
+// taken for an environment file may be another file altogether.
 func ParseEnv(text string) ([]string, error) {
 	var vars []string
 	text = strings.TrimPrefix(text, "\ufeff")

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// instanceMark is what an instance's number replaces in texts. "{instance+N}" and "{instance-N}" are the number plus and minus N, which
-// makes ports out of numbers; a mark in one more pair of braces stands for itself.
+// instanceMark is what an instance's number replaces in texts. "{instance+N}" and "{instance-N}"
+// are the number plus and minus N, which makes ports out of numbers; a mark in one more pair of
+// braces stands for itself.
 const instanceMark = "{instance}"
 
 // withInstance puts the number n, or what it makes of it, in the place of every mark in text.
@@ -35,7 +36,8 @@ func withInstance(text string, n int) string {
 	}
 }
 
-// parseOffset reads what follows "{instance": "}", or a sign, a number and "}". length is 0 for anything else.
+// parseOffset reads what follows "{instance": "}", or a sign, a number and "}". length is 0 for
+// anything else.
 func parseOffset(text string) (offset, length int) {
 	inside, _, closed := strings.Cut(text, "}")
 	switch {
@@ -53,7 +55,8 @@ func parseOffset(text string) (offset, length int) {
 	return offset, len(inside) + 1
 }
 
-// keepMarks has a text that is nobody's template come out of [withInstance] as it is: "{instance}" may be in the name of a directory.
+// keepMarks has a text that is nobody's template come out of [withInstance] as it is: "{instance}"
+// may be in the name of a directory.
 func keepMarks(text string) string {
 	const begin = "{instance"
 	var b strings.Builder

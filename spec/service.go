@@ -249,8 +249,8 @@ type Limits struct {
 	Memory ByteSize `json:"memory,omitzero"`
 	// MemoryHigh slows the service down and reclaims (memory.high).
 	MemoryHigh ByteSize `json:"memory_high,omitzero"`
-	// MemoryRestart restarts the service in good order when all its processes together use more. It is looked
-	// at every second while the service is ready.
+	// MemoryRestart restarts the service in good order when all its processes together use more. It
+	// is looked at every second while the service is ready.
 	MemoryRestart ByteSize `json:"memory_restart,omitzero"`
 	// Swap it may use (memory.swap.max). Default: no limit.
 	Swap *ByteSize `json:"swap,omitzero"`

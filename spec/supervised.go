@@ -5,9 +5,10 @@ import (
 	"path"
 )
 
-// ValidateSupervised returns what our own supervisor cannot do for services that are right in themselves: fields that it gives no
-// effect, and log files that two of them have. For another manager they may be just what is wanted, so [ValidateSet] lets
-// them pass. beside are services that it has already, which are not judged. logDir is where the logs of services are that name no
+// ValidateSupervised returns what our own supervisor cannot do for services that are right in
+// themselves: fields that it gives no effect, and log files that two of them have. For another
+// manager they may be just what is wanted, so [ValidateSet] lets them pass. beside are services
+// that it has already, which are not judged. logDir is where the logs of services are that name no
 // file; empty: they are in nobody's way.
 //
 // The services may have instances or be those that [ExpandSet] made.
@@ -49,7 +50,8 @@ func (b Sandbox) isZero() bool {
 		len(b.SystemCalls) == 0 && len(b.ReadWrite) == 0 && len(b.ReadOnly) == 0 && len(b.Inaccessible) == 0
 }
 
-// sameLogs reports files that two services, or two instances of one, would have as their log: they would rotate it under each other.
+// sameLogs reports files that two services, or two instances of one, would have as their log: they
+// would rotate it under each other.
 func sameLogs(services, beside []Service, logDir string) Problems {
 	owners := map[string]string{}
 	for _, s := range beside {

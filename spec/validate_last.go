@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// checkLast checks what the number makes of addresses: a port that has the number at its end is none from the tenth instance on.
+// checkLast checks what the number makes of addresses: a port that has the number at its end is
+// none from the tenth instance on.
 func (s *Service) checkLast(p *problems) {
 	if s.Instances < 2 || s.Instances > maxInstances {
 		return

@@ -122,8 +122,8 @@ func (h *heritage) greet() error {
 	if h.predecessor == nil {
 		return nil
 	}
-	// Else two would serve: a predecessor that has lost sight of this process, because the one between the two was
-	// killed before it had said its pid, goes on.
+	// Else two would serve: a predecessor that has lost sight of this process, because the one
+	// between the two was killed before it had said its pid, goes on.
 	if err := h.predecessor.Known(); err != nil {
 		return err
 	}
@@ -134,8 +134,8 @@ func (h *heritage) greet() error {
 	return nil
 }
 
-// takeOver makes this process the main one when the predecessor, which knows of it, says so, or has died. In the second case too
-// somebody must: the sockets are in our hands.
+// takeOver makes this process the main one when the predecessor, which knows of it, says so, or has
+// died. In the second case too somebody must: the sockets are in our hands.
 func (h *heritage) takeOver() (err error) {
 	old := h.holdPredecessor()
 	defer func() {

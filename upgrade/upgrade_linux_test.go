@@ -361,7 +361,8 @@ func TestPredecessorKilledEarly(t *testing.T) {
 				}
 				return
 			}
-			// A process that ends has no /proc/PID/exe any more a moment before its files are closed (exit_mm, then exit_files).
+			// A process that ends has no /proc/PID/exe any more a moment before its files are
+			// closed (exit_mm, then exit_files).
 			proctest.Eventually(t, patience, func() error {
 				f, err := pidfile.Acquire(file, pidfile.Options{})
 				if err != nil {

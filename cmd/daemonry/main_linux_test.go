@@ -270,8 +270,8 @@ func endAs(cmd *exec.Cmd) {
 	}
 }
 
-// hangup FILE COMMAND… runs a command on a terminal of its own, for all that it reads and writes, which goes away as soon as
-// FILE is there; and ends as it does.
+// hangup FILE COMMAND… runs a command on a terminal of its own, for all that it reads and writes,
+// which goes away as soon as FILE is there; and ends as it does.
 func hangup() {
 	master, slave, err := sys.OpenTerminal()
 	check(err)

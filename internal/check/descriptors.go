@@ -114,8 +114,8 @@ func lockedBy(fd sys.FD, pid int) bool {
 	return false
 }
 
-// lifeLock says whether the descriptor is the lock on a pid file of the process, as "daemonry detach" hands it down: locked, and its
-// pid is what is in it.
+// lifeLock says whether the descriptor is the lock on a pid file of the process, as "daemonry
+// detach" hands it down: locked, and its pid is what is in it.
 func (f *facts) lifeLock(fd sys.FD) bool {
 	if len(fd.LockedBy) == 0 || !fd.File.Is(syscall.S_IFREG) || fd.File.Size > 20 {
 		return false

@@ -131,7 +131,8 @@ func autobound(address string) bool {
 	return abstract && len(digits) == 5 && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
-// launchers recognises the name that detach gives to its socket (sys.ListenNotifyIn), which goes with the launcher.
+// launchers recognises the name that detach gives to its socket (sys.ListenNotifyIn), which goes
+// with the launcher.
 func launchers(address string) bool {
 	dir, name := filepath.Split(address)
 	number, ok := strings.CutPrefix(filepath.Base(dir), "notify-")

@@ -17,9 +17,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// janitor compresses and removes rotated files, on a thread of its own with the lowest priority. That is kept from the first
-// work on: a new one for each would have to be had when the kernel may refuse one (sys.ReserveThreads). It begins a little late, so that the logs of a thousand services that start
-// together are looked at together: each look reads a whole directory.
+// janitor compresses and removes rotated files, on a thread of its own with the lowest priority.
+// That is kept from the first work on: a new one for each would have to be had when the kernel may
+// refuse one (sys.ReserveThreads). It begins a little late, so that the logs of a thousand services
+// that start together are looked at together: each look reads a whole directory.
 type janitor struct {
 	e *Engine
 
@@ -119,7 +120,8 @@ func (j *janitor) stop() {
 	}
 }
 
-// take returns what is to be done in one directory, so that it is read once for all the logs in it; nothing ends the work.
+// take returns what is to be done in one directory, so that it is read once for all the logs in it;
+// nothing ends the work.
 func (j *janitor) take() (dir string, jobs map[string]chore) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -163,7 +165,8 @@ func (j *janitor) run() {
 	}
 }
 
-// dropHalf removes what a compression has left that was killed. Nobody else makes such names, and there is one janitor.
+// dropHalf removes what a compression has left that was killed. Nobody else makes such names, and
+// there is one janitor.
 func dropHalf(path string) error {
 	names, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {

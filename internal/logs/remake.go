@@ -10,9 +10,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Remake makes what the engine has in the file system anew, as far as it is not there any more, in dir, and says whether anything
-// was missing. What is open goes on: a FIFO that has lost its name is read, and given to processes, as before, and has one
-// again from the start on that finds nobody printing into it.
+// Remake makes what the engine has in the file system anew, as far as it is not there any more, in
+// dir, and says whether anything was missing. What is open goes on: a FIFO that has lost its name
+// is read, and given to processes, as before, and has one again from the start on that finds nobody
+// printing into it.
 func (e *Engine) Remake(dir string) (missing bool, err error) {
 	e.dir.Store(&dir)
 	for _, d := range []string{dir, e.fifoDir(), e.errDir(), e.stageDir()} {
@@ -48,7 +49,8 @@ func (w *worker) renewSlot() {
 	}
 }
 
-// openEnd opens the writing end of the input's FIFO, and another FIFO first if this one has no name and nobody has it.
+// openEnd opens the writing end of the input's FIFO, and another FIFO first if this one has no name
+// and nobody has it.
 func (w *worker) openEnd(in *input) (*os.File, error) {
 	path := w.e.fifoPath(in.s.id, in.which)
 	fd, err := sys.OpenFIFOBoth(path)
@@ -67,7 +69,8 @@ func (w *worker) openEnd(in *input) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// renewFIFO puts a FIFO with a name in the place of one that has none, into which nobody prints any more.
+// renewFIFO puts a FIFO with a name in the place of one that has none, into which nobody prints any
+// more.
 func (w *worker) renewFIFO(in *input) error {
 	if err := w.drainInput(in); err != nil {
 		return err

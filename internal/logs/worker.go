@@ -38,8 +38,8 @@ const (
 	grownMax = 8
 	// turn is how many bytes are carried from one pipe before others get their turn.
 	turn = 1 << 20
-	// openMax is how many log files a worker keeps open, and openShare how many of the process's descriptors that may
-	// be at most, as a fraction: others need some too.
+	// openMax is how many log files a worker keeps open, and openShare how many of the process's
+	// descriptors that may be at most, as a fraction: others need some too.
 	openMax   = 64
 	openShare = 32
 )
@@ -66,7 +66,8 @@ type worker struct {
 	stopped bool
 }
 
-// openMost is openMax, or as many as a process with so many descriptors, 0 for any number, can spare.
+// openMost is openMax, or as many as a process with so many descriptors, 0 for any number, can
+// spare.
 func openMost(descriptors uint64) int {
 	if descriptors == 0 {
 		return openMax

@@ -71,7 +71,8 @@ func create(dir string, made *made) (f *os.File, created bool, err error) {
 	return f, len(made.dirs) > before, err
 }
 
-// checkAbove judges the way to a directory that is to be made, as far as it is there: where it is refused nothing is made.
+// checkAbove judges the way to a directory that is to be made, as far as it is there: where it is
+// refused nothing is made.
 func checkAbove(dir string, ours func(owner int) bool) error {
 	for at := filepath.Dir(dir); at != filepath.Dir(at); at = filepath.Dir(at) {
 		if _, err := os.Lstat(at); errors.Is(err, fs.ErrNotExist) {
@@ -160,7 +161,8 @@ func checkWay(dir string, ours func(owner int) bool) (string, error) {
 	return real, checkUpFrom(filepath.Dir(real), ours)
 }
 
-// checkUpFrom judges a directory without symbolic links, and those above it, as the way to one of ours.
+// checkUpFrom judges a directory without symbolic links, and those above it, as the way to one of
+// ours.
 func checkUpFrom(dir string, ours func(owner int) bool) error {
 	trusted := func(uid int) bool { return uid == 0 || uid == os.Geteuid() || ours(uid) }
 	for at := dir; ; at = filepath.Dir(at) {

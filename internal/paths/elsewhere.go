@@ -15,11 +15,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// A runtime directory may not be to be had where it should be: another user has taken the name in a temporary
-// directory, the login's has gone with the login, a container has nothing that can be written to. The supervisor goes elsewhere then, and every
-// command looks in the same places (Places). docs/adr/0009 says why these.
+// A runtime directory may not be to be had where it should be: another user has taken the name in a
+// temporary directory, the login's has gone with the login, a container has nothing that can be
+// written to. The supervisor goes elsewhere then, and every command looks in the same places
+// (Places). docs/adr/0009 says why these.
 
-// pointerFile in the state directory says where the runtime directory is, or was. It proves nothing: who reads it looks.
+// pointerFile in the state directory says where the runtime directory is, or was. It proves
+// nothing: who reads it looks.
 const pointerFile = "runtime"
 
 // Elsewhere has the runtime directory in the state directory, which nobody else can take.
@@ -28,12 +30,14 @@ func (p Paths) Elsewhere() Paths {
 	return p
 }
 
-// Rooted says whether all directories are below one that was named: then they are there, or nowhere.
+// Rooted says whether all directories are below one that was named: then they are there, or
+// nowhere.
 func (p Paths) Rooted() bool {
 	return filepath.Base(p.State) == "state" && p.Runtime == filepath.Join(filepath.Dir(p.State), "run")
 }
 
-// Remember writes down where the runtime directory is, for commands with another environment and for who comes after us.
+// Remember writes down where the runtime directory is, for commands with another environment and
+// for who comes after us.
 func (p Paths) Remember() error {
 	path := filepath.Join(p.State, pointerFile)
 	if p.remembered() == p.Runtime {
@@ -51,8 +55,9 @@ func (p Paths) Remember() error {
 	return errors.Join(err, f.Close())
 }
 
-// Remembered has the runtime directory where Remember says that it was; it is p if nothing is written down. Below a root that was named
-// it is nowhere else: a copy of that root says where the original's is.
+// Remembered has the runtime directory where Remember says that it was; it is p if nothing is
+// written down. Below a root that was named it is nowhere else: a copy of that root says where the
+// original's is.
 func (p Paths) Remembered() Paths {
 	if dir := p.remembered(); dir != "" && !p.Rooted() {
 		p.Runtime = dir
@@ -78,8 +83,9 @@ func (p Paths) remembered() string {
 	return filepath.Clean(dir)
 }
 
-// Places are the paths under which a supervisor of this user and this environment may be found, the usual ones first.
-// Those that are not there, and those that somebody else could have planted, are not among them.
+// Places are the paths under which a supervisor of this user and this environment may be found, the
+// usual ones first. Those that are not there, and those that somebody else could have planted, are
+// not among them.
 func (p Paths) Places(getenv func(string) string, uid int) (list []Paths) {
 	add := func(q Paths) {
 		for _, there := range list {
@@ -99,7 +105,8 @@ func (p Paths) Places(getenv func(string) string, uid int) (list []Paths) {
 		}
 	}
 	for _, dir := range temporary(getenv) {
-		// A name with characters that mean something to Glob finds nothing, and then nothing is looked for there.
+		// A name with characters that mean something to Glob finds nothing, and then nothing is
+		// looked for there.
 		roots, _ := filepath.Glob(filepath.Join(dir, p.temporaryName(uid)+"*"))
 		for _, root := range roots {
 			add(below(root, p.Config))
@@ -108,8 +115,9 @@ func (p Paths) Places(getenv func(string) string, uid int) (list []Paths) {
 	return list
 }
 
-// Temporary makes paths of ours alone in a temporary directory, for who can write nowhere else, with the directory that they are
-// below. Each is tried; the error says what is wrong with all of them.
+// Temporary makes paths of ours alone in a temporary directory, for who can write nowhere else,
+// with the directory that they are below. Each is tried; the error says what is wrong with all of
+// them.
 func (p Paths) Temporary(getenv func(string) string, group *int) (q Paths, root string, err error) {
 	for _, dir := range temporary(getenv) {
 		root, tempErr := os.MkdirTemp(dir, p.temporaryName(os.Geteuid()))
@@ -131,7 +139,8 @@ func (p Paths) Temporary(getenv func(string) string, group *int) (q Paths, root 
 	return Paths{}, "", err
 }
 
-// temporaryName is what names in a temporary directory begin with. Those for a root that was named are its own.
+// temporaryName is what names in a temporary directory begin with. Those for a root that was named
+// are its own.
 func (p Paths) temporaryName(uid int) string {
 	name := "daemonry-" + strconv.Itoa(uid)
 	if p.Rooted() {
@@ -198,8 +207,8 @@ func (p Paths) createRuntime(group *int, made *made) error {
 
 // Settle makes the runtime directory, elsewhere if it cannot be where it should, and says why.
 //
-// One that a supervisor which was killed has left is taken wherever it is: what is known of its services is in there, under the
-// names that left says.
+// One that a supervisor which was killed has left is taken wherever it is: what is known of its
+// services is in there, under the names that left says.
 func (p Paths) Settle(group *int, left ...string) (q Paths, why error, err error) {
 	if q := p.Remembered(); q != p && q.holds(left) && !p.holds(left) && q.CreateRuntime(group) == nil {
 		return q, nil, nil
@@ -250,8 +259,8 @@ func (m *made) mkdir(dir string, mode fs.FileMode) error {
 	return err
 }
 
-// undoUnless removes what was made, the last first, if err says that it was for nothing. What is not empty any more is
-// somebody's by now, and stays.
+// undoUnless removes what was made, the last first, if err says that it was for nothing. What is
+// not empty any more is somebody's by now, and stays.
 func (m *made) undoUnless(err error) error {
 	if err == nil {
 		return nil

@@ -63,7 +63,8 @@ func runtimes(list []Paths) (dirs []string) {
 	return dirs
 }
 
-// Where somebody has taken the name of the runtime directory the supervisor goes into the state directory, says so, and is found.
+// Where somebody has taken the name of the runtime directory the supervisor goes into the state
+// directory, says so, and is found.
 func TestSquatted(t *testing.T) {
 	t.Run("as we are", squatted)
 	proctest.RunAs(t, "nobody", squatted)
@@ -117,7 +118,8 @@ func TestCopyRemembersNothing(t *testing.T) {
 	}
 }
 
-// A supervisor that was killed is followed where it was, whatever the environment says now: what is known of its services is there.
+// A supervisor that was killed is followed where it was, whatever the environment says now: what is
+// known of its services is there.
 func TestRemembered(t *testing.T) {
 	p, getenv, uid := user7(t)
 	login := p
@@ -156,7 +158,8 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
-// Directories for who can write nowhere else are found without a home and without a state directory.
+// Directories for who can write nowhere else are found without a home and without a state
+// directory.
 func TestTemporary(t *testing.T) {
 	_, getenv, uid := user7(t)
 	q, root, err := Paths{Config: "/c"}.Temporary(getenv, nil)

@@ -36,7 +36,8 @@ func openToReaders(dir *os.File) error {
 	return err
 }
 
-// overflowGID is what groups without a number in our user namespace are shown as; outside of one it is nobody's group.
+// overflowGID is what groups without a number in our user namespace are shown as; outside of one it
+// is nobody's group.
 const overflowGID = 65534
 
 // LogGroup is the group that root's log files are given, that of the log directory; 0 if that is none but our own.

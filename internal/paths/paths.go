@@ -7,9 +7,10 @@
 //	configuration /etc/daemonry      $XDG_CONFIG_HOME/daemonry
 //
 // DAEMONRY_ROOT=DIR puts all four under one directory, as run, state, log and
-// config; a relative DIR is refused, for supervisor and commands have to mean the same. Where Linux has /run, other systems have /var/run. The defaults of the
-// XDG variables are those of the XDG Base Directory Specification 0.8, which
-// also says that a relative path in one of them is to be ignored.
+// config; a relative DIR is refused, for supervisor and commands have to mean the same. Where Linux
+// has /run, other systems have /var/run. The defaults of the XDG variables are those of the XDG
+// Base Directory Specification 0.8, which also says that a relative path in one of them is to be
+// ignored.
 package paths
 
 import (

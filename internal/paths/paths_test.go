@@ -53,7 +53,8 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// A relative root would lead to one place from here, and to another from where the supervisor or the next command is.
+// A relative root would lead to one place from here, and to another from where the supervisor or
+// the next command is.
 func TestRelativeRoot(t *testing.T) {
 	for _, root := range []string{"d", "./d", "../d", "."} {
 		got, err := Of(func(string) string { return root }, os.Geteuid())

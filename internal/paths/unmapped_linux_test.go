@@ -9,7 +9,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// TestNobodyIsNotTrusted: outside of user namespaces 65534 is a user like others, who can exchange what lies below a directory of his.
+// TestNobodyIsNotTrusted: outside of user namespaces 65534 is a user like others, who can exchange
+// what lies below a directory of his.
 func TestNobodyIsNotTrusted(t *testing.T) {
 	if os.Getuid() != 0 || sys.Unmapped(65534) {
 		checkOwnRoot(t) // cannot give a directory away, or it would be nobody's

@@ -112,7 +112,8 @@ func (t *tail) open() error {
 	if n := len(t.files); n > 0 && os.SameFile(fi, t.files[n-1].info) {
 		return nil
 	}
-	// Whose log it is may have put another file's name in its place: what does not match is said, so it must be the service's own.
+	// Whose log it is may have put another file's name in its place: what does not match is said,
+	// so it must be the service's own.
 	file, _, err := sys.OpenTrusted(t.path, sys.TrustedOpen{Regular: true, Single: true})
 	switch {
 	case errors.Is(err, os.ErrNotExist):

@@ -29,9 +29,9 @@ import (
 //   - it is a socket of a user, all of whose processes that we may not look into are the service's (a program with file
 //     capabilities is one that its own user may not look into), and no process that we may look into holds it.
 //
-// Everything else is a stranger's, or nobody can say whose, and is no answer: an earlier instance, another user's server, a
-// proxy of a container engine. What is looked at is a snapshot: a process that comes or goes meanwhile is judged at
-// the next attempt.
+// Everything else is a stranger's, or nobody can say whose, and is no answer: an earlier instance,
+// another user's server, a proxy of a container engine. What is looked at is a snapshot: a process
+// that comes or goes meanwhile is judged at the next attempt.
 
 // A strangerError says who answered instead of the service.
 type strangerError struct {
@@ -54,7 +54,8 @@ func (e *unprovenError) Error() string {
 // inodes are those of sockets; 0 is not among them.
 type inodes map[uint64]bool
 
-// listening are the sockets that would take a connection to an address, and the users that made them.
+// listening are the sockets that would take a connection to an address, and the users that made
+// them.
 type listening struct {
 	held inodes
 	uids []int
@@ -67,8 +68,9 @@ func (l *listening) add(s netSocket) {
 	}
 }
 
-// judgeTCP returns an error unless the service provably listens at remote, an address of this machine. If it must be
-// alone, none of the sockets that share the port (SO_REUSEPORT) may be a stranger's.
+// judgeTCP returns an error unless the service provably listens at remote, an address of this
+// machine. If it must be alone, none of the sockets that share the port (SO_REUSEPORT) may be a
+// stranger's.
 func judgeTCP(remote netip.AddrPort, alone bool, env Env) error {
 	what := fmt.Sprintf("port %d", remote.Port())
 	l, err := listenersAt(remote)
@@ -89,8 +91,9 @@ func judgeTCP(remote netip.AddrPort, alone bool, env Env) error {
 	return nil
 }
 
-// listenersAt finds the sockets of which one has taken a connection to addr: those bound to this very address, or else
-// those bound to any of its family, or else those of IPv6 that serve IPv4 as well (compute_score in net/ipv4/inet_hashtables.c).
+// listenersAt finds the sockets of which one has taken a connection to addr: those bound to this
+// very address, or else those bound to any of its family, or else those of IPv6 that serve IPv4 as
+// well (compute_score in net/ipv4/inet_hashtables.c).
 func listenersAt(addr netip.AddrPort) (listening, error) {
 	var classes [3]listening
 	for i := range classes {
@@ -160,8 +163,9 @@ func judgeUnix(conn *net.UnixConn, path string, env Env) error {
 		if env.Owner(pid) {
 			return nil
 		}
-		// A stranger that called listen(2) and holds it still is the one who answers. Else it may have handed the socket
-		// over, or have forked and gone: what counts then is who holds it now.
+		// A stranger that called listen(2) and holds it still is the one who answers. Else it may
+		// have handed the socket over, or have forked and gone: what counts then is who holds it
+		// now.
 		if yes, err := holds(pid, held); yes && err == nil {
 			return stranger(what, pid)
 		}
@@ -195,9 +199,9 @@ func listenerPID(conn *net.UnixConn) (pid int, err error) {
 	return pid, errors.Join(err, call)
 }
 
-// unixListeners returns the inodes of the sockets at path that take connections, or datagrams. The table
-// shows the name as it was bound: if nobody has bound the absolute one, a relative one that ends in the same name is taken, for
-// the directory it is relative to is not known.
+// unixListeners returns the inodes of the sockets at path that take connections, or datagrams. The
+// table shows the name as it was bound: if nobody has bound the absolute one, a relative one that
+// ends in the same name is taken, for the directory it is relative to is not known.
 func unixListeners(path string) (inodes, error) {
 	table, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
@@ -231,8 +235,8 @@ func unixListeners(path string) (inodes, error) {
 	return relative, nil
 }
 
-// judge returns an error unless the service provably holds one of the sockets. In most cases one look at the main
-// process is enough.
+// judge returns an error unless the service provably holds one of the sockets. In most cases one
+// look at the main process is enough.
 func judge(what string, l listening, env Env) error {
 	if env.PID > 0 {
 		a := sys.NewActivity(env.PID)
@@ -340,8 +344,8 @@ func holdsOne(dir string, fds []string, held inodes) (bool, error) {
 	return false, refused
 }
 
-// holdsOurs is holds for a process of the service. One that has become another user may be looked into as that user, also
-// by a root without CAP_SYS_PTRACE, as in a container.
+// holdsOurs is holds for a process of the service. One that has become another user may be looked
+// into as that user, also by a root without CAP_SYS_PTRACE, as in a container.
 func holdsOurs(pid int, held inodes) (bool, error) {
 	yes, err := holds(pid, held)
 	if !errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {

@@ -72,7 +72,8 @@ func TestStrangerHoldsThePort(t *testing.T) {
 	}
 }
 
-// TestMoreSpecificListener: who is bound to the very address takes the connection, whoever listens at any.
+// TestMoreSpecificListener: who is bound to the very address takes the connection, whoever listens
+// at any.
 func TestMoreSpecificListener(t *testing.T) {
 	daemon := idle(t)
 	reuse := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
@@ -96,7 +97,8 @@ func TestMoreSpecificListener(t *testing.T) {
 	if err := Once(within(t), c, env); err != nil {
 		t.Error(err)
 	}
-	// The same port is shared (SO_REUSEPORT): that the daemon listens is proven, but not that it has answered.
+	// The same port is shared (SO_REUSEPORT): that the daemon listens is proven, but not that it
+	// has answered.
 	shared, err := reuse.Listen(t.Context(), "tcp4", "0.0.0.0:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,8 @@ func TestMoreSpecificListener(t *testing.T) {
 	if err := judgeTCP(addr, false, env); err != nil {
 		t.Error(err)
 	}
-	// Of this one we are the only holder, as a supervisor is of a socket that it hands over; a stranger has to hold it.
+	// Of this one we are the only holder, as a supervisor is of a socket that it hands over; a
+	// stranger has to hold it.
 	sharedFile, _ := shared.(*net.TCPListener).File()
 	shared.Close()
 	run(t, []*os.File{sharedFile}, "inherit")
@@ -122,8 +125,9 @@ func TestMoreSpecificListener(t *testing.T) {
 	wantError(t, Once(within(t), c, env), "which is not the daemon")
 }
 
-// TestOtherUsersPort: to an ordinary user a server of somebody else is as little the daemon as one of his own; and one of
-// his own that he may not look into is the daemon if there is no other such one.
+// TestOtherUsersPort: to an ordinary user a server of somebody else is as little the daemon as one
+// of his own; and one of his own that he may not look into is the daemon if there is no other such
+// one.
 func TestOtherUsersPort(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Log("only root can be two users")
@@ -207,7 +211,8 @@ func TestStrangerHoldsTheSocket(t *testing.T) {
 	daemon := idle(t)
 	env := Env{PID: daemon, Owner: only(daemon)}
 	wantError(t, Once(within(t), c, env), fmt.Sprintf("socket %s is held by pid %d ", path, os.Getpid()))
-	// Handed over, it is the daemon's, though another process called listen(2), as soon as that one has closed it.
+	// Handed over, it is the daemon's, though another process called listen(2), as soon as that one
+	// has closed it.
 	file, err := stranger.(*net.UnixListener).File()
 	if err != nil {
 		t.Fatal(err)

@@ -9,18 +9,21 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// A program has come to rest when nothing of it has been seen to do anything for a window of time: no thread ran,
-// waited for a processor or for a disk, no more than a trace of processor time was used, and no process, thread or
-// descriptor came or went. It is looked at often while it does something and ever more seldom while it does not:
-// what was used between two looks is seen at the second.
+// A program has come to rest when nothing of it has been seen to do anything for a window of time:
+// no thread ran, waited for a processor or for a disk, no more than a trace of processor time was
+// used, and no process, thread or descriptor came or went. It is looked at often while it does
+// something and ever more seldom while it does not: what was used between two looks is seen at the
+// second.
 //
-// Three kinds of program never come to rest and are up all the same: those that wake up all the time to do a
-// little (calmAfter), those that are asked for something all the time, and those that calculate (the bound).
+// Three kinds of program never come to rest and are up all the same: those that wake up all the
+// time to do a little (calmAfter), those that are asked for something all the time, and those that
+// calculate (the bound).
 const (
 	// DefaultWindow is how long a program must be at rest.
 	DefaultWindow = 250 * time.Millisecond
-	// DefaultBusy is when a program that is never at rest counts as up: what it waited for a processor is not counted, for a
-	// machine that is slow proves nothing. DefaultBound is the most in any case.
+	// DefaultBusy is when a program that is never at rest counts as up: what it waited for a
+	// processor is not counted, for a machine that is slow proves nothing. DefaultBound is the most
+	// in any case.
 	DefaultBusy, DefaultBound = 10 * time.Second, 20 * time.Second
 	// toldBusy and toldBound are the same for one that has said READY=1, from then on.
 	toldBusy, toldBound = 5 * time.Second, 10 * time.Second
@@ -29,22 +32,24 @@ const (
 
 	// listenWindow is how long a program must be at rest that has a listening TCP socket by now.
 	listenWindow = 100 * time.Millisecond
-	// restTrace is the processor time that is no sign of life, such as a timer of the language's runtime uses or of a
-	// server; or a restShare of the time between two looks, whichever is more.
+	// restTrace is the processor time that is no sign of life, such as a timer of the language's
+	// runtime uses or of a server; or a restShare of the time between two looks, whichever is more.
 	restTrace, restShare = 200 * time.Microsecond, 100
 	// The pauses between two looks: after a sign of life, and at most.
 	firstLook, longestRest = 10 * time.Millisecond, 80 * time.Millisecond
-	// lookShare is how many times longer than a look the pause after it is at least: a look at a thousand
-	// threads takes long.
+	// lookShare is how many times longer than a look the pause after it is at least: a look at a
+	// thousand threads takes long.
 	lookShare = 10
 
-	// A program is calm, though not at rest, while it uses less than a tenth of a processor and is seen to want one
-	// in less than half of the looks, taken by the half second; after three of those it counts as up.
+	// A program is calm, though not at rest, while it uses less than a tenth of a processor and is
+	// seen to want one in less than half of the looks, taken by the half second; after three of
+	// those it counts as up.
 	calmPeriod, calmAfter = 500 * time.Millisecond, 1500 * time.Millisecond
 )
 
-// Told is what is left of a check of Settled when the program has said READY=1: what it loads is seen all the same
-// (gunicorn says it before its workers load the application, and ends when they cannot, between sleeps of 100 ms).
+// Told is what is left of a check of Settled when the program has said READY=1: what it loads is
+// seen all the same (gunicorn says it before its workers load the application, and ends when they
+// cannot, between sleeps of 100 ms).
 func (c Check) Told() Check {
 	if c.Settle == 0 || c.Settle > DefaultWindow {
 		c.Settle = DefaultWindow
@@ -60,11 +65,13 @@ func (c Check) Told() Check {
 type Looks interface {
 	// Look says what the program has done since the look before.
 	Look() (sys.Doing, error)
-	// Sockets says whether the program has a listening TCP socket, and what it waits for an answer from, "" for nothing.
+	// Sockets says whether the program has a listening TCP socket, and what it waits for an answer
+	// from, "" for nothing.
 	Sockets() (listens bool, asks string)
 }
 
-// rest finds out whether a program has come to rest. It is told the time, and tells when to look next.
+// rest finds out whether a program has come to rest. It is told the time, and tells when to look
+// next.
 type rest struct {
 	window, busy, bound time.Duration
 	looks               Looks

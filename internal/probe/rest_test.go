@@ -14,7 +14,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// script is a program whose doings are written down: each is the case until its time, since the script began.
+// script is a program whose doings are written down: each is the case until its time, since the
+// script began.
 type script struct {
 	began   time.Time
 	doings  []scripted
@@ -132,7 +133,8 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// TestRestingManyAndStopped: each is told once, in its time; who is stopped is not; and nobody is left waiting.
+// TestRestingManyAndStopped: each is told once, in its time; who is stopped is not; and nobody is
+// left waiting.
 func TestRestingManyAndStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w Resting

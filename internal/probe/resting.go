@@ -17,7 +17,8 @@ type looksAt struct {
 	members  func() []int
 }
 
-// LooksAt looks at process pid, all that it started, and the processes that members names, which may be nil.
+// LooksAt looks at process pid, all that it started, and the processes that members names, which
+// may be nil.
 func LooksAt(pid int, members func() []int) Looks {
 	return &looksAt{sys.NewActivity(pid), pid, members}
 }
@@ -54,8 +55,8 @@ func settled(ctx context.Context, c Check, env Env) error {
 	}
 }
 
-// Resting watches many programs come to rest, from one goroutine, which is there only while there is one to watch.
-// The zero value is ready for use.
+// Resting watches many programs come to rest, from one goroutine, which is there only while there
+// is one to watch. The zero value is ready for use.
 type Resting struct {
 	mu      sync.Mutex
 	queue   restQueue
@@ -63,15 +64,16 @@ type Resting struct {
 	sooner  chan struct{} // something has become due before what is waited for
 }
 
-// While many are watched, looking takes a fifth of one processor at most, in turns of mostLooking: a look too
-// late costs a moment, and a start waits for the processor.
+// While many are watched, looking takes a fifth of one processor at most, in turns of mostLooking:
+// a look too late costs a moment, and a start waits for the processor.
 const (
 	restShareOfTime = 5
 	mostLooking     = 5 * time.Millisecond
 )
 
-// Watch calls up, once and from another goroutine, when the program is at rest or counts as up; note says why if it
-// is not at rest. After stop it is not called any more, but for a call that has begun.
+// Watch calls up, once and from another goroutine, when the program is at rest or counts as up;
+// note says why if it is not at rest. After stop it is not called any more, but for a call that has
+// begun.
 func (w *Resting) Watch(c Check, looks Looks, up func(note string)) (stop func()) {
 	now := time.Now()
 	e := &resting{rest: newRest(c, looks, now), due: now, up: up}
@@ -127,7 +129,8 @@ func (w *Resting) serve() {
 	}
 }
 
-// first takes the one out of the queue that is due, or says how long until one is, or that nobody is left.
+// first takes the one out of the queue that is due, or says how long until one is, or that nobody
+// is left.
 func (w *Resting) first() (e *resting, wait time.Duration, left bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

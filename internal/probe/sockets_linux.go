@@ -25,7 +25,8 @@ const (
 	tcpListen      = "0A"
 )
 
-// readSockets gives f the sockets of a table until it returns false. It reads no more than most bytes.
+// readSockets gives f the sockets of a table until it returns false. It reads no more than most
+// bytes.
 func readSockets(table string, most int64, f func(netSocket) bool) error {
 	file, err := os.Open(table)
 	if err != nil {
@@ -55,11 +56,13 @@ func readSockets(table string, most int64, f func(netSocket) bool) error {
 	return lines.Err()
 }
 
-// mostSockets bounds what is read of a table: one of a machine with a million connections takes a second.
+// mostSockets bounds what is read of a table: one of a machine with a million connections takes a
+// second.
 const mostSockets = 1 << 20
 
-// socketsOf says whether one of the processes has a listening TCP socket, and what they wait for an answer from: a
-// connection that is being made, a name that is being asked for. What may not be looked at says nothing.
+// socketsOf says whether one of the processes has a listening TCP socket, and what they wait for an
+// answer from: a connection that is being made, a name that is being asked for. What may not be
+// looked at says nothing.
 func socketsOf(pid int, processes []int) (listens bool, asks string) {
 	held := inodes{}
 	for _, p := range processes {

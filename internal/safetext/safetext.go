@@ -1,8 +1,9 @@
 // Package safetext makes text that others can influence harmless for the terminal that shows it.
 //
-// What a program prints, or whoever chose a name, could otherwise clear the screen, move the cursor over what was said before, set the
-// title or the clipboard (OSC 0, 52), or show text in another order than it is in (bidirectional overrides). Such characters are shown as
-// what they are: \x1b, \u202e. Colours (SGR, ECMA-48 8.3.117) are for people and may pass, up to the end of the line.
+// What a program prints, or whoever chose a name, could otherwise clear the screen, move the cursor
+// over what was said before, set the title or the clipboard (OSC 0, 52), or show text in another
+// order than it is in (bidirectional overrides). Such characters are shown as what they are: \x1b,
+// \u202e. Colours (SGR, ECMA-48 8.3.117) are for people and may pass, up to the end of the line.
 package safetext
 
 import (
@@ -15,7 +16,8 @@ import (
 	"unicode/utf8"
 )
 
-// Plain returns s with everything visible that is not plain text, colours too, but for tabs. What s looks like depends on nothing else.
+// Plain returns s with everything visible that is not plain text, colours too, but for tabs. What s
+// looks like depends on nothing else.
 func Plain(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
 		return s
@@ -23,16 +25,18 @@ func Plain(s string) string {
 	return string(appendText(nil, []byte(s), nil))
 }
 
-// AppendLine appends a line, or a piece of one, without its newline. Colours pass, and are taken back at its end; so does a carriage
-// return there, which a program in a terminal of its own writes before each newline.
+// AppendLine appends a line, or a piece of one, without its newline. Colours pass, and are taken
+// back at its end; so does a carriage return there, which a program in a terminal of its own writes
+// before each newline.
 func AppendLine(dst, line []byte) []byte {
 	var c colour
 	dst = appendText(dst, bytes.TrimSuffix(line, []byte("\r")), &c)
 	return c.end(dst)
 }
 
-// Writer writes to w what is harmless of the texts that it is given, each whole. Lines stay lines, and no colour passes the end of one.
-// Its owner may write to w directly what is to act on the terminal. Any goroutine may write.
+// Writer writes to w what is harmless of the texts that it is given, each whole. Lines stay lines,
+// and no colour passes the end of one. Its owner may write to w directly what is to act on the
+// terminal. Any goroutine may write.
 func Writer(w io.Writer) io.Writer { return &writer{w: w} }
 
 type writer struct {
@@ -109,8 +113,9 @@ func appendHidden(dst []byte, r rune) []byte {
 	return fmt.Appendf(dst, `\u%04x`, r)
 }
 
-// hidden says whether a character is none that is simply shown: control characters, those that change the direction or the order of others
-// (Unicode TR9, and "Trojan Source"), those that separate lines, and tags, which are invisible text.
+// hidden says whether a character is none that is simply shown: control characters, those that
+// change the direction or the order of others (Unicode TR9, and "Trojan Source"), those that
+// separate lines, and tags, which are invisible text.
 func hidden(r rune) bool {
 	switch {
 	case r == '\t':
@@ -123,10 +128,12 @@ func hidden(r rune) bool {
 	return r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe0fff
 }
 
-// maxSGR is more than the longest colours have, "\x1b[38;2;255;255;255;48;2;255;255;255m" and a style or two.
+// maxSGR is more than the longest colours have, "\x1b[38;2;255;255;255;48;2;255;255;255m" and a
+// style or two.
 const maxSGR = 64
 
-// sgr returns the length of the "select graphic rendition" that text begins with, 0 if it begins with anything else.
+// sgr returns the length of the "select graphic rendition" that text begins with, 0 if it begins
+// with anything else.
 func sgr(text []byte) int {
 	if len(text) < 3 || text[0] != 0x1b || text[1] != '[' {
 		return 0
@@ -143,7 +150,8 @@ func sgr(text []byte) int {
 	return 0
 }
 
-// isReset says whether a sequence takes everything back. One that does so among other things need not be found out.
+// isReset says whether a sequence takes everything back. One that does so among other things need
+// not be found out.
 func isReset(sequence []byte) bool {
 	return len(bytes.Trim(sequence[2:len(sequence)-1], "0")) == 0
 }

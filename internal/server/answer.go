@@ -156,7 +156,8 @@ func failureOf(e *supervise.StartError) control.Failure {
 	return f
 }
 
-// failuresIn collects what is known of each service that did not come up, or was not brought where it was to be.
+// failuresIn collects what is known of each service that did not come up, or was not brought where
+// it was to be.
 func failuresIn(err error) []control.Failure {
 	var list []control.Failure
 	switch e := err.(type) {

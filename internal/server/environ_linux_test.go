@@ -33,8 +33,9 @@ func environOfProcess(t *testing.T, pid int, names ...string) []string {
 	return list
 }
 
-// A service has the environment of the command that described it, byte for byte, whoever started the supervisor, and keeps it: over
-// restarts, a killed supervisor and an upgrade. Nobody else sees it.
+// A service has the environment of the command that described it, byte for byte, whoever started
+// the supervisor, and keeps it: over restarts, a killed supervisor and an upgrade. Nobody else sees
+// it.
 func TestEnvironmentIsKept(t *testing.T) {
 	o := &ordeal{T: t, root: shortDir(t)}
 	o.start()
@@ -87,7 +88,8 @@ func TestEnvironmentIsKept(t *testing.T) {
 	o.start()
 	keeps("after an end of the supervisor")
 
-	// From a file: it is told by name, what runs is left alone, and what comes next has it. From a command line: a new process.
+	// From a file: it is told by name, what runs is left alone, and what comes next has it. From a
+	// command line: a new process.
 	pid := o.status("a").PID
 	changed := []byte("OTHER=2\x00PATH=/bin:/usr/bin\x00")
 	if plan := apply("/a.toml", changed, a); len(plan) != 1 || plan[0].Action != control.ActionUpdate ||
@@ -114,7 +116,8 @@ func TestEnvironmentIsKept(t *testing.T) {
 	o.end()
 }
 
-// closed looks whether environments are where nobody else can read them, as often as there are different ones, and nowhere else.
+// closed looks whether environments are where nobody else can read them, as often as there are
+// different ones, and nowhere else.
 func (o *ordeal) closed() {
 	o.Helper()
 	files, err := filepath.Glob(filepath.Join(o.root, "state", "environment", "*"))
@@ -137,7 +140,8 @@ func (o *ordeal) closed() {
 	}
 }
 
-// An environment that is lost keeps a service from being started with another one, and is said; what runs goes on.
+// An environment that is lost keeps a service from being started with another one, and is said;
+// what runs goes on.
 func TestEnvironmentThatIsLost(t *testing.T) {
 	o := &ordeal{T: t, root: shortDir(t)}
 	o.start()

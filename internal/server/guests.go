@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// guests are the connections of a listener that nobody has been let in on yet: silent ones, such as take long over their first
-// request, strangers. Where there is no room left they make way, so that a few hundred of them keep nobody out.
+// guests are the connections of a listener that nobody has been let in on yet: silent ones, such as
+// take long over their first request, strangers. Where there is no room left they make way, so that
+// a few hundred of them keep nobody out.
 type guests struct {
 	mu   sync.Mutex
 	list []*guest // the oldest first
@@ -46,8 +47,9 @@ func (g *guests) remove(one *guest) {
 	}
 }
 
-// makeRoom closes a connection on which nobody was let in for long, one of the host that has most of them. If there is none it returns
-// how long it takes until there may be one; nobody, if there are no guests.
+// makeRoom closes a connection on which nobody was let in for long, one of the host that has most
+// of them. If there is none it returns how long it takes until there may be one; nobody, if there
+// are no guests.
 func (g *guests) makeRoom(now time.Time) (closed bool, wait time.Duration, nobody bool) {
 	one, wait, nobody := g.takeOne(now)
 	if one == nil {

@@ -217,7 +217,8 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// TestSilentConnections: any number of connections on which nothing is said, or half a request, keeps nobody out. They had ten seconds each.
+// TestSilentConnections: any number of connections on which nothing is said, or half a request,
+// keeps nobody out. They had ten seconds each.
 func TestSilentConnections(t *testing.T) {
 	f := serveFake(t, func(_ *api, s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = time.Hour, time.Hour })
 	working, err := net.Dial("unix", f.socket)

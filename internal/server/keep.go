@@ -13,8 +13,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// keeper sees to it that the supervisor can be reached: whoever removes its runtime directory or what is in it (the end of a
-// login, who tidies up temporary files) takes nothing away for good.
+// keeper sees to it that the supervisor can be reached: whoever removes its runtime directory or
+// what is in it (the end of a login, who tidies up temporary files) takes nothing away for good.
 type keeper struct {
 	o       Options
 	at      *location
@@ -31,9 +31,11 @@ const (
 	keepCalm = 50 * time.Millisecond
 	// keepRetry is how long after a failure it tries again.
 	keepRetry = 2 * time.Second
-	// keepLook is how often it looks where nothing tells of changes (no inotify, or no instance of it is left to the user).
+	// keepLook is how often it looks where nothing tells of changes (no inotify, or no instance of
+	// it is left to the user).
 	keepLook = 10 * time.Second
-	// keepAnyhow is how often it looks besides: a file system that is mounted over the directory says nothing.
+	// keepAnyhow is how often it looks besides: a file system that is mounted over the directory
+	// says nothing.
 	keepAnyhow = time.Hour
 )
 

@@ -36,10 +36,12 @@ type TCP struct {
 // services need as well. Who comes too late waits until another one goes.
 const maxConns = 256
 
-// connShare is how much of the process's descriptors the connections to a listener may be, as a fraction.
+// connShare is how much of the process's descriptors the connections to a listener may be, as a
+// fraction.
 const connShare = 8
 
-// mostConns is maxConns, or as many as a process with so many descriptors, 0 for any number, can spare.
+// mostConns is maxConns, or as many as a process with so many descriptors, 0 for any number, can
+// spare.
 func mostConns(descriptors uint64) int {
 	if descriptors == 0 {
 		return maxConns
@@ -47,14 +49,16 @@ func mostConns(descriptors uint64) int {
 	return int(min(maxConns, max(2, descriptors/connShare)))
 }
 
-// reserved is how many descriptors a listener sets aside: for the connection of somebody who comes when there are none, and
-// for what his request needs.
+// reserved is how many descriptors a listener sets aside: for the connection of somebody who comes
+// when there are none, and for what his request needs.
 const reserved = 8
 
-// shortPause is how long to wait with the next attempt to accept, when not even what was set aside is enough.
+// shortPause is how long to wait with the next attempt to accept, when not even what was set aside
+// is enough.
 const shortPause = 50 * time.Millisecond
 
-// unnamed is what the control socket is called while nobody is to find it: no longer than its name, see maxSocketPath.
+// unnamed is what the control socket is called while nobody is to find it: no longer than its name,
+// see maxSocketPath.
 const unnamed = "new.sock"
 
 // listenUnix opens the control socket and gives it its name. Whoever calls it holds the lock of the
@@ -70,8 +74,8 @@ func listenUnix(path string, group *int) (*limited, error) {
 	return l, err
 }
 
-// listenUnnamed opens the control socket under a name that nobody knows, until publish: who cannot become the supervisor
-// after all leaves what tells of the last one.
+// listenUnnamed opens the control socket under a name that nobody knows, until publish: who cannot
+// become the supervisor after all leaves what tells of the last one.
 func listenUnnamed(path string, group *int) (*limited, error) {
 	at := filepath.Join(filepath.Dir(path), unnamed)
 	if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -103,7 +107,8 @@ func (l *limited) publish() error {
 	return nil
 }
 
-// named says whether the control socket's name leads to a socket. Nobody but us can have put another one there.
+// named says whether the control socket's name leads to a socket. Nobody but us can have put
+// another one there.
 func (l *limited) named() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

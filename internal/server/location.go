@@ -10,7 +10,8 @@ import (
 	"github.com/daemonry/daemonry/internal/supervise"
 )
 
-// location is where the supervisor is at the moment: its runtime directory may have to go elsewhere.
+// location is where the supervisor is at the moment: its runtime directory may have to go
+// elsewhere.
 type location struct {
 	mu    sync.Mutex
 	paths paths.Paths
@@ -71,7 +72,8 @@ func (o Options) settle() (*location, error) {
 	return at, nil
 }
 
-// inheritLocation is the place of the program before us in this process, which need not be where ours would be.
+// inheritLocation is the place of the program before us in this process, which need not be where
+// ours would be.
 func (o Options) inheritLocation() *location {
 	m := o.Inherited
 	at := &location{paths: o.Paths}
@@ -105,7 +107,8 @@ func (o Options) lockedRuntime(p paths.Paths) (paths.Paths, *os.File, error) {
 	return to, dir, nil
 }
 
-// restore makes anew what is missing of the supervisor's own in the runtime directory, and says whether anything was.
+// restore makes anew what is missing of the supervisor's own in the runtime directory, and says
+// whether anything was.
 func (k *keeper) restore() (changed bool, err error) {
 	if !k.at.holdsDir() {
 		changed = true

@@ -62,11 +62,13 @@ func lockRuntime(dir string) (*os.File, error) {
 // lockName is the lock file's name in the state directory.
 const lockName = "lock"
 
-// Holder says whether a supervisor that lives holds the lock of a state directory, and which, 0 if that cannot be read.
+// Holder says whether a supervisor that lives holds the lock of a state directory, and which, 0 if
+// that cannot be read.
 func Holder(state string) (pid int, held bool) {
 	f, _, err := sys.OpenTrusted(filepath.Join(state, lockName), sys.TrustedOpen{Regular: true})
 	if errors.Is(err, fs.ErrNotExist) {
-		// The directory itself is locked where no file can be made (openLock). The dot keeps the open from waiting for a FIFO.
+		// The directory itself is locked where no file can be made (openLock). The dot keeps the
+		// open from waiting for a FIFO.
 		f, err = os.Open(state + "/.")
 	}
 	if err != nil {
@@ -126,7 +128,8 @@ func lockFile(path string) (_ *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// In place, so that it needs no room on a full disk. It is for people: one that cannot be written locks as well.
+	// In place, so that it needs no room on a full disk. It is for people: one that cannot be
+	// written locks as well.
 	text := strconv.Itoa(os.Getpid()) + "\n"
 	if _, err := f.WriteAt([]byte(text), 0); err == nil {
 		_ = f.Truncate(int64(len(text)))
@@ -134,8 +137,9 @@ func lockFile(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
-// openLock opens the lock file. Where nothing can be written any more an old one, and without one the directory itself, lock as
-// well; a network file system, which locks only what is open for writing, says so.
+// openLock opens the lock file. Where nothing can be written any more an old one, and without one
+// the directory itself, lock as well; a network file system, which locks only what is open for
+// writing, says so.
 func openLock(path string) (*os.File, error) {
 	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err == nil || !unwritable(err) {
@@ -175,7 +179,8 @@ func tryLock(f *os.File, limit time.Duration, again func() bool) error {
 // birthTime is how long the processes may take that a killed supervisor was starting.
 const birthTime = 5 * time.Second
 
-// askTime is for commands that look whether the lock is held (Holder), which share it for an instant.
+// askTime is for commands that look whether the lock is held (Holder), which share it for an
+// instant.
 const askTime = 50 * time.Millisecond
 
 // execTime is for the moment between the two locks of a process that executes its program, or that is killed: the kernel closes

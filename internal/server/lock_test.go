@@ -142,7 +142,8 @@ func TestServeReportsItsFailures(t *testing.T) {
 	}
 }
 
-// Who fails to start leaves what tells of the supervisor before: its services may live, and commands must not say that there is none.
+// Who fails to start leaves what tells of the supervisor before: its services may live, and
+// commands must not say that there is none.
 func TestFailedStartLeavesTheDeadSocket(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -129,8 +129,9 @@ func Serve(ctx context.Context, o Options) (err error) {
 	return o.run(ctx, engine, gates, newChangeover(o, engine, at, gates))
 }
 
-// spareThreads is how many threads are made before any service can have taken all that the kernel allows. It is more than were seen
-// in use when a service crashed and twelve clients asked at a time, and few enough for all threads to be twenty at most (docs/benchmarks.md).
+// spareThreads is how many threads are made before any service can have taken all that the kernel
+// allows. It is more than were seen in use when a service crashed and twelve clients asked at a
+// time, and few enough for all threads to be twenty at most (docs/benchmarks.md).
 const spareThreads = 14
 
 // reopenLogs has the logs opened anew at each signal, as logrotate(8) wants it, until ctx ends.

@@ -40,7 +40,8 @@ func withoutDescriptors(t *testing.T) {
 	})
 }
 
-// Who comes when no descriptor is left is let in with one that was set aside for that, and the next one too.
+// Who comes when no descriptor is left is let in with one that was set aside for that, and the next
+// one too.
 func TestAcceptWithoutDescriptors(t *testing.T) {
 	proctest.CheckLeaks(t)
 	path := filepath.Join(shortDir(t), "s")

@@ -22,8 +22,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// damage is what may become of a state file, and whether a supervisor can go on with what is left. What it cannot go on with it leaves as it
-// is: mended, it is taken over as if nothing had been.
+// damage is what may become of a state file, and whether a supervisor can go on with what is left.
+// What it cannot go on with it leaves as it is: mended, it is taken over as if nothing had been.
 type damage struct {
 	name  string
 	do    func(path string) error
@@ -35,7 +35,8 @@ var stateFiles = []string{"state/services.json", "state/wanted.json", "state/sup
 func damages() []damage {
 	read := func(file string) bool { return !strings.HasSuffix(file, ".owner") } // that is asked only where there is no journal
 	never := func(string) bool { return false }
-	// Of the user's own words nothing may be lost; what a supervisor noted is done without, and what it was about left alone.
+	// Of the user's own words nothing may be lost; what a supervisor noted is done without, and
+	// what it was about left alone.
 	words := func(file string) bool { return strings.HasSuffix(file, ".json") }
 	return []damage{
 		{"unreadable", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, read},
@@ -81,7 +82,8 @@ func newer(path string) error {
 	})
 }
 
-// once are services that say in a file of their own, a line each, with which process they were started.
+// once are services that say in a file of their own, a line each, with which process they were
+// started.
 func once(dir string, groups string) []spec.Service {
 	script := "echo $$ >>" + dir + "/$INVOCATION_NAME; exec sleep 1000"
 	named := func(name string, change ...func(*spec.Service)) spec.Service {
@@ -147,8 +149,8 @@ func spoilt(t *testing.T, groups, file string, d damage) {
 	o.end()
 }
 
-// A copy of the directories is another supervisor's, whether the one whose copy it is lives or not: it takes nothing over, ends nothing and starts
-// nothing a second time.
+// A copy of the directories is another supervisor's, whether the one whose copy it is lives or not:
+// it takes nothing over, ends nothing and starts nothing a second time.
 func TestCopiedRoot(t *testing.T) {
 	for _, groups := range []string{"", "off"} {
 		for _, alive := range []bool{true, false} {
@@ -193,7 +195,8 @@ func TestCopiedRoot(t *testing.T) {
 	}
 }
 
-// What an older state does not describe is named and left alone, and taken over when it is described again.
+// What an older state does not describe is named and left alone, and taken over when it is
+// described again.
 func TestOlderStatePutBack(t *testing.T) {
 	dir := shortDir(t)
 	o := &ordeal{T: t, root: shortDir(t)}
@@ -341,8 +344,8 @@ func (o *ordeal) everything() string {
 	return b.String()
 }
 
-// aliveOnce looks whether each service is the process that it was, and was started but once. Those that are not known to be
-// that are failed.
+// aliveOnce looks whether each service is the process that it was, and was started but once. Those
+// that are not known to be that are failed.
 func (o *ordeal) aliveOnce(dir string, before map[string]sys.Identity, known bool) {
 	o.Helper()
 	list, err := o.client.Status(o.Context(), control.StatusRequest{})

@@ -16,7 +16,8 @@ import (
 // many is how many threads the program without threads asks for at once.
 const many = 8
 
-// noThreads is refused any more threads, and has many goroutines wait in the kernel, each of which takes one.
+// noThreads is refused any more threads, and has many goroutines wait in the kernel, each of which
+// takes one.
 var noThreads = proctest.Register("nothreads", func([]string) int {
 	sys.ReserveThreads(spareThreads)
 	const rlimitNproc = 6 // Linux; package syscall has no name for it
@@ -51,7 +52,8 @@ var noThreads = proctest.Register("nothreads", func([]string) int {
 	return 0
 })
 
-// A program with threads in reserve goes on where the kernel refuses it any more of them, which else ends it by SIGABRT.
+// A program with threads in reserve goes on where the kernel refuses it any more of them, which
+// else ends it by SIGABRT.
 func TestReserveThreads(t *testing.T) {
 	proctest.RunAs(t, "nobody", func(t *testing.T) {
 		cmd := noThreads.Command(t)

@@ -17,8 +17,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// manifestVersion is the version of Manifest. A program reads its own version and the ones from oldestVersion on: what comes from
-// a predecessor that gives a successor its orders in another way would not be found.
+// manifestVersion is the version of Manifest. A program reads its own version and the ones from
+// oldestVersion on: what comes from a predecessor that gives a successor its orders in another way
+// would not be found.
 const (
 	manifestVersion = 2
 	oldestVersion   = 2

@@ -39,8 +39,9 @@ func newAccount(s, origin spec.Service, t Target) *Account {
 // Says tells whether a field differs from its default.
 func (a *Account) Says(field string) bool { return a.said[field] }
 
-// Alive returns how long the service must live until it counts as up, for a target that can only wait; false where
-// readiness is another thing. Whether a program has come to rest is seen by nobody but our own supervisor.
+// Alive returns how long the service must live until it counts as up, for a target that can only
+// wait; false where readiness is another thing. Whether a program has come to rest is seen by
+// nobody but our own supervisor.
 func (a *Account) Alive() (spec.Duration, bool) {
 	switch a.Ready.Kind {
 	case spec.ProbeSettle:

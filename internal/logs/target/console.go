@@ -18,7 +18,8 @@ type Console struct {
 	Width *atomic.Int32
 	// Bare leaves the names out: the lines of a single service as they are.
 	Bare bool
-	// Screen keeps lines from doing anything to the terminal that File is, but for colours, which end with their line.
+	// Screen keeps lines from doing anything to the terminal that File is, but for colours, which
+	// end with their line.
 	Screen bool
 }
 

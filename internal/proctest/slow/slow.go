@@ -1,4 +1,5 @@
-// Package slow has the initialisation of a test program, in every process of it, take as long as a variable of the environment says.
+// Package slow has the initialisation of a test program, in every process of it, take as long as a
+// variable of the environment says.
 package slow
 
 import (
@@ -6,7 +7,8 @@ import (
 	"time"
 )
 
-// Variable names it. Packages are initialised in the order of their paths, so that this one comes before internal/spawn.
+// Variable names it. Packages are initialised in the order of their paths, so that this one comes
+// before internal/spawn.
 const Variable = "PROCTEST_INIT_TAKES"
 
 // Took is how long it took.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestBounds: files of a few megabytes that took minutes and gigabytes are refused in a moment, and it is said why.
+// TestBounds: files of a few megabytes that took minutes and gigabytes are refused in a moment, and
+// it is said why.
 func TestBounds(t *testing.T) {
 	many := func(format string, n int) string {
 		var b strings.Builder

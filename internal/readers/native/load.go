@@ -251,7 +251,8 @@ func (l *loader) finish(path string) *File {
 	return file
 }
 
-// withoutEffect are the fields without effect that stand in the tables of the services. In [defaults] they are for those that use them.
+// withoutEffect are the fields without effect that stand in the tables of the services. In
+// [defaults] they are for those that use them.
 func withoutEffect(services []spec.Service, trees map[string]*node) spec.Problems {
 	var list spec.Problems
 	for _, s := range services {

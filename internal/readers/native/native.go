@@ -40,8 +40,8 @@ const (
 type Options struct {
 	// LookupEnv finds the variables of ${NAME}. Nil is [os.LookupEnv].
 	LookupEnv func(name string) (string, bool)
-	// Judge says what is wrong with the services for who is to have them; fields that have no effect are mistakes then too. Nil:
-	// nobody is, and a file is right if it is so in itself.
+	// Judge says what is wrong with the services for who is to have them; fields that have no
+	// effect are mistakes then too. Nil: nobody is, and a file is right if it is so in itself.
 	Judge func([]spec.Service) spec.Problems
 }
 

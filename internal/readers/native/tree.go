@@ -66,7 +66,8 @@ func (n *node) kind() string {
 }
 
 // parseTree parses a file. go-toml's decoder judges the syntax, rejects keys
-// given twice and makes the values; its parser then tells the places. room is how many keys there may still be in this run.
+// given twice and makes the values; its parser then tells the places. room is how many keys there
+// may still be in this run.
 func parseTree(file string, data []byte, room *int) (*node, *Error) {
 	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin with this; it has no place in their columns
 	fail := func(at int, hint, message string) (*node, *Error) {
@@ -113,8 +114,8 @@ func invalidUTF8(data []byte) int {
 	return -1
 }
 
-// places knows where each key and array element of a file stands. A path is a number, 0 for the file itself: texts of the whole way
-// would take the square of a long key.
+// places knows where each key and array element of a file stands. A path is a number, 0 for the
+// file itself: texts of the whole way would take the square of a long key.
 type places struct {
 	file   string
 	data   []byte
@@ -124,7 +125,8 @@ type places struct {
 	tables map[int]int // elements so far of each array of tables
 }
 
-// step leads from a path to one below it: by a key, or by the index of an element, in which case key is empty.
+// step leads from a path to one below it: by a key, or by the index of an element, in which case
+// key is empty.
 type step struct {
 	from  int
 	key   string

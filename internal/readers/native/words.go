@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// inWords says in a person's words what the parser has found in the commonest mistakes: a text without quotation marks, most of all.
+// inWords says in a person's words what the parser has found in the commonest mistakes: a text
+// without quotation marks, most of all.
 func (e *Error) inWords(data []byte) {
 	lines := bytes.SplitN(data, []byte("\n"), e.Line+1)
 	if e.Line < 1 || e.Line > len(lines) || e.Col < 1 || e.Col > len(lines[e.Line-1])+1 {

@@ -9,8 +9,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Values of the environment are in files that their owner alone may read, in every format, and in no argument of a command, which
-// ps(1) shows to everybody for as long as it runs.
+// Values of the environment are in files that their owner alone may read, in every format, and in
+// no argument of a command, which ps(1) shows to everybody for as long as it runs.
 func TestSecretsAreClosed(t *testing.T) {
 	const secret = "hunter2"
 	s := spec.Service{Name: "app", Command: spec.Command{"/usr/bin/app"}}

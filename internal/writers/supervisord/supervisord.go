@@ -51,8 +51,9 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	var b strings.Builder
 	key := func(name string, value any) { fmt.Fprintf(&b, "%s=%v\n", name, value) }
 	fmt.Fprintf(&b, "[program:%s]\n", a.Name)
-	// The whole birth of the program, as root: supervisord's own keys for user, directory and environment cannot carry
-	// every text. It is a variable, because ps(1) shows everybody what is among the arguments.
+	// The whole birth of the program, as root: supervisord's own keys for user, directory and
+	// environment cannot carry every text. It is a variable, because ps(1) shows everybody what is
+	// among the arguments.
 	key("command", `/bin/sh -c 'eval "$(printf %%b "$body")"'`)
 	key("environment", `body="`+encode("unset body\n"+shell.Body(a))+`"`)
 	key("umask", strings.TrimPrefix(a.Umask.String(), "0"))
@@ -75,7 +76,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	return []writers.File{{Path: a.Name + ".conf", Mode: shell.Mode(a) &^ 0o111, Content: []byte(b.String())}}, nil
 }
 
-// encode returns a text for "printf %b" that no quoting and no expansion of supervisord's means anything to.
+// encode returns a text for "printf %b" that no quoting and no expansion of supervisord's means
+// anything to.
 func encode(text string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {

@@ -266,9 +266,10 @@ func limitText(l spec.Rlimit) string {
 	return text(l.Soft) + ":" + text(l.Hard)
 }
 
-// environment writes the variables, into a file of their own that root alone may read: a unit is everybody's to read, and
-// systemctl show tells everybody what Environment= says. It comes after those of env_file, so it wins. systemd starts
-// a service with few variables of its own, never with those of whoever asks for the start.
+// environment writes the variables, into a file of their own that root alone may read: a unit is
+// everybody's to read, and systemctl show tells everybody what Environment= says. It comes after
+// those of env_file, so it wins. systemd starts a service with few variables of its own, never with
+// those of whoever asks for the start.
 func (w *writer) environment() []writers.File {
 	w.Use("env", "env_file", "pass_env")
 	var text strings.Builder
@@ -308,5 +309,6 @@ func (w *writer) environment() []writers.File {
 	return []writers.File{{Path: file, Mode: 0o600, Content: []byte(text.String())}}
 }
 
-// envEscapes are what a backslash stands before in double quotes of an EnvironmentFile= (systemd.exec(5)).
+// envEscapes are what a backslash stands before in double quotes of an EnvironmentFile=
+// (systemd.exec(5)).
 var envEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`)

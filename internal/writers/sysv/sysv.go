@@ -51,8 +51,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	}
 	a.Use("pidfile")
 	s.Line("pidfile=%s", shell.Quote(pidfile))
-	// The program's whole birth is one variable, so nothing of it passes through the words of start-stop-daemon, which
-	// ps(1) shows to everybody: there are secrets in it.
+	// The program's whole birth is one variable, so nothing of it passes through the words of
+	// start-stop-daemon, which ps(1) shows to everybody: there are secrets in it.
 	body := shell.Body(a)
 	s.Line("body=%s", shell.Quote("unset body\n"+body))
 	s.Line("")
