@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -48,25 +50,54 @@ func startedAs(word string) string {
 	return name
 }
 
-// leadsTo says whether a name leads to the running file by links that may be trusted for as long as the file itself.
+// leadsTo says whether a name leads to the running file by links and directories that may be trusted for as long as the file itself:
+// all of them, for bin/app may be a link to Cellar/app/current/app, and current one to 1.0.
 func leadsTo(name string, running os.FileInfo) bool {
-	now, err := os.Stat(name)
-	if name == "" || err != nil || !os.SameFile(now, running) {
-		return false
-	}
 	owner, _, err := sys.FileOwner(running)
-	if err != nil {
+	if name == "" || err != nil {
 		return false
 	}
-	for at := name; at != filepath.Dir(at); at = filepath.Dir(at) {
-		fi, err := os.Lstat(at)
-		if err != nil {
+	const mostLinks = 40 // as path_resolution(7)
+	root := string(filepath.Separator)
+	at, todo := root, strings.Split(name, root)
+	for links := 0; len(todo) > 0; {
+		part := todo[0]
+		todo = todo[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at) // of what has no link in it
+			continue
+		}
+		next := filepath.Join(at, part)
+		fi, err := os.Lstat(next)
+		if err != nil || !lasts(fi, owner.UID) {
 			return false
 		}
-		by, _, err := sys.FileOwner(fi)
-		if err != nil || fi.Mode()&os.ModeSymlink != 0 && by.UID != 0 && by.UID != syscall.Geteuid() && by.UID != owner.UID {
+		if fi.Mode()&os.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		target, err := os.Readlink(next)
+		if links++; err != nil || links > mostLinks {
 			return false
 		}
+		if filepath.IsAbs(target) {
+			at = root
+		}
+		todo = slices.Concat(strings.Split(target, root), todo)
 	}
-	return true
+	now, err := os.Lstat(at)
+	return err == nil && os.SameFile(now, running)
+}
+
+// lasts says whether nobody exchanges what is there but root, we, and the owner of the program. Who may write to a directory
+// that has the sticky bit does so to what is his alone, and that is looked at too.
+func lasts(fi os.FileInfo, owner int) bool {
+	by, _, err := sys.FileOwner(fi)
+	if err != nil || by.UID != 0 && by.UID != syscall.Geteuid() && by.UID != owner {
+		return false
+	}
+	return !fi.IsDir() || fi.Mode().Perm()&0o002 == 0 || fi.Mode()&os.ModeSticky != 0
 }
