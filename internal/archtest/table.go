@@ -213,6 +213,7 @@ var mayInit = []string{"internal/spawn"}
 var maySleep = []string{
 	"internal/sys/safeopen_unix.go", // the end of another process's lease comes without an event for who asked
 	"internal/server/lock.go",       // flock(2) of another process cannot be polled, and waiting in the kernel for it could not be given up
+	"internal/spawn/start_unix.go",  // that a child has stopped is told once, to whoever waits first: a program may do so besides us
 	"bench/",                        // a measurement takes place while time passes
 }
 

@@ -108,11 +108,10 @@ const obeyWait = 2 * time.Second
 
 // giveUp ends a watcher that has not said yet that the target runs. One that has not taken its orders has started nothing.
 func (l *Launch) giveUp(why error) error {
-	unread, err := l.channel.Unread()
-	if err != nil || unread || sendFrame(l.channel, frameKill, make([]byte, 8)) != nil {
+	if heldBefore(l.watcher, l.channel) || sendFrame(l.channel, frameKill, make([]byte, 8)) != nil {
 		l.killWatcher()
 	}
-	err = l.drain(obeyWait)
+	err := l.drain(obeyWait)
 	var stuck *sys.StuckError
 	switch {
 	case errors.As(err, &stuck):

@@ -131,8 +131,7 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, a
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
 		why = unstarted(ctx, c, at)
-		unread, err := c.Unread() // then it has started nothing yet
-		if obey > 0 && err == nil && !unread && sendFrame(c, frameKill, make([]byte, 8)) == nil {
+		if obey > 0 && !heldBefore(pid, c) && sendFrame(c, frameKill, make([]byte, 8)) == nil {
 			select {
 			case <-over:
 				return
@@ -153,6 +152,34 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, a
 		<-done
 		return why
 	}
+}
+
+// stopTime is how long a process may take to stop (SIGSTOP): it does so on its way out of the kernel, at once but for a sleep there.
+const stopTime = time.Second
+
+// heldBefore says whether a stage has not taken its orders, and so has started nothing. It takes none any more: it is stopped, for
+// it could have taken them between the look and the signal that ends it, and what it has started would live.
+func heldBefore(pid int, c sys.Channel) bool {
+	if unread, err := c.Unread(); !unread || err != nil {
+		return false
+	}
+	if syscall.Kill(pid, syscall.SIGSTOP) != nil {
+		return false
+	}
+	for end := time.Now().Add(stopTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		stat, err := sys.ReadStat(pid)
+		if err != nil {
+			break
+		}
+		if stat.State == 'T' || stat.State == 't' || stat.Exited() {
+			if unread, err := c.Unread(); unread && err == nil {
+				return true
+			}
+			break
+		}
+	}
+	_ = syscall.Kill(pid, syscall.SIGCONT) // gone, or of another user: then the stop was refused as well
+	return false
 }
 
 // reapFailed reaps a stage that has failed and said so, or has died without a word.
