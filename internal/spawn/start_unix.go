@@ -158,7 +158,8 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, a
 const stopTime = time.Second
 
 // heldBefore says whether a stage has not taken its orders, and so has started nothing. It takes none any more: it is stopped, for
-// it could have taken them between the look and the signal that ends it, and what it has started would live.
+// it could have taken them between the look and the signal that ends it, and what it has started would live. It takes them on
+// its first thread, to which the runtime binds init, and whose state this is.
 func heldBefore(pid int, c sys.Channel) bool {
 	if unread, err := c.Unread(); !unread || err != nil {
 		return false
