@@ -268,7 +268,7 @@ func (s *session) killed(ctx context.Context) bool {
 	for {
 		_, err := s.Supervisor(ctx)
 		if !broken(err) {
-			return errors.Is(err, syscall.ECONNREFUSED) || absent(err) && supervise.LeftBehind(s.paths.State)
+			return errors.Is(err, syscall.ECONNREFUSED) || absent(err) && supervise.CutOff(s.paths.State)
 		}
 		select {
 		case <-ctx.Done():

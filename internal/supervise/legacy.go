@@ -127,15 +127,22 @@ func Owned(stateDir string) bool {
 	return err == nil
 }
 
-// LeftBehind says whether a supervisor of this boot and pid namespace has left services that it had no time to end. It is for who
-// has made sure that none lives.
-func LeftBehind(stateDir string) bool {
+// CutOff says whether a supervisor of this boot and pid namespace has left services, and its runtime directory is gone. One that ends in
+// order, and leaves something behind, leaves its journal there. It is for who has made sure that none lives.
+func CutOff(stateDir string) bool {
+	head, err := ownerHead(filepath.Join(stateDir, ownerFile))
+	if err != nil || head.Runtime == "" {
+		return false
+	}
+	if _, err := os.Lstat(filepath.Join(head.Runtime, journalFile)); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
 	here, err := newJournalHead()
 	if err != nil {
-		return Owned(stateDir)
+		return false
 	}
 	doubt, err := readOwner(stateDir, here)
-	return doubt != nil || err != nil
+	return doubt != nil && err == nil
 }
 
 // readOwner returns why services may run of which nothing is known, for somebody who has found no journal.
