@@ -89,7 +89,7 @@ func keptOptions(s *spec.Service) []group {
 			{"stop", "SCHEDULE", "Signals to end it, each with the wait after it, as in TERM/10s/INT/5s; then KILL.", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
 			{"stop-timeout", "DURATION", "The wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsedTo(&s.StopTimeout, spec.ParseDuration)},
 			{"stop-to", "WHO", "Who gets the signals: \"main\", or \"all\" of its processes.", string(spec.StopMain), parsed(&s.StopTo, text[spec.StopTo])},
-			{"stop-command", "COMMAND", "A command to run before the first signal, with MAINPID in its environment.", "", parsed(&s.StopCommand, spec.ParseCommand)},
+			{"stop-command", "COMMAND", "A command to run, with MAINPID in its environment, before the first signal, which follows as soon as it has ended.", "", parsed(&s.StopCommand, spec.ParseCommand)},
 			{"reload-command", "COMMAND", "A command for \"daemonry reload\", in place of a signal.", "", parsed(&s.ReloadCommand, spec.ParseCommand)},
 			{"reload", "SIGNAL", "The signal for \"daemonry reload\".", "", parsed(&s.Reload, spec.ParseSignal)},
 		}},

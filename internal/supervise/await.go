@@ -37,7 +37,7 @@ type waiter struct {
 	order    order
 	up       bool   // for it to be up, else down
 	retries  bool   // a crash on the way is no answer, as long as it is tried again before until
-	watches  bool   // it was asked for by nobody who is waited for: a crash that is followed by another start is no answer
+	watches  bool   // who waits only looks on, and has asked for no start or stop: a crash is no answer if another start follows
 	run      uint64 // of a reload: the start of the process that is to have done it
 	reloaded bool   // and that it has, as far as it tells
 	until    time.Time

@@ -41,7 +41,8 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 		}
 		b := e.newBirth(s)
 		e.births.underWay++
-		// Not among the jobs, of which all may be waiting for what a program has to read first.
+		// Not one of the engine's jobs, of which only so many run at a time: all of those may be waiting for room in a log that
+		// this very program is to read.
 		number := e.births.begin()
 		go func() {
 			pid, err := b.startProgram(argv, stdin)

@@ -9,7 +9,7 @@ import (
 // A service that is given another name in its file is one that is removed and one that is added. Both would want the same ports
 // and files: so the new one starts when the old one has gone.
 
-// follow has s wait for those of the services removed together with its coming that are like it.
+// follow has s, which a request adds, wait until those services have gone that the same request removes and that are like it.
 func (s *service) follow(removed []*service) {
 	for _, old := range removed {
 		if old.state != Stopped && alike(s.spec, old.spec) {
@@ -35,7 +35,7 @@ func alike(a, b spec.Service) bool {
 	})
 }
 
-// predecessors are those that s follows and that have not gone, as it says what it waits for.
+// predecessors are the services that s still waits for so, each in the words in which s says what it waits for.
 func (s *service) predecessors() (list []string) {
 	s.follows = slices.DeleteFunc(s.follows, func(old *service) bool { return !old.removed || old.state == Stopped })
 	for _, old := range s.follows {
@@ -44,7 +44,7 @@ func (s *service) predecessors() (list []string) {
 	return list
 }
 
-// wakeHeirs has those look again that follow s, if it has gone.
+// wakeHeirs has the services that wait for the end of s start, if it has gone and nothing else is in their way.
 func (e *Engine) wakeHeirs(s *service) {
 	if s.state == Stopped {
 		e.recheckHeirs(s)
@@ -52,7 +52,7 @@ func (e *Engine) wakeHeirs(s *service) {
 	}
 }
 
-// recheckHeirs has those look again that follow s.
+// recheckHeirs has the services that wait for the end of s look again what they wait for.
 func (e *Engine) recheckHeirs(s *service) {
 	for _, d := range s.followed {
 		if d.state == Waiting && !d.rechecking {

@@ -74,8 +74,8 @@ type service struct {
 	sockets  []*holder             // in the order of its description
 	store    *fdStore              // nil until something is in it
 	kin      kin
-	follows  []*service // are being removed, and are most likely this one under another name
-	followed []*service // by these
+	follows  []*service // removed by the request that added this one, and most likely the same under an old name: it starts when they have gone
+	followed []*service // of one that is being removed: the services that wait for it so
 	called   bool       // on demand: somebody has connected
 	idle     bool       // it is being ended because nobody is connected
 	lonely   time.Time  // when nobody was first seen connected, zero while somebody is

@@ -73,15 +73,24 @@ func ListenNotify(name string) (_ *NotifySocket, err error) {
 	return s, nil
 }
 
+// The names of such a directory, before its number, and of the socket in it.
+const (
+	notifyPrefix = "notify-"
+	notifyName   = "socket"
+)
+
 // ListenNotifyIn opens a socket in a new directory below parent, that nobody else can enter: a group can, if gid is not
 // negative. Unlike an abstract name, which anybody may bind once it is free, that of such a socket stays dead when the socket
 // is closed, if others cannot write to parent.
+//
+// What launchers of the same user have left in parent that were killed is removed.
 func ListenNotifyIn(parent string, gid int) (*NotifySocket, error) {
-	dir, err := os.MkdirTemp(parent, "notify-")
+	tidyNotify(parent)
+	dir, err := os.MkdirTemp(parent, notifyPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("notify socket: %w", err)
 	}
-	s, err := ListenNotify(filepath.Join(dir, "socket"))
+	s, err := ListenNotify(filepath.Join(dir, notifyName))
 	if err == nil && gid >= 0 {
 		err = os.Chown(dir, -1, gid)
 		if err == nil {
