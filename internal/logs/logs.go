@@ -66,7 +66,7 @@ type Options struct {
 type Engine struct {
 	opts    Options
 	dir     atomic.Pointer[string] // Options.Dir, until Remake
-	workers []*worker
+	workers []*worker              // for logs on file systems of this machine
 	wg      sync.WaitGroup
 
 	flushing sync.WaitGroup // senders on their way out
@@ -79,6 +79,8 @@ type Engine struct {
 	left    map[source]*stage.Slot // what an earlier engine did not finish
 	slots   int                    // slot files made, for their names
 	opened  int                    // streams opened, to spread them over the workers
+	apart   []*worker              // for other logs (workerApart)
+	remote  int                    // streams opened for those
 	closed  bool
 }
 
@@ -247,6 +249,12 @@ func (e *Engine) open(id string, cfg Config) (*Stream, error) {
 		return nil, err
 	}
 	s := &Stream{id: id, e: e, cfg: &cfg}
+	if isApart(&cfg) {
+		var err error
+		if s.w, err = e.workerApart(); err != nil {
+			return nil, err
+		}
+	}
 	if err := e.enter(s); err != nil {
 		return nil, err
 	}
@@ -291,8 +299,10 @@ func (e *Engine) enter(s *Stream) error {
 		return err
 	}
 	s.setUp()
-	s.w = e.workers[e.opened%len(e.workers)]
-	e.opened++
+	if s.w == nil {
+		s.w = e.workers[e.opened%len(e.workers)]
+		e.opened++
+	}
 	for _, in := range s.inputs() {
 		src := source{s.id, in.which}
 		in.stuck = e.left[src]
@@ -366,15 +376,16 @@ func (e *Engine) Close() error {
 	e.closed = true
 	left := e.left
 	e.left = nil
+	all := e.allWorkers()
 	e.mu.Unlock()
-	for _, w := range e.workers {
+	for _, w := range all {
 		w.post(w.stop)
 	}
 	e.wg.Wait()
 	e.flushing.Wait()
 	e.janitor.stop()
 	var errs []error
-	for _, w := range e.workers {
+	for _, w := range all {
 		errs = append(errs, w.err)
 	}
 	for _, s := range left {

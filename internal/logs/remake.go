@@ -25,7 +25,10 @@ func (e *Engine) Remake(dir string) (missing bool, err error) {
 		}
 	}
 	if missing {
-		for _, w := range e.workers {
+		e.mu.Lock()
+		all := e.allWorkers()
+		e.mu.Unlock()
+		for _, w := range all {
 			w.post(w.renewSlot)
 		}
 	}
