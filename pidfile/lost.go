@@ -152,6 +152,8 @@ func (f *File) passable(owner int) error {
 	known := false
 	for _, l := range sys.Lockers(f.file) {
 		switch {
+		case l.PID == os.Getpid() && !l.Flock:
+			continue // what f has got of it
 		case l.OFD && l.Flock && rec.err != nil:
 			// As a daemon has it that was given the lock, whose file somebody has emptied.
 			return &heldError{l}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -195,5 +196,24 @@ func TestClockSupersedesNobody(t *testing.T) {
 	f := &File{file: file}
 	if err := f.passable(os.Geteuid()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), strconv.Itoa(cmd.Process.Pid)) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A file that has our own number, of an earlier process, is taken as one of another number is.
+func TestReadersHoldUpNoNamesake(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	for lock := range readLocks {
+		path := newPath(t)
+		must(t, os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644))
+		must(t, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))) // before we were started
+		start(t, "stranger", []string{path, lock}, asNobody).line(t)
+		f, err := Acquire(path, Options{HandDown: true})
+		if err != nil {
+			t.Errorf("%s: %v", lock, err)
+			continue
+		}
+		must(t, f.Close())
 	}
 }
