@@ -24,8 +24,9 @@ func daemon(t *testing.T, path string, script string) *exec.Cmd {
 	}
 	cmd := exec.Command("/bin/sh", "-c", script)
 	cmd.ExtraFiles = []*os.File{f.LockFile()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() }) // its children as well
 	if _, err := Acquire(path, Options{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("while it is being started: %v", err)
 	}
