@@ -95,7 +95,8 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() {
-		for _, pid := range marked(env.WorkDir) {
+		// The supervisor too, which has nothing of the environment of who starts it but its directories and HOME.
+		for _, pid := range withVariable("=" + env.WorkDir) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			env.T().Log("left behind: process", pid)
 			if t, ok := env.T().(interface{ Fail() }); ok {
@@ -144,12 +145,15 @@ func makeExecutable(dir string) error {
 }
 
 // marked lists the processes that a script has started.
-func marked(dir string) []int {
+func marked(dir string) []int { return withVariable("\x00" + mark + dir + "\x00") }
+
+// withVariable lists the processes that have this text in their environment, which begins and ends with a NUL.
+func withVariable(text string) []int {
 	var pids []int
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(append([]byte{0}, data...), []byte("\x00"+mark+dir+"\x00")) {
+		if err != nil || !bytes.Contains(append([]byte{0}, data...), []byte(text)) {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
