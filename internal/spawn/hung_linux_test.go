@@ -25,6 +25,19 @@ func briefly(t *testing.T) context.Context {
 	return ctx
 }
 
+// patiently gives start a second, and more if on a busy machine that was not enough for a stage to begin.
+func patiently(start func(context.Context) error) (err error) {
+	for limit := time.Second; limit < 30*time.Second; limit *= 2 {
+		ctx, cancel := context.WithTimeoutCause(context.Background(), limit, errImpatient)
+		err = start(ctx)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "the stage is still at the initialisation") {
+			break
+		}
+	}
+	return err
+}
+
 // hanging is a start that a file system does not answer, and what its error says.
 type hanging struct {
 	name, want string
@@ -79,7 +92,9 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 				s := *h.spec
 				s.Umask = new(0o022)
 				failed := make(chan error, 1)
-				go func() { failed <- way.start(briefly(t), &s) }()
+				go func() {
+					failed <- patiently(func(ctx context.Context) error { return way.start(ctx, &s) })
+				}()
 				for range 3 {
 					if err := startsAndEnds(sp); err != nil {
 						t.Error("another one:", err)
@@ -162,13 +177,13 @@ func TestHeldThread(t *testing.T) {
 
 // leaver leaves a program behind that the arguments name, with the directory to enter.
 var leaver = proctest.Register("leaver", func(args []string) int {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Second, errImpatient)
-	defer cancel()
-	_, err := LeaveBehind(ctx, &Spec{Path: args[0], Args: []string{"x"}, Dir: args[1]})
-	if errors.Is(err, ErrNeedsWatcher) {
-		_, err = Detach(ctx, &Spec{Path: args[0], Args: []string{"x"}, Dir: args[1], LetGo: true})
-	}
-	fmt.Println(err)
+	fmt.Println(patiently(func(ctx context.Context) error {
+		_, err := LeaveBehind(ctx, &Spec{Path: args[0], Args: []string{"x"}, Dir: args[1]})
+		if errors.Is(err, ErrNeedsWatcher) {
+			_, err = Detach(ctx, &Spec{Path: args[0], Args: []string{"x"}, Dir: args[1], LetGo: true})
+		}
+		return err
+	}))
 	return 0
 })
 
