@@ -54,7 +54,8 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: r.check.FD, Source: r.theirs})
 	}
-	look := func() (probe.Seen, error) { return probe.Look(r.check, r.env) }
+	check, env := r.check, r.env // who does not come back goes on reading them
+	look := func() (probe.Seen, error) { return probe.Look(check, env) }
 	if r.env.Seen, err = sys.Within(p, "look at "+r.check.String(), look, nil); err != nil {
 		return fmt.Errorf("ready %v: %w", r.check, err)
 	}

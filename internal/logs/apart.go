@@ -24,8 +24,9 @@ const (
 func isApart(cfg *Config) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), apartWait)
 	defer cancel()
+	paths := []string{cfg.Path, cfg.ErrPath} // not read by who does not come back
 	local, err := sys.Within(ctx, "", func() (bool, error) {
-		for _, path := range []string{cfg.Path, cfg.ErrPath} {
+		for _, path := range paths {
 			if path != "" && !isLocal(filepath.Dir(path)) {
 				return false, nil
 			}

@@ -112,7 +112,8 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 		w.pipe = r
 		sp.Files = append(sp.Files, spawn.File{FD: w.check.FD, Source: theirs})
 	}
-	look := func() (probe.Seen, error) { return probe.Look(w.check, w.env) }
+	check, env := w.check, w.env // who does not come back goes on reading them
+	look := func() (probe.Seen, error) { return probe.Look(check, env) }
 	if w.env.Seen, err = sys.Within(ctx, "look at "+w.check.String(), look, nil); err != nil {
 		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
 	}
