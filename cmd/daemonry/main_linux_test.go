@@ -96,7 +96,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(func() {
 		// The supervisor too, which has nothing of the environment of who starts it but its directories and HOME.
-		for _, pid := range withVariable("=" + env.WorkDir) {
+		for _, pid := range append(marked(env.WorkDir), withVariable("="+env.WorkDir+"/")...) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			env.T().Log("left behind: process", pid)
 			if t, ok := env.T().(interface{ Fail() }); ok {
