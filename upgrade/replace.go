@@ -39,9 +39,10 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Upgrade starts the program's file anew and returns nil when the new process has taken over; Exit is closed then. Otherwise nothing has
-// changed, nothing is left of the new process but what it started itself, and the error is an *Error, or wraps ErrInProgress, ErrNotReady or ErrReplaced. When ctx ends
-// before the new process has taken over, it is ended.
+// Upgrade starts the program's file anew and returns nil when the new process has taken over; Exit
+// is closed then. Otherwise nothing has changed, nothing is left of the new process but what it
+// started itself, and the error is an *Error, or wraps ErrInProgress, ErrNotReady or ErrReplaced.
+// When ctx ends before the new process has taken over, it is ended.
 //
 // One other error there is: the new process has taken over, Exit is closed, and the manager could not be told.
 func (u *Upgrader) Upgrade(ctx context.Context) error {

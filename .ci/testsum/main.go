@@ -1,4 +1,5 @@
-// Command testsum reads the output of "go test -json" and prints what a person wants of it: one line a package, and every failure and skip in full.
+// Command testsum reads the output of "go test -json" and prints what a person wants of it: one
+// line a package, and every failure and skip in full.
 //
 // The counts are appended to the file of -counts as "PASSED FAILED SKIPPED".
 // It exits 1 if anything failed or was skipped, or if no test ran.

@@ -36,8 +36,9 @@ func matches(pattern, name string) bool {
 	return pattern == name || any && strings.HasPrefix(name, prefix)
 }
 
-// ofSupervisor are the variables that a supervisor needs which is born by a command: where things are, and who it is. It has no others, whoever
-// starts it. What Go's own tools look at is for tests.
+// ofSupervisor are the variables that a supervisor needs which is born by a command: where things
+// are, and who it is. It has no others, whoever starts it. What Go's own tools look at is for
+// tests.
 var ofSupervisor = []string{
 	"HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "DAEMONRY_ROOT", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME",
 	"GOCOVERDIR", "GORACE", "GOTRACEBACK",

@@ -34,8 +34,9 @@ func (e *lostError) Error() string {
 // lostTime is how long a supervisor that holds its lock may take to show its socket: at its start, and when it makes it anew.
 const lostTime = 4 * time.Second
 
-// session finds the supervisor. One that is there and does not answer is an error, so that no command waits for it. A socket that somebody else could have planted is not looked
-// at. While a supervisor holds its lock it is never said to be absent: one whose runtime directory was removed
+// session finds the supervisor. One that is there and does not answer is an error, so that no
+// command waits for it. A socket that somebody else could have planted is not looked at. While a
+// supervisor holds its lock it is never said to be absent: one whose runtime directory was removed
 // makes another one, which takes a moment.
 func (a *app) session() (*session, error) {
 	p, err := paths.Find()

@@ -30,8 +30,9 @@ func (h *Heir) Reap() (Exit, error) {
 	}
 }
 
-// Replace executes another program in this process, which finds with Inherited what StartHeir would have given it. Children
-// stay children, the pid stays, and so do all descriptors that are not close-on-exec. It returns only if that failed; then nothing has changed.
+// Replace executes another program in this process, which finds with Inherited what StartHeir would
+// have given it. Children stay children, the pid stays, and so do all descriptors that are not
+// close-on-exec. It returns only if that failed; then nothing has changed.
 //
 // Signals that a program like ours takes care of are blocked over the change: until the new program asks for them
 // (os/signal), they would end it.

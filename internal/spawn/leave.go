@@ -11,9 +11,10 @@ import (
 // ErrNeedsWatcher says that LeaveBehind cannot do it; nothing has happened, and Detach can.
 var ErrNeedsWatcher = errors.New("needs a watcher")
 
-// LeaveBehind starts a daemon for a process that has nothing else to do and ends right after: a command. The
-// process itself leads the daemon's session, and its end is that of daemon(7)'s first child. So there is one process less to start than with
-// Detach, which is most of the time that it takes.
+// LeaveBehind starts a daemon for a process that has nothing else to do and ends right after: a
+// command. The process itself leads the daemon's session, and its end is that of daemon(7)'s first
+// child. So there is one process less to start than with Detach, which is most of the time that it
+// takes.
 //
 // It changes the calling process: it leaves its session and loses its terminal, its umask and working directory are
 // the daemon's, descriptors above 2 become close-on-exec, ignored signals return to their defaults. Where the process

@@ -182,7 +182,8 @@ func (b *bench) check() {
 	}
 }
 
-// Before a standstill nobody is born any more. What else is to be done is done: only this program knows how a process ended that it has reaped.
+// Before a standstill nobody is born any more. What else is to be done is done: only this program
+// knows how a process ended that it has reaped.
 func TestWorkBeforeAStandstill(t *testing.T) {
 	b := newBench(t)
 	var did []string

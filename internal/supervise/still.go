@@ -38,9 +38,11 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 	return errors.Join(err, obstacle)
 }
 
-// Standstill brings the engine to a stand, has f called by the owner with what the next program's Options.Inheritance is to be, and goes on. While f runs nothing changes, and the journal on
-// disk says all: it is where another program can be executed in this process. Children that
-// die meanwhile stay to be reaped, messages stay in the socket, and what services print stays in their FIFOs.
+// Standstill brings the engine to a stand, has f called by the owner with what the next program's
+// Options.Inheritance is to be, and goes on. While f runs nothing changes, and the journal on disk
+// says all: it is where another program can be executed in this process. Children that die
+// meanwhile stay to be reaped, messages stay in the socket, and what services print stays in their
+// FIFOs.
 //
 // The journal is kept up to date all the time, so little is left to be written: call Save before, which makes sure that there is one.
 //

@@ -2,9 +2,10 @@ package sys
 
 import "syscall"
 
-// ForbidCall has the kernel answer a system call of NewCalls or LaunchCalls with an error number, to this process and all below it, for ever
-// (seccomp(2), Linux 3.17). Container engines answer EPERM, or ENOSYS, which is also what an older kernel
-// says; here it is for tests of what happens then.
+// ForbidCall has the kernel answer a system call of NewCalls or LaunchCalls with an error number,
+// to this process and all below it, for ever (seccomp(2), Linux 3.17). Container engines answer
+// EPERM, or ENOSYS, which is also what an older kernel says; here it is for tests of what happens
+// then.
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func ForbidCall(name string, errno syscall.Errno) error { return forbidCall(name, errno) }

@@ -16,8 +16,9 @@ func LockForLife(f *os.File) error { return lockForLife(f) }
 // LockForStart takes StartByte, for as long as a start is in progress; f must be open for writing. Errors as those of TryOFDLock.
 func LockForStart(f *os.File) error { return lockForStart(f) }
 
-// WriteLocked asks whether another description has an fcntl lock for writing on any part of f, StartByte too. On Linux only who may write
-// to a file gets one: a lock for reading, and that of flock(2), is given to whoever may open the file. errors.ErrUnsupported as for LockedByOther.
+// WriteLocked asks whether another description has an fcntl lock for writing on any part of f,
+// StartByte too. On Linux only who may write to a file gets one: a lock for reading, and that of
+// flock(2), is given to whoever may open the file. errors.ErrUnsupported as for LockedByOther.
 func WriteLocked(f *os.File) (bool, error) { return writeLocked(f) }
 
 // A Locker is a process that has a file open under a lock.
@@ -27,7 +28,8 @@ type Locker struct {
 	OFD      bool // an open-file-description lock
 }
 
-// Lockers are those that are seen: of the processes that we may look into, and of those that /proc/locks names. None elsewhere than on Linux.
+// Lockers are those that are seen: of the processes that we may look into, and of those that
+// /proc/locks names. None elsewhere than on Linux.
 func Lockers(f *os.File) []Locker { return lockers(f) }
 
 // HoldsLock says whether process pid has f's file open under a lock: that it is shown so in its /proc/PID/fdinfo (Linux 4.1).

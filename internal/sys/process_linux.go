@@ -168,7 +168,8 @@ func threadCapabilities() (CapSet, error) {
 	return CapSet(data[0].Permitted) | CapSet(data[1].Permitted)<<32, nil
 }
 
-// lastCapability is the highest that the running kernel knows. It asks without /proc, which is not there after a chroot: EINVAL means that there is no such capability (prctl(2)).
+// lastCapability is the highest that the running kernel knows. It asks without /proc, which is not
+// there after a chroot: EINVAL means that there is no such capability (prctl(2)).
 func lastCapability() int {
 	for c := 0; ; c++ {
 		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0); err != nil {

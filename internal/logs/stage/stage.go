@@ -1,4 +1,5 @@
-// Package stage carries output from a FIFO into a file so that the death of the carrying process at any instruction loses nothing and doubles nothing.
+// Package stage carries output from a FIFO into a file so that the death of the carrying process at
+// any instruction loses nothing and doubles nothing.
 //
 // What a process has read from a FIFO and not yet written is in its memory
 // alone, and SIGKILL takes that memory away. A Slot is memory that it does not take

@@ -24,10 +24,11 @@ type program struct {
 	rest    []byte // of what was taken over, what the pipe did not take yet
 }
 
-// NewProgram returns a destination that pipes lines into a program. The program is started with the first line and again
-// whenever it has ended and there are lines for it. Both ends of the pipe stay open here, so what it left unread is read by its successor; what it
-// had read when it ended is its own affair. wake is called, from any goroutine, when the program has
-// ended: Send, without records, sees to what is left in the pipe.
+// NewProgram returns a destination that pipes lines into a program. The program is started with the
+// first line and again whenever it has ended and there are lines for it. Both ends of the pipe stay
+// open here, so what it left unread is read by its successor; what it had read when it ended is its
+// own affair. wake is called, from any goroutine, when the program has ended: Send, without
+// records, sees to what is left in the pipe.
 func NewProgram(start StartFunc, wake func()) Dest { return &program{start: start, wake: wake} }
 
 func (d *program) Send(records []Record) (int, error) {

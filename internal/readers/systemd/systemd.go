@@ -1,4 +1,5 @@
-// Package systemd reads systemd service units, with their sockets and drop-ins, into services, and reports with line numbers what a service cannot express.
+// Package systemd reads systemd service units, with their sockets and drop-ins, into services, and
+// reports with line numbers what a service cannot express.
 //
 // The syntax is that of systemd.syntax(7), command lines are those of
 // systemd.service(5). Only what means the same here is taken over. The rest is
