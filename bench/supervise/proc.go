@@ -8,13 +8,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// marked lists the processes that were started with the file's name in their environment.
+// marked lists the processes that were started with the file's name in their environment, and the supervisor whose DAEMONRY_ROOT is
+// below the run's directory: one that a command starts has nothing else of that command's environment.
 func marked(file string) (pids []int) {
 	self := os.Getpid()
+	marks := [][]byte{[]byte("\x00" + mark + file + "\x00"), []byte("\x00DAEMONRY_ROOT=" + strings.TrimSuffix(file, ".slots") + "/")}
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
@@ -22,7 +26,8 @@ func marked(file string) (pids []int) {
 			continue
 		}
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err == nil && bytes.Contains(append([]byte{0}, env...), []byte("\x00"+mark+file+"\x00")) {
+		env = append([]byte{0}, env...)
+		if err == nil && slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(env, m) }) {
 			pids = append(pids, pid)
 		}
 	}

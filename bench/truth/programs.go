@@ -103,9 +103,9 @@ func programs() []program {
 			fault("exception in a pool of threads", java+" Pool"),
 			fault("heap that cannot be had", "java -Xms100000g -cp @BUILD@/java Good @PORT@"),
 		}},
-		{name: "Java from source", needs: words("java javac"), good: fault("", "java Good.java @PORT@"), bad: []variant{
+		{name: "Java from source", needs: words("java javac"), good: fault("", "java @BUILD@/java/Good.java @PORT@"), bad: []variant{
 			fault("does not compile", "java Broken.java"),
-			fault("main throws after loading classes", "java Throws.java"),
+			fault("main throws after loading classes", "java @BUILD@/java/Throws.java"),
 		}},
 		{name: "Go", needs: words("go"), good: fault("", "@BUILD@/go @PORT@"), bad: []variant{
 			fault("panic after 200 ms of init", "@BUILD@/go @PORT@ panic"),
