@@ -23,7 +23,8 @@ func newRow(p program, v variant, good bool) *row { return &row{program: p, vari
 const half = 500 * time.Millisecond
 
 func print(rows []*row, load int) {
-	fmt.Printf("\nGood ones, beside %d busy loops. Medians, worst in brackets; over: up after more than %v, though it serves in less; early: up before it served; not: not called up.\n\n", load, half)
+	fmt.Printf("\nGood ones, beside %d busy loops. Medians, worst in brackets; "+
+		"over: up after more than %v, though it serves in less; early: up before it served; not: not called up.\n\n", load, half)
 	fmt.Println("| | serves by itself after | `detach` up after | over | early | `up` up after | over | early |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, r := range rows {

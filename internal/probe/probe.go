@@ -64,7 +64,9 @@ const (
 type Check struct {
 	Kind   Kind
 	Settle time.Duration // Settle: how long the program must stay alive; Settled: at rest, 0 means DefaultWindow
-	Busy   time.Duration // Settled: when a program that is never at rest counts as up, but for what it waited for a processor; 0 means DefaultBusy
+	// Busy is of Settled: when a program that is never at rest counts as up, but for what it waited for
+	// a processor; 0 means DefaultBusy.
+	Busy   time.Duration
 	Bound  time.Duration // Settled: when it does in any case; 0 means DefaultBound
 	FD     int           // FD: the program's descriptor
 	Target string        // TCP: HOST:PORT; Unix, File: a path; HTTP: an http or https URL; Log: a regular expression (RE2)

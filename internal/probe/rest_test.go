@@ -94,25 +94,55 @@ func TestSettled(t *testing.T) {
 			script: script{doings: []scripted{{until: 50 * ms, running: true}, {until: 240 * ms}, {until: 300 * ms, running: true}}},
 			from:   540 * ms, to: 575 * ms,
 		},
-		"listens":              {script: script{listens: 30 * ms}, from: 100 * ms, to: 110 * ms},
-		"listens and loads":    {script: script{listens: 30 * ms, doings: []scripted{{until: 500 * ms, running: true}}}, from: 590 * ms, to: 625 * ms},
+		"listens": {script: script{listens: 30 * ms}, from: 100 * ms, to: 110 * ms},
+		"listens and loads": {
+			script: script{listens: 30 * ms, doings: []scripted{{until: 500 * ms, running: true}}},
+			from:   590 * ms, to: 625 * ms,
+		},
 		"connects":             {script: script{asks: 2 * time.Second}, from: 2100 * ms, to: 2400 * ms},
 		"connects and listens": {script: script{asks: 2 * time.Second, listens: 1}, from: 2000 * ms, to: 2200 * ms},
-		"connects for ever":    {script: script{asks: forGood}, from: 10 * time.Second, to: 10 * time.Second, note: "counts as up: alive for 10s; it is connecting to [::1]:1"},
-		"ticks":                {script: script{doings: []scripted{{until: forGood, share: 0.05}}}, from: 1500 * ms, to: 2100 * ms, note: "counts as up: it is never at rest for 250ms, and does little"},
-		"ticks and wants more": {script: script{doings: []scripted{{until: forGood, share: 0.05, running: true}}}, from: 10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s"},
-		"calculates":           {script: script{doings: []scripted{{until: forGood, running: true, share: 4}}}, from: 10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s"},
+		"connects for ever": {
+			script: script{asks: forGood},
+			from:   10 * time.Second, to: 10 * time.Second, note: "counts as up: alive for 10s; it is connecting to [::1]:1",
+		},
+		"ticks": {
+			script: script{doings: []scripted{{until: forGood, share: 0.05}}},
+			from:   1500 * ms, to: 2100 * ms, note: "counts as up: it is never at rest for 250ms, and does little",
+		},
+		"ticks and wants more": {
+			script: script{doings: []scripted{{until: forGood, share: 0.05, running: true}}},
+			from:   10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s",
+		},
+		"calculates": {
+			script: script{doings: []scripted{{until: forGood, running: true, share: 4}}},
+			from:   10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s",
+		},
 		"loads slowly": {
 			script: script{doings: []scripted{{until: 15 * time.Second, running: true, share: 0.4, waits: 0.6}}},
 			from:   15240 * ms, to: 15280 * ms,
 		},
-		"calculates slowly":       {script: script{doings: []scripted{{until: forGood, running: true, share: 0.4, waits: 0.6}}}, from: 20 * time.Second, to: 20 * time.Second, note: "counts as up: busy for 20s"},
-		"calculates, has said so": {check: Check{}.Told(), script: script{doings: []scripted{{until: forGood, running: true, share: 1}}}, from: 5 * time.Second, to: 5 * time.Second, note: "counts as up: busy for 5s"},
-		"calculates, less time":   {check: Check{Bound: 3 * time.Second}, script: script{doings: []scripted{{until: forGood, running: true, share: 4}}}, from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: busy for 3s"},
-		"another window":          {check: Check{Settle: time.Minute}, from: time.Minute, to: time.Minute + 100*ms},
-		"a short window":          {check: Check{Settle: 20 * ms}, from: 20 * ms, to: 35 * ms},
-		"hidden":                  {script: script{err: sys.ErrHidden}, from: time.Second, to: time.Second, note: "counts as up: alive for 1s; whether it has come to rest cannot be seen: /proc hides it"},
-		"unseen, a longer window": {check: Check{Settle: 3 * time.Second}, script: script{err: errors.ErrUnsupported}, from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: alive for 3s; whether it has come to rest cannot be seen: this system does not tell"},
+		"calculates slowly": {
+			script: script{doings: []scripted{{until: forGood, running: true, share: 0.4, waits: 0.6}}},
+			from:   20 * time.Second, to: 20 * time.Second, note: "counts as up: busy for 20s",
+		},
+		"calculates, has said so": {
+			check: Check{}.Told(), script: script{doings: []scripted{{until: forGood, running: true, share: 1}}},
+			from: 5 * time.Second, to: 5 * time.Second, note: "counts as up: busy for 5s",
+		},
+		"calculates, less time": {
+			check: Check{Bound: 3 * time.Second}, script: script{doings: []scripted{{until: forGood, running: true, share: 4}}},
+			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: busy for 3s",
+		},
+		"another window": {check: Check{Settle: time.Minute}, from: time.Minute, to: time.Minute + 100*ms},
+		"a short window": {check: Check{Settle: 20 * ms}, from: 20 * ms, to: 35 * ms},
+		"hidden": {
+			script: script{err: sys.ErrHidden},
+			from:   time.Second, to: time.Second, note: "counts as up: alive for 1s; whether it has come to rest cannot be seen: /proc hides it",
+		},
+		"unseen, a longer window": {
+			check: Check{Settle: 3 * time.Second}, script: script{err: errors.ErrUnsupported},
+			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: alive for 3s; whether it has come to rest cannot be seen: this system does not tell",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

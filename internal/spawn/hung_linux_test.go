@@ -52,7 +52,8 @@ func allHanging(t *testing.T) (list []hanging) {
 	}
 	proctest.HoldOpens(t, held)
 	program := func(name, path string) hanging {
-		return hanging{name, "execute " + path + ": the file system has not answered: the time is over", &Spec{Path: path, Args: []string{"x"}, Dir: "/"}}
+		want := "execute " + path + ": the file system has not answered: the time is over"
+		return hanging{name, want, &Spec{Path: path, Args: []string{"x"}, Dir: "/"}}
 	}
 	list = append(list, program("held", held))
 	if os.Getuid() != 0 {
