@@ -1,6 +1,7 @@
-// Command typecheck reports what does not compile of a module, its tests included, for other systems than this one. It
-// checks the types of everything, the standard library too, from source, and generates no code: a tenth of the time of go build
-// where nothing is cached yet.
+// Command typecheck reports what does not compile of a module, its tests included, for other systems
+// than this one, and what go vet has to say there. It checks the types of everything, the standard
+// library too, from source, and generates no code: a fraction of the time of go build where nothing
+// is cached yet.
 //
 //	typecheck OS/ARCH PACKAGE...
 package main
@@ -10,6 +11,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/tools/go/analysis/checker"
+	"golang.org/x/tools/go/analysis/suite/vet"
 	"golang.org/x/tools/go/packages"
 )
 
@@ -32,7 +35,28 @@ func main() {
 		fmt.Fprintln(os.Stderr, "no packages")
 		os.Exit(1)
 	}
-	if packages.PrintErrors(list) > 0 {
+	if packages.PrintErrors(list) > 0 || !vetted(list) {
 		os.Exit(1)
 	}
+}
+
+// vetted prints what go vet would, and says whether that is nothing.
+func vetted(list []*packages.Package) bool {
+	graph, err := checker.Analyze(vet.Suite, list, nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return false
+	}
+	ok := true
+	for _, a := range graph.Roots {
+		if a.Err != nil {
+			fmt.Fprintln(os.Stderr, a, a.Err)
+			ok = false
+		}
+		for _, d := range a.Diagnostics {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", a.Package.Fset.Position(d.Pos), d.Message)
+			ok = false
+		}
+	}
+	return ok
 }

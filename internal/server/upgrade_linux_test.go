@@ -61,7 +61,8 @@ func TestUpgrade(t *testing.T) {
 	o.start()
 	ctx := t.Context()
 	// Who was up for a moment and has ended by the time that all are is none that is up.
-	if _, err := o.client.Apply(ctx, o.file); err != nil && !strings.HasPrefix(err.Error(), "mortal: ") {
+	_, err := o.client.Apply(ctx, o.file)
+	if err != nil && (!strings.HasPrefix(err.Error(), "mortal: ") || strings.Contains(err.Error(), "\n")) {
 		t.Fatal(err)
 	}
 	before := o.processes()
