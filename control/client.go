@@ -35,6 +35,9 @@ type Client struct {
 	TLS *tls.Config
 	// Token is shown to a supervisor that demands one.
 	Token string
+	// WrapTransport, if set, is given the transport that reaches the supervisor, and returns the one
+	// that requests go through: to trace them, or to bound them. It is called once.
+	WrapTransport func(http.RoundTripper) http.RoundTripper
 
 	once sync.Once
 	http *http.Client
@@ -288,6 +291,9 @@ func (c *Client) client() *http.Client {
 				DisableKeepAlives: c.Socket != "",
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		if c.WrapTransport != nil {
+			c.http.Transport = c.WrapTransport(c.http.Transport)
 		}
 	})
 	return c.http

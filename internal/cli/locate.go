@@ -53,16 +53,16 @@ func (a *app) session() (*session, error) {
 	defer cancel()
 	for {
 		at, refused := present(ctx, places)
-		s := &session{Client: &control.Client{Socket: at.Socket()}, paths: at}
+		s := heedfulSession(at)
 		if at != (paths.Paths{}) && !refused {
-			return s, s.silence()
+			return s, silence(context.Background(), at, answerTime)
 		}
 		if at == (paths.Paths{}) {
 			at = p
 			if p.Check() != nil && !p.Rooted() && len(places) > 0 {
 				at = places[0]
 			}
-			s = &session{Client: &control.Client{Socket: at.Socket()}, paths: at}
+			s = heedfulSession(at)
 		}
 		lost := holder(append(places, p), at)
 		switch {

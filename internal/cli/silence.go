@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/server"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -24,27 +28,102 @@ func (e *silentError) Error() string {
 	return fmt.Sprintf("the supervisor does not answer: %slistens at %s, and has said nothing for %v", e.process, e.socket, e.after)
 }
 
-// silence is the error of a supervisor that takes a connection, or lets it wait, and says nothing. One whose program is being replaced
-// is waited for, as long as that may take.
-func (s *session) silence() error {
+// longSilence is how long one that has answered may then say nothing, while a request waits: on a busy
+// machine it may be late more than once in a long time. One that is stopped has nothing to be late with.
+const longSilence = 32 * time.Second
+
+// silence is the error of a supervisor that takes a connection, or lets it wait, and says nothing for a time. One whose program is
+// being replaced is waited for, as long as that may take. With ctx the waiting ends, and there is no error.
+func silence(ctx context.Context, p paths.Paths, limit time.Duration) error {
 	start := time.Now()
 	for tries := time.Duration(1); ; tries++ {
-		if s.answersWithin(answerTime) {
+		if answersWithin(ctx, p, answerTime) {
 			return nil // what is wrong otherwise, the command finds when it asks for something
 		}
-		who, stopped := listener(s.Socket)
-		paused := time.Now().Before(server.PausedUntil(s.paths.Runtime)) && time.Since(start) < server.PauseTime
-		if stopped || !paused {
-			return &silentError{s.Socket, who, tries * answerTime}
+		who, stopped := listener(p.Socket())
+		paused := time.Now().Before(server.PausedUntil(p.Runtime)) && time.Since(start) < server.PauseTime
+		if stopped || !paused && tries*answerTime >= limit {
+			return &silentError{p.Socket(), who, tries * answerTime}
 		}
 	}
 }
 
-func (s *session) answersWithin(d time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+func answersWithin(ctx context.Context, p paths.Paths, d time.Duration) bool {
+	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, err := s.Supervisor(ctx)
-	return err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded)
+	c := &control.Client{Socket: p.Socket()}
+	_, err := c.Supervisor(limited)
+	return err == nil || ctx.Err() != nil || !errors.Is(limited.Err(), context.DeadlineExceeded)
+}
+
+// heedfulSession asks the supervisor whose place p is. While an answer is waited for, however long that may take, it looks whether
+// the supervisor still answers at all: a request fails with a silentError when it does not.
+func heedfulSession(p paths.Paths) *session {
+	heed := func(next http.RoundTripper) http.RoundTripper { return &heedful{next, p, longSilence} }
+	return &session{Client: &control.Client{Socket: p.Socket(), WrapTransport: heed}, paths: p}
+}
+
+// heedful is the transport of such a session.
+type heedful struct {
+	next  http.RoundTripper
+	at    paths.Paths
+	limit time.Duration // for silence
+}
+
+func (h *heedful) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	go h.heed(ctx, cancel)
+	resp, err := h.next.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		defer cancel(nil)
+		return nil, unanswered(ctx, err)
+	}
+	resp.Body = &heededBody{resp.Body, ctx, cancel}
+	return resp, nil
+}
+
+// heed ends the request when nobody answers any more. It looks soon at first, as most requests take
+// but a moment, and then less often.
+func (h *heedful) heed(ctx context.Context, end context.CancelCauseFunc) {
+	for rest := time.Second; ; rest = min(2*rest, 8*time.Second) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rest):
+		}
+		if err := silence(ctx, h.at, h.limit); err != nil {
+			end(err)
+			return
+		}
+	}
+}
+
+// unanswered is the error of a request, or why it was ended.
+func unanswered(ctx context.Context, err error) error {
+	if silent, ok := errors.AsType[*silentError](context.Cause(ctx)); ok {
+		return silent
+	}
+	return err
+}
+
+// heededBody is an answer while it is read.
+type heededBody struct {
+	io.ReadCloser
+	ctx context.Context
+	end context.CancelCauseFunc
+}
+
+func (b *heededBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = unanswered(b.ctx, err)
+	}
+	return n, err
+}
+
+func (b *heededBody) Close() error {
+	b.end(nil)
+	return b.ReadCloser.Close()
 }
 
 // listener says who holds a socket: "process 12, which is stopped, ", or "somebody " where that cannot be seen. To connect is enough

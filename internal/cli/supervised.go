@@ -36,6 +36,9 @@ var errNoSupervisor = errors.New("no supervisor is running")
 // what failed has one of its own, and its text. names are the services it was about.
 func failure(err error, status int, names []string) error {
 	var e *control.Error
+	if silent, ok := errors.AsType[*silentError](err); ok {
+		err = silent // which request it has ended says nothing more
+	}
 	switch {
 	case err == nil:
 		return nil
