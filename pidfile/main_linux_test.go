@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/proctest"
 )
 
 const (
@@ -172,7 +174,7 @@ type process struct {
 func start(t *testing.T, helper string, args []string, change ...func(*exec.Cmd)) *process {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), helperEnv+"="+helper, "GORACE="+proctest.RaceSettings())
 	cmd.Stderr = os.Stderr
 	for _, c := range change {
 		c(cmd)
@@ -225,7 +227,7 @@ func inOwnMounts(t *testing.T, body func(t *testing.T)) {
 		return
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), mountsEnv+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), mountsEnv+"="+t.Name(), "GORACE="+proctest.RaceSettings())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER

@@ -286,7 +286,7 @@ func (r *running) args(more []string) []string {
 
 func (r *running) run(cmd *exec.Cmd) {
 	r.t.Helper()
-	cmd.Env = append(os.Environ(), append(r.extraEnv(), "GORACE=atexit_sleep_ms=0")...) // or each process would take a second to end
+	cmd.Env = append(os.Environ(), append(r.extraEnv(), "GORACE="+proctest.RaceSettings())...) // or each process would take a second to end
 	cmd.Stdout, cmd.Stderr = r.stderr, r.stderr
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)

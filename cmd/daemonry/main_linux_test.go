@@ -86,8 +86,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("EXAMPLE_PORTS", ports)
 	// A supervisor of its own for each script, which ends it.
 	env.Setenv("DAEMONRY_ROOT", env.WorkDir+"/d")
-	// The race detector sleeps for a second at every exit of a command, for reports of threads that still run.
-	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	env.Setenv("GORACE", proctest.RaceSettings())
 	// A directory of PATH that we may not search would hide that a program does not exist.
 	ours, _, _ := strings.Cut(env.Getenv("PATH"), ":")
 	env.Setenv("PATH", ours+":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")

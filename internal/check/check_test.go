@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -195,7 +196,7 @@ func born(t *testing.T, s state) int {
 	}
 	cmd := exec.Command(os.Args[0])
 	// The race detector would make the helper sleep for a second at its end.
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "CHECK_HELPER="+string(text))
+	cmd.Env = append(os.Environ(), "GORACE="+proctest.RaceSettings(), "CHECK_HELPER="+string(text))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	read, write, err := os.Pipe()
 	if err != nil {

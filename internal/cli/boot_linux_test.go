@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/daemonry/daemonry/internal/boot"
+	"github.com/daemonry/daemonry/internal/proctest"
 )
 
 // TestMain makes the test binary be the command, on a machine that a script describes: it must
@@ -67,7 +68,7 @@ func TestBootScripts(t *testing.T) {
 			})
 			bin := filepath.Join(env.WorkDir, "bin")
 			env.Setenv("DAEMONRY_ROOT", root)
-			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			env.Setenv("GORACE", proctest.RaceSettings())
 			env.Setenv("BOOT_SYSTEM", "systemd")
 			env.Setenv("BOOT_DIR", filepath.Join(env.WorkDir, "units"))
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH")+":/usr/sbin:/sbin")

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// The race detector sleeps for a second at the end of every process, and here are thousands.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+	if err := os.Setenv("GORACE", proctest.RaceSettings()); err != nil {
 		panic(err)
 	}
 	proctest.Main(m)

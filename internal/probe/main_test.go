@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/daemonry/daemonry/internal/proctest"
 )
 
 // helperVar makes the test binary play the program that a test needs.
@@ -78,7 +80,7 @@ func play(role string, args []string) int {
 // helper returns the command and environment that make the test binary play.
 func helper(role ...string) ([]string, []string) {
 	// Under the race detector a program sleeps for a second before it exits.
-	return []string{os.Args[0]}, append(os.Environ(), "GORACE=atexit_sleep_ms=0", helperVar+"="+strings.Join(role, " "))
+	return []string{os.Args[0]}, append(os.Environ(), "GORACE="+proctest.RaceSettings(), helperVar+"="+strings.Join(role, " "))
 }
 
 // run starts a helper, waits for its first line, and ends it with the test.

@@ -70,7 +70,7 @@ func TestStranger(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := curl.Command(t, socket, "/v1/services/stop", `{"all": true}`)
-		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+		cmd.Env = append(os.Environ(), "GORACE="+proctest.RaceSettings())
 		asNobody(cmd)
 		out, err := cmd.CombinedOutput()
 		if err != nil {

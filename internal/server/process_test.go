@@ -58,7 +58,7 @@ var whole = proctest.Register("supervisor", func(args []string) int {
 func startWhole(t *testing.T, root string) (*exec.Cmd, *control.Client) {
 	t.Helper()
 	cmd := whole.Command(t)
-	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+root, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+root, "GORACE="+proctest.RaceSettings())
 	return cmd, startCommand(t, root, cmd)
 }
 

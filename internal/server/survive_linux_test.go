@@ -85,7 +85,7 @@ type ordeal struct {
 func (o *ordeal) command() *exec.Cmd {
 	o.Helper()
 	cmd := whole.Command(o)
-	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+o.root, "GORACE=atexit_sleep_ms=0", "TEST_CGROUP="+o.cgroup)
+	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+o.root, "GORACE="+proctest.RaceSettings(), "TEST_CGROUP="+o.cgroup)
 	return cmd
 }
 
@@ -276,7 +276,7 @@ func (o *ordeal) checkLog(name string) {
 		}
 	}
 	if want := fmt.Sprintf("end %d", n-1); lines.Text() != want {
-		o.Errorf("%s: after line %d comes %q", name, n-1, lines.Text())
+		o.Errorf("%s: after line %d comes %q, %v", name, n-1, lines.Text(), lines.Err())
 		return
 	}
 	if lines.Scan() {

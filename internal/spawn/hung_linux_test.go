@@ -25,13 +25,14 @@ func briefly(t *testing.T) context.Context {
 	return ctx
 }
 
-// patiently gives start a second, and more if on a busy machine that was not enough for a stage to begin.
+// patiently gives start a second, and more if on a busy machine that was not enough for a stage to
+// begin, or to come to what hangs.
 func patiently(start func(context.Context) error) (err error) {
 	for limit := time.Second; limit < 30*time.Second; limit *= 2 {
 		ctx, cancel := context.WithTimeoutCause(context.Background(), limit, errImpatient)
 		err = start(ctx)
 		cancel()
-		if err == nil || !strings.Contains(err.Error(), "the stage is still at the initialisation") {
+		if err == nil || !strings.HasPrefix(err.Error(), "start stage: ") {
 			break
 		}
 	}

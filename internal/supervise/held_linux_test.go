@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -25,7 +26,7 @@ func TestSocketsOutliveTheirSupervisor(t *testing.T) {
 			port := freePort(t)
 			for _, scenario := range pair {
 				cmd := stage.Command(t, scenario, dir)
-				cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+port, "GORACE=atexit_sleep_ms=0")
+				cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+port, "GORACE="+proctest.RaceSettings())
 				cmd.Dir = "/"
 				out, err := cmd.CombinedOutput()
 				if killed := cmd.ProcessState.Sys().(syscall.WaitStatus); killed.Signaled() && killed.Signal() == syscall.SIGKILL {

@@ -30,7 +30,7 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := stage.Command(t, "hung", dir)
-	cmd.Env = append(os.Environ(), "HELD="+held, "HUNG="+hung, "TELLER="+teller.Path(t), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "HELD="+held, "HUNG="+hung, "TELLER="+teller.Path(t), "GORACE="+proctest.RaceSettings())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

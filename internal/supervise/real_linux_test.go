@@ -56,7 +56,7 @@ func TestOnTheKernel(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			cmd := stage.Command(t, name, dir)
-			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t), "FEEDER="+feeder.Path(t), "GORACE=atexit_sleep_ms=0") // or each process of a race build takes a second to end
+			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t), "FEEDER="+feeder.Path(t), "GORACE="+proctest.RaceSettings()) // or each process of a race build takes a second to end
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}

@@ -215,7 +215,7 @@ func TestSockets(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			cmd := stage.Command(t, name, dir)
-			cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+freePort(t), "GORACE=atexit_sleep_ms=0")
+			cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+freePort(t), "GORACE="+proctest.RaceSettings())
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}

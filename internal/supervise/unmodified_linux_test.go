@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -112,7 +113,7 @@ func TestUnmodifiedServers(t *testing.T) {
 				}
 			}
 			cmd := stage.Command(t, "unmodified "+name, dir)
-			cmd.Env = append(os.Environ(), "PORT="+port, "GORACE=atexit_sleep_ms=0")
+			cmd.Env = append(os.Environ(), "PORT="+port, "GORACE="+proctest.RaceSettings())
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
