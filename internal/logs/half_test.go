@@ -30,7 +30,7 @@ func TestHalfCompressedIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.open(t, "a", Config{Path: path, Rotate: Rotate{Keep: -1}})
+	r.open(t, "a", Config{Path: r.path("") + "/./a.log", Rotate: Rotate{Keep: -1}})
 	eventually(t, "the half is gone", func() bool {
 		_, err := os.Lstat(half)
 		return errors.Is(err, fs.ErrNotExist)

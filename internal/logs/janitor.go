@@ -48,6 +48,7 @@ func (j *janitor) tend(id, path string, rotate Rotate) {
 	if path == "" {
 		return
 	}
+	path = filepath.Clean(path) // as the directory is read
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.known[path] = true
@@ -98,6 +99,7 @@ func (j *janitor) thread(work <-chan func()) {
 
 // ignore takes the log off the budget.
 func (j *janitor) ignore(path string) {
+	path = filepath.Clean(path)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.known, path)
@@ -153,10 +155,8 @@ func (j *janitor) run() {
 			j.e.trouble("", fmt.Errorf("rotated logs: %w", err))
 			continue
 		}
+		j.dropHalves(dir, jobs)
 		for path, c := range jobs {
-			if err := dropHalf(path); err != nil {
-				j.e.trouble(c.id, err)
-			}
 			if err := j.tidy(all[path], c.rotate); err != nil {
 				j.e.trouble(c.id, err)
 			}
@@ -165,26 +165,27 @@ func (j *janitor) run() {
 	}
 }
 
-// dropHalf removes what a compression has left that was killed. Nobody else makes such names, and
-// there is one janitor.
-func dropHalf(path string) error {
-	names, err := os.ReadDir(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// dropHalves removes what compressions of these logs have left that were killed. Nobody else makes such
+// names, and there is one janitor.
+func (j *janitor) dropHalves(dir string, jobs map[string]chore) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		j.e.trouble("", fmt.Errorf("half compressed logs: %w", err))
 	}
-	for _, n := range names {
-		whole, half := strings.CutSuffix(filepath.Join(filepath.Dir(path), n.Name()), layout.Tmp)
-		if of, r, ok := layout.Parse(whole); !half || !ok || of != filepath.Clean(path) || r.Compression == layout.None {
+	for _, entry := range entries {
+		whole, half := strings.CutSuffix(filepath.Join(dir, entry.Name()), layout.Tmp)
+		if !half {
 			continue
 		}
-		if rmErr := os.Remove(whole + layout.Tmp); !errors.Is(rmErr, fs.ErrNotExist) {
-			err = errors.Join(err, rmErr)
+		log, r, ok := layout.Parse(whole)
+		c, ours := jobs[log]
+		if !ok || !ours || r.Compression == layout.None {
+			continue
+		}
+		if err := os.Remove(whole + layout.Tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			j.e.trouble(c.id, fmt.Errorf("remove half a compressed log: %w", err))
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("remove half a compressed log: %w", err)
-	}
-	return nil
 }
 
 // tidy removes and compresses the rotated files of one log, the oldest first.
