@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // cgroupMembers lists the processes in a control group and below it. A group
@@ -25,7 +26,7 @@ func cgroupMembers(dir string) ([]int, error) {
 		if err != nil || !entry.IsDir() {
 			return err
 		}
-		data, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		data, err := sys.ReadKernelFile(filepath.Join(path, "cgroup.procs"))
 		if path != dir && vanished(err) {
 			return nil
 		}

@@ -126,15 +126,13 @@ func usageOf(pid int) (sys.Usage, error) {
 	if err != nil {
 		return u, err
 	}
-	a := sys.NewActivity(pid)
-	if _, err := a.Look(nil); err != nil {
-		return u, nil // its descendants are not to be seen
+	list, err := sys.DescendantsOf(pid)
+	if err != nil {
+		return u, nil // they are not to be seen
 	}
-	for _, p := range a.Processes() {
-		if p != pid {
-			n, _ := sys.ResidentMemory(p) // one that has ended meanwhile uses none
-			u.Memory += n
-		}
+	for _, p := range list {
+		n, _ := sys.ResidentMemory(p) // one that has ended meanwhile uses none
+		u.Memory += n
 	}
 	return u, nil
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/atomicfile"
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // Values of Options.Cgroup beside a directory.
@@ -140,7 +141,7 @@ func writable(dir string) error {
 
 // usable refuses a group that takes threads only: below a threaded one, all are.
 func usable(dir string) error {
-	b, err := os.ReadFile(filepath.Join(dir, "cgroup.type"))
+	b, err := sys.ReadKernelFile(filepath.Join(dir, "cgroup.type"))
 	if kind := strings.TrimSpace(string(b)); err == nil && kind != "domain" {
 		err = fmt.Errorf("%s: its type is %q", dir, kind)
 	}
@@ -278,7 +279,7 @@ func (c *cgroups) moveOut(parent string) error {
 
 // has says whether a list in a file of a group has a word.
 func has(dir, file, word string) bool {
-	b, err := os.ReadFile(filepath.Join(dir, file))
+	b, err := sys.ReadKernelFile(filepath.Join(dir, file))
 	return err == nil && slices.Contains(strings.Fields(string(b)), word)
 }
 
@@ -293,7 +294,7 @@ func writeFile(dir, name, text string) error {
 }
 
 func readPIDs(dir string) (pids []int, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	b, err := sys.ReadKernelFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (g *cgroup) populated() (bool, error) {
 	if g == nil {
 		return false, nil
 	}
-	b, err := os.ReadFile(filepath.Join(g.dir, "cgroup.events"))
+	b, err := sys.ReadKernelFile(filepath.Join(g.dir, "cgroup.events"))
 	if gone(err) {
 		return false, nil
 	}
@@ -171,7 +171,7 @@ func (g *cgroup) oomKills() (n uint64, known bool) {
 	if g == nil {
 		return 0, false
 	}
-	b, err := os.ReadFile(filepath.Join(g.dir, "memory.events"))
+	b, err := sys.ReadKernelFile(filepath.Join(g.dir, "memory.events"))
 	if err != nil {
 		return 0, false
 	}

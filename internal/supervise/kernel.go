@@ -179,7 +179,7 @@ func realKernel() kernel {
 func adoptedChildren() ([]int, error) { return childrenOf(os.Getpid(), os.Getpid()) }
 
 func childrenOf(pid, thread int) ([]int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, thread))
+	b, err := sys.ReadKernelFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, thread))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return nil, nil
 	}
@@ -197,22 +197,12 @@ func childrenOf(pid, thread int) ([]int, error) {
 	return pids, nil
 }
 
-// mostDescendants bounds the look at what may be growing while it is looked at.
-const mostDescendants = 4096
-
 // descendants lists those of pid, as far as they can be seen: it is an aid to know them again.
 func descendants(pid int) (list []sys.ProcStat) {
-	for next := []int{pid}; len(next) > 0 && len(list) < mostDescendants; next = next[1:] {
-		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", next[0]))
-		for _, t := range threads {
-			thread, _ := strconv.Atoi(t.Name())
-			children, _ := childrenOf(next[0], thread)
-			for _, child := range children {
-				if stat, err := sys.ReadStat(child); err == nil {
-					list = append(list, stat)
-					next = append(next, child)
-				}
-			}
+	pids, _ := sys.DescendantsOf(pid)
+	for _, pid := range pids {
+		if stat, err := sys.ReadStat(pid); err == nil {
+			list = append(list, stat)
 		}
 	}
 	return list

@@ -21,7 +21,6 @@ func (a *Activity) look(more []int) (Doing, error) {
 		if err := childrenTold(); err != nil {
 			return Doing{}, err
 		}
-		a.buf = make([]byte, 4096)
 	}
 	a.turn++
 	a.done = Doing{Changed: a.turn == 1}
@@ -210,11 +209,6 @@ func (a *Activity) children(pid int, task string) error {
 	if err != nil {
 		return err
 	}
-	if len(data) == len(a.buf) { // there may be more than were read
-		if data, err = os.ReadFile(task + "/children"); err != nil && !Gone(err) {
-			return err
-		}
-	}
 	for field := range bytes.FieldsSeq(data) {
 		child, err := strconv.Atoi(string(field))
 		if err != nil {
@@ -227,15 +221,13 @@ func (a *Activity) children(pid int, task string) error {
 
 // read reads a file of a process into the buffer; nil if the process, the thread or the file is gone.
 func (a *Activity) read(pid int, path string) ([]byte, error) {
-	fd, err := retry1(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
-	var n int
-	if err == nil {
-		n, err = retry1(func() (int, error) { return unix.Read(fd, a.buf) })
-		unix.Close(fd) // read only: an error of close loses nothing
-	}
-	switch err {
-	case nil:
-		return a.buf[:n], nil
+	data, err := readWhole(path, a.buf)
+	var errno unix.Errno
+	errors.As(err, &errno)
+	switch errno {
+	case 0:
+		a.buf = data
+		return data, err
 	case unix.ESRCH:
 		return nil, nil
 	case unix.ENOENT, unix.EACCES, unix.EPERM:
@@ -244,7 +236,7 @@ func (a *Activity) read(pid int, path string) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("read %s: %w", path, ErrHidden)
 	}
-	return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	return nil, err
 }
 
 // shown says whether /proc shows a process, whatever is missing in its directory.

@@ -1,9 +1,10 @@
 package sys
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,32 +12,48 @@ import (
 func children() ([]int, error) { return childrenOf(os.Getpid()) }
 
 func childrenOf(pid int) ([]int, error) {
-	tasks := "/proc/" + strconv.Itoa(pid) + "/task"
-	threads, err := os.ReadDir(tasks)
-	if Gone(err) && pid != os.Getpid() {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
+	name := strconv.Itoa(pid)
+	tasks := "/proc/" + name + "/task"
+	threads := []string{name}
+	var st unix.Stat_t
+	// A directory's links are its entries and two more: with one thread, there is nothing to list.
+	if err := unix.Stat(tasks, &st); err != nil || st.Nlink != 3 {
+		if threads, err = readNames(tasks); Gone(err) && pid != os.Getpid() {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	var pids []int
+	var buf []byte
 	for _, t := range threads {
-		b, err := os.ReadFile(tasks + "/" + t.Name() + "/children")
-		if err != nil {
-			if t.Name() == strconv.Itoa(os.Getpid()) {
-				return nil, err // the main thread is always there: the kernel has no such file
-			}
+		b, err := readWhole(tasks+"/"+t+"/children", buf)
+		switch {
+		case err != nil && t == name && exists(pid):
+			return nil, err // the main thread is always there: the kernel has no such file
+		case err != nil:
 			continue // a thread that has ended since
 		}
-		for _, f := range strings.Fields(string(b)) {
-			pid, err := strconv.Atoi(f)
+		buf = b
+		for field := range bytes.FieldsSeq(b) {
+			child, err := strconv.Atoi(string(field))
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read %s/%s/children: %w", tasks, t, err)
 			}
-			pids = append(pids, pid)
+			pids = append(pids, child)
 		}
 	}
 	return pids, nil
+}
+
+func descendantsOf(pid int) ([]int, error) {
+	list, err := childrenOf(pid)
+	for i := 0; i < len(list) && err == nil && len(list) < mostFollowed; i++ {
+		var more []int
+		more, err = childrenOf(list[i])
+		list = append(list, more...)
+	}
+	return list, err
 }
 
 func waitAnyExit() error {

@@ -8,7 +8,7 @@ import (
 )
 
 func residentMemory(pid int) (int64, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	b, err := readWhole("/proc/"+strconv.Itoa(pid)+"/statm", nil)
 	if err != nil {
 		return 0, err
 	}

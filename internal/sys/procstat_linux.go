@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -34,8 +33,8 @@ func readProc(pid int, name string) ([]byte, error) {
 	if pid <= 0 {
 		return nil, fmt.Errorf("read process %d: %w", pid, syscall.EINVAL)
 	}
-	path := fmt.Sprintf("/proc/%d/%s", pid, name)
-	data, err := os.ReadFile(path)
+	path := "/proc/" + strconv.Itoa(pid) + "/" + name
+	data, err := readWhole(path, nil)
 	switch {
 	case err == nil:
 		return data, nil

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package sys
+
+import "os"
+
+func readWhole(path string, _ []byte) ([]byte, error) { return os.ReadFile(path) }
