@@ -264,16 +264,22 @@ func (s *session) take(ctx context.Context, described spec.Service) error {
 }
 
 // supervised completes and checks the description of a service on the command line. It works in
-// the directory it is called in, as it would without us, if there is one.
+// the directory it is called in, as it would without us.
 func supervised(s spec.Service, words []string) (spec.Service, error) {
 	s.Command = words
 	if s.Name == "" {
 		s.Name = serviceName(words[0])
 	}
 	if s.Chdir == "" && s.Chroot == "" {
-		if dir, err := os.Getwd(); err == nil {
-			s.Chdir = dir
+		dir, err := os.Getwd()
+		if err != nil {
+			return s, &statusError{
+				status: exitOurs,
+				err:    fmt.Errorf("the working directory, which would be the service's, cannot be found: %w", err),
+				hint:   "name another with --chdir",
+			}
 		}
+		s.Chdir = dir
 	}
 	s, err := here(s)
 	if err != nil {
