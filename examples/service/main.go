@@ -39,7 +39,7 @@ func main() {
 			Supervision: spec.Supervision{Restart: spec.RestartOnFailure},
 		},
 	}
-	if verb := flag.Arg(0); boot.IsVerb(verb) {
+	if verb := flag.Arg(0); verb != "" { // one that there is not is an error, and nothing to serve for
 		os.Exit(service.Run(ctx, verb, os.Stdout, os.Stderr))
 	}
 	if err := serve(ctx, *addr); err != nil {

@@ -77,3 +77,11 @@ func TestStatus(t *testing.T) {
 		t.Errorf("status %d (%v): %s", status, err, out)
 	}
 }
+
+// TestNoVerb: a verb that there is not, such as a misspelt one, does not serve.
+func TestNoVerb(t *testing.T) {
+	out, err := service.Command(t, "-addr", "127.0.0.1:0", "instal").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `no verb "instal"`) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
