@@ -64,6 +64,9 @@ func (e *Engine) workerApart() (*worker, error) {
 	case e.closed:
 		w.release()
 		return nil, ErrClosed
+	case len(e.apart) >= mostApart: // others have asked meanwhile
+		w.release()
+		return e.apart[e.remote%len(e.apart)], nil
 	}
 	e.apart = append(e.apart, w)
 	e.wg.Go(w.run)

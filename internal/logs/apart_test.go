@@ -9,17 +9,19 @@ import (
 func TestWorkersApart(t *testing.T) {
 	r := newRig(t)
 	hang := make(chan struct{})
-	first, err := r.workerApart()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[*worker]bool{first: true}
+	given := make(chan *worker)
 	for range 3 * mostApart {
-		w, err := r.workerApart()
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen[w] = true
+		go func() {
+			w, err := r.workerApart()
+			if err != nil {
+				t.Error(err)
+			}
+			given <- w
+		}()
+	}
+	seen := map[*worker]bool{}
+	for range 3 * mostApart {
+		seen[<-given] = true
 	}
 	if len(seen) != mostApart {
 		t.Errorf("%d workers, not %d", len(seen), mostApart)
