@@ -206,7 +206,7 @@ func (a *app) supervisorStop() error {
 		}
 		return failure(err, exitFailed, nil)
 	}
-	if err := awaitLeave(ctx, process); err != nil {
+	if err := awaitLeave(ctx, process, leaveTime); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "supervisor: stopped: process %d\n", about.PID)
