@@ -57,6 +57,9 @@ const reserved = 8
 // is enough.
 const shortPause = 50 * time.Millisecond
 
+// longPause is the longest wait between attempts to accept, when they fail for another reason.
+const longPause = time.Second
+
 // unnamed is what the control socket is called while nobody is to find it: no longer than its name,
 // see maxSocketPath.
 const unnamed = "new.sock"
@@ -240,6 +243,8 @@ type limited struct {
 	once   sync.Once
 	spare  sys.Reserve
 	guests guests
+	// trouble is told why nobody can come in, once until somebody has. Nil: nobody is told.
+	trouble func(error)
 
 	mu                       sync.Mutex // of what follows, and of Listener
 	at, path                 string     // of a control socket: where it is, and where it should be
@@ -278,7 +283,11 @@ func (l *limited) Accept() (net.Conn, error) {
 	return taken, nil
 }
 
+// accept returns an error only when there is nothing to accept from any more. accept(2) fails for
+// want of memory, for what a firewall says, and with the errors of the connection that it was to
+// return: none is a reason to let nobody in for ever.
 func (l *limited) accept() (net.Conn, error) {
+	pause := shortPause
 	for {
 		if !l.begin() {
 			return nil, net.ErrClosed
@@ -297,8 +306,15 @@ func (l *limited) accept() (net.Conn, error) {
 			if l.spare.Release() == 0 {
 				l.wait(shortPause)
 			}
-		default:
+		case err == nil, errors.Is(err, net.ErrClosed):
 			return c, err
+		default:
+			if pause == shortPause && l.trouble != nil {
+				l.trouble(fmt.Errorf("control API at %v: let clients in: %w: tried again till it works",
+					from.Addr(), err))
+			}
+			l.wait(pause)
+			pause = min(2*pause, longPause)
 		}
 	}
 }

@@ -165,7 +165,11 @@ func (o Options) open() ([]entrance, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeAll(list))
 	}
-	return append([]entrance{{control, control, peerGate(os.Geteuid(), o.Group)}}, list...), nil
+	list = append([]entrance{{control, control, peerGate(os.Geteuid(), o.Group)}}, list...)
+	for _, e := range list {
+		e.base.trouble = o.Trouble
+	}
+	return list, nil
 }
 
 func (o Options) openTCP() ([]entrance, error) {
