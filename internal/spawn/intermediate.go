@@ -101,17 +101,37 @@ func (i *intermediary) awaitStart(ctx context.Context) (pid int, err error) {
 	if cut := uncut(); cut != nil {
 		return 0, alsoError(cut, reapKilled(i.pid))
 	}
-	if err != nil {
+	switch {
+	case err == io.EOF || err != nil && isGone(err):
 		if died := reapFailed(i.pid); died != nil {
 			return 0, died
 		}
 		return 0, fail(StepStart, "", errWordless)
+	case err != nil:
+		return 0, i.endUnheard(err)
 	}
 	b := readStart(kind, report)
-	if b.err != nil {
+	switch {
+	case b.err != nil && kind == frameFailed:
 		return 0, alsoError(b.err, reapFailed(i.pid))
+	case b.err != nil:
+		return 0, i.endUnheard(b.err)
 	}
 	return b.pid, nil
+}
+
+// endUnheard is endUnheard for a stage that, if it still hears, ends what it has started before it
+// obeys.
+func (i *intermediary) endUnheard(why error) error {
+	if p, err := sys.Pin(i.pid); err == nil {
+		if sendFrame(i.channel, frameKill, make([]byte, 8)) == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), obeyWait)
+			_ = p.Wait(ctx) // it is killed if it has not obeyed
+			cancel()
+		}
+		_ = p.Close()
+	}
+	return endUnheard(i.pid, false, why)
 }
 
 // held says that the target may be reaped.

@@ -111,15 +111,40 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 		err = fail(StepStart, "", errors.New("the stage ended without a word"))
 	case err == nil && kind == frameFailed:
 		err = decodeError(report)
-	case err == nil:
-		err = fail(StepStart, "", errors.New("unexpected message"))
 	default:
-		err = fail(StepStart, "", err)
+		return 0, endUnheard(pid, d.Session, err)
 	}
 	if died := reapFailed(pid); died != nil {
 		return 0, died
 	}
 	return 0, err
+}
+
+// endUnheard ends a stage of which nothing more can be learned, because its words cannot be
+// received or understood: it may have become the target, which nobody would know of, and whose end
+// would be waited for.
+func endUnheard(pid int, session bool, why error) error {
+	err := unheard(why)
+	// It is not reaped, so the pid is its own.
+	if killErr := ignoreGone(syscall.Kill(pid, syscall.SIGKILL)); killErr != nil {
+		err = alsoError(err, fmt.Errorf("end process %d: %w", pid, killErr))
+	}
+	if session {
+		killSession(pid)
+	}
+	return alsoError(err, reapKilled(pid))
+}
+
+// unheard is why the word of a stage cannot be used: it could not be received, or it is none.
+func unheard(err error) error {
+	var step *StepError
+	switch {
+	case errors.As(err, &step):
+		return err
+	case err == nil:
+		err = errors.New("unexpected message")
+	}
+	return &StepError{Step: StepStart, Err: fmt.Errorf("hear how it went: %w", err)}
 }
 
 // cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it reads orders, for so
