@@ -27,7 +27,9 @@ func (e ClosedError) Error() string {
 // HearFD waits on r, the reading end of a pipe whose writing end is the
 // program's descriptor fd, for the newline by which s6 programs say that they
 // are ready. What comes before the newline has no meaning. The caller must have
-// closed its own writing end. r stays open.
+// closed its own writing end. r stays open, and where the kernel lets us look into a pipe the
+// newline stays in it: who hears it and is killed before anybody knows has a successor that hears
+// it, too.
 //
 // The error is a [ClosedError], or a [NotReadyError] when ctx is done first.
 func HearFD(ctx context.Context, r *os.File, fd int) error {
@@ -37,7 +39,18 @@ func HearFD(ctx context.Context, r *os.File, fd int) error {
 	}
 	defer undo()
 	for buf := make([]byte, 64); ; {
-		n, err := r.Read(buf)
+		n, line, err := ahead(r)
+		if line {
+			return nil
+		}
+		if n == 0 {
+			n = len(buf)
+		}
+		if err == nil {
+			n, err = r.Read(buf[:n])
+		} else {
+			n = 0
+		}
 		switch {
 		case bytes.IndexByte(buf[:n], '\n') >= 0:
 			return nil
@@ -49,6 +62,40 @@ func HearFD(ctx context.Context, r *os.File, fd int) error {
 			return fmt.Errorf("fd:%d: %w", fd, err)
 		}
 	}
+}
+
+// ahead waits until r can be read, and says whether there is a newline among the n bytes at its
+// head. n is 0 where that cannot be seen without taking them out: without descriptors for a second
+// pipe, and on other systems than Linux. There who reads is the only one who hears.
+func ahead(r *os.File) (n int, line bool, err error) {
+	raw, err := r.SyscallConn()
+	if err != nil {
+		return 0, false, err
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		var cannot error
+		n, line, cannot = lookAhead(int(fd))
+		return !errors.Is(cannot, syscall.EAGAIN)
+	})
+	return n, line, err
+}
+
+// lookAhead copies the head of a pipe, and says how much that is and whether it has a newline.
+func lookAhead(fd int) (n int, line bool, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, false, err
+	}
+	defer r.Close()
+	defer w.Close()
+	buf := make([]byte, 64)
+	if n, err = sys.Tee(fd, int(w.Fd()), len(buf)); err != nil || n == 0 {
+		return n, false, err
+	}
+	if n, err = r.Read(buf[:n]); err != nil {
+		return n, false, err
+	}
+	return n, bytes.IndexByte(buf[:n], '\n') >= 0, nil
 }
 
 // Heard is what a starting program said over sd_notify(3), up to now.

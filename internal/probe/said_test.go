@@ -31,6 +31,11 @@ func TestHearFD(t *testing.T) {
 	if err := <-heard; err != nil {
 		t.Fatal(err)
 	}
+	// A successor of the one that heard it, and was killed before anybody knew, hears it as well.
+	if err := HearFD(within(t), r, 5); err != nil {
+		t.Fatal("the second one:", err)
+	}
+	r, w = pipe(t)
 	w.WriteString("unfinished")
 	w.Close()
 	var closed ClosedError
