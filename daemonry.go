@@ -21,11 +21,11 @@
 //
 // # How it works
 //
-// Go has no fork. Detach starts the program anew, by way of a short-lived stage
-// that leads the new session, and waits. So main runs once in the launcher and once in the daemon, where Detach
-// returns nil and nothing is left of how it came about: no variable in the
-// environment, no argument, no descriptor. Goroutines and locks that the launcher had before do no
-// harm, because the daemon is a new process that never had them.
+// Go has no fork. Detach starts the program anew, by way of a short-lived stage that leads the new
+// session, and waits. So main runs once in the launcher and once in the daemon, where Detach
+// returns nil and nothing is left of how it came about: no variable in the environment, no
+// argument, no descriptor. Goroutines and locks that the launcher had before do no harm, because
+// the daemon is a new process that never had them.
 //
 // Package initialisation runs in the stage too, as far as Go puts it before that of
 // this package: keep side effects out of init functions and package variables.
@@ -33,7 +33,8 @@
 // The daemon is clean whatever state the launcher was in: all fifteen steps of daemon(7) are
 // done, but for the umask, which is 0022 and not 0 unless Options says otherwise.
 //
-// Everything here works on Unix. On other systems Detach returns an error that wraps errors.ErrUnsupported.
+// Everything here works on Unix. On other systems Detach returns an error that wraps
+// errors.ErrUnsupported.
 package daemonry
 
 import (
@@ -47,10 +48,10 @@ import (
 // Options say how the daemon is to be. The zero value is useful: a daemon in "/",
 // with umask 0022, the launcher's arguments and environment, and its output on /dev/null.
 type Options struct {
-	// Foreground keeps the program as it is: Detach does its part for the pid
-	// file and returns nil. It is implied where something else already does the
-	// daemonizing and expects the program to stay: under a manager that set NOTIFY_SOCKET (to a
-	// socket that is there: what outlived its manager means nothing), and as process 1 of a container.
+	// Foreground keeps the program as it is: Detach does its part for the pid file and returns nil.
+	// It is implied where something else already does the daemonizing and expects the program to
+	// stay: under a manager that set NOTIFY_SOCKET (to a socket that is there: what outlived its
+	// manager means nothing), and as process 1 of a container.
 	Foreground bool
 	// Background makes a daemon also where that would keep the program in the
 	// foreground. Foreground wins over it.
@@ -90,19 +91,21 @@ type Options struct {
 	// Files go to the daemon, which finds them with Inherited, in this order. They
 	// refer to the same open files: a lock (flock(2)) is never released on the way.
 	Files []*os.File
-	// Capture keeps what the daemon prints until it is ready apart, for Process.Stdout and Process.Stderr,
-	// also if there is a log file.
+	// Capture keeps what the daemon prints until it is ready apart, for Process.Stdout and
+	// Process.Stderr, also if there is a log file.
 	Capture bool
 
-	// Timeout is the time from the call of Detach until Ready, package initialisation in the stage and in the daemon
-	// included. Default 30 s; a negative one waits for ever.
+	// Timeout is the time from the call of Detach until Ready, package initialisation in the stage
+	// and in the daemon included. Default 30 s; a negative one waits for ever.
 	Timeout time.Duration
-	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time. Default 2 s.
+	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time.
+	// Default 2 s.
 	KillGrace time.Duration
 }
 
-// User is a user by numbers. Groups are all the supplementary groups: none if it is empty, for root's must not be kept.
-// Package os/user looks names up; it is not used here because it makes static programs dynamic.
+// User is a user by numbers. Groups are all the supplementary groups: none if it is empty, for
+// root's must not be kept. Package os/user looks names up; it is not used here because it makes
+// static programs dynamic.
 type User struct {
 	UID, GID uint32
 	Groups   []uint32
@@ -112,7 +115,8 @@ type User struct {
 type Process struct {
 	// PID of the daemon.
 	PID int
-	// Stdout and Stderr hold what the daemon printed until it was ready, with Options.Capture; nil otherwise.
+	// Stdout and Stderr hold what the daemon printed until it was ready, with Options.Capture; nil
+	// otherwise.
 	Stdout, Stderr io.Reader
 }
 
@@ -135,25 +139,29 @@ func Detach(ctx context.Context, o Options) (*Process, error) { return detach(ct
 // launcher is gone, or has given up.
 func Ready() error { return ready() }
 
-// Fail ends the program because of err. In a daemon that is not ready yet the
-// launcher's Detach returns an error with exactly err's text; elsewhere the text goes to standard error, after the program's
-// name. The exit status is that of err, if it or an error it wraps has a method ExitStatus() int and that is from 1 to 255, else 1.
+// Fail ends the program because of err. In a daemon that is not ready yet the launcher's Detach
+// returns an error with exactly err's text; elsewhere the text goes to standard error, after the
+// program's name. The exit status is that of err, if it or an error it wraps has a method
+// ExitStatus() int and that is from 1 to 255, else 1.
 //
 // Fail does not return.
 func Fail(err error) { failWith(err) }
 
-// IsDaemon says whether this process was made by Detach. It can be asked at any time, also before Detach.
+// IsDaemon says whether this process was made by Detach. It can be asked at any time, also before
+// Detach.
 func IsDaemon() bool { return isDaemon() }
 
-// Inherited returns the files of Options.Files in the daemon, once Detach has returned there; before, and in any
-// other process, nil. They are close-on-exec.
+// Inherited returns the files of Options.Files in the daemon, once Detach has returned there;
+// before, and in any other process, nil. They are close-on-exec.
 func Inherited() []*os.File { return inherited() }
 
-// Release is for a clean end: it removes the pid file, if it is still ours, and tells a waiting manager that the program stops.
-// A daemon that dies without it leaves a stale pid file, which does no harm.
+// Release is for a clean end: it removes the pid file, if it is still ours, and tells a waiting
+// manager that the program stops. A daemon that dies without it leaves a stale pid file, which does
+// no harm.
 func Release() error { return release() }
 
-// ReopenLog opens the log file anew, for use after a rotation, and puts it in the place of
-// standard output and standard error. Without a log file it does nothing. It fails, and the old file stays, if
-// the daemon's user may not open it. With Options.Chroot the file is looked for, and made, inside that root.
+// ReopenLog opens the log file anew, for use after a rotation, and puts it in the place of standard
+// output and standard error. Without a log file it does nothing. It fails, and the old file stays,
+// if the daemon's user may not open it. With Options.Chroot the file is looked for, and made,
+// inside that root.
 func ReopenLog() error { return reopenLog() }

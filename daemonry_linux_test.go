@@ -349,8 +349,9 @@ func TestCaptureOfAFailureLeavesNothingOpen(t *testing.T) {
 	}
 }
 
-// TestPIDFileIsReplacedMeanwhile puts a stranger's file in the place of the launcher's, after that was locked and before
-// there is a daemon. The daemon finds out. (launcher_linux_test.go has what comes of it later.)
+// TestPIDFileIsReplacedMeanwhile puts a stranger's file in the place of the launcher's, after that
+// was locked and before there is a daemon. The daemon finds out. (launcher_linux_test.go has what
+// comes of it later.)
 func TestPIDFileIsReplacedMeanwhile(t *testing.T) {
 	proctest.CheckLeaks(t)
 	dir := t.TempDir()

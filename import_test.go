@@ -32,7 +32,8 @@ func TestImport(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command("go", args...)
 		cmd.Dir = dir
-		// Everything needed is in the module cache by now. A C compiler may be used where one is wanted.
+		// Everything needed is in the module cache by now. A C compiler may be used where one is
+		// wanted.
 		cmd.Env = append(os.Environ(), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil {

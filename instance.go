@@ -21,8 +21,8 @@ type Instance struct {
 	file *pidfile.Instance
 }
 
-// Find returns the daemon that pidFile provably belongs to. The error wraps ErrNotRunning when there
-// is none, whatever pid may be in the file.
+// Find returns the daemon that pidFile provably belongs to. The error wraps ErrNotRunning when
+// there is none, whatever pid may be in the file.
 func Find(pidFile string) (*Instance, error) {
 	i, err := pidfile.Find(pidFile)
 	if err != nil {
@@ -43,8 +43,8 @@ func (i *Instance) Signal(sig syscall.Signal) error { return i.file.Signal(sig) 
 // Wait returns when the daemon has ended, or with ctx's error when that ends first.
 func (i *Instance) Wait(ctx context.Context) error { return i.file.Wait(ctx) }
 
-// Stop ends the daemon: SIGTERM, and SIGKILL if it is still there after grace, at once if that is 0. It returns when it has ended. Only
-// the daemon itself gets the signals, not what it started.
+// Stop ends the daemon: SIGTERM, and SIGKILL if it is still there after grace, at once if that is
+// 0. It returns when it has ended. Only the daemon itself gets the signals, not what it started.
 func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
 	if err := i.Signal(syscall.SIGTERM); err != nil {
 		return i.gone(err)
@@ -74,8 +74,8 @@ func (i *Instance) Close() error { return i.file.Close() }
 // Commands are the words of a "-s" option, each with the signal it sends.
 type Commands map[string]syscall.Signal
 
-// Send sends the word's signal to the daemon of pidFile. For SIGTERM, SIGQUIT, SIGINT and SIGKILL, which end a daemon,
-// it waits until that has happened or ctx ends.
+// Send sends the word's signal to the daemon of pidFile. For SIGTERM, SIGQUIT, SIGINT and SIGKILL,
+// which end a daemon, it waits until that has happened or ctx ends.
 func (c Commands) Send(ctx context.Context, pidFile, word string) error {
 	sig, ok := c[word]
 	if !ok {

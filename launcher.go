@@ -37,8 +37,8 @@ func detach(ctx context.Context, o Options) (*Process, error) {
 	return l.run(ctx)
 }
 
-// managed says whether a manager waits for this process: NOTIFY_SOCKET is set, and if it names a file
-// that is there, for a variable that outlived its manager means nothing.
+// managed says whether a manager waits for this process: NOTIFY_SOCKET is set, and if it names a
+// file that is there, for a variable that outlived its manager means nothing.
 func managed() bool {
 	address := os.Getenv("NOTIFY_SOCKET")
 	if !filepath.IsAbs(address) {
@@ -327,7 +327,8 @@ func (l *launcher) printed() []byte {
 	return b
 }
 
-// close closes the launcher's copies. The pid file's lock is the daemon's from here on: it shares the open file.
+// close closes the launcher's copies. The pid file's lock is the daemon's from here on: it shares
+// the open file.
 func (l *launcher) close() {
 	if l.pidfile != nil {
 		l.pidfile.Close()

@@ -16,7 +16,8 @@ import (
 	"github.com/daemonry/daemonry/pidfile"
 )
 
-// slow is a daemon that says in its directory that Detach has returned, and becomes ready, or fails, when told to there.
+// slow is a daemon that says in its directory that Detach has returned, and becomes ready, or
+// fails, when told to there.
 var slow = proctest.Register("slow", func([]string) int {
 	if proc, err := Detach(context.Background(), Options{}); proc != nil || err != nil {
 		return 1
@@ -40,9 +41,9 @@ var slow = proctest.Register("slow", func([]string) int {
 	return 0
 })
 
-// TestPIDFileIsReplacedBeforeItIsWritten has a stranger's file take the place of ours when the daemon holds it already
-// and the launcher has not written it yet. A daemon that becomes ready all the same is none, for
-// nobody would find it; one that fails is heard.
+// TestPIDFileIsReplacedBeforeItIsWritten has a stranger's file take the place of ours when the
+// daemon holds it already and the launcher has not written it yet. A daemon that becomes ready all
+// the same is none, for nobody would find it; one that fails is heard.
 func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 	for _, c := range []struct{ then, want string }{
 		{"ready", "wait for ready: pid file "},
@@ -98,8 +99,8 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 	}
 }
 
-// hurried is a launcher that has a second, of a program whose packages take an hour to be initialised: in the stage, or in the
-// daemon, or in neither.
+// hurried is a launcher that has a second, of a program whose packages take an hour to be
+// initialised: in the stage, or in the daemon, or in neither.
 var hurried = proctest.Register("hurried", func(args []string) int {
 	o, ctx := Options{Timeout: time.Second, KillGrace: -1}, context.Background()
 	switch args[0] {
@@ -132,8 +133,8 @@ var hurried = proctest.Register("hurried", func(args []string) int {
 	return 0
 })
 
-// TestSlowInitialisation: the time of a launch begins with its first instruction, and counts while packages of the program are
-// initialised.
+// TestSlowInitialisation: the time of a launch begins with its first instruction, and counts while
+// packages of the program are initialised.
 func TestSlowInitialisation(t *testing.T) {
 	for how, want := range map[string]string{
 		"stage, Timeout":  "124 start daemon: start stage: the stage is still at the initialisation of the program's packages: not ready within 1s\n",

@@ -53,8 +53,8 @@ func decodePlan(b []byte) (plan, error) {
 	return p, nil
 }
 
-// openLog opens the log file for appending, or /dev/null if there is none. It is readable too, because
-// the launcher reads a failed daemon's last words back.
+// openLog opens the log file for appending, or /dev/null if there is none. It is readable too,
+// because the launcher reads a failed daemon's last words back.
 func (p *plan) openLog() (*os.File, error) {
 	if p.logFile == "" {
 		return os.OpenFile(os.DevNull, os.O_RDWR, 0)

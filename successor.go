@@ -13,7 +13,8 @@ import (
 // legacyName is ours among what a process hands to the one that takes its place (package upgrade).
 const legacyName = "daemonry"
 
-// What a legacy begins with. The two processes are different binaries: these and the plan after them are a protocol.
+// What a legacy begins with. The two processes are different binaries: these and the plan after
+// them are a protocol.
 const (
 	legacyDaemon     = 'D' // the plan follows; log, pid file if there is one, Options.Files
 	legacyForeground = 'F' // the pid file's path follows; pid file
@@ -46,7 +47,8 @@ func giveLegacy() ([]byte, []*os.File) {
 	return append([]byte{legacyDaemon}, p.encode()...), append(files, self.files...)
 }
 
-// becomeSuccessor is Detach in a process that is to take another one's place: it is already what that one is, a daemon or not.
+// becomeSuccessor is Detach in a process that is to take another one's place: it is already what
+// that one is, a daemon or not.
 func becomeSuccessor(b *spawn.Born, o Options) error {
 	self.mu.Lock()
 	again := self.born != nil
@@ -117,8 +119,8 @@ func retire() error {
 	return f.Close()
 }
 
-// sayStopping tells a manager that the program stops. It does not where a successor goes on, or, in a successor that failed,
-// the predecessor does.
+// sayStopping tells a manager that the program stops. It does not where a successor goes on, or, in
+// a successor that failed, the predecessor does.
 func sayStopping() error {
 	if self.replaced || self.born != nil && self.born.Heir {
 		return nil

@@ -35,8 +35,8 @@ type Client struct {
 	TLS *tls.Config
 	// Token is shown to a supervisor that demands one.
 	Token string
-	// WrapTransport, if set, is given the transport that reaches the supervisor, and returns the one
-	// that requests go through: to trace them, or to bound them. It is called once.
+	// WrapTransport, if set, is given the transport that reaches the supervisor, and returns the
+	// one that requests go through: to trace them, or to bound them. It is called once.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 
 	once sync.Once
@@ -117,8 +117,9 @@ func (c *Client) RestartRolling(ctx context.Context, n Names) error {
 	return c.change(ctx, "restart", RestartRequest{Names: n, Rolling: true})
 }
 
-// Upgrade has the supervisor execute another program in its process, and returns that one's own answer when it is there. Services do
-// not notice. A program that cannot go on with them is not executed, and the error says why: the supervisor goes on as it was.
+// Upgrade has the supervisor execute another program in its process, and returns that one's own
+// answer when it is there. Services do not notice. A program that cannot go on with them is not
+// executed, and the error says why: the supervisor goes on as it was.
 func (c *Client) Upgrade(ctx context.Context, r UpgradeRequest) (s Supervisor, err error) {
 	before, err := c.Supervisor(ctx)
 	if err != nil {
@@ -134,13 +135,15 @@ func (c *Client) Upgrade(ctx context.Context, r UpgradeRequest) (s Supervisor, e
 	return s, err
 }
 
-// Reload has services read their configuration anew, and returns when they have, as far as they tell.
+// Reload has services read their configuration anew, and returns when they have, as far as they
+// tell.
 func (c *Client) Reload(ctx context.Context, n Names) error { return c.change(ctx, "reload", n) }
 
 // Remove stops services and forgets them. Their logs stay.
 func (c *Client) Remove(ctx context.Context, n Names) error { return c.change(ctx, "remove", n) }
 
-// ReopenLogs has the log files of services opened anew, by the names that they have now: for who renames them, such as logrotate(8).
+// ReopenLogs has the log files of services opened anew, by the names that they have now: for who
+// renames them, such as logrotate(8).
 func (c *Client) ReopenLogs(ctx context.Context, n Names) error { return c.change(ctx, "reopen", n) }
 
 // Signal sends a signal to the main process of each service.
@@ -186,8 +189,8 @@ func (c *Client) post(ctx context.Context, path string, body, answer any) error 
 	return c.do(ctx, "POST", path, nil, data, answer)
 }
 
-// do sends a request and decodes the answer. A supervisor whose program is being replaced has whoever waits ask again: its
-// successor, which takes the connection when it is there.
+// do sends a request and decodes the answer. A supervisor whose program is being replaced has
+// whoever waits ask again: its successor, which takes the connection when it is there.
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, answer any) error {
 	for {
 		if err := c.doOnce(ctx, method, path, q, body, answer); !errors.Is(err, Upgrading) {
@@ -287,7 +290,8 @@ func (c *Client) client() *http.Client {
 				DialContext:        c.dial,
 				TLSClientConfig:    c.TLS,
 				DisableCompression: true,
-				// A connection that is kept may be closed in the moment in which it is used again. Another costs nothing here.
+				// A connection that is kept may be closed in the moment in which it is used again.
+				// Another costs nothing here.
 				DisableKeepAlives: c.Socket != "",
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -32,7 +32,8 @@ const (
 	Stopping State = "stopping" // being ended; what it left behind, too
 	Backoff  State = "backoff"  // crashed, to be started again after a delay
 	Failed   State = "failed"   // given up; the reason says why
-	// Listening is a service on demand that nobody has connected to: its sockets are open, and the first connection starts it.
+	// Listening is a service on demand that nobody has connected to: its sockets are open, and the
+	// first connection starts it.
 	Listening State = "listening"
 )
 
@@ -95,8 +96,8 @@ type Exit struct {
 	Core bool `json:"core,omitzero"`
 	// OOM says that most likely the kernel killed it for want of memory.
 	OOM bool `json:"oom,omitzero"`
-	// Unknown says that it ended and nobody can say how, because it was no child of the supervisor: an earlier one had
-	// started it. Code and Signal say nothing then.
+	// Unknown says that it ended and nobody can say how, because it was no child of the supervisor:
+	// an earlier one had started it. Code and Signal say nothing then.
 	Unknown bool `json:"unknown,omitzero"`
 	// Text says it in a few words: "exited with status 7".
 	Text string `json:"text"`
@@ -145,7 +146,8 @@ type Supervisor struct {
 	Services int `json:"services"`
 	// States is how many are in each state that any is in.
 	States map[State]int `json:"states"`
-	// Adopted is how many services an earlier supervisor had left running, and this one took over when it started.
+	// Adopted is how many services an earlier supervisor had left running, and this one took over
+	// when it started.
 	Adopted int `json:"adopted,omitzero"`
 	// Unknown are the processes that an earlier supervisor started for services which nothing
 	// describes any more, as after an older state has been put back. They are left alone, and taken
@@ -169,8 +171,8 @@ type Unknown struct {
 	PID int `json:"pid"`
 }
 
-// Upgrade is the answer to an [UpgradeRequest]: the program has proven that it can go on, and is about to be
-// executed. The next answer is its own, or says why not (Supervisor.UpgradeError).
+// Upgrade is the answer to an [UpgradeRequest]: the program has proven that it can go on, and is
+// about to be executed. The next answer is its own, or says why not (Supervisor.UpgradeError).
 type Upgrade struct {
 	// Version of the program.
 	Version string `json:"version"`

@@ -69,7 +69,8 @@ type Done struct{}
 // Named chooses services by their names.
 func Named(names ...string) Names { return Names{Names: names} }
 
-// StatusRequest chooses what [Client.Status] returns. The zero value is every service, without usage.
+// StatusRequest chooses what [Client.Status] returns. The zero value is every service, without
+// usage.
 type StatusRequest struct {
 	Names []string // none: all
 	Usage bool     // fill in CPU and Memory, which costs two reads of /proc a service
@@ -90,12 +91,13 @@ type LogsRequest struct {
 	Lines  int    // the last so many, 10000 at most; 0: none, less: all
 	Follow bool   // go on with what it prints
 
-	// Since and Until leave out what is older or newer; zero: no bound. A log without time stamps knows only when its files
-	// were written.
+	// Since and Until leave out what is older or newer; zero: no bound. A log without time stamps
+	// knows only when its files were written.
 	Since, Until time.Time
 	// Grep leaves out lines that do not match this regular expression (RE2); empty: none.
 	Grep string
-	// Streams are those wanted of "out", "err" and "log", what the log engine says itself; none: all.
+	// Streams are those wanted of "out", "err" and "log", what the log engine says itself; none:
+	// all.
 	Streams []string
 }
 

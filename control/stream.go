@@ -14,8 +14,8 @@ import (
 // left or the supervisor ends, which ends the loop without an error. Any
 // error, also that of a ctx that ends, is the last thing delivered.
 //
-// Events that the supervisor no longer had are announced by one of kind
-// [EventMissed] in their place. A supervisor whose program is replaced (Upgrade) goes on where it was.
+// Events that the supervisor no longer had are announced by one of kind [EventMissed] in their
+// place. A supervisor whose program is replaced (Upgrade) goes on where it was.
 func (c *Client) Events(ctx context.Context, r EventsRequest) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		// Closing the body early would have net/http read to the end of the stream first.
@@ -39,7 +39,8 @@ func (c *Client) Events(ctx context.Context, r EventsRequest) iter.Seq2[Event, e
 	}
 }
 
-// events delivers a stream, and says whether it ended because the supervisor's program is being replaced. In r is then from where to go on.
+// events delivers a stream, and says whether it ended because the supervisor's program is being
+// replaced. In r is then from where to go on.
 func events(stream io.Reader, r *EventsRequest, yield func(Event, error) bool) (upgrading bool) {
 	lines := json.NewDecoder(stream) // which skips the empty lines that show that the connection is alive
 	for {
@@ -62,9 +63,9 @@ func events(stream io.Reader, r *EventsRequest, yield func(Event, error) bool) (
 	}
 }
 
-// Logs returns what a service has printed, as it is, and with Follow what it
-// prints. End ctx or close the reader to be done. A stream that follows ends with the supervisor, and also
-// when its program is replaced (Upgrade): then ask again, with Since if the log has time stamps.
+// Logs returns what a service has printed, as it is, and with Follow what it prints. End ctx or
+// close the reader to be done. A stream that follows ends with the supervisor, and also when its
+// program is replaced (Upgrade): then ask again, with Since if the log has time stamps.
 func (c *Client) Logs(ctx context.Context, r LogsRequest) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	resp, err := c.send(ctx, "GET", "/services/"+url.PathEscape(r.Name)+"/logs", r.values(), nil)

@@ -1,4 +1,5 @@
-// Package pidfile holds a locked pid file and tells whether a recorded process is still that process.
+// Package pidfile holds a locked pid file and tells whether a recorded process is still that
+// process.
 //
 // The file holds the decimal pid and a newline, nothing else, so that
 // kill $(cat FILE) works. Who holds it is told by two further things:
@@ -237,7 +238,8 @@ func (f *File) whoHolds(path string, o Options) error {
 	}
 	defer v.close()
 	if v.state == Running && v.pid == os.Getpid() {
-		// We are the one recorded, and were born with the lock, as a program that detach has started is.
+		// We are the one recorded, and were born with the lock, as a program that detach has
+		// started is.
 		sys.CloseInherited(f.file)
 		if err := f.lockFor(path, o); !errors.Is(err, sys.ErrLocked) {
 			return err

@@ -81,9 +81,9 @@ type Service struct {
 	// Sockets are opened by the supervisor, kept over restarts and handed over
 	// as LISTEN_FDS in this order (sd_listen_fds(3)).
 	Sockets []Socket `json:"sockets,omitzero" change:"restart"`
-	// Overlap says that two processes of the service may run side by side for a while, although the supervisor owns
-	// none of its sockets: it has none, or shares their addresses itself (SO_REUSEPORT). "restart --rolling" needs
-	// this or Sockets.
+	// Overlap says that two processes of the service may run side by side for a while, although the
+	// supervisor owns none of its sockets: it has none, or shares their addresses itself
+	// (SO_REUSEPORT). "restart --rolling" needs this or Sockets.
 	Overlap bool `json:"overlap,omitzero" change:"live"`
 	// OnDemand starts the service at the first connection to one of Sockets.
 	OnDemand bool `json:"on_demand,omitzero" change:"live"`

@@ -13,8 +13,8 @@
 //	srv.Shutdown(ctx)
 //	err = u.Close()
 //
-// The listener is closed first, because Shutdown of net/http does not wait for a connection that Serve has
-// accepted in the same moment.
+// The listener is closed first, because Shutdown of net/http does not wait for a connection that
+// Serve has accepted in the same moment.
 //
 // On SIGHUP, or when Upgrade is called, the program's file is started anew,
 // with the same arguments, environment and directory. It gets the

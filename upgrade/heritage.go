@@ -14,8 +14,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// note is what a process tells its successor about the descriptors it hands over. The two are different binaries: fields may be
-// added, and an absent one must mean what was so before it was there.
+// note is what a process tells its successor about the descriptors it hands over. The two are
+// different binaries: fields may be added, and an absent one must mean what was so before it was
+// there.
 type note struct {
 	Version int          `json:"version"`
 	PID     int          `json:"pid"`     // of who hands over
@@ -25,7 +26,8 @@ type note struct {
 	Sockets []socketNote `json:"sockets"`
 }
 
-// socketNote is what a socket was opened as, which the socket itself does not tell: ":0" became a port.
+// socketNote is what a socket was opened as, which the socket itself does not tell: ":0" became a
+// port.
 type socketNote struct {
 	Name    string `json:"name"`
 	Network string `json:"network"`
@@ -89,7 +91,8 @@ func readHeritage(born *spawn.Born) (*heritage, error) {
 	return h, nil
 }
 
-// watchWaiter has this process end when the waiter is gone: it would be one that nobody knows of, with the port in its hands.
+// watchWaiter has this process end when the waiter is gone: it would be one that nobody knows of,
+// with the port in its hands.
 func (h *heritage) watchWaiter(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -109,7 +112,8 @@ func (h *heritage) watchWaiter(f *os.File) error {
 	h.waiter = os.NewFile(uintptr(fd), fileWaiter)
 	h.files[fileWaiter] = h.waiter
 	go func() {
-		// It never writes. Its end is the end of the file, or ECONNRESET if it has not read all that it was told.
+		// It never writes. Its end is the end of the file, or ECONNRESET if it has not read all
+		// that it was told.
 		_, _ = h.waiter.Read(make([]byte, 1))
 		// One may always signal oneself.
 		_ = sys.Kill(os.Getpid(), syscall.SIGTERM)
@@ -167,7 +171,8 @@ func (h *heritage) takeOver() (err error) {
 	return nil
 }
 
-// holdPredecessor holds the process whose place this one takes; nil if it is gone, or cannot be held.
+// holdPredecessor holds the process whose place this one takes; nil if it is gone, or cannot be
+// held.
 func (h *heritage) holdPredecessor() *sys.Process {
 	if h.note.PID <= 0 { // an older version, which did not say
 		return nil
@@ -183,7 +188,8 @@ func (h *heritage) holdPredecessor() *sys.Process {
 	return p
 }
 
-// gone says whether a message could not be sent because the other end is no more; with something of ours unread, ECONNRESET.
+// gone says whether a message could not be sent because the other end is no more; with something of
+// ours unread, ECONNRESET.
 func gone(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
@@ -207,15 +213,16 @@ func (h *heritage) waitAlone(old *sys.Process) {
 			break
 		}
 	}
-	// A process that ends closes its descriptors one by one, in the order of their numbers: locks and sockets that both
-	// used may still be open there.
+	// A process that ends closes its descriptors one by one, in the order of their numbers: locks
+	// and sockets that both used may still be open there.
 	if old != nil {
 		_ = old.Wait(context.Background()) // the context does not end, and a failure has the same consequence as no process held
 		_ = old.Close()
 	}
 }
 
-// tellWaiter names this process to the waiter, in order that it is there before the predecessor's end is.
+// tellWaiter names this process to the waiter, in order that it is there before the predecessor's
+// end is.
 func (h *heritage) tellWaiter() error {
 	if h.waiter == nil {
 		return nil
@@ -224,8 +231,9 @@ func (h *heritage) tellWaiter() error {
 	return err
 }
 
-// ownStderr takes the predecessor's standard error for our own, and carries over what is still on the way. Children
-// that were started before have the old one, so it is read for as long as one of them lives.
+// ownStderr takes the predecessor's standard error for our own, and carries over what is still on
+// the way. Children that were started before have the old one, so it is read for as long as one of
+// them lives.
 func (h *heritage) ownStderr() error {
 	if h.predecessor == nil {
 		return nil

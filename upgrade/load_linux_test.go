@@ -13,8 +13,9 @@ import (
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
-// TestLoad: clients at full speed, with connections that are kept and with new ones, through upgrades as fast as they go, one of
-// them failing. No request fails. How long requests take is recorded, and not judged: the machine has other work.
+// TestLoad: clients at full speed, with connections that are kept and with new ones, through
+// upgrades as fast as they go, one of them failing. No request fails. How long requests take is
+// recorded, and not judged: the machine has other work.
 func TestLoad(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := start(t)

@@ -28,11 +28,12 @@ import (
 
 func TestMain(m *testing.M) { proctest.Main(m) }
 
-// patience is how long anything may take before it is called broken. A sound program on a bad machine may take seconds.
+// patience is how long anything may take before it is called broken. A sound program on a bad
+// machine may take seconds.
 const patience = time.Minute
 
-// server is a web server that replaces itself. What kind of version it is, is read from a file when it starts, so that
-// the same binary can be any number of new ones.
+// server is a web server that replaces itself. What kind of version it is, is read from a file when
+// it starts, so that the same binary can be any number of new ones.
 var server = proctest.Register("server", func(args []string) int {
 	log.SetFlags(0)
 	if err := serve(args); err != nil {
@@ -195,7 +196,8 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	return errors.Join(srv.Close(), u.Close())
 }
 
-// handler answers at once, but for what is only possible after Ready: an upgrade by request, or by a signal to the pid.
+// handler answers at once, but for what is only possible after Ready: an upgrade by request, or by
+// a signal to the pid.
 func handler(u *upgrade.Upgrader, state *os.File, ready <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) {
@@ -440,7 +442,8 @@ func (r *running) printed() string {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	// On a loopback address that nobody else uses, as in the meantime others on this machine get ports too.
+	// On a loopback address that nobody else uses, as in the meantime others on this machine get
+	// ports too.
 	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)

@@ -13,10 +13,10 @@ import (
 // barrierWait bounds the wait for a manager to have read what it was told.
 const barrierWait = 5 * time.Second
 
-// sayReplaced tells the manager that the successor is the main process and that the reload which Reloading announced
-// is finished. Both are in one message, because after the first the manager listens to the successor alone
-// (NotifyAccess=main). It returns when the manager has read it: before, this process must not end, or it would be
-// the main process that has died.
+// sayReplaced tells the manager that the successor is the main process and that the reload which
+// Reloading announced is finished. Both are in one message, because after the first the manager
+// listens to the successor alone (NotifyAccess=main). It returns when the manager has read it:
+// before, this process must not end, or it would be the main process that has died.
 func (u *Upgrader) sayReplaced(pid int) error {
 	m := notify.Message{Ready: true}
 	if u.heritage.waiter == nil { // else the main process stays the one that it was
@@ -54,7 +54,8 @@ func status(err error) string {
 	return string(text)
 }
 
-// pidfdID names a process so that its number cannot be mistaken; 0 where the kernel has no such names.
+// pidfdID names a process so that its number cannot be mistaken; 0 where the kernel has no such
+// names.
 func pidfdID(pid int) (uint64, error) {
 	f, err := sys.PidfdOpen(pid)
 	if err == nil {

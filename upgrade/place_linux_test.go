@@ -20,7 +20,8 @@ import (
 	"github.com/daemonry/daemonry/pidfile"
 )
 
-// TestPIDFile: at every moment the file names a process that lives, and its lock is never to be had.
+// TestPIDFile: at every moment the file names a process that lives, and its lock is never to be
+// had.
 func TestPIDFile(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)
@@ -74,7 +75,8 @@ func TestPIDFile(t *testing.T) {
 	}
 }
 
-// TestDetached: a daemon of package daemonry stays one, with its pid file and log, and the end removes the file.
+// TestDetached: a daemon of package daemonry stays one, with its pid file and log, and the end
+// removes the file.
 func TestDetached(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)
@@ -122,7 +124,8 @@ func TestDetached(t *testing.T) {
 	}
 }
 
-// TestManager: what a manager is told, by whom and in which order, in a good upgrade and in a failed one.
+// TestManager: what a manager is told, by whom and in which order, in a good upgrade and in a
+// failed one.
 func TestManager(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)
@@ -226,7 +229,8 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// TestAnotherAddress: a new version may listen elsewhere, and may listen no more; nothing is left open.
+// TestAnotherAddress: a new version may listen elsewhere, and may listen no more; nothing is left
+// open.
 func TestAnotherAddress(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)

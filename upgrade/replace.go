@@ -21,7 +21,8 @@ type Error struct {
 	// PID is that of the new process, 0 if none was started. It is gone.
 	PID int
 	// Err is the reason. It wraps context.DeadlineExceeded after Options.Timeout, ErrOlder for an
-	// older program, the errno of execve(2) if it could not be executed, or the cause of the context.
+	// older program, the errno of execve(2) if it could not be executed, or the cause of the
+	// context.
 	Err error
 	// Output is what the new process last wrote to standard error, at most 10 lines.
 	Output string
@@ -44,7 +45,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // started itself, and the error is an *Error, or wraps ErrInProgress, ErrNotReady or ErrReplaced.
 // When ctx ends before the new process has taken over, it is ended.
 //
-// One other error there is: the new process has taken over, Exit is closed, and the manager could not be told.
+// One other error there is: the new process has taken over, Exit is closed, and the manager could
+// not be told.
 func (u *Upgrader) Upgrade(ctx context.Context) error {
 	if err := u.begin(); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
@@ -239,8 +241,8 @@ func (a *attempt) listen(quit chan struct{}) {
 	}
 }
 
-// await returns nil when the heir has taken over, and else what was first: it failed, it ended, it is out of time, it
-// is not wanted any more.
+// await returns nil when the heir has taken over, and else what was first: it failed, it ended, it
+// is out of time, it is not wanted any more.
 func (a *attempt) await(ctx context.Context) error {
 	ended := make(chan struct{})
 	watch, cancel := context.WithCancel(context.Background())

@@ -20,9 +20,10 @@ type socket struct {
 	owned bool // opened by this program or one before it, and not by a manager
 }
 
-// Listen returns the listening socket of that name: the one that a predecessor opened under the name for the same
-// network and address, the one that a manager handed over, whatever its address, or else a new one. Network and address
-// are as in listen.Address. A listener that was closed is not handed to successors; its name can be used again.
+// Listen returns the listening socket of that name: the one that a predecessor opened under the
+// name for the same network and address, the one that a manager handed over, whatever its address,
+// or else a new one. Network and address are as in listen.Address. A listener that was closed is
+// not handed to successors; its name can be used again.
 func (u *Upgrader) Listen(name, network, address string) (net.Listener, error) {
 	return open(u, socketNote{name, network, []byte(address)}, listen.Address.Listen, (*listen.Socket).Listener)
 }
@@ -33,9 +34,10 @@ func (u *Upgrader) ListenPacket(name, network, address string) (net.PacketConn, 
 	return open(u, socketNote{name, network, []byte(address)}, listen.Address.ListenPacket, (*listen.Socket).PacketConn)
 }
 
-// File returns the open file of that name that a predecessor had, or else what open returns. It is for what else
-// must outlive the process: a lock, a memory file, a connection. It is the same open file (open(2)) in all of the
-// processes, position included; closing it here does not close it there.
+// File returns the open file of that name that a predecessor had, or else what open returns. It is
+// for what else must outlive the process: a lock, a memory file, a connection. It is the same open
+// file (open(2)) in all of the processes, position included; closing it here does not close it
+// there.
 func (u *Upgrader) File(name string, open func() (*os.File, error)) (*os.File, error) {
 	fresh := func(listen.Address) (*os.File, error) { return open() }
 	return openAs(u, socketNote{Name: name, Network: "file"}, fresh, (*listen.Socket).File)
@@ -101,8 +103,8 @@ func (u *Upgrader) checkName(name string) error {
 var errClosed = errors.New("closed")
 
 // dup returns another descriptor of the socket. It does not go through File of package net, whose
-// result turns the socket blocking when its number is asked for (os.File.Fd): for us too, because that belongs to
-// what all descriptors share, and Accept would hang in the kernel.
+// result turns the socket blocking when its number is asked for (os.File.Fd): for us too, because
+// that belongs to what all descriptors share, and Accept would hang in the kernel.
 func (s *socket) dup() (*os.File, error) {
 	conn, err := s.conn.SyscallConn()
 	if err != nil {
@@ -119,7 +121,8 @@ func (s *socket) dup() (*os.File, error) {
 	return os.NewFile(uintptr(fd), s.Name), nil
 }
 
-// dupSockets returns a descriptor of every socket that is open, with its note. The caller closes them.
+// dupSockets returns a descriptor of every socket that is open, with its note. The caller closes
+// them.
 func (u *Upgrader) dupSockets() (files []*os.File, notes []socketNote, owned []socketNote, err error) {
 	for _, s := range u.sockets {
 		f, err := s.dup()
@@ -155,9 +158,10 @@ func (u *Upgrader) store(s *socket) error {
 	return err
 }
 
-// dropUnused closes what was handed over and not asked for, so that nobody connects to a socket that is never read, and
-// returns the names. That is before the predecessor hears that it can go: it may be gone a moment later, and
-// who then finds this process alone must find those sockets closed.
+// dropUnused closes what was handed over and not asked for, so that nobody connects to a socket
+// that is never read, and returns the names. That is before the predecessor hears that it can go:
+// it may be gone a moment later, and who then finds this process alone must find those sockets
+// closed.
 func (u *Upgrader) dropUnused() (names []string, err error) {
 	for _, s := range u.heritage.note.Sockets {
 		if len(u.inherited.Named(s.Name)) > 0 {
@@ -180,8 +184,8 @@ func (u *Upgrader) unstore(names []string) error {
 	return errors.Join(errs...)
 }
 
-// unlinkOnClose says whether closing a unix listener of ours also removes its name: in the process that serves it does, in one that was
-// replaced it would cut the successor off.
+// unlinkOnClose says whether closing a unix listener of ours also removes its name: in the process
+// that serves it does, in one that was replaced it would cut the successor off.
 func (u *Upgrader) unlinkOnClose(on bool) {
 	for _, s := range u.sockets {
 		if l, ok := s.conn.(*net.UnixListener); ok && s.owned {

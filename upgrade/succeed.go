@@ -39,9 +39,9 @@ func (u *Upgrader) retire() error {
 // resume takes back what a successor that failed in the last moment may have changed.
 func (u *Upgrader) resume() error { return errors.Join(u.record(), u.heritage.tellWaiter()) }
 
-// findProgram finds the file to execute for a successor. The name under which this process was started
-// counts if it still leads to the image that runs: where it is a link that is switched to a new version, os.Executable
-// would give the old version's name for ever.
+// findProgram finds the file to execute for a successor. The name under which this process was
+// started counts if it still leads to the image that runs: where it is a link that is switched to a
+// new version, os.Executable would give the old version's name for ever.
 func (u *Upgrader) findProgram() (string, error) {
 	if p := u.o.Program; p != "" {
 		if !filepath.IsAbs(p) {

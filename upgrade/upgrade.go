@@ -25,12 +25,15 @@ type Options struct {
 	// started, if that leads to the running file at the time of New, so that a link
 	// that is switched to a new version is followed; else the running file's own name.
 	Program string
-	// Args are the arguments of the successor, without the program's name. Nil means those of this process.
+	// Args are the arguments of the successor, without the program's name. Nil means those of this
+	// process.
 	Args []string
-	// Env is the environment of the successor. Nil means that of this process at the time of the upgrade.
+	// Env is the environment of the successor. Nil means that of this process at the time of the
+	// upgrade.
 	Env []string
 
-	// Timeout is the time from the start of a successor until its Ready. Default 30 s; a negative one waits for ever.
+	// Timeout is the time from the start of a successor until its Ready. Default 30 s; a negative
+	// one waits for ever.
 	Timeout time.Duration
 	// KillGrace is the time between SIGTERM and SIGKILL for a successor that failed. Default 2 s.
 	KillGrace time.Duration
@@ -39,28 +42,32 @@ type Options struct {
 	Signal syscall.Signal
 	// NoSignal leaves all signals to the program, which calls Upgrade itself.
 	NoSignal bool
-	// Report is told how an upgrade failed that a signal started. It is called in a goroutine of its own.
-	// Default: one line on standard error.
+	// Report is told how an upgrade failed that a signal started. It is called in a goroutine of
+	// its own. Default: one line on standard error.
 	Report func(error)
 
-	// Version is that of whatever this program hands over or shares with its successor: the format of a file, of a
-	// database. A program with a lower Version than the running one's is refused.
+	// Version is that of whatever this program hands over or shares with its successor: the format
+	// of a file, of a database. A program with a lower Version than the running one's is refused.
 	Version int
 
-	// PIDFile is the absolute name of a pid file that holds the pid of the serving process, with a lock that
-	// goes from process to process without being released. Leave it empty if package daemonry holds one.
+	// PIDFile is the absolute name of a pid file that holds the pid of the serving process, with a
+	// lock that goes from process to process without being released. Leave it empty if package
+	// daemonry holds one.
 	PIDFile string
-	// SocketMode is the permission of unix sockets that Listen and ListenPacket open, as in listen.Address. Default 0600.
+	// SocketMode is the permission of unix sockets that Listen and ListenPacket open, as in
+	// listen.Address. Default 0600.
 	SocketMode fs.FileMode
 	// Notify is who to tell. The zero value tells whoever $NOTIFY_SOCKET names.
 	Notify notify.Client
-	// Store also gives every socket into the manager's keeping (FDSTORE=1), so that it stays open over a crash.
+	// Store also gives every socket into the manager's keeping (FDSTORE=1), so that it stays open
+	// over a crash.
 	Store bool
 
-	// KeepPID keeps the process that was started, as a small process that does nothing but wait: it passes signals on to
-	// the serving process, takes in orphans, and ends as that process does (128+N for signal N). It is for managers
-	// that take the end of the process they started for the end of the service and cannot be told otherwise,
-	// and is always so for process 1. Linux only.
+	// KeepPID keeps the process that was started, as a small process that does nothing but wait: it
+	// passes signals on to the serving process, takes in orphans, and ends as that process does
+	// (128+N for signal N). It is for managers that take the end of the process they started for
+	// the end of the service and cannot be told otherwise, and is always so for process 1. Linux
+	// only.
 	KeepPID bool
 }
 
@@ -116,8 +123,9 @@ type Upgrader struct {
 const legacyName = "upgrade"
 
 // New takes over what a predecessor or a manager handed to this process. Call it once, before
-// anything else that main does, or right after daemonry.Detach: with KeepPID, and as process 1, the program is started
-// again below and New does not return here, but ends the process when its time comes.
+// anything else that main does, or right after daemonry.Detach: with KeepPID, and as process 1, the
+// program is started again below and New does not return here, but ends the process when its time
+// comes.
 func New(o Options) (*Upgrader, error) {
 	u, err := newUpgrader(o)
 	if err != nil {
@@ -162,7 +170,8 @@ func newUpgrader(o Options) (*Upgrader, error) {
 	return u, h.greet()
 }
 
-// openPIDFile makes the pid file ours: the predecessor's open file, whose lock it shares, or a new one.
+// openPIDFile makes the pid file ours: the predecessor's open file, whose lock it shares, or a new
+// one.
 func (u *Upgrader) openPIDFile() (err error) {
 	if u.o.PIDFile == "" {
 		return nil
@@ -192,11 +201,11 @@ func (u *Upgrader) record() error {
 }
 
 // Ready says that this process serves. If it replaces another one, that is the moment: Ready
-// returns when this process is the main one, and the predecessor finishes what it is at. An error means that
-// this process is not to serve, for nobody waits for it any more: it should end.
+// returns when this process is the main one, and the predecessor finishes what it is at. An error
+// means that this process is not to serve, for nobody waits for it any more: it should end.
 //
-// Sockets that were handed over and that nobody asked for are closed. From here on a signal starts an upgrade.
-// A program that uses package daemonry calls its Ready too, before.
+// Sockets that were handed over and that nobody asked for are closed. From here on a signal starts
+// an upgrade. A program that uses package daemonry calls its Ready too, before.
 func (u *Upgrader) Ready() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -235,17 +244,18 @@ func (u *Upgrader) becomeMain() error {
 	return err
 }
 
-// Exit is closed when a successor serves and this process is to finish what it is at and to end. Nothing
-// else closes it: ending for another reason is the program's own decision.
+// Exit is closed when a successor serves and this process is to finish what it is at and to end.
+// Nothing else closes it: ending for another reason is the program's own decision.
 func (u *Upgrader) Exit() <-chan struct{} { return u.exit }
 
-// Alone is closed when there is no predecessor, or no longer: from then on this process has to itself
-// what both used.
+// Alone is closed when there is no predecessor, or no longer: from then on this process has to
+// itself what both used.
 func (u *Upgrader) Alone() <-chan struct{} { return u.heritage.alone }
 
-// Close is for a clean end, after the program has served its last request, whether it was replaced or not. It ends
-// the work of signals, waits for an upgrade under way, and, unless a successor serves, tells the manager that the
-// program stops and removes the pid file. Listeners are the program's to close.
+// Close is for a clean end, after the program has served its last request, whether it was replaced
+// or not. It ends the work of signals, waits for an upgrade under way, and, unless a successor
+// serves, tells the manager that the program stops and removes the pid file. Listeners are the
+// program's to close.
 func (u *Upgrader) Close() error {
 	u.mu.Lock()
 	if u.phase == closed {

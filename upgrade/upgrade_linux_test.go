@@ -65,7 +65,8 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestRollBack: whatever is wrong with the new version, the old one goes on and says why, and a good one can follow.
+// TestRollBack: whatever is wrong with the new version, the old one goes on and says why, and a
+// good one can follow.
 func TestRollBack(t *testing.T) {
 	elf, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -98,7 +99,8 @@ func TestRollBack(t *testing.T) {
 		{"no interpreter", replace([]byte("#!/nonexistent/interpreter\n"), 0o755), []string{"/nonexistent/interpreter"}},
 		{"stranger", replace([]byte("#!/bin/sh\nexit 9\n"), 0o755), []string{"exited with status 9"}},
 	} {
-		// The time that the first version gives each of the next: enough for "hang" to have called New before it is over.
+		// The time that the first version gives each of the next: enough for "hang" to have called
+		// New before it is over.
 		timeouts := map[string]time.Duration{"hang": 5 * time.Second, "deaf": 2 * time.Second}
 		t.Run(c.name, func(t *testing.T) {
 			proctest.CheckLeaks(t)
@@ -243,8 +245,8 @@ func TestOneAtATime(t *testing.T) {
 	if err := syscall.Kill(r.pid1, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	// Shutdown waits for the request, which waits for the upgrade: that Close would end it comes after. So the
-	// new process is what has to go.
+	// Shutdown waits for the request, which waits for the upgrade: that Close would end it comes
+	// after. So the new process is what has to go.
 	for _, heir := range heirs {
 		pid, err := strconv.Atoi(heir)
 		if err != nil {
@@ -258,7 +260,8 @@ func TestOneAtATime(t *testing.T) {
 	r.firstEnds()
 }
 
-// TestPredecessorKilled: when the old process dies while the new one comes up, the new one takes over by itself.
+// TestPredecessorKilled: when the old process dies while the new one comes up, the new one takes
+// over by itself.
 func TestPredecessorKilled(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)
@@ -267,8 +270,9 @@ func TestPredecessorKilled(t *testing.T) {
 	old := r.pid()
 	r.next("slow " + goOn)
 	hangUp(t, old)
-	// The new process says so itself. That there is a child is no sign: at first it is our own image, with all
-	// of our descriptors, then a stage, and with its parent it would end (TestPredecessorKilledEarly).
+	// The new process says so itself. That there is a child is no sign: at first it is our own
+	// image, with all of our descriptors, then a stage, and with its parent it would end
+	// (TestPredecessorKilledEarly).
 	var child int
 	proctest.Eventually(t, patience, func() (err error) {
 		b, err := os.ReadFile(goOn + ".waits")
@@ -306,8 +310,9 @@ func TestPredecessorKilled(t *testing.T) {
 	r.upgrade()
 }
 
-// TestPredecessorKilledEarly: when the old process dies at any moment of the new one's birth, either the new one takes over, or
-// it ends and says why. Nothing is left between the two: no process, no lock, no port.
+// TestPredecessorKilledEarly: when the old process dies at any moment of the new one's birth,
+// either the new one takes over, or it ends and says why. Nothing is left between the two: no
+// process, no lock, no port.
 func TestPredecessorKilledEarly(t *testing.T) {
 	for i := range 12 {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -379,8 +384,8 @@ func TestPredecessorKilledEarly(t *testing.T) {
 	}
 }
 
-// TestWords: what the new process prints before it is ready reaches the old one's standard error, in order, and what a
-// child of it prints much later does too.
+// TestWords: what the new process prints before it is ready reaches the old one's standard error,
+// in order, and what a child of it prints much later does too.
 func TestWords(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := start(t)

@@ -19,8 +19,9 @@ import (
 	"github.com/daemonry/daemonry/listen"
 )
 
-// waiter is the process that stays when the serving ones come and go. One goroutine does everything in it.
-// It learns of a new main process before the old one can have ended: the new one says so first.
+// waiter is the process that stays when the serving ones come and go. One goroutine does everything
+// in it. It learns of a new main process before the old one can have ended: the new one says so
+// first.
 type waiter struct {
 	main    int
 	channel sys.Channel // the serving processes have the other end
@@ -29,7 +30,8 @@ type waiter struct {
 	child   chan os.Signal // SIGCHLD: of any number one is enough
 }
 
-// becomeWaiter starts this very program below and ends this process when that ends. It returns only if it cannot.
+// becomeWaiter starts this very program below and ends this process when that ends. It returns only
+// if it cannot.
 //
 // No image is executed anew for it: New is the first that main does, so there is not much
 // of the program here that could be thrown away.
@@ -79,7 +81,8 @@ func (w *waiter) start() error {
 		Path: self,
 		Args: os.Args,
 		Env:  os.Environ(),
-		// Without a terminal of its own, as Ctrl-C would reach the program twice: from the terminal and from us.
+		// Without a terminal of its own, as Ctrl-C would reach the program twice: from the terminal
+		// and from us.
 		Session: true,
 		Files:   []spawn.File{{FD: 1, Source: os.Stdout}, {FD: 2, Source: os.Stderr}},
 	}
@@ -113,8 +116,8 @@ func (w *waiter) start() error {
 	return errors.Join(err, heir.Close()) // it speaks to us by the other channel, as its successors do
 }
 
-// forward passes a signal on to the main process, which is not reaped by anybody but us, or by its parent when
-// that has ended the attempt to be replaced by it: so the number is its own.
+// forward passes a signal on to the main process, which is not reaped by anybody but us, or by its
+// parent when that has ended the attempt to be replaced by it: so the number is its own.
 func (w *waiter) forward(s syscall.Signal) {
 	w.listen()
 	// ESRCH: it has ended, which is noticed elsewhere.
@@ -146,7 +149,8 @@ func (w *waiter) listen() {
 	}
 }
 
-// reap takes in all dead children, among them orphans of anybody's below. It is over when the main process is among them.
+// reap takes in all dead children, among them orphans of anybody's below. It is over when the main
+// process is among them.
 func (w *waiter) reap() (status int, over bool) {
 	for {
 		var s syscall.WaitStatus
@@ -168,9 +172,9 @@ func (w *waiter) reap() (status int, over bool) {
 // exitLost is the exit status when the program's own cannot be known.
 const exitLost = 125
 
-// forwarded are all signals that mean something to a program, and none that mean the waiter itself: SIGCHLD, those
-// of a terminal's job control, which stop who reads, those that the Go runtime sends itself (SIGURG, SIGPROF) and
-// those by which the kernel reports a fault or a closed pipe of ours.
+// forwarded are all signals that mean something to a program, and none that mean the waiter itself:
+// SIGCHLD, those of a terminal's job control, which stop who reads, those that the Go runtime sends
+// itself (SIGURG, SIGPROF) and those by which the kernel reports a fault or a closed pipe of ours.
 func forwarded() []os.Signal {
 	own := map[syscall.Signal]bool{
 		syscall.SIGKILL: true, syscall.SIGSTOP: true, syscall.SIGCHLD: true, syscall.SIGTTIN: true, syscall.SIGTTOU: true,

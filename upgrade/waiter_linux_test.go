@@ -13,7 +13,8 @@ import (
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
-// TestKeepPID: the process that was started stays, passes signals on, takes in orphans and ends as the program does.
+// TestKeepPID: the process that was started stays, passes signals on, takes in orphans and ends as
+// the program does.
 func TestKeepPID(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := start(t, "-keep")
@@ -78,8 +79,8 @@ func TestWaiterEndsBySignal(t *testing.T) {
 	}
 }
 
-// TestProcess1: in a pid namespace of its own the first process is the one that waits without being asked to. An ordinary
-// user makes such a namespace within a user namespace.
+// TestProcess1: in a pid namespace of its own the first process is the one that waits without being
+// asked to. An ordinary user makes such a namespace within a user namespace.
 func TestProcess1(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)

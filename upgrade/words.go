@@ -9,10 +9,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// words is the standard error of a new process until that has taken over: a pipe, so that its last words are known, from
-// which this process copies to its own standard error. Then the new process exchanges the descriptor and
-// reads what is left itself: nothing is lost, nothing is out of order, and no child that
-// it started before is left writing into a pipe that nobody reads.
+// words is the standard error of a new process until that has taken over: a pipe, so that its last
+// words are known, from which this process copies to its own standard error. Then the new process
+// exchanges the descriptor and reads what is left itself: nothing is lost, nothing is out of order,
+// and no child that it started before is left writing into a pipe that nobody reads.
 type words struct {
 	in   *os.File // the writing end, the new process's; closed here after its start
 	out  *os.File // the reading end, a copy to hand over
@@ -98,8 +98,8 @@ func (w *words) leave() {
 	})
 }
 
-// finish reads what a dead process has left. It is all in the pipe. That the pipe ends is not waited for: a child of
-// the process that lives on would keep it from that.
+// finish reads what a dead process has left. It is all in the pipe. That the pipe ends is not
+// waited for: a child of the process that lives on would keep it from that.
 func (w *words) finish() {
 	w.once.Do(func() {
 		_ = w.read.SetReadDeadline(time.Unix(1, 0))

@@ -1,4 +1,5 @@
-// Package boottest boots real Debian systems with their real init systems, reboots them, and looks what came back.
+// Package boottest boots real Debian systems with their real init systems, reboots them, and looks
+// what came back.
 //
 // A machine is a tree on disk in which systemd-nspawn starts init as process 1.
 // The tests look at it from outside, by what the programs in it write to disk,

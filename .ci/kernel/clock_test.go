@@ -111,7 +111,8 @@ func clockSet(s site, by time.Duration) {
 	}
 }
 
-// crash has the service of that name wait to be started again, which it is at once after the first crash.
+// crash has the service of that name wait to be started again, which it is at once after the first
+// crash.
 func (s site) crash() {
 	s.Helper()
 	for st := s.status("crash"); st.State != "backoff"; {

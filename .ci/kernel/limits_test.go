@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A service that takes more memory than it may is killed, started again as its policy says, and the reason is told. Its
-// neighbour does not notice.
+// A service that takes more memory than it may is killed, started again as its policy says, and the
+// reason is told. Its neighbour does not notice.
 func TestMemory(t *testing.T) {
 	s := newSite(t, `
 [service.hog]
@@ -151,14 +151,16 @@ limits = { cpu_weight = 400, io_weight = 200 }
 	}
 }
 
-// A supervisor in a group that was delegated to it makes room there by moving into a leaf; it leaves nothing behind.
+// A supervisor in a group that was delegated to it makes room there by moving into a leaf; it
+// leaves nothing behind.
 func TestDelegated(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits string
 		files  map[string]string
 	}{
 		"all": {`cpus = 0.5, memory = "64MiB", tasks = 20`, map[string]string{"/cpu.max": "50000 100000", "/memory.max": "67108864", "/pids.max": "20"}},
-		// Controllers of threads, as which a group with processes in it takes them and spoils those below it.
+		// Controllers of threads, as which a group with processes in it takes them and spoils those
+		// below it.
 		"tasks": {`tasks = 20`, map[string]string{"/pids.max": "20"}},
 		"cpus":  {`cpus = 0.5`, map[string]string{"/cpu.max": "50000 100000"}},
 	} {

@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// patience is how long anything may take. An emulated machine may be a hundred times slower than a real one.
+// patience is how long anything may take. An emulated machine may be a hundred times slower than a
+// real one.
 const patience = 3 * time.Minute
 
 func TestMain(m *testing.M) {

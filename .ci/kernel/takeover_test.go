@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Services outlive a supervisor that is killed, with their groups and limits; what becomes of them then is told as before.
+// Services outlive a supervisor that is killed, with their groups and limits; what becomes of them
+// then is told as before.
 func TestTakenOver(t *testing.T) {
 	s := newSite(t, `
 [service.a]

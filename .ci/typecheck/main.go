@@ -1,7 +1,7 @@
-// Command typecheck reports what does not compile of a module, its tests included, for other systems
-// than this one, and what go vet has to say there. It checks the types of everything, the standard
-// library too, from source, and generates no code: a fraction of the time of go build where nothing
-// is cached yet.
+// Command typecheck reports what does not compile of a module, its tests included, for other
+// systems than this one, and what go vet has to say there. It checks the types of everything, the
+// standard library too, from source, and generates no code: a fraction of the time of go build
+// where nothing is cached yet.
 //
 //	typecheck OS/ARCH PACKAGE...
 package main

@@ -1,6 +1,7 @@
 //go:build linux || darwin || freebsd || openbsd || netbsd
 
-// Command launch measures what it costs to start a daemon, with daemonry and with the programs that people use today.
+// Command launch measures what it costs to start a daemon, with daemonry and with the programs that
+// people use today.
 //
 //	go run ./bench/launch -n 200
 //

@@ -21,9 +21,11 @@ type logger struct {
 	name string
 	bin  string
 	// args returns the command line that logs its standard input into the directory "." in the
-	// format, or nil if it cannot. Engines that serve all services with one process have start instead.
+	// format, or nil if it cannot. Engines that serve all services with one process have start
+	// instead.
 	args func(format string) []string
-	// start, if not nil, starts one process for all services of the run in place of one args process for each.
+	// start, if not nil, starts one process for all services of the run in place of one args
+	// process for each.
 	start func(dir string, j job) (*set, error)
 }
 
@@ -125,7 +127,8 @@ func engine(args []string) {
 	check(e.Close())
 }
 
-// produce writes args[0] bytes in writes of args[1] bytes, lines of 100 bytes, then says in the file args[2] when it began and ended.
+// produce writes args[0] bytes in writes of args[1] bytes, lines of 100 bytes, then says in the
+// file args[2] when it began and ended.
 func produce(args []string) {
 	total, err := strconv.ParseInt(args[0], 10, 64)
 	check(err)

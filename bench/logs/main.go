@@ -1,7 +1,8 @@
-// Command logs measures how fast a log engine takes what services print, beside the programs people use for that.
+// Command logs measures how fast a log engine takes what services print, beside the programs people
+// use for that.
 //
-// For each way of writing (bytes per write, number of services) and each format it starts the logger, then the
-// producers, and prints one row a logger:
+// For each way of writing (bytes per write, number of services) and each format it starts the
+// logger, then the producers, and prints one row a logger:
 //
 //	MB/s     what the producers together got rid of, from the first write to the last one's return
 //	cpu s/GB user and system time of the logger for a gigabyte
@@ -9,8 +10,8 @@
 //
 // Each number is the best of all runs: whatever else the machine does can only make one worse.
 //
-// With -latency it measures instead how long a line takes from write(2) until a reader of the file can see it, with
-// -quiet N the memory of loggers for N services that say nothing.
+// With -latency it measures instead how long a line takes from write(2) until a reader of the file
+// can see it, with -quiet N the memory of loggers for N services that say nothing.
 //
 //	sh bench/logs/install.sh          # svlogd, s6-log, multilog, supervisord
 //	go run ./bench/logs               # everything: some minutes
@@ -112,7 +113,8 @@ type result struct {
 	err      error
 }
 
-// table prints a row for each logger. The runs of the loggers alternate, so that a slow minute of the machine hits them alike.
+// table prints a row for each logger. The runs of the loggers alternate, so that a slow minute of
+// the machine hits them alike.
 func table(base string, chosen []logger, j job, runs int) {
 	fmt.Printf("\n%s, %d service(s), %d-byte writes, %d MB\n", j.format, j.services, j.write, j.bytes/1e6)
 	fmt.Printf("  %-12s %8s %9s %9s\n", "", "MB/s", "cpu s/GB", "PSS KiB")

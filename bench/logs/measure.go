@@ -93,7 +93,8 @@ func (s *set) pss() int64 {
 	return sum
 }
 
-// cpuNow reads the time a process has used so far, without its children: wait4 would add what supervisord's producers used.
+// cpuNow reads the time a process has used so far, without its children: wait4 would add what
+// supervisord's producers used.
 func cpuNow(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -1,6 +1,7 @@
 //go:build linux
 
-// Command supervise measures what it costs to keep many services running, with daemonry and with the supervisors that people use today.
+// Command supervise measures what it costs to keep many services running, with daemonry and with
+// the supervisors that people use today.
 //
 //	go run ./bench/supervise
 //	go run ./bench/supervise -n 100,1000 -idle 5s -only daemonry,runit
@@ -65,7 +66,8 @@ func main() {
 }
 
 func run(o options) (err error) {
-	// A short path, for sockets lie below it; in memory, as what supervisors keep of services is in /run.
+	// A short path, for sockets lie below it; in memory, as what supervisors keep of services is in
+	// /run.
 	dir, err := os.MkdirTemp("/dev/shm", "sup")
 	if err != nil {
 		return err

@@ -66,7 +66,8 @@ func (o options) measure(bin string, m manager, n int, idle bool) (f figures, er
 	if f.statusTime, err = timeStatus(p, m); err != nil {
 		return f, err
 	}
-	// runit and s6 wait a second before they restart what did not live that long; daemonry gives memory back after five.
+	// runit and s6 wait a second before they restart what did not live that long; daemonry gives
+	// memory back after five.
 	time.Sleep(time.Until(settled.Add(7 * time.Second)))
 	services, err := s.pids()
 	if err != nil {
@@ -135,8 +136,8 @@ func timeStatus(p *place, m manager) (time.Duration, error) {
 	return slices.Min(times), nil
 }
 
-// timeRestarts kills services one after the other, each once. What takes a second for each, as supervisord and
-// s6 do, is killed less often.
+// timeRestarts kills services one after the other, each once. What takes a second for each, as
+// supervisord and s6 do, is killed less often.
 func (o options) timeRestarts(f *figures, s slots) error {
 	var times []time.Duration
 	began := time.Now()

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// marked lists the processes that were started with the file's name in their environment, and the supervisor whose DAEMONRY_ROOT is
-// below the run's directory: one that a command starts has nothing else of that command's environment.
+// marked lists the processes that were started with the file's name in their environment, and the
+// supervisor whose DAEMONRY_ROOT is below the run's directory: one that a command starts has
+// nothing else of that command's environment.
 func marked(file string) (pids []int) {
 	self := os.Getpid()
 	marks := [][]byte{[]byte("\x00" + mark + file + "\x00"), []byte("\x00DAEMONRY_ROOT=" + strings.TrimSuffix(file, ".slots") + "/")}

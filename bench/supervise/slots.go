@@ -26,14 +26,16 @@ func makeSlots(name string, n int) (slots, error) {
 	return slots{f, n}, f.Truncate(int64((n*slotSize/4096 + 1) * 4096))
 }
 
-// read returns the process that started last as service i, 0 if none did, and when, on the monotonic clock.
+// read returns the process that started last as service i, 0 if none did, and when, on the
+// monotonic clock.
 func (s slots) read(i int) (pid int, started time.Duration, err error) {
 	var b [slotSize]byte
 	_, err = s.file.ReadAt(b[:], int64(i*slotSize))
 	return int(binary.NativeEndian.Uint64(b[:])), time.Duration(binary.NativeEndian.Uint64(b[8:])), err
 }
 
-// up counts the services that have been started, from the first to the first that was not, given that so many had.
+// up counts the services that have been started, from the first to the first that was not, given
+// that so many had.
 func (s slots) up(had int) (int, error) {
 	for ; had < s.n; had++ {
 		if pid, _, err := s.read(had); pid == 0 || err != nil {

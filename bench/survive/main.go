@@ -6,9 +6,10 @@
 //	go run ./bench/survive -n 100,1000 -rounds 3
 //
 // It starts a supervisor with that many services, which do nothing, kills it with SIGKILL, starts
-// another one, and sees that it is the same services that run. The time is from the start of the program until the API
-// answers, which it does when all living services have been taken over. The memory is what the supervisor has for itself (PSS of
-// proc_pid_smaps_rollup(5)), before and after. It needs gcc for the services.
+// another one, and sees that it is the same services that run. The time is from the start of the
+// program until the API answers, which it does when all living services have been taken over. The
+// memory is what the supervisor has for itself (PSS of proc_pid_smaps_rollup(5)), before and after.
+// It needs gcc for the services.
 package main
 
 import (

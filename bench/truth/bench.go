@@ -38,7 +38,8 @@ type bench struct {
 
 // newBench makes it; it is to be closed also if that has failed.
 func newBench(ctx context.Context) (b *bench, err error) {
-	// Main has one thread for good: the loops and the plain starts end with it (PR_SET_PDEATHSIG of prctl(2)).
+	// Main has one thread for good: the loops and the plain starts end with it (PR_SET_PDEATHSIG of
+	// prctl(2)).
 	runtime.LockOSThread()
 	b = &bench{}
 	if b.dir, err = os.MkdirTemp("", "truth"); err != nil {

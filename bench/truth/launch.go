@@ -20,7 +20,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// patience is how long we wait for what must come: that a good program serves, that one with a fault dies.
+// patience is how long we wait for what must come: that a good program serves, that one with a
+// fault dies.
 const patience = 60 * time.Second
 
 // launch is one start of a variant.

@@ -1,16 +1,17 @@
 //go:build linux
 
-// Command truth measures whether "up" is true when nobody says what it means: how often a program that dies of its
-// start is called up, and how long the good ones wait for it.
+// Command truth measures whether "up" is true when nobody says what it means: how often a program
+// that dies of its start is called up, and how long the good ones wait for it.
 //
 //	go run ./bench/truth -n 20
 //	go run ./bench/truth -n 20 -load 4
 //	go run ./bench/truth -n 5 -only Java,nginx
 //
-// Every program is started good and with real faults, by "daemonry detach" and by "daemonry up", both with the
-// default readiness, in turns with a plain start that shows when it serves, or dies, by itself. False is every "up" of
-// a program that then ends by itself, however late. With -load it starts that many loops that do nothing
-// but calculate, and ends them. A program that is not installed is named and left out:
+// Every program is started good and with real faults, by "daemonry detach" and by "daemonry up",
+// both with the default readiness, in turns with a plain start that shows when it serves, or dies,
+// by itself. False is every "up" of a program that then ends by itself, however late. With -load it
+// starts that many loops that do nothing but calculate, and ends them. A program that is not
+// installed is named and left out:
 //
 //	apt-get install python3 gunicorn nodejs npm ruby perl php-cli default-jdk-headless nginx-light redis-server postgresql
 package main

@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// program is a real program, well and with faults in its start. @DIR@ is a directory that has its files, of its
-// own for each launch; @PORT@ a free port; @TAKEN@ one that somebody else listens on; @CLOSED@ a directory that may
-// not be read; @BUILD@ what was built once. All are replaced in the files too.
+// program is a real program, well and with faults in its start. @DIR@ is a directory that has its
+// files, of its own for each launch; @PORT@ a free port; @TAKEN@ one that somebody else listens on;
+// @CLOSED@ a directory that may not be read; @BUILD@ what was built once. All are replaced in the
+// files too.
 type program struct {
 	name  string
 	needs []string // programs that must be installed
@@ -23,8 +24,8 @@ type program struct {
 type variant struct {
 	name    string
 	command []string
-	// asleep says that it sleeps by a timer before it dies, which no look tells from a program that is up and has
-	// nothing to do.
+	// asleep says that it sleeps by a timer before it dies, which no look tells from a program that
+	// is up and has nothing to do.
 	asleep bool
 	user   string // in place of the program's
 	root   bool   // only root can make this fault

@@ -94,7 +94,8 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() {
-		// The supervisor too, which has nothing of the environment of who starts it but its directories and HOME.
+		// The supervisor too, which has nothing of the environment of who starts it but its
+		// directories and HOME.
 		for _, pid := range append(marked(env.WorkDir), withVariable("="+env.WorkDir+"/")...) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			env.T().Log("left behind: process", pid)
@@ -106,8 +107,8 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// freePorts returns the beginning of ten port numbers, which differ in the last digit, that nobody uses. They are not
-// of those that the kernel gives to connections (ip_local_port_range).
+// freePorts returns the beginning of ten port numbers, which differ in the last digit, that nobody
+// uses. They are not of those that the kernel gives to connections (ip_local_port_range).
 func freePorts() (string, error) {
 	for range 100 {
 		prefix := strconv.Itoa(1100 + rand.IntN(2000))
@@ -146,7 +147,8 @@ func makeExecutable(dir string) error {
 // marked lists the processes that a script has started.
 func marked(dir string) []int { return withVariable("\x00" + mark + dir + "\x00") }
 
-// withVariable lists the processes that have this text in their environment, which begins and ends with a NUL.
+// withVariable lists the processes that have this text in their environment, which begins and ends
+// with a NUL.
 func withVariable(text string) []int {
 	var pids []int
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -288,8 +290,9 @@ func hangup() {
 	endAs(cmd)
 }
 
-// terminal FILE COMMAND… runs a command on a terminal, which is its standard input, and ends as it does. What is written on the
-// terminal goes into the file, to the last byte: testscript's own "ttyin" closes its end when the command is over, read or not.
+// terminal FILE COMMAND… runs a command on a terminal, which is its standard input, and ends as it
+// does. What is written on the terminal goes into the file, to the last byte: testscript's own
+// "ttyin" closes its end when the command is over, read or not.
 func terminal() {
 	master, slave, err := sys.OpenTerminal()
 	check(err)

@@ -64,8 +64,9 @@ func serve(u *upgrade.Upgrader, addr string) error {
 	case <-u.Exit(): // a new process serves
 	case <-terminate:
 	}
-	// http.Server.Shutdown drops a request that it finds just read. This loses none: accept no more, have every
-	// connection end with the response that is under way or still to be asked for, and wait for that.
+	// http.Server.Shutdown drops a request that it finds just read. This loses none: accept no
+	// more, have every connection end with the response that is under way or still to be asked for,
+	// and wait for that.
 	if err := l.Close(); err != nil {
 		return err
 	}

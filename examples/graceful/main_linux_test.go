@@ -22,8 +22,8 @@ func TestMain(m *testing.M) { proctest.Main(m) }
 
 var graceful = proctest.Register("graceful", func([]string) int { main(); return 0 })
 
-// TestReplaced: the file is replaced and the process told, three times, while a client asks without a break. Every
-// request is answered, by four processes.
+// TestReplaced: the file is replaced and the process told, three times, while a client asks without
+// a break. Every request is answered, by four processes.
 func TestReplaced(t *testing.T) {
 	proctest.CheckLeaks(t)
 	program := filepath.Join(t.TempDir(), "proctest-graceful")

@@ -1,6 +1,7 @@
 //go:build unix && !solaris && !illumos && !aix
 
-// Command lockedfile keeps a journal that only one process at a time may write, in the foreground or with -d as a daemon.
+// Command lockedfile keeps a journal that only one process at a time may write, in the foreground
+// or with -d as a daemon.
 //
 //	lockedfile -d -file /var/lib/app/journal
 //
@@ -49,7 +50,8 @@ func main() {
 	}
 }
 
-// journal opens and locks the file. Main runs in the daemon too, which inherits it from the launcher.
+// journal opens and locks the file. Main runs in the daemon too, which inherits it from the
+// launcher.
 func journal(path string) (*os.File, error) {
 	if daemonry.IsDaemon() {
 		return nil, nil

@@ -1,4 +1,5 @@
-// Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.
+// Package archtest holds the rules of the source tree as failing tests: who may import whom, and
+// what no file may contain.
 //
 // The rules read the parsed source of every file, whatever its build tags say,
 // so a violation in a file for another operating system is found here too.

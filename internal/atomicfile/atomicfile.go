@@ -30,8 +30,9 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// WriteForBoot is Write for what means nothing after a reboot: whole before the eyes of every process and whatever
-// becomes of the writer, but not synced to the disk, which may take as long as the disk likes.
+// WriteForBoot is Write for what means nothing after a reboot: whole before the eyes of every
+// process and whatever becomes of the writer, but not synced to the disk, which may take as long as
+// the disk likes.
 func WriteForBoot(path string, data []byte, perm fs.FileMode) error {
 	return write(path, data, perm, false)
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// OwnProgram is the file that this process executes, by the name under which it was started, if that leads to it: a link
-// such as bin/app, which leads to the next version after an upgrade, where Cellar/app/1.0/app is gone.
-// A link that neither root nor we nor the owner of the file have made is not kept. It fails if the file has been removed.
+// OwnProgram is the file that this process executes, by the name under which it was started, if
+// that leads to it: a link such as bin/app, which leads to the next version after an upgrade, where
+// Cellar/app/1.0/app is gone. A link that neither root nor we nor the owner of the file have made
+// is not kept. It fails if the file has been removed.
 func OwnProgram() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -30,7 +31,8 @@ func OwnProgram() (string, error) {
 	return self, nil
 }
 
-// startedAs is what a shell has found for the first word of a command, "" if that cannot be told any more.
+// startedAs is what a shell has found for the first word of a command, "" if that cannot be told
+// any more.
 func startedAs(word string) string {
 	if word == "" {
 		return ""
@@ -50,8 +52,9 @@ func startedAs(word string) string {
 	return name
 }
 
-// leadsTo says whether a name leads to the running file by links and directories that may be trusted for as long as the file itself:
-// all of them, for bin/app may be a link to Cellar/app/current/app, and current one to 1.0.
+// leadsTo says whether a name leads to the running file by links and directories that may be
+// trusted for as long as the file itself: all of them, for bin/app may be a link to
+// Cellar/app/current/app, and current one to 1.0.
 func leadsTo(name string, running os.FileInfo) bool {
 	owner, _, err := sys.FileOwner(running)
 	if name == "" || err != nil {
@@ -92,8 +95,9 @@ func leadsTo(name string, running os.FileInfo) bool {
 	return err == nil && os.SameFile(now, running)
 }
 
-// lasts says whether nobody exchanges what is there but root, we, and the owner of the program. Who may write to a directory
-// that has the sticky bit does so to what is his alone, and that is looked at too.
+// lasts says whether nobody exchanges what is there but root, we, and the owner of the program. Who
+// may write to a directory that has the sticky bit does so to what is his alone, and that is looked
+// at too.
 func lasts(fi os.FileInfo, owner int) bool {
 	by, _, err := sys.FileOwner(fi)
 	if err != nil || by.UID != 0 && by.UID != syscall.Geteuid() && by.UID != owner {

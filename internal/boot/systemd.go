@@ -116,7 +116,8 @@ func (u unit) up() bool {
 	return slices.Contains([]string{"active", "reloading", "refreshing"}, u.active)
 }
 
-// down says that nothing of it runs, or is about to: while a machine boots, what waits for its turn is "inactive" too.
+// down says that nothing of it runs, or is about to: while a machine boots, what waits for its turn
+// is "inactive" too.
 func (u unit) down() bool { return !u.job && (u.active == "inactive" || u.active == "failed") }
 
 const unitProperties = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,Type,MainPID,NeedDaemonReload,Job"
@@ -210,7 +211,8 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 		if fresh {
 			enable = append(enable, name)
 		}
-		// To start what is on its way is to wait for it. A oneshot that ran at boot is not run again.
+		// To start what is on its way is to wait for it. A oneshot that ran at boot is not run
+		// again.
 		if !p.idle && !u.up() && (fresh || u.kind != "oneshot") {
 			start = append(start, name)
 		}

@@ -115,8 +115,8 @@ func TestEnable(t *testing.T) {
 	}
 }
 
-// TestOnItsWay: while a machine boots, a service that is still to come up is waited for, and one that only waits for its
-// turn is stopped.
+// TestOnItsWay: while a machine boots, a service that is still to come up is waited for, and one
+// that only waits for its turn is stopped.
 func TestOnItsWay(t *testing.T) {
 	db := services()[1:2]
 	ways := map[string]func(f *fakeSystemd){

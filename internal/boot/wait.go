@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// waitTime is longer than runsvdir(8) and s6-svscan take to look at their
-// directory, which is 5 s on an idle machine, and than a supervisor takes to end once its service has.
+// waitTime is longer than runsvdir(8) and s6-svscan take to look at their directory, which is 5 s
+// on an idle machine, and than a supervisor takes to end once its service has.
 const waitTime = time.Minute
 
 // appear waits until a path exists.

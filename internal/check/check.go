@@ -1,4 +1,5 @@
-// Package check proves from the kernel's evidence which of the fifteen steps of daemon(7) hold for a process.
+// Package check proves from the kernel's evidence which of the fifteen steps of daemon(7) hold for
+// a process.
 //
 // The evidence is what /proc shows of the process now. It shows states, not
 // deeds: nobody records that a process called setsid, only which session it is

@@ -264,7 +264,8 @@ func inspect(t *testing.T, pid int, o Options) Report {
 	return r
 }
 
-// What a good daemon looks like: nobody sees whom it told or who started it, and no pid file was named.
+// What a good daemon looks like: nobody sees whom it told or who started it, and no pid file was
+// named.
 var good = [16]Result{1: Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, NotObservable, Pass, NotObservable, NotObservable}
 
 // TestStates changes one thing of a good daemon at a time, and sees the one

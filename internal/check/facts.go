@@ -75,10 +75,10 @@ func gather(st sys.ProcStat, o Options) (*facts, error) {
 	return f, nil
 }
 
-// looks is how often a mask that is not empty is read. A program that waits in
-// ppoll(2) or sigsuspend(2) shows the mask of the wait, and a thread that is
-// being made or forks has everything blocked for a moment, which lasts as long as it has to wait for a processor: what is
-// there in every look, each twice as far from the one before, is there to stay.
+// looks is how often a mask that is not empty is read. A program that waits in ppoll(2) or
+// sigsuspend(2) shows the mask of the wait, and a thread that is being made or forks has everything
+// blocked for a moment, which lasts as long as it has to wait for a processor: what is there in
+// every look, each twice as far from the one before, is there to stay.
 const (
 	looks    = 5
 	lookWait = 10 * time.Millisecond // between the first two

@@ -1,4 +1,5 @@
-// Package cli turns words into calls, and results into text, JSON and exit codes. It decides nothing.
+// Package cli turns words into calls, and results into text, JSON and exit codes. It decides
+// nothing.
 //
 // Every command is a verb: a page of help, options, and a function that makes
 // one call. Cobra takes the words apart and completes them for shells; only
@@ -137,7 +138,8 @@ type verb struct {
 	program func(words []string) error
 }
 
-// call runs what the words ask for. dash is how many words stand before a "--", -1 if there is none.
+// call runs what the words ask for. dash is how many words stand before a "--", -1 if there is
+// none.
 func (v *verb) call(words []string, dash int) error {
 	if v.program != nil && dash == 0 {
 		return v.program(words)

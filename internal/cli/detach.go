@@ -42,7 +42,8 @@ func (a *app) detach(call *detachCall, words []string) error {
 	}
 	ctx, done := context.Background(), func() {}
 	if s.Ready.Kind != spec.ProbeExec {
-		// Otherwise nothing is waited for, and catching signals would be a tenth of the whole launch.
+		// Otherwise nothing is waited for, and catching signals would be a tenth of the whole
+		// launch.
 		ctx, done = untilSignal()
 	}
 	defer done()

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// ofSession are variables that belong to a login, a terminal or a shell, and mean nothing to a service that outlives it. A trailing "*"
-// stands for any rest of the name. docs/service.md has the list.
+// ofSession are variables that belong to a login, a terminal or a shell, and mean nothing to a
+// service that outlives it. A trailing "*" stands for any rest of the name. docs/service.md has the
+// list.
 var ofSession = []string{
 	"PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PS1", "PS2", "PS3", "PS4", "PROMPT_COMMAND", "BASH_FUNC_*", "HISTFILE",
 	"TERM", "TERMCAP", "COLORTERM", "TERM_*", "VTE_VERSION", "KONSOLE_*", "GNOME_TERMINAL_*", "KITTY_*", "WEZTERM_*", "ALACRITTY_*",
@@ -18,7 +19,8 @@ var ofSession = []string{
 	"SUDO_*", "DOAS_USER", "PKEXEC_UID", "XPC_*", "SECURITYSESSIONID",
 }
 
-// environ is our environment for services, as ApplyRequest has it. A "run" is in the session of its services, which keep all of it.
+// environ is our environment for services, as ApplyRequest has it. A "run" is in the session of its
+// services, which keep all of it.
 func environ(session bool) []byte {
 	b := []byte{} // never nil: an empty one is one, too
 	for _, kv := range outsideOfServices(os.Environ()) {
@@ -44,7 +46,8 @@ var ofSupervisor = []string{
 	"GOCOVERDIR", "GORACE", "GOTRACEBACK",
 }
 
-// supervisorPath is where a supervisor looks for programs. Services look in the PATH of their own environment.
+// supervisorPath is where a supervisor looks for programs. Services look in the PATH of their own
+// environment.
 const supervisorPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func supervisorEnviron() []string {

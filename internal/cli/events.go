@@ -127,7 +127,8 @@ func eventReason(ev control.Event) string {
 	return fmt.Sprintf("%s %s (%s)", whose(ev), x.Text, used)
 }
 
-// whose is the process whose end an event tells. Of one that ended while no supervisor ran there may be no number left.
+// whose is the process whose end an event tells. Of one that ended while no supervisor ran there
+// may be no number left.
 func whose(ev control.Event) string {
 	if ev.PID == 0 {
 		return "its process"

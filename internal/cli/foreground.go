@@ -57,7 +57,8 @@ func (f *foreground) supervise(signals <-chan os.Signal, served <-chan error) er
 	}
 }
 
-// tellTaken says that an earlier run was killed, and that what it has left is looked after by this one, whichever file it is of.
+// tellTaken says that an earlier run was killed, and that what it has left is looked after by this
+// one, whichever file it is of.
 func (f *foreground) tellTaken(ctx context.Context) {
 	if about, err := f.s.Supervisor(ctx); err == nil && about.Adopted > 0 {
 		f.say("took over %s, which a run that was killed has left", counted(about.Adopted, "running service"))
@@ -113,8 +114,8 @@ func (f *foreground) say(format string, args ...any) {
 	fmt.Fprintf(f.a.err, "%s: %s\n", program, oneLine(fmt.Sprintf(format, args...)))
 }
 
-// watch follows the events until there are no more. It says on standard error what does not go well, and
-// tells through changed that the services may be over.
+// watch follows the events until there are no more. It says on standard error what does not go
+// well, and tells through changed that the services may be over.
 func (f *foreground) watch(ctx context.Context, changed chan<- struct{}) {
 	for ev, err := range f.s.Events(ctx, control.EventsRequest{Follow: true}) {
 		if err != nil {
@@ -145,7 +146,8 @@ func (f *foreground) note(ev control.Event) {
 	}
 }
 
-// noteState remembers what has failed for good. That the end of all stops it too does not make it well.
+// noteState remembers what has failed for good. That the end of all stops it too does not make it
+// well.
 func (f *foreground) noteState(ev control.Event) {
 	switch ev.State {
 	case control.Failed:
@@ -158,8 +160,8 @@ func (f *foreground) noteState(ev control.Event) {
 	}
 }
 
-// over says whether nothing is left to run: the main service has ended for good, or, without one, all have. While
-// somebody holds a service down by hand, they may start it again.
+// over says whether nothing is left to run: the main service has ended for good, or, without one,
+// all have. While somebody holds a service down by hand, they may start it again.
 func (f *foreground) over(ctx context.Context) bool {
 	list, err := f.s.Status(ctx, control.StatusRequest{})
 	if err != nil {

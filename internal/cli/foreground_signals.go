@@ -21,8 +21,8 @@ type endOfRun struct {
 	terminal bool      // there was one when we began
 }
 
-// signals are those that a run takes. SIGHUP that was ignored when we were started stays so: whoever used nohup(1) wants
-// us to outlive the terminal.
+// signals are those that a run takes. SIGHUP that was ignored when we were started stays so:
+// whoever used nohup(1) wants us to outlive the terminal.
 func (f *foreground) signals() []os.Signal {
 	list := []os.Signal{
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGPIPE,
@@ -34,7 +34,8 @@ func (f *foreground) signals() []os.Signal {
 	return list
 }
 
-// endsAt says whether a signal wants an end: SIGTERM, SIGINT, or the one that comes when the terminal is gone.
+// endsAt says whether a signal wants an end: SIGTERM, SIGINT, or the one that comes when the
+// terminal is gone.
 func (f *foreground) endsAt(sig os.Signal) bool {
 	return sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGHUP && f.end.terminal && !sys.HasTerminal()
 }
@@ -52,8 +53,9 @@ func (f *foreground) take(ctx context.Context, sig os.Signal) {
 	}
 }
 
-// patience is how long after the first signal another one is the same wish: timeout(1) signals the process and its group,
-// a shell passes on what the terminal has sent to all, and both are at once, however loaded the machine is.
+// patience is how long after the first signal another one is the same wish: timeout(1) signals the
+// process and its group, a shell passes on what the terminal has sent to all, and both are at once,
+// however loaded the machine is.
 const patience = time.Second
 
 // takeEnd begins the end, or loses patience with it.
@@ -77,7 +79,8 @@ func (f *foreground) takeEnd(ctx context.Context, sig syscall.Signal) {
 // endByTime is how long the supervisor may take to answer, before it is ended all the same.
 const endByTime = 2 * time.Second
 
-// endBy ends the program as a shell's user expects, by the very signal that came, in place of the one that stop begins with.
+// endBy ends the program as a shell's user expects, by the very signal that came, in place of the
+// one that stop begins with.
 func (f *foreground) endBy(ctx context.Context, sig syscall.Signal) {
 	defer f.end.stop()
 	ctx, cancel := context.WithTimeout(ctx, endByTime)

@@ -9,8 +9,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// judge says why the supervisor of this machine would not take services, or could not start them as they are described. Programs and
-// files are not looked for: another service may be there to make them.
+// judge says why the supervisor of this machine would not take services, or could not start them as
+// they are described. Programs and files are not looked for: another service may be there to make
+// them.
 func judge(services []spec.Service) spec.Problems {
 	logDir := ""
 	if p, err := paths.Find(); err == nil { // whoever needs them will say why not
@@ -35,7 +36,8 @@ func judge(services []spec.Service) spec.Problems {
 	return list
 }
 
-// accounts are what is known by now of users and groups: a look-up may ask a server, and a file may have thousands of services.
+// accounts are what is known by now of users and groups: a look-up may ask a server, and a file may
+// have thousands of services.
 type accounts map[[2]string]error
 
 func (a accounts) up(kind, name string) error {

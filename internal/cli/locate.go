@@ -31,7 +31,8 @@ func (e *lostError) Error() string {
 	return fmt.Sprintf("%s runs and holds the lock in %s, and cannot be reached: there is no %s", who, e.state, e.socket)
 }
 
-// lostTime is how long a supervisor that holds its lock may take to show its socket: at its start, and when it makes it anew.
+// lostTime is how long a supervisor that holds its lock may take to show its socket: at its start,
+// and when it makes it anew.
 const lostTime = 4 * time.Second
 
 // session finds the supervisor. One that is there and does not answer is an error, so that no
@@ -81,7 +82,8 @@ func (a *app) session() (*session, error) {
 	}
 }
 
-// present is where somebody answers a connection, or else where somebody did: refused says that nobody does any more.
+// present is where somebody answers a connection, or else where somebody did: refused says that
+// nobody does any more.
 func present(ctx context.Context, places []paths.Paths) (at paths.Paths, refused bool) {
 	for _, p := range places {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", p.Socket())
@@ -101,7 +103,8 @@ func present(ctx context.Context, places []paths.Paths) (at paths.Paths, refused
 	return at, refused
 }
 
-// holder finds a supervisor that lives and is not where at says. Those of a "run" have their state elsewhere.
+// holder finds a supervisor that lives and is not where at says. Those of a "run" have their state
+// elsewhere.
 func holder(places []paths.Paths, at paths.Paths) *lostError {
 	for _, p := range places {
 		for _, state := range []string{p.State, foregroundState(p)} {

@@ -105,8 +105,8 @@ func streamName(text string) (line.Stream, error) {
 	return 0, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
 }
 
-// momentForms are times by the clock of whoever asks, and all that they begin with. What a form leaves out is zero, or the first; the date
-// today's.
+// momentForms are times by the clock of whoever asks, and all that they begin with. What a form
+// leaves out is zero, or the first; the date today's.
 var momentForms = []string{
 	"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02 15", time.DateOnly, "2006-01", "2006",
 	time.TimeOnly, "15:04",
@@ -204,7 +204,8 @@ func (c *logsCall) check() error {
 	return nil
 }
 
-// reopenLogs has log files opened anew. One that was killed has left services, which its successor carries on.
+// reopenLogs has log files opened anew. One that was killed has left services, which its successor
+// carries on.
 func (a *app) reopenLogs(names []string) error {
 	s, err := a.reached()
 	if err == nil {

@@ -39,7 +39,8 @@ func logsIn(found []foundLog) []query.Log {
 	return list
 }
 
-// telling leaves out the logs that do not say which stream a line is of: one that was asked for by name is an error.
+// telling leaves out the logs that do not say which stream a line is of: one that was asked for by
+// name is an error.
 func telling(found []foundLog, named bool) ([]foundLog, error) {
 	var list []foundLog
 	for _, l := range found {
@@ -93,8 +94,8 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 	return list, nil
 }
 
-// withRemoved tells the services that there are among names from those of which only a log is left, in the log directory. Where not even
-// that is left it is an error.
+// withRemoved tells the services that there are among names from those of which only a log is left,
+// in the log directory. Where not even that is left it is an error.
 func (s *session) withRemoved(ctx context.Context, names []string) (found []control.Status, left []foundLog, err error) {
 	all, err := s.Status(ctx, control.StatusRequest{})
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/daemonry/daemonry/internal/logs/target"
 )
 
-// lineWriter writes lines of services, with their names if there are several, and their times if they have any.
+// lineWriter writes lines of services, with their names if there are several, and their times if
+// they have any.
 type lineWriter struct {
 	dest  target.Dest // nil: standard output is no file
 	times bool

@@ -33,7 +33,8 @@ func (a *app) watching(ctx context.Context, s *session, names []string, there go
 	return err
 }
 
-// lookPeriod is how often progress is looked at without an event, which may have come before there was anybody to hear it.
+// lookPeriod is how often progress is looked at without an event, which may have come before there
+// was anybody to hear it.
 const lookPeriod = 500 * time.Millisecond
 
 // follow shows what is not there yet, after each event. It is for the eye: what cannot be

@@ -156,7 +156,8 @@ func (a *app) runProgram(call *runCall, words []string) error {
 		return e
 	}
 	s := call.Service
-	// As if it were started in our place: until it ends it is up, and what it reads and writes is ours.
+	// As if it were started in our place: until it ends it is up, and what it reads and writes is
+	// ours.
 	if s.Ready.Kind == "" {
 		s.Ready = spec.Probe{Kind: spec.ProbeExec}
 	}
@@ -280,12 +281,14 @@ func foregroundState(p paths.Paths) string { return filepath.Join(p.Runtime, "fo
 type runPlace struct {
 	paths.Paths
 	displaced string // the state of a supervisor in the background that may have had the runtime directory
-	// What is wanted is in the file, so no state outlives the run: discard is for the end of it, and is told whether it began. What was
-	// there before a run that did not begin is another's, or what a killed one has left.
+	// What is wanted is in the file, so no state outlives the run: discard is for the end of it,
+	// and is told whether it began. What was there before a run that did not begin is another's, or
+	// what a killed one has left.
 	discard func(began bool) error
 }
 
-// runPlace finds directories where the other commands look, or, where they cannot be made, others where they look as well.
+// runPlace finds directories where the other commands look, or, where they cannot be made, others
+// where they look as well.
 func (a *app) runPlace() (runPlace, error) {
 	usual, err := paths.Find()
 	if err == nil {

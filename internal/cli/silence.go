@@ -15,7 +15,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// answerTime is how long a supervisor may take for its first answer to a command. It is asked for what it has in memory.
+// answerTime is how long a supervisor may take for its first answer to a command. It is asked for
+// what it has in memory.
 const answerTime = 4 * time.Second
 
 // silentError says that a supervisor is there and does not answer.
@@ -28,12 +29,14 @@ func (e *silentError) Error() string {
 	return fmt.Sprintf("the supervisor does not answer: %slistens at %s, and has said nothing for %v", e.process, e.socket, e.after)
 }
 
-// longSilence is how long one that has answered may then say nothing, while a request waits: on a busy
-// machine it may be late more than once in a long time. One that is stopped has nothing to be late with.
+// longSilence is how long one that has answered may then say nothing, while a request waits: on a
+// busy machine it may be late more than once in a long time. One that is stopped has nothing to be
+// late with.
 const longSilence = 32 * time.Second
 
-// silence is the error of a supervisor that takes a connection, or lets it wait, and says nothing for a time. One whose program is
-// being replaced is waited for, as long as that may take. With ctx the waiting ends, and there is no error.
+// silence is the error of a supervisor that takes a connection, or lets it wait, and says nothing
+// for a time. One whose program is being replaced is waited for, as long as that may take. With ctx
+// the waiting ends, and there is no error.
 func silence(ctx context.Context, p paths.Paths, limit time.Duration) error {
 	start := time.Now()
 	for tries := time.Duration(1); ; tries++ {
@@ -56,8 +59,9 @@ func answersWithin(ctx context.Context, p paths.Paths, d time.Duration) bool {
 	return err == nil || ctx.Err() != nil || !errors.Is(limited.Err(), context.DeadlineExceeded)
 }
 
-// heedfulSession asks the supervisor whose place p is. While an answer is waited for, however long that may take, it looks whether
-// the supervisor still answers at all: a request fails with a silentError when it does not.
+// heedfulSession asks the supervisor whose place p is. While an answer is waited for, however long
+// that may take, it looks whether the supervisor still answers at all: a request fails with a
+// silentError when it does not.
 func heedfulSession(p paths.Paths) *session {
 	heed := func(next http.RoundTripper) http.RoundTripper { return &heedful{next, p, longSilence} }
 	return &session{Client: &control.Client{Socket: p.Socket(), WrapTransport: heed}, paths: p}
@@ -126,8 +130,9 @@ func (b *heededBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// listener says who holds a socket: "process 12, which is stopped, ", or "somebody " where that cannot be seen. To connect is enough
-// for it: the kernel takes connections for a process that does not.
+// listener says who holds a socket: "process 12, which is stopped, ", or "somebody " where that
+// cannot be seen. To connect is enough for it: the kernel takes connections for a process that does
+// not.
 func listener(socket string) (who string, stopped bool) {
 	conn, err := net.DialTimeout("unix", socket, answerTime/20)
 	if err != nil {

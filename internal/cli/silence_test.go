@@ -38,8 +38,8 @@ func TestSilenceOfAnUpgrade(t *testing.T) {
 	}
 }
 
-// A request ends when the supervisor falls silent while it waits, and so does an answer that is still being read; while others are
-// answered, both wait.
+// A request ends when the supervisor falls silent while it waits, and so does an answer that is
+// still being read; while others are answered, both wait.
 func TestSilenceMeanwhile(t *testing.T) {
 	for name, ask := range map[string]func(context.Context, *session) error{
 		"request": func(ctx context.Context, s *session) error {

@@ -144,8 +144,8 @@ func addExits(dst *spec.ExitSet) func(string) error {
 	}
 }
 
-// supervisedOptions are the process options of "detach", where a supervisor makes them mean something else. Locks on files are not
-// among them: the name of a service is one.
+// supervisedOptions are the process options of "detach", where a supervisor makes them mean
+// something else. Locks on files are not among them: the name of a service is one.
 func supervisedOptions(p *spec.Process) []group {
 	groups := processOptions(p)
 	for n := range groups {
@@ -234,7 +234,8 @@ func (a *app) startProgram(call *startCall, words []string) error {
 	if err != nil {
 		return err
 	}
-	// What is not on disk is there all the same: it is started, and the answer to that says that it is not on disk.
+	// What is not on disk is there all the same: it is started, and the answer to that says that it
+	// is not on disk.
 	if err := s.take(ctx, described); err != nil && !errors.Is(err, control.NotSaved) {
 		return failure(err, exitOurs, nil)
 	}

@@ -124,8 +124,8 @@ func (a *app) sayUnknown(ctx context.Context, s *session, names []string) error 
 	return err
 }
 
-// unsaid is a status that could not be written: of the statuses of this command "unknown" is the one that says so, unless the reader
-// has gone away.
+// unsaid is a status that could not be written: of the statuses of this command "unknown" is the
+// one that says so, unless the reader has gone away.
 func unsaid(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return err
@@ -229,7 +229,8 @@ const (
 // errEnded says that the supervisor has ended, and its events with it.
 var errEnded = errors.New("the supervisor has ended")
 
-// tellEvents sends nil when something has happened, however much, and an error at the end, as long as ctx lasts.
+// tellEvents sends nil when something has happened, however much, and an error at the end, as long
+// as ctx lasts.
 func (s *session) tellEvents(ctx context.Context, names []string, happened chan<- error) {
 	end := errEnded
 	for _, err := range s.Events(ctx, control.EventsRequest{New: true, Follow: true, Names: names}) {

@@ -76,8 +76,9 @@ func cut(ctx context.Context, err error) error {
 	return err
 }
 
-// unread is the end of a command whose reader has gone away before it had printed all: that of SIGPIPE, which the command has
-// taken (untilSignal), with nothing else to say. An answer that has a status of its own keeps it.
+// unread is the end of a command whose reader has gone away before it had printed all: that of
+// SIGPIPE, which the command has taken (untilSignal), with nothing else to say. An answer that has
+// a status of its own keeps it.
 func unread(err error) error {
 	var status *statusError
 	var written *fs.PathError
@@ -113,8 +114,9 @@ func launchError(f control.Failure) *detach.Error {
 	return e
 }
 
-// told reports all failures but the last, which it returns for the command to end with. With several of them, the exit
-// status is none's own. What a service waits for in vain comes before it, and has its words once.
+// told reports all failures but the last, which it returns for the command to end with. With
+// several of them, the exit status is none's own. What a service waits for in vain comes before it,
+// and has its words once.
 func (a *app) told(failures []control.Failure) error {
 	failures = slices.Clone(failures)
 	slices.SortStableFunc(failures, func(f, g control.Failure) int { return depth(f) - depth(g) })

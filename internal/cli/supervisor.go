@@ -234,8 +234,9 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// reached is session for what concerns services. If the last supervisor was killed, another one is started first: the
-// services run, and only a supervisor that has taken them over can be asked about them.
+// reached is session for what concerns services. If the last supervisor was killed, another one is
+// started first: the services run, and only a supervisor that has taken them over can be asked
+// about them.
 func (a *app) reached() (*session, error) {
 	s, err := a.session() // err is also that it does not answer
 	if err != nil && !absent(err) {
@@ -249,17 +250,19 @@ func (a *app) reached() (*session, error) {
 	return a.ensured(ctx)
 }
 
-// orphaned says whether a supervisor was killed that we can put another one in the place of. That of a "run" has a file to
-// say what it runs, which we do not know.
+// orphaned says whether a supervisor was killed that we can put another one in the place of. That
+// of a "run" has a file to say what it runs, which we do not know.
 func (s *session) orphaned(ctx context.Context) bool { return !s.ofRun() && s.killed(ctx) }
 
-// ofRun says whether the supervisor is, or was, that of a "run", which takes its state along when it ends.
+// ofRun says whether the supervisor is, or was, that of a "run", which takes its state along when
+// it ends.
 func (s *session) ofRun() bool {
 	return supervise.Owned(foregroundState(s.paths)) && !supervise.Owned(s.paths.State)
 }
 
-// killed says whether the supervisor was killed: one that ends takes its socket along. Where that was removed as well, with all of the
-// runtime directory, the state directory tells that services were left.
+// killed says whether the supervisor was killed: one that ends takes its socket along. Where that
+// was removed as well, with all of the runtime directory, the state directory tells that services
+// were left.
 func (s *session) killed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, appearTime)
 	defer cancel()
@@ -335,7 +338,8 @@ func (a *app) bear(ctx context.Context, s *session) error {
 // appearTime is how long a supervisor that another command starts may take to answer.
 const appearTime = 2 * time.Second
 
-// appear waits until a supervisor answers. Nothing else tells of one that somebody else starts, so it is asked for.
+// appear waits until a supervisor answers. Nothing else tells of one that somebody else starts, so
+// it is asked for.
 func (a *app) appear(ctx context.Context, s *session, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -395,14 +399,16 @@ func (a *app) supervise(p paths.Paths, call *supervisorCall) error {
 	return errors.Join(server.Serve(context.Background(), o), daemonry.Release())
 }
 
-// settingsOf reads [supervisor] of the file that a supervisor without other word looks at, if it is there.
+// settingsOf reads [supervisor] of the file that a supervisor without other word looks at, if it is
+// there.
 func settingsOf(path string) (native.Supervisor, error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return native.Supervisor{}, nil
 	}
 	file, err := native.Read(path, native.Options{})
 	if err != nil {
-		// Services may name variables of whoever calls "up", which we do not have. Any value will do, for they are not looked at.
+		// Services may name variables of whoever calls "up", which we do not have. Any value will
+		// do, for they are not looked at.
 		other, otherErr := native.Read(path, native.Options{LookupEnv: func(name string) (string, bool) {
 			if value, ok := os.LookupEnv(name); ok {
 				return value, true

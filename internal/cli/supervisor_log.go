@@ -16,8 +16,8 @@ import (
 // supervisorLog takes what the supervisor has to say for itself.
 func supervisorLog(p paths.Paths) string { return filepath.Join(p.State, "supervisor.log") }
 
-// logForSupervisor is where a supervisor that is started can write what it has to say. It lives without: what it looks after
-// is worth more than its words, which are in "daemonry events" too.
+// logForSupervisor is where a supervisor that is started can write what it has to say. It lives
+// without: what it looks after is worth more than its words, which are in "daemonry events" too.
 func (a *app) logForSupervisor(p paths.Paths) string {
 	path := supervisorLog(p)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
@@ -54,7 +54,8 @@ type ownLog struct {
 	mu   sync.Mutex
 }
 
-// newOwnLog finds out whether out is the supervisor's own log. It is then open for appending, by nobody else.
+// newOwnLog finds out whether out is the supervisor's own log. It is then open for appending, by
+// nobody else.
 func newOwnLog(out io.Writer, p paths.Paths) *ownLog {
 	l := &ownLog{out: out, path: supervisorLog(p)}
 	f, ok := out.(*os.File)
@@ -76,8 +77,9 @@ func (l *ownLog) trouble(err error) {
 	fmt.Fprintf(l.out, "%s: %s: %s\n", time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
 }
 
-// bound puts a log that is too long aside. It is copied and cut, for it is open as standard output and error as well, where a crash of
-// the runtime writes. What cannot be copied is given up: a log that is not bounded fills the disk.
+// bound puts a log that is too long aside. It is copied and cut, for it is open as standard output
+// and error as well, where a crash of the runtime writes. What cannot be copied is given up: a log
+// that is not bounded fills the disk.
 func (l *ownLog) bound() {
 	if l.file == nil {
 		return

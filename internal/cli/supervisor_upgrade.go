@@ -48,7 +48,8 @@ func (a *app) supervisorUpgrade(call *supervisorCall, words []string) error {
 	return err
 }
 
-// checkState is what a supervisor that may execute us next asks first, and nobody else: internal/successor.
+// checkState is what a supervisor that may execute us next asks first, and nobody else:
+// internal/successor.
 func (a *app) checkState(words []string) error {
 	if len(words) != 2 {
 		return usagef("", "two directories are needed")
@@ -60,8 +61,8 @@ func (a *app) checkState(words []string) error {
 	return err
 }
 
-// upgraded is Ready for a program that has taken another one's place in the supervisor's process: whoever manages it has
-// been told once that it is up, and is told that this has changed nothing.
+// upgraded is Ready for a program that has taken another one's place in the supervisor's process:
+// whoever manages it has been told once that it is up, and is told that this has changed nothing.
 func (a *app) upgraded() error {
 	now, err := sys.Monotonic()
 	if err != nil {

@@ -57,7 +57,8 @@ mail\x1b[2J  stopped      -     -  held: stopped by hand
 	}
 }
 
-// TestStatusTableFits: whatever the terminal, no line is wider than it, as long as the columns that are never left out fit.
+// TestStatusTableFits: whatever the terminal, no line is wider than it, as long as the columns that
+// are never left out fit.
 func TestStatusTableFits(t *testing.T) {
 	for width := 40; width < 140; width++ {
 		for line := range strings.Lines(statusTable(someServices(), noon, width, palette{})) {

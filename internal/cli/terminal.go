@@ -10,14 +10,16 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// screen is a terminal that shows text, and does nothing else for what is written to it: names, reasons and lines of services are on
-// their way to it in every command. What is to act on it is written to file.
+// screen is a terminal that shows text, and does nothing else for what is written to it: names,
+// reasons and lines of services are on their way to it in every command. What is to act on it is
+// written to file.
 type screen struct {
 	io.Writer
 	file *os.File
 }
 
-// onScreen puts a screen between us and w if that is a terminal. To a file or a pipe bytes are bytes.
+// onScreen puts a screen between us and w if that is a terminal. To a file or a pipe bytes are
+// bytes.
 func onScreen(w io.Writer) io.Writer {
 	if f, ok := w.(*os.File); ok && sys.IsTerminal(int(f.Fd())) {
 		return &screen{safetext.Writer(f), f}

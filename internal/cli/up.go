@@ -66,7 +66,8 @@ type outcome struct {
 	Status *control.Status `json:"status,omitempty"`
 }
 
-// sayUnread says that settings of the supervisor in a file have no effect: it reads its own when it starts.
+// sayUnread says that settings of the supervisor in a file have no effect: it reads its own when it
+// starts.
 func (a *app) sayUnread(file *native.File) {
 	p, err := paths.Find()
 	if file.Supervisor == (native.Supervisor{}) || err == nil && file.Path == filepath.Join(p.Config, native.DefaultName) {
@@ -225,7 +226,8 @@ func (o outcome) detail() string {
 // mostVariables are named of an environment that changed.
 const mostVariables = 8
 
-// fields are those that changed, with the names of the variables that did. Their values are nobody's business.
+// fields are those that changed, with the names of the variables that did. Their values are
+// nobody's business.
 func (o outcome) fields() []string {
 	fields := slices.Clone(o.Fields)
 	names := o.Environ[:min(len(o.Environ), mostVariables)]
@@ -306,7 +308,8 @@ func (a *app) down(call *fileCall, words []string) error {
 	return nil
 }
 
-// sourceOf is the file whose services are meant, which need not be there any more: then those that were taken in from it tell.
+// sourceOf is the file whose services are meant, which need not be there any more: then those that
+// were taken in from it tell.
 func sourceOf(given string, list []control.Status) (string, error) {
 	gone := given
 	if given == "" {

@@ -18,8 +18,8 @@ const (
 	// exitWait is how long a probe's failure waits for the death that may follow from the same
 	// cause: a program may close what is probed and exit a moment later.
 	exitWait = 100 * time.Millisecond
-	// deathWait bounds the wait for the end of a program that has begun to end: long only where the machine is short
-	// of time, or the kernel holds it (state D).
+	// deathWait bounds the wait for the end of a program that has begun to end: long only where the
+	// machine is short of time, or the kernel holds it (state D).
 	deathWait = 10 * time.Second
 )
 
@@ -109,8 +109,8 @@ func (l *launch) patience(ctx context.Context) (patience, func()) {
 
 // answered deals with the end of the waiting for readiness.
 func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error) error {
-	// A death that has been seen, or has begun, comes before an answer that may be somebody else's, and before
-	// a failure that may be its consequence.
+	// A death that has been seen, or has begun, comes before an answer that may be somebody else's,
+	// and before a failure that may be its consequence.
 	grace := time.Duration(0)
 	var late *probe.NotReadyError
 	switch {
@@ -134,8 +134,9 @@ func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard
 	return l.kill(d, e)
 }
 
-// dying says whether the daemon has ended, or has begun to: who answered in its place is an older process whose
-// port it could not have. On Linux this is seen before any of its descriptors is closed by its end.
+// dying says whether the daemon has ended, or has begun to: who answered in its place is an older
+// process whose port it could not have. On Linux this is seen before any of its descriptors is
+// closed by its end.
 func dying(pid int) bool {
 	st, err := sys.ReadStat(pid)
 	return errors.Is(err, syscall.ESRCH) || err == nil && (st.Unmapped || st.Exited())

@@ -16,7 +16,8 @@ import (
 // startsEnv is how many starts TestConcurrentStarts makes: 10000 in the continuous integration.
 const startsEnv = "DAEMONRY_TEST_STARTS"
 
-// TestConcurrentStarts: however many start with one pid file, one daemon is there, and all others say so.
+// TestConcurrentStarts: however many start with one pid file, one daemon is there, and all others
+// say so.
 func TestConcurrentStarts(t *testing.T) {
 	proctest.CheckLeaks(t)
 	starts := 500

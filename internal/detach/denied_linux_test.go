@@ -27,8 +27,9 @@ var denied = proctest.Register("denied", func(args []string) int {
 	return 99
 })
 
-// TestDeniedCalls: whichever system call of a launch is refused, the launch ends, with 0 if and only if the daemon runs, and
-// else with a reason and nothing left. .ci/sweep does that with each single one, and with kills.
+// TestDeniedCalls: whichever system call of a launch is refused, the launch ends, with 0 if and
+// only if the daemon runs, and else with a reason and nothing left. .ci/sweep does that with each
+// single one, and with kills.
 func TestDeniedCalls(t *testing.T) {
 	for _, call := range append(sys.LaunchCalls(), sys.NewCalls()...) {
 		for _, errno := range []syscall.Errno{syscall.ENOMEM, syscall.EPERM, syscall.ENOSYS} {

@@ -1,4 +1,5 @@
-// Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.
+// Package detach turns any program into a daemon, and finds, signals and stops it again by its pid
+// file.
 package detach
 
 import (

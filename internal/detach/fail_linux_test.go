@@ -17,7 +17,8 @@ import (
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
-// TestFailures: each has the exit status of the contract and a reason, and leaves no process and no file.
+// TestFailures: each has the exit status of the contract and a reason, and leaves no process and no
+// file.
 func TestFailures(t *testing.T) {
 	dir := t.TempDir()
 	words := writeFile(t, "words", "no program\n", 0o644)
@@ -138,7 +139,8 @@ func TestDeathIsNoticedAtOnce(t *testing.T) {
 		t.Run(ready, func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			var took []time.Duration
-			// On a machine that has much else to do the best of many tries is what the command itself takes.
+			// On a machine that has much else to do the best of many tries is what the command
+			// itself takes.
 			for len(took) < 5 || slices.Min(took) > bound && len(took) < 50 {
 				file := filepath.Join(t.TempDir(), "died")
 				refused(t, 137, "killed by SIGKILL", "--ready", ready, "--", dier.Path(t), file)
@@ -187,7 +189,8 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// TestUserWeAre: to become who one is needs no privilege, whatever groups a container has given; anybody else does.
+// TestUserWeAre: to become who one is needs no privilege, whatever groups a container has given;
+// anybody else does.
 func TestUserWeAre(t *testing.T) {
 	proctest.RunAs(t, "nobody", func(t *testing.T) {
 		proctest.CheckLeaks(t)
@@ -238,7 +241,8 @@ func TestLockfile(t *testing.T) {
 	detached(t, "--lockfile", lock, "--", "sleep", "1000")
 }
 
-// TestStranger: a pid file that names a living process that is not the daemon's is never believed, and the process never signalled.
+// TestStranger: a pid file that names a living process that is not the daemon's is never believed,
+// and the process never signalled.
 func TestStranger(t *testing.T) {
 	proctest.CheckLeaks(t)
 	stranger := detached(t, "--", "sleep", "1000")

@@ -100,7 +100,8 @@ func (l *launch) leaveBehind(p patience) (Result, error) {
 	}
 	r := Result{PID: pid}
 	if err := l.record(pid, &r); err != nil {
-		// Our child, and not reaped: the pid is its own. That it cannot be signalled any more is not worth a word.
+		// Our child, and not reaped: the pid is its own. That it cannot be signalled any more is
+		// not worth a word.
 		_ = sys.Kill(pid, syscall.SIGKILL)
 		l.abandon()
 		return Result{}, failed(err)
@@ -188,8 +189,8 @@ func giveBack(f *pidfile.File) {
 	_ = f.Close()
 }
 
-// openLock takes a lock file the way flock(1) and daemonize do: the program gets the descriptor, and the lock
-// lives as long as it or a descendant has it open.
+// openLock takes a lock file the way flock(1) and daemonize do: the program gets the descriptor,
+// and the lock lives as long as it or a descendant has it open.
 func openLock(path string) (*os.File, error) {
 	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err != nil {
@@ -205,8 +206,8 @@ func openLock(path string) (*os.File, error) {
 	return f, nil
 }
 
-// pidfileFD is where the program finds the lock on its pid file: out of the way of those who count from 3
-// (sd_listen_fds(3)), and of the numbers that shell scripts use, which have one digit.
+// pidfileFD is where the program finds the lock on its pid file: out of the way of those who count
+// from 3 (sd_listen_fds(3)), and of the numbers that shell scripts use, which have one digit.
 const pidfileFD = 10
 
 // freeFD is the lowest number from first on that the program gets nothing else under.

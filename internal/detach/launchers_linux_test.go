@@ -45,7 +45,8 @@ func TestHostileLaunchers(t *testing.T) {
 	}
 }
 
-// TestFirstProcess: daemonry is pid 1 of a container, or the child of a pid 1 that does not know what it does.
+// TestFirstProcess: daemonry is pid 1 of a container, or the child of a pid 1 that does not know
+// what it does.
 func TestFirstProcess(t *testing.T) {
 	for _, ready := range []string{"exec", "settle:10ms", "notify", "cmd:true", "fd:5"} {
 		t.Run(ready, func(t *testing.T) {

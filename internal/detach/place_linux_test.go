@@ -76,8 +76,8 @@ func TestGoRun(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	proctest.KillAtEnd(t, pid)
-	// Where the go command keeps the executables that it runs (Go 1.24), the file may still be there;
-	// TestDeletedExecutable makes sure of one that is not.
+	// Where the go command keeps the executables that it runs (Go 1.24), the file may still be
+	// there; TestDeletedExecutable makes sure of one that is not.
 	mustBeClean(t, pid, check.Options{PIDFile: pidFile, Files: []string{log}})
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	answer, err := client.Get("http://" + addr + "/")

@@ -69,9 +69,10 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 	return nil
 }
 
-// listenNotify opens the socket that the program finds in NOTIFY_SOCKET, and keeps in its environment when we are gone: so its
-// name is one that nobody else can give to a socket of theirs then, where there is a directory for it.
-// From inside a chroot only an abstract name can be reached.
+// listenNotify opens the socket that the program finds in NOTIFY_SOCKET, and keeps in its
+// environment when we are gone: so its name is one that nobody else can give to a socket of theirs
+// then, where there is a directory for it. From inside a chroot only an abstract name can be
+// reached.
 func listenNotify(l *launch) (*sys.NotifySocket, error) {
 	if l.s.Chroot != "" {
 		return sys.ListenNotify("")
@@ -101,8 +102,8 @@ func listenNotify(l *launch) (*sys.NotifySocket, error) {
 	return nil, errors.Join(errs...)
 }
 
-// wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by extend as the
-// daemon asks for it.
+// wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by
+// extend as the daemon asks for it.
 func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.Duration)) (probe.Heard, error) {
 	if r.theirs != nil {
 		r.theirs.Close() // the program has its own, and its death must be seen as the end of the pipe
@@ -154,8 +155,8 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	default:
 		ask(true, func() (h probe.Heard, err error) { return h, probe.Wait(ctx, r.check, r.env) })
 	}
-	// The first answer decides; the other one is waited for, so that nothing of this outlives it. When the time
-	// is over both end, and what was asked for has more to say about it.
+	// The first answer decides; the other one is waited for, so that nothing of this outlives it.
+	// When the time is over both end, and what was asked for has more to say about it.
 	first := <-answers
 	cancel()
 	for waiting--; waiting > 0; waiting-- {
@@ -170,8 +171,9 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	return first.heard, first.err
 }
 
-// belongs says whether a process is the daemon or one that it started: its session is the one that the watcher leads,
-// or a parent is the daemon or the watcher, to whom orphans go. The error is of one that cannot be looked at.
+// belongs says whether a process is the daemon or one that it started: its session is the one that
+// the watcher leads, or a parent is the daemon or the watcher, to whom orphans go. The error is of
+// one that cannot be looked at.
 func belongs(pid int, d *spawn.Launch) (bool, error) {
 	for depth := 0; pid > 1 && depth < 64; depth++ {
 		if pid == d.PID || pid == d.Session {
@@ -198,8 +200,8 @@ func mayBelong(pid int, d *spawn.Launch) bool {
 	return yes || err != nil
 }
 
-// mayNotify says whether a message counts. The sender may be gone by now (sh -c 'systemd-notify --ready' is): it is then
-// known by its user alone, which the kernel vouches for.
+// mayNotify says whether a message counts. The sender may be gone by now (sh -c 'systemd-notify
+// --ready' is): it is then known by its user alone, which the kernel vouches for.
 func mayNotify(s sys.Sender, d *spawn.Launch) bool {
 	if _, err := sys.ReadStat(s.PID); err == nil {
 		return mayBelong(s.PID, d)

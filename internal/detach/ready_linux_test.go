@@ -109,7 +109,8 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestSettledIsNotMerelySaid: READY=1 of a program that is to come to rest is not taken while it loads.
+// TestSettledIsNotMerelySaid: READY=1 of a program that is to come to rest is not taken while it
+// loads.
 func TestSettledIsNotMerelySaid(t *testing.T) {
 	proctest.CheckLeaks(t)
 	refused(t, 3, "exited with status 3 before it was ready", "--ready", "settled", "--", boaster.Path(t))

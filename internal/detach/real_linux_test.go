@@ -27,7 +27,8 @@ type real struct {
 	files   []string
 }
 
-// TestRealPrograms starts each, reaches it over its socket, checks it, stops it, and wants no trace of it.
+// TestRealPrograms starts each, reaches it over its socket, checks it, stops it, and wants no trace
+// of it.
 func TestRealPrograms(t *testing.T) {
 	for _, make := range []func(t *testing.T, dir string) real{redis, nginx, memcached, script, staticC, goProgram} {
 		dir := t.TempDir()

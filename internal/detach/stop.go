@@ -22,9 +22,9 @@ type StopOptions struct {
 	Progress func(proctree.Event)
 }
 
-// Stop ends the daemon of a pid file and everything that belongs to it (see
-// proctree), and removes the pid file if the daemon has left it. The error wraps pidfile.ErrNotRunning
-// when no process provably is that daemon; nothing is signalled then.
+// Stop ends the daemon of a pid file and everything that belongs to it (see proctree), and removes
+// the pid file if the daemon has left it. The error wraps pidfile.ErrNotRunning when no process
+// provably is that daemon; nothing is signalled then.
 func Stop(ctx context.Context, path string, o StopOptions) (proctree.Result, error) {
 	p, err := pin(path)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// mostApart is how many workers there are at most for logs on file systems that may not answer. A log that is not
-	// answered holds up those that share its worker.
+	// mostApart is how many workers there are at most for logs on file systems that may not answer.
+	// A log that is not answered holds up those that share its worker.
 	mostApart = 16
 	// apartWait is how long it is waited for what the file system of a log is.
 	apartWait = 250 * time.Millisecond
 )
 
-// isApart says whether a log is on a file system with somebody else behind it (sys.LocalFS), who may not answer the worker that
-// writes to it.
+// isApart says whether a log is on a file system with somebody else behind it (sys.LocalFS), who
+// may not answer the worker that writes to it.
 func isApart(cfg *Config) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), apartWait)
 	defer cancel()
@@ -47,7 +47,8 @@ func isLocal(dir string) bool {
 	}
 }
 
-// workerApart returns the worker of a log that isApart: a new one, or one of those that there are when there may be no more.
+// workerApart returns the worker of a log that isApart: a new one, or one of those that there are
+// when there may be no more.
 func (e *Engine) workerApart() (*worker, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestWorkersApart holds up all workers that logs of this machine do not have: those logs are written all the same.
+// TestWorkersApart holds up all workers that logs of this machine do not have: those logs are
+// written all the same.
 func TestWorkersApart(t *testing.T) {
 	r := newRig(t)
 	hang := make(chan struct{})

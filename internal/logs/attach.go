@@ -63,7 +63,8 @@ func (w *worker) revive(in *input) error {
 	return w.poll.Arm(int(in.fd), in.key)
 }
 
-// drain carries what is in the stream's FIFOs now, and no more: a descendant may go on printing for ever.
+// drain carries what is in the stream's FIFOs now, and no more: a descendant may go on printing for
+// ever.
 func (w *worker) drain(s *Stream) error {
 	var errs []error
 	for _, in := range s.inputs() {
@@ -250,7 +251,8 @@ func (w *worker) closeFiles(s *Stream) error {
 	return err
 }
 
-// rotated puts the sink's file aside and says whether that worked. If it did not, the output goes on into the old file.
+// rotated puts the sink's file aside and says whether that worked. If it did not, the output goes
+// on into the old file.
 func (w *worker) rotated(k *sink) bool {
 	if w.now() < k.rotateAfter {
 		return false

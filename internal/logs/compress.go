@@ -13,8 +13,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// compress replaces the file at path, which nobody writes any more, by a compressed one. Readers of the
-// old one go on reading it. At no moment is there less than one complete copy on the disk.
+// compress replaces the file at path, which nobody writes any more, by a compressed one. Readers of
+// the old one go on reading it. At no moment is there less than one complete copy on the disk.
 func compress(path string, how layout.Compression) (err error) {
 	in, err := layout.Open(path)
 	if err != nil {

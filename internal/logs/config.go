@@ -13,8 +13,8 @@ import (
 
 // Config says where a stream's output goes. The zero value throws it away.
 type Config struct {
-	// Path is the log file, absolute. Empty: no file. Missing directories are made with mode 0750. ErrPath, if not
-	// empty, is another for standard error alone.
+	// Path is the log file, absolute. Empty: no file. Missing directories are made with mode 0750.
+	// ErrPath, if not empty, is another for standard error alone.
 	Path    string
 	ErrPath string
 
@@ -23,9 +23,10 @@ type Config struct {
 	Mode  uint32
 	Group int
 
-	// Format is how lines are written to files. Raw, the zero value, writes the bytes as they come. Format.Mark
-	// needs standard error on a FIFO of its own (Stream.ErrorEnd), and then its order among
-	// the lines of standard output is that of reading, to within the time output is left to gather.
+	// Format is how lines are written to files. Raw, the zero value, writes the bytes as they come.
+	// Format.Mark needs standard error on a FIFO of its own (Stream.ErrorEnd), and then its order
+	// among the lines of standard output is that of reading, to within the time output is left to
+	// gather.
 	Format line.Format
 
 	// Rotate says when a file is put aside and how many of them are kept.
@@ -34,16 +35,16 @@ type Config struct {
 	// Targets are where lines go beside the files.
 	Targets []Target
 
-	// Mask replaces what matches by "***" in each line, before it goes anywhere. A
-	// line that is not complete 200 ms after its beginning, or longer than 32 KiB, is masked piece by piece.
+	// Mask replaces what matches by "***" in each line, before it goes anywhere. A line that is not
+	// complete 200 ms after its beginning, or longer than 32 KiB, is masked piece by piece.
 	Mask []*regexp.Regexp
 
 	// Limit suppresses lines beyond a rate, and says so in the log. The zero value does not.
 	Limit Limit
 
-	// Block makes the service wait while its log cannot be written. Otherwise the
-	// service is never held up for longer than MaxWait: what does not fit into the
-	// pipe (its log file) or Buffer (another target) by then is dropped, counted, and told when it works again.
+	// Block makes the service wait while its log cannot be written. Otherwise the service is never
+	// held up for longer than MaxWait: what does not fit into the pipe (its log file) or Buffer
+	// (another target) by then is dropped, counted, and told when it works again.
 	Block   bool
 	MaxWait time.Duration // 0 means 100 ms
 	Buffer  int           // bytes kept for each target that does not take them; 0 means 1 MiB
@@ -60,7 +61,8 @@ type Rotate struct {
 	Compress layout.Compression // how rotated files are kept
 }
 
-// Limit is a rate of lines: Lines in every Per, all at once if they come so. Lines 0 is no limit; Per 0 means a second.
+// Limit is a rate of lines: Lines in every Per, all at once if they come so. Lines 0 is no limit;
+// Per 0 means a second.
 type Limit struct {
 	Lines int
 	Per   time.Duration

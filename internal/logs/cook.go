@@ -19,7 +19,8 @@ type batch struct {
 }
 
 // cook formats as much of b.src as there is room for and returns how much it took: 0 if not even
-// the first piece fits into most. Each piece goes to the stream's listeners and targets as it is taken.
+// the first piece fits into most. Each piece goes to the stream's listeners and targets as it is
+// taken.
 func (b *batch) cook() int {
 	s := b.in.s
 	cfg := s.cfg

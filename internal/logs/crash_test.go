@@ -46,7 +46,8 @@ func helperCounter(args []string) error {
 	return w.Flush()
 }
 
-// writeNumbered writes line i, whose length and content follow from i, so that a line cut, joined or doubled is seen.
+// writeNumbered writes line i, whose length and content follow from i, so that a line cut, joined
+// or doubled is seen.
 func writeNumbered(w *bufio.Writer, i int) {
 	h := fnv.New32a()
 	fmt.Fprint(h, i)
@@ -78,8 +79,8 @@ func checkNumbered(t *testing.T, got []byte, n int) {
 		len(got), len(exp), line, i, got[i:min(len(got), i+60)], exp[i:min(len(exp), i+60)])
 }
 
-// TestKilledEngineLosesAndDoublesNothing kills the engine's process -9 at random moments while a service prints at
-// full speed; the next engine goes on. Every line is in the files once, in order.
+// TestKilledEngineLosesAndDoublesNothing kills the engine's process -9 at random moments while a
+// service prints at full speed; the next engine goes on. Every line is in the files once, in order.
 func TestKilledEngineLosesAndDoublesNothing(t *testing.T) {
 	dir := t.TempDir()
 	lines, kills := 400_000, 60

@@ -67,7 +67,8 @@ func (l *logFile) look() error {
 // endMax is how far from a file's end the beginning of an open line is looked for.
 const endMax = 4 << 10
 
-// state learns what the file's end, written in the format, is in the middle of. What was known before counts where the file does not say.
+// state learns what the file's end, written in the format, is in the middle of. What was known
+// before counts where the file does not say.
 func (l *logFile) state(format line.Format, before line.State) (line.State, error) {
 	if l.st.Size == 0 {
 		return before.Start(), nil
@@ -151,7 +152,8 @@ func (k *sink) old() bool {
 }
 
 // fit returns how much of p to append to a file of the given length so that it is not longer than
-// limit and no line is cut in two: 0 if p must go to a new file. A line alone may be longer than limit.
+// limit and no line is cut in two: 0 if p must go to a new file. A line alone may be longer than
+// limit.
 func fit(p []byte, size, limit int64, atStart bool) int {
 	if limit == 0 || size+int64(len(p)) <= limit {
 		return len(p)

@@ -18,7 +18,8 @@ func mask(p []byte, patterns []*regexp.Regexp) []byte {
 	return p
 }
 
-// limiter holds back the lines of one stream beyond a rate: a bucket of tokens, one a line, that fills evenly.
+// limiter holds back the lines of one stream beyond a rate: a bucket of tokens, one a line, that
+// fills evenly.
 type limiter struct {
 	rate   Limit
 	tokens float64
@@ -39,7 +40,8 @@ func (l *limiter) fill(now time.Time) {
 	l.last = now
 }
 
-// admit says whether a piece of a line, n bytes with the newline that end says it has, passes. The pieces of a line share its fate.
+// admit says whether a piece of a line, n bytes with the newline that end says it has, passes. The
+// pieces of a line share its fate.
 func (l *limiter) admit(input line.Stream, n int, end bool, now time.Time) bool {
 	if !l.open[input] {
 		l.fill(now)

@@ -248,8 +248,8 @@ func TestCompressionAndKeeping(t *testing.T) {
 	}
 }
 
-// TestBudget: the oldest rotated files go first, whoever's they are, also those in the log directory whose service is not
-// there any more; current files stay.
+// TestBudget: the oldest rotated files go first, whoever's they are, also those in the log
+// directory whose service is not there any more; current files stay.
 func TestBudget(t *testing.T) {
 	dir := t.TempDir()
 	r := &rig{dir: dir}

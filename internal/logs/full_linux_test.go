@@ -19,7 +19,8 @@ func init() {
 	helpers["readonly"] = helperReadOnly
 }
 
-// inOwnMounts runs a helper in a mount namespace of its own; an ordinary user gets it with a user namespace.
+// inOwnMounts runs a helper in a mount namespace of its own; an ordinary user gets it with a user
+// namespace.
 func inOwnMounts(t *testing.T, helper string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
@@ -35,8 +36,9 @@ func inOwnMounts(t *testing.T, helper string, args ...string) {
 	}
 }
 
-// TestFullDisk fills the file system under a log for a while. Without Block the service is never held up for long, and
-// what is missing is counted in the log to the byte; with it nothing is missing.
+// TestFullDisk fills the file system under a log for a while. Without Block the service is never
+// held up for long, and what is missing is counted in the log to the byte; with it nothing is
+// missing.
 func TestFullDisk(t *testing.T) {
 	for _, format := range []string{"raw", "utc", "json"} {
 		for _, mode := range []string{"drop", "block"} {
@@ -48,7 +50,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk makes the disk read-only for a while, removes the log's directory, and takes the disk away.
+// TestReadOnlyDisk makes the disk read-only for a while, removes the log's directory, and takes the
+// disk away.
 func TestReadOnlyDisk(t *testing.T) { inOwnMounts(t, "readonly", t.TempDir()) }
 
 // smallDisk mounts a file system of 16 MiB for logs and starts an engine.

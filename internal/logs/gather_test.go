@@ -11,10 +11,11 @@ import (
 	"github.com/daemonry/daemonry/internal/logs/query"
 )
 
-// TestSmallWritesAreGathered prints lines of 100 bytes, each in a write of its own, at a pace at which a reader that is woken
-// for every one of them keeps up. The engine reads far less often than that, and a follower of the file still has each line
-// within 20 ms. A machine that is busy otherwise delays everybody, so the best of several tries counts, and what the writer
-// itself was held up at most in a try is allowed to each of the three that a line goes through.
+// TestSmallWritesAreGathered prints lines of 100 bytes, each in a write of its own, at a pace at
+// which a reader that is woken for every one of them keeps up. The engine reads far less often than
+// that, and a follower of the file still has each line within 20 ms. A machine that is busy
+// otherwise delays everybody, so the best of several tries counts, and what the writer itself was
+// held up at most in a try is allowed to each of the three that a line goes through.
 func TestSmallWritesAreGathered(t *testing.T) {
 	const bound = 20 * time.Millisecond
 	r := newRig(t)

@@ -25,9 +25,10 @@ import (
 
 func init() { helpers["printer"] = helperPrinter }
 
-// printer makes the output of one run of one service: numbered lines of random length between 1 byte and 1 MiB,
-// always the same for the same name. A line's first byte differs between a run and the next, and occurs nowhere
-// else, so that the place where one was killed and the next began can be seen.
+// printer makes the output of one run of one service: numbered lines of random length between 1
+// byte and 1 MiB, always the same for the same name. A line's first byte differs between a run and
+// the next, and occurs nowhere else, so that the place where one was killed and the next began can
+// be seen.
 type printer struct {
 	name string
 	rng  *rand.Rand
@@ -48,8 +49,8 @@ func (p *printer) line() []byte {
 	return append(b[:max(size, len(p.name)+8)], '\n')
 }
 
-// helperPrinter prints for ever, or so many bytes: service, run, bytes, and a file in which it notes how many bytes it
-// has written, so that it is known when it has been killed.
+// helperPrinter prints for ever, or so many bytes: service, run, bytes, and a file in which it
+// notes how many bytes it has written, so that it is known when it has been killed.
 func helperPrinter(args []string) error {
 	service, _ := strconv.Atoi(args[0])
 	run, _ := strconv.Atoi(args[1])
@@ -79,9 +80,9 @@ func helperPrinter(args []string) error {
 	return nil
 }
 
-// TestHundredServices is the promise as a whole: a hundred services print as fast as they are let, files are rotated and
-// compressed, some services are killed and started again all the time, a reader follows them all. Every
-// line is in the files and at the reader once, in order, unchanged.
+// TestHundredServices is the promise as a whole: a hundred services print as fast as they are let,
+// files are rotated and compressed, some services are killed and started again all the time, a
+// reader follows them all. Every line is in the files and at the reader once, in order, unchanged.
 func TestHundredServices(t *testing.T) {
 	services, size, rotate := 100, int64(500_000), int64(100_000)
 	kills, pace := 40, 10*time.Millisecond

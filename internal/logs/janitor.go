@@ -58,7 +58,8 @@ func (j *janitor) tend(id, path string, rotate Rotate) {
 	}
 }
 
-// start looks at the budget once: there may be less of it than there was, and it may be long until a file is rotated.
+// start looks at the budget once: there may be less of it than there was, and it may be long until
+// a file is rotated.
 func (j *janitor) start() {
 	if j.e.opts.Budget <= 0 {
 		return
@@ -106,7 +107,8 @@ func (j *janitor) ignore(path string) {
 	delete(j.jobs, path)
 }
 
-// stop waits for the file that is being worked on; what else there was to do is done at the next start.
+// stop waits for the file that is being worked on; what else there was to do is done at the next
+// start.
 func (j *janitor) stop() {
 	j.mu.Lock()
 	j.stopped = true
@@ -165,8 +167,8 @@ func (j *janitor) run() {
 	}
 }
 
-// dropHalves removes what compressions of these logs have left that were killed. Nobody else makes such
-// names, and there is one janitor.
+// dropHalves removes what compressions of these logs have left that were killed. Nobody else makes
+// such names, and there is one janitor.
 func (j *janitor) dropHalves(dir string, jobs map[string]chore) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -229,8 +231,8 @@ type aged struct {
 	size int64
 }
 
-// economize removes rotated files, the oldest of all logs first, until all logs together are within the
-// budget. Current files are never touched.
+// economize removes rotated files, the oldest of all logs first, until all logs together are within
+// the budget. Current files are never touched.
 func (j *janitor) economize() {
 	budget := j.e.opts.Budget
 	if budget <= 0 {

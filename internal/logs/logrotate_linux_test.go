@@ -90,8 +90,9 @@ func numberedText(from, to int) []byte {
 	return b.Bytes()
 }
 
-// TestLogrotateCreate has logrotate move the log away while a service prints: with and without a new file in its place, and
-// whether or not the engine is told. Every line is in one of the files, once, in order.
+// TestLogrotateCreate has logrotate move the log away while a service prints: with and without a
+// new file in its place, and whether or not the engine is told. Every line is in one of the files,
+// once, in order.
 func TestLogrotateCreate(t *testing.T) {
 	for _, how := range []string{"create", "nocreate"} {
 		for _, told := range []bool{true, false} {
@@ -135,9 +136,9 @@ func written(t *testing.T, path string, size int64) {
 	})
 }
 
-// TestLogrotateCopytruncate: what is printed between logrotate's copy and its truncation is lost, by logrotate. A
-// service that is quiet in that moment loses nothing, and a busy one no more than that: no line doubled, out of order or
-// overwritten, no hole in a file.
+// TestLogrotateCopytruncate: what is printed between logrotate's copy and its truncation is lost,
+// by logrotate. A service that is quiet in that moment loses nothing, and a busy one no more than
+// that: no line doubled, out of order or overwritten, no hole in a file.
 func TestLogrotateCopytruncate(t *testing.T) {
 	r := newRig(t)
 	path := r.path("a.log")

@@ -1,13 +1,13 @@
 // Package logs drains what services print into files, rotates them, and never blocks a service.
 //
-// An Engine holds, for every service, one FIFO whose writing end is the service's standard output and error
-// (Stream.ServiceEnd). A small fixed number of workers wait for all of them together; a
+// An Engine holds, for every service, one FIFO whose writing end is the service's standard output
+// and error (Stream.ServiceEnd). A small fixed number of workers wait for all of them together; a
 // service that says nothing costs a descriptor and a few hundred bytes, no goroutine and no buffer.
 //
-// Nothing is lost or written twice when the engine's process is killed, at whatever instruction: the
-// FIFO lives on in the service's own hands, and what has been taken out of it stands in a
-// slot (package stage) until it is in the file. The engine that is started next, with the same Options.Dir,
-// finishes the slot when the stream is opened again and goes on reading.
+// Nothing is lost or written twice when the engine's process is killed, at whatever instruction:
+// the FIFO lives on in the service's own hands, and what has been taken out of it stands in a slot
+// (package stage) until it is in the file. The engine that is started next, with the same
+// Options.Dir, finishes the slot when the stream is opened again and goes on reading.
 package logs
 
 import (
@@ -33,8 +33,9 @@ var ErrClosed = errors.New("log engine: closed")
 
 // Options configures an Engine. Dir is required.
 type Options struct {
-	// Dir is the runtime directory in which FIFOs and slots live. It is made with mode 0700 if it is missing and
-	// must belong to us and to nobody else. At most one Engine may use it at a time; the caller sees to that with its own lock.
+	// Dir is the runtime directory in which FIFOs and slots live. It is made with mode 0700 if it
+	// is missing and must belong to us and to nobody else. At most one Engine may use it at a time;
+	// the caller sees to that with its own lock.
 	Dir string
 
 	// Workers is the number of threads that carry output. 0: one for each CPU, at most 4.
@@ -43,26 +44,31 @@ type Options struct {
 	// Console is where targets of the kind Console write; without Console.File there are none.
 	Console target.Console
 
-	// StartProgram starts the command of a target of the kind Program for the stream id, with the given standard
-	// input, and returns a channel that is closed when it has ended. Nil: there are no such targets.
+	// StartProgram starts the command of a target of the kind Program for the stream id, with the
+	// given standard input, and returns a channel that is closed when it has ended. Nil: there are
+	// no such targets.
 	StartProgram func(id, command string, stdin *os.File) (exited <-chan struct{}, err error)
 
-	// Budget bounds the size of all logs together, in bytes: at the start and at each rotation the oldest rotated files go
-	// until they are within it. Current files are never touched. 0: no bound. All logs are those of
-	// open streams, and those in LogDir whoever they were of; LogDir may be empty.
+	// Budget bounds the size of all logs together, in bytes: at the start and at each rotation the
+	// oldest rotated files go until they are within it. Current files are never touched. 0: no
+	// bound. All logs are those of open streams, and those in LogDir whoever they were of; LogDir
+	// may be empty.
 	Budget int64
 	LogDir string
 
-	// Group is the numeric group of the log files and directories that are made; 0 leaves it to the system.
+	// Group is the numeric group of the log files and directories that are made; 0 leaves it to the
+	// system.
 	Group int
 
-	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can again (nil). The id is empty
-	// for what several streams share: a syslog server, the journal, the compression of old files. It is
-	// called by the goroutines that carry the output and must not wait for anything.
+	// Trouble, if not nil, is told when a stream's log cannot be written (err) and when it can
+	// again (nil). The id is empty for what several streams share: a syslog server, the journal,
+	// the compression of old files. It is called by the goroutines that carry the output and must
+	// not wait for anything.
 	Trouble func(id string, err error)
 }
 
-// Engine carries the output of any number of services. Its methods may be called from any goroutine.
+// Engine carries the output of any number of services. Its methods may be called from any
+// goroutine.
 type Engine struct {
 	opts    Options
 	dir     atomic.Pointer[string] // Options.Dir, until Remake
@@ -217,8 +223,8 @@ func (e *Engine) slotPath() string {
 	return filepath.Join(e.stageDir(), slotPrefix+strconv.Itoa(n))
 }
 
-// Left returns the ids whose output an earlier engine took and could not finish, and that have not been
-// opened since. Their bytes stay in the runtime directory until they are.
+// Left returns the ids whose output an earlier engine took and could not finish, and that have not
+// been opened since. Their bytes stay in the runtime directory until they are.
 func (e *Engine) Left() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -231,8 +237,8 @@ func (e *Engine) Left() []string {
 	return ids
 }
 
-// Open starts carrying the stream id, new or left over by an earlier engine, as cfg says. An id is a file name:
-// 1 to 200 bytes without a slash or a NUL, and not "." or "..".
+// Open starts carrying the stream id, new or left over by an earlier engine, as cfg says. An id is
+// a file name: 1 to 200 bytes without a slash or a NUL, and not "." or "..".
 func (e *Engine) Open(id string, cfg Config) (*Stream, error) {
 	s, err := e.open(id, cfg)
 	if err != nil {
@@ -312,8 +318,9 @@ func (e *Engine) enter(s *Stream) error {
 	return nil
 }
 
-// claim checks that no other stream writes to the files of cfg, and notes them: two writers would each rotate under the
-// other, and after a crash neither could tell its own bytes from the other's. e.mu is held.
+// claim checks that no other stream writes to the files of cfg, and notes them: two writers would
+// each rotate under the other, and after a crash neither could tell its own bytes from the other's.
+// e.mu is held.
 func (e *Engine) claim(s *Stream, cfg *Config) error {
 	for _, path := range []string{cfg.Path, cfg.ErrPath} {
 		if by := e.files[path]; path != "" && by != nil && by != s {
@@ -337,8 +344,8 @@ func (e *Engine) disclaim(s *Stream, old, cfg *Config) {
 	}
 }
 
-// exchange gives a stream the files and outlets that new settings ask for. between is called when the new ones are
-// there and the old ones still are.
+// exchange gives a stream the files and outlets that new settings ask for. between is called when
+// the new ones are there and the old ones still are.
 func (e *Engine) exchange(s *Stream, cfg *Config, between func()) error {
 	e.mu.Lock()
 	err := e.claim(s, cfg)
@@ -365,8 +372,8 @@ func validID(id string) bool {
 	return id != "" && id != "." && id != ".." && len(id) <= 200 && !strings.ContainsAny(id, "/\x00")
 }
 
-// Close carries what waits in the FIFOs, as far as it can be written, and stops. The FIFOs stay: running
-// services keep printing into them, and the next engine goes on from there.
+// Close carries what waits in the FIFOs, as far as it can be written, and stops. The FIFOs stay:
+// running services keep printing into them, and the next engine goes on from there.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	if e.closed {

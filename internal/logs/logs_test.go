@@ -216,7 +216,8 @@ func TestMovedAndRemovedLogsAreMadeAnew(t *testing.T) {
 	}
 }
 
-// TestOneStreamToAFile: two writers would rotate under each other, and after a crash neither could tell which bytes are its own.
+// TestOneStreamToAFile: two writers would rotate under each other, and after a crash neither could
+// tell which bytes are its own.
 func TestOneStreamToAFile(t *testing.T) {
 	r := newRig(t)
 	a, _ := r.open(t, "a", Config{ErrPath: r.path("a.err")})

@@ -8,7 +8,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain lets the test binary be the programs that the tests need: DAEMONRY_TEST_HELPER names the one.
+// TestMain lets the test binary be the programs that the tests need: DAEMONRY_TEST_HELPER names the
+// one.
 func TestMain(m *testing.M) {
 	if name := os.Getenv("DAEMONRY_TEST_HELPER"); name != "" {
 		if err := helpers[name](os.Args[1:]); err != nil {

@@ -24,7 +24,8 @@ const (
 	Program                 // a program's standard input, started by Options.StartProgram
 )
 
-// Target is a place for a stream's lines beside its files. Streams with equal targets share one connection, except to a Program.
+// Target is a place for a stream's lines beside its files. Streams with equal targets share one
+// connection, except to a Program.
 type Target struct {
 	Kind          Kind
 	Network, Addr string // of Syslog, see target.Syslog; of Journal, Addr may be another socket than systemd's
@@ -44,7 +45,8 @@ type record struct {
 // recordCost is what a record takes of a buffer beside its text.
 const recordCost = 64
 
-// outlet keeps what one stream has for one target until the target takes it. Its fields belong to the sender's mutex.
+// outlet keeps what one stream has for one target until the target takes it. Its fields belong to
+// the sender's mutex.
 type outlet struct {
 	id     string
 	to     *sender
@@ -97,7 +99,8 @@ func (o *outlet) tellDropped() {
 	o.drop = stage.Drop{}
 }
 
-// sender brings the lines of any number of outlets to one destination. Its goroutine lives while there are any.
+// sender brings the lines of any number of outlets to one destination. Its goroutine lives while
+// there are any.
 type sender struct {
 	key  Target
 	name string // of the stream, if it has the sender to itself
@@ -171,8 +174,8 @@ func (t *sender) run() {
 	}
 }
 
-// next returns the first outlet in the list and what it has, or neither, if it is the destination's own turn. That
-// there is nothing more to do ends the goroutine.
+// next returns the first outlet in the list and what it has, or neither, if it is the destination's
+// own turn. That there is nothing more to do ends the goroutine.
 func (t *sender) next() (o *outlet, batch []target.Record, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -194,7 +197,8 @@ func (t *sender) next() (o *outlet, batch []target.Record, more bool) {
 	return o, batch, true
 }
 
-// sent notes what became of the turn, takes the first n records off the outlet, and gives the turn to the next one.
+// sent notes what became of the turn, takes the first n records off the outlet, and gives the turn
+// to the next one.
 func (t *sender) sent(o *outlet, n int, err error) bool {
 	t.mu.Lock()
 	news := (err == nil) != (t.why == nil)
@@ -230,7 +234,8 @@ func (t *sender) take(o *outlet, n int, err error) {
 	}
 }
 
-// stop lets the sender send what it can without waiting, or until the deadline, and closes the destination.
+// stop lets the sender send what it can without waiting, or until the deadline, and closes the
+// destination.
 func (t *sender) stop(deadline time.Time) error {
 	timer := time.AfterFunc(time.Until(deadline), func() { close(t.closing) })
 	t.mu.Lock()

@@ -19,8 +19,9 @@ import (
 // errTargetFull makes a stream with Config.Block wait.
 var errTargetFull = errors.New("a target takes no more for now")
 
-// pump carries up to about limit bytes of what waits in the input; all says to take an unfinished line too. The error
-// says why the log cannot be written; what was taken out of the FIFO is kept then.
+// pump carries up to about limit bytes of what waits in the input; all says to take an unfinished
+// line too. The error says why the log cannot be written; what was taken out of the FIFO is kept
+// then.
 func (w *worker) pump(in *input, limit int, all bool) (int, error) {
 	if in.stuck != nil {
 		if all || w.now() >= in.retryAt {
@@ -45,7 +46,8 @@ func (w *worker) pump(in *input, limit int, all bool) (int, error) {
 	return total, nil
 }
 
-// carry takes up to one slot full out of the FIFO and writes it. more says that there was more than that.
+// carry takes up to one slot full out of the FIFO and writes it. more says that there was more than
+// that.
 func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 	s := in.s
 	fill, err := sys.PipeFill(int(in.fd))
@@ -82,11 +84,13 @@ func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 	return n, fill > stage.InSize, nil // what is held is in view and cannot go on
 }
 
-// A beginning of a line is left in the pipe for so long, in nanoseconds, before it is taken unfinished.
+// A beginning of a line is left in the pipe for so long, in nanoseconds, before it is taken
+// unfinished.
 const holdMax = int64(200 * time.Millisecond)
 
-// choose peeks into the pipe, in which fill bytes wait, and says how many to take: all, or
-// where lines matter, only whole ones, so that none is cut or seen by halves. The rest costs no memory of ours where it is.
+// choose peeks into the pipe, in which fill bytes wait, and says how many to take: all, or where
+// lines matter, only whole ones, so that none is cut or seen by halves. The rest costs no memory of
+// ours where it is.
 func (w *worker) choose(in *input, fill int, all bool) (int, error) {
 	lined := in.s.cfg.lined()
 	look := 1
@@ -224,7 +228,8 @@ func (w *worker) writeCooked(in *input, slot *stage.Slot, rest []byte) error {
 	return nil
 }
 
-// resume appends what is missing of a piece that was announced before, perhaps by an earlier process.
+// resume appends what is missing of a piece that was announced before, perhaps by an earlier
+// process.
 func (w *worker) resume(in *input, slot *stage.Slot) error {
 	k := in.s.sinkOf(in)
 	if k.path == "" {

@@ -9,9 +9,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// openAppend opens the regular file at path for appending, by a path on which nobody but root and us has a say: in a
-// directory that others may write to, a planted link must not turn a log into an overwritten file elsewhere. A link in place
-// of the file is refused, whoever made it, because rotation would rename the link.
+// openAppend opens the regular file at path for appending, by a path on which nobody but root and
+// us has a say: in a directory that others may write to, a planted link must not turn a log into an
+// overwritten file elsewhere. A link in place of the file is refused, whoever made it, because
+// rotation would rename the link.
 func openAppend(path string, create bool, perm fs.FileMode, gid int) (*os.File, error) {
 	if fi, err := os.Lstat(path); err == nil && fi.Mode().Type() == fs.ModeSymlink {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("a log must not be a symbolic link")}
@@ -31,8 +32,9 @@ func openAppend(path string, create bool, perm fs.FileMode, gid int) (*os.File, 
 // dirMode is for directories that are made for logs.
 const dirMode = 0o750
 
-// makeDirs makes the directory and those above it that are missing, with mode 0750 and the group gid, unless that is 0. None is
-// made where somebody else could exchange it, or by way of a link that somebody else may have planted.
+// makeDirs makes the directory and those above it that are missing, with mode 0750 and the group
+// gid, unless that is 0. None is made where somebody else could exchange it, or by way of a link
+// that somebody else may have planted.
 func makeDirs(dir string, gid int) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -31,8 +31,8 @@ func someGroup(t *testing.T) int {
 	return 0
 }
 
-// TestRights: log files are 0640 and their directories 0750 whatever the umask, the compressed ones too, and belong to the group
-// that was asked for.
+// TestRights: log files are 0640 and their directories 0750 whatever the umask, the compressed ones
+// too, and belong to the group that was asked for.
 func TestRights(t *testing.T) {
 	for _, umask := range []int{0, 0o077} {
 		func() {
@@ -73,7 +73,8 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// TestPlantedLinks: what somebody else could have put in the way of a log is not written to, not read, and not made directories by.
+// TestPlantedLinks: what somebody else could have put in the way of a log is not written to, not
+// read, and not made directories by.
 func TestPlantedLinks(t *testing.T) {
 	r := newRig(t)
 	secret := filepath.Join(r.dir, "secret")

@@ -111,7 +111,8 @@ func (s *Stream) openInput(in *input, which line.Stream) error {
 	return nil
 }
 
-// openInputs opens the FIFOs that the settings ask for, and the one for standard error also if a running process may still have it.
+// openInputs opens the FIFOs that the settings ask for, and the one for standard error also if a
+// running process may still have it.
 func (s *Stream) openInputs() error {
 	if err := s.openInput(&s.out, line.Out); err != nil {
 		return err
@@ -169,12 +170,13 @@ func (s *Stream) ID() string { return s.id }
 // FIFO returns the path of the FIFO for standard output, and error where that is not apart.
 func (s *Stream) FIFO() string { return s.e.fifoPath(s.id, line.Out) }
 
-// ServiceEnd opens the writing end, to be the standard output (and error, see ErrorEnd) of a process about to
-// be started. The caller closes it once the process has it. It is open for reading as well, so
-// that the service outlives this engine without SIGPIPE.
+// ServiceEnd opens the writing end, to be the standard output (and error, see ErrorEnd) of a
+// process about to be started. The caller closes it once the process has it. It is open for reading
+// as well, so that the service outlives this engine without SIGPIPE.
 func (s *Stream) ServiceEnd() (*os.File, error) { return s.end(line.Out) }
 
-// ErrorEnd is ServiceEnd for standard error: the same FIFO, unless Config.ErrPath or Config.Format.Mark sets it apart.
+// ErrorEnd is ServiceEnd for standard error: the same FIFO, unless Config.ErrPath or
+// Config.Format.Mark sets it apart.
 func (s *Stream) ErrorEnd() (*os.File, error) { return s.end(line.Err) }
 
 func (s *Stream) end(which line.Stream) (*os.File, error) {
@@ -215,18 +217,19 @@ func (s *Stream) do(f func() error) error {
 	return nil
 }
 
-// Drain carries everything that is in the FIFO now and returns once it is written: after the death of a process its
-// last words are in the log. The error is why they are not.
+// Drain carries everything that is in the FIFO now and returns once it is written: after the death
+// of a process its last words are in the log. The error is why they are not.
 func (s *Stream) Drain() error { return s.do(func() error { return s.w.drain(s) }) }
 
-// Reopen closes the log file; the next output opens, or makes, the one that has the name then. For logrotate.
+// Reopen closes the log file; the next output opens, or makes, the one that has the name then. For
+// logrotate.
 func (s *Stream) Reopen() error { return s.do(func() error { return s.w.closeFiles(s) }) }
 
 // Rotate puts the current file aside now, unless it is empty or ends in the middle of a line.
 func (s *Stream) Rotate() error { return s.do(func() error { return s.w.rotateNow(s) }) }
 
-// Reconfigure makes cfg hold for what is read from now on. That standard error is apart, or is not any more,
-// holds for processes started from now on.
+// Reconfigure makes cfg hold for what is read from now on. That standard error is apart, or is not
+// any more, holds for processes started from now on.
 func (s *Stream) Reconfigure(cfg Config) error {
 	if err := cfg.check(s.e.opts.Group); err != nil {
 		return fmt.Errorf("log of %s: %w", s.id, err)

@@ -20,8 +20,8 @@ type Subscription struct {
 	closed bool
 }
 
-// Next waits for output and returns all there is, cut anywhere. The bytes are the caller's. ErrClosed: the
-// stream or the subscription was closed.
+// Next waits for output and returns all there is, cut anywhere. The bytes are the caller's.
+// ErrClosed: the stream or the subscription was closed.
 func (sub *Subscription) Next(ctx context.Context) ([]byte, error) {
 	for {
 		if p, err := sub.take(); p != nil || err != nil {

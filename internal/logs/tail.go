@@ -13,10 +13,11 @@ import (
 // tailMax bounds how much of a file Tail reads: last words are for a message, not for an archive.
 const tailMax = 64 << 10
 
-// Tail returns the last n lines that the service has printed, without their newlines and without what Config.Format
-// put around them; if standard error has a file of its own with anything in it, the last n of that one. If the current file
-// has fewer, the newest rotated one is asked too, unless it is compressed. Only the last
-// 64 KiB of a file are looked at. What is still in the FIFO is not seen: Drain before.
+// Tail returns the last n lines that the service has printed, without their newlines and without
+// what Config.Format put around them; if standard error has a file of its own with anything in it,
+// the last n of that one. If the current file has fewer, the newest rotated one is asked too,
+// unless it is compressed. Only the last 64 KiB of a file are looked at. What is still in the FIFO
+// is not seen: Drain before.
 func (s *Stream) Tail(n int) ([]string, error) {
 	var cfg *Config
 	if err := s.do(func() error { cfg = s.cfg; return nil }); err != nil {

@@ -96,8 +96,8 @@ func (s *server) stop(path string) {
 
 var droppedRE = regexp.MustCompile(`^daemonry: (\d+) lines \((\d+) bytes\) dropped from \S+ to \S+: (.+)`)
 
-// TestTargetThatIsDead has a syslog server that is not there for most of the time: the file gets every line, the
-// service never waits, and the server is told how many lines it missed.
+// TestTargetThatIsDead has a syslog server that is not there for most of the time: the file gets
+// every line, the service never waits, and the server is told how many lines it missed.
 func TestTargetThatIsDead(t *testing.T) {
 	r := newRig(t)
 	path := filepath.Join(r.dir, "syslog")
@@ -202,7 +202,8 @@ func TestBlockWaitsForTheTarget(t *testing.T) {
 	}
 }
 
-// TestProgram pipes lines into a program that ends now and then: it is started again and misses none.
+// TestProgram pipes lines into a program that ends now and then: it is started again and misses
+// none.
 func TestProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

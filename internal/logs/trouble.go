@@ -10,8 +10,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Delays between attempts to write what is stuck: a full disk is not to be asked ten times a second by
-// each of thousands of services.
+// Delays between attempts to write what is stuck: a full disk is not to be asked ten times a second
+// by each of thousands of services.
 const (
 	attemptFirst = 100 * time.Millisecond
 	attemptMax   = time.Second
@@ -24,7 +24,8 @@ func (w *worker) fail(in *input, why error) {
 	in.retryAt = w.now() + int64(in.pause)
 }
 
-// retry writes what is stuck and then tells what was dropped meanwhile. What cannot be written stays stuck, and in.why says why.
+// retry writes what is stuck and then tells what was dropped meanwhile. What cannot be written
+// stays stuck, and in.why says why.
 func (w *worker) retry(in *input) {
 	err := w.settle(in, in.stuck)
 	if d := in.stuck.Drop(); err == nil && d.Bytes > 0 {
@@ -61,7 +62,8 @@ func (s *Stream) notice(in *input, text []byte) []byte {
 	return b
 }
 
-// tellSuppressed says in the log how many lines the rate limit has held back, once lines pass again.
+// tellSuppressed says in the log how many lines the rate limit has held back, once lines pass
+// again.
 func (w *worker) tellSuppressed(in *input) error {
 	s := in.s
 	if s.limit == nil || s.limit.held.Bytes == 0 || s.limit.ready(time.Now()) > 0 {
@@ -81,8 +83,8 @@ func (w *worker) tellSuppressed(in *input) error {
 	return nil
 }
 
-// shed makes room in the pipe of an input that cannot be written, so that its service is not held up, and
-// counts what it throws away.
+// shed makes room in the pipe of an input that cannot be written, so that its service is not held
+// up, and counts what it throws away.
 func (w *worker) shed(in *input) {
 	s := in.s
 	fill, err := sys.PipeFill(int(in.fd))

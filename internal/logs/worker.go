@@ -18,13 +18,15 @@ const (
 	minGap   = 100
 	maxGap   = 10_000
 
-	// gatherGoal is about how much to read at a time: it is worth a wake-up and leaves room in the pipe.
+	// gatherGoal is about how much to read at a time: it is worth a wake-up and leaves room in the
+	// pipe.
 	gatherGoal = 128 << 10
 )
 
-// A service that prints more than fastRate bytes in a microsecond, measured over rateWindow nanoseconds, prints large
-// pieces, and every moment in which nobody reads costs it throughput: its pipe is not left to gather at all. Small
-// writes do not come that fast, since each is a system call.
+// A service that prints more than fastRate bytes in a microsecond, measured over rateWindow
+// nanoseconds, prints large pieces, and every moment in which nobody reads costs it throughput: its
+// pipe is not left to gather at all. Small writes do not come that fast, since each is a system
+// call.
 const (
 	fastRate   = 400
 	rateWindow = 5_000_000
@@ -100,7 +102,8 @@ func (w *worker) release() {
 	w.scratch.Close()
 }
 
-// post has f run on the worker's goroutine, soon, in the order of the calls. It says whether it will be.
+// post has f run on the worker's goroutine, soon, in the order of the calls. It says whether it
+// will be.
 func (w *worker) post(f func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -185,8 +188,8 @@ func (w *worker) serve(in *input, now int64, woken bool) {
 	case n == 0 && w.owesNotice(in):
 		w.schedule(in, now+int64(in.s.limit.ready(time.Now())))
 	case n == 0, woken && in.held == 0 && !w.owesNotice(in):
-		// When it was woken, this is the first output after a silence: the next one, if it
-		// comes within the gap, is left to gather. While the beginning of a line is held in the pipe, an
+		// When it was woken, this is the first output after a silence: the next one, if it comes
+		// within the gap, is left to gather. While the beginning of a line is held in the pipe, an
 		// armed poller would fire at once.
 		w.rest(in)
 	default:
@@ -226,7 +229,8 @@ func (w *worker) adapt(in *input, n int) {
 	}
 }
 
-// grow enlarges the input's pipe, and takes a large one from another that has not asked for longest.
+// grow enlarges the input's pipe, and takes a large one from another that has not asked for
+// longest.
 func (w *worker) grow(in *input) bool {
 	if in.size >= largePipe {
 		return false

@@ -15,12 +15,12 @@ import (
 // of ours that nobody else can write to or exchange; anything else is an error
 // that wraps [sys.ErrInsecure], and is left as it is.
 //
-// The runtime directory gets its mode whatever it had, and with a group that
-// group and mode 0750: connecting to the socket in it is then up to the group as well. Root's lets everybody
-// pass through, and not look into it (0711, 0751): its services run as other users, and the socket of sd_notify(3) is
-// in there; everything else in it is closed by a mode of its own. A log directory that
-// root makes is given to the group adm, with mode 0750, where there is one. It and
-// the state directory keep a mode that lets somebody read.
+// The runtime directory gets its mode whatever it had, and with a group that group and mode 0750:
+// connecting to the socket in it is then up to the group as well. Root's lets everybody pass
+// through, and not look into it (0711, 0751): its services run as other users, and the socket of
+// sd_notify(3) is in there; everything else in it is closed by a mode of its own. A log directory
+// that root makes is given to the group adm, with mode 0750, where there is one. It and the state
+// directory keep a mode that lets somebody read.
 func (p Paths) Create(group *int) (err error) {
 	made := &made{}
 	defer func() { err = made.undoUnless(err) }()
@@ -185,8 +185,8 @@ func checkUpFrom(dir string, ours func(owner int) bool) error {
 	}
 }
 
-// share sets group and mode, which gives others the rights in others, through a descriptor, so that they are
-// those of the directory that was checked.
+// share sets group and mode, which gives others the rights in others, through a descriptor, so that
+// they are those of the directory that was checked.
 func share(dir *os.File, what string, group *int, others fs.FileMode) error {
 	mode := 0o700 | others<<3 | others
 	if group != nil {

@@ -47,7 +47,8 @@ func (p Paths) Remember() error {
 	if err != nil {
 		return err
 	}
-	// In place, so that it needs no room on a full disk. A reader of half of it finds nothing there.
+	// In place, so that it needs no room on a full disk. A reader of half of it finds nothing
+	// there.
 	_, err = f.WriteAt([]byte(p.Runtime+"\n"), 0)
 	if err == nil {
 		err = f.Truncate(int64(len(p.Runtime) + 1))

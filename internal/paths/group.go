@@ -11,12 +11,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// logReaders may read the system's logs on Debian and what comes from it (base-passwd, users-and-groups).
+// logReaders may read the system's logs on Debian and what comes from it (base-passwd,
+// users-and-groups).
 const logReaders = "adm"
 
-// openToReaders lets those who may read the system's logs into a directory that was just made. Where there
-// is no such group, or in this user namespace it cannot be given away (chown(2): EPERM, EINVAL), and where an
-// ordinary user has made it, it stays closed to everybody else.
+// openToReaders lets those who may read the system's logs into a directory that was just made.
+// Where there is no such group, or in this user namespace it cannot be given away (chown(2): EPERM,
+// EINVAL), and where an ordinary user has made it, it stays closed to everybody else.
 func openToReaders(dir *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -40,7 +41,8 @@ func openToReaders(dir *os.File) error {
 // is nobody's group.
 const overflowGID = 65534
 
-// LogGroup is the group that root's log files are given, that of the log directory; 0 if that is none but our own.
+// LogGroup is the group that root's log files are given, that of the log directory; 0 if that is
+// none but our own.
 func (p Paths) LogGroup() (int, error) {
 	fi, err := os.Stat(p.Log)
 	if err != nil {

@@ -64,8 +64,8 @@ const (
 type Check struct {
 	Kind   Kind
 	Settle time.Duration // Settle: how long the program must stay alive; Settled: at rest, 0 means DefaultWindow
-	// Busy is of Settled: when a program that is never at rest counts as up, but for what it waited for
-	// a processor; 0 means DefaultBusy.
+	// Busy is of Settled: when a program that is never at rest counts as up, but for what it waited
+	// for a processor; 0 means DefaultBusy.
 	Busy   time.Duration
 	Bound  time.Duration // Settled: when it does in any case; 0 means DefaultBound
 	FD     int           // FD: the program's descriptor
@@ -120,7 +120,8 @@ type Env struct {
 	// gives it. Only Linux tells who holds a socket; elsewhere every answer counts
 	// unless there was one before the start ([Look]).
 	Owner func(pid int) bool
-	// Members names processes of the service that are not descendants of PID, for Settled. May be nil.
+	// Members names processes of the service that are not descendants of PID, for Settled. May be
+	// nil.
 	Members func() []int
 	// Note is told what there is to be known about a yes, if anything. May be nil.
 	Note func(text string)

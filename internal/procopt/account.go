@@ -100,8 +100,8 @@ func accountOf(u *user.User) (*Account, error) {
 	return a, nil
 }
 
-// keep leaves who is that user already with the groups that it has, where none were named and it may not change them: a
-// container gave them. To become who one is needs no privilege.
+// keep leaves who is that user already with the groups that it has, where none were named and it
+// may not change them: a container gave them. To become who one is needs no privilege.
 func (a *Account) keep(p spec.Process) error {
 	if strings.Contains(p.User, ":") || len(p.Groups) > 0 || sys.MaySetGroups() ||
 		os.Getuid() != int(a.UID) || os.Geteuid() != int(a.UID) || os.Getgid() != os.Getegid() {

@@ -53,7 +53,8 @@ func Environment(ctx context.Context, p spec.Process, base []string, account *Ac
 	return lastOfEach(env), nil
 }
 
-// lastOfEach sorts variables by name and drops all but the last of each. It takes no map to do it: every start needs it.
+// lastOfEach sorts variables by name and drops all but the last of each. It takes no map to do it:
+// every start needs it.
 func lastOfEach(env []string) []string {
 	slices.SortStableFunc(env, func(a, b string) int { return strings.Compare(nameOf(a), nameOf(b)) })
 	list := env[:0]
@@ -70,10 +71,12 @@ func nameOf(kv string) string {
 	return name
 }
 
-// maxEnvFile bounds an environment file: the kernel takes no environment this large (execve(2), "Limits").
+// maxEnvFile bounds an environment file: the kernel takes no environment this large (execve(2),
+// "Limits").
 const maxEnvFile = 8 << 20
 
-// readEnvFile reads one. Its errors say nothing of what is in it: they go to logs, and to whoever asks for a status.
+// readEnvFile reads one. Its errors say nothing of what is in it: they go to logs, and to whoever
+// asks for a status.
 func readEnvFile(ctx context.Context, path string, account *Account) ([]string, error) {
 	path, optional := strings.CutPrefix(path, "-")
 	var user *sys.Credential
@@ -103,7 +106,8 @@ func readText(path string, user *sys.Credential) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	// A FIFO is open for writing as well, so there would be no end to it. A shell's <(command) is none: it has no name.
+	// A FIFO is open for writing as well, so there would be no end to it. A shell's <(command) is
+	// none: it has no name.
 	switch named, err := sys.NamedFIFO(f); {
 	case err != nil:
 		return "", err

@@ -126,7 +126,8 @@ func TestPlantedInput(t *testing.T) {
 		t.Errorf("env file %s: %v", fifo, err)
 	}
 
-	// What a shell calls /dev/fd/63 is named by whoever describes the service, and is theirs to give.
+	// What a shell calls /dev/fd/63 is named by whoever describes the service, and is theirs to
+	// give.
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

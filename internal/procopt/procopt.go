@@ -1,4 +1,5 @@
-// Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts into descriptors.
+// Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts
+// into descriptors.
 package procopt
 
 import (
@@ -14,8 +15,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Fill sets what p says of the process in s, but for its descriptors (see
-// Streams), its command (see Program) and s.Env, which is taken from base. It waits for files until ctx ends.
+// Fill sets what p says of the process in s, but for its descriptors (see Streams), its command
+// (see Program) and s.Env, which is taken from base. It waits for files until ctx ends.
 func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (err error) {
 	var account *Account
 	if p.User != "" {
@@ -53,8 +54,9 @@ func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (er
 	return nil
 }
 
-// Program finds the executable of command, which is searched for in the PATH of env inside
-// the directory chroot. dir is where a relative name with a slash begins. It waits for a file system until ctx ends.
+// Program finds the executable of command, which is searched for in the PATH of env inside the
+// directory chroot. dir is where a relative name with a slash begins. It waits for a file system
+// until ctx ends.
 func Program(ctx context.Context, command spec.Command, env []string, chroot, dir string) (string, error) {
 	name := command[0]
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {

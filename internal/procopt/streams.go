@@ -28,11 +28,13 @@ type Streams struct {
 // OpenStreams opens what p says of the descriptors 0, 1 and 2. What is "null" is
 // left out: spawn puts /dev/null there. log is what "log" means, nil for nothing.
 //
-// New files belong to owner, if there is one, so that the program can open them again after a rotation. What is read from
-// is opened as the owner (sys.OpenInput), what is written to by a path on which only root and we have a say (sys.OpenTrusted).
+// New files belong to owner, if there is one, so that the program can open them again after a
+// rotation. What is read from is opened as the owner (sys.OpenInput), what is written to by a path
+// on which only root and we have a say (sys.OpenTrusted).
 //
-// Nothing is waited for but an answer of the file system, and that until ctx ends (sys.StuckError): a FIFO with a name is opened
-// whether somebody has its other end or not, and for writing it must have a reader.
+// Nothing is waited for but an answer of the file system, and that until ctx ends (sys.StuckError):
+// a FIFO with a name is opened whether somebody has its other end or not, and for writing it must
+// have a reader.
 func OpenStreams(ctx context.Context, p spec.Process, owner *sys.Credential, log *os.File) (_ *Streams, err error) {
 	s := new(Streams)
 	defer func() {
@@ -169,7 +171,8 @@ func (s *Streams) Close() error {
 	return err
 }
 
-// Discard closes the files and removes those that were created and hold nothing, for a start that failed.
+// Discard closes the files and removes those that were created and hold nothing, for a start that
+// failed.
 func (s *Streams) Discard() error {
 	var err error
 	for _, f := range s.created {

@@ -20,16 +20,17 @@ type Silence string
 const (
 	// NeverBegun takes no request at all. A process that waits for it can be killed.
 	NeverBegun Silence = "never begun"
-	// Deaf takes every request and answers none. A process that waits for it does not die of SIGKILL either
-	// (request_wait_answer in fs/fuse/dev.c).
+	// Deaf takes every request and answers none. A process that waits for it does not die of
+	// SIGKILL either (request_wait_answer in fs/fuse/dev.c).
 	Deaf Silence = "deaf"
-	// NamesOnly says of every name that it is there: of "dir" that it is a directory, of others that they are programs that
-	// everybody may execute; of "missing", that it is not. Like Deaf it keeps silent when something is done with them: a
-	// directory entered, a file opened.
+	// NamesOnly says of every name that it is there: of "dir" that it is a directory, of others
+	// that they are programs that everybody may execute; of "missing", that it is not. Like Deaf it
+	// keeps silent when something is done with them: a directory entered, a file opened.
 	NamesOnly Silence = "names only"
 )
 
-// hungfs serves a FUSE file system at args[0], until there is something to read on its standard input.
+// hungfs serves a FUSE file system at args[0], until there is something to read on its standard
+// input.
 var hungfs = func() *Program {
 	p := Register("hungfs", func(args []string) int {
 		if err := serveSilence(args[0], Silence(args[1])); err != nil {
@@ -42,8 +43,8 @@ var hungfs = func() *Program {
 	return p
 }()
 
-// HungFS mounts a file system that does not answer and returns where. When the test ends, all that waits for it gets an error
-// (ENOTCONN). Nobody but root may mount: an ordinary user has HoldOpens.
+// HungFS mounts a file system that does not answer and returns where. When the test ends, all that
+// waits for it gets an error (ENOTCONN). Nobody but root may mount: an ordinary user has HoldOpens.
 func HungFS(t testing.TB, how Silence) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -52,8 +53,9 @@ func HungFS(t testing.TB, how Silence) (dir string) {
 	return dir
 }
 
-// HoldOpens makes everybody's open(2) and execve(2) of a file of ours wait until the test ends, or 45 s are over: the time that
-// the holder of a lease has to give it up (fcntl(2); /proc/sys/fs/lease-break-time).
+// HoldOpens makes everybody's open(2) and execve(2) of a file of ours wait until the test ends, or
+// 45 s are over: the time that the holder of a lease has to give it up (fcntl(2);
+// /proc/sys/fs/lease-break-time).
 func HoldOpens(t testing.TB, file string) {
 	t.Helper()
 	awaitWord(t, leaser.Command(t, file))

@@ -1,4 +1,5 @@
-// Package proctest lets a test binary be its own helper programs, start commands from hostile launchers and see what tests leave behind.
+// Package proctest lets a test binary be its own helper programs, start commands from hostile
+// launchers and see what tests leave behind.
 //
 // A package that uses it has, in one of its test files,
 //

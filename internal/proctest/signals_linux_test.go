@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// heirs shows what a command is born with that was started by one who was started with signals ignored: by itself, and after AsLoggedIn.
+// heirs shows what a command is born with that was started by one who was started with signals
+// ignored: by itself, and after AsLoggedIn.
 var heirs = Register("heirs", func(args []string) int {
 	if len(args) > 0 {
 		AsLoggedIn()

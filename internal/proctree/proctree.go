@@ -1,4 +1,5 @@
-// Package proctree finds every process that belongs to a daemon, and ends them all without hitting a stranger.
+// Package proctree finds every process that belongs to a daemon, and ends them all without hitting
+// a stranger.
 //
 // # Who belongs to a daemon
 //

@@ -53,11 +53,12 @@ func helper(string) int {
 	return 0
 }
 
-// patience is how long anything may take before it is called broken; on a bad machine much that is sound takes seconds.
+// patience is how long anything may take before it is called broken; on a bad machine much that is
+// sound takes seconds.
 const patience = time.Minute
 
-// quick gives a process that ignores SIGTERM little time. One that does not is given patient, or a slow machine
-// would make a difference.
+// quick gives a process that ignores SIGTERM little time. One that does not is given patient, or a
+// slow machine would make a difference.
 var (
 	quick   = []SignalStep{{syscall.SIGTERM, 300 * time.Millisecond}}
 	patient = []SignalStep{{syscall.SIGTERM, patience}}
@@ -67,8 +68,9 @@ var (
 // pid of the main process, then "ready" when it has started everything. All that it starts bears
 // a mark in its environment; at the end of the test none of it may be left.
 //
-// When start returns, every "sleep 1000" of the script is one. Before, it is a copy of the shell, with the traps and the
-// session of that, and on its way from one to the other it has no environment. Nobody waits for a "sleep 999".
+// When start returns, every "sleep 1000" of the script is one. Before, it is a copy of the shell,
+// with the traps and the session of that, and on its way from one to the other it has no
+// environment. Nobody waits for a "sleep 999".
 func start(t *testing.T, script string) (main *sys.Process, mark string) {
 	t.Helper()
 	mark = "PROCTREE_TEST=" + t.Name() + strconv.FormatInt(time.Now().UnixNano(), 36)

@@ -22,8 +22,8 @@ type SignalStep struct {
 type Audience uint8
 
 const (
-	// ToMain: the main process, which tells its own children in its own way.
-	// When it has ended, what it left behind gets the same signal, and has the rest of the step's time.
+	// ToMain: the main process, which tells its own children in its own way. When it has ended,
+	// what it left behind gets the same signal, and has the rest of the step's time.
 	ToMain Audience = iota
 	// ToAll: every process of the tree at once.
 	ToAll
@@ -33,8 +33,8 @@ const (
 // waits 10 s, and kills what is left.
 type StopOptions struct {
 	Options
-	// Steps come before SIGKILL, in order. Nil: SIGTERM and 10 s. Empty, not
-	// nil: SIGKILL at once. A process that is stopped (SIGSTOP) is continued, or it could not react.
+	// Steps come before SIGKILL, in order. Nil: SIGTERM and 10 s. Empty, not nil: SIGKILL at once.
+	// A process that is stopped (SIGSTOP) is continued, or it could not react.
 	Steps    []SignalStep
 	Audience Audience
 	// NoKill ends with an error instead of SIGKILL.

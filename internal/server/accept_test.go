@@ -27,8 +27,8 @@ func (f *failing) Accept() (net.Conn, error) {
 }
 
 // Whatever accept(2) fails with, who comes is let in when it works again, and why it did not is
-// told, once. net/http ends its loop at most of these errors, and the supervisor would answer nobody
-// until it is killed.
+// told, once. net/http ends its loop at most of these errors, and the supervisor would answer
+// nobody until it is killed.
 func TestAcceptGoesOn(t *testing.T) {
 	for _, errno := range []syscall.Errno{
 		syscall.ENOMEM, syscall.ENOBUFS, syscall.EPERM, syscall.EPROTO, syscall.EIO,

@@ -150,8 +150,8 @@ func exitTold(t *testing.T) bool {
 	return err == nil
 }
 
-// What an inherited service has left behind, in a session of its own and with a parent that is gone, ends with it: when it
-// is stopped, and when it dies.
+// What an inherited service has left behind, in a session of its own and with a parent that is
+// gone, ends with it: when it is stopped, and when it dies.
 func TestStraysOfTheInherited(t *testing.T) {
 	dir := t.TempDir()
 	stray := "(setsid sh -c 'echo $$ >$FILE; exec sleep 1000' >/dev/null 2>&1 &); exec sleep 1000"
@@ -180,7 +180,8 @@ func TestStraysOfTheInherited(t *testing.T) {
 	o.end()
 }
 
-// Without a journal that can be used, services that print into their logs are found all the same, and not started twice.
+// Without a journal that can be used, services that print into their logs are found all the same,
+// and not started twice.
 func TestWithoutAJournal(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"missing":     os.Remove,

@@ -59,7 +59,8 @@ func (a *api) follow(ctx context.Context, f *feed, out *eventWriter) {
 	for {
 		news, err := f.next(ctx, a.heartbeat)
 		if err != nil && errors.Is(context.Cause(ctx), errUpgrading) {
-			// Without an ID: who follows is to ask again, for what comes after the last that had one.
+			// Without an ID: who follows is to ask again, for what comes after the last that had
+			// one.
 			out.buf = out.buf[:0]
 			if out.add(control.Event{Kind: control.EventUpgrade, Time: time.Now(), Reason: errUpgrading.Error()}) == nil {
 				_ = send(out.w, out.buf) // the client may have gone

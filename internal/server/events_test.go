@@ -75,7 +75,8 @@ func TestPastEvents(t *testing.T) {
 	}
 }
 
-// The engine cuts off a stream that lags. What was kept closes the gap; what was not is owned up to.
+// The engine cuts off a stream that lags. What was kept closes the gap; what was not is owned up
+// to.
 func TestEventsAcrossLag(t *testing.T) {
 	f := serveFake(t, nil)
 	events := &f.engine.events

@@ -172,7 +172,8 @@ func (f *fakeEvents) emit(id uint64, service string) {
 	}
 }
 
-// cut ends the last subscription as lagging, forgets events up to an ID, and keeps some nobody was told of.
+// cut ends the last subscription as lagging, forgets events up to an ID, and keeps some nobody was
+// told of.
 func (f *fakeEvents) cut(forget uint64, untold ...uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -220,8 +221,8 @@ type fixture struct {
 	socket string
 }
 
-// serveFake serves the API; tweak changes it before. Every test that calls it checks that nothing is left: a connection that
-// one test leaves to be closed in the next is blamed on that.
+// serveFake serves the API; tweak changes it before. Every test that calls it checks that nothing
+// is left: a connection that one test leaves to be closed in the next is blamed on that.
 func serveFake(t *testing.T, tweak func(*api, *http.Server)) *fixture {
 	t.Helper()
 	proctest.CheckLeaks(t)

@@ -162,7 +162,8 @@ func share(path string, group *int) error {
 
 // listenTCP opens the TCP listener and says who may come in.
 //
-// inherited is one that the program before this one had open at the same address, 0 if there is none.
+// inherited is one that the program before this one had open at the same address, 0 if there is
+// none.
 func listenTCP(o TCP, inherited int) (l net.Listener, base *limited, allowed gate, err error) {
 	if err := o.check(); err != nil {
 		return nil, nil, nil, err
@@ -355,8 +356,9 @@ func (l *limited) begin() bool {
 	return !l.ended
 }
 
-// pause has connections wait in the kernel's queue until resume: all that come after it has returned. It waits for the one
-// who accepts, because a deadline that has passed does not keep the poller from delivering what came since.
+// pause has connections wait in the kernel's queue until resume: all that come after it has
+// returned. It waits for the one who accepts, because a deadline that has passed does not keep the
+// poller from delivering what came since.
 func (l *limited) pause() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -37,8 +37,9 @@ func (e *RunningError) Error() string {
 // itself: a file in it could be deleted by who tidies up temporary files, and the
 // next supervisor would lock another one. systemd-tmpfiles(8) leaves a locked directory alone.
 //
-// Both are flock(2) locks of open files. A supervisor that is killed leaves them at once; but processes that it was
-// starting hold the state's (held) until they execute their programs. So who gets the lock finds every service born.
+// Both are flock(2) locks of open files. A supervisor that is killed leaves them at once; but
+// processes that it was starting hold the state's (held) until they execute their programs. So who
+// gets the lock finds every service born.
 func lock(p paths.Paths) (l locks, err error) {
 	if l.state, err = lockState(p.State); err != nil {
 		return l, err
@@ -183,11 +184,13 @@ const birthTime = 5 * time.Second
 // instant.
 const askTime = 50 * time.Millisecond
 
-// execTime is for the moment between the two locks of a process that executes its program, or that is killed: the kernel closes
-// its files one by one, and a busy machine may do something else meanwhile.
+// execTime is for the moment between the two locks of a process that executes its program, or that
+// is killed: the kernel closes its files one by one, and a busy machine may do something else
+// meanwhile.
 const execTime = time.Second
 
-// gone says whether the holder that the lock file names has ended: then it is held by those it was starting.
+// gone says whether the holder that the lock file names has ended: then it is held by those it was
+// starting.
 func gone(pid int) bool {
 	_, err := sys.Identify(pid) // which a zombie has none of
 	return pid > 1 && errors.Is(err, syscall.ESRCH)

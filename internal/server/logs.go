@@ -30,8 +30,8 @@ type LogReader interface {
 	ReadLog(ctx context.Context, w io.Writer, r LogRequest) error
 }
 
-// defaultLines is how much of a log is shown when nothing is said, as in tail(1), and mostLines how much can be asked for:
-// to find the last ones they are held in memory. All of them are not.
+// defaultLines is how much of a log is shown when nothing is said, as in tail(1), and mostLines how
+// much can be asked for: to find the last ones they are held in memory. All of them are not.
 const (
 	defaultLines = 10
 	mostLines    = 10_000

@@ -96,7 +96,8 @@ func TestSignals(t *testing.T) {
 			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 				t.Fatal(err)
 			}
-			// The kernel delivers signals in no order, so the answer shows that the first one did no harm.
+			// The kernel delivers signals in no order, so the answer shows that the first one did
+			// no harm.
 			if _, err := c.Supervisor(t.Context()); err != nil {
 				t.Fatalf("after SIGHUP: %v", err)
 			}

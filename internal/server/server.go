@@ -44,11 +44,13 @@ type Options struct {
 	Cgroup  string
 	Environ []string       // what services inherit; nil: our own
 	Console target.Console // where the log target "stdout" prints; the zero value: nowhere
-	// Pinned refuses to have the program replaced: it holds more than a supervisor's successor would be told of.
+	// Pinned refuses to have the program replaced: it holds more than a supervisor's successor
+	// would be told of.
 	Pinned bool
 	// Displaced is the state directory of the other kind of supervisor; see [supervise.Options].
 	Displaced string
-	// Inherited is what the program before this one in this process has left open for it. Nil: there was none.
+	// Inherited is what the program before this one in this process has left open for it. Nil:
+	// there was none.
 	Inherited *successor.Manifest
 	// Deaf takes no signals: they are the caller's, who ends ctx.
 	Deaf bool
@@ -276,7 +278,8 @@ const (
 	readTime   = 30 * time.Second // for all of a request
 	idleTime   = 2 * time.Minute  // between requests
 	maxHeader  = 64 << 10
-	// lastAnswers is how long answers may take once the engine has ended: all that wait have been answered by it.
+	// lastAnswers is how long answers may take once the engine has ended: all that wait have been
+	// answered by it.
 	lastAnswers = 5 * time.Second
 )
 

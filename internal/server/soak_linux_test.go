@@ -31,7 +31,8 @@ type soak struct {
 // soakLines is how many lines a service prints when it starts.
 const soakLines = 20
 
-// soaker counts how often it was started, and prints numbered lines before it says that it is ready.
+// soaker counts how often it was started, and prints numbered lines before it says that it is
+// ready.
 func soaker(name, dir string) spec.Service {
 	script := fmt.Sprintf(`run=0; test -e %[1]s && read run <%[1]s; run=$((run+1)); echo $run >%[1]s
 		n=0; while [ $n -lt %d ]; do n=$((n+1)); echo "$run $n"; done; echo >&3; exec sleep 1000 3>&-`,
@@ -43,8 +44,9 @@ func soaker(name, dir string) spec.Service {
 	return s
 }
 
-// TestSoak kills a service every 10 ms while several clients ask. At the end every state is right, nothing has
-// leaked, and the log of each is complete and in order. SOAK=full is a thousand services for a minute.
+// TestSoak kills a service every 10 ms while several clients ask. At the end every state is right,
+// nothing has leaked, and the log of each is complete and in order. SOAK=full is a thousand
+// services for a minute.
 func TestSoak(t *testing.T) {
 	services, length := 60, 3*time.Second
 	if os.Getenv("SOAK") == "full" {
@@ -158,7 +160,8 @@ func (s *soak) ask(ctx context.Context, t *testing.T, client int) (n int) {
 	}
 }
 
-// settle waits until all are ready again, and compares how often each was started with how often it was killed.
+// settle waits until all are ready again, and compares how often each was started with how often it
+// was killed.
 func (s *soak) settle(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -224,7 +227,8 @@ func (s *soak) use(t *testing.T) use {
 	return use{len(open), runtime.NumGoroutine(), m.HeapAlloc}
 }
 
-// TestDeathIsSeenAtOnce kills a service whose child holds its output open, and measures until the event.
+// TestDeathIsSeenAtOnce kills a service whose child holds its output open, and measures until the
+// event.
 func TestDeathIsSeenAtOnce(t *testing.T) {
 	proctest.CheckLeaks(t)
 	s := startSupervisor(t, shortDir(t), nil)

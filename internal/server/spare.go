@@ -9,9 +9,9 @@ import (
 // spareDelay is how long nobody has asked for anything when memory is given back.
 const spareDelay = 5 * time.Second
 
-// spare gives memory back to the system once it is quiet. What a description or the state of thousands of services
-// takes while it is read or written is many times what they take for good, and the runtime would
-// keep it for the next time (runtime/debug.FreeOSMemory, GOGC).
+// spare gives memory back to the system once it is quiet. What a description or the state of
+// thousands of services takes while it is read or written is many times what they take for good,
+// and the runtime would keep it for the next time (runtime/debug.FreeOSMemory, GOGC).
 type spare struct {
 	http.Handler
 	timer *time.Timer

@@ -28,8 +28,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// counter prints numbered lines, each by one write(2), and a last word when it is asked to end: 500 as fast as it is let,
-// then it rests, or what many of them print would fill the disk.
+// counter prints numbered lines, each by one write(2), and a last word when it is asked to end: 500
+// as fast as it is let, then it rests, or what many of them print would fill the disk.
 var counter = proctest.Register("counter", func(args []string) int {
 	rest, err := time.ParseDuration(args[0])
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/daemonry/daemonry/internal/supervise"
 )
 
-// errUpgrading is why requests end that are under way when another program takes our place. What they asked for goes on.
+// errUpgrading is why requests end that are under way when another program takes our place. What
+// they asked for goes on.
 var errUpgrading = errors.New("the supervisor's program is being replaced: ask again")
 
 // Times of an upgrade.
@@ -25,7 +26,8 @@ const (
 	stillTime  = 10 * time.Second // for starts under way to come to an end
 )
 
-// changeover is how the supervisor's program is replaced. Who asks meanwhile waits in the queue of the control socket.
+// changeover is how the supervisor's program is replaced. Who asks meanwhile waits in the queue of
+// the control socket.
 type changeover struct {
 	o         Options
 	engine    *supervise.Engine
@@ -101,7 +103,8 @@ func (c *changeover) quiet() <-chan struct{} {
 	return none
 }
 
-// check has the program prove itself, and takes the right to replace ours. proceed must be called then.
+// check has the program prove itself, and takes the right to replace ours. proceed must be called
+// then.
 func (c *changeover) check(ctx context.Context, program string) (version string, err error) {
 	c.mu.Lock()
 	busy := c.busy
@@ -176,7 +179,8 @@ func (c *changeover) proceed(program string) {
 }
 
 func (c *changeover) replace(program string) error {
-	// http.Server.Shutdown would drop a request that it finds just read. Each connection ends with its answer instead.
+	// http.Server.Shutdown would drop a request that it finds just read. Each connection ends with
+	// its answer instead.
 	for _, s := range c.servers {
 		s.SetKeepAlivesEnabled(false)
 	}
@@ -229,7 +233,8 @@ func (c *changeover) manifest(i supervise.Inheritance) (m successor.Manifest, er
 	return m, err
 }
 
-// upgrade answers when the new program has proven itself. Whether it is there then, the next answer tells, which is its own.
+// upgrade answers when the new program has proven itself. Whether it is there then, the next answer
+// tells, which is its own.
 func (a *api) upgrade(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err

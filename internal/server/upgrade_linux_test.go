@@ -39,9 +39,10 @@ var (
 	})
 )
 
-// TestUpgrade: the program is replaced again and again, sometimes by one that would not do, while services print, die and come
-// back, and clients ask as fast as they are answered. No client sees an error, no service notices, no line and no
-// exit status is lost, and nothing gathers in the supervisor's process.
+// TestUpgrade: the program is replaced again and again, sometimes by one that would not do, while
+// services print, die and come back, and clients ask as fast as they are answered. No client sees
+// an error, no service notices, no line and no exit status is lost, and nothing gathers in the
+// supervisor's process.
 func TestUpgrade(t *testing.T) {
 	o := &ordeal{T: t, root: shortDir(t), writers: 10}
 	upgrades, rest := 6, "5ms"
@@ -205,7 +206,8 @@ func TestUpgradeRefused(t *testing.T) {
 	if err := os.Link(lying.Path(t), filepath.Join(root, "run", "proctest-lying")); err != nil {
 		t.Fatal(err)
 	}
-	// The file that is executed is a link, which the trial takes away: so it is not there when it counts.
+	// The file that is executed is a link, which the trial takes away: so it is not there when it
+	// counts.
 	liar := filepath.Join(root, "run", "liar")
 	if err := os.Symlink("proctest-lying", liar); err != nil {
 		t.Fatal(err)

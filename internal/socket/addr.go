@@ -9,7 +9,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// bind gives a socket its address. A zone of it is the number of an interface: a name is ENODEV, because package net knows those.
+// bind gives a socket its address. A zone of it is the number of an interface: a name is ENODEV,
+// because package net knows those.
 func bind(fd int, addr netip.AddrPort) error {
 	a := sys.InetAddr{IP: addr.Addr().AsSlice(), Port: addr.Port()}
 	if zone := addr.Addr().Zone(); zone != "" {

@@ -15,8 +15,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Connections counts the connections to listening sockets at this moment, those that nobody has accepted yet among them: of TCP by
-// /proc/net/tcp and tcp6, of unix sockets by /proc/net/unix, all of the network namespace that we are in (proc(5)).
+// Connections counts the connections to listening sockets at this moment, those that nobody has
+// accepted yet among them: of TCP by /proc/net/tcp and tcp6, of unix sockets by /proc/net/unix, all
+// of the network namespace that we are in (proc(5)).
 //
 // It is a look and not a record: a connection that comes and goes between two looks is not seen.
 // Only sockets that accept (Accepts) can be asked about.
@@ -81,7 +82,8 @@ func countLines(path string, count func(fields []string) bool) (n int, err error
 	return n, lines.Err()
 }
 
-// States of TCP in /proc/net/tcp (net/tcp_states.h). Those after which nobody is served any more, such as TIME_WAIT, do not count.
+// States of TCP in /proc/net/tcp (net/tcp_states.h). Those after which nobody is served any more,
+// such as TIME_WAIT, do not count.
 const (
 	established = "01"
 	synReceived = "03"
@@ -117,15 +119,15 @@ func tcpConnection(f []string, to map[netip.AddrPort]bool) bool {
 	return false
 }
 
-// unixConnection says whether a line is a connection to one of the names: an accepted socket has the name of
-// the one that it was accepted from.
+// unixConnection says whether a line is a connection to one of the names: an accepted socket has
+// the name of the one that it was accepted from.
 func unixConnection(f []string, to map[string]bool) bool {
 	// Num RefCount Protocol Flags Type St Inode Path; 02 is one that waits to be accepted
 	return len(f) >= 8 && (f[5] == "02" || f[5] == "03") && to[strings.Join(f[7:], " ")]
 }
 
-// parseAddr reads an address of /proc/net/tcp: 32-bit words of network order, each printed as a number of
-// this machine's byte order, and the port.
+// parseAddr reads an address of /proc/net/tcp: 32-bit words of network order, each printed as a
+// number of this machine's byte order, and the port.
 func parseAddr(text string) (netip.AddrPort, bool) {
 	host, port, _ := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(host)

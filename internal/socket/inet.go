@@ -17,8 +17,8 @@ import (
 // lookupLimit is how long the name of a host may take to become an address.
 const lookupLimit = 10 * time.Second
 
-// openInet opens a TCP or UDP socket. Without a host it is for all addresses: of IPv6 and, unless V6Only
-// forbids it, of IPv4; of IPv4 where the system has no IPv6.
+// openInet opens a TCP or UDP socket. Without a host it is for all addresses: of IPv6 and, unless
+// V6Only forbids it, of IPv4; of IPv4 where the system has no IPv6.
 func openInet(ctx context.Context, s spec.Socket) (int, error) {
 	host, port, err := splitPort(s.Listen.Addr)
 	if err != nil {

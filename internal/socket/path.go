@@ -30,9 +30,9 @@ func openPath(s spec.Socket, owner sys.Owner) (opened *Socket, err error) {
 	return opened, err
 }
 
-// inPlace finds the directory of path, sees that nobody else has a say in it, and has do act there. A directory may
-// belong to the owner of the socket: then do acts with that user's rights over files alone, so that whatever he puts
-// in our way leads where he could have gone himself.
+// inPlace finds the directory of path, sees that nobody else has a say in it, and has do act there.
+// A directory may belong to the owner of the socket: then do acts with that user's rights over
+// files alone, so that whatever he puts in our way leads where he could have gone himself.
 func inPlace(path string, owner sys.Owner, do func(path string) error) error {
 	dir, his, err := trustedDir(filepath.Dir(path), owner.UID)
 	if err != nil {
@@ -78,8 +78,8 @@ func makeUnix(s spec.Socket, path string, owner sys.Owner) (int, error) {
 	return fd, nil
 }
 
-// give sets mode and owner of a socket that has just been bound. Nobody else can have exchanged it before it is
-// his: see inPlace. So the owner comes last, and nothing is done by name after it.
+// give sets mode and owner of a socket that has just been bound. Nobody else can have exchanged it
+// before it is his: see inPlace. So the owner comes last, and nothing is done by name after it.
 func give(path string, s spec.Socket, owner sys.Owner) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -103,8 +103,8 @@ func give(path string, s spec.Socket, owner sys.Owner) error {
 	return os.Lchown(path, owner.UID, owner.GID)
 }
 
-// makeFIFO makes a FIFO, or takes the one that is there if it is ours or the owner's. It is opened for
-// both directions, so that it has no end as long as it is open here (fifo(7)).
+// makeFIFO makes a FIFO, or takes the one that is there if it is ours or the owner's. It is opened
+// for both directions, so that it has no end as long as it is open here (fifo(7)).
 func makeFIFO(s spec.Socket, path string, owner sys.Owner) (int, error) {
 	if err := sys.NewFIFO(path, uint32(*s.Mode)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return -1, err
@@ -113,7 +113,8 @@ func makeFIFO(s spec.Socket, path string, owner sys.Owner) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// From here on by descriptor: a FIFO that was there may be the owner's, who can exchange its name.
+	// From here on by descriptor: a FIFO that was there may be the owner's, who can exchange its
+	// name.
 	f := os.NewFile(uintptr(fd), path)
 	if err := giveFIFO(f, s, owner); err != nil {
 		return -1, errors.Join(err, f.Close())
@@ -165,8 +166,8 @@ func removeDead(network spec.Network, path string) error {
 	if closeErr := sys.CloseFD(fd); closeErr != nil {
 		return closeErr
 	}
-	// Only a refusal says that nobody holds it. No other answer does: EPROTOTYPE is a socket of another kind, EAGAIN
-	// one with a full queue, EACCES one that is not ours.
+	// Only a refusal says that nobody holds it. No other answer does: EPROTOTYPE is a socket of
+	// another kind, EAGAIN one with a full queue, EACCES one that is not ours.
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("another process listens there: %w", syscall.EADDRINUSE)
 	}

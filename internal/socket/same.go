@@ -9,9 +9,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Is says whether a descriptor is what Open makes of s: of the same kind, listening if that kind can, and at the same
-// address. It is for finding it again in a process that was handed it. A host given by name is not looked up: any address
-// with the port is its own.
+// Is says whether a descriptor is what Open makes of s: of the same kind, listening if that kind
+// can, and at the same address. It is for finding it again in a process that was handed it. A host
+// given by name is not looked up: any address with the port is its own.
 func Is(fd int, s spec.Socket) bool {
 	kind, err := sys.KindOf(fd)
 	if err != nil {
@@ -44,7 +44,8 @@ func isFile(fd int, path string) bool {
 	return err == nil && have.Same(named)
 }
 
-// isPath says whether two names mean one file: a socket is bound under the real name of its directory.
+// isPath says whether two names mean one file: a socket is bound under the real name of its
+// directory.
 func isPath(a, b string) bool {
 	x, err := os.Lstat(a)
 	if err != nil {

@@ -18,9 +18,10 @@ import (
 
 // Socket is an open socket or FIFO.
 type Socket struct {
-	// FD is it: close-on-exec, and blocking, as who is handed it expects (systemd.socket(5), NonBlocking=). It
-	// must not be read from or accepted from here. It is no *os.File, because that would make the runtime's poller wake
-	// us for every connection, and its Fd would make it blocking for a service that has it non-blocking.
+	// FD is it: close-on-exec, and blocking, as who is handed it expects (systemd.socket(5),
+	// NonBlocking=). It must not be read from or accepted from here. It is no *os.File, because
+	// that would make the runtime's poller wake us for every connection, and its Fd would make it
+	// blocking for a service that has it non-blocking.
 	FD int
 	// Path is its name in the file system, "" for one without.
 	Path string
@@ -29,9 +30,9 @@ type Socket struct {
 	file  fs.FileInfo // what Path was when it was made; its inode is not used again while the socket is open
 }
 
-// Open opens what s says, with its defaults (spec.Service.WithDefaults), for owner, who gets the file in the file
-// system if there is one. Nobody is connected to it, and what others hold is not touched: a socket in
-// the file system replaces one of the same name only if nobody listens there.
+// Open opens what s says, with its defaults (spec.Service.WithDefaults), for owner, who gets the
+// file in the file system if there is one. Nobody is connected to it, and what others hold is not
+// touched: a socket in the file system replaces one of the same name only if nobody listens there.
 //
 // ctx bounds the look-up of a host by name.
 func Open(ctx context.Context, s spec.Socket, owner sys.Owner) (*Socket, error) {
@@ -95,7 +96,8 @@ func bindUnix(s spec.Socket, name string) (int, error) {
 	return fd, nil
 }
 
-// wrap makes a bound descriptor listen, if it can, and looks at its file. What fails takes it away again.
+// wrap makes a bound descriptor listen, if it can, and looks at its file. What fails takes it away
+// again.
 func wrap(fd int, s spec.Socket, path string, owner sys.Owner) (_ *Socket, err error) {
 	if err := sys.SetNonblock(fd, false); err != nil {
 		return nil, errors.Join(err, sys.CloseFD(fd))
@@ -117,8 +119,8 @@ func wrap(fd int, s spec.Socket, path string, owner sys.Owner) (_ *Socket, err e
 	return opened, sys.Listen(fd, s.Backlog)
 }
 
-// Adopt is Open for a descriptor that an earlier process of ours opened for s and owner, and left to us. It
-// belongs to the Socket after that.
+// Adopt is Open for a descriptor that an earlier process of ours opened for s and owner, and left
+// to us. It belongs to the Socket after that.
 func Adopt(fd int, s spec.Socket, owner sys.Owner) (*Socket, error) {
 	opened := &Socket{FD: fd, Path: s.Listen.Path(), owner: owner}
 	if opened.Path == "" {

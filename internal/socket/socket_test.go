@@ -239,10 +239,12 @@ func TestFIFOHasNoEnd(t *testing.T) {
 	}
 }
 
-// What others planted leads nowhere, and a directory in which they could exchange things is refused.
+// What others planted leads nowhere, and a directory in which they could exchange things is
+// refused.
 func TestPlanted(t *testing.T) {
 	if os.Geteuid() != 0 {
-		// An ordinary user cannot plant as another one; a directory open to all is there for everybody.
+		// An ordinary user cannot plant as another one; a directory open to all is there for
+		// everybody.
 		dir := shortDir(t)
 		os.Chmod(dir, 0o777)
 		if _, err := Open(t.Context(), at(t, "unix:"+dir+"/s"), me()); !errors.Is(err, sys.ErrInsecure) {

@@ -14,10 +14,10 @@ import (
 // maxLinks is how many symbolic links Linux follows in one path (path_resolution(7)).
 const maxLinks = 40
 
-// trustedDir returns the real name of a directory to which nobody but root and we can have led, and whether
-// it belongs to user. Every directory on the way belongs to root or to us, and others can write to it only if it is sticky, so
-// that they cannot exchange what is in it; links are followed if root or we made them. The last directory
-// may be the user's.
+// trustedDir returns the real name of a directory to which nobody but root and we can have led, and
+// whether it belongs to user. Every directory on the way belongs to root or to us, and others can
+// write to it only if it is sticky, so that they cannot exchange what is in it; links are followed
+// if root or we made them. The last directory may be the user's.
 func trustedDir(dir string, user int) (string, bool, error) {
 	if !filepath.IsAbs(dir) {
 		return "", false, fmt.Errorf("%s: not an absolute path", dir)
@@ -61,7 +61,8 @@ func trustedDir(dir string, user int) (string, bool, error) {
 	}
 }
 
-// judgeDir says whether others could exchange what is in a directory, and, of the last one, whether it is the user's.
+// judgeDir says whether others could exchange what is in a directory, and, of the last one, whether
+// it is the user's.
 func judgeDir(dir string, user int, last bool) (his bool, err error) {
 	info, err := os.Lstat(dir)
 	if err != nil {

@@ -79,10 +79,11 @@ func (s *description) dieWithParent() error {
 	return nil
 }
 
-// resetSignals empties the thread's signal mask and gives ignored signals their default action back, which is a
-// matter of the whole process: a server that was started by nohup(1) must not die of the next SIGHUP because it
-// started something. Where x/sys has no such calls (darwin, the BSDs, illumos), what remains is what
-// the Go runtime does by itself in a child: handled signals return to their defaults.
+// resetSignals empties the thread's signal mask and gives ignored signals their default action
+// back, which is a matter of the whole process: a server that was started by nohup(1) must not die
+// of the next SIGHUP because it started something. Where x/sys has no such calls (darwin, the BSDs,
+// illumos), what remains is what the Go runtime does by itself in a child: handled signals return
+// to their defaults.
 func (s *description) resetSignals() error {
 	if runtime.GOOS != "linux" {
 		return nil
@@ -108,10 +109,11 @@ const (
 	late              // those that could starve this very process before it executes
 )
 
-// setLimits sets the limits that are due, in order. A limit on memory is set last of all: a Go program has more address
-// space than most such limits allow, and from then on cannot so much as start a thread (with cgo, pthread_create(3)
-// maps a stack and its failure is fatal). Where such a limit raises the hard one, the right to do so may
-// be gone by then: it is set early, and is no limit lower than ours.
+// setLimits sets the limits that are due, in order. A limit on memory is set last of all: a Go
+// program has more address space than most such limits allow, and from then on cannot so much as
+// start a thread (with cgo, pthread_create(3) maps a stack and its failure is fatal). Where such a
+// limit raises the hard one, the right to do so may be gone by then: it is set early, and is no
+// limit lower than ours.
 func (s *description) setLimits(now when) error {
 	for _, r := range s.Rlimits {
 		due, err := r.due()
@@ -195,8 +197,8 @@ func text(n *int) string {
 	return strconv.Itoa(*n)
 }
 
-// environment is the target's environment; with sockets, those of sd_listen_fds(3) for pid, and WATCHDOG_PID, where
-// there is one, is pid (sd_watchdog_enabled(3)).
+// environment is the target's environment; with sockets, those of sd_listen_fds(3) for pid, and
+// WATCHDOG_PID, where there is one, is pid (sd_watchdog_enabled(3)).
 func (s *description) environment(pid int) []string {
 	if !s.needsPID() {
 		return s.Env
@@ -223,7 +225,8 @@ func (s *description) environment(pid int) []string {
 		"LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"))
 }
 
-// announcesSockets says whether a variable is one of sd_listen_fds(3), and not LISTEN_ADDR or the like of somebody else.
+// announcesSockets says whether a variable is one of sd_listen_fds(3), and not LISTEN_ADDR or the
+// like of somebody else.
 func announcesSockets(kv string) bool {
 	switch name, _, _ := strings.Cut(kv, "="); name {
 	case "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES":
@@ -232,8 +235,8 @@ func announcesSockets(kv string) bool {
 	return false
 }
 
-// pidfdID is the number by which a process is known for ever (Linux 6.9). Without it LISTEN_PID stands alone, as with
-// systemd before 259.
+// pidfdID is the number by which a process is known for ever (Linux 6.9). Without it LISTEN_PID
+// stands alone, as with systemd before 259.
 func pidfdID(pid int) (uint64, error) {
 	f, err := sys.PidfdOpen(pid)
 	if err != nil {

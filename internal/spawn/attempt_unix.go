@@ -11,8 +11,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// attempt is a start from a thread of ours. Whoever waits for it may give it up until it forks, and leaves the thread behind
-// then: one that waits in the kernel cannot be ended.
+// attempt is a start from a thread of ours. Whoever waits for it may give it up until it forks, and
+// leaves the thread behind then: one that waits in the kernel cannot be ended.
 type attempt struct {
 	d       *description
 	decided atomic.Bool // to fork, or to give up
@@ -39,7 +39,8 @@ func (a *attempt) run(start func(*description) (int, error)) {
 	close(a.done)
 }
 
-// outcome waits for it until ctx ends. slow, if not nil, is called if that takes longer than a start that waits for nobody.
+// outcome waits for it until ctx ends. slow, if not nil, is called if that takes longer than a
+// start that waits for nobody.
 func (a *attempt) outcome(ctx context.Context, slow func()) (int, error) {
 	patience := time.NewTimer(threadPatience)
 	defer patience.Stop()

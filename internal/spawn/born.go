@@ -8,8 +8,8 @@ import (
 
 // Born is what a process finds that was started with Spec.Birth or by StartHeir.
 type Born struct {
-	// Heir says that this process is to take the place of the one who started it (StartHeir). What is in
-	// Payload and Files is then for Legacy to read.
+	// Heir says that this process is to take the place of the one who started it (StartHeir). What
+	// is in Payload and Files is then for Legacy to read.
 	Heir    bool
 	Payload []byte
 	Files   []*os.File
@@ -19,7 +19,8 @@ type Born struct {
 // born is set at most once, by init, before anything could look.
 var born *Born
 
-// Inherited returns what the watcher or the predecessor handed to this process, nil if there was none.
+// Inherited returns what the watcher or the predecessor handed to this process, nil if there was
+// none.
 func Inherited() *Born { return born }
 
 // Send delivers a message to the parent (Event.Message of its Launch). An error,

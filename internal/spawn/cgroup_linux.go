@@ -16,8 +16,8 @@ func bearInto(attr *syscall.SysProcAttr, group *os.File) {
 }
 
 // isCgroupError knows what clone3(2) says when the group is in the way, as against the program.
-// ENOSYS is a kernel, or a sandbox, without clone3, and EPERM is what older sandboxes say of it. It can be execve(2)'s
-// word, too: the caller tries without, and hears which it was.
+// ENOSYS is a kernel, or a sandbox, without clone3, and EPERM is what older sandboxes say of it. It
+// can be execve(2)'s word, too: the caller tries without, and hears which it was.
 func isCgroupError(group *os.File, err error) bool {
 	if group == nil {
 		return false

@@ -135,7 +135,8 @@ func TestNothingIsLeftOfAFailedLaunch(t *testing.T) {
 	}
 }
 
-// TestWatcherKilled: a daemon that nobody watches must not live, nor what it started in its session.
+// TestWatcherKilled: a daemon that nobody watches must not live, nor what it started in its
+// session.
 func TestWatcherKilled(t *testing.T) {
 	proctest.CheckLeaks(t)
 	file := filepath.Join(t.TempDir(), "pids")
@@ -276,7 +277,8 @@ func TestLauncherKilled(t *testing.T) {
 	}
 }
 
-// TestStageKilled: a stage that is killed has not executed the target, though its channel ends just as if it had.
+// TestStageKilled: a stage that is killed has not executed the target, though its channel ends just
+// as if it had.
 func TestStageKilled(t *testing.T) {
 	proctest.CheckLeaks(t)
 	group := t.TempDir()
@@ -403,8 +405,8 @@ func TestParentThatReapsEverything(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeEnded: a program that has become another user, as by sudo(8), and that the daemon leaves may live for ever;
-// whoever waits for the end of the launch does not, and hears of it.
+// TestWhatCannotBeEnded: a program that has become another user, as by sudo(8), and that the daemon
+// leaves may live for ever; whoever waits for the end of the launch does not, and hears of it.
 func TestWhatCannotBeEnded(t *testing.T) {
 	const env = "SPAWN_TEST_SETUID"
 	if os.Geteuid() == 0 {
@@ -431,7 +433,8 @@ func TestWhatCannotBeEnded(t *testing.T) {
 		if dir == "" {
 			return // only root can make such a program
 		}
-		// A real user id of ours is enough to be allowed to kill it (kill(2)), so set-user-ID alone is not.
+		// A real user id of ours is enough to be allowed to kill it (kill(2)), so set-user-ID alone
+		// is not.
 		script := `"$1/setpriv" --reuid=0 --regid=0 --clear-groups cat <&3 &
 			until read name </proc/$!/comm && [ "$name" = cat ]; do :; done; echo $! >"$1/pid"; exit 7`
 		r, w, err := os.Pipe() // whose end is the end of that program

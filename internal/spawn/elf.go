@@ -5,8 +5,9 @@ import (
 	"encoding/binary"
 )
 
-// interpreterIn returns what the kernel opens to execute a file that begins like this: the interpreter of a script, the
-// dynamic loader of a program; "" for none. Package debug/elf would read much more, and bring much more.
+// interpreterIn returns what the kernel opens to execute a file that begins like this: the
+// interpreter of a script, the dynamic loader of a program; "" for none. Package debug/elf would
+// read much more, and bring much more.
 func interpreterIn(head []byte) string {
 	if !bytes.HasPrefix(head, []byte("\x7fELF")) {
 		return scriptInterpreter(head)

@@ -35,8 +35,9 @@ func TestEveryStepFails(t *testing.T) {
 	})
 }
 
-// TestFailureBesideDescriptors: what is passed takes all numbers up to 11, the one of the channel to the stage among them. Failures
-// are told on the channel all the same, and not to the file that has its number now.
+// TestFailureBesideDescriptors: what is passed takes all numbers up to 11, the one of the channel
+// to the stage among them. Failures are told on the channel all the same, and not to the file that
+// has its number now.
 func TestFailureBesideDescriptors(t *testing.T) {
 	eachWay(t, func(t *testing.T, w way) {
 		ours, theirs, err := sys.NewChannel()

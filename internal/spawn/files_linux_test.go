@@ -109,7 +109,8 @@ func TestStandardDescriptorsAreUsable(t *testing.T) {
 	})
 }
 
-// leaker starts a process, each way, from a launcher with leaked descriptors, and prints what it has open.
+// leaker starts a process, each way, from a launcher with leaked descriptors, and prints what it
+// has open.
 var leaker = proctest.Register("leaker", func(args []string) int {
 	s := &Spec{Path: args[1], Args: []string{"open-files", args[2]}}
 	var pid int
@@ -244,8 +245,8 @@ func TestSourcesStayOpen(t *testing.T) {
 	})
 }
 
-// TestStrangeStandardInput: a program that links this package and has a socket pair as its standard input, as children of
-// Node.js do, is not taken for a stage, and finds all that was written there.
+// TestStrangeStandardInput: a program that links this package and has a socket pair as its standard
+// input, as children of Node.js do, is not taken for a stage, and finds all that was written there.
 func TestStrangeStandardInput(t *testing.T) {
 	for _, data := range []string{"", "x", "\x00", "\x00daemonry", stageMagic[:magicLen-1], strings.ToUpper(stageMagic), "GET / HTTP/1.1\r\n\r\n", strings.Repeat("\xff", 4096)} {
 		t.Run(strconv.Quote(data[:min(len(data), 20)]), func(t *testing.T) {

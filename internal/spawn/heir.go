@@ -29,7 +29,8 @@ type Heir struct {
 // for anything to come of it. The legacies travel along. It gets stdin as its
 // standard input once it has taken the channel from there.
 //
-// The caller must Reap it, unless it lives on, and Close the Heir. When ctx ends before the heir is executed, it is not.
+// The caller must Reap it, unless it lives on, and Close the Heir. When ctx ends before the heir is
+// executed, it is not.
 func StartHeir(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
 	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
 		h.PID, err = Start(ctx, s)
@@ -37,11 +38,12 @@ func StartHeir(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) 
 	})
 }
 
-// StartHeirApart is StartHeir for an heir that can be Let go: it becomes a child of init, or of the nearest subreaper, while
-// this process still lives. It is then the child of a manager that is either of the two, and that is
-// what systemd wants of a main process: it asks whether it is its parent in the moment in which MAINPID= names one, and
-// at a stop does not wait for the end of one that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context).
-// If this process dies, the heir is let go.
+// StartHeirApart is StartHeir for an heir that can be Let go: it becomes a child of init, or of the
+// nearest subreaper, while this process still lives. It is then the child of a manager that is
+// either of the two, and that is what systemd wants of a main process: it asks whether it is its
+// parent in the moment in which MAINPID= names one, and at a stop does not wait for the end of one
+// that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context). If this
+// process dies, the heir is let go.
 func StartHeirApart(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
 	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
 		h.between, h.PID, err = startIntermediate(ctx, s)
@@ -126,7 +128,8 @@ func (h *Heir) Pending() bool {
 // Send sends the heir a message. EPIPE and ECONNRESET mean that it is gone.
 func (h *Heir) Send(message []byte) error { return sendFrame(h.channel, frameMessage, message) }
 
-// Wait returns nil when the heir has ended, and leaves it to be reaped; the context's cause if that comes first.
+// Wait returns nil when the heir has ended, and leaves it to be reaped; the context's cause if that
+// comes first.
 func (h *Heir) Wait(ctx context.Context) error {
 	if h.process == nil {
 		return nil
@@ -154,8 +157,8 @@ func (h *Heir) Close() error {
 	return errors.Join(err, h.channel.Close())
 }
 
-// Known waits for the word that the one whose place this heir is to take has it in its hands. An error means that it
-// never will: a process that nobody knows of must not take anybody's place.
+// Known waits for the word that the one whose place this heir is to take has it in its hands. An
+// error means that it never will: a process that nobody knows of must not take anybody's place.
 func (b *Born) Known() error {
 	kind, _, files, err := recvFrame(b.channel)
 	closeAll(files)
@@ -168,7 +171,8 @@ func (b *Born) Known() error {
 	return err
 }
 
-// Receive returns the next message of the one who started this process, or io.EOF when that one is gone.
+// Receive returns the next message of the one who started this process, or io.EOF when that one is
+// gone.
 func (b *Born) Receive() ([]byte, error) { return receiveMessage(b.channel) }
 
 // Orphaned says that the one who started this process is gone, or has closed its end.
@@ -178,7 +182,8 @@ func (b *Born) Orphaned() bool {
 	return n == 0 && err == nil
 }
 
-// Legacy returns what the predecessor of this process left for the part of the program that goes by that name.
+// Legacy returns what the predecessor of this process left for the part of the program that goes by
+// that name.
 func (b *Born) Legacy(name string) (data []byte, files []*os.File, found bool) {
 	d := decoder{b: b.Payload}
 	rest := b.Files
@@ -208,8 +213,8 @@ func receiveMessage(c sys.Channel) ([]byte, error) {
 	}
 }
 
-// Legacy is what one part of a program hands to the same part of the process that takes its place. The functions
-// may be nil, but for Give.
+// Legacy is what one part of a program hands to the same part of the process that takes its place.
+// The functions may be nil, but for Give.
 type Legacy struct {
 	Name string
 	// Give returns what is handed over, at each attempt anew. The files stay the giver's.

@@ -12,7 +12,8 @@ import (
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
-// heirProgram says who its parent is as often as it is asked, and ends with 7 when it is told to, with 8 when nobody is left to tell it.
+// heirProgram says who its parent is as often as it is asked, and ends with 7 when it is told to,
+// with 8 when nobody is left to tell it.
 var heirProgram = proctest.Register("heir", func([]string) int {
 	b := Inherited()
 	if b == nil || !b.Heir {
@@ -57,7 +58,8 @@ func parent(t *testing.T, h *Heir) string {
 	return string(m)
 }
 
-// TestHeirApart: its parent is a process between us as long as it is not let go, and that one tells how it ended.
+// TestHeirApart: its parent is a process between us as long as it is not let go, and that one tells
+// how it ended.
 func TestHeirApart(t *testing.T) {
 	proctest.CheckLeaks(t)
 	h := startApartHeir(t)
@@ -142,7 +144,8 @@ var unknown = proctest.Register("unknown-heir", func([]string) int {
 	return 0
 })
 
-// TestHeirUnknown: the process between was killed after it had started the heir and before it could say so. Two must not serve.
+// TestHeirUnknown: the process between was killed after it had started the heir and before it could
+// say so. Two must not serve.
 func TestHeirUnknown(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for _, known := range []bool{false, true} {

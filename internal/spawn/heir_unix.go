@@ -34,8 +34,8 @@ func (h *Heir) Reap() (Exit, error) {
 // have given it. Children stay children, the pid stays, and so do all descriptors that are not
 // close-on-exec. It returns only if that failed; then nothing has changed.
 //
-// Signals that a program like ours takes care of are blocked over the change: until the new program asks for them
-// (os/signal), they would end it.
+// Signals that a program like ours takes care of are blocked over the change: until the new program
+// asks for them (os/signal), they would end it.
 func Replace(path string, args, env []string, legacies []Legacy) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

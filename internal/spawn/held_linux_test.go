@@ -11,8 +11,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// taker takes its orders as soon as they come, on descriptor 3 and the first thread, as a stage does, and has started
-// something then: a byte on descriptor 4. The first byte says that it waits, or that it is on another thread.
+// taker takes its orders as soon as they come, on descriptor 3 and the first thread, as a stage
+// does, and has started something then: a byte on descriptor 4. The first byte says that it waits,
+// or that it is on another thread.
 var taker = proctest.Register("taker", func([]string) int {
 	runtime.LockOSThread()
 	if syscall.Gettid() != os.Getpid() {
@@ -31,7 +32,8 @@ var taker = proctest.Register("taker", func([]string) int {
 	return 0
 })
 
-// A stage that is killed because it has not taken its orders has not taken them between the look and the signal either.
+// A stage that is killed because it has not taken its orders has not taken them between the look
+// and the signal either.
 func TestKilledBeforeItBegan(t *testing.T) {
 	proctest.CheckLeaks(t)
 	held := 0

@@ -189,8 +189,9 @@ var leaver = proctest.Register("leaver", func(args []string) int {
 	return 0
 })
 
-// TestHungLeaveBehind is about a command that has nothing else to do, on one processor: it says what there is to say. Where its own
-// question makes it wait in the kernel, and not to be killed (Deaf), it cannot end before the file system has answered.
+// TestHungLeaveBehind is about a command that has nothing else to do, on one processor: it says
+// what there is to say. Where its own question makes it wait in the kernel, and not to be killed
+// (Deaf), it cannot end before the file system has answered.
 func TestHungLeaveBehind(t *testing.T) {
 	proctest.CheckLeaks(t)
 	var all sync.WaitGroup

@@ -13,9 +13,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// intermediate is the stage between a process and an heir that is to be nobody's child when it takes over, for a
-// process cannot give a child away. It lives until it is told to go, or until nobody is left to tell it, or until the
-// target has ended and it has said how. It returns only if the target could not be started.
+// intermediate is the stage between a process and an heir that is to be nobody's child when it
+// takes over, for a process cannot give a child away. It lives until it is told to go, or until
+// nobody is left to tell it, or until the target has ended and it has said how. It returns only if
+// the target could not be started.
 func intermediate(st *starter, s *description) error {
 	ctx, cut := context.WithCancelCause(context.Background())
 	orders := make(chan frameKind)
@@ -41,8 +42,8 @@ func intermediate(st *starter, s *description) error {
 	var e encoder
 	e.uint(uint64(pid))
 	told := sendFrame(st.channel, frameStarted, e.b) == nil
-	// As long as the target may not be held yet it must not be reaped, or its pid could become another's. Without a
-	// word that it is, nobody knows of it.
+	// As long as the target may not be held yet it must not be reaped, or its pid could become
+	// another's. Without a word that it is, nobody knows of it.
 	if kind, said := <-orders; !told || kind != frameMessage {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // EPERM: of another user. It finds that it is not known (Born.Known).
 		if !told || !said {
@@ -75,7 +76,8 @@ type intermediary struct {
 	channel sys.Channel
 }
 
-// startIntermediate starts what s describes as the child of a stage, which does not reap it before it hears that it is held.
+// startIntermediate starts what s describes as the child of a stage, which does not reap it before
+// it hears that it is held.
 func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, err error) {
 	if err := s.check(); err != nil {
 		return nil, 0, fail(StepStart, "", err)
@@ -162,8 +164,9 @@ func (i *intermediary) reap() (Exit, error) {
 	return exitOf(status), i.leave()
 }
 
-// leave returns when the stage has ended and the target, if it lives, is nobody's child but init's or that of the nearest
-// subreaper: the kernel gives the children away before the end of their parent can be waited for (exit_notify).
+// leave returns when the stage has ended and the target, if it lives, is nobody's child but init's
+// or that of the nearest subreaper: the kernel gives the children away before the end of their
+// parent can be waited for (exit_notify).
 func (i *intermediary) leave() error {
 	err := sendFrame(i.channel, frameRelease, nil)
 	if err != nil && isGone(err) {

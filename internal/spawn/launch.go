@@ -15,7 +15,8 @@ import (
 
 // Launch is a daemon on its way: running, watched, and not yet let go.
 type Launch struct {
-	// PID is the daemon's. It is the daemon's for sure until its Event.Exit was received or Release was called.
+	// PID is the daemon's. It is the daemon's for sure until its Event.Exit was received or Release
+	// was called.
 	PID int
 	// Session is the id of the daemon's session, which stays its while a process is left in it.
 	Session int
@@ -31,8 +32,8 @@ type Launch struct {
 	released atomic.Bool // the watcher may leave without a word
 }
 
-// Event is one of: a message from the daemon (Spec.Birth), its exit, the loss of the watcher, which may also have
-// gone because something that the daemon left cannot be ended.
+// Event is one of: a message from the daemon (Spec.Birth), its exit, the loss of the watcher, which
+// may also have gone because something that the daemon left cannot be ended.
 type Event struct {
 	Message []byte
 	Exit    *Exit
@@ -47,12 +48,12 @@ type begun struct {
 	err error
 }
 
-// Detach starts the process that s describes as a daemon in the sense of
-// daemon(7): in a session of its own that it does not lead, so that it never gets a controlling terminal. It
-// returns when the program is being executed, or a *StepError if that failed, or was not done when ctx ended.
+// Detach starts the process that s describes as a daemon in the sense of daemon(7): in a session of
+// its own that it does not lead, so that it never gets a controlling terminal. It returns when the
+// program is being executed, or a *StepError if that failed, or was not done when ctx ended.
 //
-// The daemon must then be let go (Release) or ended (Kill). If the caller dies before, or closes it, the
-// daemon is ended.
+// The daemon must then be let go (Release) or ended (Kill). If the caller dies before, or closes
+// it, the daemon is ended.
 func Detach(ctx context.Context, s *Spec) (*Launch, error) {
 	if err := s.check(); err != nil {
 		return nil, fail(StepStart, "", err)
@@ -106,7 +107,8 @@ func (l *Launch) awaitStart(ctx context.Context) error {
 // obeyWait is how long a watcher that has its orders may take to end what it has begun.
 const obeyWait = 2 * time.Second
 
-// giveUp ends a watcher that has not said yet that the target runs. One that has not taken its orders has started nothing.
+// giveUp ends a watcher that has not said yet that the target runs. One that has not taken its
+// orders has started nothing.
 func (l *Launch) giveUp(why error) error {
 	if heldBefore(l.watcher, l.channel) || sendFrame(l.channel, frameKill, make([]byte, 8)) != nil {
 		l.killWatcher()
@@ -123,15 +125,17 @@ func (l *Launch) giveUp(why error) error {
 	return alsoError(why, err)
 }
 
-// killWatcher kills the watcher, which is one as long as its end of the channel is open: only it has that.
+// killWatcher kills the watcher, which is one as long as its end of the channel is open: only it
+// has that.
 func (l *Launch) killWatcher() {
 	// ESRCH: the program reaps all its children itself. The end of the channel tells the rest.
 	_ = sys.Kill(l.watcher, syscall.SIGKILL)
 }
 
-// drain returns when the watcher is gone, and with the reason if the daemon is lost. A watcher that is still there after so much time
-// is stopped, or something that it is to end does not die: it is killed, and the daemon with it, or let go. One that does not
-// die either sleeps in the kernel (state D of proc(5)): that is a *sys.StuckError, and what it leaves is ended when it is gone.
+// drain returns when the watcher is gone, and with the reason if the daemon is lost. A watcher that
+// is still there after so much time is stopped, or something that it is to end does not die: it is
+// killed, and the daemon with it, or let go. One that does not die either sleeps in the kernel
+// (state D of proc(5)): that is a *sys.StuckError, and what it leaves is ended when it is gone.
 func (l *Launch) drain(patience time.Duration) (err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -159,8 +163,9 @@ func (l *Launch) drain(patience time.Duration) (err error) {
 	}
 }
 
-// forsake leaves a watcher that does not die, or that has left a child of which that is true, to a goroutine that waits for their end.
-// Whatever there is of its session is killed, so that nothing of it goes on when the kernel lets go of it.
+// forsake leaves a watcher that does not die, or that has left a child of which that is true, to a
+// goroutine that waits for their end. Whatever there is of its session is killed, so that nothing
+// of it goes on when the kernel lets go of it.
 func (l *Launch) forsake() error {
 	l.forsaken = true
 	killSession(l.watcher)
@@ -222,8 +227,8 @@ func readStart(kind frameKind, report []byte) *begun {
 // errWordless is the error of a watcher that is gone and has not said why.
 var errWordless = errors.New("it ended without a word")
 
-// abandoned completes the error of a watcher that is gone and has not said that it has started the target, or was killed
-// before it could.
+// abandoned completes the error of a watcher that is gone and has not said that it has started the
+// target, or was killed before it could.
 func abandoned(watcher int, err error) error {
 	died, end := abandon(watcher)
 	if died != nil {
@@ -255,7 +260,8 @@ func (l *Launch) listen(events chan<- Event) {
 	}
 	b := readStart(kind, payload)
 	if b.err == nil && !l.released.Load() {
-		// The watcher has not reaped it yet, so there is such a process, if only a dead one (ESRCH).
+		// The watcher has not reaped it yet, so there is such a process, if only a dead one
+		// (ESRCH).
 		var pinErr error
 		if l.target, pinErr = sys.Pin(b.pid); pinErr != nil {
 			l.target = nil
@@ -300,7 +306,8 @@ func (l *Launch) follow(events chan<- Event) {
 	events <- Event{Lost: l.lost()}
 }
 
-// lost ends a daemon whose watcher is gone: it cannot come to a known end any more, so it must not live.
+// lost ends a daemon whose watcher is gone: it cannot come to a known end any more, so it must not
+// live.
 func (l *Launch) lost() error {
 	if l.target != nil {
 		// It may have made a session of its own. ESRCH: it has gone with the watcher.
@@ -316,15 +323,16 @@ func (l *Launch) Release() error {
 	return l.finish(frameRelease, nil, releaseWait)
 }
 
-// Kill ends the daemon and everything it has started: SIGTERM to the daemon, after grace SIGKILL to all
-// that is left, at once if grace is zero. It returns when nothing is left, or with an error
+// Kill ends the daemon and everything it has started: SIGTERM to the daemon, after grace SIGKILL to
+// all that is left, at once if grace is zero. It returns when nothing is left, or with an error
 // that names what cannot be ended: a program of another user (set-user-ID).
 func (l *Launch) Kill(grace time.Duration) error {
 	grace = max(grace, 0)
 	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(grace)), grace+deathWait)
 }
 
-// releaseWait is how long a watcher may take to leave. It has nothing else to do: one that takes longer is stopped.
+// releaseWait is how long a watcher may take to leave. It has nothing else to do: one that takes
+// longer is stopped.
 const releaseWait = 5 * time.Second
 
 func (l *Launch) finish(kind frameKind, payload []byte, patience time.Duration) error {

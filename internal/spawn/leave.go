@@ -16,11 +16,12 @@ var ErrNeedsWatcher = errors.New("needs a watcher")
 // child. So there is one process less to start than with Detach, which is most of the time that it
 // takes.
 //
-// It changes the calling process: it leaves its session and loses its terminal, its umask and working directory are
-// the daemon's, descriptors above 2 become close-on-exec, ignored signals return to their defaults. Where the process
-// leads a process group, as one that an interactive shell has started does, or s asks for what a thread cannot give, or
-// for a program or a directory on a file system that may not answer, the error is ErrNeedsWatcher. When ctx ends, it waits for no
-// file system any more. The daemon is a child of this process until that ends.
+// It changes the calling process: it leaves its session and loses its terminal, its umask and
+// working directory are the daemon's, descriptors above 2 become close-on-exec, ignored signals
+// return to their defaults. Where the process leads a process group, as one that an interactive
+// shell has started does, or s asks for what a thread cannot give, or for a program or a directory
+// on a file system that may not answer, the error is ErrNeedsWatcher. When ctx ends, it waits for
+// no file system any more. The daemon is a child of this process until that ends.
 func LeaveBehind(ctx context.Context, s *Spec) (pid int, err error) {
 	if err := s.check(); err != nil {
 		return 0, fail(StepStart, "", err)

@@ -45,7 +45,8 @@ func scriptInterpreter(head []byte) string {
 	if !ok {
 		return ""
 	}
-	// Blanks and tabs separate, and nothing else: that the name ends in a carriage return is just what must be seen.
+	// Blanks and tabs separate, and nothing else: that the name ends in a carriage return is just
+	// what must be seen.
 	name := strings.TrimLeft(string(line), " \t")
 	if end := strings.IndexAny(name, " \t"); end >= 0 {
 		name = name[:end]
@@ -53,13 +54,13 @@ func scriptInterpreter(head []byte) string {
 	return name
 }
 
-// LookPath finds the executable that name stands for, as execvp(3) does but
-// looking before anything is started: a name with a slash is itself, another
-// is searched for in the directories of path (a PATH value) that we may search. An empty directory in path, which means the
-// current one, is passed over: it is how somebody else's file gets executed.
+// LookPath finds the executable that name stands for, as execvp(3) does but looking before anything
+// is started: a name with a slash is itself, another is searched for in the directories of path (a
+// PATH value) that we may search. An empty directory in path, which means the current one, is
+// passed over: it is how somebody else's file gets executed.
 //
-// The error wraps fs.ErrNotExist if there is no such file, and fs.ErrPermission
-// if there is, but none that may be executed. root is a directory that stands for "/", "" for "/" itself.
+// The error wraps fs.ErrNotExist if there is no such file, and fs.ErrPermission if there is, but
+// none that may be executed. root is a directory that stands for "/", "" for "/" itself.
 func LookPath(name, path, root string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, executable(filepath.Join(root, name), name)

@@ -193,7 +193,8 @@ func isExecuting(t *testing.T, pid int, program string) {
 		if err != nil {
 			return err
 		}
-		// The link is there a moment before the arguments are (begin_new_exec, create_elf_tables in the kernel).
+		// The link is there a moment before the arguments are (begin_new_exec, create_elf_tables in
+		// the kernel).
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err == nil && len(args) == 0 {
 			err = fmt.Errorf("process %d has no arguments yet", pid)

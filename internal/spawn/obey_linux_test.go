@@ -15,8 +15,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// TestObeysNobodyWithLessPower speaks to programs that have more rights than who speaks: one that is set-user-ID, and
-// one that root runs for somebody, as sudo(8) does, with that one's standard input.
+// TestObeysNobodyWithLessPower speaks to programs that have more rights than who speaks: one that
+// is set-user-ID, and one that root runs for somebody, as sudo(8) does, with that one's standard
+// input.
 func TestObeysNobodyWithLessPower(t *testing.T) {
 	if os.Geteuid() != 0 {
 		orders := pairOf(t, uint32(os.Geteuid()))

@@ -8,15 +8,16 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Orders are what a process of ours is started with: a stage, or a newborn daemon, or an heir. All of it is in
-// the channel before the process exists, as one message: a greeting, with it the descriptors, of which the first
-// is the file that the orders are written in (sys.SealedFile). So nothing of it can fail, or be waited for, when there is
-// a process that waits for it.
+// Orders are what a process of ours is started with: a stage, or a newborn daemon, or an heir. All
+// of it is in the channel before the process exists, as one message: a greeting, with it the
+// descriptors, of which the first is the file that the orders are written in (sys.SealedFile). So
+// nothing of it can fail, or be waited for, when there is a process that waits for it.
 //
-// Who reads strangers' bytes on descriptor 0 may have been given a socket pair for that (Node.js, socat, ksh93), and must not
-// take them for orders. A greeting names the socket that it is in and the file that comes with it, by their inodes:
-// what one relays who passes on bytes has no file, and what one relays who passes on bytes together with a descriptor,
-// that of a client with what it sent first, names neither.
+// Who reads strangers' bytes on descriptor 0 may have been given a socket pair for that (Node.js,
+// socat, ksh93), and must not take them for orders. A greeting names the socket that it is in and
+// the file that comes with it, by their inodes: what one relays who passes on bytes has no file,
+// and what one relays who passes on bytes together with a descriptor, that of a client with what it
+// sent first, names neither.
 type orders struct {
 	kind    string // a magic
 	payload []byte

@@ -17,8 +17,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// filter is a program that reads its standard input, as one that is fed with an upload does. It says how many descriptors it
-// has, and then what it has read.
+// filter is a program that reads its standard input, as one that is fed with an upload does. It
+// says how many descriptors it has, and then what it has read.
 var filter = proctest.Register("filter", func([]string) int {
 	open, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -40,8 +40,9 @@ func touch(kind, file string) *orders {
 	return &orders{kind: kind, payload: payload}
 }
 
-// uploads are bytes that a stranger sends in the hope that they are obeyed: orders as they are, and as they were when they
-// were frames, of each kind. socket is the channel that they will be read from, which the stranger has guessed.
+// uploads are bytes that a stranger sends in the hope that they are obeyed: orders as they are, and
+// as they were when they were frames, of each kind. socket is the channel that they will be read
+// from, which the stranger has guessed.
 func uploads(t *testing.T, file string, socket sys.Channel) [][]byte {
 	t.Helper()
 	var list [][]byte
@@ -151,8 +152,8 @@ func TestDataIsNoOrder(t *testing.T) {
 	}
 }
 
-// TestDataWithDescriptors: a dispatcher hands a client over together with what that has sent first, and somebody has
-// orders that were meant for another.
+// TestDataWithDescriptors: a dispatcher hands a client over together with what that has sent first,
+// and somebody has orders that were meant for another.
 func TestDataWithDescriptors(t *testing.T) {
 	proctest.CheckLeaks(t)
 	file := filepath.Join(t.TempDir(), "obeyed")
@@ -175,7 +176,8 @@ func TestDataWithDescriptors(t *testing.T) {
 		for name, with := range map[string]*os.File{"a client": client, "a spooled upload": spool, "a sealed upload": memory} {
 			t.Run(fmt.Sprintf("%q/%s", kind, name), func(t *testing.T) {
 				ours, theirs, in := relays[0].pairOf(t)
-				// It names the socket that it is in, and another file than the one that comes along.
+				// It names the socket that it is in, and another file than the one that comes
+				// along.
 				data, err := greeting(kind, theirs, int(theirs))
 				if err != nil {
 					t.Fatal(err)
@@ -231,7 +233,8 @@ func TestOrdersOfAStageNeedItsName(t *testing.T) {
 	}
 }
 
-// TestOrdersInEveryKindOfFile: where there are no memory files, or files may not have a byte, orders are given all the same.
+// TestOrdersInEveryKindOfFile: where there are no memory files, or files may not have a byte,
+// orders are given all the same.
 func TestOrdersInEveryKindOfFile(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for _, how := range []string{"", "no memfd_create", "no memfd_create, no directory", "ulimit -f 0"} {
@@ -322,8 +325,8 @@ func TestRealRelays(t *testing.T) {
 	}
 }
 
-// TestInFlight: as many descriptors of this user are on their way as there may be. A start says so, and does not wait for
-// what can not come.
+// TestInFlight: as many descriptors of this user are on their way as there may be. A start says so,
+// and does not wait for what can not come.
 func TestInFlight(t *testing.T) {
 	proctest.RunAs(t, "nobody", func(t *testing.T) {
 		proctest.CheckLeaks(t)

@@ -11,9 +11,10 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// find looks for orders in the channel. It takes nothing, and does not wait. The kind is "" if there are none. An error
-// means that there are, and that they cannot be taken or are not to be obeyed. What follows then must not be the
-// program's main: that would start the next process with the same, and so on without end.
+// find looks for orders in the channel. It takes nothing, and does not wait. The kind is "" if
+// there are none. An error means that there are, and that they cannot be taken or are not to be
+// obeyed. What follows then must not be the program's main: that would start the next process with
+// the same, and so on without end.
 func find(c sys.Channel, args []string) (kind string, err error) {
 	if !c.Unnamed() {
 		return "", nil

@@ -39,7 +39,8 @@ func endSession(watcher int) error {
 	}
 }
 
-// killSession kills what is left of such a session without waiting for it. What cannot be killed is found again by endSession.
+// killSession kills what is left of such a session without waiting for it. What cannot be killed is
+// found again by endSession.
 func killSession(watcher int) {
 	members, err := sessionMembers(watcher)
 	if err != nil {

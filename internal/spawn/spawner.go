@@ -76,5 +76,6 @@ func (sp *Spawner) runForks() {
 	}
 }
 
-// Close ends the threads, and by that whatever was started with a DeathSignal. No Start may be under way.
+// Close ends the threads, and by that whatever was started with a DeathSignal. No Start may be
+// under way.
 func (sp *Spawner) Close() { close(sp.ended) }

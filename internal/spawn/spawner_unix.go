@@ -15,8 +15,8 @@ import (
 // inherit and still be that for the next one: a umask and a directory can be set again, a nice
 // value that was raised can not be lowered.
 //
-// There is one such thread. While it waits for a file system, which only one of this machine can make it do (far), all
-// others are started by way of stages.
+// There is one such thread. While it waits for a file system, which only one of this machine can
+// make it do (far), all others are started by way of stages.
 func (sp *Spawner) start(ctx context.Context, d *description) (int, error) {
 	if d.Nice != nil || d.Umask == nil || d.Dir == "" {
 		return startFromThread(ctx, d)

@@ -38,16 +38,16 @@ type Spec struct {
 	Path string
 	// Args is the whole argument vector; Args[0] is the name the program sees.
 	Args []string
-	// Env is the whole environment, "NAME=VALUE" each. Nil means empty. A WATCHDOG_PID in it becomes the
-	// target's own pid.
+	// Env is the whole environment, "NAME=VALUE" each. Nil means empty. A WATCHDOG_PID in it
+	// becomes the target's own pid.
 	Env []string
 	// Files are the descriptors to pass, each at its number. The caller keeps its own.
 	Files []File
 	// RawFiles are more of them.
 	RawFiles []RawFile
 	// ListenNames, if not empty, makes the descriptors from 3 on sockets in the sense of
-	// sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES and, of the target's own, LISTEN_PID and, where the kernel has
-	// it (Linux 6.9), LISTEN_PIDFDID are set.
+	// sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES and, of the target's own, LISTEN_PID and, where
+	// the kernel has it (Linux 6.9), LISTEN_PIDFDID are set.
 	ListenNames []string
 
 	// Session makes the target the leader of a session of its own. Detach ignores
@@ -55,8 +55,9 @@ type Spec struct {
 	Session bool
 	// Cgroup is the directory of a control group to join before anything else.
 	Cgroup string
-	// Into is the open directory of a control group to be born in (CLONE_INTO_CGROUP, Linux 5.7), which costs
-	// nothing where Cgroup costs a stage. Start only; elsewhere than on Linux it is an error.
+	// Into is the open directory of a control group to be born in (CLONE_INTO_CGROUP, Linux 5.7),
+	// which costs nothing where Cgroup costs a stage. Start only; elsewhere than on Linux it is an
+	// error.
 	Into *os.File
 	// OOMScoreAdj, -1000 to 1000.
 	OOMScoreAdj *int
@@ -75,7 +76,8 @@ type Spec struct {
 	Caps *sys.CapSet
 	// NoNewPrivs forbids gaining privileges by execve(2).
 	NoNewPrivs bool
-	// Dir is the working directory, entered last, as the user who will work in it. With Chroot, empty means "/".
+	// Dir is the working directory, entered last, as the user who will work in it. With Chroot,
+	// empty means "/".
 	Dir string
 
 	// Birth, if not nil, gives the target a channel to the watcher as descriptor 0,
@@ -83,16 +85,18 @@ type Spec struct {
 	// program that imports it. Detach only.
 	Birth *Birth
 
-	// LetGo has the watcher leave as soon as the program runs, without a word of the caller. Detach only.
+	// LetGo has the watcher leave as soon as the program runs, without a word of the caller. Detach
+	// only.
 	LetGo bool
 
 	// DeathSignal, if not 0, is sent to the process when its parent ends, however that comes about
-	// (PR_SET_PDEATHSIG, Linux). The kernel takes the end of the thread that forked for that of the parent, so only a
-	// Spawner does it, from a thread that it keeps. A program that is set-user-ID, or has capabilities of its own, takes it back.
+	// (PR_SET_PDEATHSIG, Linux). The kernel takes the end of the thread that forked for that of the
+	// parent, so only a Spawner does it, from a thread that it keeps. A program that is
+	// set-user-ID, or has capabilities of its own, takes it back.
 	DeathSignal syscall.Signal
 
-	// Hold, if not nil, is a descriptor that the process holds open, under whatever number, until it executes
-	// the program: who has locked it can be sure that nobody else gets the lock before.
+	// Hold, if not nil, is a descriptor that the process holds open, under whatever number, until
+	// it executes the program: who has locked it can be sure that nobody else gets the lock before.
 	Hold *os.File
 
 	// FailAt makes that step fail, for tests of what happens then.
@@ -105,7 +109,8 @@ type File struct {
 	Source *os.File // what it refers to
 }
 
-// RawFile is a File that package os must not hold: os.File.Fd makes it blocking for everybody who shares it.
+// RawFile is a File that package os must not hold: os.File.Fd makes it blocking for everybody who
+// shares it.
 type RawFile struct {
 	FD     int // its number there
 	Source int // what it refers to, a descriptor of ours

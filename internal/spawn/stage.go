@@ -18,8 +18,8 @@ import (
 // failed getsockopt(2), and nothing is left in the environment or the arguments, where
 // grandchildren would find it.
 //
-// Package initialisation of what the program imports may have run before: Go
-// orders packages by import path among those whose own imports are ready (Go spec, "Program initialization").
+// Package initialisation of what the program imports may have run before: Go orders packages by
+// import path among those whose own imports are ready (Go spec, "Program initialization").
 func init() {
 	c := sys.Channel(0)
 	kind, err := find(c, os.Args)
@@ -29,7 +29,8 @@ func init() {
 	switch kind {
 	default:
 		if len(os.Args) > 0 && os.Args[0] == stageName {
-			// Running the program's main now would have it start the next stage, and so on without end.
+			// Running the program's main now would have it start the next stage, and so on without
+			// end.
 			lastResort(2, errors.New("started as a stage without a parent that speaks to it"))
 		}
 	case stageMagic:
@@ -46,8 +47,8 @@ func init() {
 	}
 }
 
-// refuse ends this process because of orders that it does not take, and says so to whoever has given them, if that is
-// one whom a stage would obey.
+// refuse ends this process because of orders that it does not take, and says so to whoever has
+// given them, if that is one whom a stage would obey.
 func refuse(c sys.Channel, kind string, err error) {
 	newborn := kind == birthMagic || kind == heirMagic
 	if newborn || errors.Is(err, errRefused) || sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
@@ -56,8 +57,9 @@ func refuse(c sys.Channel, kind string, err error) {
 	syscall.Exit(exitFailed)
 }
 
-// starter is the one that started this stage, as far as it can be spoken to. Both ways move when the target's
-// descriptors are put in their places: what is said by an old number would be said to the target's files.
+// starter is the one that started this stage, as far as it can be spoken to. Both ways move when
+// the target's descriptors are put in their places: what is said by an old number would be said to
+// the target's files.
 type starter struct {
 	channel sys.Channel
 	stderr  int // for what cannot be said on the channel
@@ -213,7 +215,8 @@ func (s *description) arrangeDescriptors(st *starter) error {
 	return nil
 }
 
-// claimBirth is the newborn daemon's side of Spec.Birth. The first file is what is to be standard input.
+// claimBirth is the newborn daemon's side of Spec.Birth. The first file is what is to be standard
+// input.
 func claimBirth(kind string, c sys.Channel) error {
 	fd, err := sys.DupAbove(int(c), 3)
 	if err != nil {

@@ -8,11 +8,12 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Start starts the process that s describes as a child of this one and returns its
-// pid as soon as it has executed its program. Reaping it is the caller's business. A failure is a
-// *StepError; nothing is running then. When ctx ends, a start that has not executed the program yet is
-// given up: one that hangs in a call of the kernel, or in the initialisation of a package. If something of it still waits in
-// the kernel then, the error wraps a *sys.StuckError; it executes nothing any more.
+// Start starts the process that s describes as a child of this one and returns its pid as soon as
+// it has executed its program. Reaping it is the caller's business. A failure is a *StepError;
+// nothing is running then. When ctx ends, a start that has not executed the program yet is given
+// up: one that hangs in a call of the kernel, or in the initialisation of a package. If something
+// of it still waits in the kernel then, the error wraps a *sys.StuckError; it executes nothing any
+// more.
 //
 // Every descriptor of this process above 2 becomes close-on-exec, as those that Go opens
 // are: one that was inherited without it would be passed on.

@@ -38,7 +38,8 @@ func startFromThread(ctx context.Context, d *description) (pid int, err error) {
 // errNeedsStage says that a thread of this process cannot be made what the target should inherit.
 var errNeedsStage = errors.New("needs a stage")
 
-// startApart starts the target from this thread, which gets a umask, a directory and a root of its own before.
+// startApart starts the target from this thread, which gets a umask, a directory and a root of its
+// own before.
 func startApart(d *description) (int, error) {
 	if threadsOwnFS {
 		// Container engines forbid the call, as one that also makes namespaces (seccomp(2)).
@@ -49,7 +50,8 @@ func startApart(d *description) (int, error) {
 	return startHere(d)
 }
 
-// startHere makes this thread, and where need be the process, what the target should inherit, and starts it.
+// startHere makes this thread, and where need be the process, what the target should inherit, and
+// starts it.
 func startHere(d *description) (int, error) {
 	null, err := nullFile()
 	if err != nil {
@@ -147,9 +149,9 @@ func unheard(err error) error {
 	return &StepError{Step: StepStart, Err: fmt.Errorf("hear how it went: %w", err)}
 }
 
-// cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it reads orders, for so
-// long, and is killed. The function that it returns puts an end to that, before the stage can be reaped, and says
-// why the stage was ended, if it was.
+// cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it
+// reads orders, for so long, and is killed. The function that it returns puts an end to that,
+// before the stage can be reaped, and says why the stage was ended, if it was.
 func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, at *place) (uncut func() error) {
 	var why error
 	over, done := make(chan struct{}), make(chan struct{})
@@ -163,7 +165,8 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, a
 			case <-time.After(obey):
 			}
 		}
-		// It is not reaped, so the pid is its own. An error can only be that it has become another user's process.
+		// It is not reaped, so the pid is its own. An error can only be that it has become another
+		// user's process.
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			why = alsoError(why, fmt.Errorf("end process %d: %w", pid, err))
 		}
@@ -179,12 +182,14 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, a
 	}
 }
 
-// stopTime is how long a process may take to stop (SIGSTOP): it does so on its way out of the kernel, at once but for a sleep there.
+// stopTime is how long a process may take to stop (SIGSTOP): it does so on its way out of the
+// kernel, at once but for a sleep there.
 const stopTime = time.Second
 
-// heldBefore says whether a stage has not taken its orders, and so has started nothing. It takes none any more: it is stopped, for
-// it could have taken them between the look and the signal that ends it, and what it has started would live. It takes them on
-// its first thread, to which the runtime binds init, and whose state this is.
+// heldBefore says whether a stage has not taken its orders, and so has started nothing. It takes
+// none any more: it is stopped, for it could have taken them between the look and the signal that
+// ends it, and what it has started would live. It takes them on its first thread, to which the
+// runtime binds init, and whose state this is.
 func heldBefore(pid int, c sys.Channel) bool {
 	if unread, err := c.Unread(); !unread || err != nil {
 		return false
@@ -226,8 +231,9 @@ func reapFailed(pid int) error {
 	}
 }
 
-// reapKilled reaps a child that was killed, and does not wait for ever for one that does not die (state D of proc(5)): the error
-// then is, or wraps, a *sys.StuckError, and the child is reaped when it does.
+// reapKilled reaps a child that was killed, and does not wait for ever for one that does not die
+// (state D of proc(5)): the error then is, or wraps, a *sys.StuckError, and the child is reaped
+// when it does.
 func reapKilled(pid int) error {
 	p, err := sys.Pin(pid)
 	if errors.Is(err, syscall.ESRCH) {
@@ -271,9 +277,9 @@ func reexecInto(o *orders, session bool, group *os.File) (pid int, c sys.Channel
 	return pid, ours, nil
 }
 
-// stageEnvironment is what a stage sees of our environment: the packages of the program, and the libraries that it is linked
-// to, may need theirs to be initialised at all (LD_LIBRARY_PATH, HOME). What steers the Go runtime, or is meant for this
-// process alone, is not for it.
+// stageEnvironment is what a stage sees of our environment: the packages of the program, and the
+// libraries that it is linked to, may need theirs to be initialised at all (LD_LIBRARY_PATH, HOME).
+// What steers the Go runtime, or is meant for this process alone, is not for it.
 func stageEnvironment(env []string) []string {
 	return slices.DeleteFunc(WithoutMarks(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")

@@ -94,7 +94,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestLimitsThatStarve: the stage gets by with what is left, and what it says of the target is true.
+// TestLimitsThatStarve: the stage gets by with what is left, and what it says of the target is
+// true.
 func TestLimitsThatStarve(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -132,8 +133,8 @@ func TestLimitsThatStarve(t *testing.T) {
 	}
 }
 
-// TestNoProcesses: the limit counts those of the new user, and execve(2) is where it strikes (EAGAIN). The threads of a
-// stage are not among them.
+// TestNoProcesses: the limit counts those of the new user, and execve(2) is where it strikes
+// (EAGAIN). The threads of a stage are not among them.
 func TestNoProcesses(t *testing.T) {
 	for _, w := range ways()[1:] {
 		t.Run(w.name, func(t *testing.T) {
@@ -263,7 +264,8 @@ func TestStrangeArguments(t *testing.T) {
 	})
 }
 
-// signalled starts a process, each way, from a launcher with signals blocked and ignored, and waits for it.
+// signalled starts a process, each way, from a launcher with signals blocked and ignored, and waits
+// for it.
 var signalled = proctest.Register("signalled", func(args []string) int {
 	s := &Spec{Path: "/bin/grep", Args: []string{"grep", "^Sig[BI]", "/proc/self/status"}, Files: []File{{1, os.Stdout}}}
 	var pid int

@@ -15,8 +15,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// beginner is a program that starts another one from its main, in a state given by its argument, and says what it
-// sees of itself afterwards. Its status is 1 if something is not as it should be.
+// beginner is a program that starts another one from its main, in a state given by its argument,
+// and says what it sees of itself afterwards. Its status is 1 if something is not as it should be.
 var beginner = proctest.Register("beginner", func(args []string) int {
 	before, err := sys.ReadStatus(os.Getpid())
 	niceBefore, _ := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid()) // 20-nice (getpriority(2)); the tests may run under nice(1)
@@ -43,7 +43,8 @@ var beginner = proctest.Register("beginner", func(args []string) int {
 	return 0
 })
 
-// states are what the beginner does first; then it starts processes each way in which a program can.
+// states are what the beginner does first; then it starts processes each way in which a program
+// can.
 var states = map[string]func(before *sys.ProcStatus) error{
 	"plain": func(*sys.ProcStatus) error { return startAll() },
 	"ignoring a signal": func(before *sys.ProcStatus) error {
@@ -141,7 +142,8 @@ func detachOne() error {
 	return errors.Join(err, l.Kill(0))
 }
 
-// TestStartChangesNothingHere starts processes from a main that goes on, on whatever threads the runtime gives.
+// TestStartChangesNothingHere starts processes from a main that goes on, on whatever threads the
+// runtime gives.
 func TestStartChangesNothingHere(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for name := range states {
@@ -180,7 +182,8 @@ var keeper = proctest.Register("keeper", func([]string) int {
 	return 1
 })
 
-// TestSpawnerNeverKeepsTheFirstThread is about a thread that does not end before the process does (runtime.mexit).
+// TestSpawnerNeverKeepsTheFirstThread is about a thread that does not end before the process does
+// (runtime.mexit).
 func TestSpawnerNeverKeepsTheFirstThread(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for range 5 {

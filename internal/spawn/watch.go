@@ -58,15 +58,16 @@ const killPeriod = 5 * time.Millisecond
 // powerlessTime is how long children that cannot be killed have to end by themselves.
 const powerlessTime = 2 * time.Second
 
-// watch starts the target and stays with it until the launcher lets go or all is over. It returns only
-// if the target could not be started.
+// watch starts the target and stays with it until the launcher lets go or all is over. It returns
+// only if the target could not be started.
 func watch(st *starter, s *description) error {
 	if s.Credential != nil || s.Caps != nil || s.NoNewPrivs {
-		// The main thread, which init functions run on in any case, gives rights up below. From here on the
-		// runtime clones no thread from it that would lack them too (runtime.newm).
+		// The main thread, which init functions run on in any case, gives rights up below. From
+		// here on the runtime clones no thread from it that would lack them too (runtime.newm).
 		runtime.LockOSThread()
 	}
-	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves nothing behind.
+	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves
+	// nothing behind.
 	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fail(StepStart, "", err)
 	}
@@ -124,8 +125,8 @@ func (w *watcher) start(ctx context.Context, s *description) error {
 	return nil
 }
 
-// startBelow starts the target as a child of this stage, which is none of its session's leaders. When ctx ends, so does
-// the stage that it may need for that.
+// startBelow starts the target as a child of this stage, which is none of its session's leaders.
+// When ctx ends, so does the stage that it may need for that.
 func startBelow(ctx context.Context, s *description) (pid int, err error) {
 	s.Session = false
 	// The root and the directory are for the target. The stage keeps its own, or it
@@ -279,13 +280,15 @@ func (w *watcher) killChildren() {
 	case w.powerless.IsZero():
 		w.powerless = time.Now()
 	case time.Since(w.powerless) > powerlessTime:
-		// It may live for ever. Whoever waits for the end of this must hear of it, and can do no more than we.
+		// It may live for ever. Whoever waits for the end of this must hear of it, and can do no
+		// more than we.
 		_ = sendFrame(w.launcher, frameLeft, []byte(why.Error()))
 		syscall.Exit(exitFailed)
 	}
 }
 
-// readOrders reads what the launcher wants from the beginning on: a target that is not wanted any more need not even be started.
+// readOrders reads what the launcher wants from the beginning on: a target that is not wanted any
+// more need not even be started.
 func (w *watcher) readOrders(cut context.CancelCauseFunc) {
 	for {
 		kind, payload, files, err := recvFrame(w.launcher)

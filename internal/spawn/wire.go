@@ -24,8 +24,9 @@ import (
 //	  release, or kill ────────────────────────────────────►
 //	                  ◄───────────────────────────────────── end of file: nothing of ours is left
 //
-// The stage that watch.go calls a watcher has a lesser brother between a process and its heir (intermediate.go), which
-// speaks as it does, is told by a message that the heir is held, and takes a release for the only order.
+// The stage that watch.go calls a watcher has a lesser brother between a process and its heir
+// (intermediate.go), which speaks as it does, is told by a message that the heir is held, and takes
+// a release for the only order.
 //
 // A frame is a kind byte, a length of four bytes, little-endian, and that many bytes.
 
@@ -53,7 +54,8 @@ func sendFrame(c sys.Channel, kind frameKind, payload []byte, files ...int) erro
 	return c.Send(append(b, payload...), files...)
 }
 
-// recvFrame reads one frame and all descriptors that came with it. At the end of the stream it returns io.EOF.
+// recvFrame reads one frame and all descriptors that came with it. At the end of the stream it
+// returns io.EOF.
 func recvFrame(c sys.Channel) (frameKind, []byte, []int, error) {
 	var head [frameHeader]byte
 	files, err := recvFull(c, head[:])
@@ -72,7 +74,8 @@ func recvFrame(c sys.Channel) (frameKind, []byte, []int, error) {
 	return frameKind(head[0]), payload, append(files, more...), err
 }
 
-// recvPast receives frames until one is of another kind than that; f gets what was in those. It drops descriptors.
+// recvPast receives frames until one is of another kind than that; f gets what was in those. It
+// drops descriptors.
 func recvPast(c sys.Channel, kind frameKind, f func(payload []byte)) (frameKind, []byte, error) {
 	for {
 		got, payload, files, err := recvFrame(c)
@@ -225,7 +228,8 @@ func decodeError(b []byte) error {
 	return se
 }
 
-// sayAt sends where a start is. Whether somebody is there to hear it is found out by the next frame.
+// sayAt sends where a start is. Whether somebody is there to hear it is found out by the next
+// frame.
 func sayAt(c sys.Channel, step Step, object string) {
 	var e encoder
 	e.uint(uint64(step))

@@ -15,8 +15,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// TestWithoutNewCalls: each system call that a kernel may not have, or a filter may refuse, is done without, whichever of the two
-// answers comes: ENOSYS, or EPERM of filters that predate the call.
+// TestWithoutNewCalls: each system call that a kernel may not have, or a filter may refuse, is done
+// without, whichever of the two answers comes: ENOSYS, or EPERM of filters that predate the call.
 func TestWithoutNewCalls(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for _, call := range sys.NewCalls() {
@@ -131,7 +131,8 @@ func filed() error {
 	return err
 }
 
-// A process that we may not signal is not tried again by its number: the pidfd's refusal counts, unless a filter answers for it.
+// A process that we may not signal is not tried again by its number: the pidfd's refusal counts,
+// unless a filter answers for it.
 func TestRefusalIsNoFilter(t *testing.T) {
 	proctest.RunAs(t, "nobody", func(t *testing.T) {
 		if ids, err := sys.ReadUserIDs(1); err != nil || ids.SignalledBy(os.Getuid()) {

@@ -1,8 +1,8 @@
 // Package successor puts another program in the place of a running supervisor, in the same process.
 //
-// The new program proves itself first: Try runs it beside us and has it read, and not change, all that it would have to go on with. Become
-// executes it in this process, which keeps its pid, its children and the descriptors that a Manifest lists. Found tells the
-// new program what it has got.
+// The new program proves itself first: Try runs it beside us and has it read, and not change, all
+// that it would have to go on with. Become executes it in this process, which keeps its pid, its
+// children and the descriptors that a Manifest lists. Found tells the new program what it has got.
 package successor
 
 import (
@@ -25,8 +25,8 @@ const (
 	oldestVersion   = 2
 )
 
-// Manifest says which open descriptors of this process are what. The numbers stay the same over execve(2). The zero of
-// a number means that there is none: 0 is standard input.
+// Manifest says which open descriptors of this process are what. The numbers stay the same over
+// execve(2). The zero of a number means that there is none: 0 is standard input.
 type Manifest struct {
 	Version int `json:"version"`
 
@@ -51,8 +51,8 @@ func (m *Manifest) numbers() []int {
 // legacyName is ours among what one program leaves to the next.
 const legacyName = "supervisor"
 
-// Become executes the program with our own arguments and environment, and what m lists. It returns only if that failed; then nothing has
-// changed.
+// Become executes the program with our own arguments and environment, and what m lists. It returns
+// only if that failed; then nothing has changed.
 func Become(program string, m Manifest) (err error) {
 	m.Version = manifestVersion
 	file, err := write(m)
@@ -101,8 +101,8 @@ func Expected() bool {
 	return found
 }
 
-// Found returns what this program has got from the one that was in this process before it, nil if there was none. The descriptors in
-// it are close-on-exec again.
+// Found returns what this program has got from the one that was in this process before it, nil if
+// there was none. The descriptors in it are close-on-exec again.
 func Found() (*Manifest, error) {
 	if !Expected() {
 		return nil, nil

@@ -141,7 +141,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// predecessor becomes the program, in the process that it has, and says what it has got as the one that it has become.
+// predecessor becomes the program, in the process that it has, and says what it has got as the one
+// that it has become.
 func predecessor() int {
 	if Expected() {
 		m, err := Found()
@@ -189,7 +190,8 @@ func inherits(fd int) bool {
 	return errno != 0 || flags&syscall.FD_CLOEXEC == 0
 }
 
-// The program is replaced in its process, with its arguments and what it had open; where that fails nothing has changed.
+// The program is replaced in its process, with its arguments and what it had open; where that fails
+// nothing has changed.
 func TestBecome(t *testing.T) {
 	proctest.CheckLeaks(t)
 	cmd := exec.Command(ourselves(t), "supervisor", "run")

@@ -15,15 +15,17 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Verb are the words with which Try calls the new program, before the directories of runtime and state. A Manifest is on standard input.
-// The program prints one line, Answer, if it can go on with all that.
+// Verb are the words with which Try calls the new program, before the directories of runtime and
+// state. A Manifest is on standard input. The program prints one line, Answer, if it can go on with
+// all that.
 var Verb = []string{"supervisor", "check-state"}
 
 // TryTime is how long the new program may take to prove itself.
 const TryTime = 10 * time.Second
 
-// Try has the program look at all that it would have to go on with. It returns what the program says its version is, or why it
-// would not do: the words of execve(2), its own, or that it did not come to an end.
+// Try has the program look at all that it would have to go on with. It returns what the program
+// says its version is, or why it would not do: the words of execve(2), its own, or that it did not
+// come to an end.
 func Try(ctx context.Context, program string, m Manifest, runtimeDir, stateDir string) (version string, err error) {
 	m.Version = manifestVersion
 	in, err := write(m)
@@ -73,7 +75,8 @@ const answer = "can go on: "
 // Answer is what Check's caller prints when it has no error.
 func Answer(version string) string { return answer + version }
 
-// await waits for the end of the trial, and makes it if that takes too long. It is held, because somebody else may reap it.
+// await waits for the end of the trial, and makes it if that takes too long. It is held, because
+// somebody else may reap it.
 func await(ctx context.Context, pid int) error {
 	process, err := sys.Pin(pid)
 	if errors.Is(err, syscall.ESRCH) { // ended already

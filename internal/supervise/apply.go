@@ -41,7 +41,8 @@ type Apply struct {
 	// Source is the file they are from: services of that source which are not
 	// among Services are removed. Empty: nothing is removed.
 	Source string
-	// Environ is what Services inherit. Nil leaves those that are there what they have, and gives new ones the supervisor's own.
+	// Environ is what Services inherit. Nil leaves those that are there what they have, and gives
+	// new ones the supervisor's own.
 	Environ []string
 	// PlanOnly changes nothing.
 	PlanOnly bool
@@ -54,9 +55,10 @@ type Apply struct {
 // environField is what a plan calls the environment that a service inherits.
 const environField = "environment"
 
-// Apply makes reality match. It returns the plan, and after that when every service of a that is to be up is ready or
-// has failed (StartError, joined), whoever started it, and what is to be removed is gone. One that
-// crashes on its way up is waited for as long as it is tried again within its time-out, and within ten seconds.
+// Apply makes reality match. It returns the plan, and after that when every service of a that is to
+// be up is ready or has failed (StartError, joined), whoever started it, and what is to be removed
+// is gone. One that crashes on its way up is waited for as long as it is tried again within its
+// time-out, and within ten seconds.
 func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 	var plan []Planned
 	var err error
@@ -135,8 +137,8 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	if p.Environ = e.environChanges(s, a.environ); len(p.Environ) > 0 {
 		p.Fields = append(p.Fields, environField)
 	}
-	// A command line describes one service for now, its environment included. An "up" may be called from anywhere: the
-	// next process has it.
+	// A command line describes one service for now, its environment included. An "up" may be called
+	// from anywhere: the next process has it.
 	born := len(p.Environ) > 0 && a.Source == ""
 	switch effect := spec.EffectOf(changes); {
 	case (effect == spec.EffectRestart || born) && s.active():
@@ -151,8 +153,8 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	return p
 }
 
-// isMissing says whether s is to be up, as want describes it, and is neither that nor about to be. What
-// waits for the end of a delay is started now: whoever asks for it gives it a fresh start.
+// isMissing says whether s is to be up, as want describes it, and is neither that nor about to be.
+// What waits for the end of a delay is started now: whoever asks for it gives it a fresh start.
 func (s *service) isMissing(want spec.Service) bool {
 	return !s.held && !s.unproven && (*want.Autostart || s.wanted) && (!s.active() || s.state == Backoff) && !s.satisfied()
 }
@@ -245,8 +247,8 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	return s
 }
 
-// reconfigure has the log of s be as its description says. Of two that are under way the older may be the last to end: so
-// it looks whether the description is still the one that it began with.
+// reconfigure has the log of s be as its description says. Of two that are under way the older may
+// be the last to end: so it looks whether the description is still the one that it began with.
 func (e *Engine) reconfigure(s *service) {
 	stream, want, described, dir := s.stream, s.spec, s.described, e.o.LogDir
 	e.work(func() func() {

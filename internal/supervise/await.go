@@ -45,7 +45,8 @@ type waiter struct {
 	result   chan error // has room for the one answer
 }
 
-// OvertakenError says that something was not done, because what somebody asked for after it is the opposite.
+// OvertakenError says that something was not done, because what somebody asked for after it is the
+// opposite.
 type OvertakenError struct {
 	Name string
 	What string // was not done: "start"
@@ -66,8 +67,8 @@ func overtaken(s *service, what, by order) error {
 	return &OvertakenError{Name: s.spec.Name, What: string(what), By: string(by)}
 }
 
-// overtake answers those who wait for what an order, which is about to be carried out, makes impossible. Who only watches a service
-// for its end waits on: it may be started, and end.
+// overtake answers those who wait for what an order, which is about to be carried out, makes
+// impossible. Who only watches a service for its end waits on: it may be started, and end.
 func (e *Engine) overtake(s *service, by order) {
 	s.answer(func(w *waiter) (error, bool) {
 		over := w.up == by.wantsDown()
@@ -164,9 +165,9 @@ func (s *service) startError() *StartError {
 	return e
 }
 
-// Status is the exit status for a command that was to start the service, as timeout(1) and env(1) have
-// them: the program's own, 128+N for signal N, 124 not ready in time, 126 not executable, 127 not found,
-// 125 for anything else that kept it from coming up.
+// Status is the exit status for a command that was to start the service, as timeout(1) and env(1)
+// have them: the program's own, 128+N for signal N, 124 not ready in time, 126 not executable, 127
+// not found, 125 for anything else that kept it from coming up.
 func (e *StartError) Status() int {
 	step, ours := errors.AsType[*spawn.StepError](e.Err)
 	switch {
@@ -200,11 +201,12 @@ func (e *StartError) Error() string {
 // Unwrap returns Err.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// patience is how long a service that crashes on its way up, and is started again, is waited for at most: as long as what
-// it needs, such as the port of a predecessor, is most often not free.
+// patience is how long a service that crashes on its way up, and is started again, is waited for at
+// most: as long as what it needs, such as the port of a predecessor, is most often not free.
 const patience = 10 * time.Second
 
-// waitFor makes a waiter like w for each service. Those for which nothing is to be waited have their answer at once.
+// waitFor makes a waiter like w for each service. Those for which nothing is to be waited have
+// their answer at once.
 func (e *Engine) waitFor(list []*service, w waiter) []*waiter {
 	e.recheckAll(list)
 	waiters := make([]*waiter, len(list))
@@ -225,8 +227,8 @@ func (s *service) newWaiter(like waiter) *waiter {
 	return w
 }
 
-// await waits until all answers are there. One that has failed and come up since, while others were waited for, is up; one that
-// was up and has failed since is down.
+// await waits until all answers are there. One that has failed and come up since, while others were
+// waited for, is up; one that was up and has failed since is down.
 func (e *Engine) await(ctx context.Context, waiters []*waiter) error {
 	errs := make([]error, len(waiters))
 	for i, w := range waiters {

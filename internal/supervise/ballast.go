@@ -11,8 +11,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// ballast is room on a disk that is set aside while there is some, for what must be written when there is none: a file that is
-// removed then. Whoever writes in its directory owns it; it is not for several goroutines.
+// ballast is room on a disk that is set aside while there is some, for what must be written when
+// there is none: a file that is removed then. Whoever writes in its directory owns it; it is not
+// for several goroutines.
 type ballast struct {
 	path  string
 	size  int  // 0: it has never been there
@@ -22,8 +23,8 @@ type ballast struct {
 // ballastFile is its name, in the runtime directory and in the state directory.
 const ballastFile = "ballast"
 
-// ballastMost is enough for a few hundred changes of services in the journal, and for the descriptions of as many. On a small
-// disk it is less, at least ballastLeast.
+// ballastMost is enough for a few hundred changes of services in the journal, and for the
+// descriptions of as many. On a small disk it is less, at least ballastLeast.
 const (
 	ballastMost  = 256 << 10
 	ballastLeast = 16 << 10
@@ -59,7 +60,8 @@ func (b *ballast) create(size int) error {
 	if err != nil {
 		return err
 	}
-	// Written, not only allocated: where a file system cannot do that there is no difference, and elsewhere little.
+	// Written, not only allocated: where a file system cannot do that there is no difference, and
+	// elsewhere little.
 	_, err = f.Write(make([]byte, size))
 	if err = errors.Join(err, f.Close()); err != nil {
 		err = errors.Join(err, os.Remove(b.path))
@@ -94,7 +96,8 @@ func newBallast(dir string) *ballast {
 	return b
 }
 
-// tellBallast says once that a directory is full, while what must be written still is. told remembers that.
+// tellBallast says once that a directory is full, while what must be written still is. told
+// remembers that.
 func (e *Engine) tellBallast(told *bool, b *ballast) {
 	if b == nil || b.given == *told {
 		return

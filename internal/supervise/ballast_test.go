@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// What is set aside is given once, for a full disk and nothing else, and set aside again when there is room.
+// What is set aside is given once, for a full disk and nothing else, and set aside again when there
+// is room.
 func TestBallast(t *testing.T) {
 	dir := t.TempDir()
 	b := newBallast(dir)

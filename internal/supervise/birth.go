@@ -71,7 +71,8 @@ func (w *watch) close() {
 	}
 }
 
-// start starts the process and returns its pid. What its description names is waited for until ctx ends.
+// start starts the process and returns its pid. What its description names is waited for until ctx
+// ends.
 func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 	defer b.handover.close()
 	if err := b.room.enter(ctx, birthDescriptors); err != nil {
@@ -203,8 +204,9 @@ func (b *birth) spawnInto(ctx context.Context, group *os.File, sp *spawn.Spec) (
 	return pid, err
 }
 
-// noClone3 says that a process can not be born in a control group: ENOSYS, and EPERM from filters that predate the call. It
-// has no other reason for that (EACCES, EBUSY); and where it has, the process will not get into the group by itself either.
+// noClone3 says that a process can not be born in a control group: ENOSYS, and EPERM from filters
+// that predate the call. It has no other reason for that (EACCES, EBUSY); and where it has, the
+// process will not get into the group by itself either.
 func noClone3(err error) bool {
 	var step *spawn.StepError
 	return errors.As(err, &step) && step.Step == spawn.StepCgroup && (errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM))
@@ -284,7 +286,8 @@ func checkOf(p spec.Probe) probe.Check {
 	}
 }
 
-// needsCgroup says whether a limit is asked for that the kernel must watch over: ignored, it would be a promise broken.
+// needsCgroup says whether a limit is asked for that the kernel must watch over: ignored, it would
+// be a promise broken.
 func needsCgroup(l spec.Limits) bool {
 	l.MemoryRestart = 0
 	return l != spec.Limits{}

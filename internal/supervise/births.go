@@ -1,8 +1,8 @@
 package supervise
 
-// births are the starts under way, of services and of their commands. Between the fork and the moment at which
-// the owner hears of the pid, the process may already have spoken or died. What cannot be told
-// from that is kept until it can: messages here, the dead in the kernel.
+// births are the starts under way, of services and of their commands. Between the fork and the
+// moment at which the owner hears of the pid, the process may already have spoken or died. What
+// cannot be told from that is kept until it can: messages here, the dead in the kernel.
 type births struct {
 	underWay  int                 // asked for, and not told yet
 	begun     uint64              // counts those that have begun to work
@@ -32,8 +32,8 @@ func (b *births) mayHaveBorn(pid int) bool {
 	return false
 }
 
-// bear does the work of a start, which is counted as under way, away from the owner. f returns what the owner does with the pid,
-// the call of claim among it.
+// bear does the work of a start, which is counted as under way, away from the owner. f returns what
+// the owner does with the pid, the call of claim among it.
 func (e *Engine) bear(f func() func()) {
 	var number uint64
 	e.queue(job{

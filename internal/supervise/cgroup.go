@@ -23,11 +23,13 @@ const (
 	CgroupNone = "off" // services run in our own control group
 )
 
-// cgroups is the control group (cgroups(7), version 2) below which each service has one of its own: whatever a
-// service forks, and however it hides, is found there and ends with it. Only what is below our own group, or
-// below one that was named to us, is made or changed: the rest belongs to somebody else, such as systemd.
+// cgroups is the control group (cgroups(7), version 2) below which each service has one of its own:
+// whatever a service forks, and however it hides, is found there and ends with it. Only what is
+// below our own group, or below one that was named to us, is made or changed: the rest belongs to
+// somebody else, such as systemd.
 //
-// The zero value makes none. In a hybrid hierarchy, where version 1 has the controllers, groups work and limits do not.
+// The zero value makes none. In a hybrid hierarchy, where version 1 has the controllers, groups
+// work and limits do not.
 type cgroups struct {
 	dir    string // absolute, "" for none
 	path   string // the same as /proc/PID/cgroup has it
@@ -37,7 +39,8 @@ type cgroups struct {
 	mu sync.Mutex // held while controllers are switched on
 }
 
-// openCgroups finds or makes the group for services. Without a word from the user it is no error that there can be none.
+// openCgroups finds or makes the group for services. Without a word from the user it is no error
+// that there can be none.
 func openCgroups(wanted, record string) (*cgroups, error) {
 	c := &cgroups{record: record}
 	if wanted == CgroupNone {
@@ -77,8 +80,8 @@ func (c *cgroups) open(mount cgroupMount, wanted string) error {
 	if mount.pathOf(parent) == "" {
 		return fmt.Errorf("%s: not below %s, where cgroup2 is mounted", parent, mount.dir)
 	}
-	// To move a process one must be able to write to the group that both places have in common (cgroups(7),
-	// "Delegation containment").
+	// To move a process one must be able to write to the group that both places have in common
+	// (cgroups(7), "Delegation containment").
 	if err := writable(parent); err != nil {
 		return err
 	}
@@ -105,7 +108,8 @@ func (c *cgroups) remember() error {
 	return atomicfile.Write(c.record, []byte(c.dir+"\n"+placeOf(c.record)+"\n"), 0o600)
 }
 
-// recordedGroup is the group that a record names, "" if it is a copy: its directory is not the one that it was made in.
+// recordedGroup is the group that a record names, "" if it is a copy: its directory is not the one
+// that it was made in.
 func recordedGroup(text, path string) string {
 	dir, rest, made := strings.Cut(text, "\n")
 	if place := strings.TrimSpace(rest); made && place != placeOf(path) {
@@ -167,16 +171,19 @@ func (c *cgroups) close() error {
 	return nil
 }
 
-// group is the one for one start of a service. Two processes of a service may run at the same time. Nothing is made yet.
+// group is the one for one start of a service. Two processes of a service may run at the same time.
+// Nothing is made yet.
 func (c *cgroups) group(service, invocation string) *cgroup {
 	if c == nil || c.dir == "" {
 		return nil
 	}
-	// The prefix keeps the name of a service from being that of a file of the kernel's, such as "cgroup.procs".
+	// The prefix keeps the name of a service from being that of a file of the kernel's, such as
+	// "cgroup.procs".
 	return c.named(cgroupPrefix + service + cgroupMark + invocation)
 }
 
-// The name of a group is the prefix, the name of the service, the mark, which is in no name, and the invocation id.
+// The name of a group is the prefix, the name of the service, the mark, which is in no name, and
+// the invocation id.
 const (
 	cgroupPrefix = "service-"
 	cgroupMark   = "+"
@@ -194,7 +201,8 @@ func (c *cgroups) reason() error {
 	return c.why
 }
 
-// startAt returns the service and the invocation in whose group, or in a group below it, a path of /proc/PID/cgroup is; "" for none.
+// startAt returns the service and the invocation in whose group, or in a group below it, a path of
+// /proc/PID/cgroup is; "" for none.
 func startAt(path string) (service, invocation string) {
 	_, rest, ok := strings.Cut(path, "/"+ourGroup)
 	if ok {
@@ -253,12 +261,13 @@ func (c *cgroups) enable(controllers []string) error {
 	return nil
 }
 
-// moveOut makes room: a group that hands controllers down has no processes of its own (cgroups(7), "no internal
-// processes"), unless it is the root. We are the one to leave it, for a leaf of our own, if nobody else is in it.
+// moveOut makes room: a group that hands controllers down has no processes of its own (cgroups(7),
+// "no internal processes"), unless it is the root. We are the one to leave it, for a leaf of our
+// own, if nobody else is in it.
 //
-// It must not be left to the kernel to refuse: that refuses memory and io only. With cpu or pids handed down,
-// a group with processes becomes the root of a threaded subtree (cgroups(7), "Threaded mode"), and those below it,
-// where our services are, can hold no process any more.
+// It must not be left to the kernel to refuse: that refuses memory and io only. With cpu or pids
+// handed down, a group with processes becomes the root of a threaded subtree (cgroups(7), "Threaded
+// mode"), and those below it, where our services are, can hold no process any more.
 func (c *cgroups) moveOut(parent string) error {
 	if _, err := os.Stat(filepath.Join(parent, "cgroup.type")); errors.Is(err, fs.ErrNotExist) {
 		return nil // the root

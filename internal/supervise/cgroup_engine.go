@@ -18,7 +18,8 @@ func (e *Engine) openGroups() error {
 	return nil
 }
 
-// groupRecord is the file that says where the groups of services are that run in parent, "" for anywhere.
+// groupRecord is the file that says where the groups of services are that run in parent, "" for
+// anywhere.
 func (e *Engine) groupRecord(parent string) string {
 	if parent == "" {
 		return filepath.Join(e.o.RuntimeDir, "cgroup")
@@ -79,7 +80,8 @@ func (e *Engine) groupOwner(pid int) (*service, error) {
 	_, invocation := startAt(path)
 	s := e.byInvocation[invocation] // "" is nobody's
 	if s == nil || !s.group.holds(path) {
-		// The name alone proves nothing: whoever has a group of their own can make one of any name below it.
+		// The name alone proves nothing: whoever has a group of their own can make one of any name
+		// below it.
 		return nil, nil
 	}
 	return s, nil
@@ -94,7 +96,8 @@ func (e *Engine) groupHolding(s *service, pid int) *cgroup {
 	return g
 }
 
-// leftBehind are the processes of s but the main one, with whether a process is known by its control group alone.
+// leftBehind are the processes of s but the main one, with whether a process is known by its
+// control group alone.
 func (e *Engine) leftBehind(s *service) map[int]bool {
 	left := map[int]bool{}
 	pids, err := s.group.members()
@@ -112,7 +115,8 @@ func (e *Engine) leftBehind(s *service) map[int]bool {
 	return left
 }
 
-// nothingLeft says whether no process of s is there any more. What cannot be looked at may be there.
+// nothingLeft says whether no process of s is there any more. What cannot be looked at may be
+// there.
 func (e *Engine) nothingLeft(s *service) bool {
 	if len(s.left.adopted) > 0 || len(s.commands) > 0 {
 		return false
@@ -124,7 +128,8 @@ func (e *Engine) nothingLeft(s *service) bool {
 	return err == nil && !populated
 }
 
-// killGroup kills what is left in the control group of s. A helper command in it may come to its end.
+// killGroup kills what is left in the control group of s. A helper command in it may come to its
+// end.
 func (e *Engine) killGroup(s *service) {
 	if s.group == nil {
 		return
@@ -147,7 +152,8 @@ func (e *Engine) limitAgain(s *service) {
 	e.setLimits(s)
 }
 
-// setLimits has the limits of s hold. As with reconfigure, the one that ends last may not be the one that began last.
+// setLimits has the limits of s hold. As with reconfigure, the one that ends last may not be the
+// one that began last.
 func (e *Engine) setLimits(s *service) {
 	g, limits, name := s.group, s.limits, s.spec.Name
 	e.work(func() func() {
@@ -163,8 +169,9 @@ func (e *Engine) setLimits(s *service) {
 	})
 }
 
-// clearGroups ends what a dead supervisor has left in the control groups of starts that nobody goes on with, and removes the
-// groups. What belongs to a service that is described nowhere is left alone; and all of it, if for that reason it is in doubt who goes on.
+// clearGroups ends what a dead supervisor has left in the control groups of starts that nobody goes
+// on with, and removes the groups. What belongs to a service that is described nowhere is left
+// alone; and all of it, if for that reason it is in doubt who goes on.
 func (e *Engine) clearGroups(doubt error) {
 	for _, g := range e.allGroups() {
 		name, invocation := startAt(g.path)

@@ -26,8 +26,8 @@ func (g *cgroup) holds(path string) bool {
 	return g != nil && (path == g.path || strings.HasPrefix(path, g.path+"/"))
 }
 
-// commandGroup is below the group of a service, for its helper commands: they count as the service's, and can
-// be told from what it has left behind.
+// commandGroup is below the group of a service, for its helper commands: they count as the
+// service's, and can be told from what it has left behind.
 const commandGroup = "command"
 
 // prepare makes the group with its limits, and opens it for a process to be born into.
@@ -119,8 +119,9 @@ func (g *cgroup) kill() error {
 	return g.killEach()
 }
 
-// killEach ends what is in the group but for helper commands. Frozen (Linux 5.2), nothing in it can fork
-// meanwhile, and SIGKILL is taken all the same. Without that, who calls it calls again until the group is empty.
+// killEach ends what is in the group but for helper commands. Frozen (Linux 5.2), nothing in it can
+// fork meanwhile, and SIGKILL is taken all the same. Without that, who calls it calls again until
+// the group is empty.
 func (g *cgroup) killEach() error {
 	frozen := writeFile(g.dir, "cgroup.freeze", "1") == nil
 	pids, err := g.members()
@@ -135,7 +136,8 @@ func (g *cgroup) killEach() error {
 	return err
 }
 
-// remove removes the group with those that the service has made in it. EBUSY: something lives in it.
+// remove removes the group with those that the service has made in it. EBUSY: something lives in
+// it.
 func (g *cgroup) remove() error {
 	if g == nil {
 		return nil
@@ -166,7 +168,8 @@ func (g *cgroup) remove() error {
 	return nil
 }
 
-// oomKills is how many processes of the group the kernel has killed for want of memory. Without the controller nobody knows.
+// oomKills is how many processes of the group the kernel has killed for want of memory. Without the
+// controller nobody knows.
 func (g *cgroup) oomKills() (n uint64, known bool) {
 	if g == nil {
 		return 0, false

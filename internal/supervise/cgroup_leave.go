@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// LeaveService moves this process out of the control group of a service, if it was started within one: it is to outlive
-// the service, whoever's supervisor that one has. Where it cannot, the error says which it is.
+// LeaveService moves this process out of the control group of a service, if it was started within
+// one: it is to outlive the service, whoever's supervisor that one has. Where it cannot, the error
+// says which it is.
 func LeaveService() error {
 	own, err := ownCgroup("/proc/self/cgroup")
 	if err != nil {
@@ -42,8 +43,8 @@ func firstNotEmpty(a, b string) string {
 	return a
 }
 
-// enterGroup moves this process into a group. One that hands controllers down has no processes of its own (cgroups(7), "no
-// internal processes"): then into a leaf below it, the one of moveOut.
+// enterGroup moves this process into a group. One that hands controllers down has no processes of
+// its own (cgroups(7), "no internal processes"): then into a leaf below it, the one of moveOut.
 func enterGroup(dir string) error {
 	pid := strconv.Itoa(os.Getpid())
 	err := writeFile(dir, "cgroup.procs", pid)

@@ -10,7 +10,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// cpuPeriod is the time, in microseconds, within which a limit of processor time holds: the kernel's own default.
+// cpuPeriod is the time, in microseconds, within which a limit of processor time holds: the
+// kernel's own default.
 const cpuPeriod = 100000
 
 // control is one limit in the kernel's terms.
@@ -101,9 +102,9 @@ func (g *cgroup) weigh(value string) error {
 	return err
 }
 
-// bfqWeight is a weight of io.weight as io.bfq.weight has it, which is there where the scheduler BFQ is and the
-// kernel was built without CONFIG_BLK_CGROUP_IOCOST. It ends at 1000, so what is above the default, 100 in both, is
-// brought closer, as systemd does.
+// bfqWeight is a weight of io.weight as io.bfq.weight has it, which is there where the scheduler
+// BFQ is and the kernel was built without CONFIG_BLK_CGROUP_IOCOST. It ends at 1000, so what is
+// above the default, 100 in both, is brought closer, as systemd does.
 func bfqWeight(value string) string {
 	const standard, most, bfqMost = 100, 10000, 1000
 	n, err := strconv.Atoi(value)

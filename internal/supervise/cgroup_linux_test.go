@@ -18,8 +18,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// groupCatchesEscapee stops a service one of whose processes has a session of its own, no parent, no environment and none of
-// its outputs. Without control groups nobody can know it: then it is seen to live, and the service to be called stopped.
+// groupCatchesEscapee stops a service one of whose processes has a session of its own, no parent,
+// no environment and none of its outputs. Without control groups nobody can know it: then it is
+// seen to live, and the service to be called stopped.
 func groupCatchesEscapee(s scene) error {
 	escape := `(setsid env -i /bin/sh -c 'exec >/dev/null 2>&1 </dev/null; trap "" TERM; echo $$ >` + s.path("escapee") + `; while :; do sleep 0.05; done' &)
 		exec sleep 99`
@@ -46,7 +47,8 @@ func groupCatchesEscapee(s scene) error {
 	return err
 }
 
-// groupBelowNamed runs a service below a control group of the user's, and one below a directory that is none.
+// groupBelowNamed runs a service below a control group of the user's, and one below a directory
+// that is none.
 func groupBelowNamed(s scene) error {
 	named := func(dir string) func(*spec.Service) {
 		return func(c *spec.Service) { c.Cgroup, c.Restart = dir, spec.RestartNo }
@@ -78,8 +80,8 @@ func (s scene) inOwner(f func() error) (err error) {
 	return errors.Join(askErr, err)
 }
 
-// groupSparesStopCommand stops a service whose stop command goes on for a while after the main process has ended, and leaves
-// something behind that has to be killed.
+// groupSparesStopCommand stops a service whose stop command goes on for a while after the main
+// process has ended, and leaves something behind that has to be killed.
 func groupSparesStopCommand(s scene) error {
 	stop := s.path("stop")
 	script := "#!/bin/sh\nkill $MAINPID\nsleep 1\necho done >" + s.path("done") + "\n"
@@ -243,8 +245,9 @@ func TestCgroupPaths(t *testing.T) {
 	}
 }
 
-// tree is a directory like that of a delegated group. What is written to its files stays, so it shows what
-// the kernel would be told; that the kernel does it is shown where it has the controllers (groupNamesController).
+// tree is a directory like that of a delegated group. What is written to its files stays, so it
+// shows what the kernel would be told; that the kernel does it is shown where it has the
+// controllers (groupNamesController).
 func tree(t *testing.T, controllers string) *cgroups {
 	parent := t.TempDir()
 	c := &cgroups{dir: filepath.Join(parent, "daemonry-x"), path: "/daemonry-x"}
@@ -299,8 +302,8 @@ func TestLimitsAreWritten(t *testing.T) {
 	}
 }
 
-// A group with processes is not made to hand controllers down, not even those that the kernel would let it: it would spoil
-// the groups below.
+// A group with processes is not made to hand controllers down, not even those that the kernel would
+// let it: it would spoil the groups below.
 func TestControllersNeedRoom(t *testing.T) {
 	c := tree(t, "pids")
 	parent := filepath.Dir(c.dir)

@@ -10,9 +10,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// command is a helper command of a service: to stop it, to reload it, to see whether it is ready or alive. It is
-// started and reaped like a service, because a package that waits for its own
-// children (os/exec) would find them reaped by us.
+// command is a helper command of a service: to stop it, to reload it, to see whether it is ready or
+// alive. It is started and reaped like a service, because a package that waits for its own children
+// (os/exec) would find them reaped by us.
 type command struct {
 	service  *service
 	pid      int // 0 until it is started
@@ -75,8 +75,8 @@ func (e *Engine) commandStarted(c *command, pid int, err error) {
 	})
 }
 
-// killCommand ends a command, now or as soon as it is started. It leads a session and group of its own, and is
-// our child and not reaped: the numbers are its own.
+// killCommand ends a command, now or as soon as it is started. It leads a session and group of its
+// own, and is our child and not reaped: the numbers are its own.
 func (e *Engine) killCommand(c *command) {
 	if c.ended == nil {
 		c.ended = errCommandMoot

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Cut off is who left services in this boot and has no journal any more: one that ended in order has left it, or no owner's file.
+// Cut off is who left services in this boot and has no journal any more: one that ended in order
+// has left it, or no owner's file.
 func TestCutOff(t *testing.T) {
 	here, err := newJournalHead()
 	if err != nil {

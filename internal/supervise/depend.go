@@ -12,7 +12,8 @@ type obstacle struct {
 	hopeless bool     // it does not come about by itself
 }
 
-// blocker says what s has to wait for before it can start, "" if nothing, and what stands in the way of that.
+// blocker says what s has to wait for before it can start, "" if nothing, and what stands in the
+// way of that.
 func (e *Engine) blocker(s *service) (text string, o obstacle) {
 	var missing []string
 	meets := func(found obstacle) {
@@ -56,7 +57,8 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 	return "waits for " + strings.Join(slices.Compact(missing), ", "), o
 }
 
-// asObstacle says whether s stands in the way of those that require it: it is down, or waits for what is.
+// asObstacle says whether s stands in the way of those that require it: it is down, or waits for
+// what is.
 func (s *service) asObstacle() obstacle {
 	name := s.spec.Name
 	switch {
@@ -154,8 +156,8 @@ func (e *Engine) recheckAll(list []*service) {
 	}
 }
 
-// mustHold says whether something that needs s is still to be ended before it. It concerns only those
-// that were asked to end together; what is ended for its own failure waits for nobody.
+// mustHold says whether something that needs s is still to be ended before it. It concerns only
+// those that were asked to end together; what is ended for its own failure waits for nobody.
 func (e *Engine) mustHold(s *service) (hold bool) {
 	if _, ok := e.stopping[s]; !ok {
 		return false
@@ -177,7 +179,8 @@ func (e *Engine) releaseStop(s *service) {
 	e.runStop(s)
 }
 
-// endTogether marks services that are about to be asked to end. Those without a process end at once, and wait for nobody.
+// endTogether marks services that are about to be asked to end. Those without a process end at
+// once, and wait for nobody.
 func (e *Engine) endTogether(list []*service) {
 	for _, s := range list {
 		if s.state == Starting || s.state == Ready || s.state == Stopping {

@@ -8,8 +8,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// startAsAnother starts a service whose file of variables is opened as its user: the supervisor may be looked into, and leaves a core
-// dump, as before. A change of fsuid ends both (PR_SET_DUMPABLE, prctl(2)).
+// startAsAnother starts a service whose file of variables is opened as its user: the supervisor may
+// be looked into, and leaves a core dump, as before. A change of fsuid ends both (PR_SET_DUMPABLE,
+// prctl(2)).
 func startAsAnother(s scene) error {
 	const getDumpable = 3 // PR_GET_DUMPABLE
 	before, _, _ := syscall.RawSyscall6(syscall.SYS_PRCTL, getDumpable, 0, 0, 0, 0, 0)

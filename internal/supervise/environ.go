@@ -17,14 +17,16 @@ import (
 	"github.com/daemonry/daemonry/internal/spawn"
 )
 
-// environment is what services inherit whose descriptions came from one command. All that have the same share it.
+// environment is what services inherit whose descriptions came from one command. All that have the
+// same share it.
 type environment struct {
 	id   string   // of its content
 	vars []string // "NAME=VALUE", by name
 	err  error    // why it cannot be had; then there are no vars
 }
 
-// newEnvironment takes in the variables of whoever describes services. Nil stays nil: there is no word of it.
+// newEnvironment takes in the variables of whoever describes services. Nil stays nil: there is no
+// word of it.
 func newEnvironment(vars []string) *environment {
 	if vars == nil {
 		return nil
@@ -43,7 +45,8 @@ func newEnvironment(vars []string) *environment {
 	return v
 }
 
-// text is what the file has: each variable with a NUL after it, as in /proc/PID/environ, for values may hold any other byte.
+// text is what the file has: each variable with a NUL after it, as in /proc/PID/environ, for values
+// may hold any other byte.
 func (v *environment) text() []byte {
 	var b []byte
 	for _, kv := range v.vars {
@@ -71,11 +74,12 @@ func (v *environment) changed(from *environment) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// environDir, in the state directory, has a file for each environment, named by its content: what is read is what was written.
+// environDir, in the state directory, has a file for each environment, named by its content: what
+// is read is what was written.
 const environDir = "environment"
 
-// environments are those on disk. Files are written before the owner knows of them, so that a service is never started with one that a
-// successor would not find.
+// environments are those on disk. Files are written before the owner knows of them, so that a
+// service is never started with one that a successor would not find.
 type environments struct {
 	dir   string
 	mu    sync.Mutex
@@ -157,7 +161,8 @@ func (e *Engine) environOf(id string) *environment {
 	return e.environs[id]
 }
 
-// describeEnviron gives s an environment, unless it has it or there is no word of one, and says whether that changed something.
+// describeEnviron gives s an environment, unless it has it or there is no word of one, and says
+// whether that changed something.
 func (e *Engine) describeEnviron(s *service, v *environment) bool {
 	if v == nil || s.environ != nil && s.environ.id == v.id && s.environ.err == nil {
 		return false

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestSavedForARequest: what is saved for a request stays until the owner has heard it, and then as long as it is in use.
+// TestSavedForARequest: what is saved for a request stays until the owner has heard it, and then as
+// long as it is in use.
 func TestSavedForARequest(t *testing.T) {
 	s := &environments{dir: filepath.Join(t.TempDir(), environDir)}
 	v := newEnvironment([]string{"A=1"})

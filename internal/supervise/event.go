@@ -72,7 +72,8 @@ func (e *Engine) Subscribe(ctx context.Context, after uint64) (past []Event, s *
 	return past, s, err
 }
 
-// Next waits for the next event. After ErrLagged, and when the engine has ended (ErrClosed), there is none.
+// Next waits for the next event. After ErrLagged, and when the engine has ended (ErrClosed), there
+// is none.
 func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	select {
 	case ev := <-s.events:

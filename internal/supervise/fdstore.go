@@ -8,12 +8,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// fdStore are the descriptors that a service has left with us (FDSTORE=1, sd_notify(3)), to
-// have them back when it is started again. They are kept over restarts and crashes, and closed when it is stopped by
-// hand, given up or removed.
+// fdStore are the descriptors that a service has left with us (FDSTORE=1, sd_notify(3)), to have
+// them back when it is started again. They are kept over restarts and crashes, and closed when it
+// is stopped by hand, given up or removed.
 //
-// They come from a process that may mean harm: nothing is read from them, written to them or asked of them
-// but whether two are the same and whether the other side is gone, and they are closed where it may take long.
+// They come from a process that may mean harm: nothing is read from them, written to them or asked
+// of them but whether two are the same and whether the other side is gone, and they are closed
+// where it may take long.
 type fdStore struct{ files []stored }
 
 // stored is one of them. Its descriptor belongs to the store; it is no *os.File, because what that
@@ -129,8 +130,8 @@ func (e *Engine) drop(s *service, which func(stored) bool) {
 // dropAll empties the store.
 func (e *Engine) dropAll(s *service) { e.drop(s, func(stored) bool { return true }) }
 
-// closeAway closes descriptors of others where nobody waits for it: the last close of a socket may take as
-// long as SO_LINGER says (socket(7)), and that of a file as long as its file system likes.
+// closeAway closes descriptors of others where nobody waits for it: the last close of a socket may
+// take as long as SO_LINGER says (socket(7)), and that of a file as long as its file system likes.
 func closeAway(fds []int) {
 	if len(fds) == 0 {
 		return
@@ -142,11 +143,12 @@ func closeAway(fds []int) {
 	}()
 }
 
-// mostClosing bounds how many descriptors of messages are being closed at once: as many as one message may have, and a few.
+// mostClosing bounds how many descriptors of messages are being closed at once: as many as one
+// message may have, and a few.
 const mostClosing = sys.MaxFiles + 3
 
-// closeReceived closes what came with a message. Anybody may send one, with a descriptor whose close takes for ever (FUSE);
-// it keeps us from hearing others only when he has done so often.
+// closeReceived closes what came with a message. Anybody may send one, with a descriptor whose
+// close takes for ever (FUSE); it keeps us from hearing others only when he has done so often.
 func (e *Engine) closeReceived(p *sys.Packet) {
 	if len(p.Files) == 0 {
 		return

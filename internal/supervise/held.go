@@ -13,8 +13,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Held is a descriptor that the engine holds for a service and that must outlive the engine's program when
-// another one is executed in its process. It can be written as JSON, FD and all, because execve(2) keeps the numbers.
+// Held is a descriptor that the engine holds for a service and that must outlive the engine's
+// program when another one is executed in its process. It can be written as JSON, FD and all,
+// because execve(2) keeps the numbers.
 type Held struct {
 	Service string `json:"service"`         // whose it is; of a socket that several share, one of them
 	Socket  string `json:"socket,omitzero"` // the key of a socket; opaque
@@ -23,8 +24,9 @@ type Held struct {
 	FD      int    `json:"fd"`              // stays the engine's, and close-on-exec
 }
 
-// Held lists what Options.Inherited of the next program is to be. Whoever executes it does so with the engine standing still,
-// clears close-on-exec of these descriptors as the last thing before execve(2), and sets it again if that fails.
+// Held lists what Options.Inherited of the next program is to be. Whoever executes it does so with
+// the engine standing still, clears close-on-exec of these descriptors as the last thing before
+// execve(2), and sets it again if that fails.
 func (e *Engine) Held(ctx context.Context) (list []Held, err error) {
 	err = e.ask(ctx, func() { list = e.held() })
 	return list, err
@@ -49,8 +51,8 @@ func (e *Engine) held() (list []Held) {
 	return list
 }
 
-// adoptHeld gives a service that was taken over the sockets that it has: those that this process has
-// inherited, or else those that can be taken from the service's own process.
+// adoptHeld gives a service that was taken over the sockets that it has: those that this process
+// has inherited, or else those that can be taken from the service's own process.
 func (e *Engine) adoptHeld(s *service) {
 	for _, held := range e.inherited {
 		if held.Service == s.spec.Name && held.Socket == "" {
@@ -106,8 +108,8 @@ func (e *Engine) adoptSocket(s *service, h *holder) error {
 // errSocketGone says that the process of a service does not hold the socket that it was handed.
 var errSocketGone = errors.New("its process does not have it open")
 
-// takeSocket takes a socket from a living process of its service (pidfd_getfd(2)). That needs the right to trace it: root has it,
-// and an ordinary user where the kernel.yama.ptrace_scope is 0.
+// takeSocket takes a socket from a living process of its service (pidfd_getfd(2)). That needs the
+// right to trace it: root has it, and an ordinary user where the kernel.yama.ptrace_scope is 0.
 func takeSocket(pid int, h *holder) (int, error) {
 	p, err := sys.HoldProcess(pid)
 	if err != nil {
@@ -138,8 +140,8 @@ func takeSocket(pid int, h *holder) (int, error) {
 	return -1, errSocketGone
 }
 
-// mayBe says whether a descriptor of a process may be a socket or FIFO at an address, by what the kernel calls it
-// (proc_pid_fd(5)): nothing else that the process has open is touched.
+// mayBe says whether a descriptor of a process may be a socket or FIFO at an address, by what the
+// kernel calls it (proc_pid_fd(5)): nothing else that the process has open is touched.
 func mayBe(pid, fd int, at spec.Address) bool {
 	name, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
 	if at.Network == spec.NetFIFO {

@@ -14,7 +14,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A supervisor dies without a word, and the next one goes on with the same sockets, taken from the services.
+// A supervisor dies without a word, and the next one goes on with the same sockets, taken from the
+// services.
 func TestSocketsOutliveTheirSupervisor(t *testing.T) {
 	for name, pair := range afterlives {
 		t.Run(name, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// inheritance is what the engine has of an earlier supervisor: processes that are not its children. Their ends are told
-// by pidfds in one epoll set, and nothing is done to them but by pidfd: a pid of
-// theirs may be another's at any time.
+// inheritance is what the engine has of an earlier supervisor: processes that are not its children.
+// Their ends are told by pidfds in one epoll set, and nothing is done to them but by pidfd: a pid
+// of theirs may be another's at any time.
 type inheritance struct {
 	byPID map[int]*heir
 	byKey map[uint64]*heir
@@ -118,8 +118,8 @@ func zombieStatus(h handle, pid int) (syscall.WaitStatus, bool, error) {
 	return sys.ZombieStatus(fd, pid)
 }
 
-// identify says who the process is that has this pid, which must be a child of ours that has not been reaped. Where that
-// cannot be told, nobody will be able to prove it later, either.
+// identify says who the process is that has this pid, which must be a child of ours that has not
+// been reaped. Where that cannot be told, nobody will be able to prove it later, either.
 func identify(pid int) identity {
 	id := identity{PID: pid}
 	h, err := sys.HoldProcess(pid)
@@ -165,8 +165,8 @@ func (e *Engine) hasEnded(id identity) bool {
 	return stat.Exited() || id.Start != 0 && stat.StartTime != id.Start
 }
 
-// same says whether the process that h holds is the one that id names. The order matters: it is held before it is looked
-// at, so that what is seen is true of what is held, or of nobody.
+// same says whether the process that h holds is the one that id names. The order matters: it is
+// held before it is looked at, so that what is seen is true of what is held, or of nobody.
 func (e *Engine) same(h handle, id identity) error {
 	if id.Pidfd != 0 {
 		ino, err := h.ID()
@@ -243,8 +243,9 @@ func (e *Engine) dropHeirs() {
 	}
 }
 
-// reapTime is how long the parent of a process that is not our child may take to reap it, where we may not trace it:
-// until then the kernel does not tell us how it ended. An init may be slow at that; one that never does it must not keep a service down.
+// reapTime is how long the parent of a process that is not our child may take to reap it, where we
+// may not trace it: until then the kernel does not tell us how it ended. An init may be slow at
+// that; one that never does it must not keep a service down.
 const reapTime = 3 * time.Second
 
 // heirEnded takes note that one has ended, or that it has been reaped.
@@ -321,8 +322,8 @@ func (e *Engine) changeHeir(s *service, pid int) {
 	s.identity = id
 }
 
-// lives says whether a pid that the engine knows is still that of the process which it means. That of a
-// child is until it is reaped.
+// lives says whether a pid that the engine knows is still that of the process which it means. That
+// of a child is until it is reaped.
 func (e *Engine) lives(pid int) bool {
 	r := e.inheritance.byPID[pid]
 	if r == nil {

@@ -16,17 +16,19 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// journalVersion is the version of the file below. A supervisor reads its own version and the one before: version 1 had no
-// second line, and named no directory.
+// journalVersion is the version of the file below. A supervisor reads its own version and the one
+// before: version 1 had no second line, and named no directory.
 const journalVersion = 2
 
-// journal is the file that holds the records of all services: a head, how long it is, then records, of which the last for a
-// service counts. It is made whole (package atomicfile), and appended to by one write(2) for any number of records, so that
-// a thousand services that start cost a few writes. It is not synced: it means nothing after a reboot.
+// journal is the file that holds the records of all services: a head, how long it is, then records,
+// of which the last for a service counts. It is made whole (package atomicfile), and appended to by
+// one write(2) for any number of records, so that a thousand services that start cost a few writes.
+// It is not synced: it means nothing after a reboot.
 //
-// A line is a checksum, a space and JSON. A writer that is killed within write(2) leaves a last line without its end,
-// which readers pass over; every other line that is not right is a fault, and said to be one. The length, which is written
-// after what it counts, tells such a line from a file that somebody has cut.
+// A line is a checksum, a space and JSON. A writer that is killed within write(2) leaves a last
+// line without its end, which readers pass over; every other line that is not right is a fault, and
+// said to be one. The length, which is written after what it counts, tells such a line from a file
+// that somebody has cut.
 type journal struct {
 	path    string
 	head    journalHead
@@ -181,8 +183,8 @@ func (j *journal) replace(list []record) error {
 	copy(b[length:], lengthLine(int64(len(b))))
 	err = j.ballast.spare(func() error { return atomicfile.WriteForBoot(j.path, b, 0o600) })
 	if isFull(err) {
-		// The old one takes room, and is not right any more: services that live would be ended by what it says. Without one
-		// they are found by what they hold.
+		// The old one takes room, and is not right any more: services that live would be ended by
+		// what it says. Without one they are found by what they hold.
 		if rmErr := os.Remove(j.path); rmErr == nil {
 			err = atomicfile.WriteForBoot(j.path, b, 0o600)
 		}
@@ -208,14 +210,16 @@ func (j *journal) close() error {
 	return f.Close()
 }
 
-// journalMost bounds what is read of a journal: ten thousand services with long descriptions take a tenth of it.
+// journalMost bounds what is read of a journal: ten thousand services with long descriptions take a
+// tenth of it.
 const journalMost = 256 << 20
 
 // content is what a journal says.
 type content struct {
 	records map[string]record
 	faults  []error // what is in it, or missing, that cannot be used
-	// unsure are the records after which something could not be read: it may have been said anew what they say.
+	// unsure are the records after which something could not be read: it may have been said anew
+	// what they say.
 	unsure map[string]bool
 }
 
@@ -236,7 +240,8 @@ func (c *content) add(r record) {
 	}
 }
 
-// readJournal reads a journal. An error says why the file as a whole is refused; one that is not there is [fs.ErrNotExist].
+// readJournal reads a journal. An error says why the file as a whole is refused; one that is not
+// there is [fs.ErrNotExist].
 func readJournal(path string, here journalHead) (content, error) {
 	data, err := readOurs(path)
 	if err != nil {

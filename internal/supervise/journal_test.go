@@ -228,7 +228,8 @@ func TestJournalStaysSmall(t *testing.T) {
 	}
 }
 
-// seal gives each line the checksum that it would have, so that what is in the lines is reached. Of "{…" the first line is the head's.
+// seal gives each line the checksum that it would have, so that what is in the lines is reached. Of
+// "{…" the first line is the head's.
 func seal(data []byte) []byte {
 	var b []byte
 	for line := range bytes.Lines(data) {
@@ -241,8 +242,8 @@ func seal(data []byte) []byte {
 	return b
 }
 
-// FuzzReadJournal reads whatever may be there, as it is or with the right checksums: it is refused, or what comes of it is
-// what a journal made of it says again.
+// FuzzReadJournal reads whatever may be there, as it is or with the right checksums: it is refused,
+// or what comes of it is what a journal made of it says again.
 func FuzzReadJournal(f *testing.F) {
 	here := testHead
 	here.User = 0 // the corpus is everybody's

@@ -13,7 +13,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// What failed several steps away is told at once, with its last words' owner, by all that is waited for.
+// What failed several steps away is told at once, with its last words' owner, by all that is waited
+// for.
 func TestFailureGoesDownTheChain(t *testing.T) {
 	for name, order := range map[string]func(b *bench) error{
 		"up": func(b *bench) error {
@@ -271,7 +272,8 @@ func TestReloadIsDone(t *testing.T) {
 	})
 }
 
-// A program that puts itself into the background is named as that: it ends well, and leaves processes.
+// A program that puts itself into the background is named as that: it ends well, and leaves
+// processes.
 func TestPutsItselfIntoTheBackground(t *testing.T) {
 	const background = ", and left 1 process behind: it puts itself into the background"
 	for name, ready := range map[string]bool{"exited with status 0 before it was ready": false, "exited with status 0": true} {

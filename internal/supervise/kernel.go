@@ -70,9 +70,9 @@ func usageOf(u syscall.Rusage) Usage {
 	}
 }
 
-// ownPeak is the peak of a child's memory if it can be told, else 0. At execve(2) the kernel counts what the process was before
-// (setmax_mm_hiwater_rss in exec_mmap, fs/exec.c), which after vfork(2) is us. What
-// exceeds our own peak is the program's.
+// ownPeak is the peak of a child's memory if it can be told, else 0. At execve(2) the kernel counts
+// what the process was before (setmax_mm_hiwater_rss in exec_mmap, fs/exec.c), which after vfork(2)
+// is us. What exceeds our own peak is the program's.
 func ownPeak[N int32 | int64](peak N) int64 {
 	var self syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil || int64(peak) <= int64(self.Maxrss) {
@@ -88,8 +88,9 @@ func readInvocation(pid int) (string, error) {
 	return id, err
 }
 
-// mostEnviron is more than the kernel takes of arguments and environment together (execve(2): three quarters of 8 MiB). But a
-// process can say later that its environment is all of its memory (PR_SET_MM_MAP of prctl(2)), and needs no privilege for that.
+// mostEnviron is more than the kernel takes of arguments and environment together (execve(2): three
+// quarters of 8 MiB). But a process can say later that its environment is all of its memory
+// (PR_SET_MM_MAP of prctl(2)), and needs no privilege for that.
 const mostEnviron = 8 << 20
 
 // readEnviron reads the environment that a process was started with.
@@ -172,10 +173,11 @@ func realKernel() kernel {
 	}
 }
 
-// adoptedChildren lists the children of our first thread. Orphans that a
-// subreaper takes in are given to the first thread of it that lives (find_new_reaper in kernel/exit.c); the Go runtime
-// never ends that one. What we start ourselves is listed with the spawner's thread, so that this list is short
-// however many services run. It needs CONFIG_PROC_CHILDREN; without, nothing is adopted.
+// adoptedChildren lists the children of our first thread. Orphans that a subreaper takes in are
+// given to the first thread of it that lives (find_new_reaper in kernel/exit.c); the Go runtime
+// never ends that one. What we start ourselves is listed with the spawner's thread, so that this
+// list is short however many services run. It needs CONFIG_PROC_CHILDREN; without, nothing is
+// adopted.
 func adoptedChildren() ([]int, error) { return childrenOf(os.Getpid(), os.Getpid()) }
 
 func childrenOf(pid, thread int) ([]int, error) {
@@ -208,7 +210,8 @@ func descendants(pid int) (list []sys.ProcStat) {
 	return list
 }
 
-// readOOMKills reads how many processes the kernel has killed for want of memory (/proc/vmstat, Linux 4.13).
+// readOOMKills reads how many processes the kernel has killed for want of memory (/proc/vmstat,
+// Linux 4.13).
 func readOOMKills() (uint64, error) {
 	b, err := os.ReadFile("/proc/vmstat")
 	if err != nil {
@@ -222,9 +225,10 @@ func readOOMKills() (uint64, error) {
 	return strconv.ParseUint(string(line), 10, 64)
 }
 
-// ranOutOfMemory says whether the kernel has ended s for want of memory, as far as can be known. Where memory is limited by
-// its control group, that counts, even if how the main process ended is unknown; elsewhere only that somebody was
-// killed for it since this was last asked, which is a good guess about a process that was killed and not by us.
+// ranOutOfMemory says whether the kernel has ended s for want of memory, as far as can be known.
+// Where memory is limited by its control group, that counts, even if how the main process ended is
+// unknown; elsewhere only that somebody was killed for it since this was last asked, which is a
+// good guess about a process that was killed and not by us.
 func (e *Engine) ranOutOfMemory(s *service, x *Exit) bool {
 	if x.Signal != syscall.SIGKILL && (!x.Unknown || s.state == Stopping) {
 		return false

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// leftovers are the processes of a service that outlive its main process. When that ends, they become
-// children of the engine's process, if they are not already, because that is their subreaper.
+// leftovers are the processes of a service that outlive its main process. When that ends, they
+// become children of the engine's process, if they are not already, because that is their
+// subreaper.
 type leftovers struct {
 	adopted  map[int]struct{} // children of ours now
 	expected map[int]uint64   // descendants when the stop began, with their start times
@@ -23,16 +24,16 @@ func (l *leftovers) reach(pid, step int) {
 	l.reached[pid] = step
 }
 
-// orphanGrace is the time between the stop signal and SIGKILL for what has had none before its main process had to be
-// killed, and so the schedule was over.
+// orphanGrace is the time between the stop signal and SIGKILL for what has had none before its main
+// process had to be killed, and so the schedule was over.
 const orphanGrace = 500 * time.Millisecond
 
 // sweepPeriod is how often what does not end is looked for and killed again: a
 // process may fork between the look and the signal, and its child becomes ours only then.
 const sweepPeriod = 10 * time.Millisecond
 
-// memberPeriod is how often those are looked at whose end nobody tells us: members of the control group that are no
-// children of ours.
+// memberPeriod is how often those are looked at whose end nobody tells us: members of the control
+// group that are no children of ours.
 const memberPeriod = 100 * time.Millisecond
 
 // sweep ends what the main process of s left behind, all of which is our child
@@ -79,7 +80,8 @@ func (e *Engine) sweepFound(s *service) {
 	e.endRest(s)
 }
 
-// putItselfAway notes what most often is the reason when a main process ends well and leaves others.
+// putItselfAway notes what most often is the reason when a main process ends well and leaves
+// others.
 func (s *service) putItselfAway(left string) {
 	if !s.endsWell || s.forked != "" {
 		return
@@ -90,8 +92,9 @@ func (s *service) putItselfAway(left string) {
 	}
 }
 
-// endRest ends what the main process has left behind in the way in which the service is ended: with the signal of the step that
-// is under way, for the rest of its time, and with the steps after it. After a crash the schedule begins.
+// endRest ends what the main process has left behind in the way in which the service is ended: with
+// the signal of the step that is under way, for the rest of its time, and with the steps after it.
+// After a crash the schedule begins.
 func (e *Engine) endRest(s *service) {
 	switch {
 	case s.killing:
@@ -120,8 +123,8 @@ func (e *Engine) nextStepOfRest(s *service) {
 	e.tellRest(s)
 }
 
-// tellRest sends what is left behind the signal of the step that is under way, unless it has had it. Whoever is found later
-// is told later.
+// tellRest sends what is left behind the signal of the step that is under way, unless it has had
+// it. Whoever is found later is told later.
 func (e *Engine) tellRest(s *service) {
 	if s.killing || s.killed || s.step < 1 || s.step > len(s.spec.Stop) {
 		return
@@ -231,8 +234,8 @@ func (e *Engine) lookForLeftovers(s *service) bool {
 	return err == nil
 }
 
-// killLeftovers signals what is left behind and has not had the signal of this step, and returns how many that are.
-// SIGKILL may be sent any number of times.
+// killLeftovers signals what is left behind and has not had the signal of this step, and returns
+// how many that are. SIGKILL may be sent any number of times.
 func (e *Engine) killLeftovers(s *service, step int, sig syscall.Signal) int {
 	n := 0
 	for pid, member := range e.leftBehind(s) {
@@ -302,8 +305,8 @@ func (e *Engine) disown(pid int) {
 	delete(e.orphans, pid)
 }
 
-// adopt looks for children of ours that we did not start: descendants of services
-// whose parents have ended. It costs one look at a list that the kernel keeps, not one at every process.
+// adopt looks for children of ours that we did not start: descendants of services whose parents
+// have ended. It costs one look at a list that the kernel keeps, not one at every process.
 func (e *Engine) adopt() error {
 	children, err := e.kernel.children()
 	if err != nil {
@@ -331,9 +334,9 @@ func (e *Engine) adopt() error {
 	return nil
 }
 
-// attribute says which service an adopted process belongs to: by having been its descendant
-// when the stop began, by its session, which the service's main process leads or led, by the
-// invocation id in the environment it was started with, or by printing into the service's log. What has rid
+// attribute says which service an adopted process belongs to: by having been its descendant when
+// the stop began, by its session, which the service's main process leads or led, by the invocation
+// id in the environment it was started with, or by printing into the service's log. What has rid
 // itself of all of that and whose parents are gone can be known by a control group only.
 func (e *Engine) attribute(pid int) (*service, error) {
 	stat, err := e.kernel.stat(pid)

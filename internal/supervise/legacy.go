@@ -15,8 +15,8 @@ import (
 	"github.com/daemonry/daemonry/internal/atomicfile"
 )
 
-// legacy is what an earlier supervisor has left on disk. It is read before anything is done, and reading changes nothing: what
-// cannot be read is left for a program that can.
+// legacy is what an earlier supervisor has left on disk. It is read before anything is done, and
+// reading changes nothing: what cannot be read is left for a program that can.
 type legacy struct {
 	specs storedSpecs
 	wants storedWants
@@ -28,7 +28,8 @@ type legacy struct {
 	doubt error
 }
 
-// readLegacy reads it. An error means that it is not known what somebody wanted, or what runs: there is no going on without it.
+// readLegacy reads it. An error means that it is not known what somebody wanted, or what runs:
+// there is no going on without it.
 func readLegacy(o Options) (l legacy, err error) {
 	if err := errors.Join(readState(o.StateDir, specsFile, &l.specs), readState(o.StateDir, wantsFile, &l.wants)); err != nil {
 		return l, err
@@ -77,8 +78,8 @@ func (s *storedSpecs) check(path string) error {
 	return nil
 }
 
-// readState reads a state file into v, which stays as it is if there is none. A field that this program does not know is a newer
-// version's: written anew, the file would lose it.
+// readState reads a state file into v, which stays as it is if there is none. A field that this
+// program does not know is a newer version's: written anew, the file would lose it.
 func readState(dir, name string, v versioned) error {
 	path := filepath.Join(dir, name)
 	data, err := os.ReadFile(path)
@@ -116,19 +117,21 @@ type versioned interface{ version() int }
 func (s *storedSpecs) version() int { return s.Version }
 func (s *storedWants) version() int { return s.Version }
 
-// ownerFile, in the state directory, says which supervisor has the directories: the head of its journal. It is there from when
-// there is a journal until all services have ended in order. So who finds it, of this boot, and no journal, knows
-// that one is missing.
+// ownerFile, in the state directory, says which supervisor has the directories: the head of its
+// journal. It is there from when there is a journal until all services have ended in order. So who
+// finds it, of this boot, and no journal, knows that one is missing.
 const ownerFile = "supervisor.owner"
 
-// Owned says whether a supervisor has a state directory, or has left services that the next one has to know of.
+// Owned says whether a supervisor has a state directory, or has left services that the next one has
+// to know of.
 func Owned(stateDir string) bool {
 	_, err := os.Lstat(filepath.Join(stateDir, ownerFile))
 	return err == nil
 }
 
-// CutOff says whether a supervisor of this boot and pid namespace has left services, and its runtime directory is gone. One that ends in
-// order, and leaves something behind, leaves its journal there. It is for who has made sure that none lives.
+// CutOff says whether a supervisor of this boot and pid namespace has left services, and its
+// runtime directory is gone. One that ends in order, and leaves something behind, leaves its
+// journal there. It is for who has made sure that none lives.
 func CutOff(stateDir string) bool {
 	head, err := ownerHead(filepath.Join(stateDir, ownerFile))
 	if err != nil || head.Runtime == "" {
@@ -145,7 +148,8 @@ func CutOff(stateDir string) bool {
 	return doubt != nil && err == nil
 }
 
-// readOwner returns why services may run of which nothing is known, for somebody who has found no journal.
+// readOwner returns why services may run of which nothing is known, for somebody who has found no
+// journal.
 func readOwner(dir string, here journalHead) (doubt, err error) {
 	path := filepath.Join(dir, ownerFile)
 	head, err := ownerHead(path)
@@ -185,7 +189,8 @@ func ownerHead(path string) (head journalHead, err error) {
 	return head, err
 }
 
-// putAside keeps a journal that is not used: one whose processes are gone for people to look at, any other under a name of its own.
+// putAside keeps a journal that is not used: one whose processes are gone for people to look at,
+// any other under a name of its own.
 func putAside(path string, why error) error {
 	to := path + ".refused"
 	for n := 1; !errors.Is(why, errPast); n++ {
@@ -199,8 +204,8 @@ func putAside(path string, why error) error {
 	return os.Rename(path, to)
 }
 
-// takeJournal makes the journal and the owner's file ours. However this is interrupted, the next supervisor finds what this one has
-// found, or what it made of it.
+// takeJournal makes the journal and the owner's file ours. However this is interrupted, the next
+// supervisor finds what this one has found, or what it made of it.
 func (e *Engine) takeJournal(l legacy) error {
 	j := e.notes.journal
 	spoilt := l.found && (l.refused != nil || len(l.faults) > 0)
@@ -224,8 +229,9 @@ func (e *Engine) takeJournal(l legacy) error {
 	return e.claimOwner()
 }
 
-// claimOwner is writeOwner where the disk lets it. Where it is full or read-only the supervisor goes on without, and says so: it is for who
-// finds no journal, and services that live are not to be without a supervisor for that.
+// claimOwner is writeOwner where the disk lets it. Where it is full or read-only the supervisor
+// goes on without, and says so: it is for who finds no journal, and services that live are not to
+// be without a supervisor for that.
 func (e *Engine) claimOwner() error {
 	err := e.store.ballast.spare(e.writeOwner)
 	if isFull(err) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
@@ -248,8 +254,9 @@ func (e *Engine) writeOwner() error {
 	return e.displace()
 }
 
-// displace removes the owner's file of the other kind of supervisor. Its journal is ours now: whoever found that file and, once we have
-// ended in order, no journal would think that one is missing; and it would be taken for the one that was killed if we are.
+// displace removes the owner's file of the other kind of supervisor. Its journal is ours now:
+// whoever found that file and, once we have ended in order, no journal would think that one is
+// missing; and it would be taken for the one that was killed if we are.
 func (e *Engine) displace() error {
 	if e.o.Displaced == "" {
 		return nil

@@ -63,7 +63,8 @@ func missWatchdog(s scene) error {
 		want("reason", s.one("a").Reason, "no WATCHDOG=1 within 200ms"))
 }
 
-// extendTimeout is ready long after the time allowed, which it has had extended; then it says that it stops.
+// extendTimeout is ready long after the time allowed, which it has had extended; then it says that
+// it stops.
 func extendTimeout(s scene) error {
 	teller := os.Getenv("TELLER")
 	script := teller + " EXTEND_TIMEOUT_USEC=20000000 & sleep 1.2; trap 'kill $!; " + teller + " STOPPING=1 & sleep 0.5; kill $!; exit' TERM; " + teller + " READY=1 & while :; do sleep 0.01; done"

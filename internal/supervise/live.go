@@ -38,7 +38,8 @@ func (e *Engine) fed(s *service) {
 	})
 }
 
-// nextCheck checks in one interval's time, and later if grace is not over then. failures is how many in a row there were.
+// nextCheck checks in one interval's time, and later if grace is not over then. failures is how
+// many in a row there were.
 func (e *Engine) nextCheck(s *service, failures int, grace time.Duration) {
 	e.after(s, timerLive, max(grace, time.Duration(*s.spec.Liveness.Interval)), func() { e.checkLife(s, failures) })
 }
@@ -75,8 +76,8 @@ func (e *Engine) checkedLife(s *service, run uint64, failures int, err error) {
 	e.nextCheck(s, failures, 0)
 }
 
-// memoryPeriod is how often a service with memory_restart is looked at. What grows faster than its machine has memory for
-// in a second is a case for limits.memory.
+// memoryPeriod is how often a service with memory_restart is looked at. What grows faster than its
+// machine has memory for in a second is a case for limits.memory.
 const memoryPeriod = time.Second
 
 // watchMemory looks at the memory of s, again and again while it is ready.
@@ -105,8 +106,8 @@ func (e *Engine) sawMemory(s *service, used int64, err error) {
 	e.watchMemory(s)
 }
 
-// memory is what all processes of a service have in memory: the main one, its descendants, and those that
-// have become ours.
+// memory is what all processes of a service have in memory: the main one, its descendants, and
+// those that have become ours.
 func (e *Engine) memory(pid int, adopted []int) (int64, error) {
 	sum, err := e.kernel.memory(pid)
 	if err != nil {

@@ -29,8 +29,8 @@ func (l *logEnds) part(sp *spawn.Spec) {
 	}
 }
 
-// logEnds opens what "log" means to the service, and the log if need be. Who writes it may be waiting for the file system that it is
-// on; so this is given up when ctx ends.
+// logEnds opens what "log" means to the service, and the log if need be. Who writes it may be
+// waiting for the file system that it is on; so this is given up when ctx ends.
 func (b *birth) logEnds(ctx context.Context) (logEnds, error) {
 	type opened struct {
 		ends logEnds

@@ -40,7 +40,8 @@ func (m *mailbox) take() []func() {
 // post has f run by the owner, after what it is doing now. When the engine has ended, f is dropped.
 func (e *Engine) post(f func()) { e.mail.put(f) }
 
-// ask has f run by the owner and returns when that is done. If it returns an error, f was not run and never will be.
+// ask has f run by the owner and returns when that is done. If it returns an error, f was not run
+// and never will be.
 func (e *Engine) ask(ctx context.Context, f func()) error { return e.askAnd(ctx, func() {}, f) }
 
 // askAnd is ask that calls posted when f is in the mailbox.
@@ -75,8 +76,9 @@ func (e *Engine) askAnd(ctx context.Context, posted, f func()) error {
 
 // jobs are what is done away from the owner, a few at a time. Only the owner touches them.
 //
-// Births have places of their own. What takes longer than a job that waits for nobody has no place any more, so that others are
-// not held up by it: a birth opens what its service names, and a log is written, on file systems that may not answer.
+// Births have places of their own. What takes longer than a job that waits for nobody has no place
+// any more, so that others are not held up by it: a birth opens what its service names, and a log
+// is written, on file systems that may not answer.
 type jobs struct {
 	most    int // places for births, and as many for others
 	running int // all that are under way
@@ -85,7 +87,8 @@ type jobs struct {
 	queue   []job
 }
 
-// job is work away from the owner. begin is called by the owner when the work begins; what do returns, when it is done.
+// job is work away from the owner. begin is called by the owner when the work begins; what do
+// returns, when it is done.
 type job struct {
 	begin func()
 	do    func() func()
@@ -125,8 +128,9 @@ func (e *Engine) queue(j job) {
 	e.nextJob()
 }
 
-// nextJob begins what there are places for. Before a standstill no process is born any more, but the rest is done: a dead process,
-// say, has been reaped already, and until its last output is on disk only this program knows how it ended.
+// nextJob begins what there are places for. Before a standstill no process is born any more, but
+// the rest is done: a dead process, say, has been reaped already, and until its last output is on
+// disk only this program knows how it ended.
 func (e *Engine) nextJob() {
 	for {
 		j, ok := e.jobs.next(e.still.f == nil)

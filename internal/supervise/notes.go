@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// notes is how the owner keeps the journal up to date for a successor. It never waits for it: a write is done by a
-// goroutine, one at a time, and what changes meanwhile is written together after it.
+// notes is how the owner keeps the journal up to date for a successor. It never waits for it: a
+// write is done by a goroutine, one at a time, and what changes meanwhile is written together after
+// it.
 type notes struct {
 	journal   *journal // nil: nothing is kept. It belongs to the write under way
 	changed   map[*service]struct{}
@@ -96,8 +97,8 @@ func (e *Engine) noteGone(s *service) {
 	e.writeNotes()
 }
 
-// noted has f run by the owner when all that was noted before is written, or with the reason why it can
-// not be: that a successor would not know a service is no reason not to start it.
+// noted has f run by the owner when all that was noted before is written, or with the reason why it
+// can not be: that a successor would not know a service is no reason not to start it.
 func (e *Engine) noted(f func(error)) {
 	if e.notes.journal == nil {
 		f(nil)

@@ -60,8 +60,9 @@ type heardMessage struct {
 	files []int // that came with it; whoever handed over the message closes them
 }
 
-// What is kept for processes whose start is not known yet, at most. Beyond it somebody floods us: any user of the machine can
-// send a thousand messages with 253 descriptors each, and to have none left would end much more than a start.
+// What is kept for processes whose start is not known yet, at most. Beyond it somebody floods us:
+// any user of the machine can send a thousand messages with 253 descriptors each, and to have none
+// left would end much more than a start.
 const (
 	mostUnheard      = 1000
 	mostUnheardFiles = 256
@@ -100,7 +101,8 @@ func (e *Engine) takeIn(m heardMessage) bool {
 	return s != nil
 }
 
-// filesToKeep are the descriptors that a message is to leave with us. Those of a message without FDSTORE=1 are not.
+// filesToKeep are the descriptors that a message is to leave with us. Those of a message without
+// FDSTORE=1 are not.
 func (m *heardMessage) filesToKeep() []int {
 	if !m.FDStore {
 		return nil
@@ -176,8 +178,8 @@ func (e *Engine) serviceOf(pid int) *service {
 	return nil
 }
 
-// ownerOf returns what tells, away from the owner, whether a process is provably of s: by the control group, the
-// session or a parent, or by having inherited the invocation id.
+// ownerOf returns what tells, away from the owner, whether a process is provably of s: by the
+// control group, the session or a parent, or by having inherited the invocation id.
 func (e *Engine) ownerOf(s *service) func(pid int) bool {
 	main, session, group, invoked, kernel := s.pid, s.session, s.group, s.invoked, e.kernel
 	return func(pid int) bool {
@@ -244,8 +246,8 @@ func (e *Engine) said(s *service, m notify.Message) {
 	}
 }
 
-// changeMain makes another process of the service its main one: at once if it is a child of ours by now, else when
-// the present one has ended, which makes it one.
+// changeMain makes another process of the service its main one: at once if it is a child of ours by
+// now, else when the present one has ended, which makes it one.
 func (e *Engine) changeMain(s *service, pid int) {
 	if s.pid == 0 || s.draining || e.commands[pid] != nil || e.serviceOf(pid) != s {
 		return

@@ -12,9 +12,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// FuzzNotify sends the notify server whatever datagrams, from the service itself, from its child, from
-// process 1 and from a stranger. What must hold of the engine holds after each, nobody speaks for another
-// service, and all can be stopped.
+// FuzzNotify sends the notify server whatever datagrams, from the service itself, from its child,
+// from process 1 and from a stranger. What must hold of the engine holds after each, nobody speaks
+// for another service, and all can be stopped.
 func FuzzNotify(f *testing.F) {
 	for _, s := range []string{
 		"\x00READY=1\nSTATUS=up", "\x00READY=1\xff\x00RELOADING=1\nMONOTONIC_USEC=1\xff\x00READY=1", "\x00WATCHDOG=trigger",

@@ -12,13 +12,14 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// openNotify makes the socket that services find in NOTIFY_SOCKET. It has a name in the file system, the kind that every program
-// understands, in a directory of its own that others may pass but not list: services run as other users. What a message is worth is
-// decided by its sender.
+// openNotify makes the socket that services find in NOTIFY_SOCKET. It has a name in the file
+// system, the kind that every program understands, in a directory of its own that others may pass
+// but not list: services run as other users. What a message is worth is decided by its sender.
 //
-// Of root's supervisor the name is one that nobody can guess, and that only the services' environments tell (/proc/PID/environ, which is
-// their users' and root's): whoever finds the socket can send a thousand messages with 253 descriptors each, which take room in our
-// table until they are closed, and closing them may take as long as they like.
+// Of root's supervisor the name is one that nobody can guess, and that only the services'
+// environments tell (/proc/PID/environ, which is their users' and root's): whoever finds the socket
+// can send a thousand messages with 253 descriptors each, which take room in our table until they
+// are closed, and closing them may take as long as they like.
 func (e *Engine) openNotify() error {
 	dir := filepath.Join(e.o.RuntimeDir, "notify")
 	if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -37,9 +38,11 @@ func (e *Engine) openNotify() error {
 		e.notify = socket
 		return err
 	}
-	// /proc/net/unix, which everybody can read, shows the name that a socket was bound to, not the one that it has.
+	// /proc/net/unix, which everybody can read, shows the name that a socket was bound to, not the
+	// one that it has.
 	bound := filepath.Join(dir, notifyBound)
-	// A predecessor that was killed has left them; there is only one of us (the lock on the runtime directory).
+	// A predecessor that was killed has left them; there is only one of us (the lock on the runtime
+	// directory).
 	for _, old := range []string{bound, path} {
 		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -10,8 +10,8 @@ import (
 	"github.com/daemonry/daemonry/notify"
 )
 
-// TestNotifySocketIsHidden: whoever was not told where root's services speak cannot speak: the name is in no list that others can read, and
-// it stays the same for those that outlive a supervisor.
+// TestNotifySocketIsHidden: whoever was not told where root's services speak cannot speak: the name
+// is in no list that others can read, and it stays the same for those that outlive a supervisor.
 func TestNotifySocketIsHidden(t *testing.T) {
 	proctest.CheckLeaks(t)
 	run, err := os.MkdirTemp("/tmp", "notify-") // short, and others may pass

@@ -9,10 +9,12 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A service on demand has its sockets open and no process until somebody connects. The connection is not accepted here: it waits in
-// the socket for the process, which so finds it as if it had always been there.
+// A service on demand has its sockets open and no process until somebody connects. The connection
+// is not accepted here: it waits in the socket for the process, which so finds it as if it had
+// always been there.
 
-// listen opens the sockets of s, in place of starting it. The result comes back as hListening or hSpawnError.
+// listen opens the sockets of s, in place of starting it. The result comes back as hListening or
+// hSpawnError.
 func (e *Engine) listen(s *service) {
 	e.enter(s, Starting, "")
 	s.text, s.failure, s.invoked = "", "", ""
@@ -83,8 +85,9 @@ func (e *Engine) connected(s *service, why cause) {
 	e.wait(s)
 }
 
-// listenAgain is what follows a good end of a service on demand. If somebody waits in its sockets whom it has not
-// accepted, it would be started at once and may do the same again: that is reckoned as a crash is.
+// listenAgain is what follows a good end of a service on demand. If somebody waits in its sockets
+// whom it has not accepted, it would be started at once and may do the same again: that is reckoned
+// as a crash is.
 func (e *Engine) listenAgain(s *service) {
 	idle := s.idle
 	s.idle = false
@@ -117,7 +120,8 @@ const (
 	longestLook  = 30 * time.Second
 )
 
-// watchIdle begins to look whether anybody is connected to a service that is to stop when nobody is.
+// watchIdle begins to look whether anybody is connected to a service that is to stop when nobody
+// is.
 func (e *Engine) watchIdle(s *service) {
 	s.stop(timerIdle)
 	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready && s.pid != 0 {
@@ -159,8 +163,8 @@ func (e *Engine) looked(s *service, n int, err error) {
 		s.lonely = time.Time{}
 		e.nextLook(s)
 	case s.lonely.IsZero():
-		// From now on and not from the last look that saw somebody: who that was may have left a moment ago, and where the machine is
-		// busy looks come late.
+		// From now on and not from the last look that saw somebody: who that was may have left a
+		// moment ago, and where the machine is busy looks come late.
 		s.lonely = time.Now()
 		e.nextLook(s)
 	case time.Since(s.lonely) < limit:
@@ -170,7 +174,8 @@ func (e *Engine) looked(s *service, n int, err error) {
 	}
 }
 
-// stopIdle ends a service that nobody is connected to. Who connects meanwhile waits for the next start.
+// stopIdle ends a service that nobody is connected to. Who connects meanwhile waits for the next
+// start.
 func (e *Engine) stopIdle(s *service, why cause) {
 	s.idle = true
 	e.beginStop(s, why.text)

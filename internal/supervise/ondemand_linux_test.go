@@ -153,7 +153,8 @@ var onDemandScenarios = map[string]func(scene) error{
 	},
 }
 
-// TestIdle has the clock of a test pass: a look that sees somebody, or cannot see, begins the wait anew.
+// TestIdle has the clock of a test pass: a look that sees somebody, or cannot see, begins the wait
+// anew.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -12,7 +12,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// An overtaking is two orders for one service, the second of which comes while the first is waited for.
+// An overtaking is two orders for one service, the second of which comes while the first is waited
+// for.
 type overtaking struct {
 	first, second string
 	from          State  // where the service is before: Ready, Stopped, Stopping
@@ -77,7 +78,8 @@ var overtakings = []overtaking{
 	{"wait for stopped", "end", Ready, "", "", Stopped},
 }
 
-// Every order has an answer, and the one that was not carried out says which other one came between.
+// Every order has an answer, and the one that was not carried out says which other one came
+// between.
 func TestOvertaken(t *testing.T) {
 	for _, o := range overtakings {
 		t.Run(o.first+"/"+o.second+"/"+o.from.String(), func(t *testing.T) {

@@ -14,15 +14,17 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// program reads the log of a service from its standard input: "pipe:COMMAND". It runs as the service would, but is
-// none of its processes: it outlives them, so that it can read their last words.
+// program reads the log of a service from its standard input: "pipe:COMMAND". It runs as the
+// service would, but is none of its processes: it outlives them, so that it can read their last
+// words.
 type program struct {
 	pid    int
 	exited chan struct{} // closed when it has been reaped
 }
 
-// startProgram starts the program of a log target; see logs.Options.StartProgram. It is called by the log
-// engine's goroutines and waits for the owner, who therefore never waits for the log engine.
+// startProgram starts the program of a log target; see logs.Options.StartProgram. It is called by
+// the log engine's goroutines and waits for the owner, who therefore never waits for the log
+// engine.
 func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct{}, error) {
 	argv, err := spec.ParseCommand(command)
 	if err != nil {
@@ -41,8 +43,8 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 		}
 		b := e.newBirth(s)
 		e.births.underWay++
-		// Not one of the engine's jobs, of which only so many run at a time: all of those may be waiting for room in a log that
-		// this very program is to read.
+		// Not one of the engine's jobs, of which only so many run at a time: all of those may be
+		// waiting for room in a log that this very program is to read.
 		number := e.births.begin()
 		go func() {
 			pid, err := b.startProgram(argv, stdin)
@@ -65,8 +67,8 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 	}
 }
 
-// startProgram starts a program that reads the service's log. Its standard error is ours: were it the
-// log, it would read its own complaints.
+// startProgram starts a program that reads the service's log. Its standard error is ours: were it
+// the log, it would read its own complaints.
 func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	var sp spawn.Spec
 	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
@@ -96,14 +98,16 @@ func (e *Engine) programDied(p *program) {
 // programPatience is how long what its description names may take to be opened.
 const programPatience = 10 * time.Second
 
-// Time that a program has after the end of its input to end by itself, and after SIGKILL to be gone.
+// Time that a program has after the end of its input to end by itself, and after SIGKILL to be
+// gone.
 const (
 	programGrace = 5 * time.Second
 	killGrace    = 2 * time.Second
 )
 
-// logsEnd is the end of the log engine and of the programs it feeds, while the owner still takes in the dead: the engine
-// writes what it has, which may need a program started once more; then the programs find the end of their input.
+// logsEnd is the end of the log engine and of the programs it feeds, while the owner still takes in
+// the dead: the engine writes what it has, which may need a program started once more; then the
+// programs find the end of their input.
 type logsEnd struct {
 	begun, closed, over bool
 	err                 error

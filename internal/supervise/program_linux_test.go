@@ -44,7 +44,8 @@ func piped(command string) func(*spec.Service) {
 	}
 }
 
-// pipeIntoPrograms has a service print 150 lines, and its last words when it is stopped, to programs that end after 100 lines each.
+// pipeIntoPrograms has a service print 150 lines, and its last words when it is stopped, to
+// programs that end after 100 lines each.
 func pipeIntoPrograms(s scene) error {
 	reader := s.path("reader")
 	script := "#!/bin/sh\necho $$ >>" + s.path("starts") + "\ni=0; while [ $i -lt 100 ] && IFS= read -r l; do echo \"$l\" >>" + s.path("out") + "; i=$((i+1)); done\n"
@@ -70,7 +71,8 @@ func pipeIntoDeaf(s scene) error {
 	return errors.Join(err, pidErr)
 }
 
-// pipeOutlivesService sees the program alive after the stop of the service that it reads, with what that leaves behind.
+// pipeOutlivesService sees the program alive after the stop of the service that it reads, with what
+// that leaves behind.
 func pipeOutlivesService(s scene) error {
 	command := `sh -c "echo $$ >` + s.path("pid") + `; exec cat >/dev/null"`
 	err := s.apply(sh("a", "echo hello; sleep 98 & exec sleep 99", piped(command)))

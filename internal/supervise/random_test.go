@@ -13,7 +13,8 @@ import (
 )
 
 // TestRandomLives lets services that depend on each other live through whatever comes: no
-// impossible cell is reached, what must hold holds, and at the end everything can be stopped and everybody has an answer.
+// impossible cell is reached, what must hold holds, and at the end everything can be stopped and
+// everybody has an answer.
 func TestRandomLives(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Uint32(), 1, 60).Draw(rt, "steps")

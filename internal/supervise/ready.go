@@ -47,8 +47,8 @@ func timed(kind probe.Kind) bool {
 	return kind == probe.Exec || kind == probe.Settle || kind == probe.Settled
 }
 
-// watchRest waits until the process and all that it started have come to rest. A program that never does counts as
-// up when the time allowed is over.
+// watchRest waits until the process and all that it started have come to rest. A program that never
+// does counts as up when the time allowed is over.
 func (e *Engine) watchRest(s *service) {
 	check, run := checkOf(s.spec.Ready), s.run
 	if limit := *s.spec.Timeout; limit != spec.Forever {
@@ -74,8 +74,8 @@ func (e *Engine) watchRest(s *service) {
 	s.cancel = func(error) { stop() }
 }
 
-// saidReady takes READY=1, which makes the service ready in whatever way it was to show it, but for one: who is to come
-// to rest has said that it will do so soon.
+// saidReady takes READY=1, which makes the service ready in whatever way it was to show it, but for
+// one: who is to come to rest has said that it will do so soon.
 func (e *Engine) saidReady(s *service) {
 	if s.state != Starting || s.spec.Ready.Kind != spec.ProbeSettled || s.cancel == nil {
 		e.happen(s, hReady, cause{})
@@ -88,9 +88,9 @@ func (e *Engine) saidReady(s *service) {
 	}
 }
 
-// watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has said meanwhile
-// nobody has heard; so its time begins anew, and who was to say that it is ready, and is alive at the end of that,
-// has most likely said it.
+// watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has
+// said meanwhile nobody has heard; so its time begins anew, and who was to say that it is ready,
+// and is alive at the end of that, has most likely said it.
 func (e *Engine) watchReadyAgain(s *service) {
 	b := e.newBirth(s)
 	w := &watch{check: checkOf(b.spec.Ready)}
@@ -165,7 +165,8 @@ func (e *Engine) probed(s *service, ctx context.Context, check probe.Check, err 
 	}
 }
 
-// deathNotice is how long the closing of a descriptor may come before the signal that tells of the death that closed it.
+// deathNotice is how long the closing of a descriptor may come before the signal that tells of the
+// death that closed it.
 const deathNotice = 50 * time.Millisecond
 
 // Pauses between two runs of a readiness command. They grow by half.
@@ -177,8 +178,8 @@ const (
 // readyAttempt is how long one run of a readiness command may take.
 const readyAttempt = 5 * time.Second
 
-// askCommand runs a readiness command, and again after pause. It is run by the engine and not by package
-// probe, because that would find its child reaped by us.
+// askCommand runs a readiness command, and again after pause. It is run by the engine and not by
+// package probe, because that would find its child reaped by us.
 func (e *Engine) askCommand(s *service, check probe.Check, pause time.Duration) {
 	run := s.run
 	e.run(s, check.Argv, readyAttempt, func(err error) {

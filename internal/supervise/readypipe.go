@@ -14,11 +14,12 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// readyPipe is the FIFO of a service that says it is ready by writing to a descriptor. A pipe without a name would
-// end with us, and the service by SIGPIPE; from this one a successor can read.
+// readyPipe is the FIFO of a service that says it is ready by writing to a descriptor. A pipe
+// without a name would end with us, and the service by SIGPIPE; from this one a successor can read.
 func (e *Engine) readyPipe(name string) string { return filepath.Join(e.o.RuntimeDir, "ready", name) }
 
-// makeReadyPipe makes the FIFO anew, because what is left of an earlier run may still hold the old one.
+// makeReadyPipe makes the FIFO anew, because what is left of an earlier run may still hold the old
+// one.
 func makeReadyPipe(path string) (ours, theirs *os.File, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err

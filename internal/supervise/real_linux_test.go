@@ -19,7 +19,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// The engine makes its process a subreaper and reaps whatever dies there: so each scenario has a process of its own.
+// The engine makes its process a subreaper and reaps whatever dies there: so each scenario has a
+// process of its own.
 var stage = proctest.Register("stage", func(args []string) int {
 	if err := perform(args[0], args[1]); err != nil {
 		fmt.Println(err)
@@ -245,7 +246,8 @@ var scenarios = map[string]func(scene) error{
 		return want("b", s.one("b").Reason, "waits for a (failed)")
 	},
 	"descendants are gone after stop": func(s scene) error {
-		// In a session of its own, deaf to TERM, with an empty environment, from a parent that has ended; and one that forks and forks.
+		// In a session of its own, deaf to TERM, with an empty environment, from a parent that has
+		// ended; and one that forks and forks.
 		script := `setsid sh -c 'trap "" TERM; echo $$ >` + s.path("deaf") + `; while :; do sleep 1; done' &
 			(setsid env -i /bin/sh -c 'echo $$ >` + s.path("bare") + `; exec sleep 99' &)
 			setsid sh -c 'f() { sleep 0.01; f & }; f' &

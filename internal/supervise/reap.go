@@ -17,12 +17,13 @@ import (
 // reapAll takes in every dead child: main processes, helper commands, and the orphans that
 // were made ours.
 //
-// The pid of a child that has not been reaped cannot be given to another process. So that a pid in byPID, commands
-// or orphans is always safe to signal, only this function reaps, and no child before it is known whose it is: one that
-// may be of a start that has not told its pid yet stays a zombie until it has.
+// The pid of a child that has not been reaped cannot be given to another process. So that a pid in
+// byPID, commands or orphans is always safe to signal, only this function reaps, and no child
+// before it is known whose it is: one that may be of a start that has not told its pid yet stays a
+// zombie until it has.
 //
-// To find that nobody is dead the kernel looks at every child (wait_consider_task in kernel/exit.c): with thousands of
-// them it is not to be asked without a reason.
+// To find that nobody is dead the kernel looks at every child (wait_consider_task in
+// kernel/exit.c): with thousands of them it is not to be asked without a reason.
 func (e *Engine) reapAll() {
 	e.births.unseen = true
 	for {
@@ -57,8 +58,9 @@ func (e *Engine) reapKnown() {
 	}
 }
 
-// isChild says whether the engine knows pid as that of a child that has not been reaped. What an earlier supervisor has
-// left is none, and if its number belongs to a child by now, to one that nobody knows yet.
+// isChild says whether the engine knows pid as that of a child that has not been reaped. What an
+// earlier supervisor has left is none, and if its number belongs to a child by now, to one that
+// nobody knows yet.
 func (e *Engine) isChild(pid int) bool {
 	if e.inheritance.byPID[pid] != nil {
 		return false
@@ -136,7 +138,8 @@ func (e *Engine) mainDied(s *service, status exitStatus) {
 	})
 }
 
-// drainTime is how long the end of a service waits for its log: a file system that does not answer may hold that up.
+// drainTime is how long the end of a service waits for its log: a file system that does not answer
+// may hold that up.
 const drainTime = 10 * time.Second
 
 var errDrainTime = fmt.Errorf("not within %v", drainTime)
@@ -158,7 +161,8 @@ func drain(stream *logs.Stream) (last lastOutput, err error) {
 	return lastOutput{words, stats.Bytes}, err
 }
 
-// tailWithin leaves of the last lines of a log those that are among the last n bytes: what came before is an earlier run's.
+// tailWithin leaves of the last lines of a log those that are among the last n bytes: what came
+// before is an earlier run's.
 func tailWithin(lines []string, n int64) []string {
 	for i := len(lines) - 1; i >= 0; i-- {
 		if n -= int64(len(lines[i])); n < 0 {
@@ -169,8 +173,8 @@ func tailWithin(lines []string, n int64) []string {
 	return lines
 }
 
-// lastWords is how many of the last lines an exit tells, and wordsMost how many bytes of each: they are in a thousand events, in the
-// status and in the journal.
+// lastWords is how many of the last lines an exit tells, and wordsMost how many bytes of each: they
+// are in a thousand events, in the status and in the journal.
 const (
 	lastWords = 10
 	wordsMost = 1024

@@ -7,8 +7,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// record is what a successor must know of one service to go on with it. Times are of the wall clock, because that
-// is the one that two processes share; what is reckoned from them is bounded where it is read.
+// record is what a successor must know of one service to go on with it. Times are of the wall
+// clock, because that is the one that two processes share; what is reckoned from them is bounded
+// where it is read.
 type record struct {
 	Name string `json:"name"`
 	Gone bool   `json:"gone,omitzero"` // forgotten; nothing else is said
@@ -28,7 +29,8 @@ type record struct {
 	Reason    string    `json:"reason,omitzero"`
 	Text      string    `json:"text,omitzero"`
 
-	// The process. One that is being started has an invocation and no main yet: it is found by that.
+	// The process. One that is being started has an invocation and no main yet: it is found by
+	// that.
 	Invocation string        `json:"invocation,omitzero"`
 	Main       identity      `json:"main,omitzero"`
 	Session    int           `json:"session,omitzero"`
@@ -52,8 +54,9 @@ type record struct {
 	Next     time.Time   `json:"next,omitzero"`
 }
 
-// identity names a process of this boot and pid namespace for ever: its pid, and what no other process has that
-// comes to the same number. That is the inode number of its pidfd (Linux 6.9), or else its start time.
+// identity names a process of this boot and pid namespace for ever: its pid, and what no other
+// process has that comes to the same number. That is the inode number of its pidfd (Linux 6.9), or
+// else its start time.
 type identity struct {
 	PID   int    `json:"pid"`
 	Pidfd uint64 `json:"pidfd,omitzero"`

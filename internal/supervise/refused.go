@@ -6,13 +6,15 @@ import (
 	"syscall"
 )
 
-// RefusedError says that a service is not ended, because the kernel does not let us signal one of its processes.
+// RefusedError says that a service is not ended, because the kernel does not let us signal one of
+// its processes.
 type RefusedError struct{ Name, Reason string }
 
 func (e *RefusedError) Error() string { return e.Name + ": " + e.Reason }
 
-// refuse tells that a process of s, which is being ended, may not be signalled: it has become another user's (kill(2)), and
-// this supervisor is not root's. It is waited for all the same, but by nobody who has asked for the end: it may take for ever.
+// refuse tells that a process of s, which is being ended, may not be signalled: it has become
+// another user's (kill(2)), and this supervisor is not root's. It is waited for all the same, but
+// by nobody who has asked for the end: it may take for ever.
 func (e *Engine) refuse(s *service, pid int, err error) {
 	if !errors.Is(err, syscall.EPERM) || s.state != Stopping {
 		return

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A process that has become another user's is not waited for by who has asked for the end: not by a stop, a restart or a
-// removal, and not by the end of the supervisor.
+// A process that has become another user's is not waited for by who has asked for the end: not by a
+// stop, a restart or a removal, and not by the end of the supervisor.
 func TestProcessOfAnotherUser(t *testing.T) {
 	for name, rest := range map[string]bool{"main process": false, "left behind": true} {
 		t.Run(name, func(t *testing.T) {

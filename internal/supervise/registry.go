@@ -79,7 +79,8 @@ func (r *registry) expand(name string) []*service {
 	return r.byBase[name]
 }
 
-// eachNeeder calls f for every service that names s as one that comes before it, until f returns false.
+// eachNeeder calls f for every service that names s as one that comes before it, until f returns
+// false.
 func (r *registry) eachNeeder(s *service, f func(*service) bool) {
 	names := []string{s.spec.Name}
 	if base := s.spec.BaseName(); base != s.spec.Name && r.byName[base] == nil {
@@ -149,7 +150,8 @@ func (r *registry) notFound(name string) error {
 	return &NotFoundError{Name: name, Hint: spec.Nearest(name, r.names())}
 }
 
-// describe names s where it is waited for, with its state unless that is on its way to be up, or what it waits for in vain.
+// describe names s where it is waited for, with its state unless that is on its way to be up, or
+// what it waits for in vain.
 func (s *service) describe() string {
 	switch {
 	case s.state == Waiting && s.obstacle.text != "":

@@ -12,9 +12,10 @@ import (
 // ErrNoReload says that a service does not say how it is reloaded.
 var ErrNoReload = errors.New("has neither a reload signal nor a reload command")
 
-// Reload has services read their configuration anew, each in its own way, by a command or a signal, and returns when they have, as
-// far as can be known: the command has ended well, the signal is not one that is ignored, and the process has outlived
-// it. A service that answers with RELOADING=1 is waited for until READY=1.
+// Reload has services read their configuration anew, each in its own way, by a command or a signal,
+// and returns when they have, as far as can be known: the command has ended well, the signal is not
+// one that is ignored, and the process has outlived it. A service that answers with RELOADING=1 is
+// waited for until READY=1.
 func (e *Engine) Reload(ctx context.Context, names ...string) error {
 	var errs []error
 	var waiters []*waiter
@@ -35,8 +36,8 @@ func (e *Engine) Reload(ctx context.Context, names ...string) error {
 	return errors.Join(append(errs, e.await(ctx, waiters))...)
 }
 
-// reloadAnswer is how long a service has to answer with RELOADING=1, or to die of the signal. What does neither
-// by then is taken to have heard it, and not to speak that part of sd_notify(3).
+// reloadAnswer is how long a service has to answer with RELOADING=1, or to die of the signal. What
+// does neither by then is taken to have heard it, and not to speak that part of sd_notify(3).
 const reloadAnswer = 100 * time.Millisecond
 
 func (e *Engine) reload(s *service) (*waiter, error) {
@@ -76,7 +77,8 @@ func (e *Engine) reload(s *service) (*waiter, error) {
 	return w, nil
 }
 
-// awaitReload waits for what a service that has been told to reload answers, unless it has answered already.
+// awaitReload waits for what a service that has been told to reload answers, unless it has answered
+// already.
 func (e *Engine) awaitReload(s *service) {
 	if s.state == Ready && !s.rewound {
 		e.after(s, timerReady, reloadAnswer, func() { e.reloadOver(s) })
@@ -136,8 +138,8 @@ func (e *Engine) reloadLate(s *service) {
 	s.wake()
 }
 
-// Wait returns when every service is in the state asked for: "ready" for up, anything else for down. Nothing is
-// started or stopped for it.
+// Wait returns when every service is in the state asked for: "ready" for up, anything else for
+// down. Nothing is started or stopped for it.
 func (e *Engine) Wait(ctx context.Context, state State, names ...string) error {
 	var err error
 	var waiters []*waiter

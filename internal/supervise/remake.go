@@ -10,14 +10,16 @@ import (
 	"slices"
 )
 
-// Left are the names in the runtime directory by which it is known that a supervisor has not come to its end there.
+// Left are the names in the runtime directory by which it is known that a supervisor has not come
+// to its end there.
 var Left = []string{journalFile}
 
 // mostNameless bounds the notify sockets that are kept after their name is gone.
 const mostNameless = 4
 
-// Remake makes what the engine has in its runtime directory anew, as far as it is not there any more, in dir, which is there. It says
-// whether anything was missing. Services go on with what they hold: a FIFO without a name is one as before.
+// Remake makes what the engine has in its runtime directory anew, as far as it is not there any
+// more, in dir, which is there. It says whether anything was missing. Services go on with what they
+// hold: a FIFO without a name is one as before.
 func (e *Engine) Remake(ctx context.Context, dir string) (missing bool, err error) {
 	if askErr := e.ask(ctx, func() { missing, err = e.remake(dir) }); askErr != nil {
 		return false, askErr
@@ -46,7 +48,8 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 		}
 	}
 	journal := filepath.Join(dir, journalFile)
-	// One that is being written, or that cannot be, is not there for that reason, and is tried again by those who write it.
+	// One that is being written, or that cannot be, is not there for that reason, and is tried
+	// again by those who write it.
 	if missing || !e.notes.writing && e.notes.failing == nil && !isThere(journal) {
 		missing = true
 		e.notes.path, e.notes.all = journal, true

@@ -6,10 +6,11 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A service that is given another name in its file is one that is removed and one that is added. Both would want the same ports
-// and files: so the new one starts when the old one has gone.
+// A service that is given another name in its file is one that is removed and one that is added.
+// Both would want the same ports and files: so the new one starts when the old one has gone.
 
-// follow has s, which a request adds, wait until those services have gone that the same request removes and that are like it.
+// follow has s, which a request adds, wait until those services have gone that the same request
+// removes and that are like it.
 func (s *service) follow(removed []*service) {
 	for _, old := range removed {
 		if old.state != Stopped && alike(s.spec, old.spec) {
@@ -18,8 +19,8 @@ func (s *service) follow(removed []*service) {
 	}
 }
 
-// alike says whether two services most likely cannot run side by side: they run the same, have a socket at the same address or
-// are ready at the same one.
+// alike says whether two services most likely cannot run side by side: they run the same, have a
+// socket at the same address or are ready at the same one.
 func alike(a, b spec.Service) bool {
 	if slices.Equal(a.Command, b.Command) {
 		return true
@@ -35,7 +36,8 @@ func alike(a, b spec.Service) bool {
 	})
 }
 
-// predecessors are the services that s still waits for so, each in the words in which s says what it waits for.
+// predecessors are the services that s still waits for so, each in the words in which s says what
+// it waits for.
 func (s *service) predecessors() (list []string) {
 	s.follows = slices.DeleteFunc(s.follows, func(old *service) bool { return !old.removed || old.state == Stopped })
 	for _, old := range s.follows {
@@ -44,7 +46,8 @@ func (s *service) predecessors() (list []string) {
 	return list
 }
 
-// wakeHeirs has the services that wait for the end of s start, if it has gone and nothing else is in their way.
+// wakeHeirs has the services that wait for the end of s start, if it has gone and nothing else is
+// in their way.
 func (e *Engine) wakeHeirs(s *service) {
 	if s.state == Stopped {
 		e.recheckHeirs(s)

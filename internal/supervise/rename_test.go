@@ -9,7 +9,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A service under a new name starts when the one of the old name has gone; others do not wait for that.
+// A service under a new name starts when the one of the old name has gone; others do not wait for
+// that.
 func TestRenamedServiceFollows(t *testing.T) {
 	run := func(c *spec.Service) { c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil; twoSteps(c) }
 	ready := func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeExec} }
@@ -35,7 +36,8 @@ func TestRenamedServiceFollows(t *testing.T) {
 	})
 }
 
-// TestRenamedServiceFollowsNoMore: the old name is started again while it is being ended, so there is nothing to wait for.
+// TestRenamedServiceFollowsNoMore: the old name is started again while it is being ended, so there
+// is nothing to wait for.
 func TestRenamedServiceFollowsNoMore(t *testing.T) {
 	run := func(c *spec.Service) { c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil; twoSteps(c) }
 	ready := func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeExec} }

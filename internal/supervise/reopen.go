@@ -7,8 +7,8 @@ import (
 	"github.com/daemonry/daemonry/internal/logs"
 )
 
-// ReopenLogs closes the log files of services; what comes next goes into the files that have the names then. It is for
-// who renames them, such as logrotate(8).
+// ReopenLogs closes the log files of services; what comes next goes into the files that have the
+// names then. It is for who renames them, such as logrotate(8).
 func (e *Engine) ReopenLogs(ctx context.Context, names ...string) error {
 	var streams []*logs.Stream
 	var err error

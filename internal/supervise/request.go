@@ -90,7 +90,8 @@ type request struct {
 	specs bool // descriptions are to be on disk too
 }
 
-// change does something to services and waits for what it leads to, and for that what is wanted now is on disk.
+// change does something to services and waits for what it leads to, and for that what is wanted now
+// is on disk.
 func (e *Engine) change(ctx context.Context, names []string, r request, do func([]*service)) error {
 	var err error
 	var waiters []*waiter
@@ -121,8 +122,8 @@ func (e *Engine) release(list []*service) {
 	e.eachNeeded(list, func(s *service) { s.held = false })
 }
 
-// eachNeeded calls f for the services of list and all that they require or want, those that come first first.
-// It does not look behind what is up already, or on its way there.
+// eachNeeded calls f for the services of list and all that they require or want, those that come
+// first first. It does not look behind what is up already, or on its way there.
 func (e *Engine) eachNeeded(list []*service, f func(*service)) {
 	seen := map[*service]bool{}
 	var visit func(s *service)
@@ -185,8 +186,8 @@ func (e *Engine) unwant(list []*service, why string, by order) {
 	}
 }
 
-// Signal sends a signal to the main process of each service. One that is just being started gets it as soon as it runs.
-// KILL for one that is being ended is the end of patience: all of it gets it.
+// Signal sends a signal to the main process of each service. One that is just being started gets it
+// as soon as it runs. KILL for one that is being ended is the end of patience: all of it gets it.
 func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string) error {
 	var errs []error
 	if err := e.ask(ctx, func() {

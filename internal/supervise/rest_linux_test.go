@@ -11,7 +11,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// pipeline is a service as many are: its shell dies of the stop signal at once, and the program before the pipe needs a second.
+// pipeline is a service as many are: its shell dies of the stop signal at once, and the program
+// before the pipe needs a second.
 func (s scene) pipeline() spec.Service {
 	script := `(trap 'sleep 1; echo saved >>` + s.path("saved") + `; exit' TERM; echo up >&2; while :; do sleep 0.02; done) | cat`
 	return sh("a", script, func(c *spec.Service) {

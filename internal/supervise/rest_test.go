@@ -88,7 +88,8 @@ func TestScheduleHoldsForTheRest(t *testing.T) {
 	}
 }
 
-// It ends with the last process, not with the schedule, and whoever is found on the way is told like the others, once.
+// It ends with the last process, not with the schedule, and whoever is found on the way is told
+// like the others, once.
 func TestRestIsToldAndWaitedFor(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", twoSteps))
@@ -128,7 +129,8 @@ func TestRestThatWasToldIsNotToldTwice(t *testing.T) {
 	})
 }
 
-// A main process that had to be killed has told nobody: they have a moment, though the schedule is over.
+// A main process that had to be killed has told nobody: they have a moment, though the schedule is
+// over.
 func TestRestOfTheDeaf(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", twoSteps))
@@ -143,7 +145,8 @@ func TestRestOfTheDeaf(t *testing.T) {
 	})
 }
 
-// KILL for what is being ended is for all of it, and at once: that of the main process, and what it has left behind.
+// KILL for what is being ended is for all of it, and at once: that of the main process, and what it
+// has left behind.
 func TestKillEndsPatience(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		t.Run(fmt.Sprintf("deaf %v", deaf), func(t *testing.T) {

@@ -75,7 +75,8 @@ func (e *Engine) retry(s *service, failure string) {
 		s.crashes = 0 // a long healthy run: what was before it is forgotten
 	}
 	if most := *budget.Restarts; most >= 0 {
-		// One that lies ahead is from before a reboot or an earlier supervisor, and the clock has been set back since.
+		// One that lies ahead is from before a reboot or an earlier supervisor, and the clock has
+		// been set back since.
 		s.window = slices.DeleteFunc(s.window, func(t time.Time) bool { return t.After(now) || now.Sub(t) >= span })
 		if len(s.window) >= most {
 			e.fail(s, exhaustedText(failure, len(s.window), budget))

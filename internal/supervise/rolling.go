@@ -11,10 +11,11 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A rolling restart has a second process of a service come up beside the first, on the same sockets. It is a service value of
-// its own, the successor, that no request finds; it goes through the same states by the same table. When it is ready it takes the
-// first one's place in the registry, with all that belongs to the service rather than to a process, and the first
-// one, now an elder, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
+// A rolling restart has a second process of a service come up beside the first, on the same
+// sockets. It is a service value of its own, the successor, that no request finds; it goes through
+// the same states by the same table. When it is ready it takes the first one's place in the
+// registry, with all that belongs to the service rather than to a process, and the first one, now
+// an elder, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
 
 // kin are the other processes of a service, of the value that is in the registry.
 type kin struct {
@@ -51,10 +52,10 @@ func (s *service) registered() *service {
 func (s *service) isSuccessor() bool { return s.kin.succeeds != nil }
 func (s *service) isElder() bool     { return s.kin.elderOf != nil }
 
-// RestartRolling replaces the process of each service, one after the other: the new process
-// starts beside the old one on the same sockets, and only when it is ready is the old one ended. It returns when the
-// last old one is gone. At the first that does not come up it ends (StartError): that service's old
-// process goes on, and so do those that had not had their turn.
+// RestartRolling replaces the process of each service, one after the other: the new process starts
+// beside the old one on the same sockets, and only when it is ready is the old one ended. It
+// returns when the last old one is gone. At the first that does not come up it ends (StartError):
+// that service's old process goes on, and so do those that had not had their turn.
 func (e *Engine) RestartRolling(ctx context.Context, names ...string) error {
 	var order []string
 	var err error
@@ -151,7 +152,8 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	}
 }
 
-// startSuccessor starts a second process of s. told is called when the old one is gone, or with the reason why it stays.
+// startSuccessor starts a second process of s. told is called when the old one is gone, or with the
+// reason why it stays.
 func (e *Engine) startSuccessor(s *service, told func(error)) *service {
 	h := &service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream, store: s.store}
 	h.kin.succeeds, h.kin.told = s, told
@@ -167,7 +169,8 @@ func (e *Engine) succeed(h *service) {
 	told := h.kin.told
 	h.kin.told = nil
 
-	// What belongs to the service. Its description may have changed meanwhile in what a process need not notice.
+	// What belongs to the service. Its description may have changed meanwhile in what a process
+	// need not notice.
 	e.registry.remove(old)
 	h.spec, h.source, h.environ, h.held, h.restarts = old.spec, old.source, old.environ, old.held, old.restarts
 	h.logError = old.logError
@@ -214,8 +217,8 @@ func (e *Engine) retire(s *service) {
 	}
 }
 
-// dismiss ends the successor of s, if it has one: s itself is being ended or started anew. Who asked for a rolling
-// restart that is under way is told what has overtaken it.
+// dismiss ends the successor of s, if it has one: s itself is being ended or started anew. Who
+// asked for a rolling restart that is under way is told what has overtaken it.
 func (e *Engine) dismiss(s *service, why string, by order) {
 	if s == nil {
 		return
@@ -278,8 +281,8 @@ func (e *Engine) decideKin(s *service, failure string) {
 	}
 }
 
-// waitsForKin says whether s, which has come to its end, is to wait for its other processes: who is told that it is
-// down must find nothing of it. When it is to be started again it does not wait.
+// waitsForKin says whether s, which has come to its end, is to wait for its other processes: who is
+// told that it is down must find nothing of it. When it is to be started again it does not wait.
 func (e *Engine) waitsForKin(s *service) bool {
 	return (!s.wanted || s.removed || e.closing) && (s.kin.successor != nil || len(s.kin.elders) > 0)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// TestSuccessorInEveryState has a second process become ready whatever has become of the first meanwhile, and end
-// whatever has become of the first.
+// TestSuccessorInEveryState has a second process become ready whatever has become of the first
+// meanwhile, and end whatever has become of the first.
 func TestSuccessorInEveryState(t *testing.T) {
 	for state := range numStates {
 		t.Run(state.String()+"/takes its place", func(t *testing.T) {
@@ -118,8 +118,8 @@ func TestSuccessorOfTheUnwanted(t *testing.T) {
 	}
 }
 
-// A description that changes while the new process comes up is the one that holds after it, and who waits for the service
-// is answered by whichever process is up.
+// A description that changes while the new process comes up is the one that holds after it, and who
+// waits for the service is answered by whichever process is up.
 func TestSuccessorKeepsWhatBelongsToTheService(t *testing.T) {
 	b, old, h, _ := withSuccessor(t, Starting)
 	w := old.newWaiter(waiter{order: orderStart, up: true})

@@ -6,7 +6,8 @@ import (
 	"syscall"
 )
 
-// beside is what a successor of the engine must know of a process that is not the one in the registry.
+// beside is what a successor of the engine must know of a process that is not the one in the
+// registry.
 type beside struct {
 	Invocation string   `json:"invocation"`
 	Main       identity `json:"main,omitzero"`
@@ -30,8 +31,9 @@ func (s *service) beside() (list []beside) {
 	return list
 }
 
-// findKin finds the processes that were beside s when the predecessor ended in the middle of a rolling restart. Whichever
-// of the two is in the registry stays the one, and the other is ended as an elder: nobody waits for that restart any more.
+// findKin finds the processes that were beside s when the predecessor ended in the middle of a
+// rolling restart. Whichever of the two is in the registry stays the one, and the other is ended as
+// an elder: nobody waits for that restart any more.
 func (t *takeover) findKin(s *service, r record) {
 	for _, b := range r.Beside {
 		elder := &service{spec: s.spec, source: s.source, environ: s.environ, invoked: b.Invocation, session: b.Session, inherited: true}

@@ -12,8 +12,9 @@ import (
 
 // Descriptors.
 const (
-	// ownDescriptors stay free for what the supervisor has to do whatever happens: to look at processes, end them, write
-	// down what is true, and answer. No service is started, and nothing is kept for one, if fewer would be left.
+	// ownDescriptors stay free for what the supervisor has to do whatever happens: to look at
+	// processes, end them, write down what is true, and answer. No service is started, and nothing
+	// is kept for one, if fewer would be left.
 	ownDescriptors = 8
 	// birthDescriptors are what a start needs while it is under way, and its service from then on.
 	birthDescriptors = 10
@@ -36,8 +37,9 @@ func newRoom() *room {
 	return r
 }
 
-// enter takes n descriptors into account until leave. While there is too little room it waits for others to leave; if there is
-// nobody who could, the error says which limit there is. It waits until ctx ends. A nil room has no bounds.
+// enter takes n descriptors into account until leave. While there is too little room it waits for
+// others to leave; if there is nobody who could, the error says which limit there is. It waits
+// until ctx ends. A nil room has no bounds.
 func (r *room) enter(ctx context.Context, n int) error {
 	if r == nil {
 		return nil

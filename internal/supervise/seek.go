@@ -11,12 +11,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// seek finds processes that no record names: those of starts that were under way when the predecessor was killed, by the
-// invocation id that was noted before; and where records are missing or refused, those that hold the log FIFO
-// of a service, which only a process of that service can have: the directory is closed to everybody else.
+// seek finds processes that no record names: those of starts that were under way when the
+// predecessor was killed, by the invocation id that was noted before; and where records are missing
+// or refused, those that hold the log FIFO of a service, which only a process of that service can
+// have: the directory is closed to everybody else.
 //
-// Nobody is being born any more while this looks: the lock of the directories is held until the last stage of the
-// predecessor has executed its program (Options.Lock), and we have it.
+// Nobody is being born any more while this looks: the lock of the directories is held until the
+// last stage of the predecessor has executed its program (Options.Lock), and we have it.
 func (t *takeover) seek() {
 	signs := signs{map[string]*service{}, map[fileID]*service{}, t.groups()}
 	for _, s := range t.missing {
@@ -67,7 +68,8 @@ type member struct {
 	invocation string
 }
 
-// groups are the processes in the control groups of services that may run although no record says so.
+// groups are the processes in the control groups of services that may run although no record says
+// so.
 func (t *takeover) groups() map[int]member {
 	list := map[int]member{}
 	if len(t.doubtful) == 0 {
@@ -104,8 +106,8 @@ func (e *Engine) heldFIFO(s *service) (fileID, bool) {
 	return id, errors.Join(err, f.Close()) == nil
 }
 
-// whose says which service a process is the main one of, nil for none of those that are sought. Main processes
-// lead their sessions; so do helper commands, which are known by MAINPID.
+// whose says which service a process is the main one of, nil for none of those that are sought.
+// Main processes lead their sessions; so do helper commands, which are known by MAINPID.
 func (t *takeover) whose(stat sys.ProcStat, signs signs) *service {
 	if stat.Session != stat.PID || stat.Exited() {
 		return nil
@@ -171,8 +173,9 @@ func (t *takeover) find(s *service, stat sys.ProcStat, signs signs) error {
 	return t.claim(s, id, h)
 }
 
-// survey looks for processes of inherited services that are not children of ours, and so are on no list but that of all
-// processes. It is done away from the owner; who asks while one is under way is served by the next.
+// survey looks for processes of inherited services that are not children of ours, and so are on no
+// list but that of all processes. It is done away from the owner; who asks while one is under way
+// is served by the next.
 type survey struct {
 	running bool
 	waiting []func()
@@ -272,8 +275,8 @@ func (e *Engine) inheritStrays(list []stray) {
 	}
 }
 
-// attributeStray is attribute for a process that is no child of ours. Its session alone proves nothing: when all of the
-// service's session have ended, its number may be given to a stranger's.
+// attributeStray is attribute for a process that is no child of ours. Its session alone proves
+// nothing: when all of the service's session have ended, its number may be given to a stranger's.
 func (e *Engine) attributeStray(p stray) *service {
 	if s := e.expected[p.PID]; s != nil && s.left.expected[p.PID] == p.StartTime {
 		return s

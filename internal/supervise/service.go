@@ -74,8 +74,8 @@ type service struct {
 	sockets  []*holder             // in the order of its description
 	store    *fdStore              // nil until something is in it
 	kin      kin
-	// follows were removed by the request that added this one, and are most likely the same under an old
-	// name: it starts when they have gone.
+	// follows were removed by the request that added this one, and are most likely the same under
+	// an old name: it starts when they have gone.
 	follows  []*service
 	followed []*service // of one that is being removed: the services that wait for it so
 	called   bool       // on demand: somebody has connected

@@ -9,8 +9,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// TestSettledService: without a word about readiness a service is up when it has come to rest, and not before;
-// one that is never at rest, when its time is over.
+// TestSettledService: without a word about readiness a service is up when it has come to rest, and
+// not before; one that is never at rest, when its time is over.
 func TestSettledService(t *testing.T) {
 	if probe.DefaultWindow != time.Duration(spec.DefaultSettled) {
 		t.Error("the window is not what is documented")
@@ -59,8 +59,8 @@ func TestSettledService(t *testing.T) {
 	})
 }
 
-// TestSettledAndSaid: who is to come to rest and says READY=1 is not up while it still loads, is when it rests, and is
-// taken at its word in the end.
+// TestSettledAndSaid: who is to come to rest and says READY=1 is not up while it still loads, is
+// when it rests, and is taken at its word in the end.
 func TestSettledAndSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// runOutOfDescriptors takes away all descriptors but those that are in use: a start fails, and says why, what runs goes on, and
-// with descriptors the service comes up by itself.
+// runOutOfDescriptors takes away all descriptors but those that are in use: a start fails, and says
+// why, what runs goes on, and with descriptors the service comes up by itself.
 func runOutOfDescriptors(s scene) error {
 	if err := s.apply(sh("old", "exec sleep 99")); err != nil {
 		return err
@@ -59,7 +59,8 @@ func runOutOfDescriptors(s scene) error {
 	return errors.Join(want("process of the other", oldNow, old), s.until("new", func(st Status) bool { return st.Ready }))
 }
 
-// A shortage of processes or memory, as fork(2) tells it, is a crash like others: told, tried again, and over when it is over.
+// A shortage of processes or memory, as fork(2) tells it, is a crash like others: told, tried
+// again, and over when it is over.
 func TestForkShortage(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM} {
 		t.Run(errno.Error(), func(t *testing.T) {
@@ -86,7 +87,8 @@ func TestForkShortage(t *testing.T) {
 	}
 }
 
-// What is remembered in the time of a clock that has been set since, either way, neither uses the budget up for ever nor gives it back.
+// What is remembered in the time of a clock that has been set since, either way, neither uses the
+// budget up for ever nor gives it back.
 func TestBudgetOverAClockThatWasSet(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", func(s *spec.Service) {

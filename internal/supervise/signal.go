@@ -16,7 +16,8 @@ import (
 //   - the process group of such a child, which leads it (signalGroup);
 //   - a process that is not our child, held by a pidfd, if its start time is that with which it was found (signalOther).
 
-// errNotOurs refuses a pid that is no child of ours that waits to be reaped. It is a mistake of ours.
+// errNotOurs refuses a pid that is no child of ours that waits to be reaped. It is a mistake of
+// ours.
 var errNotOurs = errors.New("not a child of the supervisor")
 
 // signalOwn signals a child that has not been reaped, or a process that was inherited.

@@ -16,7 +16,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A process that dies before its start is told must not be signalled by a number that is somebody else's by then.
+// A process that dies before its start is told must not be signalled by a number that is somebody
+// else's by then.
 func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
 	for name, message := range map[string]notify.Message{"stop": {}, "watchdog": {WatchdogTrigger: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +49,8 @@ func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
 	}
 }
 
-// While it is not known whose a dead child is, the deaths of those that are known are seen all the same.
+// While it is not known whose a dead child is, the deaths of those that are known are seen all the
+// same.
 func TestUnclaimedDeadHideNobody(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
@@ -76,7 +78,8 @@ func TestUnclaimedDeadHideNobody(t *testing.T) {
 }
 
 // Between the death of a main process and the end of its output its number is nobody's to signal.
-// Whoever cannot execute a program reaps what was to become it; the engine may see that dead, and must not make much of it.
+// Whoever cannot execute a program reaps what was to become it; the engine may see that dead, and
+// must not make much of it.
 func TestReapedBySomebodyElse(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s"))

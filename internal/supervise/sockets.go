@@ -18,10 +18,11 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A socket is open for as long as a service that is handed it is meant to run: from its first start over
-// all crashes, delays and restarts until it is stopped by hand, given up or removed. Meanwhile connections queue in it
-// and none is refused. What is open is known by a key that says everything about it but its name
-// for the service, so that a change of anything else keeps it, and that of the socket itself makes a new one.
+// A socket is open for as long as a service that is handed it is meant to run: from its first start
+// over all crashes, delays and restarts until it is stopped by hand, given up or removed. Meanwhile
+// connections queue in it and none is refused. What is open is known by a key that says everything
+// about it but its name for the service, so that a change of anything else keeps it, and that of
+// the socket itself makes a new one.
 
 // holder holds one socket for the services that are handed it.
 type holder struct {
@@ -38,8 +39,8 @@ type holder struct {
 	watch   uint64                // key of the wait for that, 0 if there is none
 }
 
-// socketKey tells sockets apart. The instances of a service have the same unless their addresses differ; nth is
-// for those that differ in nothing, which may share a port (SO_REUSEPORT).
+// socketKey tells sockets apart. The instances of a service have the same unless their addresses
+// differ; nth is for those that differ in nothing, which may share a port (SO_REUSEPORT).
 func socketKey(base, user string, s spec.Socket, nth int) string {
 	s.Name = ""
 	if s.Listen.Path() == "" || s.Owner != "" {
@@ -60,8 +61,8 @@ func socketKey(base, user string, s spec.Socket, nth int) string {
 	return string(text)
 }
 
-// holdSockets makes s one of the users of exactly the sockets in its description. Those that nobody uses any more
-// are closed before new ones are opened, which may be at the same address.
+// holdSockets makes s one of the users of exactly the sockets in its description. Those that nobody
+// uses any more are closed before new ones are opened, which may be at the same address.
 func (e *Engine) holdSockets(s *service) {
 	e.dropOutdated(s)
 	var list []*holder
@@ -119,7 +120,8 @@ func (e *Engine) letGo(s *service, h *holder) {
 	}
 }
 
-// dropOutdated has other instances, which have no process by now, let go of older sockets at the addresses of s.
+// dropOutdated has other instances, which have no process by now, let go of older sockets at the
+// addresses of s.
 func (e *Engine) dropOutdated(s *service) {
 	if len(s.spec.Sockets) == 0 {
 		return // or a thousand instances without any would each look at all the others
@@ -138,8 +140,9 @@ func (e *Engine) dropOutdated(s *service) {
 	}
 }
 
-// outdated lists the processes that have an older socket at an address that s is about to open: those of other instances, which are
-// restarted for the same edit, and elders of its own. The address is free when they have ended.
+// outdated lists the processes that have an older socket at an address that s is about to open:
+// those of other instances, which are restarted for the same edit, and elders of its own. The
+// address is free when they have ended.
 func (e *Engine) outdated(s *service) (list []string) {
 	if len(s.spec.Sockets) == 0 {
 		return nil
@@ -184,7 +187,8 @@ func (e *Engine) wakeSiblings(s *service) {
 	}
 }
 
-// sharedAlive says whether a process of another service, or another process of this one, has one of the sockets of s.
+// sharedAlive says whether a process of another service, or another process of this one, has one of
+// the sockets of s.
 func (s *service) sharedAlive() bool {
 	for _, h := range s.sockets {
 		for other := range h.users {
@@ -222,7 +226,8 @@ func (h *holder) put(s *socket.Socket) {
 	h.opened.Store(true)
 }
 
-// remove closes the socket and takes its name away. It has no users, so no start is under way that opens it.
+// remove closes the socket and takes its name away. It has no users, so no start is under way that
+// opens it.
 func (h *holder) remove() error {
 	if !h.opened.Swap(false) {
 		return nil
@@ -253,7 +258,8 @@ func socketOwner(s spec.Socket, user string) (sys.Owner, error) {
 	return sys.Owner{UID: int(account.UID), GID: int(account.GID)}, nil
 }
 
-// handover is what a start hands to the process besides its streams, in this order (sd_listen_fds(3)).
+// handover is what a start hands to the process besides its streams, in this order
+// (sd_listen_fds(3)).
 type handover struct {
 	sockets []*holder
 	names   []string // of sockets
@@ -261,12 +267,14 @@ type handover struct {
 	limit   int   // of the descriptor store, for $FDSTORE
 	err     error // why there is no handover
 	// alone: no living process has the sockets. They are made blocking then, as systemd hands them
-	// over; a process that serves must not find its own non-blocking socket blocking. Those that the
-	// description wants non-blocking are made so always: each process of the service was handed them so.
+	// over; a process that serves must not find its own non-blocking socket blocking. Those that
+	// the description wants non-blocking are made so always: each process of the service was handed
+	// them so.
 	alone bool
 }
 
-// mostHandedOver is how many descriptors a process is handed; spawn passes 240 at most, its streams among them.
+// mostHandedOver is how many descriptors a process is handed; spawn passes 240 at most, its streams
+// among them.
 const mostHandedOver = 200
 
 // storeLimit is how many descriptors the service may leave with us.

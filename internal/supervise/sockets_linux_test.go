@@ -44,8 +44,8 @@ func scenario(name string) func(scene) error {
 	return afterlifeScenarios[name]
 }
 
-// server answers HTTP on the socket that it is handed, says its pid, and ends in good order at SIGTERM. /crash ends it as a
-// bug would.
+// server answers HTTP on the socket that it is handed, says its pid, and ends in good order at
+// SIGTERM. /crash ends it as a bug would.
 var server = proctest.Register("server", func(args []string) int {
 	if err := serve(args); err != nil {
 		fmt.Println(err)
@@ -80,7 +80,8 @@ func serve(args []string) error {
 		}
 		fmt.Fprintf(w, "%d %s\n", os.Getpid(), strings.Join(args, " "))
 	})}
-	// Shutdown drops what is accepted and not read yet when it is called (conn.serve in net/http), so it comes last.
+	// Shutdown drops what is accepted and not read yet when it is called (conn.serve in net/http),
+	// so it comes last.
 	var mu sync.Mutex
 	busy := map[net.Conn]bool{}
 	quiet := make(chan struct{}, 1)

@@ -51,7 +51,8 @@ func (e *Engine) launch(s *service, _ cause) {
 	})
 }
 
-// giveUpAfter bounds a start by the time that readiness has, from when it is its turn. The function returned says that it is over.
+// giveUpAfter bounds a start by the time that readiness has, from when it is its turn. The function
+// returned says that it is over.
 func giveUpAfter(limit spec.Duration, giveUp context.CancelCauseFunc) func() {
 	if limit == spec.Forever {
 		return func() {}

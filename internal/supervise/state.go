@@ -65,10 +65,9 @@ type cause struct {
 // table has a reaction for each state and happening.
 type table [numStates][numHappenings]reaction
 
-// reactions is the whole behaviour of a service: a row for each state, a
-// column for each happening, and no cell empty (state_test.go). ignore stands where
-// something late or superfluous is of no consequence; impossible where only a mistake of ours leads, and is
-// reported as one.
+// reactions is the whole behaviour of a service: a row for each state, a column for each happening,
+// and no cell empty (state_test.go). ignore stands where something late or superfluous is of no
+// consequence; impossible where only a mistake of ours leads, and is reported as one.
 func reactions() *table {
 	return &table{
 		Stopped: {

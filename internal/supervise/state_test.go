@@ -15,8 +15,8 @@ import (
 func TestEveryCell(t *testing.T) {
 	const bug = "bug"
 	same := func(s State) string { return s.String() }
-	// The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready, exited, gone,
-	// delay over, step over, unhealthy, listening, connection, idle.
+	// The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready,
+	// exited, gone, delay over, step over, unhealthy, listening, connection, idle.
 	want := map[State][numHappenings]string{
 		Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped", bug, "stopped", "stopped"},
 		Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting", bug, "waiting", "waiting"},

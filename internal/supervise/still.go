@@ -15,7 +15,8 @@ import (
 // ErrBusy says that the engine is about to stand still already.
 var ErrBusy = errors.New("an upgrade is in progress")
 
-// still is how the engine comes to stand: no process is being born, nothing is being written, no message is in anybody's hands.
+// still is how the engine comes to stand: no process is being born, nothing is being written, no
+// message is in anybody's hands.
 type still struct {
 	f     func(Inheritance) error // what is done then; nil: nobody asks for it
 	reply chan error
@@ -23,8 +24,9 @@ type still struct {
 	again chan struct{} // closed when hear is to go on
 }
 
-// CanBeReplaced says what keeps another program from being executed in this process: services that end with it. The
-// kernel signals them when the thread that forked them ends, and execve(2) ends every thread but one.
+// CanBeReplaced says what keeps another program from being executed in this process: services that
+// end with it. The kernel signals them when the thread that forked them ends, and execve(2) ends
+// every thread but one.
 func (e *Engine) CanBeReplaced(ctx context.Context) error {
 	var obstacle error
 	err := e.ask(ctx, func() {
@@ -44,7 +46,8 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 // meanwhile stay to be reaped, messages stay in the socket, and what services print stays in their
 // FIFOs.
 //
-// The journal is kept up to date all the time, so little is left to be written: call Save before, which makes sure that there is one.
+// The journal is kept up to date all the time, so little is left to be written: call Save before,
+// which makes sure that there is one.
 //
 // If it can not be brought to a stand before ctx ends, the error says why and f was not called.
 func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) error {
@@ -93,8 +96,8 @@ func (e *Engine) beginStill(f func(Inheritance) error, reply chan error) {
 	e.tryStill()
 }
 
-// becomeDeaf is what hear does while the engine stands still. The owner has taken in all that it heard before. It may have given
-// the standstill up meanwhile: then there is nothing to wait for.
+// becomeDeaf is what hear does while the engine stands still. The owner has taken in all that it
+// heard before. It may have given the standstill up meanwhile: then there is nothing to wait for.
 func (e *Engine) becomeDeaf(ctx context.Context) {
 	var again chan struct{}
 	if e.ask(ctx, func() {
@@ -161,13 +164,13 @@ func (e *Engine) endStill(err error) {
 	e.nextJob()
 }
 
-// Inheritance is what an engine has open that must outlive its program when another one is executed in the process. All
-// descriptors stay the engine's, and are close-on-exec.
+// Inheritance is what an engine has open that must outlive its program when another one is executed
+// in the process. All descriptors stay the engine's, and are close-on-exec.
 type Inheritance struct {
 	Notify int    `json:"notify,omitzero"` // the socket that services speak to, with what waits in it
 	Held   []Held `json:"held,omitzero"`
-	// Pipes are the FIFOs that services print into. The next engine opens them by name; held until then, they keep what
-	// a service wrote that ends meanwhile.
+	// Pipes are the FIFOs that services print into. The next engine opens them by name; held until
+	// then, they keep what a service wrote that ends meanwhile.
 	Pipes []int `json:"pipes,omitzero"`
 	// Event is the ID of the last event, from which the next program counts on.
 	Event uint64 `json:"event,omitzero"`
@@ -219,8 +222,8 @@ func (e *Engine) handOn() (i Inheritance, err error) {
 	return i, nil
 }
 
-// CheckState looks at what an earlier supervisor has left, as New does, and changes nothing. An error says why this program could not
-// go on with it.
+// CheckState looks at what an earlier supervisor has left, as New does, and changes nothing. An
+// error says why this program could not go on with it.
 func CheckState(o Options) error {
 	l, err := readLegacy(o)
 	return errors.Join(append(l.faults, err, l.refused)...)

@@ -73,8 +73,8 @@ func (e *Engine) runStop(s *service) {
 	c.finishes = true
 }
 
-// nextStep sends the next signal of the schedule, KILL after the last: to the main process, or, when that has gone, to
-// what it has left behind. The schedule is one for all of the service.
+// nextStep sends the next signal of the schedule, KILL after the last: to the main process, or,
+// when that has gone, to what it has left behind. The schedule is one for all of the service.
 func (e *Engine) nextStep(s *service, _ cause) {
 	switch {
 	case s.spawning || s.draining:
@@ -142,9 +142,10 @@ func (e *Engine) hurry(s *service) {
 // stuckAfter is how long what was killed may take to be gone before it is told of.
 const stuckAfter = 5 * time.Second
 
-// stuck tells that a process was killed and is not gone: it sleeps in the kernel and cannot be interrupted, most often
-// because a disk or a network file system does not answer. Its service stays where it is until the process has gone, which
-// is noticed like any death: another one must not run beside it.
+// stuck tells that a process was killed and is not gone: it sleeps in the kernel and cannot be
+// interrupted, most often because a disk or a network file system does not answer. Its service
+// stays where it is until the process has gone, which is noticed like any death: another one must
+// not run beside it.
 func (e *Engine) stuck(s *service, pid int) {
 	if s.state != Stopping || pid == 0 || s.refused != "" {
 		return

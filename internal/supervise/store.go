@@ -11,11 +11,13 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// stateVersion is the version of the files below. A supervisor reads its own version and those before. One that does not
-// know the version, or a field, does not start, and leaves the files as they are.
+// stateVersion is the version of the files below. A supervisor reads its own version and those
+// before. One that does not know the version, or a field, does not start, and leaves the files as
+// they are.
 const stateVersion = 2
 
-// The state files. What there is changes seldom and is large; what is wanted of it, often and small.
+// The state files. What there is changes seldom and is large; what is wanted of it, often and
+// small.
 const (
 	specsFile = "services.json"
 	wantsFile = "wanted.json"
@@ -31,7 +33,8 @@ type storedSpecs struct {
 type storedService struct {
 	Source string       `json:"source,omitzero"`
 	Spec   spec.Service `json:"spec"`
-	// Environ names the file with the environment of the command that described it; empty: the supervisor's own.
+	// Environ names the file with the environment of the command that described it; empty: the
+	// supervisor's own.
 	Environ string `json:"environ,omitzero"`
 }
 
@@ -269,8 +272,8 @@ func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
 	return nil
 }
 
-// Restore takes in what an earlier supervisor has left, which New has read: services that run, with all that was known of them, and
-// what else is wanted, which is started. It is for before Run.
+// Restore takes in what an earlier supervisor has left, which New has read: services that run, with
+// all that was known of them, and what else is wanted, which is started. It is for before Run.
 func (e *Engine) Restore() {
 	l := e.legacy
 	e.legacy = legacy{}

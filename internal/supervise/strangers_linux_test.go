@@ -16,7 +16,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A standstill that is given up between the deadline that ends hear's wait and its turn with the owner must not leave it deaf.
+// A standstill that is given up between the deadline that ends hear's wait and its turn with the
+// owner must not leave it deaf.
 func TestDeafOnlyWhileStandingStill(t *testing.T) {
 	bubble(t, func(b *bench) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -40,7 +41,8 @@ func TestDeafOnlyWhileStandingStill(t *testing.T) {
 	})
 }
 
-// While a start is under way, the descriptors of whoever sends some are kept in a number that leaves enough for us.
+// While a start is under way, the descriptors of whoever sends some are kept in a number that
+// leaves enough for us.
 func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.slow = true
@@ -81,7 +83,8 @@ func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 	})
 }
 
-// Whoever has a control group of their own can make one below it that is called as a service's is: that makes them no part of it.
+// Whoever has a control group of their own can make one below it that is called as a service's is:
+// that makes them no part of it.
 func TestGroupOfAStranger(t *testing.T) {
 	bubble(t, func(b *bench) {
 		dir := t.TempDir()
@@ -129,7 +132,8 @@ func TestEnvironmentIsRead(t *testing.T) {
 	}
 }
 
-// A main process that is announced and cannot be watched is not made one: it could not be signalled safely.
+// A main process that is announced and cannot be watched is not made one: it could not be signalled
+// safely.
 func TestHeirThatCannotBeWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, o := inheriting(t)
@@ -173,7 +177,8 @@ func TestLastWordsAreShort(t *testing.T) {
 	}
 }
 
-// Of two changes of a log that are made at the same time, the later one holds, whichever is the last to be done.
+// Of two changes of a log that are made at the same time, the later one holds, whichever is the
+// last to be done.
 func TestLogSettingsOfTheLastChange(t *testing.T) {
 	dir := t.TempDir()
 	b := newBench(t)

@@ -7,11 +7,13 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// A start that waits for a file system that does not answer is given up, and what it has asked goes on waiting in the kernel: a
-// thread of ours that nothing ends, or a process that does not die. So nothing more is asked for a service until that has come back,
-// and there is a bound for all services together.
+// A start that waits for a file system that does not answer is given up, and what it has asked goes
+// on waiting in the kernel: a thread of ours that nothing ends, or a process that does not die. So
+// nothing more is asked for a service until that has come back, and there is a bound for all
+// services together.
 
-// mostUnanswered is that bound. The Go runtime ends a program that has 10,000 threads (debug.SetMaxThreads).
+// mostUnanswered is that bound. The Go runtime ends a program that has 10,000 threads
+// (debug.SetMaxThreads).
 const mostUnanswered = 1000
 
 // stuck is what starts wait for in vain at the time of another one.
@@ -40,7 +42,8 @@ func (s stuck) still() error {
 
 func (e *Engine) stuckFor(s *service) stuck { return stuck{s.stuck, e.unanswered} }
 
-// seeStuck takes note of what a failed start of s, or of a command of it, has left behind in the kernel.
+// seeStuck takes note of what a failed start of s, or of a command of it, has left behind in the
+// kernel.
 func (e *Engine) seeStuck(s *service, failure error) {
 	if errors.Is(failure, errStuck) {
 		return // it has added nothing

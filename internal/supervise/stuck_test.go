@@ -11,7 +11,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// What sleeps in the kernel outlives SIGKILL: that is told, nothing else is started beside it, and when it goes all goes on.
+// What sleeps in the kernel outlives SIGKILL: that is told, nothing else is started beside it, and
+// when it goes all goes on.
 func TestKilledAndNotGone(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s"))

@@ -1,12 +1,13 @@
 // Package supervise owns every service: start, ready, restart, stop, adopt, events.
 //
-// One goroutine, Engine.Run, owns all state. Everything else, requests and
-// workers alike, posts functions to it and waits for answers over channels. The kernel is reached through the
-// kernel struct, which tests replace.
+// One goroutine, Engine.Run, owns all state. Everything else, requests and workers alike, posts
+// functions to it and waits for answers over channels. The kernel is reached through the kernel
+// struct, which tests replace.
 //
-// Time is that of package time, so that testing/synctest replaces it. All
-// durations are taken between readings of the monotonic clock: a clock that is set moves only what is shown to
-// people. That clock stands still while the machine is suspended (clock_gettime(2)), and so do all delays and limits.
+// Time is that of package time, so that testing/synctest replaces it. All durations are taken
+// between readings of the monotonic clock: a clock that is set moves only what is shown to people.
+// That clock stands still while the machine is suspended (clock_gettime(2)), and so do all delays
+// and limits.
 //
 // No goroutine and no thread waits for a child: a SIGCHLD makes the owner ask waitid(2) for all the
 // dead at once. The engine's process is the subreaper of its services
@@ -32,37 +33,41 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Options configure an Engine. The directories must exist, belong to us and be closed to others, who may pass through RuntimeDir
-// where services run as other users (package paths).
+// Options configure an Engine. The directories must exist, belong to us and be closed to others,
+// who may pass through RuntimeDir where services run as other users (package paths).
 type Options struct {
 	RuntimeDir string // FIFOs, the notify socket; gone after a reboot
 	StateDir   string // what is wanted; kept over a reboot
 	LogDir     string // logs of services that name no file
-	// Displaced is the state directory of the other kind of supervisor that may have had RuntimeDir before: that of the
-	// background for a "run", that of a run for any other. "": there is none.
+	// Displaced is the state directory of the other kind of supervisor that may have had RuntimeDir
+	// before: that of the background for a "run", that of a run for any other. "": there is none.
 	Displaced string
 	LogBudget int64 // bytes that all logs together may take, those of LogDir included; 0: no bound
 	LogGroup  int   // group of log files, by number; 0: ours
-	// Environ is what services inherit that were described without an environment (Apply.Environ). Nil means the process's own.
+	// Environ is what services inherit that were described without an environment (Apply.Environ).
+	// Nil means the process's own.
 	Environ []string
 	// Trouble is told in one line what the engine itself has difficulties
 	// with, such as a state directory that cannot be written. Nil: nobody.
 	Trouble func(error)
-	// Lock is a locked file that says that a supervisor owns the directories. Every process that is being born holds it
-	// open until it executes its program, so that a successor, who waits for it, finds them all born. May be nil.
+	// Lock is a locked file that says that a supervisor owns the directories. Every process that is
+	// being born holds it open until it executes its program, so that a successor, who waits for
+	// it, finds them all born. May be nil.
 	Lock *os.File
-	// Inherited are descriptors that the program before this one held in this process: its Held. They are ours from here
-	// on; Restore gives them back to their services.
+	// Inherited are descriptors that the program before this one held in this process: its Held.
+	// They are ours from here on; Restore gives them back to their services.
 	Inherited []Held
-	// Notify is the socket that services speak to, Pipes what they print into and LastEvent the ID to count on from, all as the
-	// program before this one handed them on (Inheritance). The descriptors are ours from here on. Zero: there was none.
+	// Notify is the socket that services speak to, Pipes what they print into and LastEvent the ID
+	// to count on from, all as the program before this one handed them on (Inheritance). The
+	// descriptors are ours from here on. Zero: there was none.
 	Notify    int
 	Pipes     []int
 	LastEvent uint64
-	// Console is where the log target "stdout" prints. Without a file in it there is no such target.
+	// Console is where the log target "stdout" prints. Without a file in it there is no such
+	// target.
 	Console target.Console
-	// Cgroup is the directory of a control group (version 2) to run services below, each in a group of its own; or
-	// CgroupAuto or CgroupNone. One that cannot be used is an error.
+	// Cgroup is the directory of a control group (version 2) to run services below, each in a group
+	// of its own; or CgroupAuto or CgroupNone. One that cannot be used is an error.
 	Cgroup string
 	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
 	EventsKept int
@@ -144,8 +149,9 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service", e.Name) }
 
-// New makes an engine and takes over the logs that an earlier one left. Nothing is started. State that cannot be read is an error:
-// going on without it would forget what somebody wanted, or start what runs. Then nothing has been changed.
+// New makes an engine and takes over the logs that an earlier one left. Nothing is started. State
+// that cannot be read is an error: going on without it would forget what somebody wanted, or start
+// what runs. Then nothing has been changed.
 func New(o Options) (*Engine, error) {
 	e := newEngine(o)
 	var err error
@@ -178,14 +184,16 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Abandon closes an engine that does not run and is not to. All that it has found is left as it was.
+// Abandon closes an engine that does not run and is not to. All that it has found is left as it
+// was.
 func (e *Engine) Abandon() error {
 	e.alive++ // the control groups stay: services may be in them
 	close(e.ended)
 	return e.close()
 }
 
-// newEngine is an engine without logs, notify socket and processes, which tests give what they need.
+// newEngine is an engine without logs, notify socket and processes, which tests give what they
+// need.
 func newEngine(o Options) *Engine {
 	if o.Environ == nil {
 		o.Environ = os.Environ()

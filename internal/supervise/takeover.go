@@ -12,10 +12,12 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// takeover is a supervisor's way from what its predecessor has left to where it goes on, however that ended. It is done
-// before Run, by whoever calls Restore; only what may start or end a process is left to the owner.
+// takeover is a supervisor's way from what its predecessor has left to where it goes on, however
+// that ended. It is done before Run, by whoever calls Restore; only what may start or end a process
+// is left to the owner.
 //
-// Nothing in it changes what it is made from: a supervisor that is killed in the middle of it leaves the same to the next one.
+// Nothing in it changes what it is made from: a supervisor that is killed in the middle of it
+// leaves the same to the next one.
 type takeover struct {
 	e *Engine
 	legacy
@@ -129,7 +131,8 @@ func (t *takeover) findProcess(s *service, r record) {
 		err = t.claim(s, r.Main, h)
 	}
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
-		// It may well live, and nobody can prove it: it is not ours to end, and not to be started a second time.
+		// It may well live, and nobody can prove it: it is not ours to end, and not to be started a
+		// second time.
 		t.leaveAlone(s, fmt.Sprintf("not taken over, and not started again: %v", err))
 	}
 	if s.pid == 0 && s.state != Failed {
@@ -194,8 +197,8 @@ func (t *takeover) claim(s *service, id identity, h handle) error {
 	return nil
 }
 
-// logsAtATime is how many logs are opened at a time: each waits for a worker of the log engine, and all of them one after the
-// other would take longer than everything else.
+// logsAtATime is how many logs are opened at a time: each waits for a worker of the log engine, and
+// all of them one after the other would take longer than everything else.
 const logsAtATime = 64
 
 // openLogs has the output of services that run, or have left something behind, carried again.
@@ -257,7 +260,8 @@ func (e *Engine) goOn(s *service) {
 	}
 }
 
-// waitOut waits for what is left of a delay. The clock may have been set meanwhile: it is never longer than longest.
+// waitOut waits for what is left of a delay. The clock may have been set meanwhile: it is never
+// longer than longest.
 func (e *Engine) waitOut(s *service, longest time.Duration) {
 	delay := min(max(0, time.Until(s.next)), longest)
 	s.next = time.Now().Add(delay)

@@ -131,7 +131,8 @@ func inheriting(t *testing.T) (*bench, *others) {
 	return b, o
 }
 
-// TestTakeover has a supervisor go on from each state in which its predecessor may have been killed.
+// TestTakeover has a supervisor go on from each state in which its predecessor may have been
+// killed.
 func TestTakeover(t *testing.T) {
 	const pid = 50
 	was := identity{PID: pid, Pidfd: 7}

@@ -77,7 +77,8 @@ func TestBackoffGrowsToItsCapAndEndsInFailed(t *testing.T) {
 	})
 }
 
-// A start that hangs in the kernel is given up when its time is over, and at once when it is to be stopped.
+// A start that hangs in the kernel is given up when its time is over, and at once when it is to be
+// stopped.
 func TestHangingStartIsGivenUp(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.set(func() { b.k.hangs = true })
@@ -159,7 +160,8 @@ func TestStopSchedule(t *testing.T) {
 	})
 }
 
-// The first signal follows the stop command at once, unless the service says that the command was enough.
+// The first signal follows the stop command at once, unless the service says that the command was
+// enough.
 func TestStopCommandIsNotWaitedFor(t *testing.T) {
 	for speaks, want := range map[bool]time.Duration{false: 10 * time.Second, true: 20 * time.Second} {
 		bubble(t, func(b *bench) {
@@ -255,7 +257,8 @@ func TestShortageEndsInBackoff(t *testing.T) {
 	})
 }
 
-// What a process does before its start is known here counts: it speaks, it dies, it is told to stop.
+// What a process does before its start is known here counts: it speaks, it dies, it is told to
+// stop.
 func TestBeforeThePIDIsKnown(t *testing.T) {
 	slowly := func(t *testing.T, f func(b *bench, s *service)) {
 		bubble(t, func(b *bench) {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Unknown is a process that an earlier supervisor started for a service that nothing describes any more, as after an older state
-// has been put back. It is left alone.
+// Unknown is a process that an earlier supervisor started for a service that nothing describes any
+// more, as after an older state has been put back. It is left alone.
 type Unknown struct {
 	Name string // of the service
 	PID  int
@@ -62,8 +62,8 @@ func (e *Engine) bornAs(invocation string) (id identity, session int) {
 	return identity{}, 0
 }
 
-// mayLive is the main process of a record that is there, or cannot be proven to be gone: its own, or that of a rolling
-// restart that was under way. 0 if there is none.
+// mayLive is the main process of a record that is there, or cannot be proven to be gone: its own,
+// or that of a rolling restart that was under way. 0 if there is none.
 func (e *Engine) mayLive(r record) (pid int) {
 	if e.identityMayLive(r.Main) {
 		return r.Main.PID

@@ -10,8 +10,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// A service that was in the middle of a rolling restart is described again, by a supervisor that did not know it any more: one process
-// goes on, and the other one is ended.
+// A service that was in the middle of a rolling restart is described again, by a supervisor that
+// did not know it any more: one process goes on, and the other one is ended.
 func TestDescribedAgainInARollingRestart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		dead int

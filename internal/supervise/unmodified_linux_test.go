@@ -14,14 +14,16 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Servers as they are packaged, restarted in a rolling way under load. Each says in which way it takes a socket over.
+// Servers as they are packaged, restarted in a rolling way under load. Each says in which way it
+// takes a socket over.
 var unmodified = map[string]struct {
 	program string
 	files   map[string]string
 	service func(s scene) spec.Service
 }{
-	// nginx takes over what NGINX= names, which it is meant to say to its own next version. It believes those to be
-	// non-blocking: of two workers that wake up for one connection, one would wait in accept(2), deaf to all else, a reload included.
+	// nginx takes over what NGINX= names, which it is meant to say to its own next version. It
+	// believes those to be non-blocking: of two workers that wake up for one connection, one would
+	// wait in accept(2), deaf to all else, a reload included.
 	"nginx": {
 		program: "nginx",
 		files: map[string]string{"nginx.conf": `daemon off;

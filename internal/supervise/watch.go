@@ -8,14 +8,15 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// watched is a descriptor that the engine waits at, with what to do when what it waits for has come.
+// watched is a descriptor that the engine waits at, with what to do when what it waits for has
+// come.
 type watched struct {
 	fd int
 	f  func()
 }
 
-// openWatch makes what waits at descriptors. Where the system has nothing of the kind, services on demand are
-// refused when they start, and what is stored is kept until somebody asks for it.
+// openWatch makes what waits at descriptors. Where the system has nothing of the kind, services on
+// demand are refused when they start, and what is stored is kept until somebody asks for it.
 func (e *Engine) openWatch() error {
 	w, err := sys.NewWatch()
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -48,8 +49,9 @@ func (e *Engine) see() {
 	}
 }
 
-// watchFor has f run by the owner, once, when want has come at fd. What it returns is for forgetWatch, to be called before
-// fd is closed; 0 if there is nothing to wait for at such a descriptor.
+// watchFor has f run by the owner, once, when want has come at fd. What it returns is for
+// forgetWatch, to be called before fd is closed; 0 if there is nothing to wait for at such a
+// descriptor.
 func (e *Engine) watchFor(fd int, want sys.Interest, f func()) (uint64, error) {
 	if e.watch == nil {
 		return 0, sys.Unsupported("waiting for connections")

@@ -15,16 +15,17 @@ type Activity struct {
 
 // Doing is what a look has found.
 type Doing struct {
-	// Running says that at this moment a thread runs, waits for a processor, or waits for a disk or the like
-	// (states R and D of proc(5)); or that the process itself has ended, or is about to.
+	// Running says that at this moment a thread runs, waits for a processor, or waits for a disk or
+	// the like (states R and D of proc(5)); or that the process itself has ended, or is about to.
 	Running bool
 	// Used is the processor time used since the look before; 0 at the first.
 	Used time.Duration
-	// Waited is the longest that one of the threads has waited for a processor since the look before; 0 at the first, and where
-	// the kernel does not tell (no CONFIG_SCHED_INFO). What is still being waited for is told when it is over.
+	// Waited is the longest that one of the threads has waited for a processor since the look
+	// before; 0 at the first, and where the kernel does not tell (no CONFIG_SCHED_INFO). What is
+	// still being waited for is told when it is over.
 	Waited time.Duration
-	// Changed says that processes, threads or, since Linux 6.2, descriptors have become more or fewer since
-	// the look before. True at the first.
+	// Changed says that processes, threads or, since Linux 6.2, descriptors have become more or
+	// fewer since the look before. True at the first.
 	Changed bool
 	Threads int
 }
@@ -42,13 +43,14 @@ type thread struct {
 	turn         uint
 }
 
-// NewActivity follows process pid and its descendants. Nothing is read yet, and nothing has to be closed.
+// NewActivity follows process pid and its descendants. Nothing is read yet, and nothing has to be
+// closed.
 func NewActivity(pid int) *Activity {
 	return &Activity{root: pid, procs: map[int]*followed{}}
 }
 
-// Look looks. more are processes to follow besides, such as those of a control group. The error wraps
-// ErrHidden when one of them may not be looked at, and errors.ErrUnsupported where the kernel
+// Look looks. more are processes to follow besides, such as those of a control group. The error
+// wraps ErrHidden when one of them may not be looked at, and errors.ErrUnsupported where the kernel
 // does not tell (other systems than Linux; Linux without CONFIG_PROC_CHILDREN).
 func (a *Activity) Look(more []int) (Doing, error) { return a.look(more) }
 

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostFollowed bounds a look at what may be growing while it is looked at. Who has more threads than that is not
-// at rest as far as can be seen.
+// mostFollowed bounds a look at what may be growing while it is looked at. Who has more threads
+// than that is not at rest as far as can be seen.
 const mostFollowed = 8192
 
 func (a *Activity) look(more []int) (Doing, error) {
@@ -35,7 +35,8 @@ func (a *Activity) look(more []int) (Doing, error) {
 			a.done.Running = true
 			break
 		}
-		// One that is only known from before may have ended, and its number may be a stranger's; not so a child of one that is there.
+		// One that is only known from before may have ended, and its number may be a stranger's;
+		// not so a child of one that is there.
 		known := i == 0 && a.turn > 1 || given <= i && i < followed
 		if err := a.process(a.next[i], known); err != nil {
 			return Doing{}, err
@@ -59,7 +60,8 @@ func childrenTold() error {
 	return err
 }
 
-// process looks at one process and puts its children down to be looked at; at one that is known only if it is still that one.
+// process looks at one process and puts its children down to be looked at; at one that is known
+// only if it is still that one.
 func (a *Activity) process(pid int, known bool) error {
 	p := a.procs[pid]
 	if p != nil && p.turn == a.turn {
@@ -100,8 +102,8 @@ func (a *Activity) process(pid int, known bool) error {
 	return nil
 }
 
-// files notices that a descriptor has come or gone: the size of the directory tells how many there are (Linux 6.2),
-// and nobody has to be asked for permission.
+// files notices that a descriptor has come or gone: the size of the directory tells how many there
+// are (Linux 6.2), and nobody has to be asked for permission.
 func (a *Activity) files(p *followed, dir string) {
 	var st unix.Stat_t
 	if unix.Stat(dir+"/fd", &st) == nil && st.Size != p.files {
@@ -183,8 +185,9 @@ func (a *Activity) count(p *followed, pid, tid int, task string) error {
 	return nil
 }
 
-// times reads the processor time of a thread, and how long it has waited for one: exactly, in nanoseconds, where the kernel
-// keeps schedstat (CONFIG_SCHED_INFO, sched-stats.rst), else in hundredths of a second, and not the second.
+// times reads the processor time of a thread, and how long it has waited for one: exactly, in
+// nanoseconds, where the kernel keeps schedstat (CONFIG_SCHED_INFO, sched-stats.rst), else in
+// hundredths of a second, and not the second.
 func (a *Activity) times(pid int, task string) (used, waited time.Duration, err error) {
 	data, err := a.read(pid, task+"/schedstat")
 	if err != nil {
@@ -219,7 +222,8 @@ func (a *Activity) children(pid int, task string) error {
 	return nil
 }
 
-// read reads a file of a process into the buffer; nil if the process, the thread or the file is gone.
+// read reads a file of a process into the buffer; nil if the process, the thread or the file is
+// gone.
 func (a *Activity) read(pid int, path string) ([]byte, error) {
 	data, err := readWhole(path, a.buf)
 	var errno unix.Errno

@@ -26,7 +26,8 @@ func lookUntil(t *testing.T, a *Activity, what string, seen func(Doing) bool) {
 	}
 }
 
-// TestActivity: what a real program and what it starts do is seen, also by one that has lost its parent.
+// TestActivity: what a real program and what it starts do is seen, also by one that has lost its
+// parent.
 func TestActivity(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", "read x; (sh -c 'read y <&3; while :; do :; done' & echo $! >&4; read z) <&0; read w")
 	in, err := cmd.StdinPipe()
@@ -120,7 +121,8 @@ func BenchmarkActivity(b *testing.B) {
 	}
 }
 
-// TestActivityOfAnotherOne: a number that was followed and is a stranger's by now is followed no more.
+// TestActivityOfAnotherOne: a number that was followed and is a stranger's by now is followed no
+// more.
 func TestActivityOfAnotherOne(t *testing.T) {
 	var pids []int
 	for range 2 {

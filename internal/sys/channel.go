@@ -21,13 +21,14 @@ func (c Channel) Recv(p []byte) (n int, files []int, err error) { return c.recv(
 // Peek copies the bytes that have arrived, without waiting and without taking them.
 func (c Channel) Peek(p []byte) (int, error) { return c.peek(p) }
 
-// PeekFile is Peek that also returns a copy, close-on-exec, of the first descriptor that came with the first of these
-// bytes; -1 if none came. Only Linux; elsewhere the bytes are returned with an error that wraps errors.ErrUnsupported, for
-// there a look would take descriptors or return what are none (BSD's soreceive).
+// PeekFile is Peek that also returns a copy, close-on-exec, of the first descriptor that came with
+// the first of these bytes; -1 if none came. Only Linux; elsewhere the bytes are returned with an
+// error that wraps errors.ErrUnsupported, for there a look would take descriptors or return what
+// are none (BSD's soreceive).
 func (c Channel) PeekFile(p []byte) (n, fd int, err error) { return c.peekFile(p) }
 
-// Unread says whether something that was sent on c has not been received at the other end yet. Only Linux; elsewhere
-// the error wraps errors.ErrUnsupported.
+// Unread says whether something that was sent on c has not been received at the other end yet. Only
+// Linux; elsewhere the error wraps errors.ErrUnsupported.
 func (c Channel) Unread() (bool, error) { return c.unread() }
 
 // Unnamed says whether c is a unix stream socket without an address: one end of
@@ -35,7 +36,8 @@ func (c Channel) Unread() (bool, error) { return c.unread() }
 // socket (inetd, systemd's Accept=yes) has the listener's address.
 func (c Channel) Unnamed() bool { return c.unnamed() }
 
-// Peer tells who made the pair, as PeerOf does: not who has the other end now. Errors are those of PeerOf.
+// Peer tells who made the pair, as PeerOf does: not who has the other end now. Errors are those of
+// PeerOf.
 func (c Channel) Peer() (Peer, error) { return peerOf(int(c)) }
 
 // Close closes the descriptor.

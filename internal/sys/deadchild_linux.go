@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// siPID is where siginfo_t has si_pid: after three ints, at the alignment of a pointer (asm-generic/siginfo.h).
+// siPID is where siginfo_t has si_pid: after three ints, at the alignment of a pointer
+// (asm-generic/siginfo.h).
 const siPID = (12 + unsafe.Sizeof(uintptr(0)) - 1) &^ (unsafe.Sizeof(uintptr(0)) - 1)
 
 func deadChild() (int, error) {

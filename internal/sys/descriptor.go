@@ -18,7 +18,8 @@ func Dup2(oldfd, newfd int) error { return dup2(oldfd, newfd) }
 // DupAbove copies fd to a close-on-exec descriptor numbered min or higher.
 func DupAbove(fd, min int) (int, error) { return dupAbove(fd, min) }
 
-// SetCloseOnExec sets or clears close-on-exec of fd; an error means, with EBADF, that fd is not open.
+// SetCloseOnExec sets or clears close-on-exec of fd; an error means, with EBADF, that fd is not
+// open.
 func SetCloseOnExec(fd int, on bool) error { return setCloseOnExec(fd, on) }
 
 // DescriptorOpen says whether fd is an open descriptor of this process.

@@ -11,15 +11,16 @@ const (
 	WaitDead
 )
 
-// Watch waits for many descriptors without a thread and with one goroutine: epoll(7), itself waited for by the runtime's
-// poller. It reads nothing from them. Linux only. Add and Remove may be called from any goroutine.
+// Watch waits for many descriptors without a thread and with one goroutine: epoll(7), itself waited
+// for by the runtime's poller. It reads nothing from them. Linux only. Add and Remove may be called
+// from any goroutine.
 type Watch struct{ watch }
 
 // NewWatch returns an empty Watch.
 func NewWatch() (*Watch, error) { return newWatch() }
 
-// Add looks out for want at fd; key comes back with it. What is so already is
-// told by the next Next. EPERM: the descriptor is of a kind, such as a regular file, that is always ready.
+// Add looks out for want at fd; key comes back with it. What is so already is told by the next
+// Next. EPERM: the descriptor is of a kind, such as a regular file, that is always ready.
 func (w *Watch) Add(fd int, want Interest, key uint64) error { return w.add(fd, want, key) }
 
 // Remove forgets fd. It must be called before fd is closed.

@@ -18,7 +18,8 @@ func newWatch() (*Watch, error) {
 	if err != nil {
 		return nil, wrap("epoll_create1", err)
 	}
-	// Only what is non-blocking is waited for by the runtime's poller. The flag has no other meaning for an epoll.
+	// Only what is non-blocking is waited for by the runtime's poller. The flag has no other
+	// meaning for an epoll.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
 		return nil, wrap("fcntl", err)

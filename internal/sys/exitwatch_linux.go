@@ -47,7 +47,8 @@ func (p BarePidfd) signal(sig syscall.Signal) error {
 	if err != unix.ENOSYS && (err != unix.EPERM || !pidfdSignalsFiltered()) {
 		return wrap("pidfd_send_signal", err)
 	}
-	// Before Linux 5.1, or under a filter. The pidfd says whose the number is, up to the moment before.
+	// Before Linux 5.1, or under a filter. The pidfd says whose the number is, up to the moment
+	// before.
 	pid, err := p.pid()
 	if err != nil {
 		return err
@@ -55,8 +56,9 @@ func (p BarePidfd) signal(sig syscall.Signal) error {
 	return kill(pid, sig)
 }
 
-// pidfdSignalsFiltered says whether EPERM is the answer of a filter that predates the call, and not that the process is another
-// user's: then we may not even signal ourselves. A filter stays for the life of a process.
+// pidfdSignalsFiltered says whether EPERM is the answer of a filter that predates the call, and not
+// that the process is another user's: then we may not even signal ourselves. A filter stays for the
+// life of a process.
 var pidfdSignalsFiltered = sync.OnceValue(func() bool {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -67,7 +69,8 @@ var pidfdSignalsFiltered = sync.OnceValue(func() bool {
 	return err != nil
 })
 
-// pid is the number of the process that a pidfd holds, as long as it is not reaped (proc_pid_fdinfo(5)).
+// pid is the number of the process that a pidfd holds, as long as it is not reaped
+// (proc_pid_fdinfo(5)).
 func (p BarePidfd) pid() (int, error) {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", int(p)))
 	if err != nil {
@@ -135,7 +138,8 @@ func (w *exitWatch) ctl(fd int, events uint32, key uint64) error {
 	return wrap("epoll_ctl(EPOLL_CTL_ADD)", unix.EpollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, &ev))
 }
 
-// Edge-triggered: a process that has ended stays readable for ever, and being reaped wakes its pidfd anew.
+// Edge-triggered: a process that has ended stays readable for ever, and being reaped wakes its
+// pidfd anew.
 func (w *exitWatch) add(p BarePidfd, key uint64) error {
 	return w.ctl(int(p), unix.EPOLLIN|unix.EPOLLET, key)
 }

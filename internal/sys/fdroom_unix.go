@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spareDescriptors opens n descriptors of nothing. With an error the list has those that could be had.
+// spareDescriptors opens n descriptors of nothing. With an error the list has those that could be
+// had.
 func spareDescriptors(n int) (fds []int, err error) {
 	if n <= 0 {
 		return nil, nil

@@ -1,8 +1,8 @@
 package sys
 
-// MakeFIFO makes the FIFO path with exactly the given permissions, whatever the
-// umask is. A FIFO of ours that is there already is kept, with its permissions
-// corrected; anything else under that name is an error. The directory must be one where nobody but us can make names.
+// MakeFIFO makes the FIFO path with exactly the given permissions, whatever the umask is. A FIFO of
+// ours that is there already is kept, with its permissions corrected; anything else under that name
+// is an error. The directory must be one where nobody but us can make names.
 func MakeFIFO(path string, mode uint32) error { return makeFIFO(path, mode) }
 
 // OpenFIFOReader opens the FIFO path for reading, non-blocking and
@@ -10,13 +10,14 @@ func MakeFIFO(path string, mode uint32) error { return makeFIFO(path, mode) }
 // followed; what is not a FIFO is an error.
 func OpenFIFOReader(path string) (int, error) { return openFIFOReader(path) }
 
-// OpenFIFOBoth opens the FIFO path for reading and writing, blocking and
-// close-on-exec: the end for a child's standard output. Because the child then holds a reader itself, the death
-// of every other reader gives it neither SIGPIPE nor EPIPE. POSIX leaves O_RDWR on a FIFO undefined; Linux (fifo(7)),
-// the BSDs and macOS define it this way.
+// OpenFIFOBoth opens the FIFO path for reading and writing, blocking and close-on-exec: the end for
+// a child's standard output. Because the child then holds a reader itself, the death of every other
+// reader gives it neither SIGPIPE nor EPIPE. POSIX leaves O_RDWR on a FIFO undefined; Linux
+// (fifo(7)), the BSDs and macOS define it this way.
 func OpenFIFOBoth(path string) (int, error) { return openFIFOBoth(path) }
 
-// OpenFIFOAgain is OpenFIFOBoth for the FIFO that fd is open for, which may have no name any more (proc(5), /proc/PID/fd).
+// OpenFIFOAgain is OpenFIFOBoth for the FIFO that fd is open for, which may have no name any more
+// (proc(5), /proc/PID/fd).
 func OpenFIFOAgain(fd int) (int, error) { return openFIFOAgain(fd) }
 
 // PipeFill returns how many bytes wait in the pipe (FIONREAD).

@@ -16,7 +16,8 @@ var ErrLocked = errors.New("locked by another process")
 // through any one descriptor takes the lock from all of them.
 func TryFlock(f *os.File) error { return tryFlock(f) }
 
-// FlockFree says whether nobody has the exclusive flock(2) lock of f. Nobody can take it in the instant in which it is looked.
+// FlockFree says whether nobody has the exclusive flock(2) lock of f. Nobody can take it in the
+// instant in which it is looked.
 func FlockFree(f *os.File) (bool, error) { return flockFree(f) }
 
 // TryOFDLock takes the exclusive open-file-description lock on all of f

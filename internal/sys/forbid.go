@@ -10,8 +10,10 @@ import "syscall"
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func ForbidCall(name string, errno syscall.Errno) error { return forbidCall(name, errno) }
 
-// NewCalls are the system calls that this package makes and that a kernel before 5.10 or a filter may not have.
+// NewCalls are the system calls that this package makes and that a kernel before 5.10 or a filter
+// may not have.
 func NewCalls() []string { return newCalls() }
 
-// LaunchCalls are system calls that every kernel has and a launch can not be without, or is not the same without.
+// LaunchCalls are system calls that every kernel has and a launch can not be without, or is not the
+// same without.
 func LaunchCalls() []string { return launchCalls() }

@@ -66,7 +66,8 @@ func forbidCall(name string, errno syscall.Errno) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	// Only the thread that has no_new_privs may set a filter without CAP_SYS_ADMIN; all get both with it.
+	// Only the thread that has no_new_privs may set a filter without CAP_SYS_ADMIN; all get both
+	// with it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := setNoNewPrivs(); err != nil {

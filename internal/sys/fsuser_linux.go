@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fsUsers are the threads of this process that act as another user. A change of fsuid makes the kernel set the process's
-// "dumpable" attribute to fs.suid_dumpable (PR_SET_DUMPABLE in prctl(2)): for all its threads, and for good. It is the memory's, as
-// this is, and so the one state that a package can have of it.
+// fsUsers are the threads of this process that act as another user. A change of fsuid makes the
+// kernel set the process's "dumpable" attribute to fs.suid_dumpable (PR_SET_DUMPABLE in prctl(2)):
+// for all its threads, and for good. It is the memory's, as this is, and so the one state that a
+// package can have of it.
 var fsUsers struct {
 	sync.Mutex
 	threads  int

@@ -140,8 +140,8 @@ func openUnlinked(path string, most int) []*os.File {
 	return list
 }
 
-// openHeld opens what a descriptor of a process is of, if it is a regular file that this process has locked. It looks
-// before it opens: a FIFO or a device would notice.
+// openHeld opens what a descriptor of a process is of, if it is a regular file that this process
+// has locked. It looks before it opens: a FIFO or a device would notice.
 func openHeld(pid int, link string) (*os.File, error) {
 	fd, err := retry1(func() (int, error) { return unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0) })
 	if err != nil {
@@ -164,7 +164,8 @@ func namesIn(dir string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-// lockedElsewhere says whether a file of the directory's file system has an open-file-description lock and is not in the directory.
+// lockedElsewhere says whether a file of the directory's file system has an open-file-description
+// lock and is not in the directory.
 func lockedElsewhere(dir string) bool {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil || !bytes.Contains(locks, []byte("OFDLCK")) {
@@ -179,8 +180,8 @@ func lockedElsewhere(dir string) bool {
 	if err != nil {
 		return false
 	}
-	// "7: OFDLCK ADVISORY  WRITE -1 00:1b:1467 0 EOF". What btrfs and overlayfs show here is another number
-	// than stat(2) has: there, nothing is found.
+	// "7: OFDLCK ADVISORY  WRITE -1 00:1b:1467 0 EOF". What btrfs and overlayfs show here is
+	// another number than stat(2) has: there, nothing is found.
 	device := fmt.Sprintf("%02x:%02x:", unix.Major(s.Dev), unix.Minor(s.Dev))
 	candidates := map[uint64]bool{}
 	for line := range bytes.Lines(locks) {

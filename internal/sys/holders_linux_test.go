@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who looks for removed files opens nothing that is not one: a FIFO or a device would notice, and it may be anybody's.
+// Who looks for removed files opens nothing that is not one: a FIFO or a device would notice, and
+// it may be anybody's.
 func TestOpenUnlinkedLooksFirst(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	path := filepath.Join(dir, "app.pid")

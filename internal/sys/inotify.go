@@ -6,7 +6,8 @@ import "time"
 // written, made, renamed or removed (inotify(7)). It does not say what; who waits looks.
 type Watcher struct{ watcher }
 
-// NewWatcher returns a Watcher without directories. Where the kernel has no inotify the error wraps errors.ErrUnsupported.
+// NewWatcher returns a Watcher without directories. Where the kernel has no inotify the error wraps
+// errors.ErrUnsupported.
 func NewWatcher() (*Watcher, error) { return newWatcher() }
 
 // Add watches the directory.
@@ -15,8 +16,8 @@ func (w *Watcher) Add(dir string) error { return w.add(dir) }
 // AddNames watches the directory for names that go away, its own among them, and nothing else.
 func (w *Watcher) AddNames(dir string) error { return w.addNames(dir) }
 
-// Wait returns when something has changed since the last Wait, or the time has passed (nil in both cases), or
-// the Watcher has been closed (an error).
+// Wait returns when something has changed since the last Wait, or the time has passed (nil in both
+// cases), or the Watcher has been closed (an error).
 func (w *Watcher) Wait(timeout time.Duration) error { return w.wait(timeout) }
 
 // Close ends the watching and every Wait.

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// limitsOf reads /proc/PID/limits (proc(5)), which anybody may: prlimit(2) tells only of processes of the same user.
+// limitsOf reads /proc/PID/limits (proc(5)), which anybody may: prlimit(2) tells only of processes
+// of the same user.
 func limitsOf(pid int) (map[string]Rlimit, error) {
 	data, err := readProc(pid, "limits")
 	if err != nil {

@@ -2,8 +2,8 @@ package sys
 
 import "golang.org/x/sys/unix"
 
-// local are the file systems that have nobody behind them but the kernel and its devices. An overlay is one: what it is
-// made of is the choice of whoever runs the container.
+// local are the file systems that have nobody behind them but the kernel and its devices. An
+// overlay is one: what it is made of is the choice of whoever runs the container.
 var local = map[uint32]bool{
 	unix.EXT4_SUPER_MAGIC:      true, // ext2 and ext3 too
 	unix.XFS_SUPER_MAGIC:       true,

@@ -46,7 +46,8 @@ func (l Locker) add(list []Locker) []Locker {
 	return append(list, l)
 }
 
-// flockedBy are the processes that took flock(2) locks of a file, by /proc/locks, which says so to everybody.
+// flockedBy are the processes that took flock(2) locks of a file, by /proc/locks, which says so to
+// everybody.
 func flockedBy(f *os.File) (pids []int) {
 	own, err := statOf(f)
 	if err != nil {

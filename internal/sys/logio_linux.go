@@ -11,7 +11,8 @@ const (
 )
 
 func lowerThread() error {
-	// On Linux, against POSIX, PRIO_PROCESS with 0 is the calling thread alone (setpriority(2), BUGS).
+	// On Linux, against POSIX, PRIO_PROCESS with 0 is the calling thread alone (setpriority(2),
+	// BUGS).
 	if err := retry(func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, 19) }); err != nil {
 		return wrap("setpriority", err)
 	}

@@ -28,9 +28,9 @@ func (p *Poller) Arm(fd int, key int32) error { return p.arm(fd, key) }
 // Remove forgets fd. It must be called before fd is closed.
 func (p *Poller) Remove(fd int) error { return p.remove(fd) }
 
-// Wait fills events and returns how many there are. It waits until there is one, until
-// Wake, or until timeout has passed; a negative timeout is none. Resolution is a nanosecond with epoll_pwait2
-// (Linux 5.11), a millisecond, rounded up, without it.
+// Wait fills events and returns how many there are. It waits until there is one, until Wake, or
+// until timeout has passed; a negative timeout is none. Resolution is a nanosecond with
+// epoll_pwait2 (Linux 5.11), a millisecond, rounded up, without it.
 func (p *Poller) Wait(events []PollEvent, timeout time.Duration) (int, error) {
 	return p.wait(events, timeout)
 }

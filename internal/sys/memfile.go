@@ -2,8 +2,9 @@ package sys
 
 import "os"
 
-// MemoryFile makes a file without a name that lives as long as somebody has it open: in
-// memory on Linux (memfd_create, 3.17), else an unlinked one in the temporary directory. name is for people who look.
+// MemoryFile makes a file without a name that lives as long as somebody has it open: in memory on
+// Linux (memfd_create, 3.17), else an unlinked one in the temporary directory. name is for people
+// who look.
 func MemoryFile(name string) (*os.File, error) { return memoryFile(name) }
 
 // unlinkedFile is what every Unix has in place of memfd_create.

@@ -12,7 +12,8 @@ func residentMemory(pid int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// size resident shared …, in pages (proc_pid_statm(5)); shared are those of files and of shared memory.
+	// size resident shared …, in pages (proc_pid_statm(5)); shared are those of files and of shared
+	// memory.
 	f := bytes.Fields(b)
 	if len(f) < 3 {
 		return 0, fmt.Errorf("statm of process %d: %q", pid, b)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// What a launcher that was killed has left is removed by the next one; what somebody still has open, or what is none of it, is not.
+// What a launcher that was killed has left is removed by the next one; what somebody still has
+// open, or what is none of it, is not.
 func TestNotifyDirectoriesAreTidied(t *testing.T) {
 	parent, err := os.MkdirTemp("/tmp", "dmn") // t.TempDir may be too long for a socket (unix(7))
 	if err != nil {

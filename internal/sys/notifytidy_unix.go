@@ -16,9 +16,10 @@ import (
 // bindTime is how long a directory for a socket may be empty, at most: until bind(2).
 const bindTime = time.Minute
 
-// tidyNotify removes the directories that launchers of ours have left in parent which were killed: those of nobody else, in which
-// nothing is but a socket that nobody holds any more. Where others can put something else in their place it does nothing. No
-// error is told: what stays is in nobody's way.
+// tidyNotify removes the directories that launchers of ours have left in parent which were killed:
+// those of nobody else, in which nothing is but a socket that nobody holds any more. Where others
+// can put something else in their place it does nothing. No error is told: what stays is in
+// nobody's way.
 func tidyNotify(parent string) {
 	fi, err := os.Stat(parent)
 	if err != nil || fi.Mode().Perm()&0o022 != 0 && fi.Mode()&os.ModeSticky == 0 {
@@ -56,7 +57,8 @@ func tidyNotifyDir(dir string) {
 	}
 }
 
-// notifyHeld says whether somebody has a datagram socket of that name open: else the kernel refuses a connection.
+// notifyHeld says whether somebody has a datagram socket of that name open: else the kernel refuses
+// a connection.
 func notifyHeld(path string) (bool, error) {
 	fd, err := OpenUnixDatagram()
 	if err != nil {

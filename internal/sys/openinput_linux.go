@@ -8,11 +8,12 @@ import (
 )
 
 // openInputAs opens with the rights of c, on a thread that has no others and then ends. Its user is
-// another for files only (setfsuid(2)): were it another in full, c could kill the thread, and us with it.
+// another for files only (setfsuid(2)): were it another in full, c could kill the thread, and us
+// with it.
 //
-// It is still a thread of ours, to which the kernel shows what we have open (ptrace(2), "same thread
-// group"): so a link of c's to /proc/self/fd/N would lead to a memory file of ours, or to a file in a
-// directory that c may not enter. No such link is followed.
+// It is still a thread of ours, to which the kernel shows what we have open (ptrace(2), "same
+// thread group"): so a link of c's to /proc/self/fd/N would lead to a memory file of ours, or to a
+// file in a directory that c may not enter. No such link is followed.
 func openInputAs(path string, c Credential) (f *os.File, err error) {
 	done := make(chan struct{})
 	OnThread(func() {
@@ -27,8 +28,8 @@ func openInputAs(path string, c Credential) (f *os.File, err error) {
 	return f, err
 }
 
-// openWithoutMagic is open(2) that fails with ELOOP at a link of /proc that is more than its text. Without
-// openat2(2) (before Linux 5.6, or refused by a filter) it cannot be had.
+// openWithoutMagic is open(2) that fails with ELOOP at a link of /proc that is more than its text.
+// Without openat2(2) (before Linux 5.6, or refused by a filter) it cannot be had.
 func openWithoutMagic(path string, flags int) (int, error) {
 	how := unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
@@ -43,7 +44,8 @@ func becomeForFiles(c Credential) (leave func(), err error) {
 		leave, err = setThreadFSUser(int(c.UID), int(c.GID))
 	}
 	if err == nil {
-		// The change of fsuid has taken those for files away, unless a launcher forbade it (SECBIT_NO_SETUID_FIXUP).
+		// The change of fsuid has taken those for files away, unless a launcher forbade it
+		// (SECBIT_NO_SETUID_FIXUP).
 		if err = setThreadCapabilities(0, NoAmbient); err != nil {
 			leave()
 		}

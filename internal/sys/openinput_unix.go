@@ -25,7 +25,8 @@ func openInput(path string, c *Credential) (*os.File, error) {
 	case errors.Is(err, errors.ErrUnsupported):
 		return openInputTrusted(path, TrustedOpen{Single: true})
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP): // the latter: /dev/stdin, and what a shell calls /dev/fd/63
-		// Of the two refusals the first one counts: what others could have planted, c should be able to read.
+		// Of the two refusals the first one counts: what others could have planted, c should be
+		// able to read.
 		if f, e := openInputTrusted(path, TrustedOpen{Ours: true, Single: true}); e == nil {
 			return f, nil
 		}
@@ -78,8 +79,8 @@ func openNow(path string, flags int, open func(path string, flags int) (int, err
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// endless exchanges a FIFO with a name for one that has a writer: what again opens. A pipe without a name, which a shell calls
-// /dev/fd/63, has its writers already, and an end.
+// endless exchanges a FIFO with a name for one that has a writer: what again opens. A pipe without
+// a name, which a shell calls /dev/fd/63, has its writers already, and an end.
 func endless(f *os.File, again func() (*os.File, error)) (*os.File, error) {
 	named, err := namedFIFO(f)
 	if err == nil && !named {

@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// Overlay lays a T over the beginning of mem, for structures in memory that other processes map too. T must hold
-// no pointer, and nothing may keep the result once mem is unmapped. It panics if mem is too small
-// or not aligned for a T, which a mapping never is.
+// Overlay lays a T over the beginning of mem, for structures in memory that other processes map
+// too. T must hold no pointer, and nothing may keep the result once mem is unmapped. It panics if
+// mem is too small or not aligned for a T, which a mapping never is.
 func Overlay[T any](mem []byte) *T {
 	var t T
 	p := unsafe.Pointer(unsafe.SliceData(mem))

@@ -110,7 +110,8 @@ func TestPidfdExitCode(t *testing.T) {
 	wantExit(t, f, new(syscall.WaitStatus(7<<8)))
 }
 
-// wantExit asks how a process ended; nil: it has not been reaped. Kernels before Linux 6.15 must not pretend to know.
+// wantExit asks how a process ended; nil: it has not been reaped. Kernels before Linux 6.15 must
+// not pretend to know.
 func wantExit(t *testing.T, f *os.File, want *syscall.WaitStatus) {
 	t.Helper()
 	status, known, err := PidfdExitStatus(f)

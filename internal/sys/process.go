@@ -18,8 +18,8 @@ func SetThreadCredential(c Credential, keepCaps KeepCaps) error {
 	return setThreadCredential(c, keepCaps)
 }
 
-// MaySetGroups says whether this process may change its groups: on Linux one with CAP_SETGID, unless its
-// user namespace denies it (/proc/self/setgroups, user_namespaces(7)); elsewhere root.
+// MaySetGroups says whether this process may change its groups: on Linux one with CAP_SETGID,
+// unless its user namespace denies it (/proc/self/setgroups, user_namespaces(7)); elsewhere root.
 func MaySetGroups() bool { return maySetGroups() }
 
 // KeepCaps says whether permitted capabilities survive a change of uid.
@@ -30,9 +30,9 @@ const (
 	RetainCaps                 // kept in the permitted set
 )
 
-// VerifyCredential proves that the calling thread is c and nothing more: real,
-// effective and saved ids, exactly these groups, and no way back to root but CAP_SETUID, if that is among
-// the capabilities that were kept on purpose. A launcher can have set that none is lost with root's uid
+// VerifyCredential proves that the calling thread is c and nothing more: real, effective and saved
+// ids, exactly these groups, and no way back to root but CAP_SETUID, if that is among the
+// capabilities that were kept on purpose. A launcher can have set that none is lost with root's uid
 // (SECBIT_NO_SETUID_FIXUP, capabilities(7)).
 func VerifyCredential(c Credential, kept CapSet) error { return verifyCredential(c, kept) }
 
@@ -65,7 +65,8 @@ func ThreadCapabilities() (CapSet, error) { return threadCapabilities() }
 // set-user-id bit and no file capability counts any more (Linux 3.5).
 func SetNoNewPrivs() error { return setNoNewPrivs() }
 
-// SetNice sets the nice value; on Linux of the calling thread alone (setpriority(2), "C library/kernel differences").
+// SetNice sets the nice value; on Linux of the calling thread alone (setpriority(2), "C
+// library/kernel differences").
 func SetNice(n int) error { return setNice(n) }
 
 // SetOOMScoreAdj sets /proc/self/oom_score_adj, -1000 to 1000; children inherit it.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The set*id calls below are the kernel's, which change the calling thread. Those of package syscall change every
-// thread, which the caller must not want, and those of x/sys are the same.
+// The set*id calls below are the kernel's, which change the calling thread. Those of package
+// syscall change every thread, which the caller must not want, and those of x/sys are the same.
 
 func setThreadIDs(name string, call, ids uintptr) error {
 	if _, _, errno := unix.RawSyscall(call, ids, ids, ids); errno != 0 {
@@ -39,7 +39,8 @@ func setThreadCredential(c Credential, keep KeepCaps) error {
 		return err
 	}
 	if keep == DropCaps && wasRoot && c.UID != 0 {
-		// The kernel has done it, unless somebody before us forbade it (SECBIT_NO_SETUID_FIXUP, capabilities(7)).
+		// The kernel has done it, unless somebody before us forbade it (SECBIT_NO_SETUID_FIXUP,
+		// capabilities(7)).
 		return setThreadCapabilities(0, NoAmbient)
 	}
 	return nil

@@ -26,7 +26,8 @@ func threadUser(tid int) (uid, gid [4]uint32, groups []uint32, err error) {
 	return st.UID, st.GID, st.Groups, err
 }
 
-// TestCredentialOfOneThread changes a thread's user and looks at all threads: package syscall would change them all.
+// TestCredentialOfOneThread changes a thread's user and looks at all threads: package syscall would
+// change them all.
 func TestCredentialOfOneThread(t *testing.T) {
 	uid, gid := os.Getuid(), os.Getgid()
 	err := inThread(func() error {

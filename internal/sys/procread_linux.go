@@ -8,11 +8,13 @@ import (
 )
 
 // page is what the kernel makes of most files in /proc at a time. It ends a piece before an entry
-// that does not fit any more (seq_read_iter in fs/seq_file.c), so one that is not half full is the last.
+// that does not fit any more (seq_read_iter in fs/seq_file.c), so one that is not half full is the
+// last.
 const page = 4096
 
-// readWhole reads a file of /proc to its end, into buf if that is large enough. It makes three system
-// calls where os.ReadFile makes ten, which try whether the file can be polled: "status" reads thousands.
+// readWhole reads a file of /proc to its end, into buf if that is large enough. It makes three
+// system calls where os.ReadFile makes ten, which try whether the file can be polled: "status"
+// reads thousands.
 func readWhole(path string, buf []byte) ([]byte, error) {
 	fd, err := retry1(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {

@@ -21,8 +21,8 @@ type ProcStat struct {
 	TTYNr   int // device number of the controlling terminal, 0 for none
 	TPGID   int // foreground process group of that terminal, -1 for none
 	Threads int
-	// Unmapped says that its address space is gone: a process that is ending gives that up before its descriptors
-	// (do_exit in kernel/exit.c). Kernel threads have none ever. Linux only.
+	// Unmapped says that its address space is gone: a process that is ending gives that up before
+	// its descriptors (do_exit in kernel/exit.c). Kernel threads have none ever. Linux only.
 	Unmapped  bool
 	StartTime uint64 // Linux: clock ticks since boot (field 22); darwin: microseconds since 1970
 }

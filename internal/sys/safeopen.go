@@ -22,8 +22,9 @@ type TrustedOpen struct {
 	// Regular refuses everything but a regular file, before opening it: opening a
 	// FIFO can block, and opening a device can have effects.
 	Regular bool
-	// Single refuses an existing regular file with a second hard link, in a directory that others may write: they may have
-	// linked what they could not read. With O_CREATE that is so in any case.
+	// Single refuses an existing regular file with a second hard link, in a directory that others
+	// may write: they may have linked what they could not read. With O_CREATE that is so in any
+	// case.
 	Single bool
 	// Ours refuses what anybody but root and us could have put there: in any directory on the way,
 	// or as the file.
@@ -44,8 +45,8 @@ type Owner struct{ UID, GID int }
 // is refused if it has a second hard link, or if somebody else owns both: the
 // rule of fs.protected_regular (proc_sys_fs(5)), in force whatever the sysctl says.
 //
-// No open waits for a peer: a FIFO without a reader cannot be written to (ENXIO, which is said in words). What is opened is
-// in blocking mode all the same.
+// No open waits for a peer: a FIFO without a reader cannot be written to (ENXIO, which is said in
+// words). What is opened is in blocking mode all the same.
 //
 // created reports whether this call made the file. If its mode or owner cannot
 // be set, it is removed again.
@@ -56,16 +57,17 @@ func OpenTrusted(path string, o TrustedOpen) (f *os.File, created bool, err erro
 	return openTrusted(path, o)
 }
 
-// RemoveTrusted removes the file at path, by a way that OpenTrusted would go, if it is the one that info is of. It is no
-// error if there is another one, or none.
+// RemoveTrusted removes the file at path, by a way that OpenTrusted would go, if it is the one that
+// info is of. It is no error if there is another one, or none.
 func RemoveTrusted(path string, info fs.FileInfo) error { return removeTrusted(path, info) }
 
 // FileOwner returns what os.FileInfo hides behind Sys: the owner and the number of hard links.
 func FileOwner(fi fs.FileInfo) (owner Owner, links uint64, err error) { return fileOwner(fi) }
 
-// MakeTrustedDir makes a directory by a path on which only root and we have a say, as OpenTrusted makes a file: with exactly
-// this mode, whatever the umask, and this owner. Everything above it must be there, and what it is made in must belong to root or us, and
-// be writable to others only with the sticky bit. The error wraps fs.ErrExist where there is something of that name.
+// MakeTrustedDir makes a directory by a path on which only root and we have a say, as OpenTrusted
+// makes a file: with exactly this mode, whatever the umask, and this owner. Everything above it
+// must be there, and what it is made in must belong to root or us, and be writable to others only
+// with the sticky bit. The error wraps fs.ErrExist where there is something of that name.
 func MakeTrustedDir(path string, mode fs.FileMode, owner Owner) error {
 	return makeTrustedDir(path, mode, owner)
 }

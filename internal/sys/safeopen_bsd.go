@@ -54,7 +54,8 @@ func (p place) remove(name string) error {
 	return nil
 }
 
-// mkdir makes a directory. Nobody can enter it who may not do so when it has its owner and its mode.
+// mkdir makes a directory. Nobody can enter it who may not do so when it has its owner and its
+// mode.
 func (p place) mkdir(name string, mode fs.FileMode, owner Owner) error {
 	if err := os.Mkdir(p.join(name), mode.Perm()&0o700); err != nil {
 		return err

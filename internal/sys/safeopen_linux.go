@@ -106,7 +106,8 @@ func (p place) remove(name string) error {
 	})
 }
 
-// mkdir makes a directory. Nobody can enter it who may not do so when it has its owner and its mode.
+// mkdir makes a directory. Nobody can enter it who may not do so when it has its owner and its
+// mode.
 func (p place) mkdir(name string, mode fs.FileMode, owner Owner) error {
 	return p.in(func(dir int) error {
 		if err := unix.Mkdirat(dir, name, uint32(mode.Perm()&0o700)); err != nil {

@@ -16,7 +16,8 @@ import (
 // openFlags are the flags for an existing file. O_CREATE and O_EXCL are decided
 // by the walk, and O_TRUNC waits until the file has been checked.
 func (w *walk) openFlags() int {
-	// Without O_NONBLOCK the open of a FIFO waits for somebody else to open it as well, for ever it may be.
+	// Without O_NONBLOCK the open of a FIFO waits for somebody else to open it as well, for ever it
+	// may be.
 	return w.o.Flags&^(os.O_CREATE|os.O_EXCL|os.O_TRUNC) | unix.O_NOCTTY | unix.O_CLOEXEC | unix.O_NONBLOCK
 }
 
@@ -107,11 +108,13 @@ func (w *walk) open(name string, fi fs.FileInfo) (*os.File, error) {
 	return f, nil
 }
 
-// leasePatience is more than a holder of a lease has to give it up (/proc/sys/fs/lease-break-time, 45 s).
+// leasePatience is more than a holder of a lease has to give it up (/proc/sys/fs/lease-break-time,
+// 45 s).
 const leasePatience = time.Minute
 
-// leased repeats an open that must not wait for a peer, as long as it is put off by a lease of somebody else's on a regular file:
-// a file server's, say. The open itself has asked for its end (fcntl(2), F_SETLEASE), which comes in a bounded time.
+// leased repeats an open that must not wait for a peer, as long as it is put off by a lease of
+// somebody else's on a regular file: a file server's, say. The open itself has asked for its end
+// (fcntl(2), F_SETLEASE), which comes in a bounded time.
 func leased[T any](open func() (T, error)) (T, error) {
 	for end := time.Now().Add(leasePatience); ; time.Sleep(5 * time.Millisecond) {
 		f, err := open()

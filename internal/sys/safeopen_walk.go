@@ -204,7 +204,8 @@ func (w *walk) step() (*os.File, bool, error) {
 	return nil, false, nil
 }
 
-// closed refuses the directory to be looked into, where everything is to be ours, if others may put something there.
+// closed refuses the directory to be looked into, where everything is to be ours, if others may put
+// something there.
 func (w *walk) closed() error {
 	if !w.o.Ours {
 		return nil

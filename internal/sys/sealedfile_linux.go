@@ -23,8 +23,8 @@ func sealedMemory(name string, content []byte) (int, error) {
 	return fd, nil
 }
 
-// memfdCreate asks for a file that can not be executed: since Linux 6.3 a machine may refuse others (EACCES,
-// sysctl vm.memfd_noexec), and older ones do not know of it (EINVAL).
+// memfdCreate asks for a file that can not be executed: since Linux 6.3 a machine may refuse others
+// (EACCES, sysctl vm.memfd_noexec), and older ones do not know of it (EINVAL).
 func memfdCreate(name string, flags int) (int, error) {
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) {

@@ -17,7 +17,8 @@ func sealedFile(name string, content []byte) (int, error) {
 	var errs []error
 	makers := []func(string, []byte) (int, error){sealedMemory, sealedUnlinked, sealedPipe}
 	var limit unix.Rlimit
-	// Past the limit the kernel does not only refuse but sends SIGXFSZ, which ends a Go program (setrlimit(2)).
+	// Past the limit the kernel does not only refuse but sends SIGXFSZ, which ends a Go program
+	// (setrlimit(2)).
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil || uint64(limit.Cur) < uint64(len(content)) {
 		makers = makers[2:]
 	}
@@ -56,7 +57,8 @@ func sealedUnlinked(name string, content []byte) (int, error) {
 	return dupAbove(int(f.Fd()), 3)
 }
 
-// sealedPipe needs neither memory files nor a place to write to. Nobody has its writing end any more.
+// sealedPipe needs neither memory files nor a place to write to. Nobody has its writing end any
+// more.
 func sealedPipe(_ string, content []byte) (int, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

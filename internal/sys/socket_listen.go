@@ -5,9 +5,10 @@ package sys
 // non-blocking.
 func OpenSocket(domain, kind int) (int, error) { return openSocket(domain, kind) }
 
-// InetAddr is the address of an IPv4 or IPv6 socket. Package net/netip is not imported for it: Go initialises that one
-// late (it needs unique and weak), all that is ready before then is initialised first, and so every stage of
-// package spawn would have to wait for half of the program.
+// InetAddr is the address of an IPv4 or IPv6 socket. Package net/netip is not imported for it: Go
+// initialises that one late (it needs unique and weak), all that is ready before then is
+// initialised first, and so every stage of package spawn would have to wait for half of the
+// program.
 type InetAddr struct {
 	IP   []byte // 4 or 16
 	Zone uint32 // number of an interface, of IPv6 only; 0: none
@@ -43,11 +44,11 @@ func SetV6Only(fd int, on bool) error { return setV6Only(fd, on) }
 // without waiting.
 func Readable(fds ...int) (bool, error) { return readable(fds) }
 
-// SetThreadFSUser makes the calling thread look like that user where files are
-// concerned (setfsuid(2)), and nowhere else: others cannot signal the process for it. The thread
-// must be locked and never be given back. Until done, which is to be called when it does no more as that user, the process is
-// not "dumpable" (prctl(2)): nobody but root may look into it, and it leaves no core dump, which
-// could become a file of that user. Linux only.
+// SetThreadFSUser makes the calling thread look like that user where files are concerned
+// (setfsuid(2)), and nowhere else: others cannot signal the process for it. The thread must be
+// locked and never be given back. Until done, which is to be called when it does no more as that
+// user, the process is not "dumpable" (prctl(2)): nobody but root may look into it, and it leaves
+// no core dump, which could become a file of that user. Linux only.
 func SetThreadFSUser(uid, gid int) (done func(), err error) { return setThreadFSUser(uid, gid) }
 
 // NewFIFO makes a FIFO, with mode less the umask; EEXIST if there is anything of that name.

@@ -79,9 +79,10 @@ const (
 	notifyName   = "socket"
 )
 
-// ListenNotifyIn opens a socket in a new directory below parent, that nobody else can enter: a group can, if gid is not
-// negative. Unlike an abstract name, which anybody may bind once it is free, that of such a socket stays dead when the socket
-// is closed, if others cannot write to parent.
+// ListenNotifyIn opens a socket in a new directory below parent, that nobody else can enter: a
+// group can, if gid is not negative. Unlike an abstract name, which anybody may bind once it is
+// free, that of such a socket stays dead when the socket is closed, if others cannot write to
+// parent.
 //
 // What launchers of the same user have left in parent that were killed is removed.
 func ListenNotifyIn(parent string, gid int) (*NotifySocket, error) {
@@ -111,8 +112,8 @@ func ListenNotifyIn(parent string, gid int) (*NotifySocket, error) {
 // end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
 func (s *NotifySocket) Receive(p []byte) (Packet, error) { return WaitMsg(s.file, p) }
 
-// ReceiveLocked is Receive that locks l from before a message is taken out of the socket until it returns it, still locked; l is
-// not held while it waits, nor with an error.
+// ReceiveLocked is Receive that locks l from before a message is taken out of the socket until it
+// returns it, still locked; l is not held while it waits, nor with an error.
 func (s *NotifySocket) ReceiveLocked(p []byte, l sync.Locker) (Packet, error) {
 	return waitMsg(s.file, func(fd int) (pkt Packet, err error) {
 		l.Lock()

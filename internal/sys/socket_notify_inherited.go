@@ -2,8 +2,8 @@ package sys
 
 import "os"
 
-// InheritNotify is ListenNotify for the socket that an earlier image of this process has opened under that name, with
-// the messages that wait in it.
+// InheritNotify is ListenNotify for the socket that an earlier image of this process has opened
+// under that name, with the messages that wait in it.
 func InheritNotify(fd int, name string) (*NotifySocket, error) {
 	if err := SetCloseOnExec(fd, true); err != nil {
 		return nil, err

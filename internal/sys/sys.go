@@ -1,4 +1,5 @@
-// Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.
+// Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per
+// system call, returning typed errors.
 //
 // A wrapper is named after its call, retries EINTR where the call may be
 // retried, and returns *os.SyscallError (or *fs.PathError where a path is the

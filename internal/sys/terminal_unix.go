@@ -11,8 +11,9 @@ func isTerminal(fd int) bool {
 	return err == nil
 }
 
-// hasTerminal opens the name by which a process finds its own (tty(4)): ENXIO without one. The kernel takes it from every
-// process of the session before it tells them (__tty_hangup and disassociate_ctty in drivers/tty, Linux).
+// hasTerminal opens the name by which a process finds its own (tty(4)): ENXIO without one. The
+// kernel takes it from every process of the session before it tells them (__tty_hangup and
+// disassociate_ctty in drivers/tty, Linux).
 func hasTerminal() bool {
 	fd, err := retry1(func() (int, error) {
 		return unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// StuckError says that the kernel had not answered when the time for it was over: a file server that is dead, or a FUSE file
-// system whose program does not answer. A call that waits in the kernel cannot be ended, so the thread that made it, or the
-// process that was killed for it, goes on waiting.
+// StuckError says that the kernel had not answered when the time for it was over: a file server
+// that is dead, or a FUSE file system whose program does not answer. A call that waits in the
+// kernel cannot be ended, so the thread that made it, or the process that was killed for it, goes
+// on waiting.
 type StuckError struct {
 	What     string          // what was being done; may be empty
 	Cause    error           // why it was given up: of the context
@@ -24,8 +25,8 @@ func (e *StuckError) Error() string {
 // Unwrap returns Cause.
 func (e *StuckError) Unwrap() error { return e.Cause }
 
-// Within does what may wait in the kernel for something that is not ours, and gives up waiting when ctx ends. undo, if not nil, is
-// given what is got after that.
+// Within does what may wait in the kernel for something that is not ours, and gives up waiting when
+// ctx ends. undo, if not nil, is given what is got after that.
 func Within[T any](ctx context.Context, what string, do func() (T, error), undo func(T)) (T, error) {
 	type answer struct {
 		got T

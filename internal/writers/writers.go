@@ -1,4 +1,5 @@
-// Package writers holds what the writers of all targets share: files, notes, and the account that keeps every field from being lost.
+// Package writers holds what the writers of all targets share: files, notes, and the account that
+// keeps every field from being lost.
 //
 // A writer turns services into the files of another manager. Rendering is
 // pure: it reads no file, no clock and no environment, so it can be done on

@@ -1,5 +1,6 @@
-// Command upgrade measures what clients of a supervisor notice of its upgrades: the longest pause of their requests, and how many requests
-// a second there are with an upgrade every second and without any.
+// Command upgrade measures what clients of a supervisor notice of its upgrades: the longest pause
+// of their requests, and how many requests a second there are with an upgrade every second and
+// without any.
 //
 //	go build -o /tmp/daemonry ./cmd/daemonry && go run ./bench/survive/upgrade -daemonry /tmp/daemonry
 package main
@@ -99,7 +100,8 @@ func (t times) at(percent int) time.Duration {
 	return t[min(len(t)-1, len(t)*percent/100)].Round(10 * time.Microsecond)
 }
 
-// ask has clients ask without a break while during lasts. Any error ends the measurement: there must be none.
+// ask has clients ask without a break while during lasts. Any error ends the measurement: there
+// must be none.
 func ask(socket string, clients int, lasting time.Duration, during func() error) (times, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

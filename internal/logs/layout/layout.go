@@ -1,4 +1,5 @@
-// Package layout says how a service's log files are named, so that who writes them and who reads them agree.
+// Package layout says how a service's log files are named, so that who writes them and who reads
+// them agree.
 //
 // The current file has the name the user gave, BASE. A rotated one is
 // BASE.20261121T024830.123456Z: the moment of its rotation in UTC, so names sort as the files
@@ -52,7 +53,8 @@ func Name(base string, t time.Time) string {
 	return base + "." + t.UTC().Format(stampForm)
 }
 
-// Parse takes a rotated file's path apart into the path of its log and what the name says. What is not such a name is not ok.
+// Parse takes a rotated file's path apart into the path of its log and what the name says. What is
+// not such a name is not ok.
 func Parse(path string) (base string, r Rotated, ok bool) {
 	r.Path = path
 	rest := path
@@ -74,8 +76,9 @@ func Parse(path string) (base string, r Rotated, ok bool) {
 	return rest[:i-1], r, true
 }
 
-// List returns the rotated files of the log at path, the oldest first. A file that is there both compressed
-// and not (a compression was interrupted just before its end) is listed once, uncompressed. A missing directory holds none.
+// List returns the rotated files of the log at path, the oldest first. A file that is there both
+// compressed and not (a compression was interrupted just before its end) is listed once,
+// uncompressed. A missing directory holds none.
 func List(path string) ([]Rotated, error) {
 	all, err := Dir(filepath.Dir(path))
 	return all[filepath.Clean(path)], err
@@ -86,8 +89,9 @@ const mostScans = 20
 
 // Dir returns the rotated files in dir by the path of their log, each as List does.
 //
-// A large directory is read in several steps (getdents64(2)), between which a compression may end: its new name can be where the
-// reading has been, and the old one where it has not come to yet. So it is read until it shows the same files twice.
+// A large directory is read in several steps (getdents64(2)), between which a compression may end:
+// its new name can be where the reading has been, and the old one where it has not come to yet. So
+// it is read until it shows the same files twice.
 func Dir(dir string) (all map[string][]Rotated, err error) {
 	var before map[string]bool
 	for range mostScans {
@@ -122,8 +126,9 @@ func scan(dir string) (all map[string][]Rotated, files map[string]bool, err erro
 	return all, files, nil
 }
 
-// Open opens a log file, current or rotated, for reading. What is not a regular file is refused, and so is what
-// somebody else than root or us may have planted: who may write to a log's directory must not have us read another file.
+// Open opens a log file, current or rotated, for reading. What is not a regular file is refused,
+// and so is what somebody else than root or us may have planted: who may write to a log's directory
+// must not have us read another file.
 func Open(path string) (*os.File, error) {
 	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Regular: true, Single: true})
 	return f, err

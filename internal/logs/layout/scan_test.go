@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestListWhileFilesAreCompressed: none is missed while names change in a directory that takes many steps to read.
+// TestListWhileFilesAreCompressed: none is missed while names change in a directory that takes many
+// steps to read.
 func TestListWhileFilesAreCompressed(t *testing.T) {
 	dir := t.TempDir()
 	const services, each = 40, 50

@@ -6,11 +6,12 @@
 //	text     2026-11-21T02:48:30.123456Z out the line     time stamp, mark, or both
 //	JSON     {"time":"2026-11-21T02:48:30.123456Z","stream":"out","line":"the line"}
 //
-// In text and JSON every line is as it was written, whatever its bytes and its length, except that a missing final newline is
-// supplied when something else follows. A line that is cut in text, because output of
-// the service's other stream came in the middle of it, goes on in a record with the mark "out+" ("err+"). A JSON record whose
-// line goes on in the next one of the same stream has "partial":true, and one whose bytes are not
-// valid UTF-8 has "bytes", in base64, in place of "line".
+// In text and JSON every line is as it was written, whatever its bytes and its length, except that
+// a missing final newline is supplied when something else follows. A line that is cut in text,
+// because output of the service's other stream came in the middle of it, goes on in a record with
+// the mark "out+" ("err+"). A JSON record whose line goes on in the next one of the same stream has
+// "partial":true, and one whose bytes are not valid UTF-8 has "bytes", in base64, in place of
+// "line".
 package line
 
 import (
@@ -30,7 +31,8 @@ const (
 // Stream is where a line came from.
 type Stream uint8
 
-// The streams. Out is standard output, or both where they are joined; Log is what the log engine itself has to say.
+// The streams. Out is standard output, or both where they are joined; Log is what the log engine
+// itself has to say.
 const (
 	Out Stream = iota
 	Err
@@ -139,8 +141,8 @@ const PieceMax = 32 << 10
 // Overhead bounds what Append adds to a text line.
 const Overhead = 64
 
-// Append appends the piece p of a line, without its newline; end says that it is the last piece and had one. at
-// is the State of the file before; the one after is returned.
+// Append appends the piece p of a line, without its newline; end says that it is the last piece and
+// had one. at is the State of the file before; the one after is returned.
 func (w *Writer) Append(dst, p []byte, end bool, at State) ([]byte, State) {
 	if w.f.JSON {
 		if at.open != 0 { // left by another format
@@ -158,7 +160,8 @@ func (w *Writer) Append(dst, p []byte, end bool, at State) ([]byte, State) {
 	return append(dst, '\n'), at.Start()
 }
 
-// begin ends another's open line and begins one of w's stream, or goes on with one that was interrupted.
+// begin ends another's open line and begins one of w's stream, or goes on with one that was
+// interrupted.
 func (w *Writer) begin(dst []byte, at State) ([]byte, State) {
 	on := at.cut&(1<<w.s) != 0 || at.open == unknown && w.s != Log
 	if at.open != 0 {

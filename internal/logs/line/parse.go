@@ -15,7 +15,8 @@ type Record struct {
 	Rest   bool   // it is the rest of the stream's last record
 }
 
-// Guess returns the format in which the line l, one of a log file's, was written, so far as it can be seen.
+// Guess returns the format in which the line l, one of a log file's, was written, so far as it can
+// be seen.
 func Guess(l []byte) Format {
 	if len(l) > 0 && l[0] == '{' {
 		if r, ok := parseJSON(l); ok {
@@ -36,7 +37,8 @@ func Guess(l []byte) Format {
 	return f
 }
 
-// Parse reads the line l, without its newline, as f has written it. What does not look like f is returned as it is.
+// Parse reads the line l, without its newline, as f has written it. What does not look like f is
+// returned as it is.
 func (f Format) Parse(l []byte) Record {
 	if f.JSON {
 		if r, ok := parseJSON(l); ok {
@@ -60,7 +62,8 @@ func (f Format) Parse(l []byte) Record {
 	return r
 }
 
-// ParseStamp reads the time stamp at the start of l and returns how many bytes it takes with the space behind it, 0 if there is none.
+// ParseStamp reads the time stamp at the start of l and returns how many bytes it takes with the
+// space behind it, 0 if there is none.
 func ParseStamp(l []byte) (time.Time, int) {
 	form, n := utcForm, len(utcForm)
 	if len(l) <= n {

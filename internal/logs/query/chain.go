@@ -10,7 +10,8 @@ import (
 	"github.com/daemonry/daemonry/internal/logs/layout"
 )
 
-// chain is all files of one log in order, as they were at one moment: a source of the records that match a query.
+// chain is all files of one log in order, as they were at one moment: a source of the records that
+// match a query.
 type chain struct {
 	log     Log
 	q       Query
@@ -83,8 +84,9 @@ func (c *chain) cutLate() error {
 	if i < 0 {
 		i = len(c.files)
 	}
-	// That file was put aside later than that. So were those after it, and yet they may hold lines from before: a
-	// line's time is that of its reading, and what was read at once can go to several files.
+	// That file was put aside later than that. So were those after it, and yet they may hold lines
+	// from before: a line's time is that of its reading, and what was read at once can go to
+	// several files.
 	for i++; i < len(c.files); i++ {
 		s, err := openSegment(c.log, c.files[i])
 		if errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +194,8 @@ func (c *chain) advance() (*segment, error) {
 	return nil, io.EOF
 }
 
-// last returns the last n records that match, in order, reading from the end. The current file stays open.
+// last returns the last n records that match, in order, reading from the end. The current file
+// stays open.
 func (c *chain) last(n int) ([]Record, error) {
 	var records []Record
 	if c.current != nil {

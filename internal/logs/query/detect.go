@@ -11,8 +11,8 @@ import (
 	"github.com/daemonry/daemonry/internal/logs/line"
 )
 
-// Detect returns the format in which the log at path seems to be written, judging by the first line of the newest
-// file that has one. A log without any looks like a raw one.
+// Detect returns the format in which the log at path seems to be written, judging by the first line
+// of the newest file that has one. A log without any looks like a raw one.
 func Detect(path string) (line.Format, error) {
 	files, err := layout.List(path)
 	if err != nil {

@@ -26,7 +26,8 @@ type follower struct {
 	gone  bool      // the log's name leads nowhere
 }
 
-// How often to look without being told: where there is no inotify, and for directories that are not there.
+// How often to look without being told: where there is no inotify, and for directories that are not
+// there.
 const lookEvery = 200 * time.Millisecond
 
 func follow(ctx context.Context, logs []Log, q Query, emit func(Record) error) error {
@@ -150,7 +151,8 @@ func (f *follower) next() (Record, error) {
 	}
 }
 
-// open begins the next file: of the history, then the current one of that time, then whatever came after it.
+// open begins the next file: of the history, then the current one of that time, then whatever came
+// after it.
 func (f *follower) open() error {
 	current := f.c.current
 	err := f.c.open()
@@ -163,7 +165,8 @@ func (f *follower) open() error {
 	if err != io.EOF {
 		return err
 	}
-	// The current file first: should it be put aside before the others are listed, it is among them.
+	// The current file first: should it be put aside before the others are listed, it is among
+	// them.
 	s, err := openSegment(f.c.log, layout.Rotated{Path: f.c.log.Path})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -201,8 +204,9 @@ func (f *follower) after() (*segment, error) {
 	return nil, nil
 }
 
-// moved looks what has become of the current file. If it was put aside, nobody writes to it any more, but
-// something may have been written since it was read; if it was truncated, it is read from its beginning.
+// moved looks what has become of the current file. If it was put aside, nobody writes to it any
+// more, but something may have been written since it was read; if it was truncated, it is read from
+// its beginning.
 func (f *follower) moved() (bool, error) {
 	mine, err := f.seg.f.Stat()
 	if err != nil {
@@ -234,10 +238,11 @@ func (f *follower) pass() error {
 	return err
 }
 
-// identify finds the time in the name that the file has got when it was put aside. If it got no such name,
-// somebody else moved it, and what is rotated already came before it.
+// identify finds the time in the name that the file has got when it was put aside. If it got no
+// such name, somebody else moved it, and what is rotated already came before it.
 func (f *follower) identify() error {
-	// Linux knows an open file's name even when it has been compressed, and removed, since (proc_pid_fd(5)).
+	// Linux knows an open file's name even when it has been compressed, and removed, since
+	// (proc_pid_fd(5)).
 	if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.seg.f.Fd())); err == nil {
 		if _, r, ok := layout.Parse(strings.TrimSuffix(name, " (deleted)")); ok {
 			f.t = r.Time
@@ -289,8 +294,9 @@ func watch(logs []Log) (*watcher, error) {
 	return w, nil
 }
 
-// add watches the directories that have these names now: one may have been made, removed, or made anew. What is
-// watched already costs a system call. It comes before each look, so that nothing is written in between unseen.
+// add watches the directories that have these names now: one may have been made, removed, or made
+// anew. What is watched already costs a system call. It comes before each look, so that nothing is
+// written in between unseen.
 func (w *watcher) add() {
 	w.missing = false
 	for _, dir := range w.dirs {
@@ -300,8 +306,8 @@ func (w *watcher) add() {
 	}
 }
 
-// wait returns when it is time for the next look. While a log is gone, its directory may be too, of which the kernel does
-// not tell as long as we hold a file that was in it.
+// wait returns when it is time for the next look. While a log is gone, its directory may be too, of
+// which the kernel does not tell as long as we hold a file that was in it.
 func (w *watcher) wait(ctx context.Context, gone bool) error {
 	if w.w == nil || w.missing {
 		select {

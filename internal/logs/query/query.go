@@ -1,8 +1,10 @@
-// Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.
+// Package query finds lines in log files, current, rotated and compressed, and follows them as they
+// grow.
 //
-// Where lines carry time stamps, a point in time is found by binary search over the names of rotated files and
-// then over the bytes of one. A raw log has no times but those of its files: --since takes it from the first file that was
-// written later, and in a merge with others its lines count as late as their file.
+// Where lines carry time stamps, a point in time is found by binary search over the names of
+// rotated files and then over the bytes of one. A raw log has no times but those of its files:
+// --since takes it from the first file that was written later, and in a merge with others its lines
+// count as late as their file.
 package query
 
 import (
@@ -42,9 +44,10 @@ type Record struct {
 	line.Record
 }
 
-// Run calls emit for every line that matches, the services' lines merged by time, each service's in their
-// order. The bytes of Text are emit's only during the call. An error of emit ends it. When following, an unfinished line is
-// given when it is finished or its file is put aside, and the end of the context is no error.
+// Run calls emit for every line that matches, the services' lines merged by time, each service's in
+// their order. The bytes of Text are emit's only during the call. An error of emit ends it. When
+// following, an unfinished line is given when it is finished or its file is put aside, and the end
+// of the context is no error.
 func Run(ctx context.Context, logs []Log, q Query, emit func(Record) error) error {
 	if q.Follow {
 		return follow(ctx, logs, q, emit)

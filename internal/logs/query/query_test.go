@@ -24,8 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var day = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-// write makes a log of n lines, one a second from the time begin on, in the format, spread over files of 1,000 lines of which
-// those before the last two are compressed.
+// write makes a log of n lines, one a second from the time begin on, in the format, spread over
+// files of 1,000 lines of which those before the last two are compressed.
 func write(t testing.TB, path string, f line.Format, begin time.Time, n int) Log {
 	t.Helper()
 	var buf []byte
@@ -155,7 +155,8 @@ func first(s []string) string {
 	return s[0]
 }
 
-// TestTimesOfLinesThatWereReadTogether: lines of one reading have one time and can be in several files, whose names are later.
+// TestTimesOfLinesThatWereReadTogether: lines of one reading have one time and can be in several
+// files, whose names are later.
 func TestTimesOfLinesThatWereReadTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	l := Log{Service: "a", Path: path, Format: line.Format{Stamp: line.UTC}}
@@ -295,7 +296,8 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// TestFollow appends to a log, rotates and compresses it, faster than the follower may be, and truncates it.
+// TestFollow appends to a log, rotates and compresses it, faster than the follower may be, and
+// truncates it.
 func TestFollow(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a")

@@ -36,7 +36,8 @@ type segment struct {
 	dated  bool // that line had a time of its own
 }
 
-// openSegment opens a file of the log. A rotated file may have been compressed since its name was read.
+// openSegment opens a file of the log. A rotated file may have been compressed since its name was
+// read.
 func openSegment(l Log, r layout.Rotated) (*segment, error) {
 	names := []layout.Rotated{r}
 	if r.Compression == layout.None && r.Path != l.Path {
@@ -109,8 +110,8 @@ func (s *segment) from(offset int64) error {
 // done says that what comes next was not there when the segment was opened, or is not wanted.
 func (s *segment) done() bool { return s.seek && s.at >= s.limit }
 
-// next returns the next piece of a line. An unfinished line at the end of the file is returned too if partial
-// is set; otherwise it is io.EOF, and a later call sees the whole line.
+// next returns the next piece of a line. An unfinished line at the end of the file is returned too
+// if partial is set; otherwise it is io.EOF, and a later call sees the whole line.
 func (s *segment) next(partial bool) (Record, error) {
 	p, err := s.r.ReadSlice('\n')
 	if err == io.EOF && len(p) == 0 {
@@ -159,8 +160,8 @@ func (s *segment) record(p []byte) Record {
 
 func (s *segment) stamped() bool { return s.log.Format.JSON || s.log.Format.Stamp != line.NoStamp }
 
-// search moves to the first line that is not before t, where lines have stamps and the file can be read from anywhere.
-// A clock that was set back within the file can mislead it by as much.
+// search moves to the first line that is not before t, where lines have stamps and the file can be
+// read from anywhere. A clock that was set back within the file can mislead it by as much.
 func (s *segment) search(t time.Time) error {
 	if !s.seek || !s.stamped() {
 		return nil
@@ -172,7 +173,8 @@ func (s *segment) search(t time.Time) error {
 	return s.from(at) // what is before t in the rest is left out by the filter
 }
 
-// beginsAfter says whether the segment's first line with a time, or where lines have none the file, is later than t.
+// beginsAfter says whether the segment's first line with a time, or where lines have none the file,
+// is later than t.
 func (s *segment) beginsAfter(t time.Time) (bool, error) {
 	for {
 		r, err := s.next(true)
@@ -196,7 +198,8 @@ func (s *segment) rewind() error {
 	return s.from(0)
 }
 
-// end takes what comes after t off the segment, under the conditions of search, so that its last lines are found from there.
+// end takes what comes after t off the segment, under the conditions of search, so that its last
+// lines are found from there.
 func (s *segment) end(t time.Time) error {
 	if !s.seek || !s.stamped() {
 		return nil
@@ -209,8 +212,8 @@ func (s *segment) end(t time.Time) error {
 	return s.from(0)
 }
 
-// bisect narrows down where lines stop being early: all that begin before lo are, and none that begins at hi or later.
-// Both are where lines begin, unless hi is the segment's end.
+// bisect narrows down where lines stop being early: all that begin before lo are, and none that
+// begins at hi or later. Both are where lines begin, unless hi is the segment's end.
 func (s *segment) bisect(early func(time.Time) bool) (lo, hi int64, err error) {
 	hi = s.limit
 	most := hi // no line with a stamp begins between it and hi
@@ -231,7 +234,8 @@ func (s *segment) bisect(early func(time.Time) bool) (lo, hi int64, err error) {
 	return lo, hi, nil
 }
 
-// stampAfter finds the first line with a time stamp that begins after offset and before end; at is -1 if there is none.
+// stampAfter finds the first line with a time stamp that begins after offset and before end; at is
+// -1 if there is none.
 func (s *segment) stampAfter(offset, end int64) (at int64, when time.Time, err error) {
 	if err := s.from(offset); err != nil {
 		return -1, when, err
@@ -258,7 +262,8 @@ func (s *segment) stampAfter(offset, end int64) (at int64, when time.Time, err e
 	return -1, when, nil
 }
 
-// back returns the offset at which the last n lines before the offset end begin; an unfinished last line counts.
+// back returns the offset at which the last n lines before the offset end begin; an unfinished last
+// line counts.
 func (s *segment) back(end int64, n int) (int64, error) {
 	buf := make([]byte, 64<<10)
 	at := end

@@ -10,8 +10,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Load maps a slot that an earlier process left and completes its reading phase by the witness. A slot that the
-// process did not live to finish making is an error that wraps fs.ErrNotExist.
+// Load maps a slot that an earlier process left and completes its reading phase by the witness. A
+// slot that the process did not live to finish making is an error that wraps fs.ErrNotExist.
 func Load(path string) (*Slot, error) {
 	s, err := load(path)
 	if err != nil {

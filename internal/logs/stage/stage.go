@@ -1,18 +1,18 @@
 // Package stage carries output from a FIFO into a file so that the death of the carrying process at
 // any instruction loses nothing and doubles nothing.
 //
-// What a process has read from a FIFO and not yet written is in its memory
-// alone, and SIGKILL takes that memory away. A Slot is memory that it does not take
-// away: a small file, mapped MAP_SHARED, into which the kernel copies the FIFO's bytes directly. Beside
-// the bytes stand the few numbers that say how far the copy has got, each stored
-// before the step that it announces:
+// What a process has read from a FIFO and not yet written is in its memory alone, and SIGKILL takes
+// that memory away. A Slot is memory that it does not take away: a small file, mapped MAP_SHARED,
+// into which the kernel copies the FIFO's bytes directly. Beside the bytes stand the few numbers
+// that say how far the copy has got, each stored before the step that it announces:
 //
 //	idle ── Fetch: the witness, the number of bytes asked for ──► reading
 //	reading ── read(2) took them out of the FIFO ──► have
 //	have ── Begin: which file, how long it is now, what will be appended ──► writing
 //	writing ── Done: it is appended ──► have, or idle when nothing is left
 //
-// The process may die between any two instructions. Who loads the slot then finds it in one of these states:
+// The process may die between any two instructions. Who loads the slot then finds it in one of
+// these states:
 //
 //   - have: the bytes are in the slot and nowhere else.
 //   - writing: the file's length minus the length it had says how many bytes were
@@ -50,8 +50,8 @@ const (
 	headSize = 4096
 	pageSize = 4096
 
-	// magic holds the layout's version. A binary that changes the layout
-	// changes it, and must go on to load the old one: the slot of a supervisor that was killed and upgraded is somebody's log.
+	// magic holds the layout's version. A binary that changes the layout changes it, and must go on
+	// to load the old one: the slot of a supervisor that was killed and upgraded is somebody's log.
 	magic = "dmnrslt1"
 )
 
@@ -155,7 +155,8 @@ func create(path string, inCap, outCap int) (*Slot, error) {
 
 // born makes the slot valid for Load.
 func (s *Slot) born() *Slot {
-	// The phase is stored once more because it is the atomic store that keeps the compiler from moving the others behind it.
+	// The phase is stored once more because it is the atomic store that keeps the compiler from
+	// moving the others behind it.
 	s.h.phase.Store(s.h.phase.Load())
 	copy(s.h.magic[:], magic)
 	return s
@@ -199,8 +200,9 @@ func (s *Slot) step(name string) {
 	}
 }
 
-// Peek copies the first bytes that wait in the pipe fd, at most n, into the slot without
-// taking them out, by way of the scratch pipe, and returns them; they are valid until the next call. The slot must be idle.
+// Peek copies the first bytes that wait in the pipe fd, at most n, into the slot without taking
+// them out, by way of the scratch pipe, and returns them; they are valid until the next call. The
+// slot must be idle.
 func (s *Slot) Peek(fd int, scratch *Scratch, n int) ([]byte, error) {
 	s.peeked = 0
 	n, err := sys.Tee(fd, scratch.w, min(n, InSize))
@@ -296,8 +298,8 @@ func (s *Slot) Piece() ([]byte, sys.FileState) {
 // Announced returns how many bytes of Rest the announced piece stands for.
 func (s *Slot) Announced() int { return int(s.h.next - s.h.pos) }
 
-// Missing returns the part of the announced piece that is not in the file yet, judged by the length it has
-// now. A file shorter than it was has been truncated by somebody: then all of it is missing.
+// Missing returns the part of the announced piece that is not in the file yet, judged by the length
+// it has now. A file shorter than it was has been truncated by somebody: then all of it is missing.
 func (s *Slot) Missing(now int64) []byte {
 	p, at := s.Piece()
 	written := now - at.Size
@@ -309,7 +311,8 @@ func (s *Slot) Missing(now int64) []byte {
 
 // Move announces another file for what Piece returns, because the one announced is gone.
 func (s *Slot) Move(at sys.FileState) {
-	// Not one store: by way of Have, which forgets the announcement, a process that dies in between formats the piece anew.
+	// Not one store: by way of Have, which forgets the announcement, a process that dies in between
+	// formats the piece anew.
 	s.h.phase.Store(uint32(Have))
 	s.h.dev, s.h.ino, s.h.base = at.Dev, at.Ino, at.Size
 	s.h.phase.Store(uint32(Writing))
@@ -341,9 +344,10 @@ func (s *Slot) Drop() *Drop { return &s.h.drop }
 // Cooked says that Rest is formatted already and is to be written as it is.
 func (s *Slot) Cooked() bool { return s.h.cooked != 0 }
 
-// Split moves what cannot be written now into a slot of its own, no larger than it must be, in the file path, and leaves s
-// idle. What Begin announced, if it did, moves with it as it is; rest is what else is to be
-// appended, formatted. If the file cannot be made, the new slot is in memory, lost when the process dies, and the error says why.
+// Split moves what cannot be written now into a slot of its own, no larger than it must be, in the
+// file path, and leaves s idle. What Begin announced, if it did, moves with it as it is; rest is
+// what else is to be appended, formatted. If the file cannot be made, the new slot is in memory,
+// lost when the process dies, and the error says why.
 func (s *Slot) Split(path string, rest []byte) (*Slot, error) {
 	var piece []byte
 	if s.Phase() == Writing {
@@ -374,7 +378,8 @@ func (s *Slot) Split(path string, rest []byte) (*Slot, error) {
 	return t, err
 }
 
-// Twin says that a process died in the middle of Split: both slots hold the same output, and the cooked one counts.
+// Twin says that a process died in the middle of Split: both slots hold the same output, and the
+// cooked one counts.
 func (s *Slot) Twin(o *Slot) bool {
 	a, b := s.h, o.h
 	return a.when == b.when && a.input == b.input && a.owner == b.owner && a.cooked != b.cooked
@@ -414,7 +419,8 @@ func NewScratch() (*Scratch, error) {
 	return &Scratch{r, w}, nil
 }
 
-// Grow lets Peek see up to n bytes at a time. An ordinary user's share of pipe memory may be used up: then it sees less.
+// Grow lets Peek see up to n bytes at a time. An ordinary user's share of pipe memory may be used
+// up: then it sees less.
 func (s *Scratch) Grow(n int) {
 	if have, err := sys.PipeSize(s.w); err == nil && have < n {
 		sys.SetPipeSize(s.w, n)

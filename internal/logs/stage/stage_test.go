@@ -22,7 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // mapped is all that is left of it.
 type died struct{ step string }
 
-// carrier is a minimal engine: FIFO to file, by way of a slot. It is killed at a chosen step and started anew.
+// carrier is a minimal engine: FIFO to file, by way of a slot. It is killed at a chosen step and
+// started anew.
 type carrier struct {
 	t        *rapid.T
 	dir      string
@@ -199,8 +200,9 @@ func (c *carrier) live() (dead bool) {
 	return false
 }
 
-// TestDeathAtEveryStep sends output through the slot and kills the carrying process at a random step, also in the
-// middle of a write and while it starts again, over and over. Everything must be in the file once.
+// TestDeathAtEveryStep sends output through the slot and kills the carrying process at a random
+// step, also in the middle of a write and while it starts again, over and over. Everything must be
+// in the file once.
 func TestDeathAtEveryStep(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "stage")
@@ -223,7 +225,8 @@ func TestDeathAtEveryStep(t *testing.T) {
 
 		var want []byte
 		for i := range rapid.IntRange(1, 6).Draw(t, "rounds") {
-			// Repeating content, so that a comparison of contents would not know a repetition from a doubling.
+			// Repeating content, so that a comparison of contents would not know a repetition from
+			// a doubling.
 			p := bytes.Repeat([]byte("a\n"), rapid.IntRange(9, 3000).Draw(t, "length"))
 			if rapid.Bool().Draw(t, "numbered") {
 				p = append(p, fmt.Sprintln("round", i)...)

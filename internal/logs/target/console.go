@@ -29,8 +29,8 @@ type console struct {
 	buf  []byte
 }
 
-// NewConsole returns a destination that writes "name | line". A line is never interrupted by another's: it is
-// ended first, and goes on in a line of its own.
+// NewConsole returns a destination that writes "name | line". A line is never interrupted by
+// another's: it is ended first, and goes on in a line of its own.
 func NewConsole(c Console) Dest { return &console{Console: c} }
 
 // colors are the SGR codes that are legible on black and on white.

@@ -17,9 +17,10 @@ type journal struct {
 	buf  []byte
 }
 
-// NewJournal returns a destination that speaks the journal's native protocol. Beside MESSAGE and PRIORITY
-// each entry has SYSLOG_IDENTIFIER and DAEMONRY_SERVICE (the service's name), DAEMONRY_STREAM (out, err or log), and
-// DAEMONRY_PARTIAL=1 if the line goes on in the next entry. path is the journal's socket; empty means where systemd has it.
+// NewJournal returns a destination that speaks the journal's native protocol. Beside MESSAGE and
+// PRIORITY each entry has SYSLOG_IDENTIFIER and DAEMONRY_SERVICE (the service's name),
+// DAEMONRY_STREAM (out, err or log), and DAEMONRY_PARTIAL=1 if the line goes on in the next entry.
+// path is the journal's socket; empty means where systemd has it.
 func NewJournal(path string) Dest {
 	if path == "" {
 		path = journalSocket

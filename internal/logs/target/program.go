@@ -9,7 +9,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// StartFunc starts a program with the given standard input and returns a channel that is closed when it has ended.
+// StartFunc starts a program with the given standard input and returns a channel that is closed
+// when it has ended.
 type StartFunc func(stdin *os.File) (exited <-chan struct{}, err error)
 
 // restartAfter is the least time between two starts of a program.

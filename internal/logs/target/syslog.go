@@ -16,12 +16,13 @@ import (
 
 // Syslog says how to reach a syslog server and what to tell it.
 type Syslog struct {
-	// Network is "unix" (Addr is a socket's path), "udp", "tcp" or "tls" (Addr is HOST:PORT). Empty: the local
-	// socket /dev/log.
+	// Network is "unix" (Addr is a socket's path), "udp", "tcp" or "tls" (Addr is HOST:PORT).
+	// Empty: the local socket /dev/log.
 	Network, Addr string
 	// Facility by number (RFC 5424, table 1).
 	Facility int
-	// TLS for "tls"; nil checks the server's certificate for the name in Addr against the system's authorities.
+	// TLS for "tls"; nil checks the server's certificate for the name in Addr against the system's
+	// authorities.
 	TLS *tls.Config
 }
 
@@ -31,7 +32,8 @@ var Facilities = map[string]int{
 	"authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20, "local5": 21, "local6": 22, "local7": 23,
 }
 
-// localSyslog is where local programs find their syslog server, against RFC 5424, which leaves it open.
+// localSyslog is where local programs find their syslog server, against RFC 5424, which leaves it
+// open.
 const localSyslog = "/dev/log"
 
 // messageMax is the longest text in one message; longer lines take several. Common servers
@@ -184,7 +186,8 @@ func (d *syslog) message(r Record) error {
 	return nil
 }
 
-// format appends RFC 5424's HEADER, no STRUCTURED-DATA, and MSG, which may be any bytes (section 6.4).
+// format appends RFC 5424's HEADER, no STRUCTURED-DATA, and MSG, which may be any bytes (section
+// 6.4).
 func (d *syslog) format(dst []byte, r Record, part []byte) []byte {
 	dst = append(dst, '<')
 	dst = strconv.AppendInt(dst, int64(d.cfg.Facility*8+severity(r.Stream)), 10)

@@ -1,4 +1,5 @@
-// Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.
+// Package target delivers lines of output to places that are not files: syslog, the journal, a
+// terminal, a program.
 //
 // A Dest is used by one goroutine. It may take its time, up to a time-out of its own for
 // each Send; who calls it keeps lines waiting elsewhere.
@@ -19,8 +20,8 @@ type Record struct {
 	More    bool   // the next record of the same service and stream goes on with the line
 }
 
-// Dest is a destination. Send delivers the records in order and returns how many of
-// them need not be sent again; fewer than all comes with an error. After an error the next Send connects anew.
+// Dest is a destination. Send delivers the records in order and returns how many of them need not
+// be sent again; fewer than all comes with an error. After an error the next Send connects anew.
 type Dest interface {
 	Send(records []Record) (int, error)
 	Close() error

@@ -301,8 +301,9 @@ func (d *decoder) structure(n *node, path string, v reflect.Value) {
 	}
 }
 
-// fieldIndexes are where the fields of a type are (reflect.Value.FieldByIndex), by name, embedded structs included. They are
-// gathered once for each type: a file may describe thousands of services.
+// fieldIndexes are where the fields of a type are (reflect.Value.FieldByIndex), by name, embedded
+// structs included. They are gathered once for each type: a file may describe thousands of
+// services.
 type fieldIndexes map[reflect.Type]map[string][]int
 
 func (x fieldIndexes) of(t reflect.Type) map[string][]int {

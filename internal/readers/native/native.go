@@ -1,4 +1,5 @@
-// Package native reads daemonry.toml: one file, or several by include, into services and the settings of the supervisor.
+// Package native reads daemonry.toml: one file, or several by include, into services and the
+// settings of the supervisor.
 //
 // A file has four things at its top: include (an array of paths or globs),
 // [defaults] (fields for every service of the file and of those it includes),

@@ -1,4 +1,5 @@
-// Package apitest holds what the writers for Kubernetes and Nomad write against the parsers of those, in a module of its own.
+// Package apitest holds what the writers for Kubernetes and Nomad write against the parsers of
+// those, in a module of its own.
 package apitest
 
 import (

@@ -1,4 +1,5 @@
-// Package kubernetes writes Kubernetes manifests: a workload for each service, with a ConfigMap for its environment.
+// Package kubernetes writes Kubernetes manifests: a workload for each service, with a ConfigMap for
+// its environment.
 //
 // The workload is a Deployment; a CronJob where there is a schedule, a Job for
 // another oneshot. The label kubernetes.kind chooses StatefulSet or DaemonSet

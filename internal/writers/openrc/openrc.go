@@ -1,4 +1,5 @@
-// Package openrc writes init scripts for OpenRC, whose supervise-daemon(8) keeps the program running.
+// Package openrc writes init scripts for OpenRC, whose supervise-daemon(8) keeps the program
+// running.
 //
 // The function that starts the program evaluates its words twice: once as they
 // are, when blanks and globs would change them, and once as shell text. So the

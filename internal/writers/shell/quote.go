@@ -1,4 +1,5 @@
-// Package shell writes words and scripts for the POSIX shell, for the targets whose services are scripts.
+// Package shell writes words and scripts for the POSIX shell, for the targets whose services are
+// scripts.
 package shell
 
 import "strings"

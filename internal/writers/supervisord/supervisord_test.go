@@ -24,7 +24,8 @@ var nasty = []string{
 	strings.Repeat("x\"'$% ", 600), "\n[program:x]\ncommand=no",
 }
 
-// TestMain: the test binary prints its arguments and its variable NASTY, to the file PRINT_ARGUMENTS if that is one.
+// TestMain: the test binary prints its arguments and its variable NASTY, to the file
+// PRINT_ARGUMENTS if that is one.
 func TestMain(m *testing.M) {
 	text := strings.Join(append(os.Args[1:], os.Getenv("NASTY")), "\x00")
 	switch to := os.Getenv("PRINT_ARGUMENTS"); {

@@ -1,4 +1,5 @@
-// Package systemd writes systemd units: a service unit for each service, with socket and timer units where it has sockets or a schedule.
+// Package systemd writes systemd units: a service unit for each service, with socket and timer
+// units where it has sockets or a schedule.
 //
 // The units are for systemd 252 and later; keys of later versions are written
 // when the version is given, for an older systemd passes them over with a

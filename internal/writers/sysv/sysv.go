@@ -1,4 +1,5 @@
-// Package sysv writes scripts for SysV init, with an LSB header, for machines that have start-stop-daemon(8).
+// Package sysv writes scripts for SysV init, with an LSB header, for machines that have
+// start-stop-daemon(8).
 //
 // Exit statuses are those of the Linux Standard Base for init scripts.
 package sysv
