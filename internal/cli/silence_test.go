@@ -77,7 +77,7 @@ func TestSilenceMeanwhile(t *testing.T) {
 				return &heedful{next, s.paths, 2 * answerTime}
 			}
 			err := ask(t.Context(), s)
-			if _, ok := errors.AsType[*silentError](err); !ok || asked.Load() != 4 {
+			if _, ok := errors.AsType[*silentError](err); !ok || asked.Load() < 4 {
 				t.Errorf("asked %d times: %v", asked.Load(), err)
 			}
 		})

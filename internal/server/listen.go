@@ -123,18 +123,30 @@ func (l *limited) named() bool {
 func (l *limited) replace(n *limited) error {
 	n.spend()
 	l.mu.Lock()
+	if l.ended { // by Close, which has removed the name: that is why there is another one
+		l.mu.Unlock()
+		return n.Close()
+	}
 	old := l.Listener
 	l.Listener, l.at, l.path = n.Listener, n.at, n.path
 	var err error
 	if l.paused {
 		err = l.deadline(time.Unix(1, 0))
 	}
-	if l.ended {
-		err = n.Listener.Close()
-	}
 	l.mu.Unlock()
 	return errors.Join(err, old.Close()) // its Accept ends, and looks at the new one
 }
+
+// unname removes the name of a control socket. One that is left refuses, and says that nobody is
+// there. l.mu is held.
+func (l *limited) unname() {
+	if l.at != "" {
+		_ = os.Remove(l.at)
+	}
+}
+
+// Addr is where connections come from now.
+func (l *limited) Addr() net.Addr { return l.current().Addr() }
 
 func (l *limited) current() net.Listener {
 	l.mu.Lock()
@@ -392,9 +404,10 @@ func (l *limited) deadline(t time.Time) error {
 
 // descriptor is the number of the listener's own, which stays so.
 func (l *limited) descriptor() (fd int, err error) {
-	s, ok := l.current().(syscall.Conn)
+	from := l.current()
+	s, ok := from.(syscall.Conn)
 	if !ok {
-		return 0, fmt.Errorf("a %T has no descriptor: %w", l.Listener, errors.ErrUnsupported)
+		return 0, fmt.Errorf("a %T has no descriptor: %w", from, errors.ErrUnsupported)
 	}
 	conn, err := s.SyscallConn()
 	if err == nil {
@@ -410,10 +423,8 @@ func (l *limited) Close() error {
 		l.ended = true
 		l.changed.Broadcast()
 		l.spare.Release()
+		l.unname()
 		l.mu.Unlock()
-		if l.at != "" {
-			_ = os.Remove(l.at) // one that is left refuses, and says that nobody is there
-		}
 	})
 	return l.current().Close()
 }
