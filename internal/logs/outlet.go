@@ -179,13 +179,14 @@ func (t *sender) run() {
 func (t *sender) next() (o *outlet, batch []target.Record, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.list) == 0 {
-		if t.poked {
-			return nil, nil, true
-		}
+	if len(t.list) == 0 && !t.poked {
 		t.running = false
 		t.idle.Broadcast()
 		return nil, nil, false
+	}
+	t.poked = false // what comes after this, this turn may have come too early for
+	if len(t.list) == 0 {
+		return nil, nil, true
 	}
 	o = t.list[0]
 	for _, r := range o.queue {
@@ -206,9 +207,7 @@ func (t *sender) sent(o *outlet, n int, err error) bool {
 		t.take(o, n, err)
 	}
 	t.why = err
-	if err == nil {
-		t.poked = false
-	}
+	t.poked = t.poked || o == nil && err != nil
 	t.mu.Unlock()
 	if news {
 		t.e.trouble(t.name, err)
