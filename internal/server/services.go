@@ -99,8 +99,8 @@ func (a *api) service(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// statuses asks the engine and, if the query says so, /proc: two reads a
-// service, which is why it must be asked for.
+// statuses asks the engine and, if the query says so, /proc: three files a service, which is why it
+// must be asked for.
 func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]control.Status, error) {
 	usage, err := toggle(q, "usage")
 	if err != nil {

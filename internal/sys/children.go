@@ -9,7 +9,8 @@ func Children() ([]int, error) { return children() }
 func ChildrenOf(pid int) ([]int, error) { return childrenOf(pid) }
 
 // DescendantsOf lists the pids of the children of process pid, and of theirs, and so on. Those
-// whose parents have ended are not among them. The error is as for Children.
+// whose parents have ended are not among them. The error is as for Children; those that could be seen are
+// listed all the same.
 func DescendantsOf(pid int) ([]int, error) { return descendantsOf(pid) }
 
 // WaitAnyExit waits until a child of this process has died and leaves it to be reaped. Without

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -46,12 +47,12 @@ func childrenOf(pid int) ([]int, error) {
 	return pids, nil
 }
 
-func descendantsOf(pid int) ([]int, error) {
-	list, err := childrenOf(pid)
-	for i := 0; i < len(list) && err == nil && len(list) < mostFollowed; i++ {
-		var more []int
-		more, err = childrenOf(list[i])
+func descendantsOf(pid int) (list []int, err error) {
+	list, err = childrenOf(pid)
+	for i := 0; i < len(list) && len(list) < mostFollowed; i++ {
+		more, moreErr := childrenOf(list[i])
 		list = append(list, more...)
+		err = cmp.Or(err, moreErr)
 	}
 	return list, err
 }
