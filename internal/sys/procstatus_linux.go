@@ -29,7 +29,7 @@ func readStatus(pid int) (ProcStatus, error) {
 // process can forge a line.
 func parseStatus(data []byte) (ProcStatus, error) {
 	st := ProcStatus{Umask: -1}
-	seen := 0
+	seen := map[string]bool{} // once each: a line that is there twice stands for no other
 	for line := range bytes.Lines(data) {
 		key, value, ok := strings.Cut(strings.TrimRight(string(line), "\n"), ":")
 		if !ok {
@@ -39,35 +39,37 @@ func parseStatus(data []byte) (ProcStatus, error) {
 		if err != nil {
 			return ProcStatus{}, fmt.Errorf("line %q: %w", strings.TrimSpace(string(line)), err)
 		}
-		seen += known
+		if known {
+			seen[key] = true
+		}
 	}
 	// These seven have been there since Linux 2.6: a file without them is not
 	// this file, and a zero taken for "no signal is ignored" would be a lie.
-	if seen < 7 {
+	if len(seen) < 7 {
 		return ProcStatus{}, fmt.Errorf("it lacks State, Tgid, PPid, Uid, SigBlk, SigIgn or SigCgt")
 	}
 	return st, nil
 }
 
-// set stores one line and returns 1 for a line that no status file lacks.
-func (st *ProcStatus) set(key, value string) (mandatory int, err error) {
+// set stores one line and says whether it is one that no status file lacks.
+func (st *ProcStatus) set(key, value string) (mandatory bool, err error) {
 	switch key {
 	case "Name":
 		st.Name = value
 	case "State":
 		if value == "" || value[0] < 'A' || value[0] > 'z' {
-			return 0, fmt.Errorf("no state")
+			return false, fmt.Errorf("no state")
 		}
-		st.State, mandatory = value[0], 1
+		st.State, mandatory = value[0], true
 	case "Tgid":
 		st.TGID, err = strconv.Atoi(value)
-		mandatory = 1
+		mandatory = true
 	case "PPid":
 		st.PPID, err = strconv.Atoi(value)
-		mandatory = 1
+		mandatory = true
 	case "Uid":
 		st.UID, err = fourIDs(value)
-		mandatory = 1
+		mandatory = true
 	case "Gid":
 		st.GID, err = fourIDs(value)
 	case "Groups":
@@ -85,13 +87,13 @@ func (st *ProcStatus) set(key, value string) (mandatory int, err error) {
 		}
 	case "SigBlk":
 		err = hex((*uint64)(&st.Blocked), value)
-		mandatory = 1
+		mandatory = true
 	case "SigIgn":
 		err = hex((*uint64)(&st.Ignored), value)
-		mandatory = 1
+		mandatory = true
 	case "SigCgt":
 		err = hex((*uint64)(&st.Caught), value)
-		mandatory = 1
+		mandatory = true
 	case "CapPrm":
 		err = hex((*uint64)(&st.CapPrm), value)
 	case "CapEff":
