@@ -85,7 +85,8 @@ func run(rounds int, out io.Writer) (err error) {
 // build makes the programs in dir: ours as they are released, the C ones with
 // nothing but -O2.
 func build(dir string) error {
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	const module = "github.com/daemonry/daemonry"
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return fmt.Errorf("find the module: %w", err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,9 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/daemonry/daemonry/internal/logs"
-	"github.com/daemonry/daemonry/internal/logs/line"
 )
 
 // logger is one contender.
@@ -34,7 +30,8 @@ func (l logger) installed() bool {
 	return err == nil
 }
 
-func loggers() []logger {
+// loggers lists all contenders; engine is our program, see build.
+func loggers(engine string) []logger {
 	plainOnly := func(argv ...string) func(string) []string {
 		return byFormat(map[string][]string{"plain": argv})
 	}
@@ -47,7 +44,7 @@ func loggers() []logger {
 		{name: "multilog", bin: "multilog", args: byFormat(map[string][]string{
 			"plain": {"multilog", "s16777215", "n5", "."}, "stamp": {"multilog", "t", "s16777215", "n5", "."}})},
 		{name: "supervisord", bin: "supervisord", args: plainOnly("supervisord"), start: startSupervisord},
-		{name: "daemonry", bin: os.Args[0], start: startEngine,
+		{name: "daemonry", bin: engine, start: startEngine(engine),
 			args: byFormat(map[string][]string{"plain": {}, "stamp": {}, "json": {}})},
 	}
 }
@@ -56,34 +53,46 @@ func byFormat(m map[string][]string) func(string) []string {
 	return func(format string) []string { return m[format] }
 }
 
+// build makes the program of our engine: no other module may import the package.
+func build(dir string) (string, error) {
+	program := filepath.Join(dir, "benchengine")
+	const engine = "github.com/daemonry/daemonry/cmd/internal/logs/benchengine"
+	if out, err := exec.Command("go", "build", "-o", program, engine).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", engine, err, out)
+	}
+	return program, nil
+}
+
 // startEngine runs our engine in a process of its own.
-func startEngine(dir string, j job) (*set, error) {
-	cmd := exec.Command(os.Args[0], dir, j.format, strconv.Itoa(j.services))
-	cmd.Env = append(os.Environ(), roleEnv+"=engine")
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &set{procs: []*exec.Cmd{cmd}, stop: stdin.Close}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		return s, fmt.Errorf("engine did not come up: %w", err)
-	}
-	for i := range j.services {
-		f, err := os.OpenFile(filepath.Join(dir, "run", "fifo", fmt.Sprint("svc", i)), os.O_RDWR, 0)
+func startEngine(program string) func(dir string, j job) (*set, error) {
+	return func(dir string, j job) (*set, error) {
+		cmd := exec.Command(program, dir, j.format, strconv.Itoa(j.services))
+		cmd.Stderr = os.Stderr
+		stdin, err := cmd.StdinPipe()
 		if err != nil {
-			return s, err
+			return nil, err
 		}
-		s.ends = append(s.ends, f)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, err
+		}
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		s := &set{procs: []*exec.Cmd{cmd}, stop: stdin.Close}
+		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+			return s, fmt.Errorf("engine did not come up: %w", err)
+		}
+		for i := range j.services {
+			fifo := filepath.Join(dir, "run", "fifo", fmt.Sprint("svc", i))
+			f, err := os.OpenFile(fifo, os.O_RDWR, 0)
+			if err != nil {
+				return s, err
+			}
+			s.ends = append(s.ends, f)
+		}
+		return s, nil
 	}
-	return s, nil
 }
 
 // startSupervisord has supervisord start the producers itself: it captures only what it started.
@@ -106,25 +115,6 @@ func startSupervisord(dir string, j job) (*set, error) {
 	}
 	stop := func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	return &set{procs: []*exec.Cmd{cmd}, stop: stop, produces: true}, nil
-}
-
-var formats = map[string]line.Format{"plain": {}, "stamp": {Stamp: line.UTC}, "json": {JSON: true}}
-
-// engine is the process that startEngine runs: until its standard input ends.
-func engine(args []string) {
-	dir, format := args[0], formats[args[1]]
-	n, err := strconv.Atoi(args[2])
-	check(err)
-	e, err := logs.New(logs.Options{Dir: filepath.Join(dir, "run")})
-	check(err)
-	for i := range n {
-		id := fmt.Sprint("svc", i)
-		_, err := e.Open(id, logs.Config{Path: filepath.Join(dir, id, "current"), Format: format})
-		check(err)
-	}
-	fmt.Println("up")
-	io.Copy(io.Discard, os.Stdin)
-	check(e.Close())
 }
 
 // produce writes args[0] bytes in writes of args[1] bytes, lines of 100 bytes, then says in the

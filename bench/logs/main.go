@@ -35,12 +35,8 @@ const roleEnv = "DAEMONRY_BENCH_ROLE"
 
 func main() {
 	log.SetFlags(0)
-	switch os.Getenv(roleEnv) {
-	case "produce":
+	if os.Getenv(roleEnv) == "produce" {
 		produce(os.Args[1:])
-		return
-	case "engine":
-		engine(os.Args[1:])
 		return
 	}
 	only := flag.String("only", "", "loggers to run, separated by commas (default: all that are installed)")
@@ -63,7 +59,9 @@ func main() {
 	if *only != "" {
 		names = strings.Split(*only, ",")
 	}
-	chosen := slices.DeleteFunc(loggers(), func(l logger) bool {
+	engine, err := build(base)
+	check(err)
+	chosen := slices.DeleteFunc(loggers(engine), func(l logger) bool {
 		return names != nil && !slices.Contains(names, l.name) || !l.installed()
 	})
 	if *lat {

@@ -112,7 +112,8 @@ func run(o options) (err error) {
 // build makes the programs in dir: ours as it is released, the C ones with
 // nothing but -O2, the service static as the cheapest to start.
 func build(dir string) error {
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	const module = "github.com/daemonry/daemonry"
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return fmt.Errorf("find the module: %w", err)
 	}

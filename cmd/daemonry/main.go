@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"github.com/daemonry/daemonry/internal/cli"
+	"github.com/daemonry/daemonry/cmd/internal/cli"
 )
 
 func main() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }

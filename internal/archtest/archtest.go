@@ -21,13 +21,17 @@ import (
 	"strings"
 )
 
-// Module is the import path of the tree the rules were written for.
+// Module is the import path of the library, the module in the root of the tree the rules were
+// written for. The second module, of the command, is in commandDir and has that path below this.
 const Module = "github.com/daemonry/daemonry"
+
+const commandDir = "cmd"
 
 // Tree is a parsed source tree.
 type Tree struct {
 	Packages map[string]*Package // by directory below the root; "." is the root
-	Mod      []byte              // go.mod
+	Mods     map[string][]byte   // the go.mod files of the two modules, by path
+	Root     []string            // the files of the root directory
 	Scripts  map[string][]byte   // shell, C and Python files, by path
 	fset     *token.FileSet
 }
@@ -56,10 +60,10 @@ type Rule struct {
 // Report takes one violation and where it is.
 type Report func(where, format string, args ...any)
 
-// Load parses the tree below fsys, leaving out testdata, hidden directories and
-// nested modules, as the go command does.
+// Load parses the tree below fsys, both modules of it. It leaves out testdata, hidden directories
+// and other modules, as the go command does.
 func Load(fsys fs.FS) (*Tree, error) {
-	t := &Tree{Packages: map[string]*Package{}, Scripts: map[string][]byte{}, fset: token.NewFileSet()}
+	t := &Tree{Packages: map[string]*Package{}, Mods: map[string][]byte{}, Scripts: map[string][]byte{}, fset: token.NewFileSet()}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -67,13 +71,16 @@ func Load(fsys fs.FS) (*Tree, error) {
 		if d.IsDir() {
 			return t.enter(fsys, name)
 		}
+		if path.Dir(name) == "." {
+			t.Root = append(t.Root, name)
+		}
 		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return err
 		}
 		switch {
-		case name == "go.mod":
-			t.Mod = data
+		case path.Base(name) == "go.mod":
+			t.Mods[name] = data
 		case path.Ext(name) == ".go":
 			return t.add(name, data)
 		case slices.Contains([]string{".sh", ".c", ".h", ".py", ".s"}, path.Ext(name)) || bytes.HasPrefix(data, []byte("#!")):
@@ -88,7 +95,7 @@ func Load(fsys fs.FS) (*Tree, error) {
 func (t *Tree) enter(fsys fs.FS, dir string) error {
 	base := path.Base(dir)
 	switch {
-	case dir == ".", base == ".ci":
+	case dir == ".", dir == commandDir, base == ".ci":
 		return nil
 	case base == "testdata", base == "vendor", strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"):
 		return fs.SkipDir
@@ -158,7 +165,10 @@ func (t *Tree) where(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", p.Filename, p.Line)
 }
 
-// own returns the directory an import path of this module stands for.
+// inCommand says whether a directory or file is of the command's module.
+func inCommand(name string) bool { return within(name, []string{commandDir, commandDir + "/"}) }
+
+// own returns the directory an import path of the two modules stands for.
 func own(importPath string) (dir string, ok bool) {
 	if importPath == Module {
 		return ".", true

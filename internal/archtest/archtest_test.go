@@ -18,8 +18,8 @@ func TestTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(tree.Packages) < 2 || tree.Mod == nil {
-		t.Fatalf("found %d packages and a go.mod of %d bytes: not the root of the module", len(tree.Packages), len(tree.Mod))
+	if tree.Packages["cmd/daemonry"] == nil || len(tree.Mods) != 2 {
+		t.Fatalf("found %d packages and %d of two go.mod files: not the root of the tree", len(tree.Packages), len(tree.Mods))
 	}
 	for _, rule := range allRules {
 		t.Run(rule.Name, func(t *testing.T) {
@@ -76,7 +76,9 @@ func listDeps(t *testing.T, pkg, env string) []string {
 
 // good is a tree that breaks no rule; each case below adds or replaces files.
 var good = map[string]string{
-	"go.mod":            "module " + Module + "\n\ngo 1.26.0\n",
+	"README.md":         "# Daemonry\n",
+	"go.mod":            "module " + Module + "\n\ngo 1.26.0\n\nrequire golang.org/x/sys v0.1.0\n",
+	"cmd/go.mod":        "module " + Module + "/cmd\n\nrequire (\n\tgithub.com/spf13/cobra v1.0.0\n)\n",
 	"internal/sys/a.go": "// " + table["internal/sys"].says + "\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n",
 	"notify/a.go":       "// " + table["notify"].says + "\npackage notify\n\nimport _ \"" + Module + "/internal/sys\"\n",
 	"notify/a_test.go":  "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n",
@@ -105,9 +107,10 @@ var broken = map[string][]map[string]string{
 	"modules of others only where allowed": {
 		{"notify/b.go": "package notify\n\nimport _ \"golang.org/x/sys/unix\"\n"},
 		{"notify/b_test.go": "package notify\n\nimport _ \"golang.org/x/sys/unix\"\n"},
-		{"internal/cli/a.go": "package cli\n\nimport _ \"pgregory.net/rapid\"\n"},
+		{"cmd/internal/cli/a.go": "package cli\n\nimport _ \"pgregory.net/rapid\"\n"},
 		{"internal/sys/b.go": "package sys\n\nimport _ \"github.com/spf13/cobra\"\n"},
-		{"internal/spawn/a_test.go": "package spawn\n\nimport _ \"github.com/stretchr/testify\"\n"},
+		{"internal/spawn/a_test.go": "package spawn\n\nimport _ \"pgregory.net/rapid\"\n"},
+		{"cmd/internal/cli/a_test.go": "package cli\n\nimport _ \"github.com/stretchr/testify\"\n"},
 	},
 	"light packages stay light": {
 		{"notify/b_darwin.go": "package notify\n\nimport _ \"net\"\n"},
@@ -116,7 +119,15 @@ var broken = map[string][]map[string]string{
 	},
 	"an importer fetches x/sys alone": {
 		{"notify/b_test.go": "package notify\n\nimport _ \"go.uber.org/goleak\"\n"},
-		{"internal/proctest/a.go": "package proctest\n\nimport _ \"go.uber.org/goleak\"\n"}, // through notify's test
+		{"internal/proctest/a.go": "package proctest\n\nimport _ \"go.uber.org/goleak\"\n"},
+		{"internal/sys/a_test.go": "package sys\n\nimport _ \"pgregory.net/rapid\"\n"},
+		{"bench/logs/a.go": "package main\n\nimport _ \"github.com/spf13/cobra\"\n"},
+		{"go.mod": "module m\n\nrequire golang.org/x/sys v0.1.0\n\nrequire pgregory.net/rapid v1.0.0 // indirect\n"},
+		{"go.mod": "module m\n\nrequire (\n\tgolang.org/x/sys v0.1.0\n\tpgregory.net/rapid v1.0.0\n)\n"},
+	},
+	"the library does not import the command": {
+		{"bench/logs/a.go": "package main\n\nimport _ \"" + Module + "/cmd/internal/logs\"\n"},
+		{"internal/sys/a_test.go": "package sys\n\nimport _ \"" + Module + "/cmd/internal/logs\"\n"},
 	},
 	"unsafe only in internal/sys": {
 		{"notify/b.go": "package notify\n\nimport _ \"unsafe\"\n"},
@@ -125,6 +136,7 @@ var broken = map[string][]map[string]string{
 	"go.mod has no replace": {
 		{"go.mod": "module m\n\nreplace a => b v1.0.0\n"},
 		{"go.mod": "module m\n\n\treplace (\n"},
+		{"cmd/go.mod": "module m\n\nreplace " + Module + " => ../\n"},
 	},
 	"one doc comment, with the sentence of the table": {
 		{"notify/a.go": "package notify\n"},
@@ -143,6 +155,7 @@ var broken = map[string][]map[string]string{
 		{"notify/a.go": notify("import \"os\"\n\nfunc F() { os.Exit(1) }\n")},
 		{"notify/a.go": notify("import o \"os\"\n\nvar exit = o.Exit\n")},
 		{"notify/a.go": notify("import \"log\"\n\nfunc F() { log.Fatalf(\"no\") }\n")},
+		{"cmd/internal/server/a.go": "package server\n\nimport \"os\"\n\nfunc F() { os.Exit(1) }\n"},
 		{"internal/spawn/other.go": "package spawn\n\nimport \"syscall\"\n\nfunc F() { syscall.Exit(1) }\n"},
 	},
 	"no work at import": {
@@ -169,6 +182,10 @@ var broken = map[string][]map[string]string{
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip() }\n"},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(``) }\n"},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.SkipNow() }\n"},
+	},
+	"the root directory has no stray files": {
+		{"notes.md": "\n"},
+		{"out": "\n"},
 	},
 	"no exported identifier mentions an internal type": {
 		{"notify/a.go": api("func F(x sys.T) {}")},
@@ -201,6 +218,7 @@ func TestRulesAcceptGoodTree(t *testing.T) {
 			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n h = func() T { return T(2) }()\n i = g()\n)\n\nfunc g() int { return 1 }\n")},
 		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says + "\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
 		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n", "nested/x.go": "package nope\n"},
+		{"cmd/nested/go.mod": "module nested\n", "cmd/nested/x.go": "package nope\n", "daemonry": "", ".envrc": ""},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},
 	}
 	for _, change := range kept {

@@ -14,6 +14,7 @@ var importRules = []Rule{
 	{"light packages stay light", checkHeavy},
 	{"an importer fetches x/sys alone", checkFetched},
 	{"unsafe only in internal/sys", checkUnsafe},
+	{"the library does not import the command", checkCommand},
 	{"go.mod has no replace", checkReplace},
 }
 
@@ -64,7 +65,7 @@ func checkThirdParty(t *Tree, report Report) {
 // followed by the go command in the tests.
 func checkHeavy(t *Tree, report Report) {
 	for dir, forbidden := range heavy {
-		t.reach(dir, false, func(f *File, imp string) {
+		t.reach(dir, func(f *File, imp string) {
 			if slices.Contains(forbidden, imp) {
 				report(f.Path, "imports %s, which %s must not pull in", imp, dir)
 			}
@@ -72,44 +73,52 @@ func checkHeavy(t *Tree, report Report) {
 	}
 }
 
-// checkFetched follows the imports of the public packages and of their tests:
-// the go command fetches the test dependencies of every package a program
-// imports (go mod tidy), so those must not grow either.
+// checkFetched wants nothing but golang.org/x/sys of the library's module, its tests included: what
+// they import is in its go.mod, and every requirement there is one of each importer's, raised to
+// our version even if no package of it is used.
 func checkFetched(t *Tree, report Report) {
-	for _, dir := range public {
-		t.reach(dir, true, func(f *File, imp string) {
+	t.files(func(_ *Package, f *File) {
+		for _, imp := range f.Imports {
 			_, mine := own(imp)
-			if !mine && !std(imp) && !strings.HasPrefix(imp, "golang.org/x/sys/") {
-				report(f.Path, "imports %s, which importers of %s would have to fetch", imp, dir)
+			if !mine && !std(imp) && !strings.HasPrefix(imp, "golang.org/x/sys/") && !inCommand(f.Path) {
+				report(f.Path, "imports %s, which importers of the library would have to fetch", imp)
 			}
-		})
+		}
+	})
+	for _, m := range requireLine.FindAllSubmatch(t.Mods["go.mod"], -1) {
+		if string(m[1]) != "golang.org/x/sys" {
+			report("go.mod", "requires %s, which importers of the library would have to fetch", m[1])
+		}
 	}
 }
 
+// requireLine finds what a go.mod requires: a path and a version.
+var requireLine = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(\S+\.\S+) v\d`)
+
 // reach visits every import of the program files of a package, and of what it
-// reaches inside this module; with tests, those of the package itself as well.
-func (t *Tree) reach(dir string, tests bool, visit func(f *File, imp string)) {
+// reaches inside this module.
+func (t *Tree) reach(dir string, visit func(f *File, imp string)) {
 	seen := map[string]bool{}
-	var walk func(dir string, tests bool)
-	walk = func(dir string, tests bool) {
+	var walk func(dir string)
+	walk = func(dir string) {
 		p := t.Packages[dir]
-		if p == nil || seen[dir] && !tests {
+		if p == nil || seen[dir] {
 			return
 		}
 		seen[dir] = true
 		for _, f := range p.Files {
-			if strings.HasSuffix(f.Path, "_test.go") && !tests {
+			if strings.HasSuffix(f.Path, "_test.go") {
 				continue
 			}
 			for _, imp := range f.Imports {
 				visit(f, imp)
 				if d, ok := own(imp); ok {
-					walk(d, false)
+					walk(d)
 				}
 			}
 		}
 	}
-	walk(dir, tests)
+	walk(dir)
 }
 
 func checkUnsafe(t *Tree, report Report) {
@@ -122,12 +131,26 @@ func checkUnsafe(t *Tree, report Report) {
 	})
 }
 
+// checkCommand keeps the library's module, with its tests, examples and measurements, from needing
+// the other one, which requires it.
+func checkCommand(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		for _, imp := range f.Imports {
+			if dir, ok := own(imp); ok && inCommand(dir) && !inCommand(f.Path) {
+				report(f.Path, "imports %s, which is not of the library's module", dir)
+			}
+		}
+	})
+}
+
 var replaceLine = regexp.MustCompile(`(?m)^\s*replace\b`)
 
 // checkReplace keeps "go install …@latest" working, which refuses a module
 // that needs its replace directives.
 func checkReplace(t *Tree, report Report) {
-	if replaceLine.Match(t.Mod) {
-		report("go.mod", "has a replace directive")
+	for name, mod := range t.Mods {
+		if replaceLine.Match(mod) {
+			report(name, "has a replace directive: go.work is the place for it")
+		}
 	}
 }

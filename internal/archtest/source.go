@@ -20,6 +20,7 @@ var sourceRules = []Rule{
 	{"files are short", checkLength},
 	{"nothing is left to do", checkMarks},
 	{"a skipped test says why", checkSkip},
+	{"the root directory has no stray files", checkRoot},
 }
 
 func checkDoc(t *Tree, report Report) {
@@ -263,6 +264,17 @@ func checkSkip(t *Tree, report Report) {
 			return true
 		})
 	})
+}
+
+// checkRoot knows every file of the first directory that a visitor sees, but for hidden ones and
+// for what .gitignore names.
+func checkRoot(t *Tree, report Report) {
+	for _, name := range t.Root {
+		ignored := name == "daemonry" || strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof")
+		if !ignored && !strings.HasSuffix(name, ".go") && name[0] != '.' && !slices.Contains(rootFiles, name) {
+			report(name, "does not belong into the root directory")
+		}
+	}
 }
 
 func emptyString(e ast.Expr) bool {

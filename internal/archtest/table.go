@@ -10,7 +10,7 @@ type entry struct {
 	// says is the first sentence of the package's doc comment. The table and
 	// the package change together, so that no package drifts from its one job.
 	says string
-	// imports are the packages of this module that its program files may
+	// imports are the packages of both modules that its program files may
 	// import, by directory and with a space between; its tests may import any.
 	imports string
 }
@@ -66,15 +66,15 @@ var table = map[string]entry{
 		says:    "Package proctree finds every process that belongs to a daemon, and ends them all without hitting a stranger.",
 		imports: "internal/sys",
 	},
-	"internal/probe": {
+	"cmd/internal/probe": {
 		says:    "Package probe finds out whether a service is ready or alive, by asking it.",
 		imports: "internal/spawn internal/sys notify",
 	},
-	"internal/socket": {
+	"cmd/internal/socket": {
 		says:    "Package socket opens the sockets and FIFOs that a service is handed.",
 		imports: "internal/sys spec",
 	},
-	"internal/procopt": {
+	"cmd/internal/procopt": {
 		says:    "Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts into descriptors.",
 		imports: "internal/spawn internal/sys spec",
 	},
@@ -82,65 +82,70 @@ var table = map[string]entry{
 		says:    "Package check proves from the kernel's evidence which of the fifteen steps of daemon(7) hold for a process.",
 		imports: "internal/proctree internal/sys pidfile",
 	},
-	"internal/detach": {
+	"cmd/internal/detach": {
 		says:    "Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.",
-		imports: "internal/probe internal/procopt internal/proctree internal/spawn internal/sys notify pidfile spec",
+		imports: "cmd/internal/probe cmd/internal/procopt internal/proctree internal/spawn internal/sys notify pidfile spec",
 	},
-	"internal/logs": {
+	"cmd/internal/logs": {
 		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
-		imports: "internal/atomicfile internal/logs/ internal/sys",
+		imports: "internal/atomicfile cmd/internal/logs/ internal/sys",
 	},
-	"internal/safetext": {
+	"cmd/internal/logs/benchengine": {
+		says:    "Command benchengine runs the log engine alone, in a process of its own, for bench/logs.",
+		imports: "cmd/internal/logs cmd/internal/logs/line",
+	},
+	"cmd/internal/safetext": {
 		says: "Package safetext makes text that others can influence harmless for the terminal that shows it.",
 	},
-	"internal/logs/layout": {
+	"cmd/internal/logs/layout": {
 		says:    "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
 		imports: "internal/sys",
 	},
-	"internal/logs/stage": {
+	"cmd/internal/logs/stage": {
 		says:    "Package stage carries output from a FIFO into a file so that the death of the carrying process at any instruction loses nothing and doubles nothing.",
 		imports: "internal/sys",
 	},
-	"internal/logs/line": {
+	"cmd/internal/logs/line": {
 		says: "Package line says how a line of output is written into a log file and how it is read back.",
 	},
-	"internal/logs/target": {
+	"cmd/internal/logs/target": {
 		says:    "Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.",
-		imports: "internal/logs/line internal/safetext internal/sys",
+		imports: "cmd/internal/logs/line cmd/internal/safetext internal/sys",
 	},
-	"internal/supervise": {
+	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/logs internal/logs/ internal/probe internal/procopt internal/proctree internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
-	"internal/logs/query": {
+	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
-		imports: "internal/logs/layout internal/logs/line internal/sys",
+		imports: "cmd/internal/logs/layout cmd/internal/logs/line internal/sys",
 	},
 	"internal/paths": {
 		says:    "Package paths says where things live.",
 		imports: "internal/sys",
 	},
-	"internal/successor": {
+	"cmd/internal/successor": {
 		says:    "Package successor puts another program in the place of a running supervisor, in the same process.",
-		imports: "internal/spawn internal/supervise internal/sys",
+		imports: "internal/spawn cmd/internal/supervise internal/sys",
 	},
-	"internal/server": {
+	"cmd/internal/server": {
 		says:    "Package server serves the control API by sending messages to the engine.",
-		imports: "control internal/logs internal/logs/ internal/paths internal/successor internal/supervise internal/sys spec",
+		imports: "control cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
 	},
-	"internal/readers/": {imports: "spec"},
+	"cmd/internal/readers/": {imports: "spec"},
 	"internal/writers": {
 		says:    "Package writers holds what the writers of all targets share: files, notes, and the account that keeps every field from being lost.",
 		imports: "internal/atomicfile spec",
 	},
-	"internal/writers/": {imports: "internal/atomicfile internal/writers internal/writers/ spec"},
+	"internal/writers/":     {imports: "internal/atomicfile internal/writers internal/writers/ spec"},
+	"cmd/internal/writers/": {imports: "internal/writers internal/writers/"},
 	"internal/boot": {
 		says:    "Package boot installs and removes boot services of the machine's init system.",
 		imports: "internal/atomicfile internal/paths internal/sys internal/writers internal/writers/ spec",
 	},
-	"internal/cli": {
+	"cmd/internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/boot internal/check internal/detach internal/logs internal/logs/ internal/paths internal/probe internal/procopt internal/proctree internal/readers/ internal/safetext internal/server internal/spawn internal/successor internal/supervise internal/sys internal/writers internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/boot internal/check cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/readers/ cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor cmd/internal/supervise cmd/internal/writers/ internal/sys internal/writers internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
@@ -154,7 +159,7 @@ var table = map[string]entry{
 	},
 	"cmd/daemonry": {
 		says:    "Command daemonry runs programs as daemons.",
-		imports: "internal/cli",
+		imports: "cmd/internal/cli",
 	},
 }
 
@@ -183,21 +188,21 @@ var thirdParty = []struct {
 	use, tests []string
 }{
 	{module: "golang.org/x/sys", use: []string{"internal/sys"}},
-	{module: "github.com/spf13/cobra", use: []string{"internal/cli"}},
-	{module: "github.com/spf13/pflag", use: []string{"internal/cli"}},
-	{module: "github.com/pelletier/go-toml/v2", use: []string{"internal/readers/"}},
-	{module: "github.com/prometheus/client_golang", use: []string{"internal/server"}},
-	{module: "github.com/klauspost/compress", use: []string{"internal/logs", "internal/logs/query"}},
-	{module: "github.com/rogpeppe/go-internal", tests: []string{"cmd/daemonry", "internal/cli"}},
-	{module: "github.com/google/go-cmp", tests: []string{"internal/", "cmd/"}},
-	{module: "go.uber.org/goleak", tests: []string{"internal/", "cmd/"}},
-	{module: "pgregory.net/rapid", tests: []string{"internal/", "cmd/"}},
+	{module: "github.com/spf13/cobra", use: []string{"cmd/internal/cli"}},
+	{module: "github.com/spf13/pflag", use: []string{"cmd/internal/cli"}},
+	{module: "github.com/pelletier/go-toml/v2", use: []string{"cmd/internal/readers/"}},
+	{module: "github.com/prometheus/client_golang", use: []string{"cmd/internal/server"}},
+	{module: "github.com/klauspost/compress", use: []string{"cmd/internal/logs", "cmd/internal/logs/query"}},
+	{module: "github.com/rogpeppe/go-internal", tests: []string{"cmd/daemonry", "cmd/internal/cli"}},
+	{module: "github.com/google/go-cmp", tests: []string{"cmd/"}},
+	{module: "go.uber.org/goleak", tests: []string{"cmd/"}},
+	{module: "pgregory.net/rapid", tests: []string{"cmd/"}},
 }
 
 // mayExit lists where a process may be ended without returning.
 var mayExit = []string{
-	"cmd/", "internal/cli/", // turn a result into an exit status
-	"examples/", "bench/", ".ci/", // are programs
+	"cmd/daemonry/", "cmd/internal/cli/", // turn a result into an exit status
+	"examples/", "bench/", ".ci/", "cmd/internal/logs/benchengine/", // are programs
 	"daemon.go",                      // Fail: its caller is main, and nothing may run after it
 	"upgrade/waiter.go",              // process 1 ends as the program does that it waits for
 	"internal/spawn/stage.go",        // the stage's last resort, when even execve failed
@@ -212,7 +217,7 @@ var mayInit = []string{"internal/spawn"}
 // maySleep lists the program files that call time.Sleep.
 var maySleep = []string{
 	"internal/sys/safeopen_unix.go", // the end of another process's lease comes without an event for who asked
-	"internal/server/lock.go",       // flock(2) of another process cannot be polled, and waiting in the kernel for it could not be given up
+	"cmd/internal/server/lock.go",   // flock(2) of another process cannot be polled, and waiting in the kernel for it could not be given up
 	"internal/spawn/start_unix.go",  // that a child has stopped is told once, to whoever waits first: a program may do so besides us
 	"bench/",                        // a measurement takes place while time passes
 }
@@ -225,6 +230,12 @@ var pure = []string{
 	"sync.OnceFunc", "sync.OnceValue", "sync.OnceValues",
 	"time.Duration", "syscall.Errno", "syscall.Signal", "fs.FileMode", "os.FileMode",
 	"unix.CmsgSpace",
+}
+
+// rootFiles are the files of the root directory besides the root package.
+var rootFiles = []string{
+	"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md",
+	"go.mod", "go.sum", "go.work", "go.work.sum",
 }
 
 // maxLines is the most lines a program file may have: more is two files.

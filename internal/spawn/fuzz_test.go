@@ -4,83 +4,125 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"reflect"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-	"pgregory.net/rapid"
-
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// specs draws descriptions, without descriptors.
-var specs = rapid.Custom(func(t *rapid.T) *description {
-	bytesOf := rapid.SliceOf(rapid.Byte())
-	str := rapid.Custom(func(t *rapid.T) string { return string(bytesOf.Draw(t, "bytes")) })
-	list := rapid.SliceOfN(str, 0, 4)
-	number := rapid.Ptr(rapid.Int(), true)
+// draw makes values, the odd ones among them more often than by chance.
+type draw struct{ *rand.Rand }
+
+func (d draw) yes() bool { return d.IntN(2) == 0 }
+
+func (d draw) bytes() []byte {
+	b := make([]byte, d.IntN(1+d.IntN(300))) // lengths of one byte and of two
+	for i := range b {
+		b[i] = byte(d.Uint32())
+	}
+	return b
+}
+
+func (d draw) text() string { return string(d.bytes()) }
+
+func (d draw) texts() []string {
+	list := make([]string, d.IntN(5))
+	for i := range list {
+		list[i] = d.text()
+	}
+	return list
+}
+
+func (d draw) number() uint64 {
+	odd := []uint64{0, 1, math.MaxInt32, math.MaxUint32, math.MaxInt64, math.MaxUint64}
+	if i := d.IntN(2 * len(odd)); i < len(odd) {
+		return odd[i]
+	}
+	return d.Uint64() >> d.IntN(64)
+}
+
+func (d draw) perhaps() *int {
+	if d.yes() {
+		return nil
+	}
+	n := int(d.number())
+	return &n
+}
+
+// description draws one, without open descriptors.
+func (d draw) description() *description {
 	var s description
-	s.Path, s.Chroot, s.Dir, s.Cgroup = str.Draw(t, "path"), str.Draw(t, "chroot"), str.Draw(t, "dir"), str.Draw(t, "cgroup")
-	s.Args, s.Env, s.ListenNames = list.Draw(t, "args"), list.Draw(t, "env"), list.Draw(t, "listen")
-	s.OOMScoreAdj, s.Nice, s.Umask = number.Draw(t, "oom"), number.Draw(t, "nice"), number.Draw(t, "umask")
-	for range rapid.IntRange(0, 3).Draw(t, "limits") {
-		s.Rlimits = append(s.Rlimits, Rlimit{str.Draw(t, "name"), rapid.IntRange(0, 100).Draw(t, "number"),
-			sys.Rlimit{Soft: rapid.Uint64().Draw(t, "soft"), Hard: rapid.Uint64().Draw(t, "hard")}})
+	s.Path, s.Chroot, s.Dir, s.Cgroup = d.text(), d.text(), d.text(), d.text()
+	s.Args, s.Env, s.ListenNames = d.texts(), d.texts(), d.texts()
+	s.OOMScoreAdj, s.Nice, s.Umask = d.perhaps(), d.perhaps(), d.perhaps()
+	for range d.IntN(4) {
+		limit := sys.Rlimit{Soft: d.number(), Hard: d.number()}
+		s.Rlimits = append(s.Rlimits, Rlimit{d.text(), d.IntN(101), limit})
 	}
-	if rapid.Bool().Draw(t, "credential") {
-		s.Credential = &sys.Credential{UID: rapid.Uint32().Draw(t, "uid"), GID: rapid.Uint32().Draw(t, "gid"),
-			Groups: rapid.SliceOf(rapid.Uint32()).Draw(t, "groups")}
+	if d.yes() {
+		s.Credential = &sys.Credential{UID: uint32(d.number()), GID: uint32(d.number())}
+		for range d.IntN(10) {
+			s.Credential.Groups = append(s.Credential.Groups, uint32(d.number()))
+		}
 	}
-	if rapid.Bool().Draw(t, "caps") {
-		s.Caps = new(sys.CapSet(rapid.Uint64().Draw(t, "set")))
+	if d.yes() {
+		s.Caps = new(sys.CapSet(d.number()))
 	}
-	s.NoNewPrivs, s.LetGo = rapid.Bool().Draw(t, "nnp"), rapid.Bool().Draw(t, "let go")
-	s.FailAt = Step(rapid.Byte().Draw(t, "fail"))
-	if rapid.Bool().Draw(t, "birth") {
-		s.Birth = &Birth{Payload: bytesOf.Draw(t, "payload")}
-	}
-	for fd := range rapid.IntRange(0, 5).Draw(t, "files") {
+	s.NoNewPrivs, s.LetGo = d.yes(), d.yes()
+	s.FailAt = Step(d.Uint32())
+	for fd := range d.IntN(6) {
 		s.fds = append(s.fds, passed{target: 3 * fd, source: 100 + fd})
 	}
-	if s.Birth != nil {
-		for fd := range rapid.IntRange(0, 5).Draw(t, "births") {
+	if d.yes() {
+		s.Birth = &Birth{Payload: d.bytes()}
+		for fd := range d.IntN(6) {
 			s.births = append(s.births, 200+fd)
 		}
 	}
 	return &s
-})
+}
 
 // TestDescriptionRoundTrip: what is sent is what arrives.
 func TestDescriptionRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := specs.Draw(t, "spec")
-		payload, files := s.encode()
-		got, err := decodeDescription(payload, files)
-		if err != nil {
-			t.Fatal(err)
+	for range 1000 {
+		seed := rand.Uint64()
+		roundTrip(t, draw{rand.New(rand.NewPCG(seed, 0))})
+		if t.Failed() {
+			t.Fatalf("with the seed %d", seed)
 		}
-		opts := cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(description{}, passed{})}
-		if diff := cmp.Diff(s, got, opts); diff != "" {
-			t.Fatal(diff)
+	}
+}
+
+func roundTrip(t *testing.T, d draw) {
+	s := d.description()
+	payload, files := s.encode()
+	got, err := decodeDescription(payload, files)
+	if err != nil {
+		t.Errorf("%+v: %v", s, err)
+		return
+	}
+	if !reflect.DeepEqual(got, s) {
+		t.Errorf("arrived: %+v\nwas sent: %+v", got, s)
+	}
+	// A descriptor more or less, or a byte, is noticed.
+	if _, err := decodeDescription(payload, append(files, 9)); err == nil {
+		t.Error("one descriptor too many")
+	}
+	if len(files) > 0 {
+		if _, err := decodeDescription(payload, files[1:]); err == nil {
+			t.Error("one descriptor missing")
 		}
-		// A descriptor more or less, or a byte, is noticed.
-		if _, err := decodeDescription(payload, append(files, 9)); err == nil {
-			t.Fatal("one descriptor too many")
-		}
-		if len(files) > 0 {
-			if _, err := decodeDescription(payload, files[1:]); err == nil {
-				t.Fatal("one descriptor missing")
-			}
-		}
-		cut := rapid.IntRange(0, len(payload)-1).Draw(t, "cut")
-		if _, err := decodeDescription(payload[:cut], files); err == nil {
-			t.Fatalf("cut at %d", cut)
-		}
-	})
+	}
+	cut := d.IntN(len(payload))
+	if _, err := decodeDescription(payload[:cut], files); err == nil {
+		t.Errorf("cut at %d", cut)
+	}
 }
 
 // TestSpecIsSentWhole: who adds a field to Spec must send it.
@@ -98,7 +140,7 @@ func TestSpecIsSentWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []passed{{4, 1}, {3, 77}}; !cmp.Equal(got.fds, want, cmp.AllowUnexported(passed{})) {
+	if want := []passed{{4, 1}, {3, 77}}; !slices.Equal(got.fds, want) {
 		t.Errorf("descriptors %v arrive, want %v", got.fds, want)
 	}
 	if got.hold != int(os.Stdin.Fd()) {

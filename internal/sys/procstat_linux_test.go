@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseStat(t *testing.T) {
@@ -23,8 +21,8 @@ func TestParseStat(t *testing.T) {
 		if err != nil {
 			t.Errorf("comm %q: %v", comm, err)
 		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("comm %q: %s", comm, d)
+		if got != want {
+			t.Errorf("comm %q: %+v, want %+v", comm, got, want)
 		}
 	}
 	if got, err := parseStat([]byte("1 (a)" + strings.Replace(tail, " 4096 ", " 0 ", 1))); err != nil || !got.Unmapped {

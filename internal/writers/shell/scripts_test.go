@@ -9,55 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/writers"
-	"github.com/daemonry/daemonry/internal/writers/all"
 	"github.com/daemonry/daemonry/internal/writers/openrc"
 	"github.com/daemonry/daemonry/internal/writers/sysv"
 	"github.com/daemonry/daemonry/spec"
 )
-
-// TestSyntax: every script of every target is one for dash and for bash.
-func TestSyntax(t *testing.T) {
-	s := spec.Service{
-		Name: "web", Command: append(spec.Command{"./web"}, nasty...), Requires: []string{"db"}, Wants: []string{"cache"},
-		Process: spec.Process{
-			User: "www:web", Groups: []string{"adm"}, Chdir: "/srv/it's", EnvFile: []string{"-/etc/x y"}, Env: map[string]string{"A": "'", "a.b": "'"},
-			Rlimit: map[spec.RlimitName]spec.Rlimit{"nproc": {Soft: 1, Hard: 2}}, Nice: new(3), OOMScore: new(3), Cap: []string{"chown"}, NoNewPrivs: true,
-		},
-		Supervision: spec.Supervision{
-			Success: spec.ExitSet{Codes: []int{3}, Signals: []spec.Signal{"TERM"}}, Stop: spec.StopSchedule{{Signal: "INT"}},
-			StopCommand: nasty2(), Reload: "USR1",
-		},
-		Ready: spec.Probe{Kind: spec.ProbeFile, Target: "/run/it's up"}, Autostart: new(false),
-	}
-	oneshot, again := s.Clone(), s.Clone()
-	oneshot.Name, oneshot.Type, oneshot.Ready = "once", spec.Oneshot, spec.Probe{}
-	again.Name, again.Reload, again.ReloadCommand = "again", "", nasty2()
-	for _, target := range all.Targets() {
-		services := []spec.Service{s, oneshot, again}
-		if target.Name == "kubernetes" || target.Name == "nomad" || target.Name == "launchd" {
-			continue // are no scripts, and cannot hold every byte
-		}
-		out, err := target.Render(services, writers.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range out.Files {
-			if !strings.HasPrefix(string(f.Content), "#!") {
-				continue
-			}
-			for _, sh := range shells {
-				cmd := exec.Command(sh, "-n")
-				cmd.Stdin = strings.NewReader(string(f.Content))
-				if message, err := cmd.CombinedOutput(); err != nil || len(message) > 0 {
-					t.Errorf("%s: %s: %s: %v: %s", sh, target.Name, f.Path, err, message)
-				}
-			}
-		}
-	}
-}
-
-func nasty2() spec.Command { return append(spec.Command{"/bin/echo"}, nasty...) }
 
 // TestOpenRC: the words survive being evaluated twice, as supervise_start of
 // OpenRC does it.

@@ -3,16 +3,13 @@ package systemd
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	reader "github.com/daemonry/daemonry/internal/readers/systemd"
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -51,32 +48,6 @@ func nastyService() spec.Service {
 	return s
 }
 
-// TestReadBack: our own reader, which follows systemd.syntax(7), gets back what
-// was written.
-func TestReadBack(t *testing.T) {
-	s := nastyService()
-	out := rendered(t, writers.Options{}, s)
-	got, _, err := reader.Parse("nasty.service", unitOf(t, out, "nasty.service"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	vars, err := spec.ParseEnv(unitOf(t, out, "nasty.env"))
-	if err != nil || !slices.Equal(got.EnvFile, []string{"/etc/systemd/system/nasty.env"}) || len(got.Env) > 0 {
-		t.Errorf("%v, env_file %q, env %q", err, got.EnvFile, got.Env)
-	}
-	got.Env = map[string]string{}
-	for _, v := range vars {
-		name, value, _ := strings.Cut(v, "=")
-		got.Env[name] = value
-	}
-	if !slices.Equal(got.Command, s.Command) {
-		t.Errorf("command:\n got %q\nwant %q", got.Command, s.Command)
-	}
-	if !maps.Equal(got.Env, s.Env) {
-		t.Errorf("env:\n got %q\nwant %q", got.Env, s.Env)
-	}
-}
-
 // TestOddProgram: systemd refuses to execute a path with quotes, whatever is
 // around it, so a shell does; words that only need quotes of ours go without.
 func TestOddProgram(t *testing.T) {
@@ -89,26 +60,6 @@ func TestOddProgram(t *testing.T) {
 			t.Errorf("%s: want %s in\n%s", test.program, test.want, unit)
 		}
 	}
-}
-
-func FuzzReadBack(f *testing.F) {
-	for _, text := range nasty {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		s := spec.Service{Name: "x", Command: spec.Command{"/bin/echo", text, text}}
-		out, err := Target().Render([]spec.Service{s}, writers.Options{})
-		if err != nil {
-			if s.Validate() == nil {
-				t.Fatal(err)
-			}
-			return
-		}
-		got, _, err := reader.Parse("x.service", unitOf(t, out, "x.service"))
-		if err != nil || !slices.Equal(got.Command, s.Command) {
-			t.Fatalf("got %q, %v\nwant %q", got.Command, err, s.Command)
-		}
-	})
 }
 
 // everything is a service that uses most of what systemd has.

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/daemonry/daemonry/cmd/internal/writers/all"
+	"github.com/daemonry/daemonry/internal/boot"
+	"github.com/daemonry/daemonry/internal/writers"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// exportCall is what the words of "daemonry export" ask for.
+type exportCall struct {
+	described
+	dir   string
+	force bool
+	opts  writers.Options
+}
+
+func exportVerb(a *app) *verb {
+	call := &exportCall{}
+	formats := section{title: "formats"}
+	for _, t := range all.Targets() {
+		formats.rows = append(formats.rows, row{t.Name, titled(t.About) + "."})
+	}
+	return &verb{
+		page: page{
+			name:     "export",
+			short:    "write services as the files of another manager",
+			synopsis: []string{"daemonry export FORMAT [NAME…] [-f FILE] [-o DIR] [OPTION…]"},
+			about: []string{
+				"Writes the services of a file, or those named of it, as files for FORMAT: to standard output, or into DIR. Without -f they are those of the running supervisor, and if none runs, or it has none, those of the file that \"up\" would take.",
+				"Nothing is installed, and nothing is asked of the machine: the same file gives the same output everywhere. What FORMAT cannot do, or does otherwise, is said on standard error, a line for each field. On standard output each of several files stands below a comment with its name.",
+				"Into DIR all files are written or none. A file there that we did not write, or that was changed since, is not replaced.",
+			},
+			options: []group{{"", []option{
+				call.fileOption(),
+				{"o, output", "DIR", "Write files into DIR, which is made if it is not there.", "standard output", parsed(&call.dir, word)},
+				{"force", "", "Replace files in DIR that are not ours, or were changed.", "", toggle(&call.force)},
+				{"user", "", "For the manager of an ordinary user: systemd and launchd have one.", "", toggle(&call.opts.User)},
+				{"for-version", "N", "Use what FORMAT has had since version N, as in 254 for systemd.", "the oldest supported", parsed(&call.opts.Version, number)},
+			}}},
+			sections: []section{formats},
+			statuses: []row{
+				{"0", "written, whatever was said about it"},
+				{"1", "the file is wrong, there is no such service, a file is in the way, or FORMAT cannot hold a text; nothing is written"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry export systemd -f web.toml", "To see what it would be:"},
+				{"daemonry export runit -f web.toml -o sv", "As files:"},
+			},
+			seeAlso: []string{"daemonry enable", "daemonry import", "docs/export.md"},
+		},
+		run: func(words []string) error { return a.export(call, words) },
+	}
+}
+
+// titled is a text that may begin with a name.
+func titled(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+func (a *app) export(call *exportCall, words []string) error {
+	if len(words) == 0 {
+		e := usagef("", "no format given")
+		e.hint = "one of " + strings.Join(all.Names(), ", ")
+		return e
+	}
+	target, ok := all.Lookup(words[0])
+	if !ok {
+		e := usagef("", "unknown format %q", words[0])
+		e.hint = "one of " + strings.Join(all.Names(), ", ")
+		if near := spec.Nearest(words[0], all.Names()); near != "" {
+			e.hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return e
+	}
+	if call.force && call.dir == "" {
+		return usagef("", "--force without -o: there is nothing to replace")
+	}
+	ctx, done := untilSignal()
+	defer done()
+	services, err := a.describedServices(ctx, call.described, words[1:])
+	if err != nil {
+		return err
+	}
+	out, err := target.Render(services, call.opts)
+	if err != nil {
+		return err
+	}
+	if call.dir == "" {
+		a.printNotes(out.Notes)
+		_, err := a.out.Write(stream(target, out.Files))
+		return err
+	}
+	plan, err := boot.Export(out.Files, boot.ExportOptions{Dir: call.dir, Force: call.force})
+	if err != nil {
+		return inTheWay(err, "--force replaces it")
+	}
+	a.printNotes(out.Notes)
+	return plan.Apply(ctx)
+}
+
+// inTheWay gives the hint for files that are not ours.
+func inTheWay(err error, hint string) error {
+	var changed *boot.ChangedError
+	var foreign *boot.ForeignError
+	if errors.As(err, &changed) || errors.As(err, &foreign) {
+		return &statusError{status: exitFailed, err: err, hint: hint}
+	}
+	return err
+}
+
+// printNotes says what will differ.
+func (a *app) printNotes(notes []writers.Note) {
+	for _, n := range notes {
+		fmt.Fprintln(a.err, oneLine(n.String()))
+	}
+}
+
+// stream is several files one after the other, each below a comment with its
+// name; formats that may be joined stay valid.
+func stream(target writers.Target, files []writers.File) []byte {
+	if len(files) == 1 {
+		return files[0].Content
+	}
+	var b bytes.Buffer
+	for i, f := range files {
+		switch {
+		case i > 0 && target.Name == "kubernetes":
+			b.WriteString("---\n")
+		case i > 0:
+			b.WriteByte('\n')
+		}
+		b.WriteString(target.Comment("==> "+f.Path+" <==") + "\n")
+		b.Write(f.Content)
+	}
+	return b.Bytes()
+}

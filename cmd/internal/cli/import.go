@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/daemonry/daemonry/cmd/internal/readers/native"
+	"github.com/daemonry/daemonry/cmd/internal/readers/procfile"
+	"github.com/daemonry/daemonry/cmd/internal/readers/systemd"
+	"github.com/daemonry/daemonry/internal/atomicfile"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// importCall is what the words of "daemonry import" ask for.
+type importCall struct {
+	from, file string
+	force      bool
+}
+
+func importVerb(a *app) *verb {
+	call := &importCall{}
+	return &verb{
+		page: page{
+			name:     "import",
+			short:    "make a daemonry.toml of another manager's files",
+			synopsis: []string{"daemonry import [OPTION…] FILE…"},
+			about: []string{
+				"Reads systemd units, NAME.service with the NAME.socket that belong to them, or a Procfile with the .env beside it, and prints a daemonry.toml that says the same. Drop-ins (NAME.service.d/*.conf) are merged as systemd does, those in /etc and /run for a unit in /usr/lib too. Units that need each other are best read together.",
+				"What cannot be expressed, or means something else here, is said on standard error: FILE:LINE: KEY: what. Nothing is dropped without such a line. What is printed passes \"daemonry validate\", but for a sandbox, which stays in it for \"daemonry export\" and is said as well: the supervisor builds none.",
+			},
+			options: []group{{"", []option{
+				{"from", "FORMAT", "What the files are: systemd or procfile.", "by their names", parsed(&call.from, word)},
+				{"o, output", "FILE", "Write FILE, whole or not at all. It must not be there yet.", "standard output", parsed(&call.file, word)},
+				{"force", "", "Replace FILE.", "", toggle(&call.force)},
+			}}},
+			statuses: []row{
+				{"0", "written, whatever was said about it"},
+				{"1", "a file cannot be read or is wrong, or one is in the way; nothing is written"},
+				{"2", "wrong usage"},
+			},
+			examples: []row{
+				{"daemonry import shop.service shop.socket", "A unit and its socket:"},
+				{"daemonry import Procfile -o shop.toml", "A Procfile:"},
+			},
+			seeAlso: []string{"daemonry validate", "daemonry up", "daemonry export", "docs/export.md"},
+		},
+		run: func(words []string) error { return a.importFiles(call, words) },
+	}
+}
+
+func (a *app) importFiles(call *importCall, words []string) error {
+	if len(words) == 0 {
+		return usagef("", "no file given")
+	}
+	if call.force && call.file == "" {
+		return usagef("", "--force without -o: there is nothing to replace")
+	}
+	format, err := importFormat(call.from, words)
+	if err != nil {
+		return err
+	}
+	var services []spec.Service
+	var notes []string
+	if format == "systemd" {
+		services, notes, err = readUnits(words)
+	} else {
+		services, notes, err = readProcfile(words)
+	}
+	if err != nil {
+		return a.mistakes(err)
+	}
+	text, err := formatted(services)
+	if err != nil {
+		return err
+	}
+	// What is for other managers stays in the file, since it may be for one; "up" refuses it.
+	for _, problem := range spec.ValidateSupervised(services, nil, "") {
+		notes = append(notes, problem.String())
+	}
+	for _, n := range notes {
+		fmt.Fprintln(a.err, oneLine(n))
+	}
+	if call.file == "" {
+		_, err := a.out.Write(text)
+		return err
+	}
+	return writeNew(call.file, text, call.force)
+}
+
+// importFormat is what the files are, which must be the same for all.
+func importFormat(given string, files []string) (string, error) {
+	switch given {
+	case "systemd", "procfile":
+		return given, nil
+	case "":
+	default:
+		return "", usagef("", "--from: %q is none of systemd and procfile", given)
+	}
+	format := ""
+	for _, file := range files {
+		one, base := "", filepath.Base(file)
+		switch {
+		case slices.Contains([]string{".service", ".socket", ".timer"}, filepath.Ext(base)):
+			one = "systemd"
+		case strings.HasPrefix(base, "Procfile") || strings.HasSuffix(base, ".procfile"):
+			one = "procfile"
+		default:
+			e := usagef("", "%s: its name does not say what it is", file)
+			e.hint = "say it: --from systemd or --from procfile"
+			return "", e
+		}
+		if format != "" && one != format {
+			return "", usagef("", "%s is not of the same kind as %s", file, files[0])
+		}
+		format = one
+	}
+	return format, nil
+}
+
+func readUnits(files []string) ([]spec.Service, []string, error) {
+	services, notes, err := systemd.Read(files...)
+	var lines []string
+	for _, n := range notes {
+		lines = append(lines, n.String())
+	}
+	return services, lines, err
+}
+
+func readProcfile(files []string) ([]spec.Service, []string, error) {
+	if len(files) > 1 {
+		return nil, nil, usagef("", "%q: one Procfile at a time", files[1])
+	}
+	services, notes, err := procfile.Read(files[0])
+	var lines []string
+	for _, n := range notes {
+		lines = append(lines, n.String())
+	}
+	return services, lines, err
+}
+
+// mistakes says what is wrong with files, a line for each, for editors to find the place.
+func (a *app) mistakes(err error) error {
+	var list interface{ Unwrap() []error }
+	if !errors.As(err, &list) {
+		return err
+	}
+	all := list.Unwrap()
+	var flat []error
+	for len(all) > 0 {
+		if inner, ok := all[0].(interface{ Unwrap() []error }); ok {
+			all = append(inner.Unwrap(), all[1:]...)
+			continue
+		}
+		flat, all = append(flat, all[0]), all[1:]
+	}
+	for _, e := range flat {
+		fmt.Fprintln(a.err, oneLine(e.Error()))
+	}
+	return &statusError{status: exitFailed, err: errors.New("nothing was imported")}
+}
+
+// formatted is the file, which is read back before anybody relies on it.
+func formatted(services []spec.Service) ([]byte, error) {
+	text, err := native.Format(services)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := native.Parse("/"+native.DefaultName, text, native.Options{}); err != nil {
+		return nil, fmt.Errorf("what was made of it is no valid %s: %w", native.DefaultName, err)
+	}
+	return bytes.TrimLeft(text, "\n"), nil
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(path string, text []byte, force bool) error {
+	if _, err := os.Lstat(path); !force && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return err
+		}
+		return &statusError{status: exitFailed, err: fmt.Errorf("%s: exists", path), hint: "--force replaces it"}
+	}
+	return atomicfile.Write(path, text, 0o644)
+}

@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/logs/line"
+	"github.com/daemonry/daemonry/cmd/internal/logs/query"
+	"github.com/daemonry/daemonry/cmd/internal/server"
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// defaultLines is how much of a log is shown when nothing is said, as in tail(1).
+const defaultLines = 10
+
+// logsCall is what the words of "daemonry logs" ask for.
+type logsCall struct {
+	query.Query
+	lines        *int // 0: all; nil: nothing was said
+	json, bare   bool
+	disk, reopen bool // in place of printing
+}
+
+func logsVerb(a *app) *verb {
+	call := &logsCall{}
+	return &verb{
+		page: logsPage(call),
+		run:  func(words []string) error { return a.logs(call, words) },
+	}
+}
+
+func logsPage(call *logsCall) page {
+	return page{
+		name:     "logs",
+		short:    "print what services have printed",
+		synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]", "daemonry logs --disk [--json] [NAME…]", "daemonry logs --reopen [NAME…]"},
+		about: []string{
+			"The last lines of each of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. The lines of several services are merged by time, and each begins with the name of its own. Where a log has time stamps, the time comes next, as the clock here shows it.",
+			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\", 2026-11-21 or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
+			"A log without time stamps (\"timestamp\" and \"format\" in its service's description) knows only when its files were written: its lines count as late as their file, and --since takes it from the first file that was written later.",
+			"The supervisor need not run; without it the services are those that have a file in the log directory. The log of a service that was removed can be printed by its name as long as it is there.",
+		},
+		options: []group{
+			{"Which lines", []option{
+				{"n, lines", "LINES", "The last LINES lines of each service, or \"all\".", strconv.Itoa(defaultLines) + ", with --since or --until all", parsedTo(&call.lines, lineCount)},
+				{"since", "TIME", "Only what is not older.", "", parsed(&call.Since, momentBefore(time.Now))},
+				{"until", "TIME", "Only what is not newer.", "", parsed(&call.Until, momentBefore(time.Now))},
+				{"grep", "REGEXP", "Only lines that match (RE2).", "", parsed(&call.Grep, regexp.Compile)},
+				{"stream", "NAME", "Only standard output (\"out\") or error (\"err\"), or what the log engine says itself (\"log\"). The log must tell: \"stream\" or \"error_file\" in its service's description.", "both", appended(&call.Streams, streamName)},
+				{"f, follow", "", "Go on with what is printed, over rotations, until interrupted.", "", toggle(&call.Follow)},
+			}},
+			{"How they are shown", []option{
+				{"bare", "", "Only what was printed, without names and times.", "", toggle(&call.bare)},
+				{"json", "", "Print an object a line: \"service\", \"time\" and \"stream\" as far as the log tells, and \"line\", or in its place \"bytes\", in base64, if it is not valid UTF-8. \"partial\" says that the line goes on in the next object.", "", toggle(&call.json)},
+				{"disk", "", "Print how much each log takes on the disk instead, the largest first. Without names also those that are left of services that are gone.", "", toggle(&call.disk)},
+			}},
+			{"For who renames them", []option{
+				{"reopen", "", "Print nothing: have the supervisor open the log files of the services anew, by the names they have now. For the \"postrotate\" of logrotate(8). Where no supervisor runs nobody has them open, and nothing is to be done.", "", toggle(&call.reopen)},
+			}},
+		},
+		statuses: []row{
+			{"0", "printed, if it is nothing; or opened anew"},
+			{"1", "there is no such service, or a log cannot be read, not be opened anew, or not be written and so lacks lines"},
+			{"128+N", "signal N ended it"},
+			{"2", "wrong usage"},
+		},
+		examples: []row{
+			{"daemonry logs web", "The last lines of one:"},
+			{"daemonry logs -n 100 db web", "More, of two, merged by time:"},
+			{"daemonry logs --since 10m --grep '(?i)error'", "What went wrong in the last ten minutes, anywhere:"},
+			{"daemonry logs --since 03:00 --until 03:15 web", "What one said a quarter of an hour in the night:"},
+			{"daemonry logs --disk", "Who fills the disk:"},
+			{"daemonry logs --reopen", "After logrotate has renamed them:"},
+		},
+		seeAlso: []string{"daemonry events", "daemonry status", "docs/logs.md"},
+	}
+}
+
+// lineCount reads a number of lines; 0 means all of them to package query.
+func lineCount(text string) (int, error) {
+	if text == "all" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, &spec.HintError{Message: fmt.Sprintf("%q is no number of lines", text), Hint: `1 or more, or "all"`}
+	}
+	return n, nil
+}
+
+func streamName(text string) (line.Stream, error) {
+	for _, s := range []line.Stream{line.Out, line.Err, line.Log} {
+		if s.String() == text {
+			return s, nil
+		}
+	}
+	return 0, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
+}
+
+// momentForms are times by the clock of whoever asks, and all that they begin with. What a form
+// leaves out is zero, or the first; the date today's.
+var momentForms = []string{
+	"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02 15", time.DateOnly, "2006-01", "2006",
+	time.TimeOnly, "15:04",
+}
+
+// momentBefore reads a point in time, or how long it is before now.
+func momentBefore(now func() time.Time) func(string) (time.Time, error) {
+	return func(text string) (time.Time, error) {
+		if d, err := spec.ParseDuration(text); err == nil && d >= 0 && d != spec.Forever {
+			return now().Add(-time.Duration(d)), nil
+		}
+		if t, err := time.Parse(time.RFC3339, text); err == nil {
+			return t, nil
+		}
+		for _, form := range momentForms {
+			t, err := time.ParseInLocation(form, text, time.Local)
+			if err != nil {
+				continue
+			}
+			if t.Year() == 0 {
+				n := now().In(time.Local)
+				t = time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.Local)
+			}
+			return t, nil
+		}
+		return time.Time{}, &spec.HintError{Message: fmt.Sprintf("%q is not a time", text), Hint: `as in 2026-11-21T07:48:30Z, "2026-11-21 07:48", 07:48 or 10m (ago)`}
+	}
+}
+
+func (a *app) logs(call *logsCall, names []string) error {
+	if err := call.check(); err != nil {
+		return err
+	}
+	if call.reopen {
+		return a.reopenLogs(names)
+	}
+	ctx, done := untilSignal()
+	defer done()
+	if call.disk {
+		return a.logsDisk(ctx, call, names)
+	}
+	found, err := a.findLogs(ctx, names)
+	if err == nil && len(call.Streams) > 0 {
+		found, err = telling(found, len(names) > 0)
+	}
+	if err != nil {
+		return err
+	}
+	a.warnUndated(call, found)
+	emit := a.lines(found, call.bare).emit
+	if call.json {
+		emit = a.jsonLines(found).emit
+	}
+	incomplete := unwritten(found)
+	if call.Follow && incomplete != nil {
+		a.explain(program, incomplete) // which is not to be waited for
+		incomplete = &statusError{status: exitFailed}
+	}
+	return firstError(cut(ctx, query.Run(ctx, logsIn(found), call.Query, emit)), incomplete)
+}
+
+// unwritten is the error of logs that lack what could not be written.
+func unwritten(found []foundLog) error {
+	var errs []error
+	for i, l := range found {
+		if l.trouble != "" && (i == 0 || found[i-1].Service != l.Service) {
+			errs = append(errs, fmt.Errorf("%s: its log cannot be written, and lacks what it has printed since: %s", l.Service, l.trouble))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// check refuses what does not go together, and says how many lines are wanted.
+func (c *logsCall) check() error {
+	timed := !c.Since.IsZero() || !c.Until.IsZero()
+	switch {
+	case c.Follow && !c.Until.IsZero():
+		return usagef("", "--follow and --until: name one or the other")
+	case c.bare && c.json:
+		return usagef("", "--bare and --json: name one or the other")
+	}
+	printing := timed || c.Follow || c.bare || c.lines != nil || c.Grep != nil || len(c.Streams) > 0
+	switch {
+	case c.disk && (printing || c.reopen):
+		return usagef("", "--disk prints no lines: of the other options only --json goes with it")
+	case c.reopen && (printing || c.json):
+		return usagef("", "--reopen prints nothing: no other option goes with it")
+	}
+	switch {
+	case c.lines != nil:
+		c.Last = *c.lines
+	case !timed:
+		c.Last = defaultLines
+	}
+	return nil
+}
+
+// reopenLogs has log files opened anew. One that was killed has left services, which its successor
+// carries on.
+func (a *app) reopenLogs(names []string) error {
+	s, err := a.reached()
+	if err == nil {
+		ctx, done := untilSignal()
+		defer done()
+		err = s.ReopenLogs(ctx, control.Names{Names: names, All: len(names) == 0})
+	}
+	if absent(err) && len(names) == 0 {
+		return nil // nobody has any open
+	}
+	return failure(err, exitFailed, names)
+}
+
+// warnUndated says of which services times are not known line by line, where that matters.
+func (a *app) warnUndated(call *logsCall, found []foundLog) {
+	if call.Since.IsZero() && call.Until.IsZero() {
+		return
+	}
+	var undated []string
+	for _, l := range found {
+		if !l.dated() && !slices.Contains(undated, l.Service) {
+			undated = append(undated, l.Service)
+		}
+	}
+	if len(undated) > 0 {
+		fmt.Fprintf(a.err, "%s: %s: no time stamps in the log: lines count as late as their file\n", program, strings.Join(undated, ", "))
+	}
+}
+
+// logReader reads logs for the API.
+type logReader struct{ dir string }
+
+// ReadLog is that of server.LogReader.
+func (l logReader) ReadLog(ctx context.Context, w io.Writer, r server.LogRequest) error {
+	q := query.Query{Follow: r.Follow, Last: max(0, r.Lines), Since: r.Since, Until: r.Until, Grep: r.Grep}
+	if r.Lines == 0 {
+		q.Since = time.Now()
+	}
+	found := logsOf(r.Service, l.dir)
+	if len(r.Streams) > 0 {
+		var err error
+		if found, err = telling(found, true); err != nil {
+			var e *statusError
+			if errors.As(err, &e) {
+				err = &control.Error{Message: e.Error(), Hint: e.hint, Code: control.NotDone}
+			}
+			return err
+		}
+	}
+	for _, name := range r.Streams {
+		stream, err := streamName(name)
+		if err != nil {
+			return err
+		}
+		q.Streams = append(q.Streams, stream)
+	}
+	var text []byte
+	return query.Run(ctx, logsIn(found), q, func(rec query.Record) error {
+		text = append(append(text[:0], rec.Text...), '\n')
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// errNoOutput is for a standard output that is no file, which only tests have.
+var errNoOutput = errors.New("standard output is no file")

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+const header = `# The command line
+
+This page is made from the help pages of the command (UPDATE=1 go test
+./cmd/internal/cli), and its examples are run by the tests of cmd/daemonry.
+`
+
+// TestDocs: docs/cli.md says what the help pages say. UPDATE=1 writes it.
+func TestDocs(t *testing.T) {
+	const file = "../../../docs/cli.md"
+	var b strings.Builder
+	b.WriteString(header)
+	for _, p := range pages() {
+		p.markdown(&b)
+	}
+	b.WriteString(daemonizeSection)
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != b.String() {
+		t.Errorf("%s is not what the help pages say: UPDATE=1 go test ./cmd/internal/cli", file)
+	}
+}
+
+// TestExitStatusDocs: docs/exit-status.md has every line of every page.
+func TestExitStatusDocs(t *testing.T) {
+	have, err := os.ReadFile("../../../docs/exit-status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages() {
+		for _, r := range p.statuses {
+			if line := fmt.Sprintf("| %s | %s |\n", r.term, r.text); !strings.Contains(string(have), line) {
+				t.Errorf("%s: docs/exit-status.md lacks %q", p.name, line)
+			}
+		}
+	}
+}
+
+func (p *page) markdown(b *strings.Builder) {
+	fmt.Fprintf(b, "\n## %s\n\n%s.\n\n", p.path(), capitalised(p.short))
+	for _, line := range p.synopsis {
+		fmt.Fprintf(b, "    %s\n", line)
+	}
+	for _, paragraph := range p.about {
+		b.WriteByte('\n')
+		wrap(b, 0, paragraph)
+	}
+	for _, g := range p.options {
+		if g.title != "" {
+			fmt.Fprintf(b, "\n**%s**\n", g.title)
+		}
+		fmt.Fprint(b, "\n| option | |\n|---|---|\n")
+		for _, o := range g.options {
+			fmt.Fprintf(b, "| `%s` | %s |\n", o.term(), cell(o.say()))
+		}
+	}
+	for _, s := range p.sections {
+		fmt.Fprintf(b, "\n**%s**\n\n", capitalised(s.title))
+		wrap(b, 0, s.intro)
+		fmt.Fprintf(b, "\n| | |\n|---|---|\n")
+		for _, r := range s.rows {
+			fmt.Fprintf(b, "| `%s` | %s |\n", r.term, cell(r.text))
+		}
+	}
+	fmt.Fprint(b, "\n| exit status | |\n|---|---|\n")
+	for _, r := range p.statuses {
+		fmt.Fprintf(b, "| %s | %s |\n", r.term, cell(r.text))
+	}
+	for _, r := range p.examples {
+		fmt.Fprintf(b, "\n%s\n\n    %s\n", r.text, r.term)
+	}
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+const daemonizeSection = `
+## daemonize
+
+    daemonize [-a] [-c dir] [-e file] [-E name=value] [-l file] [-o file]
+              [-p file] [-u user] [-v] path [arg] ...
+
+A binary called under this name, by a link, and "daemonry daemonize" take the
+options of daemonize(1) 1.7.8, by its rules: letters may stand together,
+and options end at the first word that is none. Its checks have its sentences
+and exit status 1.
+
+What differs is what its documentation does not say:
+
+| daemonize | here |
+|---|---|
+| returns 0 as soon as it has forked | returns when the program has come to rest, with the exit statuses of "daemonry detach" if it has not |
+| writes the pid after it has returned, relative to -c | the pid file is complete, and where -p says, when it returns |
+| takes over any pid file | refuses the pid file of a daemon that is alive (exit status 125); holds it locked |
+| gives the pid file to the user of -u | leaves it to root, who alone is believed by root about processes of others |
+| leaves open what it was started with | closes everything but 0, 1, 2 and the lock of -l |
+| leaves signals blocked and ignored | every signal is at its default and unblocked |
+| standard input cannot be read with -o or -e | standard input is /dev/null |
+| keeps the umask | umask 0022 |
+| runs a file without a first line "#!" by the shell | says so, with exit status 126 |
+
+    daemonize -p $WORK/web.pid -o $WORK/web.log $WORK/web
+`

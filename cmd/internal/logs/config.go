@@ -1,0 +1,124 @@
+package logs
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/logs/layout"
+	"github.com/daemonry/daemonry/cmd/internal/logs/line"
+)
+
+// Config says where a stream's output goes. The zero value throws it away.
+type Config struct {
+	// Path is the log file, absolute. Empty: no file. Missing directories are made with mode 0750.
+	// ErrPath, if not empty, is another for standard error alone.
+	Path    string
+	ErrPath string
+
+	// Mode holds the permissions of files made for this stream; 0 means 0640. Group is the
+	// numeric group that they and their directories are given; 0 means Options.Group.
+	Mode  uint32
+	Group int
+
+	// Format is how lines are written to files. Raw, the zero value, writes the bytes as they come.
+	// Format.Mark needs standard error on a FIFO of its own (Stream.ErrorEnd), and then its order
+	// among the lines of standard output is that of reading, to within the time output is left to
+	// gather.
+	Format line.Format
+
+	// Rotate says when a file is put aside and how many of them are kept.
+	Rotate Rotate
+
+	// Targets are where lines go beside the files.
+	Targets []Target
+
+	// Mask replaces what matches by "***" in each line, before it goes anywhere. A line that is not
+	// complete 200 ms after its beginning, or longer than 32 KiB, is masked piece by piece.
+	Mask []*regexp.Regexp
+
+	// Limit suppresses lines beyond a rate, and says so in the log. The zero value does not.
+	Limit Limit
+
+	// Block makes the service wait while its log cannot be written. Otherwise the service is never
+	// held up for longer than MaxWait: what does not fit into the pipe (its log file) or Buffer
+	// (another target) by then is dropped, counted, and told when it works again.
+	Block   bool
+	MaxWait time.Duration // 0 means 100 ms
+	Buffer  int           // bytes kept for each target that does not take them; 0 means 1 MiB
+}
+
+// Rotate says when a log file is renamed and a new one begun. The zero value never rotates.
+type Rotate struct {
+	Size int64         // when the next line would make the file longer than this many bytes; 0: not by size
+	Age  time.Duration // when the file is older than this and a line comes; 0: not by age
+
+	Keep   int           // how many rotated files are kept; negative: all
+	MaxAge time.Duration // rotated files older than this are removed, at the next rotation or start; 0: not by age
+
+	Compress layout.Compression // how rotated files are kept
+}
+
+// Limit is a rate of lines: Lines in every Per, all at once if they come so. Lines 0 is no limit;
+// Per 0 means a second.
+type Limit struct {
+	Lines int
+	Per   time.Duration
+}
+
+const (
+	defaultMaxWait = 100 * time.Millisecond
+	defaultBuffer  = 1 << 20
+)
+
+// Apart says whether standard error needs a FIFO of its own.
+func (c *Config) Apart() bool { return c.ErrPath != "" || c.Format.Mark }
+
+// lined says whether output has to be looked at line by line.
+func (c *Config) lined() bool {
+	return !c.Format.Raw() || len(c.Targets) > 0 || len(c.Mask) > 0 || c.Limit.Lines > 0
+}
+
+// check completes c with the defaults, group among them, or says what is wrong with it.
+func (c *Config) check(group int) error {
+	if c.Group == 0 {
+		c.Group = group
+	}
+	for _, p := range []*string{&c.Path, &c.ErrPath} {
+		if *p == "" {
+			continue
+		}
+		if !filepath.IsAbs(*p) {
+			return fmt.Errorf("log file %q: not an absolute path", *p)
+		}
+		*p = filepath.Clean(*p)
+	}
+	if c.Path != "" && c.Path == c.ErrPath {
+		c.ErrPath = "" // joined: two files of one name would be one file rotated twice
+	}
+	if c.Mode == 0 {
+		c.Mode = 0o640
+	}
+	if c.Mode&^0o777 != 0 {
+		return fmt.Errorf("log file mode %o: not permission bits", c.Mode)
+	}
+	if c.MaxWait == 0 {
+		c.MaxWait = defaultMaxWait
+	}
+	if c.Buffer == 0 {
+		c.Buffer = defaultBuffer
+	}
+	if c.Limit.Per == 0 {
+		c.Limit.Per = time.Second
+	}
+	r := c.Rotate
+	if c.MaxWait < 0 || c.Buffer < 0 || c.Limit.Lines < 0 || c.Limit.Per < 0 || r.Size < 0 || r.Age < 0 || r.MaxAge < 0 {
+		return errors.New("log settings: negative value")
+	}
+	if r.Compress > layout.Zstd {
+		return fmt.Errorf("log settings: unknown compression %d", r.Compress)
+	}
+	return nil
+}

@@ -1,0 +1,338 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	list, err := a.engine.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	unknown, err := a.engine.Unknown(r.Context())
+	if err != nil {
+		return err
+	}
+	about := a.about
+	for _, u := range unknown {
+		about.Unknown = append(about.Unknown, control.Unknown(u))
+	}
+	if a.where != nil {
+		about.RuntimeDir = a.where().Runtime
+	}
+	about.Uptime = spec.Duration(time.Since(a.started))
+	about.Services = len(list)
+	about.UpgradeError = a.upgradeFailure()
+	about.States = map[control.State]int{}
+	for _, s := range list {
+		about.States[stateOf(s.State)]++
+	}
+	answerJSON(w, http.StatusOK, about)
+	return nil
+}
+
+// health answers 503 when something that is to be up is not, so that a probe
+// that looks at nothing but the status understands.
+func (a *api) health(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	list, err := a.engine.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	h := control.Health{NotReady: []string{}}
+	for _, s := range list {
+		if s.Wanted && !s.Ready {
+			h.NotReady = append(h.NotReady, s.Name)
+		}
+	}
+	status := http.StatusOK
+	if h.Healthy = len(h.NotReady) == 0; !h.Healthy {
+		status = http.StatusServiceUnavailable
+	}
+	answerJSON(w, status, h)
+	return nil
+}
+
+func (a *api) services(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "name", "usage")
+	if err != nil {
+		return err
+	}
+	list, err := a.statuses(r.Context(), q, q["name"]...)
+	if err != nil {
+		return err
+	}
+	answerJSON(w, http.StatusOK, list)
+	return nil
+}
+
+// service answers for one service or instance; the name of a service with
+// instances is no name here.
+func (a *api) service(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "usage")
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("name")
+	list, err := a.statuses(r.Context(), q, name)
+	if err != nil {
+		return err
+	}
+	if len(list) != 1 || list[0].Name != name {
+		return badRequest("ask for one, or for /v1/services?name="+name, "%s is a service with instances", name)
+	}
+	answerJSON(w, http.StatusOK, list[0])
+	return nil
+}
+
+// statuses asks the engine and, if the query says so, /proc: three files a service, which is why it
+// must be asked for.
+func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]control.Status, error) {
+	usage, err := toggle(q, "usage")
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.engine.Status(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	statuses := make([]control.Status, len(list))
+	for i, s := range list {
+		statuses[i] = a.statusOf(s)
+		if usage && s.PID != 0 {
+			a.addUsage(&statuses[i])
+		}
+	}
+	return statuses, nil
+}
+
+// usageOf is what a process uses, and the memory that those it has started use as well.
+func usageOf(pid int) (sys.Usage, error) {
+	u, err := sys.ReadUsage(pid)
+	if err != nil {
+		return u, err
+	}
+	list, err := sys.DescendantsOf(pid)
+	if err != nil {
+		return u, nil // they are not to be seen
+	}
+	for _, p := range list {
+		n, _ := sys.ResidentMemory(p) // one that has ended meanwhile uses none
+		u.Memory += n
+	}
+	return u, nil
+}
+
+// addUsage leaves the fields out if they cannot be had: most often the process
+// has just ended, which the next status will tell.
+func (a *api) addUsage(s *control.Status) {
+	if u, err := a.usage(s.PID); err == nil {
+		s.CPU, s.Memory = new(spec.Duration(u.CPU)), new(u.Memory)
+	}
+}
+
+func (a *api) spec(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	s, err := a.engine.Spec(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	answerJSON(w, http.StatusOK, s)
+	return nil
+}
+
+func (a *api) apply(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	var body applyBody
+	if err := decode(w, r, &body); err != nil {
+		return err
+	}
+	if body.Services == nil {
+		return badRequest(`"services": [] removes all that came from the source`, "no services")
+	}
+	if err := checkCount(body.Services); err != nil {
+		return err
+	}
+	environ, err := environOf(body.Environ)
+	if err != nil {
+		return err
+	}
+	plan, err := a.engine.Apply(r.Context(), supervise.Apply{
+		Services: body.Services, Source: body.Source, Environ: environ, PlanOnly: body.Plan, NoStart: body.NoStart,
+	})
+	if err != nil {
+		e := errorOf(err)
+		e.Plan = planOf(plan)
+		return e
+	}
+	answerJSON(w, http.StatusOK, control.Applied{Plan: planOf(plan)})
+	return nil
+}
+
+// environOf takes an environment apart. Errors do not quote it.
+func environOf(text []byte) ([]string, error) {
+	if text == nil {
+		return nil, nil
+	}
+	vars := []string{}
+	for kv := range strings.SplitSeq(strings.TrimSuffix(string(text), "\x00"), "\x00") {
+		if kv != "" && strings.Index(kv, "=") < 1 {
+			return nil, badRequest("", "environ: variable %d is not NAME=VALUE", len(vars)+1)
+		}
+		if kv != "" {
+			vars = append(vars, kv)
+		}
+	}
+	return vars, nil
+}
+
+// checkCount counts instances before anybody expands them.
+func checkCount(services []spec.Service) error {
+	total := 0
+	for _, s := range services {
+		// Each is looked at by itself, so that no sum overflows.
+		if s.Instances > maxServices {
+			return invalid(s.Validate())
+		}
+		if total += max(1, s.Instances); total > maxServices {
+			return badRequest("", "more than %d services and instances", maxServices)
+		}
+	}
+	return nil
+}
+
+// change makes a handler of one of the engine's requests that take names.
+func change(do func(Engine, context.Context, ...string) error) handler {
+	return func(a *api, w http.ResponseWriter, r *http.Request) error {
+		if _, err := query(r); err != nil {
+			return err
+		}
+		var body control.Names
+		if err := decode(w, r, &body); err != nil {
+			return err
+		}
+		names, err := chosen(body)
+		if err != nil {
+			return err
+		}
+		return done(w, do(a.engine, r.Context(), names...))
+	}
+}
+
+// done answers a request that has nothing to say when it went well.
+func done(w http.ResponseWriter, err error) error {
+	if err == nil {
+		answerJSON(w, http.StatusOK, control.Done{})
+	}
+	return err
+}
+
+func (a *api) restart(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	var body control.RestartRequest
+	if err := decode(w, r, &body); err != nil {
+		return err
+	}
+	names, err := chosen(body.Names)
+	if err != nil {
+		return err
+	}
+	if body.Rolling {
+		return done(w, a.engine.RestartRolling(r.Context(), names...))
+	}
+	return done(w, a.engine.Restart(r.Context(), names...))
+}
+
+func (a *api) signal(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	var body control.SignalRequest
+	if err := decode(w, r, &body); err != nil {
+		return err
+	}
+	names, err := chosen(body.Names)
+	if err != nil {
+		return err
+	}
+	if body.Signal == "" {
+		return badRequest("", "no signal")
+	}
+	sig, err := body.Signal.Number()
+	if err != nil {
+		return badRequest("", "%v", err)
+	}
+	return done(w, a.engine.Signal(r.Context(), sig, names...))
+}
+
+func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	var body control.WaitRequest
+	if err := decode(w, r, &body); err != nil {
+		return err
+	}
+	names, err := chosen(body.Names)
+	if err != nil {
+		return err
+	}
+	var state supervise.State
+	switch body.State {
+	case control.Ready:
+		state = supervise.Ready
+	case control.Stopped:
+		state = supervise.Stopped
+	default:
+		return badRequest("it is ready or stopped", "state %q cannot be waited for", body.State)
+	}
+	ctx := r.Context()
+	if body.Timeout > 0 && body.Timeout != spec.Forever {
+		late := &control.Error{Message: "not within " + body.Timeout.String(), Code: control.TimedOut}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(body.Timeout), late)
+		defer cancel()
+	}
+	return done(w, a.engine.Wait(ctx, state, names...))
+}
+
+// shutdown answers when every service has stopped; what is wanted stays on disk.
+func (a *api) shutdown(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	if err := decode(w, r, &control.Done{}); err != nil {
+		return err
+	}
+	a.stop()
+	select {
+	case <-a.stopped:
+	case <-r.Context().Done():
+	}
+	select {
+	case <-a.stopped: // also when every request is told to end, which follows
+		return done(w, nil)
+	default:
+		return context.Cause(r.Context())
+	}
+}

@@ -1,0 +1,125 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// watchLiveness begins what is checked while a service is ready.
+func (e *Engine) watchLiveness(s *service) {
+	s.stop(timerLive)
+	s.stop(timerMemory)
+	if s.pid == 0 {
+		return // a oneshot that remains
+	}
+	e.fed(s)
+	if s.spec.Liveness.Check.Kind != "" {
+		e.nextCheck(s, 0, time.Duration(s.spec.Liveness.Grace))
+	}
+	e.watchMemory(s)
+}
+
+// fed begins to wait for the next WATCHDOG=1.
+func (e *Engine) fed(s *service) {
+	limit := s.watchdog
+	if limit <= 0 || limit >= spec.Duration(notify.Forever) || s.state != Ready {
+		s.stop(timerWatchdog)
+		return
+	}
+	e.deadline(s, timerWatchdog, time.Duration(limit), func() {
+		e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("no WATCHDOG=1 within %v", limit)})
+	})
+}
+
+// nextCheck checks in one interval's time, and later if grace is not over then. failures is how
+// many in a row there were.
+func (e *Engine) nextCheck(s *service, failures int, grace time.Duration) {
+	e.after(s, timerLive, max(grace, time.Duration(*s.spec.Liveness.Interval)), func() { e.checkLife(s, failures) })
+}
+
+// checkLife asks away from the owner, with one answer in flight at a time.
+func (e *Engine) checkLife(s *service, failures int) {
+	live, pid, run := s.spec.Liveness, s.pid, s.run
+	answer := func(err error) { e.checkedLife(s, run, failures, err) }
+	if live.Check.Kind == spec.ProbeCmd {
+		e.run(s, live.Check.Argv(), time.Duration(*live.Timeout), answer)
+		return
+	}
+	check, env := checkOf(live.Check), probe.Env{Dir: s.spec.Chdir, PID: pid}
+	go func() { // not with e.work: it waits more than it works, and there is one for each service at most
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(*live.Timeout))
+		defer cancel()
+		err := probe.Once(ctx, check, env)
+		e.post(func() { answer(err) })
+	}()
+}
+
+func (e *Engine) checkedLife(s *service, run uint64, failures int, err error) {
+	if s.state != Ready || s.run != run {
+		return // the answer is about a process that is no more
+	}
+	if err == nil {
+		e.nextCheck(s, 0, 0)
+		return
+	}
+	if failures++; failures >= *s.spec.Liveness.Threshold {
+		e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("not alive: %v: %v, %d times", s.spec.Liveness.Check, err, failures)})
+		return
+	}
+	e.nextCheck(s, failures, 0)
+}
+
+// memoryPeriod is how often a service with memory_restart is looked at. What grows faster than its
+// machine has memory for in a second is a case for limits.memory.
+const memoryPeriod = time.Second
+
+// watchMemory looks at the memory of s, again and again while it is ready.
+func (e *Engine) watchMemory(s *service) {
+	if s.spec.Limits.MemoryRestart <= 0 {
+		return
+	}
+	e.after(s, timerMemory, memoryPeriod, func() {
+		run, pid, adopted := s.run, s.pid, slices.Collect(maps.Keys(s.left.adopted))
+		e.work(func() func() {
+			used, err := e.memory(pid, adopted)
+			return func() {
+				if s.run == run && s.state == Ready {
+					e.sawMemory(s, used, err)
+				}
+			}
+		})
+	})
+}
+
+func (e *Engine) sawMemory(s *service, used int64, err error) {
+	if most := s.spec.Limits.MemoryRestart; err == nil && most > 0 && used > int64(most) {
+		e.happen(s, hUnhealthy, cause{text: fmt.Sprintf("uses %v of memory, more than %v", spec.ByteSize(used), most)})
+		return
+	}
+	e.watchMemory(s)
+}
+
+// memory is what all processes of a service have in memory: the main one, its descendants, and
+// those that have become ours.
+func (e *Engine) memory(pid int, adopted []int) (int64, error) {
+	sum, err := e.kernel.memory(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, stat := range e.kernel.descendants(pid) {
+		n, _ := e.kernel.memory(stat.PID) // one that has ended meanwhile uses none
+		sum += n
+	}
+	for _, pid := range adopted {
+		n, _ := e.kernel.memory(pid)
+		sum += n
+	}
+	return sum, nil
+}

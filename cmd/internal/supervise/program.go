@@ -1,0 +1,152 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/procopt"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// program reads the log of a service from its standard input: "pipe:COMMAND". It runs as the
+// service would, but is none of its processes: it outlives them, so that it can read their last
+// words.
+type program struct {
+	pid    int
+	exited chan struct{} // closed when it has been reaped
+}
+
+// startProgram starts the program of a log target; see logs.Options.StartProgram. It is called by
+// the log engine's goroutines and waits for the owner, who therefore never waits for the log
+// engine.
+func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct{}, error) {
+	argv, err := spec.ParseCommand(command)
+	if err != nil {
+		return nil, err
+	}
+	type answer struct {
+		exited chan struct{}
+		err    error
+	}
+	answers := make(chan answer, 1)
+	e.post(func() {
+		s := e.byName[id]
+		if s == nil {
+			answers <- answer{err: e.notFound(id)}
+			return
+		}
+		b := e.newBirth(s)
+		e.births.underWay++
+		// Not one of the engine's jobs, of which only so many run at a time: all of those may be
+		// waiting for room in a log that this very program is to read.
+		number := e.births.begin()
+		go func() {
+			pid, err := b.startProgram(argv, stdin)
+			e.post(func() {
+				p := &program{pid: pid, exited: make(chan struct{})}
+				e.claim(pid)
+				if err == nil {
+					e.programs[pid] = p
+				}
+				e.born(number)
+				answers <- answer{p.exited, err}
+			})
+		}()
+	})
+	select {
+	case a := <-answers:
+		return a.exited, a.err
+	case <-e.ended:
+		return nil, ErrClosed
+	}
+}
+
+// startProgram starts a program that reads the service's log. Its standard error is ours: were it
+// the log, it would read its own complaints.
+func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
+	var sp spawn.Spec
+	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
+	defer cancel()
+	if b.environ.err != nil {
+		return 0, b.environ.err
+	}
+	if err := procopt.Fill(ctx, &sp, b.spec.Process, b.environ.vars); err != nil {
+		return 0, err
+	}
+	sp.Cgroup = ""
+	path, err := procopt.Program(ctx, argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
+	if err != nil {
+		return 0, err
+	}
+	sp.Path, sp.Args, sp.Session = path, argv, true
+	sp.Files = []spawn.File{{FD: 0, Source: stdin}, {FD: 2, Source: os.Stderr}}
+	return b.spawn(ctx, &sp)
+}
+
+// programDied tells the log engine, which starts another one if there is more to read.
+func (e *Engine) programDied(p *program) {
+	delete(e.programs, p.pid)
+	close(p.exited)
+}
+
+// programPatience is how long what its description names may take to be opened.
+const programPatience = 10 * time.Second
+
+// Time that a program has after the end of its input to end by itself, and after SIGKILL to be
+// gone.
+const (
+	programGrace = 5 * time.Second
+	killGrace    = 2 * time.Second
+)
+
+// logsEnd is the end of the log engine and of the programs it feeds, while the owner still takes in
+// the dead: the engine writes what it has, which may need a program started once more; then the
+// programs find the end of their input.
+type logsEnd struct {
+	begun, closed, over bool
+	err                 error
+}
+
+// endLogs goes on with it and says whether it is over.
+func (e *Engine) endLogs() bool {
+	end := &e.logsEnd
+	switch {
+	case e.logs == nil || end.over:
+		return true
+	case !end.begun:
+		end.begun = true
+		go func() {
+			ctx, cancel := context.WithTimeoutCause(context.Background(), drainTime, errDrainTime)
+			defer cancel()
+			_, err := sys.Within(ctx, "close the logs", func() (struct{}, error) { return struct{}{}, e.logs.Close() }, nil)
+			e.post(func() {
+				end.closed, end.err = true, err
+				time.AfterFunc(programGrace, func() { e.post(e.killPrograms) })
+			})
+		}()
+		return false
+	}
+	return end.closed && len(e.programs) == 0 && e.births.underWay == 0
+}
+
+// killPrograms ends those that do not end with their input.
+func (e *Engine) killPrograms() {
+	for _, p := range e.programs {
+		err := e.signalGroup(p.pid, syscall.SIGKILL)
+		e.o.Trouble(errors.Join(fmt.Errorf("log program, process %d: did not end within %v after its input; killed", p.pid, programGrace), err))
+	}
+	time.AfterFunc(killGrace, func() {
+		e.post(func() {
+			for _, p := range e.programs {
+				e.o.Trouble(fmt.Errorf("log program, process %d: cannot be killed; left behind", p.pid))
+			}
+			e.logsEnd.over = true
+		})
+	})
+}

@@ -1,0 +1,72 @@
+package supervise
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// readyPipe is the FIFO of a service that says it is ready by writing to a descriptor. A pipe
+// without a name would end with us, and the service by SIGPIPE; from this one a successor can read.
+func (e *Engine) readyPipe(name string) string { return filepath.Join(e.o.RuntimeDir, "ready", name) }
+
+// makeReadyPipe makes the FIFO anew, because what is left of an earlier run may still hold the old
+// one.
+func makeReadyPipe(path string) (ours, theirs *os.File, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, err
+	}
+	if err := sys.MakeFIFO(path, 0o622); err != nil {
+		return nil, nil, err
+	}
+	if ours, err = openReadyPipe(path); err != nil {
+		return nil, nil, err
+	}
+	fd, err := sys.OpenFIFOBoth(path)
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	return ours, os.NewFile(uintptr(fd), path), nil
+}
+
+func openReadyPipe(path string) (*os.File, error) {
+	fd, err := sys.OpenFIFOReader(path)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// probeEnvAgain is probeEnv for a process that was started at a time in the past.
+func (b *birth) probeEnvAgain(sp *spawn.Spec, started time.Time, check probe.Check) (env probe.Env, err error) {
+	env = probe.Env{Dir: b.spec.Chdir, Environ: sp.Env}
+	var log logs.Config
+	if b.spec.Stdout.Kind == spec.StreamLog || b.spec.Stderr.Kind == spec.StreamLog {
+		if log, err = logConfig(b.spec, b.logDir); err != nil {
+			return env, err
+		}
+	}
+	for _, file := range []string{b.spec.Stdout.Path, b.spec.Stderr.Path, log.Path, log.ErrPath} {
+		if file != "" && !slices.Contains(env.Logs, file) {
+			env.Logs = append(env.Logs, file)
+		}
+	}
+	if check.Kind == probe.File {
+		if info, err := os.Stat(check.Target); err == nil && !info.ModTime().Before(started) {
+			return env, nil // it was not there before
+		}
+	}
+	env.Seen, err = probe.Look(check, env)
+	return env, err
+}

@@ -1,0 +1,298 @@
+package supervise
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// service is one service at run time. The owner alone touches it.
+type service struct {
+	spec    spec.Service // with defaults; replaced as a whole, never changed in place
+	source  string       // the file it came from, "" for the command line
+	environ *environment // of the command that described it; nil: ours
+
+	state     State
+	since     time.Time
+	wanted    bool
+	held      bool // stopped by hand: neither up nor a boot starts it
+	removed   bool // to be forgotten when stopped
+	completed bool // of a oneshot: the last run did its work
+	unproven  bool // failed, because a process of it that an earlier supervisor started may live, and was not found. Only by its name is it started
+	reason    string
+	text      string // STATUS=
+	logError  string // why its log cannot be written
+
+	described uint64 // when the description became what it is, as the store counts
+
+	// The process that runs, or is being started.
+	run       uint64           // counts starts, to tell an answer about an earlier one
+	identity  identity         // of pid, for a successor
+	inherited bool             // started by an earlier supervisor: it and what it leaves behind are no children of ours
+	spawning  bool             // the start is under way and the pid not known yet
+	giveUp    func(error)      // while it is: does not wait any more for what a file system owes it; nil before the first
+	stuck     <-chan struct{}  // what the last start waited for in vain, closed when it has come; nil: nothing
+	signals   []syscall.Signal // for it as soon as the pid is known
+	pid       int
+	group     *cgroup     // nil where there is none
+	limits    spec.Limits // that hold there
+	session   int         // that the process started last led
+	output    fileID      // what it prints into
+	invoked   string      // its INVOCATION_ID, by which escaped descendants are known
+	nextMain  int         // announced by MAINPID=, to be the main process when this one ends
+	startedAt time.Time
+	watchdog  spec.Duration
+	draining  bool // the process is dead, its last output not yet on disk
+	killed    bool // we sent it SIGKILL
+
+	// The way up.
+	obstacle   obstacle // while it waits: why what it waits for does not come about
+	rechecking bool     // whether it still has to wait is about to be looked at
+	extended   bool     // the time allowed until ready was
+	lastAnswer error    // of the last run of a readiness command
+	rewound    bool     // ready was lost by RELOADING=1 and is to come back
+	saidReady  uint64   // the run that said READY=1 before it had come to rest
+
+	// The way down.
+	failure      string    // why it is being stopped although wanted; "" if it was asked for
+	saidStopping bool      // STOPPING=1, since the stop began
+	endsWell     bool      // its main process has ended with success, without having been asked to
+	forked       string    // what is to be said of one that did, and has left processes behind
+	again        bool      // start anew once stopped, without delay
+	step         int       // of the stop schedule
+	holding      bool      // the stop waits for services that need this one
+	killedAt     time.Time // when killing began
+	killing      bool      // what is left of it gets SIGKILL as soon as it is seen
+	told         bool      // that it does
+	refused      string    // why one of its processes cannot be signalled
+	left         leftovers
+
+	commands map[*command]struct{} // of its helper commands, those that run
+	sockets  []*holder             // in the order of its description
+	store    *fdStore              // nil until something is in it
+	kin      kin
+	// follows were removed by the request that added this one, and are most likely the same under
+	// an old name: it starts when they have gone.
+	follows  []*service
+	followed []*service // of one that is being removed: the services that wait for it so
+	called   bool       // on demand: somebody has connected
+	idle     bool       // it is being ended because nobody is connected
+	lonely   time.Time  // when nobody was first seen connected, zero while somebody is
+
+	// What was.
+	exit     *Exit
+	cause    error // why the last start failed, as an error
+	restarts int
+	printed  int64       // by all runs until the last one's end, as the stream counts
+	crashes  int         // in a row, for the backoff
+	window   []time.Time // restarts within the budget's window
+	next     time.Time
+
+	timers  [numTimers]alarm
+	stream  *logs.Stream
+	cancel  context.CancelCauseFunc // ends the probe under way
+	waiters []*waiter
+}
+
+// timer is what a service may wait for.
+type timer uint8
+
+const (
+	timerDelay    timer = iota // before the next start
+	timerReady                 // time-out of readiness, or of a reload
+	timerSettle                // the next look at readiness
+	timerStop                  // the next step of a stop
+	timerSweep                 // the next look at what is left behind
+	timerWatchdog              // the next WATCHDOG=1 is overdue
+	timerLive                  // the next liveness check
+	timerMemory                // the next look at memory
+	timerIdle                  // the next look at who is connected
+	numTimers
+)
+
+// alarm is a timer that runs, or the zero value.
+type alarm struct {
+	*time.Timer
+	due time.Time
+	f   func()
+}
+
+// after has f run by the owner in d, unless the timer is set again or stopped before.
+func (e *Engine) after(s *service, t timer, d time.Duration, f func()) {
+	s.stop(t)
+	a := &s.timers[t]
+	a.due, a.f = time.Now().Add(d), f
+	var self *time.Timer
+	set := make(chan struct{}) // closed when self is
+	self = time.AfterFunc(d, func() {
+		<-set
+		e.post(func() {
+			if a.Timer == self {
+				e.late = time.Since(a.due)
+				*a = alarm{}
+				f()
+			}
+		})
+	})
+	a.Timer = self
+	close(set)
+}
+
+// postpone makes a timer that runs go off no sooner than in d.
+func (e *Engine) postpone(s *service, t timer, d time.Duration) {
+	if a := s.timers[t]; a.Timer != nil && time.Until(a.due) < d {
+		e.after(s, t, d, a.f)
+	}
+}
+
+func (s *service) stop(t timer) {
+	if s.timers[t].Timer != nil {
+		s.timers[t].Stop()
+		s.timers[t] = alarm{}
+	}
+}
+
+// quiet ends all waiting for the process that ran.
+func (s *service) quiet() { s.quietBut(numTimers) }
+
+func (s *service) quietBut(one timer) {
+	for t := range numTimers {
+		if t != one {
+			s.stop(t)
+		}
+	}
+	s.endProbe()
+}
+
+func (s *service) endProbe() {
+	if s.cancel != nil {
+		s.cancel(nil)
+		s.cancel = nil
+	}
+}
+
+// isAlive says whether a state is one that the engine must not end in.
+func isAlive(state State) bool { return state != Stopped && state != Failed }
+
+// enter changes the state, says so, and wakes who waits for it: those who asked, and the
+// services that depend on it.
+func (e *Engine) enter(s *service, state State, reason string) {
+	from := s.state
+	s.state, s.reason = state, reason
+	if from == state {
+		return
+	}
+	s.since = time.Now()
+	if isAlive(from) != isAlive(state) {
+		if e.alive--; isAlive(state) {
+			e.alive += 2
+		}
+	}
+	if state != Waiting {
+		s.obstacle = obstacle{}
+	}
+	if state != Stopping {
+		delete(e.stopping, s)
+	}
+	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
+	if from == Listening {
+		e.stopAwaiting(s)
+	}
+	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
+		e.releaseSockets(s) // nobody is to come any more
+		if !s.isSuccessor() && !s.isElder() {
+			e.dropAll(s)
+		}
+	}
+	s.wake()
+	e.changedFor(s)
+	if s.removed && state == Stopped {
+		e.forget(s)
+	}
+}
+
+// begin is what being wanted leads to, from any state without a process. Whoever asks
+// for it gives the service a fresh start: earlier crashes do not count any more.
+func (e *Engine) begin(s *service, _ cause) {
+	s.stop(timerDelay)
+	s.crashes, s.window, s.next = 0, nil, time.Time{}
+	s.unproven = false
+	e.wait(s)
+}
+
+// again is the start after a delay.
+func (e *Engine) again(s *service, _ cause) {
+	s.next = time.Time{}
+	if s.state == Failed {
+		s.crashes, s.window = 0, nil
+	}
+	e.wait(s)
+}
+
+// rest is the end of wanting, from any state without a process.
+func (e *Engine) rest(s *service, why cause) {
+	s.stop(timerDelay)
+	s.next = time.Time{}
+	if e.waitsForKin(s) {
+		e.enter(s, Stopping, why.text)
+		e.sweep(s)
+		return
+	}
+	e.enter(s, Stopped, why.text)
+}
+
+// becomeReady is the end of a successful start.
+func (e *Engine) becomeReady(s *service, why cause) {
+	s.stop(timerReady)
+	s.stop(timerSettle)
+	s.endProbe()
+	if s.isSuccessor() {
+		e.succeed(s)
+	}
+	e.enter(s, Ready, why.text)
+	s.wake()
+	e.watchLiveness(s)
+	e.watchIdle(s)
+	e.retire(s)
+}
+
+// condemn ends a process for its own good: it is to run, but not like this.
+func (e *Engine) condemn(s *service, why cause) {
+	s.failure, s.cause = why.text, why.err
+	e.beginStop(s, why.text)
+}
+
+// exited deals with the end of the main process.
+func (e *Engine) exited(s *service, why cause) {
+	ready := s.state == Ready
+	s.quietBut(timerStop) // the step under way goes on, for what is left behind
+	x := why.exit
+	x.OOM = !s.killed && e.ranOutOfMemory(s, x)
+	s.exit = x
+	if s.failure == "" {
+		s.cause = nil
+	}
+	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.pid, Reason: x.String()})
+	s.pid, s.refused = 0, ""
+	// A success before it was up is none, unless ending is what it is for.
+	early := !ready && s.spec.Type != spec.Oneshot
+	s.endsWell = s.state != Stopping && s.spec.Type != spec.Oneshot && !x.Unknown && x.Signal == 0 && x.Code == 0
+	if s.state != Stopping && (early || !e.succeeded(s, x)) {
+		s.failure = failedText(x, ready)
+	}
+	e.sweep(s)
+}
+
+// succeeded says whether an exit is no failure.
+func (e *Engine) succeeded(s *service, x *Exit) bool {
+	if x.Unknown {
+		return false
+	}
+	if x.Signal != 0 {
+		return s.spec.Success.HasSignal(spec.SignalOf(x.Signal))
+	}
+	return x.Code == 0 || s.spec.Success.HasCode(x.Code)
+}

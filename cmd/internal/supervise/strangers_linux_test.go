@@ -1,0 +1,231 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
+)
+
+// A standstill that is given up between the deadline that ends hear's wait and its turn with the
+// owner must not leave it deaf.
+func TestDeafOnlyWhileStandingStill(t *testing.T) {
+	bubble(t, func(b *bench) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		heard := make(chan struct{})
+		go func() {
+			b.becomeDeaf(ctx)
+			close(heard)
+		}()
+		synctest.Wait()
+		select {
+		case <-heard:
+		default:
+			t.Error("nothing stands still, and nobody is heard any more")
+		}
+		b.inOwner(func() {
+			if b.still.deaf {
+				t.Error("the next standstill would begin without waiting for what was heard")
+			}
+		})
+	})
+}
+
+// While a start is under way, the descriptors of whoever sends some are kept in a number that
+// leaves enough for us.
+func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
+	bubble(t, func(b *bench) {
+		b.k.slow = true
+		s := b.put(plain("s", func(s *spec.Service) { s.FDStore = 3 }))
+		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer null.Close()
+		many := make([]int, 253)
+		for i := range many {
+			many[i] = int(null.Fd())
+		}
+		store := notify.Message{FDStore: true, FDName: "x"}
+		b.inOwner(func() {
+			for range 2 * mostUnheard {
+				b.heard(heardMessage{sender: sys.Sender{PID: 7777}, Message: store, files: many})
+			}
+			kept := 0
+			for _, m := range b.births.unheard {
+				kept += len(m.files)
+			}
+			if kept != len(many) || len(b.births.unheard) != mostUnheard {
+				t.Errorf("%d descriptors in %d messages", kept, len(b.births.unheard))
+			}
+		})
+		if len(b.troubles) == 0 || !strings.Contains(b.troubles[0], "too many descriptors") {
+			t.Error(b.troubles)
+		}
+		b.k.set(func() { b.k.slow = false })
+		time.Sleep(spawnTime)
+		b.inOwner(func() {
+			if len(b.births.unheard) != 0 {
+				t.Errorf("%d messages are kept for nobody", len(b.births.unheard))
+			}
+		})
+	})
+}
+
+// Whoever has a control group of their own can make one below it that is called as a service's is:
+// that makes them no part of it.
+func TestGroupOfAStranger(t *testing.T) {
+	bubble(t, func(b *bench) {
+		dir := t.TempDir()
+		groups := &cgroups{dir: dir, path: "/system/" + ourGroup + "1"}
+		s := b.put(plain("s", func(s *spec.Service) { s.NotifyAccess = spec.NotifyAll }))
+		b.up(s)
+		const stranger = 7777
+		var path string
+		b.kernel.cgroup = func(pid int) (string, error) {
+			if pid == stranger {
+				return path, nil
+			}
+			return "/", nil
+		}
+		b.inOwner(func() {
+			b.cgroups = map[string]*cgroups{"": groups}
+			s.group = groups.group("s", s.invoked)
+			for at, theirs := range map[string]*service{
+				s.group.path: s, s.group.path + "/worker": s, "/user" + s.group.path: nil, s.group.path + "x": nil, "/user/" + filepath.Base(s.group.path): nil,
+			} {
+				path = at
+				if owner, err := b.groupOwner(stranger); owner != theirs || err != nil {
+					t.Errorf("%s: %v, %v", at, owner, err)
+				}
+			}
+			path = "/user" + s.group.path
+			b.heard(heardMessage{sender: sys.Sender{PID: stranger}, Message: notify.Message{Status: new("hello")}})
+			if s.text != "" {
+				t.Error("a stranger has spoken for a service")
+			}
+			b.cgroups, s.group = nil, nil
+		})
+	})
+}
+
+// What a process says to be its environment is not read without end.
+func TestEnvironmentIsRead(t *testing.T) {
+	t.Setenv("TEST_ENVIRON", "x") // not in what the process was started with
+	list, err := readEnviron(os.Getpid())
+	if err != nil || len(list) < 2 {
+		t.Fatal(list, err)
+	}
+	if _, err := readEnviron(-1); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// A main process that is announced and cannot be watched is not made one: it could not be signalled
+// safely.
+func TestHeirThatCannotBeWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, o := inheriting(t)
+		const pid, next = 50, 51
+		o.live[pid], o.live[next] = other{pidfd: 7, invocation: "inv", session: pid}, other{pidfd: 9, invocation: "inv", session: pid}
+		s := b.put(plain("s"))
+		b.takeOver(known(record{
+			Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: identity{PID: pid, Pidfd: 7}, Session: pid, Started: time.Now(),
+		}), nil)
+		end := b.run()
+		b.inOwner(func() {
+			b.bySession[pid] = s
+			b.inheritance.watch = unwatching{o}
+			b.changeMain(s, next)
+			if s.pid != pid || b.byPID[next] != nil {
+				t.Errorf("the main process is %d", s.pid)
+			}
+		})
+		if len(b.troubles) != 1 || !strings.Contains(b.troubles[0], "s: main process 51: ") {
+			t.Error(b.troubles)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		if len(b.k.strayed) > 0 {
+			t.Errorf("signals by number: %v", b.k.strayed)
+		}
+		delete(o.live, next)
+	})
+}
+
+type unwatching struct{ *others }
+
+func (unwatching) add(handle, uint64) error { return errors.New("no more can be watched") }
+
+func TestLastWordsAreShort(t *testing.T) {
+	long := strings.Repeat("x", wordsMost-1) + "é" + strings.Repeat("y", 1<<20)
+	got := shortened([]string{"short", long})
+	if got[0] != "short" || got[1] != strings.Repeat("x", wordsMost-1)+"…" {
+		t.Errorf("%d bytes, %d bytes", len(got[0]), len(got[1]))
+	}
+}
+
+// Of two changes of a log that are made at the same time, the later one holds, whichever is the
+// last to be done.
+func TestLogSettingsOfTheLastChange(t *testing.T) {
+	dir := t.TempDir()
+	b := newBench(t)
+	var err error
+	if b.logs, err = logs.New(logs.Options{Dir: filepath.Join(dir, "run")}); err != nil {
+		t.Fatal(err)
+	}
+	to := func(name string) spec.Service {
+		return plain("s", func(s *spec.Service) { s.Log.File = filepath.Join(dir, name) })
+	}
+	s := b.put(to("first"))
+	config, err := logConfig(s.spec, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.stream, err = b.logs.Open("s", config); err != nil {
+		t.Fatal(err)
+	}
+	end := b.run()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := b.ask(ctx, func() {
+		s.spec = to("second")
+		b.described(s)
+		b.reconfigure(s)
+		s.spec = to("third") // while that is under way; the one for this has been faster
+		b.described(s)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for working := true; working; time.Sleep(time.Millisecond) {
+		if err := b.ask(ctx, func() { working = b.jobs.running > 0 }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := s.stream.ServiceEnd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = out.WriteString("hello\n")
+	if err := errors.Join(err, s.stream.Drain(), out.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "third")); string(text) != "hello\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

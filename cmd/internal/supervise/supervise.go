@@ -1,0 +1,325 @@
+// Package supervise owns every service: start, ready, restart, stop, adopt, events.
+//
+// One goroutine, Engine.Run, owns all state. Everything else, requests and workers alike, posts
+// functions to it and waits for answers over channels. The kernel is reached through the kernel
+// struct, which tests replace.
+//
+// Time is that of package time, so that testing/synctest replaces it. All durations are taken
+// between readings of the monotonic clock: a clock that is set moves only what is shown to people.
+// That clock stands still while the machine is suspended (clock_gettime(2)), and so do all delays
+// and limits.
+//
+// No goroutine and no thread waits for a child: a SIGCHLD makes the owner ask waitid(2) for all the
+// dead at once. The engine's process is the subreaper of its services
+// (PR_SET_CHILD_SUBREAPER), so that whatever a service forks and forgets becomes a child of
+// the engine, is attributed to its service, and ends with it.
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/cmd/internal/logs/target"
+	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+)
+
+// Options configure an Engine. The directories must exist, belong to us and be closed to others,
+// who may pass through RuntimeDir where services run as other users (package paths).
+type Options struct {
+	RuntimeDir string // FIFOs, the notify socket; gone after a reboot
+	StateDir   string // what is wanted; kept over a reboot
+	LogDir     string // logs of services that name no file
+	// Displaced is the state directory of the other kind of supervisor that may have had RuntimeDir
+	// before: that of the background for a "run", that of a run for any other. "": there is none.
+	Displaced string
+	LogBudget int64 // bytes that all logs together may take, those of LogDir included; 0: no bound
+	LogGroup  int   // group of log files, by number; 0: ours
+	// Environ is what services inherit that were described without an environment (Apply.Environ).
+	// Nil means the process's own.
+	Environ []string
+	// Trouble is told in one line what the engine itself has difficulties
+	// with, such as a state directory that cannot be written. Nil: nobody.
+	Trouble func(error)
+	// Lock is a locked file that says that a supervisor owns the directories. Every process that is
+	// being born holds it open until it executes its program, so that a successor, who waits for
+	// it, finds them all born. May be nil.
+	Lock *os.File
+	// Inherited are descriptors that the program before this one held in this process: its Held.
+	// They are ours from here on; Restore gives them back to their services.
+	Inherited []Held
+	// Notify is the socket that services speak to, Pipes what they print into and LastEvent the ID
+	// to count on from, all as the program before this one handed them on (Inheritance). The
+	// descriptors are ours from here on. Zero: there was none.
+	Notify    int
+	Pipes     []int
+	LastEvent uint64
+	// Console is where the log target "stdout" prints. Without a file in it there is no such
+	// target.
+	Console target.Console
+	// Cgroup is the directory of a control group (version 2) to run services below, each in a group
+	// of its own; or CgroupAuto or CgroupNone. One that cannot be used is an error.
+	Cgroup string
+	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
+	EventsKept int
+}
+
+// logDir is the log engine's part of the runtime directory.
+const logDir = "log"
+
+// Engine supervises services. Make it with New, run it with Run, and use its other
+// methods from any goroutine while Run runs.
+type Engine struct {
+	o       Options
+	kernel  kernel
+	table   *table
+	cgroups map[string]*cgroups // by Process.Cgroup; empty: none
+	logs    *logs.Engine
+	notify  *sys.NotifySocket
+	hearAt  func(*sys.NotifySocket) // nil before Run
+	// nameless are earlier ones: who has connected to one speaks to it still.
+	nameless []*sys.NotifySocket
+
+	receiving sync.Mutex // held from the receipt of a message until it is in mail
+	spawner   *spawn.Spawner
+
+	mail  *mailbox
+	ended chan struct{} // closed when Run is over
+
+	// Owned by Run.
+	registry
+	byPID        map[int]*service
+	bySession    map[int]*service
+	byInvocation map[string]*service
+	byOutput     map[fileID]*service
+	commands     map[int]*command
+	programs     map[int]*program         // that read logs
+	removing     map[string]chan struct{} // closed when the log of a service that is gone is gone too
+	orphans      map[int]*service         // adopted children, with the service they belong to; nil for nobody's
+	expected     map[int]*service         // descendants of services that are being ended
+	holding      int                      // services whose stop waits for others
+	stopping     map[*service]struct{}    // asked to end together: of those, who needs another ends before it
+	births       births
+	room         *room
+	logsEnd      logsEnd
+	jobs         jobs
+	unanswered   int // calls of the kernel that starts have given up and that have not come back
+	store        store
+	environs     map[string]*environment // of services, by id
+	kept         environments
+	legacy       legacy             // until Restore has taken it in
+	unknown      map[string]record  // of an earlier supervisor's services that nothing describes
+	sockets      map[string]*holder // open for services, by key
+	inherited    []Held             // and not yet given to their services
+	watch        *sys.Watch         // nil where there is none
+	watching     map[uint64]watched // by key, those that watch waits at
+	lastKey      uint64
+	closers      chan struct{} // holds a token for each that closes descriptors of strangers
+	notes        notes
+	inheritance  inheritance
+	resting      probe.Resting
+	still        still
+	events       eventLog
+	late         time.Duration // how long after its time the alarm went off that is being dealt with
+	closing      bool
+	alive        int    // services neither stopped nor failed
+	oomKills     uint64 // of the whole system, when last looked at
+}
+
+// ErrLagged is the end of a subscription whose listener was too slow.
+var ErrLagged = errors.New("too slow: events were missed")
+
+// ErrClosed is the answer to a request when the engine is stopping or has stopped.
+var ErrClosed = errors.New("the supervisor is shutting down")
+
+// NotFoundError says that there is no service of that name.
+type NotFoundError struct {
+	Name string
+	Hint string // a name that is alike
+}
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service", e.Name) }
+
+// New makes an engine and takes over the logs that an earlier one left. Nothing is started. State
+// that cannot be read is an error: going on without it would forget what somebody wanted, or start
+// what runs. Then nothing has been changed.
+func New(o Options) (*Engine, error) {
+	e := newEngine(o)
+	var err error
+	if e.legacy, err = readLegacy(o); err != nil {
+		return nil, err
+	}
+	if err = e.openGroups(); err != nil {
+		return nil, err
+	}
+	e.logs, err = logs.New(logs.Options{
+		Dir: filepath.Join(o.RuntimeDir, logDir), Trouble: e.logTrouble, Console: o.Console,
+		Budget: o.LogBudget, LogDir: o.LogDir, Group: o.LogGroup,
+		StartProgram: e.startProgram,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.openNotes(); err != nil {
+		return nil, errors.Join(err, e.logs.Close())
+	}
+	e.store.ballast = newBallast(o.StateDir)
+	if err := e.openNotify(); err != nil {
+		return nil, errors.Join(err, e.logs.Close())
+	}
+	if err := e.openWatch(); err != nil {
+		return nil, errors.Join(err, e.notify.Close(), e.logs.Close())
+	}
+	e.spawner = spawn.NewSpawner()
+	e.kernel.start = e.spawner.Start
+	return e, nil
+}
+
+// Abandon closes an engine that does not run and is not to. All that it has found is left as it
+// was.
+func (e *Engine) Abandon() error {
+	e.alive++ // the control groups stay: services may be in them
+	close(e.ended)
+	return e.close()
+}
+
+// newEngine is an engine without logs, notify socket and processes, which tests give what they
+// need.
+func newEngine(o Options) *Engine {
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	if o.EventsKept == 0 {
+		o.EventsKept = 1024
+	}
+	if o.Trouble == nil {
+		o.Trouble = func(error) {}
+	}
+	e := &Engine{
+		o:            o,
+		kernel:       realKernel(),
+		table:        reactions(),
+		mail:         newMailbox(),
+		ended:        make(chan struct{}),
+		registry:     newRegistry(),
+		byPID:        map[int]*service{},
+		bySession:    map[int]*service{},
+		byInvocation: map[string]*service{},
+		byOutput:     map[fileID]*service{},
+		expected:     map[int]*service{},
+		commands:     map[int]*command{},
+		programs:     map[int]*program{},
+		removing:     map[string]chan struct{}{},
+		orphans:      map[int]*service{},
+		stopping:     map[*service]struct{}{},
+		environs:     map[string]*environment{},
+		kept:         environments{dir: filepath.Join(o.StateDir, environDir)},
+		sockets:      map[string]*holder{},
+		inherited:    slices.Clone(o.Inherited),
+		watching:     map[uint64]watched{},
+		closers:      make(chan struct{}, mostClosing),
+		births:       newBirths(),
+		room:         newRoom(),
+		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
+		events:       eventLog{keep: o.EventsKept, last: o.LastEvent},
+	}
+	e.store.replace = e.replaceFile
+	return e
+}
+
+// Run supervises until ctx ends, then stops every service in order and
+// returns. What is wanted of each service stays on disk; the error says if it is not.
+func (e *Engine) Run(ctx context.Context) error {
+	defer close(e.ended)
+	exits, stop, err := e.kernel.watch()
+	if err != nil {
+		return errors.Join(err, e.close())
+	}
+	defer stop()
+	e.oomKills, _ = e.kernel.oomKills() // where it cannot be read, nothing is said about it
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if e.notify != nil {
+		e.hearAt = func(socket *sys.NotifySocket) { go e.hear(ctx, socket) }
+		e.hearAt(e.notify)
+	}
+	if e.watch != nil {
+		go e.see()
+	}
+	done := ctx.Done()
+	e.reapAll() // what died before the first signal could be caught
+	for !e.over() || !e.endLogs() {
+		select {
+		case <-e.mail.wake:
+			for _, f := range e.mail.take() {
+				f()
+			}
+		case <-exits:
+			e.reapAll()
+		case <-done:
+			done = nil
+			e.shutdown()
+		}
+		e.tryStill()
+	}
+	return errors.Join(e.flush(), e.forgetNotes(), e.close())
+}
+
+// over says whether Run has nothing left to do.
+func (e *Engine) over() bool {
+	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && e.jobs.running == 0 &&
+		!e.store.writing && !e.notes.writing
+}
+
+func (e *Engine) close() error {
+	var errs []error
+	if e.spawner != nil {
+		e.spawner.Close()
+	}
+	e.dropHeirs()
+	for _, socket := range e.nameless {
+		errs = append(errs, socket.File().Close())
+	}
+	if e.notify != nil {
+		errs = append(errs, e.notify.Close())
+	}
+	if e.watch != nil {
+		errs = append(errs, e.watch.Close())
+	}
+	if e.logs != nil && !e.logsEnd.begun {
+		errs = append(errs, e.logs.Close())
+	}
+	if e.alive == 0 && !e.leavesBehind() {
+		errs = append(errs, e.closeGroups())
+	}
+	return errors.Join(append(errs, e.logsEnd.err)...)
+}
+
+// logTrouble is called by the log engine's workers, which do not wait.
+func (e *Engine) logTrouble(id string, err error) {
+	e.post(func() {
+		if s := e.byName[id]; s != nil {
+			s.logError = ""
+			if err != nil {
+				s.logError = err.Error()
+			}
+			e.emit(s, Event{Kind: EventLog, Reason: troubleText(err)})
+		}
+	})
+}
+
+func troubleText(err error) string {
+	if err == nil {
+		return "log can be written again"
+	}
+	return err.Error()
+}
