@@ -55,6 +55,10 @@ var table = map[string]entry{
 	"internal/sys": {
 		says: "Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.",
 	},
+	"internal/cgroup": {
+		says:    "Package cgroup keeps each service in a control group of its own, so that whatever it forks is found there, limited and ended.",
+		imports: "internal/atomicfile internal/sys spec",
+	},
 	"internal/atomicfile": {
 		says: "Package atomicfile replaces a file whole or not at all.",
 	},
@@ -64,7 +68,7 @@ var table = map[string]entry{
 	},
 	"internal/proctree": {
 		says:    "Package proctree finds every process that belongs to a daemon, and ends them all without hitting a stranger.",
-		imports: "internal/sys",
+		imports: "internal/cgroup internal/sys",
 	},
 	"cmd/internal/probe": {
 		says:    "Package probe finds out whether a service is ready or alive, by asking it.",
@@ -114,7 +118,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/cgroup cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
@@ -145,7 +149,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/boot internal/check cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/readers/ cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor cmd/internal/supervise cmd/internal/writers/ internal/sys internal/writers internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/boot internal/cgroup internal/check cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/readers/ cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor cmd/internal/supervise internal/sys internal/writers cmd/internal/writers/ internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",

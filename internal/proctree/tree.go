@@ -3,9 +3,11 @@ package proctree
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"syscall"
 
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -54,9 +56,11 @@ func (t *tree) scan() error {
 		}
 		// The group is read after the list: who is in it now and has the start
 		// time of the list was there both times, whatever its number was before.
-		group, err := cgroupMembers(t.options.Cgroup)
-		if err != nil {
-			return err
+		var group []int
+		if t.options.Cgroup != "" {
+			if group, err = cgroup.MembersOf(t.options.Cgroup); err != nil {
+				return fmt.Errorf("processes of control group: %w", err)
+			}
 		}
 		if t.attribute(stats, group) {
 			break

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -78,7 +78,7 @@ func usualLimits() error {
 // shed rids a supervisor that a command has started of what it has of that command, and tells what
 // it cannot.
 func shed(trouble func(error)) {
-	if err := supervise.LeaveService(); err != nil {
+	if err := cgroup.LeaveService(); err != nil {
 		trouble(err)
 	}
 	if n, err := sys.Nice(); err == nil && n > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/cmd/internal/procopt"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -38,7 +39,7 @@ type birth struct {
 	ready string // FIFO for a probe of the kind FD
 
 	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
-	group    *cgroup         // nil: it is born in ours
+	group    *cgroup.Group   // nil: it is born in ours
 	noGroup  error           // why group is nil
 	identify func(pid int) identity
 	identity identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.
@@ -54,7 +55,7 @@ func (e *Engine) newBirth(s *service) birth {
 		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
 		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name), stuck: e.stuckFor(s),
 		removing: e.removing[s.spec.Name],
-		group:    s.group, noGroup: e.cgroupsFor(s.spec.Cgroup).reason(),
+		group:    s.group, noGroup: e.cgroups.For(s.spec.Cgroup).Reason(),
 	}
 }
 
@@ -120,14 +121,14 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 	}
 	var into *os.File
 	if b.group != nil {
-		if into, err = b.group.prepare(b.spec.Limits); err != nil {
+		if into, err = b.group.Prepare(b.spec.Limits); err != nil {
 			return 0, nil, err
 		}
 		defer into.Close()
 	}
 	if pid, err = b.spawnInto(ctx, into, &sp); err == nil {
 		b.identity = b.identify(pid)
-	} else if removeErr := b.group.remove(); removeErr != nil {
+	} else if removeErr := b.group.Remove(); removeErr != nil {
 		err = fmt.Errorf("%w (and %w)", err, removeErr)
 	}
 	return pid, w, err
@@ -185,7 +186,7 @@ func (b *birth) startCommand(ctx context.Context, argv spec.Command, mainPID int
 	if b.group == nil {
 		return b.spawn(ctx, &sp)
 	}
-	into, err := b.group.command()
+	into, err := b.group.Command()
 	if err != nil {
 		return 0, err
 	}

@@ -3,83 +3,32 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
+	"io/fs"
 	"syscall"
+
+	"github.com/daemonry/daemonry/internal/cgroup"
 )
 
-// openGroups finds where the groups of services are to be.
-func (e *Engine) openGroups() error {
-	c, err := openCgroups(e.o.Cgroup, e.groupRecord(""))
-	if err != nil {
-		return err
-	}
-	e.cgroups = map[string]*cgroups{"": c}
-	return nil
-}
-
-// groupRecord is the file that says where the groups of services are that run in parent, "" for
-// anywhere.
-func (e *Engine) groupRecord(parent string) string {
-	if parent == "" {
-		return filepath.Join(e.o.RuntimeDir, "cgroup")
-	}
-	return filepath.Join(e.o.RuntimeDir, "cgroup-"+short(parent))
-}
-
-// cgroupsFor is where the groups of a service are that is to run in parent, "" for anywhere.
-func (e *Engine) cgroupsFor(parent string) *cgroups {
-	c := e.cgroups[parent]
-	if c != nil || len(e.cgroups) == 0 {
-		return c
-	}
-	c, err := openCgroups(parent, e.groupRecord(parent))
-	if err != nil {
-		return &cgroups{why: err} // the next start looks again
-	}
-	e.cgroups[parent] = c
-	return c
-}
-
 // groupOf is the control group for the start of s that is under way, nil if there is none.
-func (e *Engine) groupOf(s *service) *cgroup {
-	return e.cgroupsFor(s.spec.Cgroup).group(s.spec.Name, s.invoked)
-}
-
-func (e *Engine) allGroups() (list []*cgroup) {
-	for _, c := range e.cgroups {
-		list = append(list, c.groups()...)
-	}
-	return list
-}
-
-// closeGroups removes what is empty by now.
-func (e *Engine) closeGroups() error {
-	var errs []error
-	for _, c := range e.cgroups {
-		errs = append(errs, c.close())
-	}
-	return errors.Join(errs...)
+func (e *Engine) groupOf(s *service) *cgroup.Group {
+	return e.cgroups.For(s.spec.Cgroup).Group(s.spec.Name, s.invoked)
 }
 
 // groupOwner returns the service in whose control group a process is, nil if it is in none.
 func (e *Engine) groupOwner(pid int) (*service, error) {
-	if len(e.cgroups) == 0 {
-		return nil, nil
-	}
 	path, err := e.kernel.cgroup(pid)
-	if errors.Is(err, syscall.ESRCH) || gone(err) {
+	if errors.Is(err, syscall.ESRCH) || errors.Is(err, fs.ErrNotExist) {
 		return nil, syscall.ESRCH
 	}
 	if err != nil {
 		return nil, err
 	}
-	if e.births.underWay > 0 && strings.HasSuffix(path, "/"+commandGroup) {
+	if e.births.underWay > 0 && cgroup.OfCommand(path) {
 		return nil, nil // perhaps a command that is just being started
 	}
-	_, invocation := startAt(path)
+	_, invocation := cgroup.StartAt(path)
 	s := e.byInvocation[invocation] // "" is nobody's
-	if s == nil || !s.group.holds(path) {
+	if s == nil || !s.group.Holds(path) {
 		// The name alone proves nothing: whoever has a group of their own can make one of any name
 		// below it.
 		return nil, nil
@@ -88,9 +37,9 @@ func (e *Engine) groupOwner(pid int) (*service, error) {
 }
 
 // groupHolding is the group of s if that process, which is the service's, is in it.
-func (e *Engine) groupHolding(s *service, pid int) *cgroup {
+func (e *Engine) groupHolding(s *service, pid int) *cgroup.Group {
 	g := e.groupOf(s)
-	if path, err := e.kernel.cgroup(pid); err != nil || !g.holds(path) {
+	if path, err := e.kernel.cgroup(pid); err != nil || !g.Holds(path) {
 		return nil // it was started without one
 	}
 	return g
@@ -100,7 +49,7 @@ func (e *Engine) groupHolding(s *service, pid int) *cgroup {
 // control group alone.
 func (e *Engine) leftBehind(s *service) map[int]bool {
 	left := map[int]bool{}
-	pids, err := s.group.members()
+	pids, err := s.group.Members()
 	if err != nil {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("processes of control group: %v", err)})
 	}
@@ -121,7 +70,7 @@ func (e *Engine) nothingLeft(s *service) bool {
 	if len(s.left.adopted) > 0 || len(s.commands) > 0 {
 		return false
 	}
-	populated, err := s.group.populated()
+	populated, err := s.group.Populated()
 	if err != nil {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("processes of control group: %v", err)})
 	}
@@ -134,11 +83,11 @@ func (e *Engine) killGroup(s *service) {
 	if s.group == nil {
 		return
 	}
-	kill := s.group.kill
+	kill := s.group.Kill
 	if len(s.commands) > 0 {
-		kill = s.group.killEach
+		kill = s.group.KillEach
 	}
-	if err := kill(); err != nil && !gone(err) {
+	if err := kill(); err != nil && !cgroup.IsRemoved(err) {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("kill control group: %v", err)})
 	}
 }
@@ -157,7 +106,7 @@ func (e *Engine) limitAgain(s *service) {
 func (e *Engine) setLimits(s *service) {
 	g, limits, name := s.group, s.limits, s.spec.Name
 	e.work(func() func() {
-		err := g.limit(limits, true)
+		err := g.Limit(limits, true)
 		return func() {
 			if err != nil {
 				e.o.Trouble(fmt.Errorf("%s: %w", name, err))
@@ -173,22 +122,22 @@ func (e *Engine) setLimits(s *service) {
 // on with, and removes the groups. What belongs to a service that is described nowhere is left
 // alone; and all of it, if for that reason it is in doubt who goes on.
 func (e *Engine) clearGroups(doubt error) {
-	for _, g := range e.allGroups() {
-		name, invocation := startAt(g.path)
+	for _, g := range e.cgroups.Groups() {
+		name, invocation := cgroup.StartAt(g.Path)
 		if e.byInvocation[invocation] != nil {
 			continue
 		}
 		s := e.byName[name]
-		err := g.remove()
+		err := g.Remove()
 		switch {
 		case !errors.Is(err, syscall.EBUSY):
 		case doubt != nil:
-			err = fmt.Errorf("%s: processes live in it, and are left alone: %w", g.dir, doubt)
+			err = fmt.Errorf("%s: processes live in it, and are left alone: %w", g.Dir, doubt)
 		case s == nil:
-			err = fmt.Errorf("%s: processes live in it, and no service %s is known; they are left alone", g.dir, name)
+			err = fmt.Errorf("%s: processes live in it, and no service %s is known; they are left alone", g.Dir, name)
 		default:
 			e.emit(s, Event{Kind: EventStray, Reason: "SIGKILL to what an earlier supervisor has left in a control group"})
-			err = g.kill() // the empty group goes when we go
+			err = g.Kill() // the empty group goes when we go
 		}
 		if err != nil {
 			e.o.Trouble(fmt.Errorf("control group: %w", err))

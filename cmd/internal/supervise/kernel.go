@@ -16,6 +16,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/cmd/internal/socket"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -155,7 +156,7 @@ func realKernel() kernel {
 		descendants: descendants,
 		stat:        sys.ReadStat,
 		ignores:     ignoresSignal,
-		cgroup:      cgroupOf,
+		cgroup:      cgroup.Of,
 		invocation:  readInvocation,
 		outputs:     readOutputs,
 		memory:      sys.ResidentMemory,
@@ -233,7 +234,7 @@ func (e *Engine) ranOutOfMemory(s *service, x *Exit) bool {
 	if x.Signal != syscall.SIGKILL && (!x.Unknown || s.state == Stopping) {
 		return false
 	}
-	if kills, known := s.group.oomKills(); known {
+	if kills, known := s.group.OOMKills(); known {
 		return kills > 0
 	}
 	if x.Unknown {

@@ -218,7 +218,7 @@ func (e *Engine) sweptClean(s *service, then reaction) {
 			delete(e.expected, pid)
 		}
 	}
-	if err := s.group.remove(); err != nil {
+	if err := s.group.Remove(); err != nil {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("remove control group: %v", err)})
 	}
 	s.left, s.session, s.group = leftovers{}, 0, nil
@@ -245,7 +245,7 @@ func (e *Engine) killLeftovers(s *service, step int, sig syscall.Signal) int {
 		s.left.reach(pid, step)
 		signal := e.signalOwn
 		if member {
-			signal = s.group.signal
+			signal = s.group.Signal
 		}
 		if err := signal(pid, sig); err != nil {
 			e.refuse(s, pid, err)

@@ -183,7 +183,7 @@ func (e *Engine) serviceOf(pid int) *service {
 func (e *Engine) ownerOf(s *service) func(pid int) bool {
 	main, session, group, invoked, kernel := s.pid, s.session, s.group, s.invoked, e.kernel
 	return func(pid int) bool {
-		if path, err := kernel.cgroup(pid); err == nil && group.holds(path) {
+		if path, err := kernel.cgroup(pid); err == nil && group.Holds(path) {
 			return true
 		}
 		for depth, p := 0, pid; p > 1 && depth < 64; depth++ {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -110,7 +111,7 @@ func TestProgramEndsWithAKilledSupervisor(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := doomed.Command(t, dir)
-	cmd.Env = append(os.Environ(), "SCENE_CGROUP="+CgroupNone) // nobody comes to remove it
+	cmd.Env = append(os.Environ(), "SCENE_CGROUP="+cgroup.None) // nobody comes to remove it
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
-	"pgregory.net/rapid"
 )
 
 // TestRandomLives lets services that depend on each other live through whatever comes: no

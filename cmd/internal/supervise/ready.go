@@ -60,7 +60,7 @@ func (e *Engine) watchRest(s *service) {
 	var members func() []int
 	if g := s.group; g != nil {
 		members = func() []int {
-			pids, _ := readPIDs(g.dir) // beside the descendants, whom the looks find by themselves
+			pids, _ := g.Own() // beside the descendants, whom the looks find by themselves
 			return pids
 		}
 	}

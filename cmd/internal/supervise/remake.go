@@ -61,7 +61,7 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 	if missing {
 		e.emit(nil, Event{Kind: EventTrouble, Reason: "something had been removed from " + dir + "; it is there again"})
 	}
-	return missing, e.rememberGroups()
+	return missing, e.cgroups.Remember(dir)
 }
 
 // notifyPath is where the notify socket should be.
@@ -86,18 +86,6 @@ func (e *Engine) renewNotify() error {
 	err := e.nameless[0].File().Close()
 	e.nameless = slices.Delete(e.nameless, 0, 1)
 	return err
-}
-
-// rememberGroups writes down anew where the control groups are, for who comes after us.
-func (e *Engine) rememberGroups() error {
-	var errs []error
-	for parent, c := range e.cgroups {
-		c.record = e.groupRecord(parent)
-		if c.dir != "" && !isThere(c.record) {
-			errs = append(errs, c.remember())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func isThere(path string) bool {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -75,12 +76,12 @@ func (t *takeover) groups() map[int]member {
 	if len(t.doubtful) == 0 {
 		return list
 	}
-	for _, g := range t.e.allGroups() {
-		name, invocation := startAt(g.path)
+	for _, g := range t.e.cgroups.Groups() {
+		name, invocation := cgroup.StartAt(g.Path)
 		if s := t.e.byName[name]; s == nil || !slices.Contains(t.doubtful, s) {
 			continue
 		}
-		pids, err := g.members()
+		pids, err := g.Members()
 		if err != nil {
 			t.e.o.Trouble(err)
 		}

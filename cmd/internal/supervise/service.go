@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -37,12 +38,12 @@ type service struct {
 	stuck     <-chan struct{}  // what the last start waited for in vain, closed when it has come; nil: nothing
 	signals   []syscall.Signal // for it as soon as the pid is known
 	pid       int
-	group     *cgroup     // nil where there is none
-	limits    spec.Limits // that hold there
-	session   int         // that the process started last led
-	output    fileID      // what it prints into
-	invoked   string      // its INVOCATION_ID, by which escaped descendants are known
-	nextMain  int         // announced by MAINPID=, to be the main process when this one ends
+	group     *cgroup.Group // nil where there is none
+	limits    spec.Limits   // that hold there
+	session   int           // that the process started last led
+	output    fileID        // what it prints into
+	invoked   string        // its INVOCATION_ID, by which escaped descendants are known
+	nextMain  int           // announced by MAINPID=, to be the main process when this one ends
 	startedAt time.Time
 	watchdog  spec.Duration
 	draining  bool // the process is dead, its last output not yet on disk

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -88,7 +89,7 @@ func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 func TestGroupOfAStranger(t *testing.T) {
 	bubble(t, func(b *bench) {
 		dir := t.TempDir()
-		groups := &cgroups{dir: dir, path: "/system/" + ourGroup + "1"}
+		groups := &cgroup.Parent{Dir: dir, Path: "/system/daemonry-1"}
 		s := b.put(plain("s", func(s *spec.Service) { s.NotifyAccess = spec.NotifyAll }))
 		b.up(s)
 		const stranger = 7777
@@ -100,22 +101,21 @@ func TestGroupOfAStranger(t *testing.T) {
 			return "/", nil
 		}
 		b.inOwner(func() {
-			b.cgroups = map[string]*cgroups{"": groups}
-			s.group = groups.group("s", s.invoked)
+			s.group = groups.Group("s", s.invoked)
 			for at, theirs := range map[string]*service{
-				s.group.path: s, s.group.path + "/worker": s, "/user" + s.group.path: nil, s.group.path + "x": nil, "/user/" + filepath.Base(s.group.path): nil,
+				s.group.Path: s, s.group.Path + "/worker": s, "/user" + s.group.Path: nil, s.group.Path + "x": nil, "/user/" + filepath.Base(s.group.Path): nil,
 			} {
 				path = at
 				if owner, err := b.groupOwner(stranger); owner != theirs || err != nil {
 					t.Errorf("%s: %v, %v", at, owner, err)
 				}
 			}
-			path = "/user" + s.group.path
+			path = "/user" + s.group.Path
 			b.heard(heardMessage{sender: sys.Sender{PID: stranger}, Message: notify.Message{Status: new("hello")}})
 			if s.text != "" {
 				t.Error("a stranger has spoken for a service")
 			}
-			b.cgroups, s.group = nil, nil
+			s.group = nil
 		})
 	})
 }

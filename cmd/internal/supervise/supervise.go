@@ -29,6 +29,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -67,7 +68,7 @@ type Options struct {
 	// target.
 	Console target.Console
 	// Cgroup is the directory of a control group (version 2) to run services below, each in a group
-	// of its own; or CgroupAuto or CgroupNone. One that cannot be used is an error.
+	// of its own; or cgroup.Auto or cgroup.None. One that cannot be used is an error.
 	Cgroup string
 	// EventsKept is the number of past events that a late subscriber can have. Default 1024.
 	EventsKept int
@@ -82,7 +83,7 @@ type Engine struct {
 	o       Options
 	kernel  kernel
 	table   *table
-	cgroups map[string]*cgroups // by Process.Cgroup; empty: none
+	cgroups *cgroup.Set // nil: none
 	logs    *logs.Engine
 	notify  *sys.NotifySocket
 	hearAt  func(*sys.NotifySocket) // nil before Run
@@ -158,7 +159,7 @@ func New(o Options) (*Engine, error) {
 	if e.legacy, err = readLegacy(o); err != nil {
 		return nil, err
 	}
-	if err = e.openGroups(); err != nil {
+	if e.cgroups, err = cgroup.Open(o.Cgroup, o.RuntimeDir); err != nil {
 		return nil, err
 	}
 	e.logs, err = logs.New(logs.Options{
@@ -299,7 +300,7 @@ func (e *Engine) close() error {
 		errs = append(errs, e.logs.Close())
 	}
 	if e.alive == 0 && !e.leavesBehind() {
-		errs = append(errs, e.closeGroups())
+		errs = append(errs, e.cgroups.Close())
 	}
 	return errors.Join(append(errs, e.logsEnd.err)...)
 }

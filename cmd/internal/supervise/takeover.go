@@ -168,7 +168,7 @@ func (t *takeover) findGroup(s *service) {
 	if g == nil || s.invoked == "" {
 		return
 	}
-	if _, err := os.Stat(g.dir); err == nil {
+	if _, err := os.Stat(g.Dir); err == nil {
 		s.group = g
 	}
 }

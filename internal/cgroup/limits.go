@@ -1,4 +1,4 @@
-package supervise
+package cgroup
 
 import (
 	"errors"
@@ -53,8 +53,8 @@ func controls(l spec.Limits) []control {
 	return list
 }
 
-// limit sets the limits of the group; with lift also those that there are none of any more.
-func (g *cgroup) limit(l spec.Limits, lift bool) error {
+// Limit sets the limits of the group; with lift also those that there are none of any more.
+func (g *Group) Limit(l spec.Limits, lift bool) error {
 	list := controls(l)
 	var needed []string
 	for _, c := range list {
@@ -63,7 +63,7 @@ func (g *cgroup) limit(l spec.Limits, lift bool) error {
 		}
 	}
 	if len(needed) > 0 {
-		if err := g.all.enable(needed); err != nil {
+		if err := g.parent.enable(needed); err != nil {
 			return fmt.Errorf("limits: %w", err)
 		}
 	}
@@ -79,7 +79,7 @@ func (g *cgroup) limit(l spec.Limits, lift bool) error {
 		if c.file == "io.weight" {
 			err = g.weigh(value)
 		} else {
-			err = writeFile(g.dir, c.file, value)
+			err = writeFile(g.Dir, c.file, value)
 		}
 		if c.value == "" && errors.Is(err, fs.ErrNotExist) {
 			continue // it never was
@@ -92,10 +92,10 @@ func (g *cgroup) limit(l spec.Limits, lift bool) error {
 }
 
 // weigh sets the share of the disks.
-func (g *cgroup) weigh(value string) error {
-	err := writeFile(g.dir, "io.weight", value)
+func (g *Group) weigh(value string) error {
+	err := writeFile(g.Dir, "io.weight", value)
 	if errors.Is(err, fs.ErrNotExist) {
-		if bfq := writeFile(g.dir, "io.bfq.weight", bfqWeight(value)); !errors.Is(bfq, fs.ErrNotExist) {
+		if bfq := writeFile(g.Dir, "io.bfq.weight", bfqWeight(value)); !errors.Is(bfq, fs.ErrNotExist) {
 			return bfq
 		}
 	}

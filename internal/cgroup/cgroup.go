@@ -1,4 +1,6 @@
-package supervise
+// Package cgroup keeps each service in a control group of its own, so that whatever it forks is
+// found there, limited and ended.
+package cgroup
 
 import (
 	"crypto/sha256"
@@ -17,68 +19,69 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Values of Options.Cgroup beside a directory.
+// Where the groups of services are to be, beside the name of a directory.
 const (
-	CgroupAuto = ""    // below our own control group, where that can be written to
-	CgroupNone = "off" // services run in our own control group
+	Auto = ""    // below our own control group, where that can be written to
+	None = "off" // there are none: services run in our own control group
 )
 
-// cgroups is the control group (cgroups(7), version 2) below which each service has one of its own:
+// Parent is the control group (cgroups(7), version 2) below which each service has one of its own:
 // whatever a service forks, and however it hides, is found there and ends with it. Only what is
 // below our own group, or below one that was named to us, is made or changed: the rest belongs to
 // somebody else, such as systemd.
 //
 // The zero value makes none. In a hybrid hierarchy, where version 1 has the controllers, groups
 // work and limits do not.
-type cgroups struct {
-	dir    string // absolute, "" for none
-	path   string // the same as /proc/PID/cgroup has it
-	record string // file that tells a successor of dir
+type Parent struct {
+	Dir    string // absolute, "" for none
+	Path   string // the same as /proc/PID/cgroup has it
+	record string // file that tells a successor of Dir
 	why    error  // there is none
 
 	mu sync.Mutex // held while controllers are switched on
 }
 
-// openCgroups finds or makes the group for services. Without a word from the user it is no error
+// open finds or makes the group for services. Without a word from the user it is no error
 // that there can be none.
-func openCgroups(wanted, record string) (*cgroups, error) {
-	c := &cgroups{record: record}
-	if wanted == CgroupNone {
+func open(wanted, record string) (*Parent, error) {
+	c := &Parent{record: record}
+	if wanted == None {
 		c.why = errors.New("switched off")
 		return c, nil
 	}
-	mount, err := findCgroupMount("/proc/self/mountinfo")
+	m, err := findMount("/proc/self/mountinfo")
 	if err == nil {
-		err = c.open(mount, wanted)
+		err = c.find(m, wanted)
 	}
-	if err != nil && wanted != CgroupAuto {
+	if err != nil && wanted != Auto {
 		return nil, fmt.Errorf("control group: %w", err)
 	}
 	if err != nil {
-		c.dir, c.why = "", err
+		c.Dir, c.why = "", err
 	}
 	return c, nil
 }
 
-func (c *cgroups) open(mount cgroupMount, wanted string) error {
+// find goes on with the group that the record names, if it can be used, or makes one.
+func (c *Parent) find(m mount, wanted string) error {
 	if before, err := os.ReadFile(c.record); err == nil {
-		if dir := recordedGroup(string(before), c.record); mount.pathOf(dir) != "" && writable(dir) == nil {
-			c.dir, c.path = dir, mount.pathOf(dir) // what the last supervisor started runs there
+		if dir := recordedGroup(string(before), c.record); m.pathOf(dir) != "" && writable(dir) == nil {
+			c.Dir, c.Path = dir, m.pathOf(dir) // what the last supervisor started runs there
 			return nil
 		}
 	}
 	parent := wanted
-	if wanted == CgroupAuto {
+	if wanted == Auto {
 		own, err := ownCgroup("/proc/self/cgroup")
 		if err == nil {
-			parent, err = mount.dirOf(own)
+			parent, err = m.dirOf(own)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if mount.pathOf(parent) == "" {
-		return fmt.Errorf("%s: not below %s, where cgroup2 is mounted", parent, mount.dir)
+	if m.pathOf(parent) == "" {
+		return fmt.Errorf("%s: not below %s, where cgroup2 is mounted", parent, m.dir)
 	}
 	// To move a process one must be able to write to the group that both places have in common
 	// (cgroups(7), "Delegation containment").
@@ -86,26 +89,26 @@ func (c *cgroups) open(mount cgroupMount, wanted string) error {
 		return err
 	}
 	// Several supervisors may share a parent; the same one finds its own again.
-	c.dir = filepath.Join(parent, ourGroup+short(c.record))
-	c.path = mount.pathOf(c.dir)
-	if err := os.Mkdir(c.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	c.Dir = filepath.Join(parent, ourGroup+short(c.record))
+	c.Path = m.pathOf(c.Dir)
+	if err := os.Mkdir(c.Dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	err := writable(c.dir)
+	err := writable(c.Dir)
 	if err == nil {
-		err = usable(c.dir)
+		err = usable(c.Dir)
 	}
 	if err == nil {
 		err = c.remember()
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(c.dir))
+		return errors.Join(err, os.Remove(c.Dir))
 	}
 	return nil
 }
 
-func (c *cgroups) remember() error {
-	return atomicfile.Write(c.record, []byte(c.dir+"\n"+placeOf(c.record)+"\n"), 0o600)
+func (c *Parent) remember() error {
+	return atomicfile.Write(c.record, []byte(c.Dir+"\n"+placeOf(c.record)+"\n"), 0o600)
 }
 
 // recordedGroup is the group that a record names, "" if it is a copy: its directory is not the one
@@ -124,8 +127,8 @@ func placeOf(path string) string {
 	if err != nil {
 		return ""
 	}
-	id := idOf(info)
-	return fmt.Sprintf("%d:%d", id.dev, id.ino)
+	id := sys.FileIDOf(info)
+	return fmt.Sprintf("%d:%d", id.Device, id.Inode)
 }
 
 // ourGroup is what the name of a supervisor's group begins with.
@@ -152,17 +155,17 @@ func usable(dir string) error {
 	return err
 }
 
-// close removes the group, which is empty when all services have ended.
-func (c *cgroups) close() error {
-	if c == nil || c.dir == "" {
+// Close removes the group, which is empty when all services have ended.
+func (c *Parent) Close() error {
+	if c == nil || c.Dir == "" {
 		return nil
 	}
-	for _, g := range c.groups() {
-		if err := g.remove(); err != nil {
+	for _, g := range c.Groups() {
+		if err := g.Remove(); err != nil {
 			return fmt.Errorf("remove control group: %w", err) // the record stays with it
 		}
 	}
-	if err := os.Remove(c.dir); err != nil && !gone(err) {
+	if err := os.Remove(c.Dir); err != nil && !IsRemoved(err) {
 		return fmt.Errorf("remove control group: %w", err)
 	}
 	if err := os.Remove(c.record); !errors.Is(err, fs.ErrNotExist) {
@@ -171,62 +174,62 @@ func (c *cgroups) close() error {
 	return nil
 }
 
-// group is the one for one start of a service. Two processes of a service may run at the same time.
+// Group is the one for one start of a service. Two processes of a service may run at the same time.
 // Nothing is made yet.
-func (c *cgroups) group(service, invocation string) *cgroup {
-	if c == nil || c.dir == "" {
+func (c *Parent) Group(service, invocation string) *Group {
+	if c == nil || c.Dir == "" {
 		return nil
 	}
 	// The prefix keeps the name of a service from being that of a file of the kernel's, such as
 	// "cgroup.procs".
-	return c.named(cgroupPrefix + service + cgroupMark + invocation)
+	return c.named(prefix + service + mark + invocation)
 }
 
 // The name of a group is the prefix, the name of the service, the mark, which is in no name, and
 // the invocation id.
 const (
-	cgroupPrefix = "service-"
-	cgroupMark   = "+"
+	prefix = "service-"
+	mark   = "+"
 )
 
-func (c *cgroups) named(name string) *cgroup {
-	return &cgroup{all: c, dir: filepath.Join(c.dir, name), path: c.path + "/" + name}
+func (c *Parent) named(name string) *Group {
+	return &Group{parent: c, Dir: filepath.Join(c.Dir, name), Path: c.Path + "/" + name}
 }
 
-// reason says why there are no groups, nil if there are.
-func (c *cgroups) reason() error {
+// Reason says why there are no groups, nil if there are.
+func (c *Parent) Reason() error {
 	if c == nil {
-		return errNoCgroup2
+		return errNone
 	}
 	return c.why
 }
 
-// startAt returns the service and the invocation in whose group, or in a group below it, a path of
+// StartAt returns the service and the invocation in whose group, or in a group below it, a path of
 // /proc/PID/cgroup is; "" for none.
-func startAt(path string) (service, invocation string) {
+func StartAt(path string) (service, invocation string) {
 	_, rest, ok := strings.Cut(path, "/"+ourGroup)
 	if ok {
-		_, rest, ok = strings.Cut(rest, "/"+cgroupPrefix)
+		_, rest, ok = strings.Cut(rest, "/"+prefix)
 	}
 	if !ok {
 		return "", ""
 	}
 	name, _, _ := strings.Cut(rest, "/")
-	service, invocation, _ = strings.Cut(name, cgroupMark)
+	service, invocation, _ = strings.Cut(name, mark)
 	return service, invocation
 }
 
-// groups lists those that are there.
-func (c *cgroups) groups() (list []*cgroup) {
-	if c == nil || c.dir == "" {
+// Groups lists those that are there.
+func (c *Parent) Groups() (list []*Group) {
+	if c == nil || c.Dir == "" {
 		return nil
 	}
-	entries, err := os.ReadDir(c.dir)
+	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
 		return nil // that it cannot be removed will be told
 	}
 	for _, entry := range entries {
-		if entry.IsDir() && strings.HasPrefix(entry.Name(), cgroupPrefix) {
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), prefix) {
 			list = append(list, c.named(entry.Name()))
 		}
 	}
@@ -234,14 +237,14 @@ func (c *cgroups) groups() (list []*cgroup) {
 }
 
 // enable switches controllers on for the groups of services.
-func (c *cgroups) enable(controllers []string) error {
+func (c *Parent) enable(controllers []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, name := range controllers {
-		if has(c.dir, "cgroup.subtree_control", name) {
+		if has(c.Dir, "cgroup.subtree_control", name) {
 			continue
 		}
-		parent := filepath.Dir(c.dir)
+		parent := filepath.Dir(c.Dir)
 		if !has(parent, "cgroup.controllers", name) {
 			return fmt.Errorf("the control group %s has no controller %q", parent, name)
 		}
@@ -254,7 +257,7 @@ func (c *cgroups) enable(controllers []string) error {
 				return fmt.Errorf("controller %q: %w", name, err)
 			}
 		}
-		if err := writeFile(c.dir, "cgroup.subtree_control", "+"+name); err != nil {
+		if err := writeFile(c.Dir, "cgroup.subtree_control", "+"+name); err != nil {
 			return fmt.Errorf("controller %q: %w", name, err)
 		}
 	}
@@ -268,7 +271,7 @@ func (c *cgroups) enable(controllers []string) error {
 // It must not be left to the kernel to refuse: that refuses memory and io only. With cpu or pids
 // handed down, a group with processes becomes the root of a threaded subtree (cgroups(7), "Threaded
 // mode"), and those below it, where our services are, can hold no process any more.
-func (c *cgroups) moveOut(parent string) error {
+func (c *Parent) moveOut(parent string) error {
 	if _, err := os.Stat(filepath.Join(parent, "cgroup.type")); errors.Is(err, fs.ErrNotExist) {
 		return nil // the root
 	}

@@ -1,4 +1,4 @@
-package supervise
+package cgroup
 
 import (
 	"errors"
@@ -18,11 +18,11 @@ func LeaveService() error {
 	if err != nil {
 		return nil // there are none
 	}
-	name, _ := startAt(own)
+	name, _ := StartAt(own)
 	if name == "" {
 		return nil
 	}
-	mount, err := findCgroupMount("/proc/self/mountinfo")
+	mount, err := findMount("/proc/self/mountinfo")
 	if err == nil {
 		var above string
 		above, err = mount.dirOf(firstNotEmpty(own[:strings.Index(own, "/"+ourGroup)], "/"))

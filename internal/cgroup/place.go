@@ -1,4 +1,4 @@
-package supervise
+package cgroup
 
 import (
 	"errors"
@@ -9,28 +9,28 @@ import (
 	"strings"
 )
 
-// cgroupMount is where cgroup2 is mounted: alone at /sys/fs/cgroup, or beside version 1.
-type cgroupMount struct {
+// mount is where cgroup2 is mounted: alone at /sys/fs/cgroup, or beside version 1.
+type mount struct {
 	dir  string // mount point
 	root string // the group that is seen there
 }
 
-var errNoCgroup2 = errors.New("no cgroup2 is mounted")
+var errNone = errors.New("no cgroup2 is mounted")
 
-// findCgroupMount reads mountinfo (proc_pid_mountinfo(5)).
-func findCgroupMount(mountinfo string) (cgroupMount, error) {
+// findMount reads mountinfo (proc_pid_mountinfo(5)).
+func findMount(mountinfo string) (mount, error) {
 	b, err := os.ReadFile(mountinfo)
 	if err != nil {
-		return cgroupMount{}, err
+		return mount{}, err
 	}
 	for line := range strings.Lines(string(b)) {
 		before, after, ok := strings.Cut(line, " - ")
 		fields := strings.Fields(before)
 		if ok && len(fields) > 4 && strings.HasPrefix(after, "cgroup2 ") {
-			return cgroupMount{dir: unescape(fields[4]), root: unescape(fields[3])}, nil
+			return mount{dir: unescape(fields[4]), root: unescape(fields[3])}, nil
 		}
 	}
-	return cgroupMount{}, errNoCgroup2
+	return mount{}, errNone
 }
 
 // unescape undoes what the kernel does to spaces and the like: a backslash and three octal digits.
@@ -60,14 +60,14 @@ func ownCgroup(file string) (string, error) {
 			return strings.TrimSuffix(path, "\n"), nil
 		}
 	}
-	return "", errNoCgroup2
+	return "", errNone
 }
 
-// cgroupOf is the group of a process.
-func cgroupOf(pid int) (string, error) { return ownCgroup(fmt.Sprintf("/proc/%d/cgroup", pid)) }
+// Of is the group of a process.
+func Of(pid int) (string, error) { return ownCgroup(fmt.Sprintf("/proc/%d/cgroup", pid)) }
 
 // dirOf returns the directory of a group as /proc/PID/cgroup names it.
-func (m cgroupMount) dirOf(path string) (string, error) {
+func (m mount) dirOf(path string) (string, error) {
 	rest, err := filepath.Rel(m.root, path)
 	if err != nil || rest == ".." || strings.HasPrefix(rest, "../") {
 		return "", fmt.Errorf("control group %s is not to be seen below %s", path, m.dir)
@@ -76,7 +76,7 @@ func (m cgroupMount) dirOf(path string) (string, error) {
 }
 
 // pathOf returns what /proc/PID/cgroup has for a directory, "" if that is none.
-func (m cgroupMount) pathOf(dir string) string {
+func (m mount) pathOf(dir string) string {
 	rest, err := filepath.Rel(m.dir, dir)
 	if err != nil || rest == ".." || strings.HasPrefix(rest, "../") {
 		return ""
