@@ -98,6 +98,9 @@ var table = map[string]entry{
 		says:    "Command benchengine runs the log engine alone, in a process of its own, for bench/logs.",
 		imports: "cmd/internal/logs cmd/internal/logs/line",
 	},
+	"cmd/internal/loop": {
+		says: "Package loop runs functions, one after the other, in the goroutine that owns a state; its work elsewhere, and its timers.",
+	},
 	"cmd/internal/safetext": {
 		says: "Package safetext makes text that others can influence harmless for the terminal that shows it.",
 	},
@@ -118,7 +121,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/cgroup cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/cgroup cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",

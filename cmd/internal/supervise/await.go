@@ -238,7 +238,7 @@ func (e *Engine) await(ctx context.Context, waiters []*waiter) error {
 			continue
 		case <-ctx.Done():
 			end = context.Cause(ctx)
-		case <-e.ended:
+		case <-e.loop.Ended():
 			end = ErrClosed
 		}
 		select {

@@ -1,5 +1,7 @@
 package supervise
 
+import "github.com/daemonry/daemonry/cmd/internal/loop"
+
 // births are the starts under way, of services and of their commands. Between the fork and the
 // moment at which the owner hears of the pid, the process may already have spoken or died. What
 // cannot be told from that is kept until it can: messages here, the dead in the kernel.
@@ -36,10 +38,10 @@ func (b *births) mayHaveBorn(pid int) bool {
 // the owner does with the pid, the call of claim among it.
 func (e *Engine) bear(f func() func()) {
 	var number uint64
-	e.queue(job{
-		birth: true,
-		begin: func() { number = e.births.begin() },
-		do: func() func() {
+	e.loop.Do(loop.Job{
+		Birth: true,
+		Begin: func() { number = e.births.begin() },
+		Do: func() func() {
 			then := f()
 			return func() {
 				then()

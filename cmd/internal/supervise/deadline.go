@@ -26,7 +26,7 @@ func (e *Engine) deadline(s *service, t timer, d time.Duration, f func()) {
 
 // reach is the moment of a deadline. One that comes late is moved, once.
 func (e *Engine) reach(s *service, t timer, f func(), moved bool) {
-	if late := e.late; late > lateness && !moved {
+	if late := e.loop.Late(); late > lateness && !moved {
 		e.after(s, t, min(late, mostLate), func() { e.reach(s, t, f, true) })
 		return
 	}
@@ -37,9 +37,8 @@ func (e *Engine) reach(s *service, t timer, f func(), moved bool) {
 	// The timer runs on meanwhile, so that it can be stopped and postponed.
 	e.after(s, t, hearingTime, f)
 	a := &s.timers[t]
-	armed := a.Timer
-	a.f = func() { e.reach(s, t, f, moved) }
-	e.hearAll(func() bool { return s.timers[t].Timer == armed }, func() {
+	a.Becomes(func() { e.reach(s, t, f, moved) })
+	e.hearAll(a.Unchanged(), func() {
 		s.stop(t)
 		f()
 	})

@@ -85,7 +85,7 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 		return ev, nil
 	case <-s.lost:
 		return Event{}, ErrLagged
-	case <-s.engine.ended:
+	case <-s.engine.loop.Ended():
 		select {
 		case ev := <-s.events: // the last ones came with the end
 			return ev, nil

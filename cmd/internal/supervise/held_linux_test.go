@@ -175,10 +175,8 @@ func TestHeldIsGivenBack(t *testing.T) {
 		}
 		end <- list
 	}()
-	<-b.mail.wake
-	for _, f := range b.mail.take() {
-		f()
-	}
+	<-b.loop.Wake()
+	b.loop.Run()
 	list := <-end
 	if len(list) != 2 || list[0].Socket == "" || list[1].Name != "state" || list[0].Service != "s" {
 		t.Fatalf("%+v", list)

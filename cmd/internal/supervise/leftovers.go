@@ -105,7 +105,7 @@ func (e *Engine) endRest(s *service) {
 			return
 		}
 		e.after(s, timerStop, orphanGrace, func() { e.sweepHard(s) })
-	case s.step == 0 || s.timers[timerStop].Timer == nil: // of the latter the time was over while its last output was saved
+	case s.step == 0 || !s.timers[timerStop].Set(): // of the latter the time was over while its last output was saved
 		e.nextStep(s, cause{})
 	default:
 		e.tellRest(s)
@@ -140,7 +140,7 @@ func (e *Engine) tellRest(s *service) {
 
 // lookLater looks again in d whether anything is left of s.
 func (e *Engine) lookLater(s *service, d time.Duration) {
-	if s.timers[timerSweep].Timer != nil {
+	if s.timers[timerSweep].Set() {
 		return
 	}
 	e.after(s, timerSweep, d, func() {

@@ -208,7 +208,7 @@ func (e *Engine) Save(ctx context.Context) error {
 	select {
 	case err := <-done:
 		return err
-	case <-e.ended:
+	case <-e.loop.Ended():
 		return ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)

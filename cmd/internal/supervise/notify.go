@@ -44,7 +44,7 @@ func (e *Engine) hear(ctx context.Context, socket *sys.NotifySocket) {
 			e.receiving.Unlock()
 		} else {
 			// An error means that the engine is ending, and nothing is heard any more.
-			_ = e.askAnd(ctx, e.receiving.Unlock, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
+			_ = e.loop.AskAnd(ctx, e.receiving.Unlock, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
 		}
 		e.closeReceived(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
 	}

@@ -62,7 +62,7 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 	select {
 	case a := <-answers:
 		return a.exited, a.err
-	case <-e.ended:
+	case <-e.loop.Ended():
 		return nil, ErrClosed
 	}
 }

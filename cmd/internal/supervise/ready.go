@@ -112,8 +112,8 @@ func (e *Engine) watchReadyAgain(s *service) {
 		w.check.Settle = min(max(0, w.check.Settle-time.Since(s.startedAt)), w.check.Settle)
 	}
 	e.watchReady(s, w)
-	if a := &s.timers[timerReady]; w.check.Kind == probe.Notify && a.Timer != nil {
-		e.after(s, timerReady, time.Until(a.due), func() {
+	if a := &s.timers[timerReady]; w.check.Kind == probe.Notify && a.Set() {
+		e.after(s, timerReady, time.Until(a.Due()), func() {
 			e.happen(s, hReady, cause{text: "alive; if it said READY=1, nobody was there to hear it"})
 		})
 	}

@@ -147,7 +147,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx) // what was begun is brought to its end; no other begins
-	case <-e.ended:
+	case <-e.loop.Ended():
 		return ErrClosed
 	}
 }

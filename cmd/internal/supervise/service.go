@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/cmd/internal/loop"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -92,7 +93,7 @@ type service struct {
 	window   []time.Time // restarts within the budget's window
 	next     time.Time
 
-	timers  [numTimers]alarm
+	timers  [numTimers]loop.Alarm
 	stream  *logs.Stream
 	cancel  context.CancelCauseFunc // ends the probe under way
 	waiters []*waiter
@@ -114,47 +115,15 @@ const (
 	numTimers
 )
 
-// alarm is a timer that runs, or the zero value.
-type alarm struct {
-	*time.Timer
-	due time.Time
-	f   func()
-}
-
 // after has f run by the owner in d, unless the timer is set again or stopped before.
 func (e *Engine) after(s *service, t timer, d time.Duration, f func()) {
-	s.stop(t)
-	a := &s.timers[t]
-	a.due, a.f = time.Now().Add(d), f
-	var self *time.Timer
-	set := make(chan struct{}) // closed when self is
-	self = time.AfterFunc(d, func() {
-		<-set
-		e.post(func() {
-			if a.Timer == self {
-				e.late = time.Since(a.due)
-				*a = alarm{}
-				f()
-			}
-		})
-	})
-	a.Timer = self
-	close(set)
+	e.loop.After(&s.timers[t], d, f)
 }
 
 // postpone makes a timer that runs go off no sooner than in d.
-func (e *Engine) postpone(s *service, t timer, d time.Duration) {
-	if a := s.timers[t]; a.Timer != nil && time.Until(a.due) < d {
-		e.after(s, t, d, a.f)
-	}
-}
+func (e *Engine) postpone(s *service, t timer, d time.Duration) { e.loop.Postpone(&s.timers[t], d) }
 
-func (s *service) stop(t timer) {
-	if s.timers[t].Timer != nil {
-		s.timers[t].Stop()
-		s.timers[t] = alarm{}
-	}
-}
+func (s *service) stop(t timer) { s.timers[t].Stop() }
 
 // quiet ends all waiting for the process that ran.
 func (s *service) quiet() { s.quietBut(numTimers) }

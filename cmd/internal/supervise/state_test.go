@@ -114,11 +114,7 @@ func causeOf(h happening) cause {
 // settle does what is posted, as Run would, until nothing is.
 func (b *bench) settle() {
 	for range 1000 {
-		list := b.mail.take()
-		for _, f := range list {
-			f()
-		}
-		if len(list) == 0 && b.jobs.running == 0 && !b.store.writing {
+		if b.loop.Run() == 0 && !b.loop.Busy() && !b.store.writing {
 			return
 		}
 		time.Sleep(10 * time.Microsecond)
@@ -146,7 +142,7 @@ func (b *bench) check() {
 		if s.holding && s.state != Stopping {
 			b.Errorf("%s: holds a stop while %v", name, s.state)
 		}
-		if s.state == Backoff && s.timers[timerDelay].Timer == nil {
+		if s.state == Backoff && !s.timers[timerDelay].Set() {
 			b.Errorf("%s: in backoff with nothing to end it", name)
 		}
 		if s.state == Stopped && !s.wanted && len(s.waiters) > 0 {
@@ -179,28 +175,5 @@ func (b *bench) check() {
 	})
 	if alive != b.alive {
 		b.Errorf("%d services live, counted %d", alive, b.alive)
-	}
-}
-
-// Before a standstill nobody is born any more. What else is to be done is done: only this program
-// knows how a process ended that it has reaped.
-func TestWorkBeforeAStandstill(t *testing.T) {
-	b := newBench(t)
-	var did []string
-	will := func(what string) func() func() {
-		return func() func() { return func() { did = append(did, what) } }
-	}
-	b.still.f = func(Inheritance) error { return nil }
-	b.queue(job{begin: func() {}, do: will("birth"), birth: true})
-	b.work(will("drain"))
-	b.settle()
-	if !slices.Equal(did, []string{"drain"}) {
-		t.Errorf("standing still: %q was done", did)
-	}
-	b.still.f = nil
-	b.nextJob()
-	b.settle()
-	if !slices.Equal(did, []string{"drain", "birth"}) {
-		t.Errorf("going on: %q was done", did)
 	}
 }

@@ -71,7 +71,7 @@ func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) erro
 	select {
 	case err := <-reply:
 		return err
-	case <-e.ended:
+	case <-e.loop.Ended():
 		return ErrClosed
 	case <-ctx.Done():
 	}
@@ -87,6 +87,7 @@ func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) erro
 
 func (e *Engine) beginStill(f func(Inheritance) error, reply chan error) {
 	e.still = still{f: f, reply: reply, again: make(chan struct{})}
+	e.loop.HoldBirths(true) // before a standstill no process is born any more
 	if e.notify == nil {
 		e.still.deaf = true
 	} else if err := e.notify.File().SetReadDeadline(time.Unix(1, 0)); err != nil {
@@ -122,7 +123,7 @@ func (e *Engine) tryStill() {
 	case e.closing:
 		e.endStill(ErrClosed)
 		return
-	case !st.deaf, e.jobs.running > 0, e.store.writing, n.writing:
+	case !st.deaf, e.loop.Busy(), e.store.writing, n.writing:
 		return // the end of each brings the owner back here
 	case n.failing != nil:
 		e.endStill(fmt.Errorf("a successor would not know the services again: %w", n.failing))
@@ -161,7 +162,7 @@ func (e *Engine) endStill(err error) {
 		}
 	}
 	close(st.again)
-	e.nextJob()
+	e.loop.HoldBirths(false)
 }
 
 // Inheritance is what an engine has open that must outlive its program when another one is executed

@@ -256,7 +256,7 @@ func (e *Engine) awaitSaved(ctx context.Context, saved <-chan error) error {
 	case err = <-saved:
 	case <-ctx.Done():
 		end = context.Cause(ctx)
-	case <-e.ended:
+	case <-e.loop.Ended():
 		end = ErrClosed
 	}
 	if end != nil {

@@ -210,7 +210,7 @@ func TestLogSettingsOfTheLastChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for working := true; working; time.Sleep(time.Millisecond) {
-		if err := b.ask(ctx, func() { working = b.jobs.running > 0 }); err != nil {
+		if err := b.ask(ctx, func() { working = b.loop.Busy() }); err != nil {
 			t.Fatal(err)
 		}
 	}

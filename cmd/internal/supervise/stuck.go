@@ -58,7 +58,7 @@ func (e *Engine) seeStuck(s *service, failure error) {
 		select {
 		case <-stuck.Returned:
 			e.post(func() { e.unanswered-- })
-		case <-e.ended:
+		case <-e.loop.Ended():
 		}
 	}()
 }

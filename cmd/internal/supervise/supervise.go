@@ -21,13 +21,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
+	"github.com/daemonry/daemonry/cmd/internal/loop"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -93,8 +92,7 @@ type Engine struct {
 	receiving sync.Mutex // held from the receipt of a message until it is in mail
 	spawner   *spawn.Spawner
 
-	mail  *mailbox
-	ended chan struct{} // closed when Run is over
+	loop *loop.Loop // ended when Run is over
 
 	// Owned by Run.
 	registry
@@ -112,7 +110,6 @@ type Engine struct {
 	births       births
 	room         *room
 	logsEnd      logsEnd
-	jobs         jobs
 	unanswered   int // calls of the kernel that starts have given up and that have not come back
 	store        store
 	environs     map[string]*environment // of services, by id
@@ -130,7 +127,6 @@ type Engine struct {
 	resting      probe.Resting
 	still        still
 	events       eventLog
-	late         time.Duration // how long after its time the alarm went off that is being dealt with
 	closing      bool
 	alive        int    // services neither stopped nor failed
 	oomKills     uint64 // of the whole system, when last looked at
@@ -189,7 +185,7 @@ func New(o Options) (*Engine, error) {
 // was.
 func (e *Engine) Abandon() error {
 	e.alive++ // the control groups stay: services may be in them
-	close(e.ended)
+	e.loop.End()
 	return e.close()
 }
 
@@ -209,8 +205,7 @@ func newEngine(o Options) *Engine {
 		o:            o,
 		kernel:       realKernel(),
 		table:        reactions(),
-		mail:         newMailbox(),
-		ended:        make(chan struct{}),
+		loop:         loop.New(ErrClosed),
 		registry:     newRegistry(),
 		byPID:        map[int]*service{},
 		bySession:    map[int]*service{},
@@ -230,7 +225,6 @@ func newEngine(o Options) *Engine {
 		closers:      make(chan struct{}, mostClosing),
 		births:       newBirths(),
 		room:         newRoom(),
-		jobs:         jobs{most: 2 * runtime.GOMAXPROCS(0)},
 		events:       eventLog{keep: o.EventsKept, last: o.LastEvent},
 	}
 	e.store.replace = e.replaceFile
@@ -240,7 +234,7 @@ func newEngine(o Options) *Engine {
 // Run supervises until ctx ends, then stops every service in order and
 // returns. What is wanted of each service stays on disk; the error says if it is not.
 func (e *Engine) Run(ctx context.Context) error {
-	defer close(e.ended)
+	defer e.loop.End()
 	exits, stop, err := e.kernel.watch()
 	if err != nil {
 		return errors.Join(err, e.close())
@@ -260,10 +254,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.reapAll() // what died before the first signal could be caught
 	for !e.over() || !e.endLogs() {
 		select {
-		case <-e.mail.wake:
-			for _, f := range e.mail.take() {
-				f()
-			}
+		case <-e.loop.Wake():
+			e.loop.Run()
 		case <-exits:
 			e.reapAll()
 		case <-done:
@@ -277,7 +269,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // over says whether Run has nothing left to do.
 func (e *Engine) over() bool {
-	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && e.jobs.running == 0 &&
+	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && !e.loop.Busy() &&
 		!e.store.writing && !e.notes.writing
 }
 
@@ -324,3 +316,13 @@ func troubleText(err error) string {
 	}
 	return err.Error()
 }
+
+// post has f run by the owner, after what it is doing now. When the engine has ended, f is dropped.
+func (e *Engine) post(f func()) { e.loop.Post(f) }
+
+// ask has f run by the owner and returns when that is done. If it returns an error, f was not run
+// and never will be.
+func (e *Engine) ask(ctx context.Context, f func()) error { return e.loop.Ask(ctx, f) }
+
+// work runs f outside of the owner, and what it returns by the owner.
+func (e *Engine) work(f func() func()) { e.loop.Work(f) }
