@@ -98,6 +98,10 @@ var table = map[string]entry{
 		says:    "Command benchengine runs the log engine alone, in a process of its own, for bench/logs.",
 		imports: "cmd/internal/logs cmd/internal/logs/line",
 	},
+	"cmd/internal/children": {
+		says:    "Package children is the table of a supervisor's processes: for whom each was started, who has died or was left behind, and whom a signal may reach.",
+		imports: "cmd/internal/loop internal/cgroup internal/spawn internal/sys",
+	},
 	"cmd/internal/loop": {
 		says: "Package loop runs functions, one after the other, in the goroutine that owns a state; its work elsewhere, and its timers.",
 	},
@@ -121,7 +125,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/cgroup cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",

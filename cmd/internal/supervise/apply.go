@@ -204,7 +204,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 func (e *Engine) update(want spec.Service, a Apply) *service {
 	s := e.byName[want.Name]
 	if s == nil {
-		s = &service{spec: want, source: a.Source, since: time.Now()}
+		s = e.newService(service{spec: want, source: a.Source, since: time.Now()})
 		e.add(s)
 		e.describeEnviron(s, a.environ)
 		e.readopt(s)

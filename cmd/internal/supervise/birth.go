@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/cmd/internal/procopt"
@@ -29,7 +30,7 @@ type birth struct {
 	log     logs.Config  // known from serviceEnd on
 	stream  *logs.Stream // opened if it is nil
 	printed int64        // into it before, if another process prints into it already
-	output  fileID       // of what stream's output goes into
+	output  sys.FileID   // of what stream's output goes into
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
 	handover
@@ -41,8 +42,8 @@ type birth struct {
 	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
 	group    *cgroup.Group   // nil: it is born in ours
 	noGroup  error           // why group is nil
-	identify func(pid int) identity
-	identity identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.
+	identify func(pid int) children.Identity
+	identity children.Identity // of what was started. It is true if the pid has not been reaped when the owner hears of it.
 }
 
 func (e *Engine) newBirth(s *service) birth {
@@ -52,10 +53,10 @@ func (e *Engine) newBirth(s *service) birth {
 	}
 	return birth{
 		spawn: e.kernel.start, spec: s.spec, environ: environ,
-		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.invoked, identify: e.kernel.identify,
+		logs: e.logs, logDir: e.o.LogDir, stream: s.stream, invoked: s.Invocation(), identify: e.kernel.Identify,
 		lock: e.o.Lock, room: e.room, ready: e.readyPipe(s.spec.Name), stuck: e.stuckFor(s),
 		removing: e.removing[s.spec.Name],
-		group:    s.group, noGroup: e.cgroups.For(s.spec.Cgroup).Reason(),
+		group:    s.Group(), noGroup: e.cgroups.For(s.spec.Cgroup).Reason(),
 	}
 }
 
@@ -72,32 +73,32 @@ func (w *watch) close() {
 	}
 }
 
-// start starts the process and returns its pid. What its description names is waited for until ctx
+// start starts the process and finds out who it is. What its description names is waited for until ctx
 // ends.
-func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
+func (b *birth) start(ctx context.Context) (_ *watch, err error) {
 	defer b.handover.close()
 	if err := b.room.enter(ctx, birthDescriptors); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	defer b.room.leave(birthDescriptors)
 	var sp spawn.Spec
 	if err := b.describe(ctx, &sp, b.spec.Command); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	ends, err := b.logEnds(ctx)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	defer ends.close()
 	streams, err := procopt.OpenStreams(ctx, b.spec.Process, sp.Credential, ends.out)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	defer streams.Close()
 	sp.Files = streams.Files
 	ends.part(&sp)
 	if err := b.handover.fill(&sp); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	w := &watch{check: checkOf(b.spec.Ready), env: b.probeEnv(&sp, streams)}
 	defer func() {
@@ -108,7 +109,7 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 	if w.check.Kind == probe.FD {
 		r, theirs, err := makeReadyPipe(b.ready)
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		defer theirs.Close()
 		w.pipe = r
@@ -117,21 +118,23 @@ func (b *birth) start(ctx context.Context) (pid int, _ *watch, err error) {
 	check, env := w.check, w.env // who does not come back goes on reading them
 	look := func() (probe.Seen, error) { return probe.Look(check, env) }
 	if w.env.Seen, err = sys.Within(ctx, "look at "+w.check.String(), look, nil); err != nil {
-		return 0, nil, fmt.Errorf("ready %v: %w", w.check, err)
+		return nil, fmt.Errorf("ready %v: %w", w.check, err)
 	}
 	var into *os.File
 	if b.group != nil {
 		if into, err = b.group.Prepare(b.spec.Limits); err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		defer into.Close()
 	}
-	if pid, err = b.spawnInto(ctx, into, &sp); err == nil {
+	if pid, spawnErr := b.spawnInto(ctx, into, &sp); spawnErr == nil {
 		b.identity = b.identify(pid)
 	} else if removeErr := b.group.Remove(); removeErr != nil {
-		err = fmt.Errorf("%w (and %w)", err, removeErr)
+		err = fmt.Errorf("%w (and %w)", spawnErr, removeErr)
+	} else {
+		err = spawnErr
 	}
-	return pid, w, err
+	return w, err
 }
 
 // describe fills in all but the descriptors.
@@ -234,7 +237,7 @@ func (b *birth) openLog() (err error) {
 		return fmt.Errorf("log: %w", err)
 	}
 	if info, err := os.Stat(b.stream.FIFO()); err == nil {
-		b.output = idOf(info) // it only helps to know leftovers again
+		b.output = sys.FileIDOf(info) // it only helps to know leftovers again
 	}
 	return nil
 }
@@ -254,7 +257,7 @@ func (b *birth) openLogWithin() error {
 // variables are those that a supervised service finds in its environment, by the names that
 // systemd.exec(5) gave them.
 func (b *birth) variables() []string {
-	v := []string{invocationVariable + b.invoked}
+	v := []string{children.InvocationVariable + b.invoked}
 	if b.notify != "" && b.spec.NotifyAccess != spec.NotifyNone {
 		v = append(v, "NOTIFY_SOCKET="+b.notify)
 	}
@@ -266,8 +269,6 @@ func (b *birth) variables() []string {
 	}
 	return v
 }
-
-const invocationVariable = "INVOCATION_ID="
 
 // probeEnv is what a probe must know. Its logs are the files that the service's
 // output really gets into.

@@ -219,7 +219,7 @@ func TestWhoRanOutOfMemory(t *testing.T) {
 		{"ended by itself", limited, Ready, failed, false},
 	} {
 		e := &Engine{kernel: kernel{oomKills: func() (uint64, error) { return 1, nil }}}
-		if got := e.ranOutOfMemory(&service{group: test.group, state: test.state}, test.exit); got != test.want {
+		if got := e.ranOutOfMemory(test.group, test.state, test.exit); got != test.want {
 			t.Errorf("%s: %v", test.what, got)
 		}
 	}

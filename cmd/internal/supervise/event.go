@@ -109,7 +109,7 @@ func (e *Engine) emit(s *service, ev Event) {
 	if s != nil {
 		ev.Service, ev.State = s.spec.Name, s.state
 		if ev.PID == 0 {
-			ev.PID = s.pid
+			ev.PID = s.PID()
 		}
 		if s.isSuccessor() || s.isElder() {
 			ev = s.ofKin(ev)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -132,20 +133,20 @@ func (k *fakeKernel) firstDead() (int, error) {
 	return k.dead[0].pid, nil
 }
 
-func (k *fakeKernel) reap(pid int) (exitStatus, bool, error) {
+func (k *fakeKernel) reap(pid int) (children.Exit, bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i := slices.IndexFunc(k.dead, func(d fakeDeath) bool { return d.pid == pid })
 	if i < 0 {
-		return exitStatus{}, false, nil
+		return children.Exit{}, false, nil
 	}
 	d := k.dead[i]
 	k.dead = slices.Delete(k.dead, i, i+1)
 	if k.reaped {
-		return exitStatus{}, false, syscall.ECHILD
+		return children.Exit{}, false, syscall.ECHILD
 	}
 	k.given[pid] = true
-	return exitStatus{status: d.status, at: time.Now()}, true, nil
+	return children.Exit{Status: d.status, At: time.Now()}, true, nil
 }
 
 // signal is for children: whoever is signalled by a number that is no child's is a stranger.
@@ -162,7 +163,7 @@ func (k *fakeKernel) signal(pid int, sig syscall.Signal) error {
 
 func (k *fakeKernel) signalGroup(leader int, sig syscall.Signal) error { return k.signal(leader, sig) }
 
-func (k *fakeKernel) signalOther(found sys.ProcStat, sig syscall.Signal) error {
+func (k *fakeKernel) signalFound(found sys.ProcStat, sig syscall.Signal) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.given[found.PID] || found.StartTime != uint64(found.PID) {
@@ -211,23 +212,28 @@ func (k *fakeKernel) stat(pid int) (sys.ProcStat, error) {
 
 func (k *fakeKernel) kernel() kernel {
 	return kernel{
-		start: k.start, dead: k.firstDead, reap: k.reap, signal: k.signal, signalGroup: k.signalGroup, signalOther: k.signalOther,
-		children: k.children, stat: k.stat,
-		descendants: func(int) []sys.ProcStat { return nil },
-		ignores:     func(int, syscall.Signal) bool { return k.deaf },
-		cgroup:      func(int) (string, error) { return "/", nil },
-		invocation:  func(pid int) (string, error) { return k.live[pid].invocation, nil },
-		outputs:     func(int) []fileID { return nil },
-		memory:      func(int) (n int64, err error) { k.set(func() { n = 1<<20 + k.grown }); return n, nil },
-		oomKills:    func() (uint64, error) { return k.ooms, nil },
-		watch:       func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
-		random:      func() float64 { return k.random },
+		Kernel: children.Kernel{
+			Dead: k.firstDead, Reap: k.reap, Signal: k.signal, SignalGroup: k.signalGroup, SignalFound: k.signalFound,
+			Children: k.children, Stat: k.stat,
+			Descendants: func(int) []sys.ProcStat { return nil },
+			Cgroup:      func(int) (string, error) { return "/", nil },
+			Environ: func(pid int) ([]string, error) {
+				return []string{children.InvocationVariable + k.live[pid].invocation}, nil
+			},
+			Outputs:  func(int) []sys.FileID { return nil },
+			Memory:   func(int) (n int64, err error) { k.set(func() { n = 1<<20 + k.grown }); return n, nil },
+			Identify: func(pid int) children.Identity { return children.Identity{PID: pid, Pidfd: uint64(pid)} },
+		},
+		start:    k.start,
+		ignores:  func(int, syscall.Signal) bool { return k.deaf },
+		oomKills: func() (uint64, error) { return k.ooms, nil },
+		watch:    func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
+		random:   func() float64 { return k.random },
 		connections: func([]spec.Socket, []int) (n int, err error) {
 			k.set(func() { n, err = k.connected, k.connErr })
 			return n, err
 		},
-		looks:    func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
-		identify: func(pid int) identity { return identity{PID: pid, Pidfd: uint64(pid)} },
+		looks: func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
 	}
 }
 
@@ -271,8 +277,9 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	b := &bench{TB: t, k: &fakeKernel{next: 100, live: map[int]fakeProcess{}, given: map[int]bool{}, exits: make(chan struct{}, 1)}}
-	b.Engine = newEngine(Options{Environ: []string{}, Trouble: func(err error) { b.troubles = append(b.troubles, err.Error()) }})
-	b.kernel = b.k.kernel()
+	b.Engine = newEngine(Options{
+		Environ: []string{}, Trouble: func(err error) { b.troubles = append(b.troubles, err.Error()) },
+	}, b.k.kernel())
 	b.store.replace = func(string, any) error { b.writes++; return b.diskErr }
 	return b
 }
@@ -288,7 +295,7 @@ func plain(name string, change ...func(*spec.Service)) spec.Service {
 
 // put adds a service without starting it.
 func (b *bench) put(s spec.Service) *service {
-	one := &service{spec: s.WithDefaults()}
+	one := b.newService(service{spec: s.WithDefaults()})
 	b.add(one)
 	return one
 }
@@ -334,7 +341,7 @@ func (b *bench) is(s *service, state State, reason string) {
 // pidOf is the pid of the main process of s.
 func (b *bench) pidOf(s *service) (pid int) {
 	b.Helper()
-	b.inOwner(func() { pid = s.pid })
+	b.inOwner(func() { pid = s.PID() })
 	return pid
 }
 

@@ -59,7 +59,7 @@ func (e *Engine) adoptHeld(s *service) {
 			e.restoreStored(s, held)
 		}
 	}
-	if s.pid == 0 && s.state != Backoff && s.state != Waiting && s.state != Starting && s.state != Listening {
+	if s.PID() == 0 && s.state != Backoff && s.state != Waiting && s.state != Starting && s.state != Listening {
 		return
 	}
 	e.holdSockets(s)
@@ -84,12 +84,12 @@ func (e *Engine) adoptSocket(s *service, h *holder) error {
 			break
 		}
 	}
-	if fd < 0 && s.pid == 0 {
+	if fd < 0 && s.PID() == 0 {
 		return nil // nobody has it: it is opened at the next start
 	}
 	if fd < 0 {
 		var err error
-		if fd, err = takeSocket(s.pid, h); err != nil {
+		if fd, err = takeSocket(s.PID(), h); err != nil {
 			return err
 		}
 	}

@@ -112,8 +112,8 @@ var afterlifeScenarios = map[string]func(scene) error{
 		for s.Err() == nil && s.noKin("web") != nil {
 			s.ask(s, func() {
 				for elder := range s.byName["web"].kin.elders {
-					if elder.pid != 0 && strings.Contains(fmt.Sprint(elder.spec.Stop), "WINCH") {
-						syscall.Kill(elder.pid, syscall.SIGKILL)
+					if elder.PID() != 0 && strings.Contains(fmt.Sprint(elder.spec.Stop), "WINCH") {
+						syscall.Kill(elder.PID(), syscall.SIGKILL)
 					}
 				}
 			})
@@ -132,7 +132,7 @@ func (s scene) besideThen(f func() error) error {
 		s.ask(s, func() {
 			main := s.byName["web"]
 			for _, one := range append(keys(main.kin.elders), main.kin.successor) {
-				ready = ready || one != nil && one.pid != 0 && strings.Contains(string(journal), fmt.Sprintf(`"beside":[{"invocation":%q,"main":{"pid":%d`, one.invoked, one.pid))
+				ready = ready || one != nil && one.PID() != 0 && strings.Contains(string(journal), fmt.Sprintf(`"beside":[{"invocation":%q,"main":{"pid":%d`, one.Invocation(), one.PID()))
 			}
 		})
 		if ready {

@@ -61,7 +61,7 @@ func newJournalHead() (journalHead, error) {
 	}
 	h := journalHead{Version: journalVersion, Boot: boot, User: os.Geteuid(), PID: os.Getpid()}
 	if info, err := os.Stat("/proc/self/ns/pid"); err == nil { // CONFIG_PID_NS; without, there is one
-		h.Namespace = idOf(info).ino
+		h.Namespace = sys.FileIDOf(info).Inode
 	}
 	if stat, err := sys.ReadStat(1); err == nil { // proc(5), hidepid: others' may be hidden
 		h.Init = stat.StartTime
@@ -72,8 +72,8 @@ func newJournalHead() (journalHead, error) {
 // in is the head of a journal in dir.
 func (h journalHead) in(dir string) journalHead {
 	if info, err := os.Stat(dir); err == nil {
-		id := idOf(info)
-		h.Device, h.Inode = id.dev, id.ino
+		id := sys.FileIDOf(info)
+		h.Device, h.Inode = id.Device, id.Inode
 	}
 	return h
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -32,7 +33,7 @@ func TestJournal(t *testing.T) {
 	defer j.close()
 	described := spec.Service{Name: "b", Command: spec.Command{"x"}}.WithDefaults()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	a := record{Name: "a", State: "ready", Wanted: true, Since: at, Main: identity{PID: 5, Pidfd: 6, Start: 7}, Window: []time.Time{at}}
+	a := record{Name: "a", State: "ready", Wanted: true, Since: at, Main: children.Identity{PID: 5, Pidfd: 6, Start: 7}, Window: []time.Time{at}}
 	b := record{Name: "b", State: "failed", Spec: &described, Exit: &Exit{Code: 3, At: at, Words: []string{"\xff", "w"}}}
 	b.Exit.Words[0] = "�" // JSON carries text
 	writeJournal(t, j, []record{a}, true)
@@ -252,7 +253,7 @@ func FuzzReadJournal(f *testing.F) {
 		f.Fatal(err)
 	}
 	head = append(head, lengthLine(0)...)
-	line, _, err := appendLine(slices.Clone(head), record{Name: "a", State: "ready", Main: identity{PID: 3, Pidfd: 4}})
+	line, _, err := appendLine(slices.Clone(head), record{Name: "a", State: "ready", Main: children.Identity{PID: 3, Pidfd: 4}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -249,16 +249,16 @@ func TestReloadIsDone(t *testing.T) {
 	})
 	t.Run("heard", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			b.kernel.signal = none
+			b.kernel.Signal = none
 			if err := reloaded(b, func(*service) {}); err != nil {
 				t.Error(err)
 			}
-			b.kernel.signal = b.k.signal
+			b.kernel.Signal = b.k.signal
 		})
 	})
 	t.Run("crashed while it says RELOADING=1", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			b.kernel.signal = none
+			b.kernel.Signal = none
 			err := reloaded(b, func(s *service) {
 				b.say(s, notify.Message{Reloading: true})
 				time.Sleep(time.Second)
@@ -267,7 +267,7 @@ func TestReloadIsDone(t *testing.T) {
 			if text(err) != "s: reload: it did not outlive it: exited with status 1" {
 				t.Errorf("%v", err)
 			}
-			b.kernel.signal = b.k.signal
+			b.kernel.Signal = b.k.signal
 		})
 	})
 }

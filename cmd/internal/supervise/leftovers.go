@@ -1,28 +1,10 @@
 package supervise
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 )
-
-// leftovers are the processes of a service that outlive its main process. When that ends, they
-// become children of the engine's process, if they are not already, because that is their
-// subreaper.
-type leftovers struct {
-	adopted  map[int]struct{} // children of ours now
-	expected map[int]uint64   // descendants when the stop began, with their start times
-	reached  map[int]int      // the last step of the schedule that each has had its signal of
-}
-
-func (l *leftovers) reach(pid, step int) {
-	if l.reached == nil {
-		l.reached = map[int]int{}
-	}
-	l.reached[pid] = step
-}
 
 // orphanGrace is the time between the stop signal and SIGKILL for what has had none before its main
 // process had to be killed, and so the schedule was over.
@@ -39,7 +21,7 @@ const memberPeriod = 100 * time.Millisecond
 // sweep ends what the main process of s left behind, all of which is our child
 // by now, or the descendant of one; then s goes on to what is next for it.
 func (e *Engine) sweep(s *service) {
-	if s.inherited {
+	if s.Adopted() {
 		e.enter(s, Stopping, s.reason)
 		e.surveyFor(s, func() { e.sweepFound(s) })
 		return
@@ -50,7 +32,7 @@ func (e *Engine) sweep(s *service) {
 // surveyFor runs then after a survey, if s still waits for what it may have left behind.
 func (e *Engine) surveyFor(s *service, then func()) {
 	run := s.run
-	e.survey(func() {
+	e.procs.Survey(func() {
 		if s.run == run && s.isSwept() {
 			then()
 		}
@@ -58,13 +40,13 @@ func (e *Engine) surveyFor(s *service, then func()) {
 }
 
 func (e *Engine) sweepFound(s *service) {
-	found := e.lookForLeftovers(s)
-	if found && e.nothingLeft(s) && !e.waitsForKin(s) {
+	found := e.procs.Look(&s.Unit)
+	if found && e.procs.Empty(&s.Unit) && !e.waitsForKin(s) {
 		e.sweptClean(s, (*Engine).decide)
 		return
 	}
 	why := s.reason
-	if n := len(e.leftBehind(s)); n > 0 {
+	if n := len(e.procs.Left(&s.Unit)); n > 0 {
 		left := countOf(n, "process", "processes")
 		if s.state != Stopping {
 			why = left + " left behind"
@@ -72,11 +54,7 @@ func (e *Engine) sweepFound(s *service) {
 		s.putItselfAway(left)
 	}
 	e.enter(s, Stopping, why)
-	for c := range s.commands {
-		if !c.finishes {
-			e.killCommand(c)
-		}
-	}
+	e.procs.EndCommands(&s.Unit, false)
 	e.endRest(s)
 }
 
@@ -97,10 +75,10 @@ func (s *service) putItselfAway(left string) {
 // After a crash the schedule begins.
 func (e *Engine) endRest(s *service) {
 	switch {
-	case s.killing:
+	case s.Killing:
 		e.sweepHard(s)
 	case s.killed:
-		if e.killLeftovers(s, 1, e.stepSignal(s, s.spec.Stop[0])) == 0 {
+		if e.signalLeft(s, 1, e.stepSignal(s, s.spec.Stop[0])) == 0 {
 			e.sweepHard(s)
 			return
 		}
@@ -114,7 +92,7 @@ func (e *Engine) endRest(s *service) {
 
 // nextStepOfRest sends what is left behind the next signal of the schedule.
 func (e *Engine) nextStepOfRest(s *service) {
-	if s.killing || s.step >= len(s.spec.Stop) {
+	if s.Killing || s.step >= len(s.spec.Stop) {
 		e.sweepHard(s)
 		return
 	}
@@ -126,11 +104,11 @@ func (e *Engine) nextStepOfRest(s *service) {
 // tellRest sends what is left behind the signal of the step that is under way, unless it has had
 // it. Whoever is found later is told later.
 func (e *Engine) tellRest(s *service) {
-	if s.killing || s.killed || s.step < 1 || s.step > len(s.spec.Stop) {
+	if s.Killing || s.killed || s.step < 1 || s.step > len(s.spec.Stop) {
 		return
 	}
-	e.killLeftovers(s, s.step, e.stepSignal(s, s.spec.Stop[s.step-1]))
-	for _, member := range e.leftBehind(s) {
+	e.signalLeft(s, s.step, e.stepSignal(s, s.spec.Stop[s.step-1]))
+	for _, member := range e.procs.Left(&s.Unit) {
 		if member {
 			e.lookLater(s, memberPeriod)
 			break
@@ -152,30 +130,30 @@ func (e *Engine) lookLater(s *service, d time.Duration) {
 
 // isSwept says whether s is waiting for what its main process has left behind.
 func (s *service) isSwept() bool {
-	return s.state == Stopping && s.pid == 0 && !s.draining && !s.spawning
+	return s.state == Stopping && s.PID() == 0 && !s.draining && !s.spawning()
 }
 
 // startKilling has also what is found from here on killed.
 func (s *service) startKilling() {
-	if !s.killing {
-		s.killing, s.killedAt = true, time.Now()
+	if !s.Killing {
+		s.Killing, s.killedAt = true, time.Now()
 	}
 }
 
 // sweepHard kills what is left, until nothing is.
 func (e *Engine) sweepHard(s *service) {
-	if s.state != Stopping || s.pid != 0 {
+	if s.state != Stopping || s.PID() != 0 {
 		return
 	}
 	s.startKilling()
-	e.killLeftovers(s, len(s.spec.Stop)+1, syscall.SIGKILL)
+	e.signalLeft(s, len(s.spec.Stop)+1, syscall.SIGKILL)
 	if e.isSweptClean(s) {
 		return
 	}
 	period := sweepPeriod
 	if since := time.Since(s.killedAt); since > stuckAfter {
 		period = stuckAfter / 10 // no use in haste
-		for pid := range e.leftBehind(s) {
+		for pid := range e.procs.Left(&s.Unit) {
 			if since < stuckAfter+2*period {
 				e.stuck(s, pid)
 			}
@@ -187,7 +165,7 @@ func (e *Engine) sweepHard(s *service) {
 
 // isSweptClean looks again and goes on with s if nothing of it is left.
 func (e *Engine) isSweptClean(s *service) bool {
-	if s.inherited {
+	if s.Adopted() {
 		e.surveyFor(s, func() { e.finishSweep(s) })
 		return false
 	}
@@ -195,7 +173,7 @@ func (e *Engine) isSweptClean(s *service) bool {
 }
 
 func (e *Engine) finishSweep(s *service) bool {
-	if !e.lookForLeftovers(s) || !e.nothingLeft(s) || e.waitsForKin(s) {
+	if !e.procs.Look(&s.Unit) || !e.procs.Empty(&s.Unit) || e.waitsForKin(s) {
 		e.tellRest(s) // also those that were found now
 		return false
 	}
@@ -206,185 +184,45 @@ func (e *Engine) finishSweep(s *service) bool {
 func (e *Engine) sweptClean(s *service, then reaction) {
 	s.stop(timerStop)
 	s.stop(timerSweep)
-	if e.bySession[s.session] == s { // else the number has been given to another one's since
-		delete(e.bySession, s.session)
-	}
-	delete(e.byInvocation, s.invoked)
-	if e.byOutput[s.output] == s { // else another process of the service has it
-		delete(e.byOutput, s.output)
-	}
-	for pid := range s.left.expected {
-		if e.expected[pid] == s {
-			delete(e.expected, pid)
-		}
-	}
-	if err := s.group.Remove(); err != nil {
+	if err := e.procs.Forget(&s.Unit); err != nil {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("remove control group: %v", err)})
 	}
-	s.left, s.session, s.group = leftovers{}, 0, nil
 	then(e, s, cause{})
 }
 
-// lookForLeftovers adopts, and says whether it could look.
-func (e *Engine) lookForLeftovers(s *service) bool {
-	err := e.adopt()
-	if err != nil {
-		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("look for processes left behind: %v", err)})
-	}
-	return err == nil
+// signalLeft signals what is left behind and has not had the signal of this step, and returns how
+// many that are.
+func (e *Engine) signalLeft(s *service, step int, sig syscall.Signal) int {
+	n := e.procs.SignalLeft(&s.Unit, step, sig)
+	e.sayLeft(s, n, sig)
+	return n
 }
 
-// killLeftovers signals what is left behind and has not had the signal of this step, and returns
-// how many that are. SIGKILL may be sent any number of times.
-func (e *Engine) killLeftovers(s *service, step int, sig syscall.Signal) int {
-	n := 0
-	for pid, member := range e.leftBehind(s) {
-		if sig != syscall.SIGKILL && s.left.reached[pid] >= step {
-			continue
-		}
-		s.left.reach(pid, step)
-		signal := e.signalOwn
-		if member {
-			signal = s.group.Signal
-		}
-		if err := signal(pid, sig); err != nil {
-			e.refuse(s, pid, err)
-			continue
-		}
-		n++
-		if sig != syscall.SIGKILL {
-			_ = signal(pid, syscall.SIGCONT) // see kill
-		}
-	}
-	if sig == syscall.SIGKILL {
-		e.killGroup(s)
-	}
+// sayLeft says that n processes left behind were signalled; with SIGKILL once, for it is sent again
+// and again.
+func (e *Engine) sayLeft(s *service, n int, sig syscall.Signal) {
 	if n > 0 && (sig != syscall.SIGKILL || !s.told) {
 		s.told = sig == syscall.SIGKILL
 		e.emit(s, Event{Kind: EventStray, Reason: fmt.Sprintf("%s to %s left behind", signalName(sig), countOf(n, "process", "processes"))})
 	}
-	return n
 }
 
-// orphanDied takes note that an adopted process has ended.
-func (e *Engine) orphanDied(pid int) {
-	s := e.orphans[pid]
-	e.disown(pid)
-	if s != nil {
-		s.refused = "" // if it was another one, that is seen again
-	}
-	switch {
-	case s == nil || !s.isSwept():
-	case len(s.left.adopted) == 0:
+// LeftoverDied takes note that a process left behind has ended.
+func (s *service) LeftoverDied() {
+	s.refused = "" // if it was another one, that is seen again
+	switch e := s.engine; {
+	case !s.isSwept():
+	case !s.HasLeftovers():
 		e.isSweptClean(s) // its own children have become ours at this moment
 	default:
 		e.lookLater(s, sweepPeriod) // so have they, and are to be told
 	}
 }
 
-// own makes an adopted process one of s, nil for nobody.
-func (e *Engine) own(pid int, s *service) {
-	e.orphans[pid] = s
-	if s == nil {
-		return
-	}
-	if s.left.adopted == nil {
-		s.left.adopted = map[int]struct{}{}
-	}
-	s.left.adopted[pid] = struct{}{}
-	if s.killing {
-		_ = e.signalOwn(pid, syscall.SIGKILL) // it is looked at again before s is called gone
-	}
+// Trouble tells what could not be seen or done of its processes.
+func (s *service) Trouble(err error) {
+	s.engine.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
 }
 
-func (e *Engine) disown(pid int) {
-	if s := e.orphans[pid]; s != nil {
-		delete(s.left.adopted, pid)
-		delete(s.left.reached, pid)
-	}
-	delete(e.orphans, pid)
-}
-
-// adopt looks for children of ours that we did not start: descendants of services whose parents
-// have ended. It costs one look at a list that the kernel keeps, not one at every process.
-func (e *Engine) adopt() error {
-	children, err := e.kernel.children()
-	if err != nil {
-		return err
-	}
-	for _, pid := range children {
-		if e.byPID[pid] != nil || e.commands[pid] != nil || e.programs[pid] != nil {
-			continue
-		}
-		if _, known := e.orphans[pid]; known {
-			continue
-		}
-		s, err := e.attribute(pid)
-		switch {
-		case errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrNotExist):
-			// It is dead, and about to be reaped.
-		case err != nil:
-			return err
-		case s == nil && e.births.underWay > 0, s != nil && s.spawning:
-			// Perhaps one that is just being started: asked again next time.
-		default:
-			e.own(pid, s)
-		}
-	}
-	return nil
-}
-
-// attribute says which service an adopted process belongs to: by having been its descendant when
-// the stop began, by its session, which the service's main process leads or led, by the invocation
-// id in the environment it was started with, or by printing into the service's log. What has rid
-// itself of all of that and whose parents are gone can be known by a control group only.
-func (e *Engine) attribute(pid int) (*service, error) {
-	stat, err := e.kernel.stat(pid)
-	if err != nil {
-		return nil, err
-	}
-	if s, err := e.groupOwner(pid); s != nil || err != nil {
-		return s, err
-	}
-	if s := e.expected[pid]; s != nil && s.left.expected[pid] == stat.StartTime {
-		return s, nil
-	}
-	if s := e.bySession[stat.Session]; s != nil {
-		return s, nil
-	}
-	id, err := e.kernel.invocation(pid)
-	if errors.Is(err, os.ErrPermission) {
-		return nil, nil // it has changed its user, and we are not root
-	}
-	if err != nil {
-		return nil, err
-	}
-	if s := e.byInvocation[id]; s != nil {
-		return s, nil
-	}
-	for _, output := range e.kernel.outputs(pid) {
-		if s := e.byOutput[output]; s != nil {
-			return s, nil
-		}
-	}
-	return nil, nil
-}
-
-// expectLeftovers remembers the descendants of the main process while the links between them stand.
-func (e *Engine) expectLeftovers(s *service) {
-	list := e.kernel.descendants(s.pid)
-	if !e.lives(s.pid) {
-		return // it was not our child, and whose descendants those are is not known
-	}
-	for _, stat := range list {
-		e.expect(s, stat.PID, stat.StartTime)
-	}
-}
-
-func (e *Engine) expect(s *service, pid int, start uint64) {
-	if s.left.expected == nil {
-		s.left.expected = map[int]uint64{}
-	}
-	s.left.expected[pid] = start
-	e.expected[pid] = s
-}
+// Refused tells that a process could not be signalled.
+func (s *service) Refused(pid int, err error) { s.engine.refuse(s, pid, err) }

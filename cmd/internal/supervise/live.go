@@ -3,8 +3,6 @@ package supervise
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/probe"
@@ -16,7 +14,7 @@ import (
 func (e *Engine) watchLiveness(s *service) {
 	s.stop(timerLive)
 	s.stop(timerMemory)
-	if s.pid == 0 {
+	if s.PID() == 0 {
 		return // a oneshot that remains
 	}
 	e.fed(s)
@@ -46,7 +44,7 @@ func (e *Engine) nextCheck(s *service, failures int, grace time.Duration) {
 
 // checkLife asks away from the owner, with one answer in flight at a time.
 func (e *Engine) checkLife(s *service, failures int) {
-	live, pid, run := s.spec.Liveness, s.pid, s.run
+	live, pid, run := s.spec.Liveness, s.PID(), s.run
 	answer := func(err error) { e.checkedLife(s, run, failures, err) }
 	if live.Check.Kind == spec.ProbeCmd {
 		e.run(s, live.Check.Argv(), time.Duration(*live.Timeout), answer)
@@ -86,9 +84,9 @@ func (e *Engine) watchMemory(s *service) {
 		return
 	}
 	e.after(s, timerMemory, memoryPeriod, func() {
-		run, pid, adopted := s.run, s.pid, slices.Collect(maps.Keys(s.left.adopted))
+		run, memory := s.run, e.procs.Memory(&s.Unit)
 		e.work(func() func() {
-			used, err := e.memory(pid, adopted)
+			used, err := memory()
 			return func() {
 				if s.run == run && s.state == Ready {
 					e.sawMemory(s, used, err)
@@ -104,22 +102,4 @@ func (e *Engine) sawMemory(s *service, used int64, err error) {
 		return
 	}
 	e.watchMemory(s)
-}
-
-// memory is what all processes of a service have in memory: the main one, its descendants, and
-// those that have become ours.
-func (e *Engine) memory(pid int, adopted []int) (int64, error) {
-	sum, err := e.kernel.memory(pid)
-	if err != nil {
-		return 0, err
-	}
-	for _, stat := range e.kernel.descendants(pid) {
-		n, _ := e.kernel.memory(stat.PID) // one that has ended meanwhile uses none
-		sum += n
-	}
-	for _, pid := range adopted {
-		n, _ := e.kernel.memory(pid)
-		sum += n
-	}
-	return sum, nil
 }

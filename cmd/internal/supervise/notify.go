@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -71,12 +72,12 @@ const (
 // heard finds the service that a message is from, and whether it may speak. A
 // program that is quick speaks before its start is known here.
 func (e *Engine) heard(m heardMessage) {
-	if e.takeIn(m) || e.births.underWay == 0 || len(e.births.unheard) >= mostUnheard {
+	if e.takeIn(m) || !e.procs.Expecting() || len(e.unheard) >= mostUnheard {
 		return
 	}
 	keep := m.filesToKeep()
 	kept := 0
-	for _, other := range e.births.unheard {
+	for _, other := range e.unheard {
 		kept += len(other.files)
 	}
 	err := errUnheardFiles
@@ -86,19 +87,22 @@ func (e *Engine) heard(m heardMessage) {
 	if err != nil {
 		e.o.Trouble(fmt.Errorf("descriptor store: %w", err))
 	}
-	e.births.unheard = append(e.births.unheard, m)
+	e.unheard = append(e.unheard, m)
 }
 
 var errUnheardFiles = errors.New("too many descriptors of processes whose start is not known yet: some are not kept")
 
 // takeIn does what a message says, if it is known whose it is.
 func (e *Engine) takeIn(m heardMessage) bool {
-	s, role := e.speaker(m.sender.PID)
-	if s != nil && may(s.spec.NotifyAccess, role) {
+	u, role := e.procs.Speaker(m.sender.PID)
+	if u == nil {
+		return false
+	}
+	if s := serviceOf(u); may(s.spec.NotifyAccess, role) {
 		e.keepFiles(s, m)
 		e.said(s, m.Message)
 	}
-	return s != nil
+	return true
 }
 
 // filesToKeep are the descriptors that a message is to leave with us. Those of a message without
@@ -112,11 +116,11 @@ func (m *heardMessage) filesToKeep() []int {
 
 // hearAgain takes in what was said too early.
 func (e *Engine) hearAgain() {
-	unheard := e.births.unheard
-	e.births.unheard = nil
+	unheard := e.unheard
+	e.unheard = nil
 	for _, m := range unheard {
-		if !e.takeIn(m) && e.births.underWay > 0 {
-			e.births.unheard = append(e.births.unheard, m)
+		if !e.takeIn(m) && e.procs.Expecting() {
+			e.unheard = append(e.unheard, m)
 			continue
 		}
 		closeAway(m.files)
@@ -124,85 +128,20 @@ func (e *Engine) hearAgain() {
 }
 
 // may says whether NotifyAccess lets a process in this role speak.
-func may(access, role spec.NotifyAccess) bool {
+func may(access spec.NotifyAccess, role children.Role) bool {
 	switch access {
 	case spec.NotifyAll:
 		return true
 	case spec.NotifyExec:
-		return role == spec.NotifyMain || role == spec.NotifyExec
+		return role == children.Main || role == children.Helper
 	case spec.NotifyMain:
-		return role == spec.NotifyMain
+		return role == children.Main
 	}
 	return false
 }
 
-// speaker finds the service of a process, and what NotifyAccess calls the process.
-func (e *Engine) speaker(pid int) (*service, spec.NotifyAccess) {
-	if !e.lives(pid) {
-		return nil, "" // a process that is not our child, and whose number may be another's by now
-	}
-	if s := e.byPID[pid]; s != nil {
-		return s, spec.NotifyMain
-	}
-	if c := e.commands[pid]; c != nil {
-		return c.service, spec.NotifyExec
-	}
-	s := e.serviceOf(pid)
-	if s != nil && s.spawning {
-		return nil, "" // perhaps its main process, of which we shall hear
-	}
-	return s, spec.NotifyAll
-}
-
-// serviceOf finds the service among whose descendants pid is.
-func (e *Engine) serviceOf(pid int) *service {
-	if s, _ := e.groupOwner(pid); s != nil {
-		return s
-	}
-	for depth := 0; pid > 1 && depth < 64; depth++ {
-		if s := e.byPID[pid]; s != nil && e.lives(pid) {
-			return s
-		}
-		if s := e.orphans[pid]; s != nil {
-			return s
-		}
-		stat, err := e.kernel.stat(pid)
-		if err != nil {
-			return nil
-		}
-		if s := e.bySession[stat.Session]; s != nil {
-			return s
-		}
-		pid = stat.PPID
-	}
-	return nil
-}
-
-// ownerOf returns what tells, away from the owner, whether a process is provably of s: by the
-// control group, the session or a parent, or by having inherited the invocation id.
-func (e *Engine) ownerOf(s *service) func(pid int) bool {
-	main, session, group, invoked, kernel := s.pid, s.session, s.group, s.invoked, e.kernel
-	return func(pid int) bool {
-		if path, err := kernel.cgroup(pid); err == nil && group.Holds(path) {
-			return true
-		}
-		for depth, p := 0, pid; p > 1 && depth < 64; depth++ {
-			if p == main {
-				return true
-			}
-			stat, err := kernel.stat(p)
-			if err != nil {
-				break
-			}
-			if stat.Session == session {
-				return true
-			}
-			p = stat.PPID
-		}
-		id, err := kernel.invocation(pid)
-		return err == nil && id == invoked && id != ""
-	}
-}
+// serviceOf is whose a unit is.
+func serviceOf(u *children.Unit) *service { return u.Service.(*service) }
 
 // said does what a message asks for.
 func (e *Engine) said(s *service, m notify.Message) {
@@ -218,8 +157,8 @@ func (e *Engine) said(s *service, m notify.Message) {
 	if m.ExtendTimeout > 0 {
 		e.extend(s, m.ExtendTimeout)
 	}
-	if m.MainPID > 1 && m.MainPID != s.pid {
-		e.changeMain(s, m.MainPID)
+	if m.MainPID > 1 && m.MainPID != s.PID() && !s.draining {
+		e.procs.ChangeMain(&s.Unit, m.MainPID)
 	}
 	if m.WatchdogInterval != nil {
 		s.watchdog = spec.Duration(*m.WatchdogInterval)
@@ -246,37 +185,14 @@ func (e *Engine) said(s *service, m notify.Message) {
 	}
 }
 
-// changeMain makes another process of the service its main one: at once if it is a child of ours by
-// now, else when the present one has ended, which makes it one.
-func (e *Engine) changeMain(s *service, pid int) {
-	if s.pid == 0 || s.draining || e.commands[pid] != nil || e.serviceOf(pid) != s {
-		return
-	}
-	if s.inherited {
-		e.changeHeir(s, pid)
-		return
-	}
-	s.nextMain = pid
-	if !e.lookForLeftovers(s) || e.orphans[pid] != s {
-		return
-	}
-	old := s.pid
-	delete(e.byPID, old)
-	e.takeMain(s)
-	e.own(old, s)
-}
-
-// takeMain puts the process that the service has named in the place of its main one.
-func (e *Engine) takeMain(s *service) {
-	e.disown(s.nextMain)
-	s.pid, s.nextMain = s.nextMain, 0
-	s.identity = e.kernel.identify(s.pid)
-	e.byPID[s.pid] = s
+// MainChanged: another process is the main one now.
+func (s *service) MainChanged() {
+	e := s.engine
 	if s.state == Starting && s.cancel != nil && s.spec.Ready.Kind == spec.ProbeSettled {
 		s.endProbe()
 		e.watchRest(s)
 	}
-	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "main process is now " + strconv.Itoa(s.pid)})
+	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "main process is now " + strconv.Itoa(s.PID())})
 }
 
 // extend gives s at least d from now on for what it is at.
@@ -285,7 +201,7 @@ func (e *Engine) extend(s *service, d time.Duration) {
 	case s.state == Starting, s.rewound:
 		s.extended = true
 		e.postpone(s, timerReady, d)
-	case s.state == Stopping && !s.killing:
+	case s.state == Stopping && !s.Killing:
 		e.postpone(s, timerStop, d)
 	}
 }

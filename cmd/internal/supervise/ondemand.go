@@ -17,15 +17,16 @@ import (
 // hSpawnError.
 func (e *Engine) listen(s *service) {
 	e.enter(s, Starting, "")
-	s.text, s.failure, s.invoked = "", "", ""
+	s.text, s.failure = "", ""
+	e.procs.Renounce(&s.Unit)
 	s.run++
-	s.spawning, s.inherited, s.completed = true, false, false
+	s.opening, s.completed = true, false
 	e.holdSockets(s)
 	h := handover{sockets: s.sockets}
 	e.work(func() func() {
 		err := h.open()
 		return func() {
-			s.spawning = false
+			s.opening = false
 			if err != nil {
 				e.happen(s, hSpawnError, cause{err: err, text: "sockets cannot be opened"})
 				return
@@ -124,7 +125,7 @@ const (
 // is.
 func (e *Engine) watchIdle(s *service) {
 	s.stop(timerIdle)
-	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready && s.pid != 0 {
+	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready && s.PID() != 0 {
 		s.lonely = time.Time{}
 		e.nextLook(s)
 	}

@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -96,7 +98,7 @@ func (o overtaking) try(b *bench) {
 		s.Stop = spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(5 * time.Second)}}
 	})
 	ctx := context.Background()
-	s := &service{spec: described, source: "file"}
+	s := b.newService(service{spec: described, source: "file"})
 	b.inOwner(func() {
 		b.add(s)
 		if o.second == "start of what needs it" {
@@ -137,14 +139,14 @@ func (o overtaking) try(b *bench) {
 	b.k.set(func() { b.k.deaf = true }) // so that each order takes its time
 	if o.first == "reload" {
 		b.k.set(func() { b.k.deaf = false }) // it does not ignore the signal
-		b.kernel.signal = func(int, syscall.Signal) error { return nil }
+		b.kernel.Signal = func(int, syscall.Signal) error { return nil }
 	}
 	first := give(o.first)
 	if o.first == "replaced" {
 		b.sayAll(notify.Message{Ready: true})
 	}
 	if o.first == "reload" {
-		b.kernel.signal = b.k.signal
+		b.kernel.Signal = b.k.signal
 	}
 	select {
 	case err := <-first:
@@ -201,7 +203,9 @@ func text(err error) string {
 func (b *bench) sayAll(m notify.Message) {
 	b.Helper()
 	b.inOwner(func() {
-		for pid := range b.byPID {
+		var pids []int
+		b.k.set(func() { pids = slices.Collect(maps.Keys(b.k.live)) })
+		for _, pid := range pids {
 			b.heard(heardMessage{sender: sys.Sender{PID: pid}, Message: m})
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/procopt"
@@ -14,15 +13,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// program reads the log of a service from its standard input: "pipe:COMMAND". It runs as the
-// service would, but is none of its processes: it outlives them, so that it can read their last
-// words.
-type program struct {
-	pid    int
-	exited chan struct{} // closed when it has been reaped
-}
-
-// startProgram starts the program of a log target; see logs.Options.StartProgram. It is called by
+// startProgram starts the program of a log target, "pipe:COMMAND"; see logs.Options.StartProgram. It
+// runs as the service would, but is none of its processes: it outlives them, so that it can read
+// their last words. It is called by
 // the log engine's goroutines and waits for the owner, who therefore never waits for the log
 // engine.
 func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct{}, error) {
@@ -42,22 +35,20 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 			return
 		}
 		b := e.newBirth(s)
-		e.births.underWay++
+		birth := e.procs.Expect()
 		// Not one of the engine's jobs, of which only so many run at a time: all of those may be
 		// waiting for room in a log that this very program is to read.
-		number := e.births.begin()
-		go func() {
+		birth.DoApart(func() func() {
 			pid, err := b.startProgram(argv, stdin)
-			e.post(func() {
-				p := &program{pid: pid, exited: make(chan struct{})}
-				e.claim(pid)
-				if err == nil {
-					e.programs[pid] = p
+			return func() {
+				if err != nil {
+					birth.None(nil)
+					answers <- answer{err: err}
+					return
 				}
-				e.born(number)
-				answers <- answer{p.exited, err}
-			})
-		}()
+				answers <- answer{exited: birth.Program(pid).Exited}
+			}
+		})
 	})
 	select {
 	case a := <-answers:
@@ -87,12 +78,6 @@ func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	sp.Path, sp.Args, sp.Session = path, argv, true
 	sp.Files = []spawn.File{{FD: 0, Source: stdin}, {FD: 2, Source: os.Stderr}}
 	return b.spawn(ctx, &sp)
-}
-
-// programDied tells the log engine, which starts another one if there is more to read.
-func (e *Engine) programDied(p *program) {
-	delete(e.programs, p.pid)
-	close(p.exited)
 }
 
 // programPatience is how long what its description names may take to be opened.
@@ -132,19 +117,19 @@ func (e *Engine) endLogs() bool {
 		}()
 		return false
 	}
-	return end.closed && len(e.programs) == 0 && e.births.underWay == 0
+	return end.closed && len(e.procs.Programs()) == 0 && !e.procs.Expecting()
 }
 
 // killPrograms ends those that do not end with their input.
 func (e *Engine) killPrograms() {
-	for _, p := range e.programs {
-		err := e.signalGroup(p.pid, syscall.SIGKILL)
-		e.o.Trouble(errors.Join(fmt.Errorf("log program, process %d: did not end within %v after its input; killed", p.pid, programGrace), err))
+	for _, p := range e.procs.Programs() {
+		err := e.procs.EndProgram(p)
+		e.o.Trouble(errors.Join(fmt.Errorf("log program, process %d: did not end within %v after its input; killed", p.PID, programGrace), err))
 	}
 	time.AfterFunc(killGrace, func() {
 		e.post(func() {
-			for _, p := range e.programs {
-				e.o.Trouble(fmt.Errorf("log program, process %d: cannot be killed; left behind", p.pid))
+			for _, p := range e.procs.Programs() {
+				e.o.Trouble(fmt.Errorf("log program, process %d: cannot be killed; left behind", p.PID))
 			}
 			e.logsEnd.over = true
 		})

@@ -58,13 +58,13 @@ func (e *Engine) watchRest(s *service) {
 		check = check.Told()
 	}
 	var members func() []int
-	if g := s.group; g != nil {
+	if g := s.Group(); g != nil {
 		members = func() []int {
 			pids, _ := g.Own() // beside the descendants, whom the looks find by themselves
 			return pids
 		}
 	}
-	stop := e.resting.Watch(check, e.kernel.looks(s.pid, members), func(note string) {
+	stop := e.resting.Watch(check, e.kernel.looks(s.PID(), members), func(note string) {
 		e.post(func() {
 			if s.run == run {
 				e.happen(s, hReady, cause{text: note})
@@ -126,8 +126,8 @@ var errReadyTimeout = errors.New("time-out")
 func (e *Engine) probeReady(s *service, w *watch) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
-	w.env.PID = s.pid
-	w.env.Owner = e.ownerOf(s)
+	w.env.PID = s.PID()
+	w.env.Owner = e.procs.Proof(&s.Unit)
 	run := s.run
 	go func() {
 		defer w.close()

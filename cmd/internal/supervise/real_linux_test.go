@@ -201,7 +201,7 @@ var scenarios = map[string]func(scene) error{
 	"log program that does not end is killed":        pipeIntoDeaf,
 	"log program is none of its service's processes": pipeOutlivesService,
 	"the log of a start under way is opened once": func(s scene) (err error) {
-		one := &service{spec: sh("a", "exec sleep 99").WithDefaults(), state: Starting}
+		one := s.newService(service{spec: sh("a", "exec sleep 99").WithDefaults(), state: Starting})
 		t := &takeover{e: s.Engine, again: []*service{one}, missing: []*service{one}}
 		askErr := s.ask(s, func() {
 			told := s.o.Trouble
@@ -212,7 +212,7 @@ var scenarios = map[string]func(scene) error{
 				err = errors.Join(err, errors.New("it is not open"))
 				return
 			}
-			delete(s.byOutput, one.output)
+			_ = s.procs.Forget(&one.Unit)
 			err = errors.Join(err, one.stream.Remove())
 		})
 		return errors.Join(askErr, err)

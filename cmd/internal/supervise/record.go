@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -31,21 +32,21 @@ type record struct {
 
 	// The process. One that is being started has an invocation and no main yet: it is found by
 	// that.
-	Invocation string        `json:"invocation,omitzero"`
-	Main       identity      `json:"main,omitzero"`
-	Session    int           `json:"session,omitzero"`
-	Started    time.Time     `json:"started,omitzero"`
-	Watchdog   spec.Duration `json:"watchdog,omitzero"`
-	Rewound    bool          `json:"rewound,omitzero"`
+	Invocation string            `json:"invocation,omitzero"`
+	Main       children.Identity `json:"main,omitzero"`
+	Session    int               `json:"session,omitzero"`
+	Started    time.Time         `json:"started,omitzero"`
+	Watchdog   spec.Duration     `json:"watchdog,omitzero"`
+	Rewound    bool              `json:"rewound,omitzero"`
 
 	// The way down.
-	Killed  bool       `json:"killed,omitzero"`
-	Failure string     `json:"failure,omitzero"`
-	Again   bool       `json:"again,omitzero"`
-	Step    int        `json:"step,omitzero"`
-	Beside  []beside   `json:"beside,omitzero"` // other processes, of a rolling restart
-	Ending  bool       `json:"ending,omitzero"` // asked to end together with others
-	Left    []identity `json:"left,omitzero"`   // descendants when the stop began
+	Killed  bool                `json:"killed,omitzero"`
+	Failure string              `json:"failure,omitzero"`
+	Again   bool                `json:"again,omitzero"`
+	Step    int                 `json:"step,omitzero"`
+	Beside  []beside            `json:"beside,omitzero"` // other processes, of a rolling restart
+	Ending  bool                `json:"ending,omitzero"` // asked to end together with others
+	Left    []children.Identity `json:"left,omitzero"`   // descendants when the stop began
 
 	Exit     *Exit       `json:"exit,omitzero"`
 	Restarts int         `json:"restarts,omitzero"`
@@ -54,21 +55,12 @@ type record struct {
 	Next     time.Time   `json:"next,omitzero"`
 }
 
-// identity names a process of this boot and pid namespace for ever: its pid, and what no other
-// process has that comes to the same number. That is the inode number of its pidfd (Linux 6.9), or
-// else its start time.
-type identity struct {
-	PID   int    `json:"pid"`
-	Pidfd uint64 `json:"pidfd,omitzero"`
-	Start uint64 `json:"start,omitzero"` // sys.ProcStat.StartTime
-}
-
 // record is the state of s at this moment.
 func (e *Engine) record(s *service) record {
 	r := record{
 		Name: s.spec.Name, State: s.state.String(), Since: s.since.Round(0), Wanted: s.wanted, Held: s.held,
 		Removed: s.removed, Completed: s.completed, Unproven: s.unproven, Reason: s.reason, Text: s.text,
-		Invocation: s.invoked, Session: s.session, Watchdog: s.watchdog, Rewound: s.rewound,
+		Invocation: s.Invocation(), Session: s.Session(), Watchdog: s.watchdog, Rewound: s.rewound,
 		Killed: s.killed, Failure: s.failure, Again: s.again || e.closing && s.wanted, Step: s.step,
 		Exit: s.exit, Restarts: s.restarts, Crashes: s.crashes, Window: slices.Clone(s.window), Next: s.next.Round(0),
 	}
@@ -76,13 +68,11 @@ func (e *Engine) record(s *service) record {
 		description := s.spec // replaced as a whole, never changed in place
 		r.Spec, r.Source, r.Environ = &description, s.source, s.environ.name()
 	}
-	if s.pid != 0 {
-		r.Main, r.Started = s.identity, s.startedAt.Round(0)
+	if s.PID() != 0 {
+		r.Main, r.Started = s.Identity(), s.startedAt.Round(0)
 	}
 	r.Beside = s.beside()
 	_, r.Ending = e.stopping[s]
-	for pid, start := range s.left.expected {
-		r.Left = append(r.Left, identity{PID: pid, Start: start})
-	}
+	r.Left = s.Remembered()
 	return r
 }

@@ -26,7 +26,7 @@ func (e *Engine) refuse(s *service, pid int, err error) {
 		s.wake()
 		e.recheckHeirs(s)
 	}
-	if e.closing && (s.killed || s.killing) {
+	if e.closing && (s.killed || s.Killing) {
 		e.post(func() { e.leaveBehind(s) })
 	}
 }

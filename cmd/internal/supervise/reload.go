@@ -44,7 +44,7 @@ func (e *Engine) reload(s *service) (*waiter, error) {
 	switch {
 	case e.closing:
 		return nil, ErrClosed
-	case s.pid == 0 || s.draining || s.state != Ready:
+	case s.PID() == 0 || s.draining || s.state != Ready:
 		return nil, fmt.Errorf("not running (%v)", s.state)
 	case len(s.spec.ReloadCommand) > 0:
 		w := s.newWaiter(waiter{order: orderReload, up: true, run: s.run})
@@ -65,11 +65,11 @@ func (e *Engine) reload(s *service) (*waiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.kernel.ignores(s.pid, sig) {
-		return nil, fmt.Errorf("process %d ignores %s", s.pid, signalName(sig))
+	if e.kernel.ignores(s.PID(), sig) {
+		return nil, fmt.Errorf("process %d ignores %s", s.PID(), signalName(sig))
 	}
-	if err := e.signalOwn(s.pid, sig); err != nil {
-		return nil, fmt.Errorf("send %s to process %d: %w", signalName(sig), s.pid, err)
+	if err := e.procs.Signal(&s.Unit, sig); err != nil {
+		return nil, fmt.Errorf("send %s to process %d: %w", signalName(sig), s.PID(), err)
 	}
 	e.emit(s, Event{Kind: EventReload, Reason: signalName(sig)})
 	w := s.newWaiter(waiter{order: orderReload, up: true, run: s.run})
@@ -99,7 +99,7 @@ func (w *waiter) reloadOver(s *service) (error, bool) {
 		return nil, w.reloaded && !s.rewound
 	}
 	how := s.state.String()
-	if s.exit != nil && s.pid == 0 {
+	if s.exit != nil && s.PID() == 0 {
 		how = s.exit.String()
 	}
 	return fmt.Errorf("%s: reload: it did not outlive it: %s", s.spec.Name, how), true

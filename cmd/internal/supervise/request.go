@@ -198,16 +198,16 @@ func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string
 				e.hurry(s)
 				continue
 			}
-			if s.spawning && s.state == Starting {
+			if s.spawning() && s.state == Starting {
 				s.signals = append(s.signals, sig) // it may run already, and its pid is about to be known
 				continue
 			}
-			if s.pid == 0 || s.draining {
+			if s.PID() == 0 || s.draining {
 				errs = append(errs, fmt.Errorf("%s: not running", s.spec.Name))
 				continue
 			}
-			if err := e.signalOwn(s.pid, sig); err != nil {
-				errs = append(errs, fmt.Errorf("%s: send %s to process %d: %w", s.spec.Name, signalName(sig), s.pid, err))
+			if err := e.procs.Signal(&s.Unit, sig); err != nil {
+				errs = append(errs, fmt.Errorf("%s: send %s to process %d: %w", s.spec.Name, signalName(sig), s.PID(), err))
 				continue
 			}
 			e.emit(s, Event{Kind: EventSignal, Reason: signalName(sig)})

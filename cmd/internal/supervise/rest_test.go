@@ -95,7 +95,7 @@ func TestRestIsToldAndWaitedFor(t *testing.T) {
 		s := b.put(plain("s", twoSteps))
 		b.up(s)
 		one, two := b.leave(s), b.leave(s)
-		session := s.pid
+		session := s.PID()
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.Stop(context.Background(), "s") }()
 		synctest.Wait()

@@ -13,7 +13,8 @@ func (e *Engine) decide(s *service, _ cause) {
 	s.quiet()
 	failure, again := s.failure, s.again
 	e.setHolding(s, false)
-	s.failure, s.again, s.rewound, s.killing, s.told, s.invoked, s.nextMain = "", false, false, false, false, "", 0
+	s.failure, s.again, s.rewound, s.Killing, s.told = "", false, false, false, false
+	e.procs.Renounce(&s.Unit)
 	if s.isSuccessor() || s.isElder() {
 		e.decideKin(s, failure)
 		return

@@ -108,7 +108,7 @@ func (e *NoRollingError) Error() string {
 func (s *service) mayRoll() error {
 	no := func(reason, hint string) error { return &NoRollingError{s.spec.Name, reason, hint} }
 	switch {
-	case s.state != Ready || s.pid == 0:
+	case s.state != Ready || s.PID() == 0:
 		return no(fmt.Sprintf("it is %v, so nobody would notice an ordinary one", s.state), "use restart")
 	case s.kin.successor != nil:
 		return no("it is being restarted in that way", "wait, or restart it in the ordinary way")
@@ -155,7 +155,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 // startSuccessor starts a second process of s. told is called when the old one is gone, or with the
 // reason why it stays.
 func (e *Engine) startSuccessor(s *service, told func(error)) *service {
-	h := &service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream, store: s.store}
+	h := e.newService(service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream, store: s.store})
 	h.kin.succeeds, h.kin.told = s, told
 	s.kin.successor = h
 	e.launch(h, cause{})
@@ -186,9 +186,7 @@ func (e *Engine) succeed(h *service) {
 	for _, w := range h.waiters {
 		w.service = h
 	}
-	if h.output != (fileID{}) {
-		e.byOutput[h.output] = h
-	}
+	e.procs.Prints(&h.Unit, h.Output())
 	h.kin.elders, old.kin.elders = old.kin.elders, nil
 	if h.kin.elders == nil {
 		h.kin.elders = map[*service]struct{}{}
@@ -202,14 +200,14 @@ func (e *Engine) succeed(h *service) {
 	delete(e.notes.changed, old) // what the journal says of the service is what h says of it
 	e.note(h)
 	e.noteChanged()
-	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.pid, old.pid)})
+	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.PID(), old.PID())})
 }
 
 // retire ends the elders that a successor has just made.
 func (e *Engine) retire(s *service) {
 	for elder := range s.kin.elders {
 		if elder.kin.told != nil {
-			e.happen(elder, hUnwant, cause{text: "replaced by process " + strconv.Itoa(s.pid)})
+			e.happen(elder, hUnwant, cause{text: "replaced by process " + strconv.Itoa(s.PID())})
 			if elder.state == Stopped && elder.isElder() {
 				e.decideKin(elder, "") // it had no process any more
 			}
@@ -255,8 +253,8 @@ func (e *Engine) decideKin(s *service, failure string) {
 			failure = "its new process ended"
 		}
 		reason := "the new process is not used: " + failure
-		if main.pid != 0 && main.state != Stopping {
-			reason += fmt.Sprintf("; the old one (process %d) goes on", main.pid)
+		if main.PID() != 0 && main.state != Stopping {
+			reason += fmt.Sprintf("; the old one (process %d) goes on", main.PID())
 		}
 		err = &StartError{Name: s.spec.Name, Reason: reason, Exit: s.exit, Err: s.cause}
 		main.kin.successor = nil

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -36,8 +37,8 @@ func TestSuccessorInEveryState(t *testing.T) {
 		})
 		t.Run(state.String()+"/fails", func(t *testing.T) {
 			b, old, h, told := withSuccessor(t, state)
-			b.k.die(h.pid, exited(1))
-			b.reapAll()
+			b.k.die(h.PID(), exited(1))
+			b.procs.Reap()
 			b.settle()
 			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.kin.successor != nil {
 				t.Errorf("the old one is %v, the successor %v", old.state, h.state)
@@ -61,7 +62,7 @@ func withSuccessor(t *testing.T, state State) (*bench, *service, *service, *[]er
 	told := new([]error)
 	h := b.startSuccessor(old, func(err error) { *told = append(*told, err) })
 	b.settle()
-	if h.state != Starting || h.pid == 0 || b.byName["s"] != old {
+	if h.state != Starting || h.PID() == 0 || b.byName["s"] != old {
 		t.Fatalf("the successor is %v", h.state)
 	}
 	return b, old, h, told
@@ -69,11 +70,17 @@ func withSuccessor(t *testing.T, state State) (*bench, *service, *service, *[]er
 
 // end lets a process end that was told to, if there is one.
 func (b *bench) end(s *service) {
-	if s.pid != 0 {
-		b.k.die(s.pid, exited(0))
+	if s.PID() != 0 {
+		b.k.die(s.PID(), exited(0))
 	}
-	b.reapAll()
+	b.procs.Reap()
 	b.settle()
+}
+
+// isMain says whether the main process of s is known as that.
+func (b *bench) isMain(s *service) bool {
+	u, role := b.procs.Speaker(s.PID())
+	return u == &s.Unit && role == children.Main
 }
 
 // check2 is check for a bench where another process of s is alive, if other is not nil.
@@ -83,8 +90,8 @@ func (b *bench) check2(s, other *service) {
 		b.alive--
 		defer func() { b.alive++ }()
 	}
-	if other != nil && other.pid != 0 && b.byPID[other.pid] != other {
-		b.Errorf("process %d of the old one is not found", other.pid)
+	if other != nil && other.PID() != 0 && !b.isMain(other) {
+		b.Errorf("process %d of the old one is not found", other.PID())
 	}
 	b.check()
 }
@@ -97,10 +104,10 @@ func TestSuccessorOfTheUnwanted(t *testing.T) {
 			b.k.deaf = true
 			w := old.newWaiter(waiter{order: orderStop})
 			b.unwant([]*service{old}, "stopped", orderStop)
-			if old.pid != 0 {
-				b.k.die(old.pid, exited(0))
+			if old.PID() != 0 {
+				b.k.die(old.PID(), exited(0))
 			}
-			b.reapAll()
+			b.procs.Reap()
 			b.settle()
 			if old.state == Stopped || len(w.result) > 0 {
 				t.Error("it is down, and its second process lives")
@@ -156,8 +163,8 @@ func TestMayRoll(t *testing.T) {
 			t.Error(err)
 		}
 		b.inOwner(func() {
-			if b.byName["s"].pid == pid || len(b.k.live) != 1 {
-				t.Errorf("process %d, %d live", b.byName["s"].pid, len(b.k.live))
+			if b.byName["s"].PID() == pid || len(b.k.live) != 1 {
+				t.Errorf("process %d, %d live", b.byName["s"].PID(), len(b.k.live))
 			}
 		})
 		if err := end(); err != nil {

@@ -4,21 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/daemonry/daemonry/cmd/internal/children"
 )
 
 // beside is what a successor of the engine must know of a process that is not the one in the
 // registry.
 type beside struct {
-	Invocation string   `json:"invocation"`
-	Main       identity `json:"main,omitzero"`
-	Session    int      `json:"session,omitzero"`
+	Invocation string            `json:"invocation"`
+	Main       children.Identity `json:"main,omitzero"`
+	Session    int               `json:"session,omitzero"`
 }
 
 func (s *service) beside() (list []beside) {
 	add := func(s *service) {
-		b := beside{Invocation: s.invoked}
-		if s.pid != 0 {
-			b.Main, b.Session = s.identity, s.session
+		b := beside{Invocation: s.Invocation()}
+		if s.PID() != 0 {
+			b.Main, b.Session = s.Identity(), s.Session()
 		}
 		list = append(list, b)
 	}
@@ -36,22 +38,21 @@ func (s *service) beside() (list []beside) {
 // an elder: nobody waits for that restart any more.
 func (t *takeover) findKin(s *service, r record) {
 	for _, b := range r.Beside {
-		elder := &service{spec: s.spec, source: s.source, environ: s.environ, invoked: b.Invocation, session: b.Session, inherited: true}
+		elder := t.e.newService(service{spec: s.spec, source: s.source, environ: s.environ})
+		t.e.procs.Recall(&elder.Unit, b.Invocation, b.Session, b.Main, nil)
 		elder.kin.elderOf = s
 		if s.kin.elders == nil {
 			s.kin.elders = map[*service]struct{}{}
 		}
 		s.kin.elders[elder] = struct{}{}
-		t.e.byInvocation[elder.invoked] = elder
 		t.e.placeState(elder, Starting)
 		if b.Main.PID == 0 { // it was about to be started
 			t.missing = append(t.missing, elder)
 			continue
 		}
-		elder.identity = b.Main
-		h, err := t.e.prove(b.Main)
+		h, err := t.e.procs.Prove(b.Main)
 		if err == nil {
-			err = t.claim(elder, b.Main, h)
+			err = t.e.procs.Adopt(&elder.Unit, b.Main, h, s.spec.Cgroup)
 		}
 		if err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.e.o.Trouble(fmt.Errorf("%s: the process beside it: %w", s.spec.Name, err))
@@ -64,11 +65,10 @@ func (t *takeover) endKin() {
 	for _, s := range t.again {
 		for elder := range s.kin.elders {
 			elder.stream = s.stream
-			if elder.pid != 0 {
+			if elder.PID() != 0 {
 				t.e.happen(elder, hUnwant, cause{text: "left of a rolling restart that was cut short"})
 				continue
 			}
-			elder.inherited = false
 			t.e.beginStop(elder, "left of a rolling restart that was cut short")
 		}
 	}

@@ -5,14 +5,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
-	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // service is one service at run time. The owner alone touches it.
 type service struct {
+	engine *Engine
+
 	spec    spec.Service // with defaults; replaced as a whole, never changed in place
 	source  string       // the file it came from, "" for the command line
 	environ *environment // of the command that described it; nil: ours
@@ -30,21 +32,14 @@ type service struct {
 
 	described uint64 // when the description became what it is, as the store counts
 
-	// The process that runs, or is being started.
+	children.Unit // the process that runs or is being started, and all that has come of it
+
 	run       uint64           // counts starts, to tell an answer about an earlier one
-	identity  identity         // of pid, for a successor
-	inherited bool             // started by an earlier supervisor: it and what it leaves behind are no children of ours
-	spawning  bool             // the start is under way and the pid not known yet
-	giveUp    func(error)      // while it is: does not wait any more for what a file system owes it; nil before the first
+	opening   bool             // its sockets are being opened, in place of a start
+	giveUp    func(error)      // while it starts: does not wait any more for what a file system owes it; nil before the first
 	stuck     <-chan struct{}  // what the last start waited for in vain, closed when it has come; nil: nothing
 	signals   []syscall.Signal // for it as soon as the pid is known
-	pid       int
-	group     *cgroup.Group // nil where there is none
-	limits    spec.Limits   // that hold there
-	session   int           // that the process started last led
-	output    fileID        // what it prints into
-	invoked   string        // its INVOCATION_ID, by which escaped descendants are known
-	nextMain  int           // announced by MAINPID=, to be the main process when this one ends
+	limits    spec.Limits      // that hold in its control group
 	startedAt time.Time
 	watchdog  spec.Duration
 	draining  bool // the process is dead, its last output not yet on disk
@@ -67,15 +62,12 @@ type service struct {
 	step         int       // of the stop schedule
 	holding      bool      // the stop waits for services that need this one
 	killedAt     time.Time // when killing began
-	killing      bool      // what is left of it gets SIGKILL as soon as it is seen
 	told         bool      // that it does
 	refused      string    // why one of its processes cannot be signalled
-	left         leftovers
 
-	commands map[*command]struct{} // of its helper commands, those that run
-	sockets  []*holder             // in the order of its description
-	store    *fdStore              // nil until something is in it
-	kin      kin
+	sockets []*holder // in the order of its description
+	store   *fdStore  // nil until something is in it
+	kin     kin
 	// follows were removed by the request that added this one, and are most likely the same under
 	// an old name: it starts when they have gone.
 	follows  []*service
@@ -98,6 +90,20 @@ type service struct {
 	cancel  context.CancelCauseFunc // ends the probe under way
 	waiters []*waiter
 }
+
+// newService is a service like the one given, of which nothing runs.
+func (e *Engine) newService(like service) *service {
+	s := &like
+	s.engine = e
+	s.Unit = children.Unit{Service: s}
+	return s
+}
+
+// Name is the service's.
+func (s *service) Name() string { return s.spec.Name }
+
+// spawning says whether a start is under way, and there is no pid yet.
+func (s *service) spawning() bool { return s.opening || s.Starting() }
 
 // timer is what a service may wait for.
 type timer uint8
@@ -240,13 +246,14 @@ func (e *Engine) exited(s *service, why cause) {
 	ready := s.state == Ready
 	s.quietBut(timerStop) // the step under way goes on, for what is left behind
 	x := why.exit
-	x.OOM = !s.killed && e.ranOutOfMemory(s, x)
+	x.OOM = !s.killed && e.ranOutOfMemory(s.Group(), s.state, x)
 	s.exit = x
 	if s.failure == "" {
 		s.cause = nil
 	}
-	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.pid, Reason: x.String()})
-	s.pid, s.refused = 0, ""
+	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.PID(), Reason: x.String()})
+	s.Gone()
+	s.refused = ""
 	// A success before it was up is none, unless ending is what it is for.
 	early := !ready && s.spec.Type != spec.Oneshot
 	s.endsWell = s.state != Stopping && s.spec.Type != spec.Oneshot && !x.Unknown && x.Signal == 0 && x.Code == 0

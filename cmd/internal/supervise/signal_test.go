@@ -1,11 +1,6 @@
 package supervise
 
 import (
-	"context"
-	"errors"
-	"os"
-	"os/exec"
-	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -85,7 +80,7 @@ func TestReapedBySomebodyElse(t *testing.T) {
 		s := b.put(plain("s"))
 		b.up(s)
 		b.k.set(func() { b.k.dead, b.k.reaped = append(b.k.dead, fakeDeath{pid: 1 << 20}), true })
-		b.inOwner(b.reapAll)
+		b.inOwner(b.procs.Reap)
 		b.k.set(func() { b.k.reaped = false })
 		b.crash(s)
 		b.is(s, Starting, "")
@@ -97,85 +92,19 @@ func TestReapedBySomebodyElse(t *testing.T) {
 	})
 }
 
-func TestReapedMainIsNotSignalled(t *testing.T) {
+// Between the death of a main process and the end of its output nobody signals it any more.
+func TestDeadMainIsNotSignalled(t *testing.T) {
 	b := newBench(t)
 	s := b.put(plain("s", func(s *spec.Service) { s.Reload = "HUP" }))
 	b.place(s, Ready, hWant)
-	b.k.die(s.pid, exited(0))
-	s.stream = nil
-	if _, _, err := b.kernel.reap(s.pid); err != nil {
-		t.Fatal(err)
-	}
-	delete(b.byPID, s.pid)
-	s.draining = true
+	s.Ending()
 	if _, err := b.reload(s); err == nil {
 		t.Error("reloaded what is dead")
 	}
+	b.k.die(s.PID(), exited(0))
+	b.procs.Reap()
 	b.kill(s, syscall.SIGTERM)
-	for _, pid := range []int{s.pid, 0, 1, -1, -s.pid} {
-		if err := b.signalOwn(pid, syscall.SIGKILL); !errors.Is(err, errNotOurs) {
-			t.Errorf("%d: %v", pid, err)
-		}
-		if err := b.signalGroup(pid, syscall.SIGKILL); !errors.Is(err, errNotOurs) {
-			t.Errorf("group %d: %v", pid, err)
-		}
-	}
 	if len(b.k.strayed)+len(b.k.sent()) > 0 {
 		t.Errorf("signalled: %v", b.k.strayed)
-	}
-}
-
-// A descendant seen when the stop began may have ended, and its number may be another's.
-func TestDescendantWhoseNumberPassedOn(t *testing.T) {
-	b := newBench(t)
-	s := b.put(plain("s", func(s *spec.Service) { s.StopTo = spec.StopAll }))
-	b.place(s, Ready, hWant)
-	mine, stranger := b.k.adopt(0), b.k.adopt(0)
-	s.left.expected = map[int]uint64{mine: uint64(mine), stranger: uint64(stranger) - 1}
-	s.step = 1
-	b.killRest(s, syscall.SIGTERM)
-	if got := b.k.sent(); !slices.Equal(got, []string{"103 SIGTERM"}) && !slices.Equal(got, []string{"102 SIGTERM"}) {
-		t.Errorf("sent %v", got)
-	}
-	if _, ok := b.k.live[stranger]; !ok {
-		t.Error("a stranger was killed")
-	}
-}
-
-func TestSignalOther(t *testing.T) {
-	cmd := exec.Command("sleep", "99")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stat, err := sys.ReadStat(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := stat
-	other.StartTime--
-	if err := signalOther(other, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("with another start time: %v", err)
-	}
-	for _, pid := range []int{0, -1, -os.Getpid()} {
-		if err := signalOther(sys.ProcStat{PID: pid}, syscall.SIGKILL); err == nil {
-			t.Errorf("%d was signalled", pid)
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := signalOther(stat, syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case <-ended:
-		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
-			t.Errorf("ended by %v", cmd.ProcessState)
-		}
-	case <-ctx.Done():
-		t.Error("not signalled")
-		_ = cmd.Process.Kill()
-		<-ended
 	}
 }

@@ -152,7 +152,7 @@ func (e *Engine) outdated(s *service) (list []string) {
 		others = append(others[:len(others):len(others)], elder)
 	}
 	for _, other := range others {
-		if other == s || other.pid == 0 && !other.spawning {
+		if other == s || other.PID() == 0 && !other.spawning() {
 			continue
 		}
 		for _, h := range other.sockets {
@@ -192,7 +192,7 @@ func (e *Engine) wakeSiblings(s *service) {
 func (s *service) sharedAlive() bool {
 	for _, h := range s.sockets {
 		for other := range h.users {
-			if other != s && (other.pid != 0 || other.spawning) {
+			if other != s && (other.PID() != 0 || other.spawning()) {
 				return true
 			}
 		}

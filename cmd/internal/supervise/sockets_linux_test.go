@@ -239,7 +239,7 @@ func (s scene) holds(name string) (socket string, err error) {
 	var fd, pid int
 	if err := s.ask(s, func() {
 		if one := s.byName[name]; one != nil && len(one.sockets) > 0 {
-			fd, pid = one.sockets[0].fd(), one.pid
+			fd, pid = one.sockets[0].fd(), one.PID()
 		}
 	}); err != nil {
 		return "", err
@@ -491,7 +491,7 @@ var socketScenarios = map[string]func(scene) error{
 		for successor == 0 && s.Err() == nil {
 			s.ask(s, func() {
 				if h := s.byName["web"].kin.successor; h != nil {
-					successor = h.pid
+					successor = h.PID()
 				}
 			})
 		}
@@ -671,11 +671,17 @@ func noneOpen(text string) error {
 	return nil
 }
 
+// unreaped is how many processes we have started and not reaped.
+func unreaped() int {
+	list, _ := sys.Children()
+	return len(list)
+}
+
 // noKin says whether only one process of a service is left.
 func (s scene) noKin(name string) (err error) {
 	if askErr := s.ask(s, func() {
 		one := s.byName[name]
-		if one.kin.successor != nil || len(one.kin.elders) > 0 || len(s.byPID) > len(s.byName) {
+		if one.kin.successor != nil || len(one.kin.elders) > 0 || unreaped() > len(s.byName) {
 			err = fmt.Errorf("%s has relatives: %+v", name, one.kin)
 		}
 	}); askErr != nil {

@@ -2,12 +2,11 @@ package supervise
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"strconv"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -23,14 +22,11 @@ func (e *Engine) launch(s *service, _ cause) {
 	s.endsWell, s.forked = false, ""
 	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
 	s.run++
-	s.spawning, s.inherited = true, false
 	s.signals = nil
 	s.watchdog = s.spec.Watchdog
 	s.completed, s.extended, s.lastAnswer = false, false, nil
-	delete(e.byInvocation, s.invoked)
-	s.invoked = newInvocation()
-	e.byInvocation[s.invoked] = s
-	s.group, s.limits = e.groupOf(s), s.spec.Limits
+	e.procs.Announce(&s.Unit, s.spec.Cgroup)
+	s.limits = s.spec.Limits
 	b := e.newBirth(s)
 	e.holdSockets(s)
 	b.handover = e.handoverOf(s)
@@ -40,13 +36,13 @@ func (e *Engine) launch(s *service, _ cause) {
 	ctx, giveUp := context.WithCancelCause(context.Background())
 	s.giveUp = giveUp
 	limit := *s.spec.Timeout
-	e.births.underWay++
+	birth := e.procs.Expect()
 	e.note(s)
 	e.noted(func(error) { // by its invocation it can be found by a successor who does not know its pid
-		e.bear(func() func() {
+		birth.Do(func() func() {
 			defer giveUpAfter(limit, giveUp)()
-			pid, watch, err := b.start(ctx)
-			return func() { e.launched(s, &b, pid, watch, err) }
+			watch, err := b.start(ctx)
+			return func() { e.launched(s, birth, &b, watch, err) }
 		})
 	})
 }
@@ -65,25 +61,23 @@ func giveUpAfter(limit spec.Duration, giveUp context.CancelCauseFunc) func() {
 var errNotWanted = errors.New("it is to be stopped")
 
 // launched takes the result of a start in.
-func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error) {
-	e.claim(pid)
-	s.spawning = false
+func (e *Engine) launched(s *service, birth *children.Birth, b *birth, watch *watch, err error) {
 	s.giveUp(nil)
 	s.stream = b.stream
-	s.output = b.output
 	if s.isSuccessor() {
 		s.printed = b.printed // its last words are not those that the process beside it had before
 	}
-	if err == nil && b.output != (fileID{}) && !s.isSuccessor() {
-		e.byOutput[b.output] = s // until nothing is left of it: sweptClean
-	}
 	if err != nil {
+		birth.None(&s.Unit)
 		e.happen(s, hSpawnError, cause{err: err, text: "spawn error"})
 		return
 	}
-	s.pid, s.session, s.identity, s.startedAt = pid, pid, b.identity, time.Now()
-	e.byPID[pid], e.bySession[pid] = s, s
-	e.happen(s, hSpawned, cause{pid: pid, text: "spawned"})
+	birth.Main(&s.Unit, b.identity, b.output)
+	if !s.isSuccessor() {
+		e.procs.Prints(&s.Unit, b.output)
+	}
+	s.startedAt = time.Now()
+	e.happen(s, hSpawned, cause{text: "spawned"})
 	e.watchReady(s, watch)
 	e.sendEarly(s)
 	e.hearAgain()
@@ -93,7 +87,7 @@ func (e *Engine) launched(s *service, b *birth, pid int, watch *watch, err error
 func (e *Engine) sendEarly(s *service) {
 	for _, sig := range s.signals {
 		reason := signalName(sig)
-		if err := e.signalOwn(s.pid, sig); err != nil {
+		if err := e.procs.Signal(&s.Unit, sig); err != nil {
 			reason += ": " + err.Error()
 		}
 		e.emit(s, Event{Kind: EventSignal, Reason: reason})
@@ -103,7 +97,7 @@ func (e *Engine) sendEarly(s *service) {
 
 // spawned: the program runs.
 func (e *Engine) spawned(s *service, _ cause) {
-	e.emit(s, Event{Kind: EventState, From: Starting, Reason: "started process " + strconv.Itoa(s.pid)})
+	e.emit(s, Event{Kind: EventState, From: Starting, Reason: "started process " + strconv.Itoa(s.PID())})
 }
 
 // spawnedLate: the program runs, but by now it should not.
@@ -121,16 +115,10 @@ func (e *Engine) spawnFailed(s *service, why cause) {
 		s.failure = why.err.Error()
 	}
 	s.startedAt = time.Now()
-	delete(e.byInvocation, s.invoked)
+	e.procs.Renounce(&s.Unit)
 	if s.state == Stopping && e.waitsForKin(s) {
 		e.sweep(s) // who is told that it is down must find nothing of it
 		return
 	}
 	e.decide(s, cause{})
-}
-
-func newInvocation() string {
-	var id [16]byte
-	rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
-	return hex.EncodeToString(id[:])
 }

@@ -59,7 +59,6 @@ type cause struct {
 	text string // for people
 	exit *Exit  // of hExited
 	err  error  // of hSpawnError
-	pid  int    // of hSpawned
 }
 
 // table has a reaction for each state and happening.

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -46,7 +48,7 @@ func TestEveryCell(t *testing.T) {
 				if s.again && s.state == Stopping {
 					got += " again"
 				}
-				if slices.Contains(b.k.sent(), fmt.Sprintf("%d SIGTERM", s.pid)) {
+				if slices.Contains(b.k.sent(), fmt.Sprintf("%d SIGTERM", s.PID())) {
 					got += " TERM"
 				}
 				if len(b.troubles) > 0 {
@@ -72,30 +74,28 @@ func TestEveryCell(t *testing.T) {
 
 // place puts s into a state as the engine would have it there.
 func (b *bench) place(s *service, state State, h happening) {
-	process := func() {
-		s.pid, _, _ = b.k.fork(&spawn.Spec{})
-		s.session, s.startedAt, s.run = s.pid, time.Now(), 1
-		if h != hSpawnError {
-			b.byPID[s.pid], b.bySession[s.pid] = s, s
+	process := func(dead bool) {
+		s.startedAt, s.run = time.Now(), 1
+		b.procs.Announce(&s.Unit, "")
+		birth := b.procs.Expect()
+		if h == hSpawnError || h == hListening {
+			birth.None(&s.Unit)
+			return
+		}
+		pid, _, _ := b.k.fork(&spawn.Spec{})
+		birth.Main(&s.Unit, children.Identity{PID: pid}, sys.FileID{})
+		if dead {
+			s.Gone()
 		}
 	}
 	switch state {
 	case Starting, Ready:
 		s.wanted = true
-		process()
-		if h == hSpawnError || h == hExited || h == hListening {
-			s.pid = 0
-		}
+		process(h == hExited)
 	case Stopping:
-		process()
-		if h == hSpawnError || h == hGone || h == hListening {
-			s.pid = 0
-		}
+		process(h == hGone)
 	case Waiting, Backoff, Failed, Listening:
 		s.wanted = true
-	}
-	if h == hExited {
-		clear(b.byPID)
 	}
 	b.enter(s, state, "")
 }
@@ -130,14 +130,14 @@ func (b *bench) check() {
 			alive++
 		}
 		name := s.spec.Name
-		if s.pid != 0 && !s.draining && b.byPID[s.pid] != s && !s.spawning {
-			b.Errorf("%s: process %d is not found by its pid", name, s.pid)
+		if s.PID() != 0 && !s.draining && !b.isMain(s) {
+			b.Errorf("%s: process %d is not found by its pid", name, s.PID())
 		}
-		if s.pid == 0 && (s.state == Ready && s.spec.Type != spec.Oneshot) {
+		if s.PID() == 0 && (s.state == Ready && s.spec.Type != spec.Oneshot) {
 			b.Errorf("%s: ready without a process", name)
 		}
-		if (s.state == Stopped || s.state == Failed || s.state == Backoff || s.state == Waiting || s.state == Listening) && (s.pid != 0 || len(s.left.adopted) > 0 || s.spawning) {
-			b.Errorf("%s: %v, with process %d, %d left behind, spawning %v", name, s.state, s.pid, len(s.left.adopted), s.spawning)
+		if (s.state == Stopped || s.state == Failed || s.state == Backoff || s.state == Waiting || s.state == Listening) && (s.PID() != 0 || s.HasLeftovers() || s.spawning()) {
+			b.Errorf("%s: %v, with process %d, some left behind: %v, spawning %v", name, s.state, s.PID(), s.HasLeftovers(), s.spawning())
 		}
 		if s.holding && s.state != Stopping {
 			b.Errorf("%s: holds a stop while %v", name, s.state)
@@ -151,16 +151,6 @@ func (b *bench) check() {
 					b.Errorf("%s: stopped, and somebody still waits", name)
 				}
 			}
-		}
-		for pid := range s.left.adopted {
-			if b.orphans[pid] != s {
-				b.Errorf("%s: orphan %d is not its own", name, pid)
-			}
-		}
-	}
-	for pid, s := range b.byPID {
-		if s.pid != pid {
-			b.Errorf("process %d belongs to %s, whose process is %d", pid, s.spec.Name, s.pid)
 		}
 	}
 	for s := range b.stopping {

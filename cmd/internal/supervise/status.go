@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -66,10 +67,10 @@ func (x *Exit) String() string {
 func (s *service) status() Status {
 	st := Status{
 		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted, Held: s.held,
-		PID: s.pid, Ready: s.state == Ready || s.state == Listening, Restarts: s.restarts, Since: s.since, Exit: s.exit,
+		PID: s.PID(), Ready: s.state == Ready || s.state == Listening, Restarts: s.restarts, Since: s.since, Exit: s.exit,
 		Reason: s.reason, Text: s.text, LogError: s.logError, Source: s.source, Labels: s.spec.Labels,
 	}
-	if s.pid != 0 {
+	if s.PID() != 0 {
 		st.Started = s.startedAt
 	}
 	if s.state == Backoff || s.state == Failed {
@@ -78,20 +79,13 @@ func (s *service) status() Status {
 	return st
 }
 
-// exitStatus is what the kernel says of a dead child.
-type exitStatus struct {
-	status  syscall.WaitStatus
-	unknown bool // that of a process that was not our child: status says nothing
-	usage   Usage
-	at      time.Time
-}
-
-func (x exitStatus) exit() *Exit {
-	if x.unknown {
-		return &Exit{Unknown: true, At: x.at}
+// exitOf is how a process ended, as the kernel says.
+func exitOf(x children.Exit) *Exit {
+	if x.Unknown {
+		return &Exit{Unknown: true, At: x.At}
 	}
-	e := spawn.ExitOf(x.status)
-	return &Exit{Code: e.Code, Signal: e.Signal, Core: e.CoreDump, At: x.at, Usage: x.usage}
+	e := spawn.ExitOf(x.Status)
+	return &Exit{Code: e.Code, Signal: e.Signal, Core: e.CoreDump, At: x.At, Usage: usageOf(x.Usage)}
 }
 
 // failedText is what the reason of a failure begins with.

@@ -31,7 +31,7 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 	var obstacle error
 	err := e.ask(ctx, func() {
 		for _, s := range e.sorted() {
-			if s.pid != 0 && s.spec.Orphan == spec.OrphanEnd {
+			if s.PID() != 0 && s.spec.Orphan == spec.OrphanEnd {
 				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first", s.spec.Name, spec.OrphanEnd)
 				return
 			}

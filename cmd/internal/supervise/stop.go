@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -30,7 +29,7 @@ func (e *Engine) stayDown(s *service, _ cause) {
 func (e *Engine) beginStop(s *service, why string) {
 	s.quiet()
 	s.step, s.saidStopping = 0, false
-	if s.spawning && s.giveUp != nil {
+	if s.spawning() && s.giveUp != nil {
 		s.giveUp(errNotWanted)
 	}
 	e.enter(s, Stopping, why)
@@ -44,12 +43,12 @@ func (e *Engine) beginStop(s *service, why string) {
 // runStop runs the stop command, if there is one, and then the schedule of signals.
 func (e *Engine) runStop(s *service) {
 	switch {
-	case s.spawning || s.draining:
+	case s.spawning() || s.draining:
 		return // spawnedLate, spawnFailed or exited goes on from here
-	case s.pid == 0:
+	case s.PID() == 0:
 		e.sweep(s) // a oneshot that remains has no process
 		return
-	case s.killing:
+	case s.Killing:
 		e.nextStep(s, cause{}) // somebody lost patience
 		return
 	case len(s.spec.StopCommand) == 0:
@@ -63,39 +62,39 @@ func (e *Engine) runStop(s *service) {
 			e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("stop command: %v", err)})
 		}
 		switch {
-		case s.run != run || s.state != Stopping || s.pid == 0 || s.draining:
+		case s.run != run || s.state != Stopping || s.PID() == 0 || s.draining:
 		case err == nil && s.saidStopping: // what the command began may take its time as well
 			e.after(s, timerStop, limit, func() { e.happen(s, hStepOver, cause{}) })
 		default:
 			e.nextStep(s, cause{})
 		}
 	})
-	c.finishes = true
+	c.Finishes = true
 }
 
 // nextStep sends the next signal of the schedule, KILL after the last: to the main process, or,
 // when that has gone, to what it has left behind. The schedule is one for all of the service.
 func (e *Engine) nextStep(s *service, _ cause) {
 	switch {
-	case s.spawning || s.draining:
+	case s.spawning() || s.draining:
 		return // endRest goes on from here
-	case s.pid == 0:
+	case s.PID() == 0:
 		e.nextStepOfRest(s)
 		return
 	case s.holding:
 		return
 	}
 	if s.step == 0 {
-		e.expectLeftovers(s)
+		e.procs.Remember(&s.Unit)
 	}
 	if s.step >= len(s.spec.Stop) {
 		e.kill(s, syscall.SIGKILL)
-		e.after(s, timerStop, stuckAfter, func() { e.stuck(s, s.pid) })
+		e.after(s, timerStop, stuckAfter, func() { e.stuck(s, s.PID()) })
 		return
 	}
 	sig, wait := e.takeStep(s)
 	if s.spec.StopTo == spec.StopAll {
-		e.killRest(s, sig)
+		e.sayLeft(s, e.procs.SignalRest(&s.Unit, s.step, sig), sig)
 	}
 	e.kill(s, sig)
 	e.after(s, timerStop, wait, func() { e.happen(s, hStepOver, cause{}) })
@@ -122,17 +121,15 @@ func (e *Engine) hurry(s *service) {
 	e.setHolding(s, false)
 	s.step = len(s.spec.Stop)
 	s.startKilling()
-	for c := range s.commands {
-		e.killCommand(c)
-	}
+	e.procs.EndCommands(&s.Unit, true)
 	for _, k := range s.kin.all() {
 		if k.state == Stopping {
 			e.hurry(k)
 		}
 	}
 	switch {
-	case s.spawning || s.draining: // spawnedLate, or exited, goes on from here
-	case s.pid == 0:
+	case s.spawning() || s.draining: // spawnedLate, or exited, goes on from here
+	case s.PID() == 0:
 		e.sweepHard(s)
 	default:
 		e.nextStep(s, cause{})
@@ -151,7 +148,7 @@ func (e *Engine) stuck(s *service, pid int) {
 		return
 	}
 	state := "?"
-	if stat, err := e.kernel.stat(pid); err == nil && stat.State != 0 {
+	if stat, err := e.kernel.Stat(pid); err == nil && stat.State != 0 {
 		state = string(stat.State)
 	}
 	s.reason = fmt.Sprintf("process %d was killed %v ago and is not gone: it is in state %s of proc(5)", pid, stuckAfter, state)
@@ -161,30 +158,17 @@ func (e *Engine) stuck(s *service, pid int) {
 // kill signals the main process.
 func (e *Engine) kill(s *service, sig syscall.Signal) {
 	reason := signalName(sig)
-	err := e.signalOwn(s.pid, sig)
+	err := e.procs.Signal(&s.Unit, sig)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		reason = fmt.Sprintf("%s: %v", reason, err)
 	}
 	s.killed = s.killed || sig == syscall.SIGKILL
 	e.emit(s, Event{Kind: EventSignal, Reason: reason})
-	e.refuse(s, s.pid, err)
+	e.refuse(s, s.PID(), err)
 	if sig != syscall.SIGKILL {
 		// A stopped process takes no signal but KILL before it is continued. That it is gone or
 		// not ours was noticed with the signal itself.
-		_ = e.signalOwn(s.pid, syscall.SIGCONT)
-	}
-}
-
-// killRest signals every process of the service but the main one: its descendants, and those
-// that are our children by now. A descendant is known by its pid and start time from a moment ago.
-func (e *Engine) killRest(s *service, sig syscall.Signal) {
-	e.lookForLeftovers(s)
-	e.killLeftovers(s, s.step, sig)
-	for pid, start := range s.left.expected {
-		if s.left.reached[pid] < s.step {
-			s.left.reach(pid, s.step)
-			_ = e.kernel.signalOther(sys.ProcStat{PID: pid, StartTime: start}, sig) // what has ended meanwhile needs none
-		}
+		_ = e.procs.Signal(&s.Unit, syscall.SIGCONT)
 	}
 }
 
@@ -199,7 +183,7 @@ func (e *Engine) shutdown() {
 	}
 	e.unwant(all, "the supervisor is shutting down", orderEnd)
 	for _, s := range all {
-		if s.killed || s.killing {
+		if s.killed || s.Killing {
 			e.leaveBehind(s)
 		}
 	}

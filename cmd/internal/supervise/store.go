@@ -278,7 +278,7 @@ func (e *Engine) Restore() {
 	l := e.legacy
 	e.legacy = legacy{}
 	for _, stored := range l.specs.Services {
-		e.add(&service{spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ), since: time.Now()})
+		e.add(e.newService(service{spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ), since: time.Now()}))
 	}
 	for _, name := range l.wants.Held {
 		if s := e.byName[name]; s != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs"
-	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -64,11 +63,11 @@ func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 				b.heard(heardMessage{sender: sys.Sender{PID: 7777}, Message: store, files: many})
 			}
 			kept := 0
-			for _, m := range b.births.unheard {
+			for _, m := range b.unheard {
 				kept += len(m.files)
 			}
-			if kept != len(many) || len(b.births.unheard) != mostUnheard {
-				t.Errorf("%d descriptors in %d messages", kept, len(b.births.unheard))
+			if kept != len(many) || len(b.unheard) != mostUnheard {
+				t.Errorf("%d descriptors in %d messages", kept, len(b.unheard))
 			}
 		})
 		if len(b.troubles) == 0 || !strings.Contains(b.troubles[0], "too many descriptors") {
@@ -77,97 +76,12 @@ func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 		b.k.set(func() { b.k.slow = false })
 		time.Sleep(spawnTime)
 		b.inOwner(func() {
-			if len(b.births.unheard) != 0 {
-				t.Errorf("%d messages are kept for nobody", len(b.births.unheard))
+			if len(b.unheard) != 0 {
+				t.Errorf("%d messages are kept for nobody", len(b.unheard))
 			}
 		})
 	})
 }
-
-// Whoever has a control group of their own can make one below it that is called as a service's is:
-// that makes them no part of it.
-func TestGroupOfAStranger(t *testing.T) {
-	bubble(t, func(b *bench) {
-		dir := t.TempDir()
-		groups := &cgroup.Parent{Dir: dir, Path: "/system/daemonry-1"}
-		s := b.put(plain("s", func(s *spec.Service) { s.NotifyAccess = spec.NotifyAll }))
-		b.up(s)
-		const stranger = 7777
-		var path string
-		b.kernel.cgroup = func(pid int) (string, error) {
-			if pid == stranger {
-				return path, nil
-			}
-			return "/", nil
-		}
-		b.inOwner(func() {
-			s.group = groups.Group("s", s.invoked)
-			for at, theirs := range map[string]*service{
-				s.group.Path: s, s.group.Path + "/worker": s, "/user" + s.group.Path: nil, s.group.Path + "x": nil, "/user/" + filepath.Base(s.group.Path): nil,
-			} {
-				path = at
-				if owner, err := b.groupOwner(stranger); owner != theirs || err != nil {
-					t.Errorf("%s: %v, %v", at, owner, err)
-				}
-			}
-			path = "/user" + s.group.Path
-			b.heard(heardMessage{sender: sys.Sender{PID: stranger}, Message: notify.Message{Status: new("hello")}})
-			if s.text != "" {
-				t.Error("a stranger has spoken for a service")
-			}
-			s.group = nil
-		})
-	})
-}
-
-// What a process says to be its environment is not read without end.
-func TestEnvironmentIsRead(t *testing.T) {
-	t.Setenv("TEST_ENVIRON", "x") // not in what the process was started with
-	list, err := readEnviron(os.Getpid())
-	if err != nil || len(list) < 2 {
-		t.Fatal(list, err)
-	}
-	if _, err := readEnviron(-1); !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
-	}
-}
-
-// A main process that is announced and cannot be watched is not made one: it could not be signalled
-// safely.
-func TestHeirThatCannotBeWatched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, o := inheriting(t)
-		const pid, next = 50, 51
-		o.live[pid], o.live[next] = other{pidfd: 7, invocation: "inv", session: pid}, other{pidfd: 9, invocation: "inv", session: pid}
-		s := b.put(plain("s"))
-		b.takeOver(known(record{
-			Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: identity{PID: pid, Pidfd: 7}, Session: pid, Started: time.Now(),
-		}), nil)
-		end := b.run()
-		b.inOwner(func() {
-			b.bySession[pid] = s
-			b.inheritance.watch = unwatching{o}
-			b.changeMain(s, next)
-			if s.pid != pid || b.byPID[next] != nil {
-				t.Errorf("the main process is %d", s.pid)
-			}
-		})
-		if len(b.troubles) != 1 || !strings.Contains(b.troubles[0], "s: main process 51: ") {
-			t.Error(b.troubles)
-		}
-		if err := end(); err != nil {
-			t.Error(err)
-		}
-		if len(b.k.strayed) > 0 {
-			t.Errorf("signals by number: %v", b.k.strayed)
-		}
-		delete(o.live, next)
-	})
-}
-
-type unwatching struct{ *others }
-
-func (unwatching) add(handle, uint64) error { return errors.New("no more can be watched") }
 
 func TestLastWordsAreShort(t *testing.T) {
 	long := strings.Repeat("x", wordsMost-1) + "é" + strings.Repeat("y", 1<<20)

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
@@ -82,6 +83,7 @@ type Engine struct {
 	o       Options
 	kernel  kernel
 	table   *table
+	procs   *children.Table
 	cgroups *cgroup.Set // nil: none
 	logs    *logs.Engine
 	notify  *sys.NotifySocket
@@ -96,40 +98,31 @@ type Engine struct {
 
 	// Owned by Run.
 	registry
-	byPID        map[int]*service
-	bySession    map[int]*service
-	byInvocation map[string]*service
-	byOutput     map[fileID]*service
-	commands     map[int]*command
-	programs     map[int]*program         // that read logs
-	removing     map[string]chan struct{} // closed when the log of a service that is gone is gone too
-	orphans      map[int]*service         // adopted children, with the service they belong to; nil for nobody's
-	expected     map[int]*service         // descendants of services that are being ended
-	holding      int                      // services whose stop waits for others
-	stopping     map[*service]struct{}    // asked to end together: of those, who needs another ends before it
-	births       births
-	room         *room
-	logsEnd      logsEnd
-	unanswered   int // calls of the kernel that starts have given up and that have not come back
-	store        store
-	environs     map[string]*environment // of services, by id
-	kept         environments
-	legacy       legacy             // until Restore has taken it in
-	unknown      map[string]record  // of an earlier supervisor's services that nothing describes
-	sockets      map[string]*holder // open for services, by key
-	inherited    []Held             // and not yet given to their services
-	watch        *sys.Watch         // nil where there is none
-	watching     map[uint64]watched // by key, those that watch waits at
-	lastKey      uint64
-	closers      chan struct{} // holds a token for each that closes descriptors of strangers
-	notes        notes
-	inheritance  inheritance
-	resting      probe.Resting
-	still        still
-	events       eventLog
-	closing      bool
-	alive        int    // services neither stopped nor failed
-	oomKills     uint64 // of the whole system, when last looked at
+	removing   map[string]chan struct{} // closed when the log of a service that is gone is gone too
+	holding    int                      // services whose stop waits for others
+	stopping   map[*service]struct{}    // asked to end together: of those, who needs another ends before it
+	unheard    []heardMessage           // messages of processes that may be ones that are just being started
+	room       *room
+	logsEnd    logsEnd
+	unanswered int // calls of the kernel that starts have given up and that have not come back
+	store      store
+	environs   map[string]*environment // of services, by id
+	kept       environments
+	legacy     legacy             // until Restore has taken it in
+	unknown    map[string]record  // of an earlier supervisor's services that nothing describes
+	sockets    map[string]*holder // open for services, by key
+	inherited  []Held             // and not yet given to their services
+	watch      *sys.Watch         // nil where there is none
+	watching   map[uint64]watched // by key, those that watch waits at
+	lastKey    uint64
+	closers    chan struct{} // holds a token for each that closes descriptors of strangers
+	notes      notes
+	resting    probe.Resting
+	still      still
+	events     eventLog
+	closing    bool
+	alive      int    // services neither stopped nor failed
+	oomKills   uint64 // of the whole system, when last looked at
 }
 
 // ErrLagged is the end of a subscription whose listener was too slow.
@@ -150,7 +143,7 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service
 // that cannot be read is an error: going on without it would forget what somebody wanted, or start
 // what runs. Then nothing has been changed.
 func New(o Options) (*Engine, error) {
-	e := newEngine(o)
+	e := newEngine(o, realKernel())
 	var err error
 	if e.legacy, err = readLegacy(o); err != nil {
 		return nil, err
@@ -158,6 +151,7 @@ func New(o Options) (*Engine, error) {
 	if e.cgroups, err = cgroup.Open(o.Cgroup, o.RuntimeDir); err != nil {
 		return nil, err
 	}
+	e.procs.UseGroups(e.cgroups)
 	e.logs, err = logs.New(logs.Options{
 		Dir: filepath.Join(o.RuntimeDir, logDir), Trouble: e.logTrouble, Console: o.Console,
 		Budget: o.LogBudget, LogDir: o.LogDir, Group: o.LogGroup,
@@ -191,7 +185,7 @@ func (e *Engine) Abandon() error {
 
 // newEngine is an engine without logs, notify socket and processes, which tests give what they
 // need.
-func newEngine(o Options) *Engine {
+func newEngine(o Options, k kernel) *Engine {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
@@ -202,31 +196,23 @@ func newEngine(o Options) *Engine {
 		o.Trouble = func(error) {}
 	}
 	e := &Engine{
-		o:            o,
-		kernel:       realKernel(),
-		table:        reactions(),
-		loop:         loop.New(ErrClosed),
-		registry:     newRegistry(),
-		byPID:        map[int]*service{},
-		bySession:    map[int]*service{},
-		byInvocation: map[string]*service{},
-		byOutput:     map[fileID]*service{},
-		expected:     map[int]*service{},
-		commands:     map[int]*command{},
-		programs:     map[int]*program{},
-		removing:     map[string]chan struct{}{},
-		orphans:      map[int]*service{},
-		stopping:     map[*service]struct{}{},
-		environs:     map[string]*environment{},
-		kept:         environments{dir: filepath.Join(o.StateDir, environDir)},
-		sockets:      map[string]*holder{},
-		inherited:    slices.Clone(o.Inherited),
-		watching:     map[uint64]watched{},
-		closers:      make(chan struct{}, mostClosing),
-		births:       newBirths(),
-		room:         newRoom(),
-		events:       eventLog{keep: o.EventsKept, last: o.LastEvent},
+		o:         o,
+		kernel:    k,
+		table:     reactions(),
+		loop:      loop.New(ErrClosed),
+		registry:  newRegistry(),
+		removing:  map[string]chan struct{}{},
+		stopping:  map[*service]struct{}{},
+		environs:  map[string]*environment{},
+		kept:      environments{dir: filepath.Join(o.StateDir, environDir)},
+		sockets:   map[string]*holder{},
+		inherited: slices.Clone(o.Inherited),
+		watching:  map[uint64]watched{},
+		closers:   make(chan struct{}, mostClosing),
+		room:      newRoom(),
+		events:    eventLog{keep: o.EventsKept, last: o.LastEvent},
 	}
+	e.procs = children.New(&e.kernel.Kernel, e.loop, o.Trouble)
 	e.store.replace = e.replaceFile
 	return e
 }
@@ -251,13 +237,13 @@ func (e *Engine) Run(ctx context.Context) error {
 		go e.see()
 	}
 	done := ctx.Done()
-	e.reapAll() // what died before the first signal could be caught
+	e.procs.Reap() // what died before the first signal could be caught
 	for !e.over() || !e.endLogs() {
 		select {
 		case <-e.loop.Wake():
 			e.loop.Run()
 		case <-exits:
-			e.reapAll()
+			e.procs.Reap()
 		case <-done:
 			done = nil
 			e.shutdown()
@@ -269,7 +255,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // over says whether Run has nothing left to do.
 func (e *Engine) over() bool {
-	return e.closing && e.alive == 0 && len(e.commands) == 0 && e.births.underWay == 0 && !e.loop.Busy() &&
+	return e.closing && e.alive == 0 && e.procs.Idle() && !e.loop.Busy() &&
 		!e.store.writing && !e.notes.writing
 }
 
@@ -278,7 +264,7 @@ func (e *Engine) close() error {
 	if e.spawner != nil {
 		e.spawner.Close()
 	}
-	e.dropHeirs()
+	errs = append(errs, e.procs.Close())
 	for _, socket := range e.nameless {
 		errs = append(errs, socket.File().Close())
 	}

@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -44,7 +43,7 @@ func (t *takeover) describe() {
 		switch {
 		case r.Spec == nil:
 		case s == nil:
-			s = &service{spec: r.Spec.WithDefaults(), source: r.Source, environ: e.environOf(r.Environ)}
+			s = e.newService(service{spec: r.Spec.WithDefaults(), source: r.Source, environ: e.environOf(r.Environ)})
 			e.add(s)
 			e.store.last++
 			s.described, e.store.specs = e.store.last, true
@@ -77,7 +76,7 @@ func (t *takeover) placeOne(s *service, r record) {
 	s.since, s.wanted, s.held, s.removed, s.completed = r.Since, r.Wanted, r.Held, r.Removed, r.Completed
 	s.reason, s.text, s.exit, s.unproven = r.Reason, r.Text, r.Exit, r.Unproven
 	s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
-	s.invoked, s.session, s.startedAt, s.watchdog, s.rewound = r.Invocation, r.Session, r.Started, r.Watchdog, r.Rewound
+	s.startedAt, s.watchdog, s.rewound = r.Started, r.Watchdog, r.Rewound
 	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
 	e.store.wants = true
 	e.placeState(s, stateOf(r.State))
@@ -89,7 +88,7 @@ func (t *takeover) placeOne(s *service, r record) {
 	case Starting, Ready, Stopping:
 		t.findProcess(s, r)
 	}
-	if t.unsure[r.Name] && s.pid == 0 {
+	if t.unsure[r.Name] && s.PID() == 0 {
 		t.missing, t.doubtful = append(t.missing, s), append(t.doubtful, s)
 	}
 	t.again = append(t.again, s)
@@ -110,33 +109,24 @@ func (e *Engine) placeState(s *service, state State) {
 // findProcess proves that the process of s is still there, and holds it.
 func (t *takeover) findProcess(s *service, r record) {
 	e := t.e
-	s.inherited = true
-	s.identity = r.Main
-	if s.invoked != "" {
-		e.byInvocation[s.invoked] = s
-	}
-	for _, left := range r.Left {
-		if left.Start != 0 {
-			e.expect(s, left.PID, left.Start)
-		}
-	}
+	e.procs.Recall(&s.Unit, r.Invocation, r.Session, r.Main, r.Left)
 	if r.Main.PID == 0 {
 		if s.state == Starting {
 			t.missing = append(t.missing, s)
 		}
 		return
 	}
-	h, err := e.prove(r.Main)
+	h, err := e.procs.Prove(r.Main)
 	if err == nil {
-		err = t.claim(s, r.Main, h)
+		err = e.procs.Adopt(&s.Unit, r.Main, h, s.spec.Cgroup)
 	}
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		// It may well live, and nobody can prove it: it is not ours to end, and not to be started a
 		// second time.
 		t.leaveAlone(s, fmt.Sprintf("not taken over, and not started again: %v", err))
 	}
-	if s.pid == 0 && s.state != Failed {
-		t.findGroup(s)
+	if s.PID() == 0 && s.state != Failed {
+		e.procs.FindGroup(&s.Unit, s.spec.Cgroup)
 	}
 }
 
@@ -153,48 +143,13 @@ func (t *takeover) leaveAlone(s *service, why string) {
 // settleDoubts leaves alone what is wanted, may run, and was not found.
 func (t *takeover) settleDoubts(up []*service) {
 	for _, s := range t.doubtful {
-		if known := t.records[s.spec.Name]; s.pid != 0 || !known.Wanted && !slices.Contains(up, s) {
+		if known := t.records[s.spec.Name]; s.PID() != 0 || !known.Wanted && !slices.Contains(up, s) {
 			continue
 		}
 		s.wanted = true
 		t.leaveAlone(s, fmt.Sprintf("not started again, for it may still run: %v; \"daemonry start %s\" starts it",
 			t.doubt, s.spec.Name))
 	}
-}
-
-// findGroup finds the control group of a process that has ended: what it has left behind is in it.
-func (t *takeover) findGroup(s *service) {
-	g := t.e.groupOf(s)
-	if g == nil || s.invoked == "" {
-		return
-	}
-	if _, err := os.Stat(g.Dir); err == nil {
-		s.group = g
-	}
-}
-
-// claim makes the held process the main one of s.
-func (t *takeover) claim(s *service, id identity, h handle) error {
-	e := t.e
-	if stat, err := e.kernel.stat(id.PID); err == nil && stat.PPID == os.Getpid() {
-		s.inherited = false // we are the supervisor that started it, in another program
-		if err := h.Close(); err != nil {
-			return err
-		}
-	} else if err := e.inherit(s, id, h, true); err != nil {
-		return errors.Join(err, h.Close())
-	}
-	s.pid, s.identity = id.PID, id
-	s.group = e.groupHolding(s, id.PID)
-	if s.session == 0 {
-		s.session = id.PID
-	}
-	e.byPID[s.pid] = s
-	e.bySession[s.session] = s
-	if e.lives(id.PID) { // else it has ended, and nobody has reaped it yet
-		e.inheritance.taken++
-	}
-	return nil
 }
 
 // logsAtATime is how many logs are opened at a time: each waits for a worker of the log engine, and
@@ -208,7 +163,7 @@ func (t *takeover) openLogs() {
 	list := slices.DeleteFunc(slices.Concat(t.again, t.missing), func(s *service) bool {
 		twice := seen[s]
 		seen[s] = true
-		return twice || s.stream != nil || s.state != Starting && (s.state != Ready || s.pid == 0) && s.state != Stopping
+		return twice || s.stream != nil || s.state != Starting && (s.state != Ready || s.PID() == 0) && s.state != Stopping
 	})
 	for some := range slices.Chunk(list, logsAtATime) {
 		births, errs := make([]birth, len(some)), make([]error, len(some))
@@ -220,9 +175,8 @@ func (t *takeover) openLogs() {
 		all.Wait()
 		for i, s := range some {
 			b := &births[i]
-			if s.stream, s.output = b.stream, b.output; s.output != (fileID{}) {
-				e.byOutput[s.output] = s
-			}
+			s.stream = b.stream
+			e.procs.Prints(&s.Unit, b.output)
 			if errs[i] != nil {
 				e.o.Trouble(fmt.Errorf("%s: %w", s.spec.Name, errs[i]))
 			}
@@ -232,10 +186,10 @@ func (t *takeover) openLogs() {
 
 // goOn is what the owner does first with a service that was taken over.
 func (e *Engine) goOn(s *service) {
-	if s.pid != 0 {
-		e.emit(s, Event{Kind: EventState, From: s.state, Reason: fmt.Sprintf("taken over: process %d", s.pid)})
+	if s.PID() != 0 {
+		e.emit(s, Event{Kind: EventState, From: s.state, Reason: fmt.Sprintf("taken over: process %d", s.PID())})
 	}
-	if s.spec.Orphan == spec.OrphanEnd && s.inherited && s.state != Stopping && s.wanted {
+	if s.spec.Orphan == spec.OrphanEnd && s.Adopted() && s.state != Stopping && s.wanted {
 		s.again = true // it was ended because there was no supervisor, or is being
 	}
 	switch {
@@ -247,11 +201,11 @@ func (e *Engine) goOn(s *service) {
 		e.recheck(s)
 	case s.state == Listening:
 		e.wait(s)
-	case s.state == Starting && s.pid == 0 && s.identity.PID == 0:
+	case s.state == Starting && s.PID() == 0 && s.Identity().PID == 0:
 		e.placeAgain(s)
 	case s.state == Stopping:
 		e.goOnStopping(s)
-	case s.state == Ready && s.identity.PID == 0:
+	case s.state == Ready && s.Identity().PID == 0:
 		// A oneshot that remains.
 	case s.state == Starting || s.state == Ready:
 		e.goOnRunning(s)
@@ -270,8 +224,7 @@ func (e *Engine) waitOut(s *service, longest time.Duration) {
 
 // placeAgain starts what was about to be started.
 func (e *Engine) placeAgain(s *service) {
-	delete(e.byInvocation, s.invoked)
-	s.invoked, s.inherited = "", false
+	e.procs.Renounce(&s.Unit)
 	e.enter(s, Waiting, "")
 	e.recheck(s)
 }
@@ -279,7 +232,7 @@ func (e *Engine) placeAgain(s *service) {
 // goOnRunning goes on with a process that runs, or ran when it was last seen.
 func (e *Engine) goOnRunning(s *service) {
 	switch {
-	case s.pid == 0:
+	case s.PID() == 0:
 		e.lost(s)
 	case s.again: // see goOn
 		e.beginStop(s, "ends without a supervisor")
@@ -297,15 +250,15 @@ func (e *Engine) goOnRunning(s *service) {
 // lost deals with a process that ended while nobody looked.
 func (e *Engine) lost(s *service) {
 	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "its process ended while no supervisor ran"})
-	e.mainDied(s, exitStatus{unknown: true, at: time.Now()})
+	e.procs.Lost(&s.Unit)
 }
 
 // goOnStopping goes on with a stop: the signal that was sent last has its whole time again.
 func (e *Engine) goOnStopping(s *service) {
 	switch {
-	case s.pid == 0:
+	case s.PID() == 0:
 		s.step = max(0, s.step-1)
-		if s.identity.PID != 0 {
+		if s.Identity().PID != 0 {
 			e.lost(s)
 		} else {
 			e.sweep(s)
@@ -333,7 +286,7 @@ func (e *Engine) takeOver(l legacy, up []*service) {
 	up = slices.DeleteFunc(up, func(s *service) bool {
 		_, known := t.records[s.spec.Name]
 		s.wanted = s.wanted || !known
-		return known || s.pid != 0 || s.unproven
+		return known || s.PID() != 0 || s.unproven
 	})
 	for _, s := range t.again {
 		if s.wanted && s.state == Stopped && !s.removed {
@@ -368,4 +321,4 @@ func (e *Engine) takeOver(l legacy, up []*service) {
 }
 
 // Adopted is how many services were found alive at the start.
-func (e *Engine) Adopted() int { return e.inheritance.taken }
+func (e *Engine) Adopted() int { return e.procs.Taken() }

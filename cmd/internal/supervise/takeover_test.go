@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -84,8 +85,11 @@ func (o *others) die(pid int) {
 	}
 }
 
-func (o *others) add(h handle, key uint64) error { o.watched[key] = h.(*fakeHandle); return nil }
-func (o *others) close() error                   { return nil }
+func (o *others) Add(h children.Handle, key uint64) error {
+	o.watched[key] = h.(*fakeHandle)
+	return nil
+}
+func (o *others) Close() error { return nil }
 
 // known is what an earlier supervisor has left that knew one service.
 func known(r record) legacy {
@@ -96,7 +100,7 @@ func known(r record) legacy {
 func inheriting(t *testing.T) (*bench, *others) {
 	b := newBench(t)
 	o := &others{live: map[int]other{}, watched: map[uint64]*fakeHandle{}}
-	b.kernel.hold = func(pid int) (handle, error) {
+	b.kernel.Hold = func(pid int) (children.Handle, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		p, ok := o.live[pid]
@@ -105,8 +109,8 @@ func inheriting(t *testing.T) (*bench, *others) {
 		}
 		return &fakeHandle{o, pid, p.pidfd}, nil
 	}
-	b.kernel.exits = func(report func([]sys.ExitEvent)) (exitWatch, error) { o.report = report; return o, nil }
-	b.kernel.processes = func() (list []sys.ProcStat, err error) {
+	b.kernel.Exits = func(report func([]sys.ExitEvent)) (children.ExitWatch, error) { o.report = report; return o, nil }
+	b.kernel.Processes = func() (list []sys.ProcStat, err error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		for pid, p := range o.live {
@@ -114,8 +118,8 @@ func inheriting(t *testing.T) (*bench, *others) {
 		}
 		return list, nil
 	}
-	stat := b.kernel.stat
-	b.kernel.stat = func(pid int) (sys.ProcStat, error) {
+	stat := b.kernel.Stat
+	b.kernel.Stat = func(pid int) (sys.ProcStat, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if p, ok := o.live[pid]; ok {
@@ -123,10 +127,10 @@ func inheriting(t *testing.T) (*bench, *others) {
 		}
 		return stat(pid)
 	}
-	b.kernel.environ = func(pid int) ([]string, error) {
+	b.kernel.Environ = func(pid int) ([]string, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		return []string{invocationVariable + o.live[pid].invocation}, nil
+		return []string{children.InvocationVariable + o.live[pid].invocation}, nil
 	}
 	return b, o
 }
@@ -135,7 +139,7 @@ func inheriting(t *testing.T) (*bench, *others) {
 // killed.
 func TestTakeover(t *testing.T) {
 	const pid = 50
-	was := identity{PID: pid, Pidfd: 7}
+	was := children.Identity{PID: pid, Pidfd: 7}
 	alive := map[int]other{pid: {pidfd: 7, invocation: "inv", session: pid}}
 	stranger := map[int]other{pid: {pidfd: 8, session: pid}}
 	running := func(state string, change ...func(*record)) record {
@@ -145,7 +149,7 @@ func TestTakeover(t *testing.T) {
 		}
 		return r
 	}
-	bare := func(r *record) { r.Main, r.Session = identity{}, 0 }
+	bare := func(r *record) { r.Main, r.Session = children.Identity{}, 0 }
 	for name, tt := range map[string]struct {
 		spec   func(*spec.Service)
 		record record
@@ -180,10 +184,14 @@ func TestTakeover(t *testing.T) {
 		"strangers in its session": {record: running("ready"), live: map[int]other{pid: alive[pid], 60: {pidfd: 9, session: pid}},
 			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
 		"cannot be proven": {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }), live: alive, want: "failed - 3 []"},
-		"cannot be held": {record: running("ready", func(r *record) { r.Main = identity{PID: pid, Start: 7} }), live: alive,
-			before: func(b *bench) { b.kernel.hold = func(int) (handle, error) { return nil, errors.ErrUnsupported } }, want: "failed - 3 []"},
-		"could not be held, is gone": {record: running("ready", func(r *record) { r.Main = identity{PID: pid, Start: 7} }), live: stranger,
-			before: func(b *bench) { b.kernel.hold = func(int) (handle, error) { return nil, errors.ErrUnsupported } }, want: "starting new 4 []"},
+		"cannot be held": {record: running("ready", func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: alive,
+			before: func(b *bench) {
+				b.kernel.Hold = func(int) (children.Handle, error) { return nil, errors.ErrUnsupported }
+			}, want: "failed - 3 []"},
+		"could not be held, is gone": {record: running("ready", func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: stranger,
+			before: func(b *bench) {
+				b.kernel.Hold = func(int) (children.Handle, error) { return nil, errors.ErrUnsupported }
+			}, want: "starting new 4 []"},
 		"being removed":             {record: running("stopping", func(r *record) { r.Removed, r.Wanted = true, false }), live: alive, want: "stopped - 3 [50 SIGTERM]"},
 		"says that it is ready":     {record: running("starting"), live: alive, then: func(b *bench, s *service, _ *others) { b.said(s, notify.Message{Ready: true}) }, want: "ready old 3 []"},
 		"has said that it is ready": {record: running("starting"), live: alive, then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) }, want: "ready old 3 []"},
@@ -225,8 +233,8 @@ func TestTakeover(t *testing.T) {
 				b.inOwner(func() {})
 				if tt.then != nil {
 					b.inOwner(func() {
-						if strings.Contains(tt.want, "old") && s.pid != pid {
-							t.Errorf("process %d", s.pid)
+						if strings.Contains(tt.want, "old") && s.PID() != pid {
+							t.Errorf("process %d", s.PID())
 						}
 					})
 					if name == "says that it is ready" {
@@ -238,9 +246,9 @@ func TestTakeover(t *testing.T) {
 				time.Sleep(100 * time.Millisecond) // of a synthetic clock: sweeps
 				b.inOwner(func() {
 					which := "-"
-					if s.pid == pid {
+					if s.PID() == pid {
 						which = "old"
-					} else if s.pid != 0 {
+					} else if s.PID() != 0 {
 						which = "new"
 					}
 					if got := fmt.Sprintf("%v %s %d %v", s.state, which, s.restarts, slices.Clone(o.signals)); got != tt.want {

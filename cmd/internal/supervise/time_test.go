@@ -41,7 +41,7 @@ func (b *bench) up(s *service) {
 // say has the main process of s send a message.
 func (b *bench) say(s *service, m notify.Message) {
 	b.Helper()
-	b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: s.pid}, Message: m}) })
+	b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: s.PID()}, Message: m}) })
 }
 
 func (b *bench) crash(s *service) {
@@ -176,11 +176,7 @@ func TestStopCommandIsNotWaitedFor(t *testing.T) {
 				b.say(s, notify.Message{Stopping: true})
 			}
 			var command int
-			b.inOwner(func() {
-				for pid := range b.commands {
-					command = pid
-				}
-			})
+			b.k.set(func() { command = b.k.next })
 			b.k.die(command, exited(0))
 			if err := <-stopped; err != nil || time.Since(began) != want {
 				t.Errorf("says STOPPING=1: %v: after %v, want %v: %v", speaks, time.Since(began), want, err)

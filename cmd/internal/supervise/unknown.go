@@ -2,11 +2,11 @@ package supervise
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/daemonry/daemonry/cmd/internal/children"
 )
 
 // Unknown is a process that an earlier supervisor started for a service that nothing describes any
@@ -24,12 +24,12 @@ func (t *takeover) keepUnknown() {
 			continue
 		}
 		if r.Main.PID == 0 && r.State == Starting.String() {
-			r.Main, r.Session = e.bornAs(r.Invocation)
+			r.Main, r.Session = t.born(r.Invocation)
 		}
 		r.Beside = slices.Clone(r.Beside)
 		for i, b := range r.Beside {
 			if b.Main.PID == 0 {
-				r.Beside[i].Main, r.Beside[i].Session = e.bornAs(b.Invocation)
+				r.Beside[i].Main, r.Beside[i].Session = t.born(b.Invocation)
 			}
 		}
 		pid := e.mayLive(r)
@@ -44,49 +44,27 @@ func (t *takeover) keepUnknown() {
 	}
 }
 
-// bornAs is the main process of a start that was under way when a supervisor was killed.
-func (e *Engine) bornAs(invocation string) (id identity, session int) {
-	list, err := e.kernel.processes()
+// born is the main process of a start that was under way when a supervisor was killed.
+func (t *takeover) born(invocation string) (children.Identity, int) {
+	id, session, err := t.e.procs.Born(invocation)
 	if err != nil {
-		e.o.Trouble(fmt.Errorf("look for services that live: %w", err))
+		t.e.o.Trouble(fmt.Errorf("look for services that live: %w", err))
 	}
-	for _, stat := range list {
-		if stat.Session != stat.PID || stat.Exited() {
-			continue
-		}
-		environ, _ := e.kernel.environ(stat.PID) // what we may not look at is not ours
-		if born, _ := variable(environ, invocationVariable); born == invocation && born != "" {
-			return identity{PID: stat.PID, Start: stat.StartTime}, stat.Session
-		}
-	}
-	return identity{}, 0
+	return id, session
 }
 
 // mayLive is the main process of a record that is there, or cannot be proven to be gone: its own,
 // or that of a rolling restart that was under way. 0 if there is none.
 func (e *Engine) mayLive(r record) (pid int) {
-	if e.identityMayLive(r.Main) {
+	if e.procs.MayLive(r.Main) {
 		return r.Main.PID
 	}
 	for _, b := range r.Beside {
-		if e.identityMayLive(b.Main) {
+		if e.procs.MayLive(b.Main) {
 			return b.Main.PID
 		}
 	}
 	return 0
-}
-
-func (e *Engine) identityMayLive(id identity) bool {
-	if id.PID == 0 {
-		return false
-	}
-	h, err := e.prove(id)
-	if err == nil {
-		exited, exitErr := h.Exited()
-		_ = h.Close() // nothing was written to it
-		return exitErr != nil || !exited
-	}
-	return !errors.Is(err, syscall.ESRCH)
 }
 
 // Unknown lists those that live, by name.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -15,12 +16,12 @@ import (
 func TestDescribedAgainInARollingRestart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		dead int
-		main identity // of the one beside
+		main children.Identity // of the one beside
 		want string
 	}{
-		"both live":                  {main: identity{PID: 60, Pidfd: 8}, want: "ready 50 [60 SIGTERM]"},
+		"both live":                  {main: children.Identity{PID: 60, Pidfd: 8}, want: "ready 50 [60 SIGTERM]"},
 		"the other one is just born": {want: "ready 50 [60 SIGTERM]"},
-		"the first has ended":        {dead: 50, main: identity{PID: 60, Pidfd: 8}, want: "ready - [60 SIGTERM]"},
+		"the first has ended":        {dead: 50, main: children.Identity{PID: 60, Pidfd: 8}, want: "ready - [60 SIGTERM]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -28,7 +29,7 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				o.live[50] = other{pidfd: 7, invocation: "inv", session: 50}
 				o.live[60] = other{pidfd: 8, invocation: "next", session: 60}
 				delete(o.live, tt.dead)
-				b.takeOver(known(record{Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: identity{PID: 50, Pidfd: 7}, Session: 50,
+				b.takeOver(known(record{Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: children.Identity{PID: 50, Pidfd: 7}, Session: 50,
 					Started: time.Now(), Beside: []beside{{Invocation: "next", Main: tt.main, Session: tt.main.PID}}}), nil)
 				end := b.run()
 				defer func() {
@@ -47,7 +48,7 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				time.Sleep(100 * time.Millisecond) // of a synthetic clock: sweeps
 				b.inOwner(func() {
 					s, which := b.byName["s"], "-"
-					if s.pid == 50 {
+					if s.PID() == 50 {
 						which = "50"
 					}
 					if got := fmt.Sprintf("%v %s %v", s.state, which, slices.Clone(o.signals)); got != tt.want {
