@@ -123,9 +123,13 @@ var table = map[string]entry{
 		says:    "Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.",
 		imports: "cmd/internal/logs/line cmd/internal/safetext internal/sys",
 	},
+	"cmd/internal/persist": {
+		says:    "Package persist keeps what a supervisor must find again after it was killed: a journal of records that is true at every moment, who owns it, and files that are written in the background.",
+		imports: "internal/atomicfile internal/sys",
+	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",

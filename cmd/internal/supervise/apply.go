@@ -66,7 +66,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 	var saved <-chan error
 	a.environ = newEnvironment(a.Environ)
 	if a.environ != nil && !a.PlanOnly {
-		_ = e.kept.save(a.environ) // that it cannot be is told by what saves the descriptions
+		_ = e.saveEnviron(a.environ) // that it cannot be is told by what saves the descriptions
 	}
 	if askErr := e.ask(ctx, func() {
 		if e.closing {
@@ -85,10 +85,13 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 	}); askErr != nil {
 		return nil, askErr
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case a.PlanOnly:
+		return plan, nil
 	}
-	return plan, errors.Join(e.await(ctx, waiters), e.awaitSaved(ctx, saved))
+	return plan, errors.Join(e.await(ctx, waiters), e.answered(ctx, saved))
 }
 
 // plan compares; it changes nothing.

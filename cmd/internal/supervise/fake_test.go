@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -280,7 +281,7 @@ func newBench(t testing.TB) *bench {
 	b.Engine = newEngine(Options{
 		Environ: []string{}, Trouble: func(err error) { b.troubles = append(b.troubles, err.Error()) },
 	}, b.k.kernel())
-	b.store.replace = func(string, any) error { b.writes++; return b.diskErr }
+	b.state.replace = func(persist.StateFile) error { b.writes++; return b.diskErr }
 	return b
 }
 

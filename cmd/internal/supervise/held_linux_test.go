@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -127,7 +128,7 @@ var afterlifeScenarios = map[string]func(scene) error{
 // besideThen waits until two processes of web live and the journal says so.
 func (s scene) besideThen(f func() error) error {
 	for s.Err() == nil {
-		journal, _ := os.ReadFile(s.dir + "/run/" + journalFile)
+		journal, _ := os.ReadFile(s.dir + "/run/" + persist.JournalFile)
 		ready := false
 		s.ask(s, func() {
 			main := s.byName["web"]

@@ -1,199 +1,24 @@
 package supervise
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/daemonry/daemonry/cmd/internal/children"
-	"github.com/daemonry/daemonry/internal/sys"
-	"github.com/daemonry/daemonry/spec"
+	"github.com/daemonry/daemonry/cmd/internal/persist"
 )
-
-var testHead = journalHead{Version: journalVersion, Boot: "boot", Namespace: 4, Init: 5, User: os.Geteuid(), PID: 77}
-
-func writeJournal(t testing.TB, j *journal, list []record, all bool) {
-	t.Helper()
-	if err := j.write(list, all); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestJournal(t *testing.T) {
-	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
-	defer j.close()
-	described := spec.Service{Name: "b", Command: spec.Command{"x"}}.WithDefaults()
-	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	a := record{Name: "a", State: "ready", Wanted: true, Since: at, Main: children.Identity{PID: 5, Pidfd: 6, Start: 7}, Window: []time.Time{at}}
-	b := record{Name: "b", State: "failed", Spec: &described, Exit: &Exit{Code: 3, At: at, Words: []string{"\xff", "w"}}}
-	b.Exit.Words[0] = "�" // JSON carries text
-	writeJournal(t, j, []record{a}, true)
-	writeJournal(t, j, []record{b, {Name: "c", State: "ready"}}, false)
-	a.State = "stopping"
-	writeJournal(t, j, []record{a, {Name: "c", Gone: true}}, false)
-	size := j.size
-	writeJournal(t, j, []record{a, b}, false)
-	if j.size != size {
-		t.Error("what has not changed is written again")
-	}
-	got, err := readJournal(j.path, testHead)
-	if want := map[string]record{"a": a, "b": b}; err != nil || len(got.faults) > 0 || !reflect.DeepEqual(got.records, want) {
-		t.Errorf("read %+v, %v", got, err)
-	}
-	if _, err := readJournal(j.path+"none", testHead); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("none: %v", err)
-	}
-}
-
-// However a file was cut, nothing but whole records comes out of it: those at its beginning.
-func TestJournalCutShort(t *testing.T) {
-	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
-	defer j.close()
-	writeJournal(t, j, nil, true)
-	writeJournal(t, j, []record{{Name: "a", State: "ready"}, {Name: "b", State: "ready"}}, false)
-	data, err := os.ReadFile(j.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head := bytes.IndexByte(data, '\n') + lengthSize
-	for n := range len(data) {
-		if err := os.WriteFile(j.path, data[:n], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readJournal(j.path, testHead)
-		whole := max(0, bytes.Count(data[:n], []byte{'\n'})-2)
-		if len(got.records) != whole || (err == nil) != (n > head) || err == nil && (len(got.faults) != 1 || len(got.unsure) != whole) {
-			t.Fatalf("the first %d bytes: %+v, %v", n, got, err)
-		}
-	}
-	// A write that was not completed is none: what it was to say has not been acted upon.
-	for n := 1; n < 10; n++ {
-		if err := os.WriteFile(j.path, append(slices.Clone(data), data[head+1:head+1+n]...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := readJournal(j.path, testHead); err != nil || len(got.faults)+len(got.unsure) > 0 || len(got.records) != 2 {
-			t.Fatalf("with %d bytes more: %+v, %v", n, got, err)
-		}
-	}
-}
-
-func TestJournalRefused(t *testing.T) {
-	line := func(v any) string {
-		b, _, err := appendLine(nil, v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	changed := func(f func(*journalHead)) string {
-		h := testHead
-		f(&h)
-		return line(h) + string(lengthLine(0)) + line(record{Name: "a"})
-	}
-	good := line(testHead) + string(lengthLine(0)) + line(record{Name: "a"})
-	for name, tt := range map[string]struct {
-		content string
-		spoil   func(path string) error
-		want    string
-	}{
-		"empty":             {"", nil, "cut short"},
-		"zeroed":            {strings.Repeat("\x00", 4096), nil, "cut short"},
-		"zeroed with lines": {strings.Repeat("\x00", 100) + "\n", nil, "line 1: not a record"},
-		"other boot":        {changed(func(h *journalHead) { h.Boot = "x" }), nil, "of another boot or another machine"},
-		"other namespace":   {changed(func(h *journalHead) { h.Namespace = 9 }), nil, "pid namespace"},
-		"other user":        {changed(func(h *journalHead) { h.User++ }), nil, "of user"},
-		"newer":             {changed(func(h *journalHead) { h.Version++ }), nil, "version 3, and this program reads 2: written by a newer version"},
-		"other init":        {changed(func(h *journalHead) { h.Init++ }), nil, "pid namespace"},
-		"copied":            {changed(func(h *journalHead) { h.Inode = 1 }), nil, "a copy of another supervisor's"},
-		"no length":         {line(testHead) + line(record{Name: "a"}), nil, "line 2: not a length"},
-		"no version":        {changed(func(h *journalHead) { h.Version = 0 }), nil, "version 0"},
-		"a bit":             {strings.Replace(good, `"boot"`, `"bopt"`, 1), nil, "line 1: the checksum is wrong"},
-		"open to all":       {good, func(path string) error { return os.Chmod(path, 0o644) }, "others have access"},
-		"a second name":     {good, func(path string) error { return os.Link(path, path+"2") }, "2 names"},
-		"a directory":       {good, func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is a directory"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "j")
-			if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if tt.spoil != nil {
-				if err := tt.spoil(path); err != nil {
-					t.Fatal(err)
-				}
-			}
-			got, err := readJournal(path, testHead)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || len(got.records) > 0 {
-				t.Errorf("%v, %v, want …%s…", got, err, tt.want)
-			}
-		})
-	}
-	if os.Geteuid() == 0 {
-		path := filepath.Join(t.TempDir(), "j")
-		if err := errors.Join(os.WriteFile(path, []byte(good), 0o600), os.Chown(path, 65534, 65534)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := readJournal(path, testHead); !errors.Is(err, sys.ErrInsecure) {
-			t.Errorf("somebody else's file: %v", err)
-		}
-	}
-}
-
-// One bad line costs what it says and nothing else.
-func TestJournalFault(t *testing.T) {
-	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
-	defer j.close()
-	writeJournal(t, j, []record{{Name: "a"}, {Name: "b"}, {Name: "c"}}, true)
-	data, err := os.ReadFile(j.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(j.path, bytes.Replace(data, []byte(`"b"`), []byte(`"B"`), 1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got, err := readJournal(j.path, testHead)
-	if err != nil || len(got.records) != 2 || len(got.faults) != 1 || !strings.HasSuffix(got.faults[0].Error(), "j: line 4: the checksum is wrong") {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if want := map[string]bool{"a": true}; !reflect.DeepEqual(got.unsure, want) { // the line may have been about a, and not about c
-		t.Errorf("unsure: %v", got.unsure)
-	}
-}
-
-// A failed write is made good by a whole file.
-func TestJournalFull(t *testing.T) {
-	j := &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
-	defer j.close()
-	writeJournal(t, j, []record{{Name: "a"}}, true)
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := j.f
-	j.f = full
-	if err := errors.Join(j.write([]record{{Name: "b"}}, false), good.Close()); err == nil || !j.grown() {
-		t.Fatalf("on a full disk: %v, %v", err, j.grown())
-	}
-	writeJournal(t, j, []record{{Name: "a"}, {Name: "b"}}, true)
-	got, err := readJournal(j.path, testHead)
-	if err != nil || len(got.faults) > 0 || len(got.records) != 2 {
-		t.Errorf("%+v, %v", got, err)
-	}
-}
 
 // Without an end, an appended journal would fill the runtime directory.
 func TestJournalStaysSmall(t *testing.T) {
 	b := newBench(t)
-	b.notes.journal = &journal{path: filepath.Join(t.TempDir(), "j"), head: testHead}
+	dir := t.TempDir()
+	head, err := persist.NewHead()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.keepJournal(dir, head)
 	s := b.put(plain("s"))
 	end := b.run()
 	var size int64
@@ -202,7 +27,7 @@ func TestJournalStaysSmall(t *testing.T) {
 		if err := b.ask(t.Context(), func() {
 			s.text = fmt.Sprint(i, strings.Repeat("x", 1000))
 			b.note(s)
-			b.noted(func(err error) { done <- err })
+			b.journal.Await(func(err error) { done <- err })
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -210,81 +35,21 @@ func TestJournalStaysSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%100 == 0 {
-			info, err := os.Stat(b.notes.journal.path)
+			info, err := os.Stat(filepath.Join(dir, persist.JournalFile))
 			if err != nil {
 				t.Fatal(err)
 			}
 			size = max(size, info.Size())
 		}
 	}
-	if size < roomToGrow/2 || size > 2*roomToGrow {
+	if size < 1<<19 || size > 1<<21 { // it may grow by 1 MiB
 		t.Errorf("grew to %d bytes", size)
 	}
-	got, err := readJournal(b.notes.journal.path, testHead)
-	if err != nil || !strings.HasPrefix(got.records["s"].Text, "2999x") {
+	got, err := persist.Find[record]("", dir)
+	if err != nil || !strings.HasPrefix(got.Records["s"].Text, "2999x") {
 		t.Errorf("%v", err)
 	}
 	if err := end(); err != nil {
 		t.Error(err)
 	}
-}
-
-// seal gives each line the checksum that it would have, so that what is in the lines is reached. Of
-// "{…" the first line is the head's.
-func seal(data []byte) []byte {
-	var b []byte
-	for line := range bytes.Lines(data) {
-		text, ended := bytes.CutSuffix(line, []byte{'\n'})
-		b = fmt.Appendf(b, "%016x %s", checksum(text), text)
-		if ended {
-			b = append(b, '\n')
-		}
-	}
-	return b
-}
-
-// FuzzReadJournal reads whatever may be there, as it is or with the right checksums: it is refused,
-// or what comes of it is what a journal made of it says again.
-func FuzzReadJournal(f *testing.F) {
-	here := testHead
-	here.User = 0 // the corpus is everybody's
-	head, _, err := appendLine(nil, here)
-	if err != nil {
-		f.Fatal(err)
-	}
-	head = append(head, lengthLine(0)...)
-	line, _, err := appendLine(slices.Clone(head), record{Name: "a", State: "ready", Main: children.Identity{PID: 3, Pidfd: 4}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(head, false)
-	f.Add(line, false)
-	f.Add(line[:len(line)-5], false)
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
-		if sealed {
-			data = seal(data)
-		}
-		path := filepath.Join(dir, "j")
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readJournal(path, here)
-		records := got.records
-		if err != nil && records != nil {
-			t.Error("refused, and something came of it")
-		}
-		j := &journal{path: path + "2", head: here}
-		defer j.close()
-		for name, r := range records {
-			if r.Name != name || r.Gone {
-				t.Errorf("%q: %+v", name, r)
-			}
-		}
-		writeJournal(t, j, slices.Collect(maps.Values(records)), true)
-		again, err := readJournal(j.path, here)
-		if err != nil || len(again.faults) > 0 || len(again.records) != len(records) {
-			t.Errorf("%d records have become %+v: %v", len(records), again, err)
-		}
-	})
 }

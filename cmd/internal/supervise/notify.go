@@ -146,7 +146,7 @@ func serviceOf(u *children.Unit) *service { return u.Service.(*service) }
 // said does what a message asks for.
 func (e *Engine) said(s *service, m notify.Message) {
 	if m.Status != nil || m.Errno != nil || m.WatchdogInterval != nil || m.RestartReset {
-		defer e.noteSoon(s)
+		defer e.journal.WriteSoon(s.spec.Name) // it may say so as often as it likes
 	}
 	if m.Status != nil {
 		s.text = *m.Status

@@ -55,6 +55,10 @@ type record struct {
 	Next     time.Time   `json:"next,omitzero"`
 }
 
+// Of and Forgotten are for the journal.
+func (r record) Of() string      { return r.Name }
+func (r record) Forgotten() bool { return r.Gone }
+
 // record is the state of s at this moment.
 func (e *Engine) record(s *service) record {
 	r := record{
@@ -64,7 +68,7 @@ func (e *Engine) record(s *service) record {
 		Killed: s.killed, Failure: s.failure, Again: s.again || e.closing && s.wanted, Step: s.step,
 		Exit: s.exit, Restarts: s.restarts, Crashes: s.crashes, Window: slices.Clone(s.window), Next: s.next.Round(0),
 	}
-	if s.removed || s.described > e.store.described {
+	if s.removed || s.described > e.state.described {
 		description := s.spec // replaced as a whole, never changed in place
 		r.Spec, r.Source, r.Environ = &description, s.source, s.environ.name()
 	}

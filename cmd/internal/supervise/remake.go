@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/daemonry/daemonry/cmd/internal/persist"
 )
 
 // Left are the names in the runtime directory by which it is known that a supervisor has not come
 // to its end there.
-var Left = []string{journalFile}
+var Left = []string{persist.JournalFile}
 
 // mostNameless bounds the notify sockets that are kept after their name is gone.
 const mostNameless = 4
@@ -29,7 +31,7 @@ func (e *Engine) Remake(ctx context.Context, dir string) (missing bool, err erro
 
 func (e *Engine) remake(dir string) (missing bool, err error) {
 	switch {
-	case e.closing || e.notes.journal == nil:
+	case e.closing || e.journal.file == nil:
 		return false, nil
 	case e.still.f != nil:
 		return false, ErrBusy
@@ -47,19 +49,19 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 			return missing, fmt.Errorf("notify socket: %w", err)
 		}
 	}
-	journal := filepath.Join(dir, journalFile)
+	journal := filepath.Join(dir, persist.JournalFile)
 	// One that is being written, or that cannot be, is not there for that reason, and is tried
 	// again by those who write it.
-	if missing || !e.notes.writing && e.notes.failing == nil && !isThere(journal) {
+	if missing || !e.journal.Busy() && e.journal.Failing() == nil && !isThere(journal) {
 		missing = true
-		e.notes.path, e.notes.all = journal, true
-		e.writeNotes()
-		if err := e.writeOwner(); err != nil {
+		e.journal.moved = true
+		e.journal.Write(everything)
+		if err := e.journal.file.Owner.Claim(dir); err != nil {
 			e.o.Trouble(err) // it is for who finds no journal
 		}
 	}
 	if missing {
-		e.emit(nil, Event{Kind: EventTrouble, Reason: "something had been removed from " + dir + "; it is there again"})
+		e.tellTrouble("something had been removed from " + dir + "; it is there again")
 	}
 	return missing, e.cgroups.Remember(dir)
 }

@@ -114,7 +114,7 @@ func (e *Engine) change(ctx context.Context, names []string, r request, do func(
 	if err != nil {
 		return err
 	}
-	return errors.Join(e.await(ctx, waiters), e.awaitSaved(ctx, saved))
+	return errors.Join(e.await(ctx, waiters), e.answered(ctx, saved))
 }
 
 // release takes back that services, and what they need, were stopped by hand.
@@ -166,8 +166,7 @@ func (e *Engine) comesBack(s *service) {
 	if s.removed {
 		s.removed = false
 		e.recheckHeirs(s) // it does not go, and is followed by nobody
-		e.store.specs = true
-		e.noteChanged()
+		e.state.Write(specsFile)
 	}
 }
 
@@ -243,7 +242,7 @@ func (e *Engine) forget(s *service) {
 	}
 	s.quiet()
 	e.remove(s)
-	e.noteGone(s)
+	e.journal.Write(s.spec.Name)
 	if err := os.Remove(e.readyPipe(s.spec.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.o.Trouble(err)
 	}

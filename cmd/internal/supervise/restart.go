@@ -33,7 +33,7 @@ func (e *Engine) decide(s *service, _ cause) {
 		e.finishOneshot(s)
 	case failure == "" && s.spec.Restart != spec.RestartAlways:
 		s.wanted = false
-		e.noteChanged()
+		e.state.Write(wantsFile)
 		e.enter(s, Stopped, s.exit.String()+s.forked)
 	case failure != "" && s.spec.Restart == spec.RestartNo:
 		e.fail(s, failure)
@@ -63,7 +63,7 @@ func (e *Engine) finishOneshot(s *service) {
 		return
 	}
 	s.wanted = false
-	e.noteChanged()
+	e.state.Write(wantsFile)
 	e.enter(s, Stopped, "completed")
 }
 

@@ -197,9 +197,8 @@ func (e *Engine) succeed(h *service) {
 	h.kin.elders[old] = struct{}{}
 	old.kin.elderOf, old.kin.told = h, told
 	old.wanted, old.again = false, false
-	delete(e.notes.changed, old) // what the journal says of the service is what h says of it
 	e.note(h)
-	e.noteChanged()
+	e.state.Write(wantsFile)
 	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.PID(), old.PID())})
 }
 

@@ -27,7 +27,7 @@ func (t *takeover) seek() {
 		if starting {
 			sought.Invocations[s.Invocation()] = &s.Unit
 		}
-		if starting && !t.unsure[s.spec.Name] {
+		if starting && !t.Unsure[s.spec.Name] {
 			continue
 		}
 		if id, held := t.e.heldFIFO(s); held {

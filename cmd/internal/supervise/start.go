@@ -38,7 +38,7 @@ func (e *Engine) launch(s *service, _ cause) {
 	limit := *s.spec.Timeout
 	birth := e.procs.Expect()
 	e.note(s)
-	e.noted(func(error) { // by its invocation it can be found by a successor who does not know its pid
+	e.journal.Await(func(error) { // by its invocation it can be found by a successor who does not know its pid
 		birth.Do(func() func() {
 			defer giveUpAfter(limit, giveUp)()
 			watch, err := b.start(ctx)

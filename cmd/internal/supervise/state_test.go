@@ -114,7 +114,7 @@ func causeOf(h happening) cause {
 // settle does what is posted, as Run would, until nothing is.
 func (b *bench) settle() {
 	for range 1000 {
-		if b.loop.Run() == 0 && !b.loop.Busy() && !b.store.writing {
+		if b.loop.Run() == 0 && !b.loop.Busy() && !b.state.Busy() && !b.journal.Busy() {
 			return
 		}
 		time.Sleep(10 * time.Microsecond)

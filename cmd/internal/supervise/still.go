@@ -59,7 +59,7 @@ func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) erro
 			busy = ErrClosed
 		case e.still.f != nil:
 			busy = ErrBusy
-		case e.notes.journal == nil:
+		case e.journal.file == nil:
 			busy = fmt.Errorf("a successor would not know the services again: %w", errors.ErrUnsupported)
 		default:
 			e.beginStill(f, reply)
@@ -116,31 +116,25 @@ func (e *Engine) becomeDeaf(ctx context.Context) {
 
 // tryStill is called when the owner has nothing else to do, until nothing moves.
 func (e *Engine) tryStill() {
-	st, n := &e.still, &e.notes
+	st := &e.still
 	switch {
 	case st.f == nil:
 		return
 	case e.closing:
 		e.endStill(ErrClosed)
 		return
-	case !st.deaf, e.loop.Busy(), e.store.writing, n.writing:
+	case !st.deaf, e.loop.Busy(), e.state.Busy(), e.journal.Busy():
 		return // the end of each brings the owner back here
-	case n.failing != nil:
-		e.endStill(fmt.Errorf("a successor would not know the services again: %w", n.failing))
+	case e.journal.Failing() != nil:
+		e.endStill(fmt.Errorf("a successor would not know the services again: %w", e.journal.Failing()))
 		return
-	case e.store.failing != nil:
-		e.endStill(fmt.Errorf("what is wanted is not on disk: %w", e.store.failing))
+	case e.state.Failing() != nil:
+		e.endStill(fmt.Errorf(stateFailing+": %w", e.state.Failing()))
 		return
 	}
-	for s := range n.spoken {
-		e.note(s)
-	}
-	clear(n.spoken)
-	if e.store.specs || e.store.wants {
-		e.writeState()
-	}
-	e.writeNotes()
-	if n.writing || e.store.writing {
+	e.journal.WriteLater()
+	e.state.Write()
+	if e.journal.Busy() || e.state.Busy() {
 		return
 	}
 	list, err := e.handOn()
@@ -226,6 +220,6 @@ func (e *Engine) handOn() (i Inheritance, err error) {
 // CheckState looks at what an earlier supervisor has left, as New does, and changes nothing. An
 // error says why this program could not go on with it.
 func CheckState(o Options) error {
-	l, err := readLegacy(o)
-	return errors.Join(append(l.faults, err, l.refused)...)
+	l, err := readLeft(o)
+	return errors.Join(append(l.Faults, err, l.Refused)...)
 }

@@ -16,6 +16,7 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
+	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -105,18 +107,15 @@ type Engine struct {
 	room       *room
 	logsEnd    logsEnd
 	unanswered int // calls of the kernel that starts have given up and that have not come back
-	store      store
-	environs   map[string]*environment // of services, by id
-	kept       environments
-	legacy     legacy             // until Restore has taken it in
-	unknown    map[string]record  // of an earlier supervisor's services that nothing describes
+	journal    journal
+	state      stateFiles
+	left       leftState          // until Restore has taken it in
 	sockets    map[string]*holder // open for services, by key
 	inherited  []Held             // and not yet given to their services
 	watch      *sys.Watch         // nil where there is none
 	watching   map[uint64]watched // by key, those that watch waits at
 	lastKey    uint64
 	closers    chan struct{} // holds a token for each that closes descriptors of strangers
-	notes      notes
 	resting    probe.Resting
 	still      still
 	events     eventLog
@@ -145,7 +144,7 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service
 func New(o Options) (*Engine, error) {
 	e := newEngine(o, realKernel())
 	var err error
-	if e.legacy, err = readLegacy(o); err != nil {
+	if e.left, err = readLeft(o); err != nil {
 		return nil, err
 	}
 	if e.cgroups, err = cgroup.Open(o.Cgroup, o.RuntimeDir); err != nil {
@@ -160,10 +159,10 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.openNotes(); err != nil {
+	e.state.ballast.Move(o.StateDir)
+	if err := e.openJournal(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
-	e.store.ballast = newBallast(o.StateDir)
 	if err := e.openNotify(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
@@ -203,8 +202,6 @@ func newEngine(o Options, k kernel) *Engine {
 		registry:  newRegistry(),
 		removing:  map[string]chan struct{}{},
 		stopping:  map[*service]struct{}{},
-		environs:  map[string]*environment{},
-		kept:      environments{dir: filepath.Join(o.StateDir, environDir)},
 		sockets:   map[string]*holder{},
 		inherited: slices.Clone(o.Inherited),
 		watching:  map[uint64]watched{},
@@ -213,7 +210,9 @@ func newEngine(o Options, k kernel) *Engine {
 		events:    eventLog{keep: o.EventsKept, last: o.LastEvent},
 	}
 	e.procs = children.New(&e.kernel.Kernel, e.loop, o.Trouble)
-	e.store.replace = e.replaceFile
+	e.state.replace = persist.StateFile.Replace
+	e.newWriters()
+	e.state.environs, e.state.kept.Dir = map[string]*environment{}, filepath.Join(o.StateDir, environDir)
 	return e
 }
 
@@ -250,13 +249,13 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		e.tryStill()
 	}
-	return errors.Join(e.flush(), e.forgetNotes(), e.close())
+	return errors.Join(e.flushState(), e.endJournal(), e.close())
 }
 
 // over says whether Run has nothing left to do.
 func (e *Engine) over() bool {
 	return e.closing && e.alive == 0 && e.procs.Idle() && !e.loop.Busy() &&
-		!e.store.writing && !e.notes.writing
+		!e.state.Busy() && !e.journal.Busy()
 }
 
 func (e *Engine) close() error {
@@ -309,6 +308,12 @@ func (e *Engine) post(f func()) { e.loop.Post(f) }
 // ask has f run by the owner and returns when that is done. If it returns an error, f was not run
 // and never will be.
 func (e *Engine) ask(ctx context.Context, f func()) error { return e.loop.Ask(ctx, f) }
+
+// answered is what the owner answers, or why there is no answer.
+func (e *Engine) answered(ctx context.Context, answer <-chan error) error {
+	said, end := loop.Await(ctx, e.loop, answer)
+	return cmp.Or(said, end)
+}
 
 // work runs f outside of the owner, and what it returns by the owner.
 func (e *Engine) work(f func() func()) { e.loop.Work(f) }

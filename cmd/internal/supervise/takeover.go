@@ -19,40 +19,30 @@ import (
 // leaves the same to the next one.
 type takeover struct {
 	e *Engine
-	legacy
+	leftState
 	missing  []*service // that may have a process nobody knows of
 	doubtful []*service // of those, the ones that may have one although no record says so
 	again    []*service // to be gone on with, in order
 }
 
-// tell says what of the journal is not used.
-func (l *legacy) tell(trouble func(error)) {
-	for _, fault := range l.faults {
-		trouble(fmt.Errorf("what the last supervisor knew: %w; passed over", fault))
-	}
-	if l.refused != nil {
-		trouble(fmt.Errorf("what the last supervisor knew is refused: %w", l.refused))
-	}
-}
-
 // describe completes the services of services.json by those that have not come into it.
 func (t *takeover) describe() {
 	e := t.e
-	for _, r := range t.records {
+	for _, r := range t.Records {
 		s := e.byName[r.Name]
 		switch {
 		case r.Spec == nil:
 		case s == nil:
 			s = e.newService(service{spec: r.Spec.WithDefaults(), source: r.Source, environ: e.environOf(r.Environ)})
 			e.add(s)
-			e.store.last++
-			s.described, e.store.specs = e.store.last, true
+			e.redescribed(s)
+			e.state.Mark(specsFile)
 		default:
 			e.unlink(s)
 			s.spec, s.source, s.environ = r.Spec.WithDefaults(), r.Source, e.environOf(r.Environ)
 			e.link(s)
-			e.store.last++
-			s.described, e.store.specs = e.store.last, true
+			e.redescribed(s)
+			e.state.Mark(specsFile)
 		}
 	}
 }
@@ -60,12 +50,12 @@ func (t *takeover) describe() {
 // place puts each service where it was.
 func (t *takeover) place() {
 	for _, s := range slices.Clone(t.e.sorted()) {
-		if r, known := t.records[s.spec.Name]; known {
+		if r, known := t.Records[s.spec.Name]; known {
 			t.placeOne(s, r)
 			continue
 		}
 		t.missing = append(t.missing, s)
-		if t.doubt != nil {
+		if t.Doubt != nil {
 			t.doubtful = append(t.doubtful, s)
 		}
 	}
@@ -78,7 +68,7 @@ func (t *takeover) placeOne(s *service, r record) {
 	s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
 	s.startedAt, s.watchdog, s.rewound = r.Started, r.Watchdog, r.Rewound
 	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
-	e.store.wants = true
+	e.state.Mark(wantsFile)
 	e.placeState(s, stateOf(r.State))
 	t.findKin(s, r)
 	if r.Ending {
@@ -88,7 +78,7 @@ func (t *takeover) placeOne(s *service, r record) {
 	case Starting, Ready, Stopping:
 		t.findProcess(s, r)
 	}
-	if t.unsure[r.Name] && s.PID() == 0 {
+	if t.Unsure[r.Name] && s.PID() == 0 {
 		t.missing, t.doubtful = append(t.missing, s), append(t.doubtful, s)
 	}
 	t.again = append(t.again, s)
@@ -143,12 +133,12 @@ func (t *takeover) leaveAlone(s *service, why string) {
 // settleDoubts leaves alone what is wanted, may run, and was not found.
 func (t *takeover) settleDoubts(up []*service) {
 	for _, s := range t.doubtful {
-		if known := t.records[s.spec.Name]; s.PID() != 0 || !known.Wanted && !slices.Contains(up, s) {
+		if known := t.Records[s.spec.Name]; s.PID() != 0 || !known.Wanted && !slices.Contains(up, s) {
 			continue
 		}
 		s.wanted = true
 		t.leaveAlone(s, fmt.Sprintf("not started again, for it may still run: %v; \"daemonry start %s\" starts it",
-			t.doubt, s.spec.Name))
+			t.Doubt, s.spec.Name))
 	}
 }
 
@@ -274,9 +264,9 @@ func (e *Engine) goOnStopping(s *service) {
 }
 
 // takeOver is the end of Restore: what is wanted and was not found running is started.
-func (e *Engine) takeOver(l legacy, up []*service) {
+func (e *Engine) takeOver(l leftState, up []*service) {
 	l.tell(e.o.Trouble)
-	t := &takeover{e: e, legacy: l}
+	t := &takeover{e: e, leftState: l}
 	t.describe()
 	t.place()
 	t.seek()
@@ -284,7 +274,7 @@ func (e *Engine) takeOver(l legacy, up []*service) {
 	t.keepUnknown()
 	t.openLogs()
 	up = slices.DeleteFunc(up, func(s *service) bool {
-		_, known := t.records[s.spec.Name]
+		_, known := t.Records[s.spec.Name]
 		s.wanted = s.wanted || !known
 		return known || s.PID() != 0 || s.unproven
 	})
@@ -297,10 +287,10 @@ func (e *Engine) takeOver(l legacy, up []*service) {
 		// Also for those who come for what is after the last one that they had: there is something.
 		e.emit(nil, Event{Kind: EventUpgrade, Reason: "another program has taken the supervisor's place"})
 	}
-	if e.notes.journal != nil {
-		e.notes.all = true
-		if err := e.takeJournal(l); err != nil {
-			e.o.Trouble(fmt.Errorf("a supervisor in our place would not know the services again: %w", err))
+	if j := &e.journal; j.file != nil {
+		j.Mark(everything)
+		if err := j.file.Take(l.Found, e.records()); err != nil {
+			e.o.Trouble(fmt.Errorf(journalFailing+": %w", err))
 		}
 	}
 	e.post(func() {
@@ -313,10 +303,10 @@ func (e *Engine) takeOver(l legacy, up []*service) {
 			e.goOn(s)
 		}
 		t.endKin()
-		e.clearGroups(t.doubt)
+		e.clearGroups(t.Doubt)
 		e.want(up, orderStart)
-		e.writeNotes()
-		e.writeState()
+		e.journal.Write()
+		e.state.Write()
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -92,8 +93,8 @@ func (o *others) Add(h children.Handle, key uint64) error {
 func (o *others) Close() error { return nil }
 
 // known is what an earlier supervisor has left that knew one service.
-func known(r record) legacy {
-	return legacy{found: true, content: content{records: map[string]record{r.Name: r}}}
+func known(r record) leftState {
+	return leftState{Found: persist.Found[record]{There: true, Records: map[string]record{r.Name: r}}}
 }
 
 // inheriting is a bench with a system on which others live.

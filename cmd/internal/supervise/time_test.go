@@ -233,8 +233,8 @@ func TestUnwrittenStateIsToldAndWrittenLater(t *testing.T) {
 		})
 		time.Sleep(2 * time.Minute)
 		b.inOwner(func() {
-			if b.store.failing != nil || b.store.wants {
-				t.Error("not written again:", b.store.failing)
+			if b.state.Failing() != nil || b.state.Pending() {
+				t.Error("not written again:", b.state.Failing())
 			}
 		})
 	})

@@ -19,7 +19,7 @@ type Unknown struct {
 // keepUnknown keeps what is recorded of services that nothing describes, as long as they may live.
 func (t *takeover) keepUnknown() {
 	e := t.e
-	for _, r := range t.records {
+	for _, r := range t.Records {
 		if e.byName[r.Name] != nil {
 			continue
 		}
@@ -36,10 +36,10 @@ func (t *takeover) keepUnknown() {
 		if pid == 0 {
 			continue
 		}
-		if e.unknown == nil {
-			e.unknown = map[string]record{}
+		if e.journal.unknown == nil {
+			e.journal.unknown = map[string]record{}
 		}
-		e.unknown[r.Name] = r
+		e.journal.unknown[r.Name] = r
 		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone until it is", r.Name, pid))
 	}
 }
@@ -70,16 +70,16 @@ func (e *Engine) mayLive(r record) (pid int) {
 // Unknown lists those that live, by name.
 func (e *Engine) Unknown(ctx context.Context) (list []Unknown, err error) {
 	err = e.ask(ctx, func() {
-		for name, r := range e.unknown {
+		for name, r := range e.journal.unknown {
 			pid := e.mayLive(r)
 			if pid == 0 {
-				delete(e.unknown, name)
-				e.notes.all = true
+				delete(e.journal.unknown, name)
+				e.journal.Mark(everything)
 				continue
 			}
 			list = append(list, Unknown{Name: name, PID: pid})
 		}
-		e.writeNotes()
+		e.journal.Write()
 	})
 	slices.SortFunc(list, func(a, b Unknown) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
@@ -87,8 +87,8 @@ func (e *Engine) Unknown(ctx context.Context) (list []Unknown, err error) {
 
 // readopt goes on with a service that is described again, as with one that was taken over.
 func (e *Engine) readopt(s *service) {
-	r, known := e.unknown[s.spec.Name]
-	delete(e.unknown, s.spec.Name)
+	r, known := e.journal.unknown[s.spec.Name]
+	delete(e.journal.unknown, s.spec.Name)
 	if !known || e.mayLive(r) == 0 {
 		return
 	}
@@ -102,5 +102,5 @@ func (e *Engine) readopt(s *service) {
 
 // leavesBehind says whether there is what may run and is not ours to end.
 func (e *Engine) leavesBehind() bool {
-	return len(e.unknown) > 0 || slices.ContainsFunc(e.sorted(), func(s *service) bool { return s.unproven })
+	return len(e.journal.unknown) > 0 || slices.ContainsFunc(e.sorted(), func(s *service) bool { return s.unproven })
 }

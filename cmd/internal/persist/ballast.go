@@ -1,4 +1,4 @@
-package supervise
+package persist
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// ballast is room on a disk that is set aside while there is some, for what must be written when
+// Ballast is room on a disk that is set aside while there is some, for what must be written when
 // there is none: a file that is removed then. Whoever writes in its directory owns it; it is not
-// for several goroutines.
-type ballast struct {
-	path  string
-	size  int  // 0: it has never been there
-	given bool // and not there again yet
+// for several goroutines. The zero Ballast is none.
+type Ballast struct {
+	path  string // "": there is none
+	size  int    // 0: it has never been there
+	given bool   // and not there again yet
 }
 
-// ballastFile is its name, in the runtime directory and in the state directory.
+// ballastFile is its name, in each directory that has one.
 const ballastFile = "ballast"
 
 // ballastMost is enough for a few hundred changes of services in the journal, and for the
@@ -30,9 +30,15 @@ const (
 	ballastLeast = 16 << 10
 )
 
+// Move has it be that of a directory, set aside as far as there is room.
+func (b *Ballast) Move(dir string) {
+	*b = Ballast{path: filepath.Join(dir, ballastFile)}
+	_ = b.fill() // tried again with each file that is made anew
+}
+
 // fill sets the room aside, if it is not. Without it everything works until the disk is full.
-func (b *ballast) fill() error {
-	if b == nil {
+func (b *Ballast) fill() error {
+	if b.path == "" {
 		return nil
 	}
 	fi, err := os.Lstat(b.path)
@@ -55,8 +61,10 @@ func (b *ballast) fill() error {
 	return err
 }
 
-func (b *ballast) create(size int) error {
-	f, _, err := sys.OpenTrusted(b.path, sys.TrustedOpen{Flags: os.O_WRONLY | os.O_CREATE | os.O_EXCL, Mode: 0o600, Regular: true})
+func (b *Ballast) create(size int) error {
+	f, _, err := sys.OpenTrusted(b.path, sys.TrustedOpen{
+		Flags: os.O_WRONLY | os.O_CREATE | os.O_EXCL, Mode: 0o600, Regular: true,
+	})
 	if err != nil {
 		return err
 	}
@@ -70,8 +78,8 @@ func (b *ballast) create(size int) error {
 }
 
 // give makes room if err says that there is none, and says whether it did.
-func (b *ballast) give(err error) bool {
-	if b == nil || b.given || !isFull(err) {
+func (b *Ballast) give(err error) bool {
+	if b.path == "" || b.given || !isFull(err) {
 		return false
 	}
 	b.given = os.Remove(b.path) == nil
@@ -81,7 +89,7 @@ func (b *ballast) give(err error) bool {
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // spare does what may need room, once more if that can be made.
-func (b *ballast) spare(write func() error) error {
+func (b *Ballast) spare(write func() error) error {
 	err := write()
 	if b.give(err) {
 		err = write()
@@ -89,22 +97,10 @@ func (b *ballast) spare(write func() error) error {
 	return err
 }
 
-// newBallast is that of a directory, set aside as far as there is room.
-func newBallast(dir string) *ballast {
-	b := &ballast{path: filepath.Join(dir, ballastFile)}
-	_ = b.fill() // tried again with each file that is made anew
-	return b
-}
-
-// tellBallast says once that a directory is full, while what must be written still is. told
-// remembers that.
-func (e *Engine) tellBallast(told *bool, b *ballast) {
-	if b == nil || b.given == *told {
-		return
+// inUse says that the directory is full, as long as what must be written still is.
+func (b *Ballast) inUse() error {
+	if !b.given {
+		return nil
 	}
-	if *told = b.given; b.given {
-		err := fmt.Errorf("no space is left in %s but what was set aside: make room", filepath.Dir(b.path))
-		e.o.Trouble(err)
-		e.emit(nil, Event{Kind: EventTrouble, Reason: err.Error()})
-	}
+	return fmt.Errorf("no space is left in %s but what was set aside: make room", filepath.Dir(b.path))
 }

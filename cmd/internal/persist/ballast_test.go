@@ -1,4 +1,4 @@
-package supervise
+package persist
 
 import (
 	"fmt"
@@ -12,7 +12,8 @@ import (
 // is room.
 func TestBallast(t *testing.T) {
 	dir := t.TempDir()
-	b := newBallast(dir)
+	b := &Ballast{}
+	b.Move(dir)
 	there := func() bool {
 		_, err := os.Lstat(filepath.Join(dir, ballastFile))
 		return err == nil
@@ -38,10 +39,11 @@ func TestBallast(t *testing.T) {
 	if err := b.fill(); err != nil || !there() || b.given {
 		t.Errorf("room again: %v", err)
 	}
-	if again := newBallast(dir); again.size != ballastMost || !again.give(full) {
+	again := &Ballast{}
+	if again.Move(dir); again.size != ballastMost || !again.give(full) {
 		t.Error("one that is there is not known again")
 	}
-	var none *ballast
+	none := &Ballast{}
 	if err := none.spare(func() error { return full }); err != full || none.fill() != nil {
 		t.Errorf("none: %v", err)
 	}
