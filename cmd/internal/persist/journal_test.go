@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -202,6 +203,74 @@ func TestJournalFault(t *testing.T) {
 	}
 	if want := map[string]bool{"a": true}; !reflect.DeepEqual(got.Unsure, want) { // the line may have been about a, and not about c
 		t.Errorf("unsure: %v", got.Unsure)
+	}
+}
+
+// What is forgotten and comes back as it was is written again.
+func TestJournalGoneAndBack(t *testing.T) {
+	j := NewJournal[record](t.TempDir(), Owner{Head: testHead}, &Ballast{})
+	defer j.Close()
+	a := record{Name: "a", State: "ready"}
+	writeJournal(t, j, []record{a}, true)
+	writeJournal(t, j, []record{{Name: "a", Gone: true}}, false)
+	writeJournal(t, j, []record{a}, false)
+	got, err := readJournal[record](j.path(), testHead)
+	if err != nil || len(got.Records) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A journal that cannot say something says it all anew.
+func TestJournalUnwritable(t *testing.T) {
+	j := NewJournal[unwritable](t.TempDir(), Owner{Head: testHead}, &Ballast{})
+	defer j.Close()
+	for _, write := range []func([]unwritable) error{j.Replace, j.Append} {
+		if err := j.Replace(nil); err != nil || j.Grown() {
+			t.Fatal(err)
+		}
+		if err := write([]unwritable{{}, {F: func() {}}}); err == nil || !j.Grown() {
+			t.Errorf("%v, %v", err, j.Grown())
+		}
+	}
+}
+
+type unwritable struct{ F any }
+
+func (unwritable) Of() string      { return "u" }
+func (unwritable) Forgotten() bool { return false }
+
+// The room set aside is given for a journal that must be written, and set aside again with the next
+// one; until then it is made anew sooner, and in another directory there is other room.
+func TestJournalWithBallast(t *testing.T) {
+	dir := t.TempDir()
+	var b Ballast
+	b.Move(dir)
+	j := NewJournal[record](dir, Owner{Head: testHead}, &b)
+	defer j.Close()
+	writeJournal(t, j, nil, true)
+	b.give(syscall.ENOSPC)
+	there := func(dir string) bool {
+		_, err := os.Lstat(filepath.Join(dir, ballastFile))
+		return err == nil
+	}
+	for size := int64(0); !j.Grown(); size = j.size - j.made {
+		if size > ballastMost/2 {
+			t.Fatalf("grown by %d bytes, and not made anew", size)
+		}
+		writeJournal(t, j, []record{{Name: fmt.Sprint(size), Text: strings.Repeat("x", 1000)}}, false)
+	}
+	if there(dir) || j.size-j.made < ballastMost/8 {
+		t.Errorf("made anew after %d bytes", j.size-j.made)
+	}
+	writeJournal(t, j, nil, true)
+	if !there(dir) || b.inUse() != nil || j.Grown() {
+		t.Error("not set aside again")
+	}
+	elsewhere := t.TempDir()
+	j.Move(elsewhere)
+	writeJournal(t, j, []record{{Name: "a"}}, true)
+	if got, err := readJournal[record](filepath.Join(elsewhere, JournalFile), testHead); err != nil || len(got.Records) != 1 || !there(elsewhere) {
+		t.Errorf("elsewhere: %+v, %v", got, err)
 	}
 }
 

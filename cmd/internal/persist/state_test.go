@@ -1,0 +1,112 @@
+package persist
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+type names struct {
+	Versioned
+	Names []string `json:"names"`
+}
+
+// A state file is read whole or refused.
+func TestReadState(t *testing.T) {
+	const newest = 2
+	for name, tt := range map[string]struct{ content, want string }{
+		"ours":             {`{"version": 2, "names": ["a"]}`, ""},
+		"older":            {`{"version": 1, "names": ["a"]}`, ""},
+		"newer":            {`{"version": 3, "names": ["a"]}`, "version 3, and this program reads 2: written by a newer version"},
+		"no version":       {`{"names": ["a"]}`, "it has no version"},
+		"a version of old": {`{"version": 0, "names": ["a"]}`, "it has no version"},
+		"two versions":     {`{"Version": 1, "version": 2, "VERSION": 3}`, "version 3"},
+		"a newer field":    {`{"version": 2, "names": ["a"], "later": 1}`, `unknown field "later"`},
+		"another type":     {`{"version": 2, "names": "a"}`, "cannot unmarshal"},
+		"cut":              {`{"version": 2, "nam`, "unexpected end"},
+		"empty":            {``, "unexpected end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "names.json")
+			if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var got names
+			err := ReadState(path, newest, &got)
+			switch {
+			case tt.want == "" && (err != nil || len(got.Names) != 1 || got.Names[0] != "a"):
+				t.Errorf("%+v, %v", got, err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), path+": ")):
+				t.Errorf("%v, want %s", err, tt.want)
+			}
+		})
+	}
+	got := names{Names: []string{"as it was"}}
+	if err := ReadState(filepath.Join(t.TempDir(), "none"), newest, &got); err != nil || len(got.Names) != 1 {
+		t.Errorf("none: %+v, %v", got, err)
+	}
+}
+
+// Files are replaced one after the other, with what was set aside if need be.
+func TestReplaceAll(t *testing.T) {
+	dir := t.TempDir()
+	var b Ballast
+	b.Move(dir)
+	files := []StateFile{{filepath.Join(dir, "a"), names{Names: []string{"x"}}}, {filepath.Join(dir, "b"), 1}}
+	tries := 0
+	if err := b.ReplaceAll(files, func(f StateFile) error {
+		if tries++; tries == 2 {
+			return syscall.ENOSPC
+		}
+		return f.Replace()
+	}); err != nil || tries != 3 || b.given {
+		t.Errorf("full: %v after %d tries", err, tries)
+	}
+	if data, err := os.ReadFile(files[0].Path); err != nil || string(data) != `{"version":0,"names":["x"]}`+"\n" {
+		t.Errorf("%s, %v", data, err)
+	}
+	broken := errors.New("broken")
+	if err := b.ReplaceAll(files, func(StateFile) error { tries++; return broken }); err != broken || tries != 4 {
+		t.Errorf("broken: %v after %d tries", err, tries)
+	}
+	if err := (StateFile{filepath.Join(dir, "c"), func() {}}).Replace(); err == nil || !strings.HasPrefix(err.Error(), "c: ") {
+		t.Errorf("what cannot be written: %v", err)
+	}
+}
+
+// TestSavedForARequest: what is saved for a request stays until the owner has heard it, and then as
+// long as it is in use.
+func TestSavedForARequest(t *testing.T) {
+	s := &Environments{Dir: filepath.Join(t.TempDir(), "environment")}
+	vars := []string{"A=1", "B=2\n"}
+	id := EnvironmentID(vars)
+	used := func(by ...string) func() error {
+		return func() error { return s.Sweep(func(id string) bool { return slices.Contains(by, id) }) }
+	}
+	save := func() error { return s.Save(id, vars) }
+	there := func() bool {
+		_, err := os.Lstat(filepath.Join(s.Dir, id))
+		return err == nil
+	}
+	for _, step := range []struct {
+		what string
+		do   func() error
+		want bool
+	}{
+		{"saved", save, true},
+		{"a state is written that is older than the request", used(), true},
+		{"it is in use", used(id), true},
+		{"saved once more", save, true},
+		{"not in use, says an older state", used(), true},
+		{"in use", used(id), true},
+		{"not in use any more", used(), false},
+	} {
+		if err := step.do(); err != nil || there() != step.want {
+			t.Errorf("%s: %v, there: %v", step.what, err, there())
+		}
+	}
+}
