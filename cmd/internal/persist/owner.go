@@ -44,18 +44,13 @@ func Owned(dir string) bool {
 // journal there. It is for who has made sure that none lives.
 func CutOff(dir string) bool {
 	head, err := ownerHead(filepath.Join(dir, ownerFile))
-	if err != nil || head.Runtime == "" {
+	here, hereErr := NewHead()
+	if err != nil || hereErr != nil || head.Runtime == "" {
 		return false
 	}
-	if _, err := os.Lstat(filepath.Join(head.Runtime, JournalFile)); !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	here, err := NewHead()
-	if err != nil {
-		return false
-	}
-	doubt, err := readOwner(dir, here)
-	return doubt != nil && err == nil
+	_, err = os.Lstat(filepath.Join(head.Runtime, JournalFile))
+	doubt, readErr := readOwner(dir, here)
+	return errors.Is(err, fs.ErrNotExist) && doubt != nil && readErr == nil
 }
 
 // readOwner returns why services may run of which nothing is known, for somebody who has found no

@@ -138,10 +138,8 @@ func (e *Engine) endJournal() error {
 	return j.file.Remove()
 }
 
-// Owned says whether a supervisor has a state directory, or has left services that the next one has
-// to know of.
+// Owned is persist.Owned.
 func Owned(stateDir string) bool { return persist.Owned(stateDir) }
 
-// CutOff says whether a supervisor of this boot has left services, and its runtime directory is
-// gone (persist.CutOff).
+// CutOff is persist.CutOff.
 func CutOff(stateDir string) bool { return persist.CutOff(stateDir) }

@@ -212,7 +212,8 @@ func newEngine(o Options, k kernel) *Engine {
 	e.procs = children.New(&e.kernel.Kernel, e.loop, o.Trouble)
 	e.state.replace = persist.StateFile.Replace
 	e.newWriters()
-	e.state.environs, e.state.kept.Dir = map[string]*environment{}, filepath.Join(o.StateDir, environDir)
+	e.journal.unknown, e.state.environs = map[string]record{}, map[string]*environment{}
+	e.state.kept.Dir = filepath.Join(o.StateDir, environDir)
 	return e
 }
 

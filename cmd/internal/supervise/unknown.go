@@ -36,9 +36,6 @@ func (t *takeover) keepUnknown() {
 		if pid == 0 {
 			continue
 		}
-		if e.journal.unknown == nil {
-			e.journal.unknown = map[string]record{}
-		}
 		e.journal.unknown[r.Name] = r
 		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone until it is", r.Name, pid))
 	}
