@@ -86,7 +86,9 @@ func (b *Ballast) give(err error) bool {
 	return b.given
 }
 
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
 
 // spare does what may need room, once more if that can be made.
 func (b *Ballast) spare(write func() error) error {
@@ -102,5 +104,6 @@ func (b *Ballast) inUse() error {
 	if !b.given {
 		return nil
 	}
-	return fmt.Errorf("no space is left in %s but what was set aside: make room", filepath.Dir(b.path))
+	dir := filepath.Dir(b.path)
+	return fmt.Errorf("no space is left in %s but what was set aside: make room", dir)
 }

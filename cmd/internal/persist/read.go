@@ -21,10 +21,10 @@ type Head struct {
 	Version   int    `json:"version"`
 	Boot      string `json:"boot"`                   // sys.BootID
 	Namespace uint64 `json:"pid_namespace,omitzero"` // inode number of /proc/self/ns/pid
-	Init      uint64 `json:"init,omitzero"`          // start time of its process 1: a number is given again
+	Init      uint64 `json:"init,omitzero"`          // start time of its process 1
 	User      int    `json:"user"`                   // effective
 	PID       int    `json:"supervisor"`             // for people
-	Runtime   string `json:"runtime,omitzero"`       // where the journal is; in the owner's file alone
+	Runtime   string `json:"runtime,omitzero"`       // of the journal; in the owner's file alone
 	// Device and Inode are those of the directory that it is in, which no copy of it has.
 	Device uint64 `json:"device,omitzero"`
 	Inode  uint64 `json:"inode,omitzero"`
@@ -38,7 +38,7 @@ func NewHead() (Head, error) {
 		return Head{}, err
 	}
 	h := Head{Version: journalVersion, Boot: boot, User: os.Geteuid(), PID: os.Getpid()}
-	if info, err := os.Stat("/proc/self/ns/pid"); err == nil { // CONFIG_PID_NS; without, there is one
+	if info, err := os.Stat("/proc/self/ns/pid"); err == nil { // without CONFIG_PID_NS there is one
 		h.Namespace = sys.FileIDOf(info).Inode
 	}
 	if stat, err := sys.ReadStat(1); err == nil { // proc(5), hidepid: others' may be hidden
@@ -68,17 +68,23 @@ var (
 	errCopy  = errors.New("a copy of another supervisor's")
 )
 
+func newerError(version, ours int) error {
+	return fmt.Errorf("version %d, and this program reads %d: %w", version, ours, errNewer)
+}
+
 // fits says what keeps a journal with this head from being used here.
 func (h Head) fits(here Head) error {
 	switch {
 	case h.Version > journalVersion:
-		return fmt.Errorf("version %d, and this program reads %d: %w", h.Version, journalVersion, errNewer)
+		return newerError(h.Version, journalVersion)
 	case h.Version < 1:
-		return &spoiltError{fmt.Errorf("written in version %d, and this program reads %d", h.Version, journalVersion)}
+		const text = "written in version %d, and this program reads %d"
+		return &spoiltError{fmt.Errorf(text, h.Version, journalVersion)}
 	case h.Boot != here.Boot:
 		return fmt.Errorf("of another boot or another machine: %w", errPast)
 	case h.Namespace != here.Namespace, h.Init != here.Init && h.Init != 0 && here.Init != 0:
-		return fmt.Errorf("of another pid namespace: its processes have other numbers here: %w", errPast)
+		const text = "of another pid namespace: its processes have other numbers here: %w"
+		return fmt.Errorf(text, errPast)
 	case h.User != here.User:
 		return &spoiltError{fmt.Errorf("of user %d, and this is user %d", h.User, here.User)}
 	case h.Inode != 0 && (h.Inode != here.Inode || h.Device != here.Device):
@@ -183,7 +189,8 @@ func readOurs(path string) (_ []byte, err error) {
 	case owner.UID != os.Geteuid():
 		err = fmt.Errorf("%s: it belongs to user %d: %w", path, owner.UID, sys.ErrInsecure)
 	case mode&0o077 != 0:
-		err = fmt.Errorf("%s: others have access to it (mode %04o): %w", path, mode, sys.ErrInsecure)
+		const text = "%s: others have access to it (mode %04o): %w"
+		err = fmt.Errorf(text, path, mode, sys.ErrInsecure)
 	case links > 1:
 		err = fmt.Errorf("%s: it has %d names: %w", path, links, sys.ErrInsecure)
 	}

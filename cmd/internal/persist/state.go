@@ -41,7 +41,7 @@ func ReadState(path string, newest int, v interface{ version() int }) error {
 	}
 	switch {
 	case head.Version > newest:
-		return fmt.Errorf("%s: version %d, and this program reads %d: %w", path, head.Version, newest, errNewer)
+		return fmt.Errorf("%s: %w", path, newerError(head.Version, newest))
 	case head.Version < 1:
 		return fmt.Errorf("%s: it has no version", path)
 	}

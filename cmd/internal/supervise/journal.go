@@ -37,7 +37,8 @@ func (e *Engine) openJournal() error {
 
 func (e *Engine) keepJournal(dir string, head persist.Head) {
 	e.journal.file = persist.NewJournal[record](dir, persist.Owner{
-		Dir: e.o.StateDir, Head: head, Displaced: e.o.Displaced, Ballast: &e.state.ballast, Trouble: e.o.Trouble,
+		Dir: e.o.StateDir, Head: head, Displaced: e.o.Displaced,
+		Ballast: &e.state.ballast, Trouble: e.o.Trouble,
 	}, &e.journal.ballast)
 }
 

@@ -103,7 +103,8 @@ func (e *Engine) beginState(changed map[string]struct{}) (write func() error, wr
 	}
 	files = slices.Insert(files, 0, e.specs())
 	environs, last := e.usedEnvirons(), e.state.last
-	return func() error { return e.writeDescribed(files, environs) }, func() { e.state.described = last }
+	write = func() error { return e.writeDescribed(files, environs) }
+	return write, func() { e.state.described = last }
 }
 
 func (e *Engine) specs() persist.StateFile {

@@ -67,7 +67,8 @@ func (e *Engine) Restore() {
 	e.left = leftState{}
 	for _, stored := range l.specs.Services {
 		e.add(e.newService(service{
-			spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ), since: time.Now(),
+			spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ),
+			since: time.Now(),
 		}))
 	}
 	for _, name := range l.wants.Held {
