@@ -257,7 +257,8 @@ func TestJournalWithBallast(t *testing.T) {
 		if size > ballastMost/2 {
 			t.Fatalf("grown by %d bytes, and not made anew", size)
 		}
-		writeJournal(t, j, []record{{Name: fmt.Sprint(size), Text: strings.Repeat("x", 1000)}}, false)
+		one := record{Name: fmt.Sprint(size), Text: strings.Repeat("x", 1000)}
+		writeJournal(t, j, []record{one}, false)
 	}
 	if there(dir) || j.size-j.made < ballastMost/8 {
 		t.Errorf("made anew after %d bytes", j.size-j.made)
@@ -269,7 +270,8 @@ func TestJournalWithBallast(t *testing.T) {
 	elsewhere := t.TempDir()
 	j.Move(elsewhere)
 	writeJournal(t, j, []record{{Name: "a"}}, true)
-	if got, err := readJournal[record](filepath.Join(elsewhere, JournalFile), testHead); err != nil || len(got.Records) != 1 || !there(elsewhere) {
+	got, err := readJournal[record](filepath.Join(elsewhere, JournalFile), testHead)
+	if err != nil || len(got.Records) != 1 || !there(elsewhere) {
 		t.Errorf("elsewhere: %+v, %v", got, err)
 	}
 }

@@ -19,9 +19,10 @@ type names struct {
 func TestReadState(t *testing.T) {
 	const newest = 2
 	for name, tt := range map[string]struct{ content, want string }{
-		"ours":             {`{"version": 2, "names": ["a"]}`, ""},
-		"older":            {`{"version": 1, "names": ["a"]}`, ""},
-		"newer":            {`{"version": 3, "names": ["a"]}`, "version 3, and this program reads 2: written by a newer version"},
+		"ours":  {`{"version": 2, "names": ["a"]}`, ""},
+		"older": {`{"version": 1, "names": ["a"]}`, ""},
+		"newer": {`{"version": 3, "names": ["a"]}`,
+			"version 3, and this program reads 2: written by a newer version"},
 		"no version":       {`{"names": ["a"]}`, "it has no version"},
 		"a version of old": {`{"version": 0, "names": ["a"]}`, "it has no version"},
 		"two versions":     {`{"Version": 1, "version": 2, "VERSION": 3}`, "version 3"},
@@ -40,13 +41,15 @@ func TestReadState(t *testing.T) {
 			switch {
 			case tt.want == "" && (err != nil || len(got.Names) != 1 || got.Names[0] != "a"):
 				t.Errorf("%+v, %v", got, err)
-			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), path+": ")):
+			case tt.want == "":
+			case err == nil, !strings.HasPrefix(err.Error(), path+": "), !strings.Contains(err.Error(), tt.want):
 				t.Errorf("%v, want %s", err, tt.want)
 			}
 		})
 	}
 	got := names{Names: []string{"as it was"}}
-	if err := ReadState(filepath.Join(t.TempDir(), "none"), newest, &got); err != nil || len(got.Names) != 1 {
+	err := ReadState(filepath.Join(t.TempDir(), "none"), newest, &got)
+	if err != nil || len(got.Names) != 1 {
 		t.Errorf("none: %+v, %v", got, err)
 	}
 }
@@ -56,7 +59,10 @@ func TestReplaceAll(t *testing.T) {
 	dir := t.TempDir()
 	var b Ballast
 	b.Move(dir)
-	files := []StateFile{{filepath.Join(dir, "a"), names{Names: []string{"x"}}}, {filepath.Join(dir, "b"), 1}}
+	files := []StateFile{
+		{filepath.Join(dir, "a"), names{Names: []string{"x"}}},
+		{filepath.Join(dir, "b"), 1},
+	}
 	tries := 0
 	if err := b.ReplaceAll(files, func(f StateFile) error {
 		if tries++; tries == 2 {
@@ -66,14 +72,17 @@ func TestReplaceAll(t *testing.T) {
 	}); err != nil || tries != 3 || b.given {
 		t.Errorf("full: %v after %d tries", err, tries)
 	}
-	if data, err := os.ReadFile(files[0].Path); err != nil || string(data) != `{"version":0,"names":["x"]}`+"\n" {
+	data, err := os.ReadFile(files[0].Path)
+	if err != nil || string(data) != `{"version":0,"names":["x"]}`+"\n" {
 		t.Errorf("%s, %v", data, err)
 	}
 	broken := errors.New("broken")
-	if err := b.ReplaceAll(files, func(StateFile) error { tries++; return broken }); err != broken || tries != 4 {
+	err = b.ReplaceAll(files, func(StateFile) error { tries++; return broken })
+	if err != broken || tries != 4 {
 		t.Errorf("broken: %v after %d tries", err, tries)
 	}
-	if err := (StateFile{filepath.Join(dir, "c"), func() {}}).Replace(); err == nil || !strings.HasPrefix(err.Error(), "c: ") {
+	err = StateFile{filepath.Join(dir, "c"), func() {}}.Replace()
+	if err == nil || !strings.HasPrefix(err.Error(), "c: ") {
 		t.Errorf("what cannot be written: %v", err)
 	}
 }
@@ -85,7 +94,9 @@ func TestSavedForARequest(t *testing.T) {
 	vars := []string{"A=1", "B=2\n"}
 	id := EnvironmentID(vars)
 	used := func(by ...string) func() error {
-		return func() error { return s.Sweep(func(id string) bool { return slices.Contains(by, id) }) }
+		return func() error {
+			return s.Sweep(func(id string) bool { return slices.Contains(by, id) })
+		}
 	}
 	save := func() error { return s.Save(id, vars) }
 	there := func() bool {

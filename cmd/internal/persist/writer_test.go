@@ -32,7 +32,9 @@ type owner struct {
 }
 
 func newOwner(t testing.TB, change ...func(*Config[string])) *owner {
-	o := &owner{TB: t, mail: make(chan func(), 10000), truth: map[string]int{}, content: map[string]int{}}
+	o := &owner{
+		TB: t, mail: make(chan func(), 10000), truth: map[string]int{}, content: map[string]int{},
+	}
 	config := Config[string]{
 		Post: func(f func()) { o.mail <- f }, Begin: o.begin, Ballast: &Ballast{},
 		Trouble:   func(err error) { o.told = append(o.told, err.Error()) },
@@ -93,7 +95,8 @@ func (o *owner) begin(marked map[string]struct{}) (func() error, func()) {
 	if o.underWay++; o.underWay > 1 {
 		o.Error("two writes are under way")
 	}
-	o.began, o.keys = append(o.began, time.Now()), append(o.keys, strings.Join(slices.Sorted(maps.Keys(marked)), " "))
+	o.began = append(o.began, time.Now())
+	o.keys = append(o.keys, strings.Join(slices.Sorted(maps.Keys(marked)), " "))
 	taken, slow, broken := map[string]int{}, o.slow, o.broken
 	for key := range marked {
 		taken[key] = o.truth[key]
@@ -167,7 +170,8 @@ func TestWriterWritesTogetherWhatChangesMeanwhile(t *testing.T) {
 		time.Sleep(time.Second)
 		o.do(func() {})
 		o.do(func() {
-			if want := []string{"1 <nil> map[a:2 b:1 c:1]", "2 <nil> map[a:2 b:1 c:1]"}; !slices.Equal(answers, want) {
+			want := []string{"1 <nil> map[a:2 b:1 c:1]", "2 <nil> map[a:2 b:1 c:1]"}
+			if !slices.Equal(answers, want) {
 				t.Errorf("told %q", answers)
 			}
 		})
@@ -289,7 +293,9 @@ func TestWriterIsMarkedByWhoIsTold(t *testing.T) {
 func TestWriterIsBehindAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var first *owner
-		o := newOwner(t, func(c *Config[string]) { c.Behind = func(f func(error)) { first.Await(f) } }).run()
+		o := newOwner(t, func(c *Config[string]) {
+			c.Behind = func(f func(error)) { first.Await(f) }
+		}).run()
 		first = newOwner(t)
 		first.mail = o.mail
 		first.slow = time.Minute
@@ -348,15 +354,13 @@ func TestWriterWritesSoon(t *testing.T) {
 // That only what was set aside is left is told once, after what was written with it.
 func TestWriterTellsOfTheBallast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		full := []string{"no space is left in /d but what was set aside: make room"}
 		b := &Ballast{path: "/d/ballast"}
 		o := newOwner(t, func(c *Config[string]) { c.Ballast = b }).run()
 		for _, step := range []struct {
 			given bool
 			want  []string
-		}{
-			{false, nil}, {true, []string{"no space is left in /d but what was set aside: make room"}}, {true, nil}, {false, nil},
-			{true, []string{"no space is left in /d but what was set aside: make room"}},
-		} {
+		}{{false, nil}, {true, full}, {true, nil}, {false, nil}, {true, full}} {
 			o.do(func() { b.given = step.given; o.Write("a") })
 			o.said(step.want...)
 		}
@@ -399,7 +403,10 @@ func TestWriterEnds(t *testing.T) {
 func TestWriterKeepsAll(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Uint16(), 1, 60).Draw(rt, "steps")
-		if !t.Run("run", func(t *testing.T) { synctest.Test(t, func(t *testing.T) { newOwner(t).run().live(steps) }) }) {
+		ok := t.Run("run", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { newOwner(t).run().live(steps) })
+		})
+		if !ok {
 			rt.Fatal("see above")
 		}
 	})

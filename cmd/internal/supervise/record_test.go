@@ -88,8 +88,8 @@ func TestStateFilesAreBehindTheJournal(t *testing.T) {
 			return err
 		}
 		for i := range 5 {
-			described := plain(fmt.Sprint("s", i), func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeExec} })
-			if _, err := b.Apply(b.Context(), Apply{Services: []spec.Service{described}}); err != nil {
+			one := plain(fmt.Sprint("s", i), func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeExec} })
+			if _, err := b.Apply(b.Context(), Apply{Services: []spec.Service{one}}); err != nil {
 				t.Error(err)
 			}
 		}
