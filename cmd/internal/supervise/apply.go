@@ -244,9 +244,7 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 		e.watchLiveness(s)
 		e.watchIdle(s)
 	}
-	if s.state == Listening && !want.OnDemand {
-		e.wait(s)
-	}
+	e.happen(s, hDescribed, cause{})
 	return s
 }
 

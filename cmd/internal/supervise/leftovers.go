@@ -42,7 +42,7 @@ func (e *Engine) surveyFor(s *service, then func()) {
 func (e *Engine) sweepFound(s *service) {
 	found := e.procs.Look(&s.Unit)
 	if found && e.procs.Empty(&s.Unit) && !e.waitsForKin(s) {
-		e.sweptClean(s, (*Engine).decide)
+		e.sweptClean(s)
 		return
 	}
 	why := s.reason
@@ -177,17 +177,22 @@ func (e *Engine) finishSweep(s *service) bool {
 		e.tellRest(s) // also those that were found now
 		return false
 	}
-	e.sweptClean(s, func(e *Engine, s *service, _ cause) { e.happen(s, hGone, cause{text: "gone"}) })
+	e.sweptClean(s)
 	return true
 }
 
-func (e *Engine) sweptClean(s *service, then reaction) {
+// sweptClean goes on with a service of which nothing is left.
+func (e *Engine) sweptClean(s *service) {
 	s.stop(timerStop)
 	s.stop(timerSweep)
 	if err := e.procs.Forget(&s.Unit); err != nil {
 		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("remove control group: %v", err)})
 	}
-	then(e, s, cause{})
+	if s.state == Stopping {
+		e.happen(s, hGone, cause{text: "gone"})
+		return
+	}
+	e.decide(s, cause{})
 }
 
 // signalLeft signals what is left behind and has not had the signal of this step, and returns how

@@ -36,6 +36,16 @@ func (e *Engine) listen(s *service) {
 	})
 }
 
+// listenAnew opens the sockets again that an earlier supervisor has had open.
+func (e *Engine) listenAnew(s *service, _ cause) { e.wait(s) }
+
+// demandOver starts a service that was on demand and is not any more.
+func (e *Engine) demandOver(s *service, _ cause) {
+	if !s.spec.OnDemand {
+		e.wait(s)
+	}
+}
+
 // listening waits for a connection.
 func (e *Engine) listening(s *service, _ cause) {
 	e.enter(s, Listening, "")

@@ -33,11 +33,15 @@ func (e *Engine) refuse(s *service, pid int, err error) {
 
 // leaveBehind has the end of the supervisor not wait for a service that it cannot end.
 func (e *Engine) leaveBehind(s *service) {
-	if s.state != Stopping || s.refused == "" || !e.closing {
-		return
+	if s.refused != "" && e.closing {
+		e.happen(s, hLeftBehind, cause{text: "left behind: " + s.refused})
 	}
+}
+
+// leftBehind is the end of all care for a service.
+func (e *Engine) leftBehind(s *service, why cause) {
 	s.quiet()
-	e.o.Trouble(fmt.Errorf("%s: left behind: %s", s.spec.Name, s.refused))
+	e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, why.text))
 	s.unproven = true // the next supervisor must not start a second one
-	e.enter(s, Failed, "left behind: "+s.refused)
+	e.enter(s, Failed, why.text)
 }

@@ -158,12 +158,13 @@ func (e *Engine) startSuccessor(s *service, told func(error)) *service {
 	h := e.newService(service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream, store: s.store})
 	h.kin.succeeds, h.kin.told = s, told
 	s.kin.successor = h
-	e.launch(h, cause{})
+	e.happen(h, hBeside, cause{})
 	return h
 }
 
-// succeed gives a successor that is ready the place of the process before it.
-func (e *Engine) succeed(h *service) {
+// succeed gives a successor that is ready the place of the process before it, and returns the state
+// that the service had by that.
+func (e *Engine) succeed(h *service) State {
 	old := h.kin.succeeds
 	h.kin.succeeds, old.kin.successor = nil, nil
 	told := h.kin.told
@@ -175,11 +176,7 @@ func (e *Engine) succeed(h *service) {
 	h.spec, h.source, h.environ, h.held, h.restarts = old.spec, old.source, old.environ, old.held, old.restarts
 	h.logError = old.logError
 	h.exit, h.removed, h.store, h.described = old.exit, old.removed, old.store, old.described
-	// For everybody else nothing happens but that, perhaps, a service that was down is up.
-	if !isAlive(old.state) {
-		e.alive-- // enter will count it
-	}
-	h.state, h.since = old.state, old.since
+	h.since = old.since
 	e.registry.add(h)
 	e.overtakeReloads(old, orderRolling)
 	h.waiters, old.waiters = old.waiters, nil
@@ -200,6 +197,8 @@ func (e *Engine) succeed(h *service) {
 	e.note(h)
 	e.state.Write(wantsFile)
 	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.PID(), old.PID())})
+	// For everybody else nothing happens but that, perhaps, a service that was down is up.
+	return old.state
 }
 
 // retire ends the elders that a successor has just made.

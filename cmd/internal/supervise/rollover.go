@@ -45,7 +45,7 @@ func (t *takeover) findKin(s *service, r record) {
 			s.kin.elders = map[*service]struct{}{}
 		}
 		s.kin.elders[elder] = struct{}{}
-		t.e.placeState(elder, Starting)
+		t.e.happen(elder, hPlaced, cause{state: Starting})
 		if b.Main.PID == 0 { // it was about to be started
 			t.missing = append(t.missing, elder)
 			continue
@@ -65,11 +65,7 @@ func (t *takeover) endKin() {
 	for _, s := range t.again {
 		for elder := range s.kin.elders {
 			elder.stream = s.stream
-			if elder.PID() != 0 {
-				t.e.happen(elder, hUnwant, cause{text: "left of a rolling restart that was cut short"})
-				continue
-			}
-			t.e.beginStop(elder, "left of a rolling restart that was cut short")
+			t.e.happen(elder, hUnwant, cause{text: "left of a rolling restart that was cut short"})
 		}
 	}
 }

@@ -94,14 +94,12 @@ func (t *takeover) find(s *service, f children.Found) error {
 	e := t.e
 	s.startedAt = f.Started
 	if s.state != Starting {
-		if isAlive(s.state) {
-			e.alive--
-		}
-		e.placeState(s, Ready)
-		s.since, s.reason = s.startedAt, "found alive by its log; what was known of it is lost"
+		by := "log"
 		if f.InGroup {
-			s.reason = "found alive by its control group; what was known of it is lost"
+			by = "control group"
 		}
+		e.happen(s, hPlaced, cause{state: Ready, text: "found alive by its " + by + "; what was known of it is lost"})
+		s.since = s.startedAt
 		if !slices.Contains(t.again, s) {
 			t.again = append(t.again, s)
 		}

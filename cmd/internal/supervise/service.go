@@ -150,46 +150,6 @@ func (s *service) endProbe() {
 	}
 }
 
-// isAlive says whether a state is one that the engine must not end in.
-func isAlive(state State) bool { return state != Stopped && state != Failed }
-
-// enter changes the state, says so, and wakes who waits for it: those who asked, and the
-// services that depend on it.
-func (e *Engine) enter(s *service, state State, reason string) {
-	from := s.state
-	s.state, s.reason = state, reason
-	if from == state {
-		return
-	}
-	s.since = time.Now()
-	if isAlive(from) != isAlive(state) {
-		if e.alive--; isAlive(state) {
-			e.alive += 2
-		}
-	}
-	if state != Waiting {
-		s.obstacle = obstacle{}
-	}
-	if state != Stopping {
-		delete(e.stopping, s)
-	}
-	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
-	if from == Listening {
-		e.stopAwaiting(s)
-	}
-	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
-		e.releaseSockets(s) // nobody is to come any more
-		if !s.isSuccessor() && !s.isElder() {
-			e.dropAll(s)
-		}
-	}
-	s.wake()
-	e.changedFor(s)
-	if s.removed && state == Stopped {
-		e.forget(s)
-	}
-}
-
 // begin is what being wanted leads to, from any state without a process. Whoever asks
 // for it gives the service a fresh start: earlier crashes do not count any more.
 func (e *Engine) begin(s *service, _ cause) {
@@ -225,10 +185,11 @@ func (e *Engine) becomeReady(s *service, why cause) {
 	s.stop(timerReady)
 	s.stop(timerSettle)
 	s.endProbe()
+	from := s.state
 	if s.isSuccessor() {
-		e.succeed(s)
+		from = e.succeed(s)
 	}
-	e.enter(s, Ready, why.text)
+	e.enterFrom(s, from, Ready, why.text)
 	s.wake()
 	e.watchLiveness(s)
 	e.watchIdle(s)

@@ -1,5 +1,7 @@
 package supervise
 
+import "time"
+
 // State is where a service stands.
 type State uint8
 
@@ -41,12 +43,18 @@ const (
 	hListening                   // its sockets are open
 	hConnection                  // somebody has connected
 	hIdle                        // nobody has been connected for long
+	hBeside                      // it is to run beside the process of the service that it is to replace
+	hDescribed                   // its description has changed
+	hPlaced                      // it is known in which state an earlier supervisor has left it
+	hCutShort                    // the start that an earlier supervisor had begun has not come about
+	hLeftBehind                  // the supervisor ends, and cannot end it
 	numHappenings
 )
 
 var happeningNames = [numHappenings]string{
 	"want", "unwant", "restart", "dependencies met", "spawned", "spawn error", "ready", "not ready", "exited", "gone",
 	"delay over", "step over", "unhealthy", "listening", "connection", "idle",
+	"beside", "described", "placed", "cut short", "left behind",
 }
 
 func (h happening) String() string { return happeningNames[h] }
@@ -56,9 +64,10 @@ type reaction func(e *Engine, s *service, why cause)
 
 // cause carries the details of a happening.
 type cause struct {
-	text string // for people
-	exit *Exit  // of hExited
-	err  error  // of hSpawnError
+	text  string // for people
+	exit  *Exit  // of hExited
+	err   error  // of hSpawnError
+	state State  // of hPlaced
 }
 
 // table has a reaction for each state and happening.
@@ -74,57 +83,136 @@ func reactions() *table {
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: impossible, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
 			hListening: impossible, hConnection: ignore, hIdle: ignore,
+			hBeside: (*Engine).launch, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Waiting: {
 			hWant: ignore, hUnwant: (*Engine).rest, hRestart: ignore, hDepsMet: (*Engine).launch,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
 			hListening: impossible, hConnection: ignore, hIdle: ignore,
+			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Starting: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
 			hSpawned: (*Engine).spawned, hSpawnError: (*Engine).spawnFailed, hReady: (*Engine).becomeReady, hNotReady: (*Engine).condemn,
 			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
 			hListening: (*Engine).listening, hConnection: ignore, hIdle: ignore,
+			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: (*Engine).startAgain, hLeftBehind: ignore,
 		},
 		Ready: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: (*Engine).reloaded, hNotReady: ignore,
 			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
 			hListening: impossible, hConnection: ignore, hIdle: (*Engine).stopIdle,
+			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Stopping: {
 			hWant: (*Engine).comeBack, hUnwant: (*Engine).stayDown, hRestart: (*Engine).comeBack, hDepsMet: ignore,
 			hSpawned: (*Engine).spawnedLate, hSpawnError: (*Engine).spawnFailed, hReady: ignore, hNotReady: ignore,
 			hExited: (*Engine).exited, hGone: (*Engine).decide, hDelayOver: ignore, hStepOver: (*Engine).nextStep, hUnhealthy: ignore,
 			hListening: (*Engine).decide, hConnection: ignore, hIdle: ignore,
+			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: (*Engine).leftBehind,
 		},
 		Backoff: {
 			hWant: (*Engine).begin, hUnwant: (*Engine).rest, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: (*Engine).again, hStepOver: ignore, hUnhealthy: ignore,
 			hListening: impossible, hConnection: ignore, hIdle: ignore,
+			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Failed: {
 			hWant: (*Engine).begin, hUnwant: (*Engine).rest, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: (*Engine).again, hStepOver: ignore, hUnhealthy: ignore,
 			hListening: impossible, hConnection: ignore, hIdle: ignore,
+			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Listening: {
 			hWant: ignore, hUnwant: (*Engine).rest, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
 			hExited: impossible, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: ignore,
 			hListening: impossible, hConnection: (*Engine).connected, hIdle: ignore,
+			hBeside: impossible, hDescribed: (*Engine).demandOver, hPlaced: (*Engine).placed, hCutShort: (*Engine).listenAnew, hLeftBehind: ignore,
 		},
 	}
 }
 
-// happen is the one way by which anything changes a service.
+// happen is the one way by which the state of a service changes.
 func (e *Engine) happen(s *service, h happening, why cause) {
+	outer := e.changing
+	e.changing = s
 	e.table[s.state][h](e, s, why)
-	e.note(s)
+	e.changing = outer
+	if h != hPlaced { // which is what was noted
+		e.note(s)
+	}
 }
+
+// errUnhappened is of a state that changes beside happen.
+const errUnhappened = ", and nothing has happened to it"
+
+// set is the one place where a state is set: by the reaction to something that has happened to s.
+func (e *Engine) set(s *service, state State) {
+	if s.state == state {
+		return
+	}
+	if e.changing != s {
+		e.o.Trouble(&impossibleError{s.spec.Name, s.state, "it becomes " + state.String() + errUnhappened})
+	}
+	if isAlive(s.state) != isAlive(state) {
+		if e.alive--; isAlive(state) {
+			e.alive += 2
+		}
+	}
+	s.state = state
+}
+
+// enter changes the state, says so, and wakes who waits for it: those who asked, and the services
+// that depend on it.
+func (e *Engine) enter(s *service, state State, reason string) {
+	e.enterFrom(s, s.state, state, reason)
+}
+
+// enterFrom is enter for a service that, for everybody else, was in another state.
+func (e *Engine) enterFrom(s *service, from, state State, reason string) {
+	e.set(s, state)
+	s.reason = reason
+	if from == state {
+		return
+	}
+	s.since = time.Now()
+	if state != Waiting {
+		s.obstacle = obstacle{}
+	}
+	if state != Stopping {
+		delete(e.stopping, s)
+	}
+	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
+	if from == Listening {
+		e.stopAwaiting(s)
+	}
+	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
+		e.releaseSockets(s) // nobody is to come any more
+		if !s.isSuccessor() && !s.isElder() {
+			e.dropAll(s)
+		}
+	}
+	s.wake()
+	e.changedFor(s)
+	if s.removed && state == Stopped {
+		e.forget(s)
+	}
+}
+
+// placed puts a service where it was, without any consequence.
+func (e *Engine) placed(s *service, why cause) {
+	if e.set(s, why.state); why.text != "" {
+		s.reason = why.text
+	}
+}
+
+// isAlive says whether a state is one that the engine must not end in.
+func isAlive(state State) bool { return state != Stopped && state != Failed }
 
 func ignore(*Engine, *service, cause) {}
 

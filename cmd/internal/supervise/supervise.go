@@ -120,8 +120,9 @@ type Engine struct {
 	still      still
 	events     eventLog
 	closing    bool
-	alive      int    // services neither stopped nor failed
-	oomKills   uint64 // of the whole system, when last looked at
+	changing   *service // to which something is happening
+	alive      int      // services neither stopped nor failed
+	oomKills   uint64   // of the whole system, when last looked at
 }
 
 // ErrLagged is the end of a subscription whose listener was too slow.

@@ -141,7 +141,7 @@ func (t *takeover) placeOne(s *service, r record) {
 	s.startedAt, s.watchdog, s.rewound = r.Started, r.Watchdog, r.Rewound
 	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
 	e.state.Mark(wantsFile)
-	e.placeState(s, stateOf(r.State))
+	e.happen(s, hPlaced, cause{state: stateOf(r.State)})
 	t.findKin(s, r)
 	if r.Ending {
 		e.stopping[s] = struct{}{}
@@ -159,13 +159,6 @@ func (t *takeover) placeOne(s *service, r record) {
 // stateOf is the State of that name; Stopped is what is not known.
 func stateOf(name string) State {
 	return State(max(0, slices.Index(stateNames[:], name)))
-}
-
-// placeState is enter without its consequences.
-func (e *Engine) placeState(s *service, state State) {
-	if s.state = state; isAlive(state) {
-		e.alive++
-	}
 }
 
 // findProcess proves that the process of s is still there, and holds it.
@@ -194,11 +187,8 @@ func (t *takeover) findProcess(s *service, r record) {
 
 // leaveAlone neither ends nor starts s: it may run, and nobody can prove it.
 func (t *takeover) leaveAlone(s *service, why string) {
-	if isAlive(s.state) {
-		t.e.alive--
-	}
-	t.e.placeState(s, Failed)
-	s.unproven, s.next, s.reason = true, time.Time{}, why
+	t.e.happen(s, hPlaced, cause{state: Failed, text: why})
+	s.unproven, s.next = true, time.Time{}
 	t.e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, s.reason))
 }
 
@@ -261,10 +251,8 @@ func (e *Engine) goOn(s *service) {
 		e.waitOut(s, time.Duration(s.spec.Budget.Retry))
 	case s.state == Waiting:
 		e.recheck(s)
-	case s.state == Listening:
-		e.wait(s)
-	case s.state == Starting && s.PID() == 0 && s.Identity().PID == 0:
-		e.placeAgain(s)
+	case s.state == Listening, s.state == Starting && s.PID() == 0 && s.Identity().PID == 0:
+		e.happen(s, hCutShort, cause{})
 	case s.state == Stopping:
 		e.goOnStopping(s)
 	case s.state == Ready && s.Identity().PID == 0:
@@ -284,8 +272,8 @@ func (e *Engine) waitOut(s *service, longest time.Duration) {
 	e.after(s, timerDelay, delay, func() { e.happen(s, hDelayOver, cause{}) })
 }
 
-// placeAgain starts what was about to be started.
-func (e *Engine) placeAgain(s *service) {
+// startAgain starts what was about to be started.
+func (e *Engine) startAgain(s *service, _ cause) {
 	e.procs.Renounce(&s.Unit)
 	e.enter(s, Waiting, "")
 	e.recheck(s)
@@ -297,7 +285,7 @@ func (e *Engine) goOnRunning(s *service) {
 	case s.PID() == 0:
 		e.lost(s)
 	case s.again: // see goOn
-		e.beginStop(s, "ends without a supervisor")
+		e.happen(s, hRestart, cause{text: "ends without a supervisor"})
 	case s.state == Starting:
 		e.watchReadyAgain(s)
 	default:
