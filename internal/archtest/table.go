@@ -123,13 +123,17 @@ var table = map[string]entry{
 		says:    "Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.",
 		imports: "cmd/internal/logs/line cmd/internal/safetext internal/sys",
 	},
+	"cmd/internal/handover": {
+		says:    "Package handover holds the descriptors that services are handed: sockets, what they have stored with us, and what goes to the next program.",
+		imports: "cmd/internal/procopt cmd/internal/socket internal/spawn internal/sys notify spec",
+	},
 	"cmd/internal/persist": {
 		says:    "Package persist keeps what a supervisor must find again after it was killed: a journal of records that is true at every moment, who owns it, and files that are written in the background.",
 		imports: "internal/atomicfile internal/sys",
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
@@ -141,11 +145,11 @@ var table = map[string]entry{
 	},
 	"cmd/internal/successor": {
 		says:    "Package successor puts another program in the place of a running supervisor, in the same process.",
-		imports: "internal/spawn cmd/internal/supervise internal/sys",
+		imports: "cmd/internal/handover internal/spawn cmd/internal/supervise internal/sys",
 	},
 	"cmd/internal/server": {
 		says:    "Package server serves the control API by sending messages to the engine.",
-		imports: "control cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
+		imports: "control cmd/internal/handover cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
 	},
 	"cmd/internal/readers/": {imports: "spec"},
 	"internal/writers": {

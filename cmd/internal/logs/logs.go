@@ -131,8 +131,14 @@ func newEngine(opts Options) (*Engine, error) {
 	return e, nil
 }
 
-func (e *Engine) fifoDir() string  { return filepath.Join(*e.dir.Load(), "fifo") }
-func (e *Engine) errDir() string   { return filepath.Join(*e.dir.Load(), "fifo2") }
+// FIFODirs are where the FIFOs are that services print into, below Options.Dir: in the second those
+// of errors that are kept apart.
+func FIFODirs(dir string) []string {
+	return []string{filepath.Join(dir, "fifo"), filepath.Join(dir, "fifo2")}
+}
+
+func (e *Engine) fifoDir() string  { return FIFODirs(*e.dir.Load())[0] }
+func (e *Engine) errDir() string   { return FIFODirs(*e.dir.Load())[1] }
 func (e *Engine) stageDir() string { return filepath.Join(*e.dir.Load(), "stage") }
 
 // ownDir makes the directory, or checks that the one that is there lets in nobody but us: whoever

@@ -101,7 +101,7 @@ func Serve(ctx context.Context, o Options) (err error) {
 		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: at.locks.state, Displaced: o.Displaced,
 	}
 	if m := o.Inherited; m != nil {
-		options.Inherited, options.Notify, options.Pipes, options.LastEvent = m.Engine.Held, m.Engine.Notify, m.Engine.Pipes, m.Engine.Event
+		options.Handover = m.Engine
 	}
 	engine, err := supervise.New(options)
 	if err != nil {

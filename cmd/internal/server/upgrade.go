@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/successor"
 	"github.com/daemonry/daemonry/cmd/internal/supervise"
 	"github.com/daemonry/daemonry/control"
@@ -126,11 +127,11 @@ func (c *changeover) check(ctx context.Context, program string) (version string,
 	if err := c.engine.Save(ctx); err != nil {
 		return "", err
 	}
-	held, err := c.engine.Held(ctx)
+	next, err := c.engine.Handover(ctx)
 	if err != nil {
 		return "", err
 	}
-	m, err := c.manifest(supervise.Inheritance{Held: held})
+	m, err := c.manifest(next)
 	if err != nil {
 		return "", err
 	}
@@ -190,8 +191,8 @@ func (c *changeover) replace(program string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stillTime)
 	defer cancel()
-	return c.engine.Standstill(ctx, func(i supervise.Inheritance) error {
-		m, err := c.manifest(i)
+	return c.engine.Standstill(ctx, func(next handover.ToProgram) error {
+		m, err := c.manifest(next)
 		if err != nil {
 			return err
 		}
@@ -219,9 +220,9 @@ func (c *changeover) drain() error {
 	}
 }
 
-func (c *changeover) manifest(i supervise.Inheritance) (m successor.Manifest, err error) {
+func (c *changeover) manifest(next handover.ToProgram) (m successor.Manifest, err error) {
 	c.at.mu.Lock()
-	m = successor.Manifest{StateLock: int(c.at.locks.state.Fd()), RuntimeLock: int(c.at.locks.dir.Fd()), Engine: i}
+	m = successor.Manifest{StateLock: int(c.at.locks.state.Fd()), RuntimeLock: int(c.at.locks.dir.Fd()), Engine: next}
 	c.at.mu.Unlock()
 	if m.Control, err = c.entrances[0].base.descriptor(); err != nil {
 		return m, err

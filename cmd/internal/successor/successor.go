@@ -12,7 +12,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -36,7 +36,7 @@ type Manifest struct {
 	TCP         int    `json:"tcp,omitzero"` // listening
 	TCPAddress  string `json:"tcp_address,omitzero"`
 
-	Engine supervise.Inheritance `json:"engine"`
+	Engine handover.ToProgram `json:"engine"`
 }
 
 // numbers are all descriptors in it.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
@@ -159,7 +159,7 @@ func predecessor() int {
 		fmt.Println(os.Getpid(), string(text), err, strings.Join(os.Args[1:], " "))
 		return 0
 	}
-	m := Manifest{Engine: supervise.Inheritance{Event: 9}}
+	m := Manifest{Engine: handover.ToProgram{Event: 9}}
 	for _, fd := range []*int{&m.StateLock, &m.RuntimeLock, &m.Control, &m.TCP, &m.Engine.Notify} {
 		f, err := os.Open(os.DevNull)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/cmd/internal/procopt"
@@ -33,11 +34,11 @@ type birth struct {
 	output  sys.FileID   // of what stream's output goes into
 	invoked string
 	notify  string // address for NOTIFY_SOCKET
-	handover
-	lock  *os.File
-	room  *room
-	stuck stuck
-	ready string // FIFO for a probe of the kind FD
+	handed  handover.ToProcess
+	lock    *os.File
+	room    *room
+	stuck   stuck
+	ready   string // FIFO for a probe of the kind FD
 
 	removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
 	group    *cgroup.Group   // nil: it is born in ours
@@ -76,7 +77,7 @@ func (w *watch) close() {
 // start starts the process and finds out who it is. What its description names is waited for until ctx
 // ends.
 func (b *birth) start(ctx context.Context) (_ *watch, err error) {
-	defer b.handover.close()
+	defer b.handed.Close()
 	if err := b.room.enter(ctx, birthDescriptors); err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (b *birth) start(ctx context.Context) (_ *watch, err error) {
 	defer streams.Close()
 	sp.Files = streams.Files
 	ends.part(&sp)
-	if err := b.handover.fill(&sp); err != nil {
+	if err := b.handed.Fill(&sp); err != nil {
 		return nil, err
 	}
 	w := &watch{check: checkOf(b.spec.Ready), env: b.probeEnv(&sp, streams)}

@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/notify"
@@ -158,7 +162,7 @@ func TestHeldIsGivenBack(t *testing.T) {
 		s.FDStore, s.Sockets = 3, []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + freePort(t)}}}
 	}))
 	b.holdSockets(s)
-	if _, err := s.sockets[0].open(); err != nil {
+	if err := b.handover.Opener(s)(); err != nil {
 		t.Fatal(err)
 	}
 	r, w, err := os.Pipe()
@@ -166,37 +170,66 @@ func TestHeldIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	b.keepFiles(s, heardMessage{Message: storeMessage("state"), files: []int{int(r.Fd())}})
+	b.handover.Store(s, &s.spec, storeMessage("state"), []int{int(r.Fd())})
 	r.Close()
-	end := make(chan []Held)
+	end := make(chan handover.ToProgram)
 	go func() {
-		list, err := b.Held(t.Context())
+		p, err := b.Handover(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
-		end <- list
+		end <- p
 	}()
 	<-b.loop.Wake()
 	b.loop.Run()
-	list := <-end
+	next := <-end
+	list := next.Held
 	if len(list) != 2 || list[0].Socket == "" || list[1].Name != "state" || list[0].Service != "s" {
-		t.Fatalf("%+v", list)
+		t.Fatalf("%+v", next)
 	}
 
-	next := newBench(t)
-	next.inherited = list
-	again := next.put(s.spec)
+	after := newBench(t)
+	after.o.Handover = next
+	after.handover = after.newHandover()
+	again := after.put(s.spec)
 	again.state = Waiting
-	next.adoptHeld(again)
-	if got := again.sockets[0].fd(); got != list[0].FD {
-		t.Errorf("socket %d, want %d", got, list[0].FD)
+	after.adoptHeld(again)
+	if got := after.heldForServices(); !reflect.DeepEqual(got, list) {
+		t.Errorf("%+v, want %+v", got, list)
 	}
-	if again.store.len() != 1 || again.store.files[0].name != "state" {
-		t.Errorf("%+v", again.store)
+	after.handover.CloseGiven()
+	after.handover.Release(again)
+	after.handover.Empty(again)
+}
+
+// Every FIFO that a service writes into is held while the program changes: what is in it would be
+// gone with a service that ends meanwhile.
+func TestPipesAreHandedOver(t *testing.T) {
+	b := newBench(t)
+	b.o.RuntimeDir = t.TempDir()
+	log, err := logs.New(logs.Options{Dir: filepath.Join(b.o.RuntimeDir, logDir)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	next.closeInherited()
-	next.releaseSockets(again)
-	next.dropAll(again)
+	path := func(name string) string { return filepath.Join(b.o.RuntimeDir, name) }
+	config := logs.Config{Path: path("out"), ErrPath: path("err")}
+	if _, err := log.Open("s", config); err != nil {
+		t.Fatal(err)
+	}
+	ready, theirs, err := makeReadyPipe(b.readyPipe("s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
+	defer theirs.Close()
+	p, err := b.toProgram()
+	if err != nil || len(p.Pipes) != 3 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	p.Close()
+	if err := log.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func storeMessage(name string) notify.Message { return notify.Message{FDStore: true, FDName: name} }

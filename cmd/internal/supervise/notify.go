@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -47,7 +48,7 @@ func (e *Engine) hear(ctx context.Context, socket *sys.NotifySocket) {
 			// An error means that the engine is ending, and nothing is heard any more.
 			_ = e.loop.AskAnd(ctx, e.receiving.Unlock, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
 		}
-		e.closeReceived(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
+		e.handover.CloseFiles(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
 	}
 }
 
@@ -82,7 +83,7 @@ func (e *Engine) heard(m heardMessage) {
 	}
 	err := errUnheardFiles
 	if m.files = nil; kept+len(keep) <= mostUnheardFiles {
-		m.files, err = copyFiles(keep)
+		m.files, err = handover.Copy(keep)
 	}
 	if err != nil {
 		e.o.Trouble(fmt.Errorf("descriptor store: %w", err))
@@ -99,7 +100,8 @@ func (e *Engine) takeIn(m heardMessage) bool {
 		return false
 	}
 	if s := serviceOf(u); may(s.spec.NotifyAccess, role) {
-		e.keepFiles(s, m)
+		main := s.registered()
+		e.handover.Store(main, &main.spec, m.Message, m.files)
 		e.said(s, m.Message)
 	}
 	return true
@@ -123,7 +125,7 @@ func (e *Engine) hearAgain() {
 			e.unheard = append(e.unheard, m)
 			continue
 		}
-		closeAway(m.files)
+		handover.CloseAway(m.files)
 	}
 }
 

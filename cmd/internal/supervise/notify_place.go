@@ -33,8 +33,8 @@ func (e *Engine) openNotify() error {
 		name = filepath.Base(e.notify.Address)
 	}
 	path := filepath.Join(dir, name)
-	if e.o.Notify > 0 {
-		socket, err := sys.InheritNotify(e.o.Notify, path)
+	if e.o.Handover.Notify > 0 {
+		socket, err := sys.InheritNotify(e.o.Handover.Notify, path)
 		e.notify = socket
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -22,9 +21,9 @@ func (e *Engine) listen(s *service) {
 	s.run++
 	s.opening, s.completed = true, false
 	e.holdSockets(s)
-	h := handover{sockets: s.sockets}
+	open := e.handover.Opener(s)
 	e.work(func() func() {
-		err := h.open()
+		err := open()
 		return func() {
 			s.opening = false
 			if err != nil {
@@ -49,43 +48,10 @@ func (e *Engine) demandOver(s *service, _ cause) {
 // listening waits for a connection.
 func (e *Engine) listening(s *service, _ cause) {
 	e.enter(s, Listening, "")
-	for _, h := range s.sockets {
-		if err := e.awaitConnection(s, h); err != nil {
-			e.fail(s, fmt.Sprintf("wait for a connection to %s: %v", h.spec.Listen, err))
-			return
-		}
-	}
-}
-
-// awaitConnection makes s one of those that are started by the next connection to h.
-func (e *Engine) awaitConnection(s *service, h *holder) error {
-	if h.waiting == nil {
-		h.waiting = map[*service]struct{}{}
-	}
-	h.waiting[s] = struct{}{}
-	if h.watch != 0 {
-		return nil
-	}
-	var err error
-	h.watch, err = e.watchFor(h.fd(), sys.WaitInput, func() {
-		h.watch = 0
-		called := h.waiting
-		h.waiting = nil
-		for s := range called {
-			e.happen(s, hConnection, cause{text: "connection to " + h.spec.Listen.String()})
-		}
-	})
-	return err
-}
-
-// stopAwaiting ends what listening began.
-func (e *Engine) stopAwaiting(s *service) {
-	for _, h := range s.sockets {
-		delete(h.waiting, s)
-		if len(h.waiting) == 0 {
-			e.forgetWatch(h.watch)
-			h.watch = 0
-		}
+	if err := e.handover.Await(s, func(at spec.Address) {
+		e.happen(s, hConnection, cause{text: "connection to " + at.String()})
+	}); err != nil {
+		e.fail(s, err.Error())
 	}
 }
 
@@ -103,26 +69,13 @@ func (e *Engine) listenAgain(s *service) {
 	idle := s.idle
 	s.idle = false
 	if !idle {
-		waiting, err := s.hasCallers()
+		waiting, err := e.handover.Called(s)
 		if err == nil && waiting {
 			e.retry(s, fmt.Sprintf("%v, and somebody waits to be accepted", s.exit))
 			return
 		}
 	}
 	e.wait(s)
-}
-
-func (s *service) hasCallers() (bool, error) {
-	var fds []int
-	for _, h := range s.sockets {
-		if fd := h.fd(); fd >= 0 {
-			fds = append(fds, fd)
-		}
-	}
-	if len(fds) == 0 {
-		return false, nil
-	}
-	return sys.Readable(fds...)
 }
 
 // Pauses between two looks at whether anybody is connected: a tenth of idle_stop, within these.
@@ -149,11 +102,7 @@ func (e *Engine) nextLook(s *service) {
 // lookIdle looks away from the owner: the kernel's tables may be long.
 func (e *Engine) lookIdle(s *service) {
 	run := s.run
-	list := make([]spec.Socket, len(s.sockets))
-	fds := make([]int, len(s.sockets))
-	for i, h := range s.sockets {
-		list[i], fds[i] = h.spec, h.fd()
-	}
+	list, fds := e.handover.Sockets(s)
 	e.work(func() func() {
 		n, err := e.kernel.connections(list, fds)
 		return func() {

@@ -74,7 +74,7 @@ var onDemandScenarios = map[string]func(scene) error{
 		if _, _, getErr := get(s, "/"); getErr == nil {
 			err = errors.Join(err, errors.New("a stopped service answers"))
 		}
-		return errors.Join(err, want("state", s.one("web").State, Stopped), want("waits", len(s.watching), 0))
+		return errors.Join(err, want("state", s.one("web").State, Stopped), want("open", s.open(), 0))
 	},
 	"on demand, instances": func(s scene) error {
 		two := web()

@@ -74,7 +74,7 @@ func (e *Engine) notifyPath() string {
 // renewNotify gives services a socket to speak to again, by the name that they know.
 func (e *Engine) renewNotify() error {
 	old := e.notify
-	e.o.Notify = 0 // that of the program before us is the old one
+	e.o.Handover.Notify = 0 // that of the program before us is the old one
 	if err := e.openNotify(); err != nil {
 		return err
 	}

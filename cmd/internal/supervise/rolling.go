@@ -155,7 +155,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 // startSuccessor starts a second process of s. told is called when the old one is gone, or with the
 // reason why it stays.
 func (e *Engine) startSuccessor(s *service, told func(error)) *service {
-	h := e.newService(service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream, store: s.store})
+	h := e.newService(service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream})
 	h.kin.succeeds, h.kin.told = s, told
 	s.kin.successor = h
 	e.happen(h, hBeside, cause{})
@@ -175,7 +175,8 @@ func (e *Engine) succeed(h *service) State {
 	e.registry.remove(old)
 	h.spec, h.source, h.environ, h.held, h.restarts = old.spec, old.source, old.environ, old.held, old.restarts
 	h.logError = old.logError
-	h.exit, h.removed, h.store, h.described = old.exit, old.removed, old.store, old.described
+	h.exit, h.removed, h.described = old.exit, old.removed, old.described
+	e.handover.Move(old, h)
 	h.since = old.since
 	e.registry.add(h)
 	e.overtakeReloads(old, orderRolling)

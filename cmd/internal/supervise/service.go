@@ -65,9 +65,7 @@ type service struct {
 	told         bool      // that it does
 	refused      string    // why one of its processes cannot be signalled
 
-	sockets []*holder // in the order of its description
-	store   *fdStore  // nil until something is in it
-	kin     kin
+	kin kin
 	// follows were removed by the request that added this one, and are most likely the same under
 	// an old name: it starts when they have gone.
 	follows  []*service

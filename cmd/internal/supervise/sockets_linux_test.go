@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/socket"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/listen"
@@ -238,8 +240,8 @@ func freePort(t *testing.T) string {
 func (s scene) holds(name string) (socket string, err error) {
 	var fd, pid int
 	if err := s.ask(s, func() {
-		if one := s.byName[name]; one != nil && len(one.sockets) > 0 {
-			fd, pid = one.sockets[0].fd(), one.PID()
+		if one := s.byName[name]; one != nil && len(one.spec.Sockets) > 0 {
+			fd, pid = s.socket(name), one.PID()
 		}
 	}); err != nil {
 		return "", err
@@ -257,6 +259,25 @@ func (s scene) holds(name string) (socket string, err error) {
 		}
 	}
 	return "", fmt.Errorf("process %d does not have %s", pid, socket)
+}
+
+// socket is the descriptor that is held as the first socket of a service. The owner calls it.
+func (s scene) socket(name string) int {
+	if _, fds := s.handover.Sockets(s.byName[name]); len(fds) > 0 {
+		return fds[0]
+	}
+	return -1
+}
+
+// open is how many of our descriptors are the socket of a service of web.
+func (s scene) open() (n int) {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, one := range fds {
+		if fd, err := strconv.Atoi(one.Name()); err == nil && socket.Is(fd, web().Sockets[0]) {
+			n++
+		}
+	}
+	return n
 }
 
 // fdFlags are those of the open file description (proc_pid_fdinfo(5)).
@@ -385,7 +406,7 @@ var socketScenarios = map[string]func(scene) error{
 			}
 			return errors.Join(err, fmt.Errorf("a stopped service's port: %v", dialErr))
 		}
-		return errors.Join(err, want("open", len(s.Engine.sockets), 0), s.Start(s, "web"), s.Remove(s, "web"))
+		return errors.Join(err, want("open", s.open(), 0), s.Start(s, "web"), s.Remove(s, "web"))
 	},
 	"changed sockets are opened anew": func(s scene) error {
 		if err := s.apply(web()); err != nil {
@@ -411,7 +432,7 @@ var socketScenarios = map[string]func(scene) error{
 			return errors.Join(err, want(what+": non-blocking", flags&syscall.O_NONBLOCK != 0, nonblocking))
 		}
 		set := func(on bool) (err error) {
-			return errors.Join(s.ask(s, func() { err = sys.SetNonblock(s.byName["web"].sockets[0].fd(), on) }), err)
+			return errors.Join(s.ask(s, func() { err = sys.SetNonblock(s.socket("web"), on) }), err)
 		}
 		err := errors.Join(s.apply(one), found("at first", false), set(true), s.RestartRolling(s, "web"), found("set by who serves", true),
 			s.Restart(s, "web"), found("restarted", false))
@@ -502,7 +523,7 @@ var socketScenarios = map[string]func(scene) error{
 				return fmt.Errorf("rolling restart of what was stopped: %v", err)
 			}
 			return nil
-		}(), want("open", len(s.Engine.sockets), 0))
+		}(), want("open", s.open(), 0))
 	},
 	"shut down in the middle of rolling": func(s scene) error {
 		err := s.apply(web(s.path("next")))
@@ -574,7 +595,7 @@ var socketScenarios = map[string]func(scene) error{
 			return err
 		}
 		after, err := s.holds("web@1")
-		return errors.Join(err, want("another", before != after, true), s.same("web@2", after), s.same("web@3", after), want("restarts", s.one("web@2").Restarts, 0), want("open", len(s.Engine.sockets), 1))
+		return errors.Join(err, want("another", before != after, true), s.same("web@2", after), s.same("web@3", after), want("restarts", s.one("web@2").Restarts, 0), want("open", s.open(), 1))
 	},
 	"on demand is switched off": func(s scene) error {
 		one := web()
@@ -694,7 +715,10 @@ func (s scene) noKin(name string) (err error) {
 func (s scene) stored(name string, n int) error {
 	got := -1
 	for s.Err() == nil {
-		if err := s.ask(s, func() { got = s.byName[name].store.len() }); err != nil {
+		if err := s.ask(s, func() {
+			list := s.heldForServices()
+			got = len(slices.DeleteFunc(list, func(d handover.Descriptor) bool { return d.Service != name || d.Socket != "" }))
+		}); err != nil {
 			return err
 		}
 		if got == n {

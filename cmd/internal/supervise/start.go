@@ -29,7 +29,7 @@ func (e *Engine) launch(s *service, _ cause) {
 	s.limits = s.spec.Limits
 	b := e.newBirth(s)
 	e.holdSockets(s)
-	b.handover = e.handoverOf(s)
+	b.handed = e.handover.ToProcess(s, s.registered(), &s.spec, (*service).hasProcess)
 	if e.notify != nil {
 		b.notify = e.notify.Address
 	}

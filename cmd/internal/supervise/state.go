@@ -189,12 +189,12 @@ func (e *Engine) enterFrom(s *service, from, state State, reason string) {
 	}
 	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
 	if from == Listening {
-		e.stopAwaiting(s)
+		e.handover.StopAwaiting(s)
 	}
 	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
-		e.releaseSockets(s) // nobody is to come any more
+		e.handover.Release(s) // nobody is to come any more
 		if !s.isSuccessor() && !s.isElder() {
-			e.dropAll(s)
+			e.handover.Empty(s)
 		}
 	}
 	s.wake()

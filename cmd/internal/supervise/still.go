@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -18,7 +17,7 @@ var ErrBusy = errors.New("an upgrade is in progress")
 // still is how the engine comes to stand: no process is being born, nothing is being written, no
 // message is in anybody's hands.
 type still struct {
-	f     func(Inheritance) error // what is done then; nil: nobody asks for it
+	f     func(handover.ToProgram) error // what is done then; nil: nobody asks for it
 	reply chan error
 	deaf  bool          // hear has stopped, and all it had heard is taken in
 	again chan struct{} // closed when hear is to go on
@@ -41,7 +40,7 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 }
 
 // Standstill brings the engine to a stand, has f called by the owner with what the next program's
-// Options.Inheritance is to be, and goes on. While f runs nothing changes, and the journal on disk
+// Options.Handover is to be, and goes on. While f runs nothing changes, and the journal on disk
 // says all: it is where another program can be executed in this process. Children that die
 // meanwhile stay to be reaped, messages stay in the socket, and what services print stays in their
 // FIFOs.
@@ -50,7 +49,7 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 // which makes sure that there is one.
 //
 // If it can not be brought to a stand before ctx ends, the error says why and f was not called.
-func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) error {
+func (e *Engine) Standstill(ctx context.Context, f func(handover.ToProgram) error) error {
 	reply := make(chan error, 1)
 	var busy error
 	err := e.ask(ctx, func() {
@@ -85,7 +84,7 @@ func (e *Engine) Standstill(ctx context.Context, f func(Inheritance) error) erro
 	return <-reply
 }
 
-func (e *Engine) beginStill(f func(Inheritance) error, reply chan error) {
+func (e *Engine) beginStill(f func(handover.ToProgram) error, reply chan error) {
 	e.still = still{f: f, reply: reply, again: make(chan struct{})}
 	e.loop.HoldBirths(true) // before a standstill no process is born any more
 	if e.notify == nil {
@@ -137,11 +136,11 @@ func (e *Engine) tryStill() {
 	if e.journal.Busy() || e.state.Busy() {
 		return
 	}
-	list, err := e.handOn()
+	next, err := e.toProgram()
 	if err == nil {
-		err = st.f(list)
+		err = st.f(next)
 	}
-	list.close()
+	next.Close()
 	e.endStill(err)
 }
 
@@ -157,64 +156,6 @@ func (e *Engine) endStill(err error) {
 	}
 	close(st.again)
 	e.loop.HoldBirths(false)
-}
-
-// Inheritance is what an engine has open that must outlive its program when another one is executed
-// in the process. All descriptors stay the engine's, and are close-on-exec.
-type Inheritance struct {
-	Notify int    `json:"notify,omitzero"` // the socket that services speak to, with what waits in it
-	Held   []Held `json:"held,omitzero"`
-	// Pipes are the FIFOs that services print into. The next engine opens them by name; held until
-	// then, they keep what a service wrote that ends meanwhile.
-	Pipes []int `json:"pipes,omitzero"`
-	// Event is the ID of the last event, from which the next program counts on.
-	Event uint64 `json:"event,omitzero"`
-}
-
-// FDs are all descriptors in it.
-func (i *Inheritance) FDs() (list []int) {
-	if i.Notify > 0 {
-		list = append(list, i.Notify)
-	}
-	for _, h := range i.Held {
-		list = append(list, h.FD)
-	}
-	return append(list, i.Pipes...)
-}
-
-// close closes what was opened for it.
-func (i *Inheritance) close() {
-	closeAway(i.Pipes)
-}
-
-func (e *Engine) handOn() (i Inheritance, err error) {
-	i.Event, i.Held = e.events.last, e.held()
-	if e.notify != nil {
-		conn, err := e.notify.File().SyscallConn()
-		if err == nil {
-			err = conn.Control(func(fd uintptr) { i.Notify = int(fd) })
-		}
-		if err != nil {
-			return i, fmt.Errorf("notify socket: %w", err)
-		}
-	}
-	for _, dir := range []string{filepath.Join(e.o.RuntimeDir, logDir, "fifo"), e.readyPipe("")} {
-		names, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return i, err
-		}
-		for _, name := range names {
-			if name.Type() != os.ModeNamedPipe {
-				continue
-			}
-			fd, err := sys.OpenFIFOReader(filepath.Join(dir, name.Name()))
-			if err != nil {
-				return i, err
-			}
-			i.Pipes = append(i.Pipes, fd)
-		}
-	}
-	return i, nil
 }
 
 // CheckState looks at what an earlier supervisor has left, as New does, and changes nothing. An

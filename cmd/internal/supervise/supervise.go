@@ -22,10 +22,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
@@ -57,15 +57,9 @@ type Options struct {
 	// being born holds it open until it executes its program, so that a successor, who waits for
 	// it, finds them all born. May be nil.
 	Lock *os.File
-	// Inherited are descriptors that the program before this one held in this process: its Held.
-	// They are ours from here on; Restore gives them back to their services.
-	Inherited []Held
-	// Notify is the socket that services speak to, Pipes what they print into and LastEvent the ID
-	// to count on from, all as the program before this one handed them on (Inheritance). The
-	// descriptors are ours from here on. Zero: there was none.
-	Notify    int
-	Pipes     []int
-	LastEvent uint64
+	// Handover is what the program before this one in this process has handed over (Standstill).
+	// The descriptors are ours from here on. The zero value: there was none.
+	Handover handover.ToProgram
 	// Console is where the log target "stdout" prints. Without a file in it there is no such
 	// target.
 	Console target.Console
@@ -109,13 +103,8 @@ type Engine struct {
 	unanswered int // calls of the kernel that starts have given up and that have not come back
 	journal    journal
 	state      stateFiles
-	left       leftState          // until Restore has taken it in
-	sockets    map[string]*holder // open for services, by key
-	inherited  []Held             // and not yet given to their services
-	watch      *sys.Watch         // nil where there is none
-	watching   map[uint64]watched // by key, those that watch waits at
-	lastKey    uint64
-	closers    chan struct{} // holds a token for each that closes descriptors of strangers
+	left       leftState // until Restore has taken it in
+	handover   *handover.Table[*service]
 	resting    probe.Resting
 	still      still
 	events     eventLog
@@ -167,7 +156,7 @@ func New(o Options) (*Engine, error) {
 	if err := e.openNotify(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
-	if err := e.openWatch(); err != nil {
+	if err := e.handover.Open(); err != nil {
 		return nil, errors.Join(err, e.notify.Close(), e.logs.Close())
 	}
 	e.spawner = spawn.NewSpawner()
@@ -196,25 +185,22 @@ func newEngine(o Options, k kernel) *Engine {
 		o.Trouble = func(error) {}
 	}
 	e := &Engine{
-		o:         o,
-		kernel:    k,
-		table:     reactions(),
-		loop:      loop.New(ErrClosed),
-		registry:  newRegistry(),
-		removing:  map[string]chan struct{}{},
-		stopping:  map[*service]struct{}{},
-		sockets:   map[string]*holder{},
-		inherited: slices.Clone(o.Inherited),
-		watching:  map[uint64]watched{},
-		closers:   make(chan struct{}, mostClosing),
-		room:      newRoom(),
-		events:    eventLog{keep: o.EventsKept, last: o.LastEvent},
+		o:        o,
+		kernel:   k,
+		table:    reactions(),
+		loop:     loop.New(ErrClosed),
+		registry: newRegistry(),
+		removing: map[string]chan struct{}{},
+		stopping: map[*service]struct{}{},
+		room:     newRoom(),
+		events:   eventLog{keep: o.EventsKept, last: o.Handover.Event},
 	}
 	e.procs = children.New(&e.kernel.Kernel, e.loop, o.Trouble)
 	e.state.replace = persist.StateFile.Replace
 	e.newWriters()
 	e.journal.unknown, e.state.environs = map[string]record{}, map[string]*environment{}
 	e.state.kept.Dir = filepath.Join(o.StateDir, environDir)
+	e.handover = e.newHandover()
 	return e
 }
 
@@ -234,9 +220,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.hearAt = func(socket *sys.NotifySocket) { go e.hear(ctx, socket) }
 		e.hearAt(e.notify)
 	}
-	if e.watch != nil {
-		go e.see()
-	}
+	go e.handover.See()
 	done := ctx.Done()
 	e.procs.Reap() // what died before the first signal could be caught
 	for !e.over() || !e.endLogs() {
@@ -272,9 +256,7 @@ func (e *Engine) close() error {
 	if e.notify != nil {
 		errs = append(errs, e.notify.Close())
 	}
-	if e.watch != nil {
-		errs = append(errs, e.watch.Close())
-	}
+	errs = append(errs, e.handover.Close())
 	if e.logs != nil && !e.logsEnd.begun {
 		errs = append(errs, e.logs.Close())
 	}

@@ -343,7 +343,7 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 			up = append(up, s)
 		}
 	}
-	if e.o.LastEvent > 0 {
+	if e.o.Handover.Event > 0 {
 		// Also for those who come for what is after the last one that they had: there is something.
 		e.emit(nil, Event{Kind: EventUpgrade, Reason: "another program has taken the supervisor's place"})
 	}
@@ -357,8 +357,7 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 		for _, s := range t.again {
 			e.adoptHeld(s)
 		}
-		e.closeInherited()
-		closeAway(e.o.Pipes) // the logs have been opened by name
+		e.handover.CloseGiven() // the logs have been opened by name
 		for _, s := range t.again {
 			e.goOn(s)
 		}
