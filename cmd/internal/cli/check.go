@@ -21,30 +21,10 @@ type checkCall struct {
 func checkVerb(a *app) *verb {
 	call := &checkCall{}
 	return &verb{
-		page: page{
-			name:     "check",
-			short:    "prove which of the fifteen steps of daemon(7) hold for a process",
-			synopsis: []string{"daemonry check [--json] PID", "daemonry check [--json] NAME", "daemonry check [--json] --pidfile FILE"},
-			about: []string{
-				"Looks at a process, ours or not, or at the main process of the service NAME, and judges each of the fifteen steps that daemon(7) asks of a daemon by what the kernel shows of it in /proc. Nothing is sent to the process. What may not be seen, or what cannot be told from outside, is \"not observable\" and passes for nothing.",
-				"Below a step that fails stands what it failed on, such as each descriptor left open.",
-			},
-			options: []group{{"", []option{
-				{"pidfile", "FILE", "Check the process that FILE names, and FILE itself.", "", parsed(&call.pidfile, word)},
-				{"json", "", "Print an object with \"pid\", \"command\" and \"steps\".", "", toggle(&call.json)},
-			}}},
-			statuses: []row{
-				{"0", "every step that can be observed passes"},
-				{"1", "a step fails"},
-				{"4", "there is no such process or service, or nothing of it can be observed"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry check --pidfile web.pid", "Whether a daemon is one:"},
-				{"daemonry check --json 1", "Whether init would pass, for a program to read:"},
-			},
-			seeAlso: []string{"daemonry detach", "daemonry status", "daemon(7)", "proc(5)"},
-		},
+		options: []group{{"", []option{
+			{"pidfile", "FILE", "Check the process that FILE names, and FILE itself.", "", parsed(&call.pidfile, word)},
+			{"json", "", "Print an object with \"pid\", \"command\" and \"steps\".", "", toggle(&call.json)},
+		}}},
 		run: func(words []string) error { return a.check(call, words) },
 	}
 }
@@ -130,15 +110,6 @@ func recordedPID(path string) (int, error) {
 		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("pid file %s: %w", path, firstError(instance.Why, errors.New("names no process")))}
 	}
 	return instance.PID, nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // printReport writes the table.

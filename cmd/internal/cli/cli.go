@@ -1,12 +1,11 @@
 // Package cli turns words into calls, and results into text, JSON and exit codes. It decides
 // nothing.
 //
-// Every command is a verb: a page of help, options, and a function that makes
-// one call. Cobra takes the words apart and completes them for shells; only
-// the verb that is called is built, because an option parser that costs a
-// millisecond would be most of a launch. What a verb returns is told in one
-// place (errors.go), so that an exit status means the same everywhere
-// (docs/exit-status.md).
+// Every command is a verb, in the file of its name: options, and a function that makes one call;
+// its page of help is help/NAME.md. Cobra takes the words apart and completes them for shells; only
+// the verb that is called is built, because an option parser that costs a millisecond would be most
+// of a launch. What a verb returns is told in one place (errors.go), so that an exit status means
+// the same everywhere (docs/exit-status.md).
 //
 // Rules of output: what was asked for goes to standard output, and nothing
 // else does. Standard error gets one line "daemonry: what: why", in lower case,
@@ -73,10 +72,11 @@ func (a *app) execute(words []string) error {
 		}
 		return err
 	}
-	root := a.root()
+	root := a.command(a.rootVerb())
+	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
 	for _, e := range verbs {
 		if e.name == name || !known {
-			root.AddCommand(a.command(e.build(a)))
+			root.AddCommand(a.command(e.verb(a)))
 		}
 	}
 	root.SetArgs(words)
@@ -90,6 +90,12 @@ var cobraVerbs = []string{"help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDe
 type entry struct {
 	name  string
 	build func(*app) *verb
+}
+
+func (e entry) verb(a *app) *verb {
+	v := e.build(a)
+	v.name = e.name
+	return v
 }
 
 // verbs are all commands in the order in which help lists them.
@@ -129,7 +135,9 @@ func verbNames() []string {
 
 // verb is one command.
 type verb struct {
-	page
+	name    string // the word on the command line
+	options options
+	list    func() []row // what ends the last section of its own on its page; nil: nothing
 	// leading options end at the first word that is none: the rest belongs to a program.
 	leading bool
 	run     func(words []string) error
@@ -147,29 +155,26 @@ func (v *verb) call(words []string, dash int) error {
 	return v.run(words)
 }
 
-// root is "daemonry" itself, without its verbs.
-func (a *app) root() *cobra.Command {
+// rootVerb is "daemonry" itself.
+func (a *app) rootVerb() *verb {
 	var version bool
-	v := &verb{page: page{name: program, options: rootOptions(&version)}, run: func([]string) error {
-		if version {
-			return a.printVersion(false)
-		}
-		return usagef("", "no command given")
-	}}
-	root := a.command(v)
-	root.SetHelpFunc(func(*cobra.Command, []string) {
-		p := rootPage()
-		_, a.unsaid = fmt.Fprint(a.out, p.text())
-	})
-	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
-	return root
+	return &verb{
+		name: program, list: commandList,
+		options: []group{{"", []option{{"version", "", "Print the version.", "", toggle(&version)}}}},
+		run: func([]string) error {
+			if version {
+				return a.printVersion(false)
+			}
+			return usagef("", "no command given")
+		},
+	}
 }
 
 // command gives a verb to cobra.
 func (a *app) command(v *verb) *cobra.Command {
 	c := &cobra.Command{
 		Use:           v.name,
-		Short:         v.short,
+		Short:         shortOf(v.name),
 		Args:          cobra.ArbitraryArgs,
 		ValidArgs:     v.follows,
 		SilenceErrors: true,
@@ -192,6 +197,6 @@ func (a *app) command(v *verb) *cobra.Command {
 		}
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inVerb(v.name, flagError(v, err)) })
-	c.SetHelpFunc(func(*cobra.Command, []string) { _, a.unsaid = fmt.Fprint(a.out, v.text()) })
+	c.SetHelpFunc(func(*cobra.Command, []string) { _, a.unsaid = fmt.Fprint(a.out, v.page().text()) })
 	return c
 }

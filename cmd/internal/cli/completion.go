@@ -23,20 +23,6 @@ func shellNames() []string { return slices.Sorted(maps.Keys(shells)) }
 
 func completionVerb(a *app) *verb {
 	return &verb{
-		page: page{
-			name:     "completion",
-			short:    "write a completion script for bash, zsh, fish or PowerShell",
-			synopsis: []string{"daemonry completion " + strings.Join(shellNames(), "|")},
-			about: []string{
-				"Prints a script that has the shell complete commands and options. It asks this program, so it need not be made anew for a new version.",
-			},
-			statuses: []row{
-				{"0", "written"},
-				{"1", "the script could not be written"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{{"daemonry completion bash", "For bash, most often into /etc/bash_completion.d/daemonry:"}},
-		},
 		follows: shellNames(),
 		run:     a.completion,
 	}

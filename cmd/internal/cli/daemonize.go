@@ -1,6 +1,7 @@
 package cli
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -203,19 +204,7 @@ func reason(err error) error {
 	return err
 }
 
-const daemonizeUsage = `Usage: %s [OPTIONS] path [arg] ...
-
-OPTIONS
-
--a             Append to the files of -o and -e; without it they are emptied.
--c <dir>       Work in <dir>; without it in "/".
--e <file>      Standard error goes to <file>; without it to /dev/null.
--E name=value  Set a variable of the daemon. May be repeated.
--l <file>      Hold <file> locked: only one daemon at a time.
--o <file>      Standard output goes to <file>; without it to /dev/null.
--p <file>      Hold <file> with the daemon's pid in it.
--u <user>      Become <user>; needs root.
--v             Say what is done, on standard output.
-
-Options of daemonize(1), by daemonry %s.
-`
+// daemonizeUsage is a format for the name of the program and our version.
+//
+//go:embed help/daemonize.txt
+var daemonizeUsage string

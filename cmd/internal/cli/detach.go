@@ -3,10 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/daemonry/daemonry/cmd/internal/detach"
 	"github.com/daemonry/daemonry/spec"
@@ -20,7 +17,7 @@ type detachCall struct {
 
 func detachVerb(a *app) *verb {
 	call := &detachCall{}
-	return &verb{page: detachPage(call), leading: true, run: func(words []string) error {
+	return &verb{options: detachOptions(call), leading: true, run: func(words []string) error {
 		return a.detach(call, words)
 	}}
 }
@@ -103,32 +100,22 @@ func (a *app) announce(call *detachCall, result detach.Result) error {
 	return nil
 }
 
-// untilSignal returns a context that ends, with the signal as its cause, when
-// the caller wants no more. A signal that was ignored when we were started
-// (nohup, a background job of a shell without job control) stays ignored.
-//
-// SIGPIPE is caught, so that a reader of our output who has gone away becomes an
-// error of the write that met it and not our silent death (os/signal, "SIGPIPE");
-// ignoring it instead would be inherited by what we start.
-func untilSignal() (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	caught := make(chan os.Signal, 1)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
-		if !signal.Ignored(sig) {
-			signal.Notify(caught, sig)
-		}
+func detachOptions(call *detachCall) []group {
+	s := &call.Service
+	groups := []group{
+		{"When it is ready", []option{
+			{"ready", "MODE", "How it shows that it came up; see READINESS.", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
+			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+		}},
 	}
-	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, syscall.SIGPIPE)
-	go func() {
-		select {
-		case sig := <-caught:
-			cancel(detach.Interrupted{Signal: sig.(syscall.Signal)})
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(caught)
-		cancel(nil) // SIGPIPE stays taken: the pid is yet to be written
-	}
+	groups = append(groups, processOptions(&s.Process)...)
+	groups = append(groups, group{"How it is started", []option{
+		{"pidfile-mode", "MODE", "Mode of the pid file, in octal.", "0644", parsedTo(&call.PIDFileMode, spec.ParseMode)},
+		{"argv0", "NAME", "The name the program sees as its own.", "PROGRAM", parsed(&call.Argv0, word)},
+		{"pass-fd", "N", "Hand over our open descriptor N, under its number. May be repeated.", "", appended(&call.PassFDs, number)},
+	}}, group{"What is said about it", []option{
+		{"json", "", "Print {\"pid\": …, \"took\": …} in place of the pid.", "", toggle(&call.json)},
+		{"quiet", "", "Print no pid, no notes and no waiting line.", "", toggle(&call.quiet)},
+	}})
+	return groups
 }

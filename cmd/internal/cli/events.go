@@ -17,29 +17,10 @@ type eventsCall struct {
 func eventsVerb(a *app) *verb {
 	call := &eventsCall{}
 	return &verb{
-		page: page{
-			name:     "events",
-			short:    "tell what happened to services, and why",
-			synopsis: []string{"daemonry events [-f] [--json] [NAME…]"},
-			about: []string{
-				"A line for each event that the supervisor still has: when, to which service, what, and the reason. The end of a process says how it ended, what it had used, and the last lines it printed, each after \"| \".",
-			},
-			options: []group{{"", []option{
-				{"f, follow", "", "Go on with what happens, until interrupted.", "", toggle(&call.follow)},
-				{"json", "", "Print an object a line.", "", toggle(&call.json)},
-			}}},
-			statuses: []row{
-				{"0", "all were told"},
-				{"1", "no supervisor"},
-				{"128+N", "signal N ended it"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry events web", "Why a service restarted:"},
-				{"daemonry events --json", "For a program:"},
-			},
-			seeAlso: []string{"daemonry status", "daemonry logs"},
-		},
+		options: []group{{"", []option{
+			{"f, follow", "", "Go on with what happens, until interrupted.", "", toggle(&call.follow)},
+			{"json", "", "Print an object a line.", "", toggle(&call.json)},
+		}}},
 		run: func(words []string) error { return a.events(call, words) },
 	}
 }

@@ -22,41 +22,25 @@ type exportCall struct {
 
 func exportVerb(a *app) *verb {
 	call := &exportCall{}
-	formats := section{title: "formats"}
-	for _, t := range all.Targets() {
-		formats.rows = append(formats.rows, row{t.Name, titled(t.About) + "."})
-	}
 	return &verb{
-		page: page{
-			name:     "export",
-			short:    "write services as the files of another manager",
-			synopsis: []string{"daemonry export FORMAT [NAME…] [-f FILE] [-o DIR] [OPTION…]"},
-			about: []string{
-				"Writes the services of a file, or those named of it, as files for FORMAT: to standard output, or into DIR. Without -f they are those of the running supervisor, and if none runs, or it has none, those of the file that \"up\" would take.",
-				"Nothing is installed, and nothing is asked of the machine: the same file gives the same output everywhere. What FORMAT cannot do, or does otherwise, is said on standard error, a line for each field. On standard output each of several files stands below a comment with its name.",
-				"Into DIR all files are written or none. A file there that we did not write, or that was changed since, is not replaced.",
-			},
-			options: []group{{"", []option{
-				call.fileOption(),
-				{"o, output", "DIR", "Write files into DIR, which is made if it is not there.", "standard output", parsed(&call.dir, word)},
-				{"force", "", "Replace files in DIR that are not ours, or were changed.", "", toggle(&call.force)},
-				{"user", "", "For the manager of an ordinary user: systemd and launchd have one.", "", toggle(&call.opts.User)},
-				{"for-version", "N", "Use what FORMAT has had since version N, as in 254 for systemd.", "the oldest supported", parsed(&call.opts.Version, number)},
-			}}},
-			sections: []section{formats},
-			statuses: []row{
-				{"0", "written, whatever was said about it"},
-				{"1", "the file is wrong, there is no such service, a file is in the way, or FORMAT cannot hold a text; nothing is written"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry export systemd -f web.toml", "To see what it would be:"},
-				{"daemonry export runit -f web.toml -o sv", "As files:"},
-			},
-			seeAlso: []string{"daemonry enable", "daemonry import", "docs/export.md"},
-		},
+		list: formatList,
+		options: []group{{"", []option{
+			call.fileOption(),
+			{"o, output", "DIR", "Write files into DIR, which is made if it is not there.", "standard output", parsed(&call.dir, word)},
+			{"force", "", "Replace files in DIR that are not ours, or were changed.", "", toggle(&call.force)},
+			{"user", "", "For the manager of an ordinary user: systemd and launchd have one.", "", toggle(&call.opts.User)},
+			{"for-version", "N", "Use what FORMAT has had since version N, as in 254 for systemd.", "the oldest supported", parsed(&call.opts.Version, number)},
+		}}},
 		run: func(words []string) error { return a.export(call, words) },
 	}
+}
+
+func formatList() []row {
+	var list []row
+	for _, t := range all.Targets() {
+		list = append(list, row{t.Name, titled(t.About) + "."})
+	}
+	return list
 }
 
 // titled is a text that may begin with a name.

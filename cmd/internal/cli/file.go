@@ -1,81 +1,141 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/readers/native"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/spec"
 )
 
-func validateVerb(a *app) *verb {
-	call := &fileCall{}
-	return &verb{
-		page: page{
-			name:     "validate",
-			short:    "check a file of services",
-			synopsis: []string{"daemonry validate [--json] [FILE]"},
-			about: []string{
-				"Reads the file and those it includes as \"up\" would. Everything that is wrong is said, each on a line FILE:LINE:COLUMN: MESSAGE: also what only the supervisor of this machine could not do, as a user that does not exist, two services with one log file, and fields without effect. Nothing is started, and nothing asked of the supervisor.",
-			},
-			options: []group{{"", []option{{"json", "", "Print what is wrong as an array of objects.", "", toggle(&call.json)}}}},
-			statuses: []row{
-				{"0", "nothing is wrong with it"},
-				{"1", "something is, or it cannot be read"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{{"daemonry validate web.toml", "Before \"up\":"}},
-			seeAlso:  []string{"daemonry up", "docs/service.md"},
-		},
-		run: func(words []string) error { return a.validate(call, words) },
-	}
+// described are the services of commands that need descriptions, not processes.
+type described struct{ file string }
+
+func (d *described) fileOption() option {
+	return option{"f, file", "FILE", "The file, or a directory with a daemonry.toml in it.", "the services of the supervisor", parsed(&d.file, word)}
 }
 
-func (a *app) validate(call *fileCall, words []string) error {
-	if len(words) > 1 {
-		return usagef("", "unexpected word %q", words[1])
+// describedServices are the services of the file, or those of the running supervisor, or of the
+// file that "up" would take; if names are given, those alone.
+func (a *app) describedServices(ctx context.Context, d described, names []string) ([]spec.Service, error) {
+	var services []spec.Service
+	if d.file == "" {
+		running, err := a.runningServices(ctx)
+		if err != nil {
+			return nil, err
+		}
+		services = running
 	}
-	if len(words) == 1 {
-		call.file = words[0]
+	if len(services) == 0 {
+		file, err := a.readFile(d.file)
+		if err != nil {
+			return nil, err
+		}
+		services = file.Services
 	}
-	if call.json {
-		return a.validateJSON(call.file)
+	if len(names) == 0 {
+		if len(services) == 0 {
+			return nil, errors.New("there are no services")
+		}
+		return services, nil
 	}
-	file, err := a.readSupervised(call.file)
+	var chosen []spec.Service
+	for _, name := range names {
+		some := slices.DeleteFunc(slices.Clone(services), func(s spec.Service) bool { return s.Name != name && s.BaseName() != name })
+		if len(some) == 0 {
+			e := &statusError{status: exitFailed, err: fmt.Errorf("%s: no such service", name)}
+			if near := spec.Nearest(name, namesOf(services)); near != "" {
+				e.hint = fmt.Sprintf("did you mean %s?", near)
+			}
+			return nil, e
+		}
+		for _, s := range some {
+			if !slices.ContainsFunc(chosen, func(c spec.Service) bool { return c.Name == s.Name }) {
+				chosen = append(chosen, s)
+			}
+		}
+	}
+	return chosen, nil
+}
+
+// runningServices are the descriptions that the supervisor has, instances one by one; none if no
+// supervisor is there.
+func (a *app) runningServices(ctx context.Context) ([]spec.Service, error) {
+	s, err := a.session()
+	var list []control.Status
+	if err == nil {
+		list, err = s.Status(ctx, control.StatusRequest{})
+	}
+	if absent(err) {
+		return nil, nil
+	}
 	if err != nil {
-		return err
+		return nil, failure(err, exitFailed, nil)
 	}
-	_, err = fmt.Fprintf(a.out, "%s: %s, nothing wrong\n", printable(file.Path), counted(len(spec.ExpandSet(file.Services)), "service"))
-	return err
+	var services []spec.Service
+	for _, st := range list {
+		one, err := s.Spec(ctx, st.Name)
+		if err != nil {
+			return nil, failure(err, exitFailed, []string{st.Name})
+		}
+		services = append(services, one)
+	}
+	return services, nil
 }
 
-func (a *app) validateJSON(given string) error {
-	_, err := openFile(given, native.Options{Judge: judge})
-	var wrong native.Errors
-	if err != nil && !errors.As(err, &wrong) {
-		return err
+// baseNames are the names of services, of instances that of the service they are of.
+func baseNames(services []spec.Service) []string {
+	var names []string
+	for _, s := range services {
+		if name := s.BaseName(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	list := []mistake{}
-	for _, e := range wrong {
-		list = append(list, mistake(e))
-	}
-	if err := a.writeJSON(list); err != nil || len(list) == 0 {
-		return err
-	}
-	return &statusError{status: exitFailed}
+	return names
 }
 
-// mistake is what is wrong with a file, as "validate --json" shows it.
-type mistake struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Col     int    `json:"column"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
+// fileCall is what the words of commands ask for that take a file of services.
+type fileCall struct {
+	file       string
+	json, plan bool
+}
+
+func (c *fileCall) fileOption() option {
+	return option{"f, file", "FILE", "The file, or a directory with a daemonry.toml in it.", "./daemonry.toml, else that of the configuration directory", parsed(&c.file, word)}
+}
+
+// sayUnread says that settings of the supervisor in a file have no effect: it reads its own when it
+// starts.
+func (a *app) sayUnread(file *native.File) {
+	p, err := paths.Find()
+	if file.Supervisor == (native.Supervisor{}) || err == nil && file.Path == filepath.Join(p.Config, native.DefaultName) {
+		return
+	}
+	fmt.Fprintf(a.err, "%s: %s: [supervisor] has no effect here: the supervisor reads %s in its configuration directory when it starts\n",
+		program, file.Path, native.DefaultName)
+}
+
+// listed is never nil: no services at all is a request like another, to the API too.
+func listed(services []spec.Service) []spec.Service {
+	if services == nil {
+		return []spec.Service{}
+	}
+	return services
+}
+
+func namesOf(services []spec.Service) []string {
+	var names []string
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // readSupervised reads a file of services for the supervisor, and refuses what that cannot do.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,17 +12,11 @@ type page struct {
 	short    string // what it does, in a few words
 	synopsis []string
 	about    []string // paragraphs
-	options  []group
+	options  options
 	sections []section
 	statuses []row
 	examples []row // a command line and what it does
 	seeAlso  []string
-}
-
-// group is options that belong together, under a title that may be empty.
-type group struct {
-	title   string
-	options []option
 }
 
 // section is a list under a title of its own.
@@ -36,84 +29,12 @@ type section struct {
 // row is a term and what it means.
 type row struct{ term, text string }
 
-// option is one option of a command.
-type option struct {
-	name string // "file", or "f, file" if a letter stands for it too
-	arg  string // stands for its value in help; "" is a switch
-	text string
-	def  string // its default as help shows it; "" for none
-	set  func(string) error
-}
-
-// value makes an option what pflag wants.
-type value struct{ option }
-
-func (v *value) String() string     { return v.def }
-func (v *value) Type() string       { return v.arg }
-func (v *value) Set(s string) error { return v.set(s) }
-
-func (p *page) option(name string) (option, bool) {
-	for _, g := range p.options {
-		if i := slices.IndexFunc(g.options, func(o option) bool { return o.long() == name || name != "" && o.letter() == name }); i >= 0 {
-			return g.options[i], true
-		}
-	}
-	return option{}, false
-}
-
-func (p *page) optionNames() []string {
-	var names []string
-	for _, g := range p.options {
-		for _, o := range g.options {
-			names = append(names, o.long())
-		}
-	}
-	return names
-}
-
 // path is the command as one types it.
 func (p *page) path() string {
 	if p.name == program {
 		return program
 	}
 	return program + " " + p.name
-}
-
-// long is the option's name, without the letter.
-func (o option) long() string {
-	if _, long, ok := strings.Cut(o.name, ", "); ok {
-		return long
-	}
-	return o.name
-}
-
-// letter stands for the option, if it is not "".
-func (o option) letter() string {
-	letter, _, ok := strings.Cut(o.name, ", ")
-	if !ok {
-		return ""
-	}
-	return letter
-}
-
-// term is the option as one types it.
-func (o option) term() string {
-	term := "--" + o.long()
-	if o.letter() != "" {
-		term = "-" + o.letter() + ", " + term
-	}
-	if o.arg == "" {
-		return term
-	}
-	return term + " " + o.arg
-}
-
-// say is what the option does, with its default.
-func (o option) say() string {
-	if o.def == "" {
-		return o.text
-	}
-	return strings.TrimSuffix(o.text, ".") + " (default: " + o.def + ")."
 }
 
 const columns = 79

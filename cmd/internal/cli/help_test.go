@@ -1,18 +1,20 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
 // pages are those of all commands.
-func pages() []page {
-	all := []page{rootPage()}
+func pages() []*page {
+	all := []*page{(&app{}).rootVerb().page()}
 	for _, e := range verbs {
-		all = append(all, e.build(&app{}).page)
+		all = append(all, e.verb(&app{}).page())
 	}
 	return all
 }
@@ -39,6 +41,67 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestEachHasItsPage: a command is in the file of its name, and so is its page, of which nothing is
+// lost on the way to the reader; and there is no page of anything else.
+func TestEachHasItsPage(t *testing.T) {
+	files, err := helpFiles.ReadDir("help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]bool{}
+	for _, f := range files {
+		of[strings.TrimSuffix(f.Name(), ".md")] = true
+	}
+	for _, p := range pages() {
+		if !of[p.name] {
+			t.Errorf("%s: no help/%[1]s.md", p.name)
+		}
+		delete(of, p.name)
+		if _, err := os.Stat(p.name + ".go"); err != nil && p.name != program {
+			t.Error(err)
+		}
+		if got, want := strings.Fields(p.source()), strings.Fields(helpText(p.name)); !slices.Equal(got, want) {
+			t.Errorf("help/%s.md is read as\n%s", p.name, strings.Join(got, " "))
+		}
+	}
+	for name := range of {
+		t.Errorf("help/%s.md: no such command", name)
+	}
+	if p := (&verb{name: "completion"}).page(); !strings.Contains(p.synopsis[0], strings.Join(shellNames(), "|")) {
+		t.Errorf("help/completion.md: %s", p.synopsis[0])
+	}
+}
+
+// source is the file that the page was read from, but for its line breaks and what is not from there.
+func (p *page) source() string {
+	var b strings.Builder
+	rows := func(list []row) {
+		for _, r := range list {
+			fmt.Fprintf(&b, "%s\n: %s\n\n", r.term, r.text)
+		}
+	}
+	fmt.Fprintf(&b, "# %s - %s\n\n## Synopsis\n\n%s\n\n", p.path(), p.short, strings.Join(p.synopsis, "\n"))
+	if len(p.about) > 0 {
+		fmt.Fprintf(&b, "## Description\n\n%s\n\n", strings.Join(p.about, "\n\n"))
+	}
+	for _, s := range p.sections {
+		fmt.Fprintf(&b, "## %s\n\n%s\n\n", capitalised(s.title), s.intro)
+		if s.title != "commands" && s.title != "formats" {
+			rows(s.rows)
+		}
+	}
+	b.WriteString("## Exit status\n\n")
+	rows(p.statuses)
+	b.WriteString("## Examples\n\n")
+	for _, r := range p.examples {
+		fmt.Fprintf(&b, "%s\n\n    %s\n\n", r.text, r.term)
+	}
+	if len(p.seeAlso) > 0 {
+		fmt.Fprintf(&b, "## See also\n\n%s\n", strings.Join(p.seeAlso, ", "))
+	}
+	return b.String()
 }
 
 // TestExamples: no example that is not run by a script, of cmd/daemonry or of this package.

@@ -26,30 +26,11 @@ type importCall struct {
 func importVerb(a *app) *verb {
 	call := &importCall{}
 	return &verb{
-		page: page{
-			name:     "import",
-			short:    "make a daemonry.toml of another manager's files",
-			synopsis: []string{"daemonry import [OPTION…] FILE…"},
-			about: []string{
-				"Reads systemd units, NAME.service with the NAME.socket that belong to them, or a Procfile with the .env beside it, and prints a daemonry.toml that says the same. Drop-ins (NAME.service.d/*.conf) are merged as systemd does, those in /etc and /run for a unit in /usr/lib too. Units that need each other are best read together.",
-				"What cannot be expressed, or means something else here, is said on standard error: FILE:LINE: KEY: what. Nothing is dropped without such a line. What is printed passes \"daemonry validate\", but for a sandbox, which stays in it for \"daemonry export\" and is said as well: the supervisor builds none.",
-			},
-			options: []group{{"", []option{
-				{"from", "FORMAT", "What the files are: systemd or procfile.", "by their names", parsed(&call.from, word)},
-				{"o, output", "FILE", "Write FILE, whole or not at all. It must not be there yet.", "standard output", parsed(&call.file, word)},
-				{"force", "", "Replace FILE.", "", toggle(&call.force)},
-			}}},
-			statuses: []row{
-				{"0", "written, whatever was said about it"},
-				{"1", "a file cannot be read or is wrong, or one is in the way; nothing is written"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry import shop.service shop.socket", "A unit and its socket:"},
-				{"daemonry import Procfile -o shop.toml", "A Procfile:"},
-			},
-			seeAlso: []string{"daemonry validate", "daemonry up", "daemonry export", "docs/export.md"},
-		},
+		options: []group{{"", []option{
+			{"from", "FORMAT", "What the files are: systemd or procfile.", "by their names", parsed(&call.from, word)},
+			{"o, output", "FILE", "Write FILE, whole or not at all. It must not be there yet.", "standard output", parsed(&call.file, word)},
+			{"force", "", "Replace FILE.", "", toggle(&call.force)},
+		}}},
 		run: func(words []string) error { return a.importFiles(call, words) },
 	}
 }

@@ -32,55 +32,29 @@ type logsCall struct {
 func logsVerb(a *app) *verb {
 	call := &logsCall{}
 	return &verb{
-		page: logsPage(call),
-		run:  func(words []string) error { return a.logs(call, words) },
+		options: logsOptions(call),
+		run:     func(words []string) error { return a.logs(call, words) },
 	}
 }
 
-func logsPage(call *logsCall) page {
-	return page{
-		name:     "logs",
-		short:    "print what services have printed",
-		synopsis: []string{"daemonry logs [-f] [-n LINES] [OPTION…] [NAME…]", "daemonry logs --disk [--json] [NAME…]", "daemonry logs --reopen [NAME…]"},
-		about: []string{
-			"The last lines of each of the services named, or of all, from their log files and those that rotation has put aside, compressed or not. The lines of several services are merged by time, and each begins with the name of its own. Where a log has time stamps, the time comes next, as the clock here shows it.",
-			"A TIME is RFC 3339, as in 2026-11-21T07:48:30Z; the same without a zone, or its beginning, such as \"2026-11-21 07:48\", 2026-11-21 or 07:48 (today), by the clock here; or a duration before now, as in 10m. It is looked up, not searched for: an hour of last week is found as fast as the last one.",
-			"A log without time stamps (\"timestamp\" and \"format\" in its service's description) knows only when its files were written: its lines count as late as their file, and --since takes it from the first file that was written later.",
-			"The supervisor need not run; without it the services are those that have a file in the log directory. The log of a service that was removed can be printed by its name as long as it is there.",
-		},
-		options: []group{
-			{"Which lines", []option{
-				{"n, lines", "LINES", "The last LINES lines of each service, or \"all\".", strconv.Itoa(defaultLines) + ", with --since or --until all", parsedTo(&call.lines, lineCount)},
-				{"since", "TIME", "Only what is not older.", "", parsed(&call.Since, momentBefore(time.Now))},
-				{"until", "TIME", "Only what is not newer.", "", parsed(&call.Until, momentBefore(time.Now))},
-				{"grep", "REGEXP", "Only lines that match (RE2).", "", parsed(&call.Grep, regexp.Compile)},
-				{"stream", "NAME", "Only standard output (\"out\") or error (\"err\"), or what the log engine says itself (\"log\"). The log must tell: \"stream\" or \"error_file\" in its service's description.", "both", appended(&call.Streams, streamName)},
-				{"f, follow", "", "Go on with what is printed, over rotations, until interrupted.", "", toggle(&call.Follow)},
-			}},
-			{"How they are shown", []option{
-				{"bare", "", "Only what was printed, without names and times.", "", toggle(&call.bare)},
-				{"json", "", "Print an object a line: \"service\", \"time\" and \"stream\" as far as the log tells, and \"line\", or in its place \"bytes\", in base64, if it is not valid UTF-8. \"partial\" says that the line goes on in the next object.", "", toggle(&call.json)},
-				{"disk", "", "Print how much each log takes on the disk instead, the largest first. Without names also those that are left of services that are gone.", "", toggle(&call.disk)},
-			}},
-			{"For who renames them", []option{
-				{"reopen", "", "Print nothing: have the supervisor open the log files of the services anew, by the names they have now. For the \"postrotate\" of logrotate(8). Where no supervisor runs nobody has them open, and nothing is to be done.", "", toggle(&call.reopen)},
-			}},
-		},
-		statuses: []row{
-			{"0", "printed, if it is nothing; or opened anew"},
-			{"1", "there is no such service, or a log cannot be read, not be opened anew, or not be written and so lacks lines"},
-			{"128+N", "signal N ended it"},
-			{"2", "wrong usage"},
-		},
-		examples: []row{
-			{"daemonry logs web", "The last lines of one:"},
-			{"daemonry logs -n 100 db web", "More, of two, merged by time:"},
-			{"daemonry logs --since 10m --grep '(?i)error'", "What went wrong in the last ten minutes, anywhere:"},
-			{"daemonry logs --since 03:00 --until 03:15 web", "What one said a quarter of an hour in the night:"},
-			{"daemonry logs --disk", "Who fills the disk:"},
-			{"daemonry logs --reopen", "After logrotate has renamed them:"},
-		},
-		seeAlso: []string{"daemonry events", "daemonry status", "docs/logs.md"},
+func logsOptions(call *logsCall) []group {
+	return []group{
+		{"Which lines", []option{
+			{"n, lines", "LINES", "The last LINES lines of each service, or \"all\".", strconv.Itoa(defaultLines) + ", with --since or --until all", parsedTo(&call.lines, lineCount)},
+			{"since", "TIME", "Only what is not older.", "", parsed(&call.Since, momentBefore(time.Now))},
+			{"until", "TIME", "Only what is not newer.", "", parsed(&call.Until, momentBefore(time.Now))},
+			{"grep", "REGEXP", "Only lines that match (RE2).", "", parsed(&call.Grep, regexp.Compile)},
+			{"stream", "NAME", "Only standard output (\"out\") or error (\"err\"), or what the log engine says itself (\"log\"). The log must tell: \"stream\" or \"error_file\" in its service's description.", "both", appended(&call.Streams, streamName)},
+			{"f, follow", "", "Go on with what is printed, over rotations, until interrupted.", "", toggle(&call.Follow)},
+		}},
+		{"How they are shown", []option{
+			{"bare", "", "Only what was printed, without names and times.", "", toggle(&call.bare)},
+			{"json", "", "Print an object a line: \"service\", \"time\" and \"stream\" as far as the log tells, and \"line\", or in its place \"bytes\", in base64, if it is not valid UTF-8. \"partial\" says that the line goes on in the next object.", "", toggle(&call.json)},
+			{"disk", "", "Print how much each log takes on the disk instead, the largest first. Without names also those that are left of services that are gone.", "", toggle(&call.disk)},
+		}},
+		{"For who renames them", []option{
+			{"reopen", "", "Print nothing: have the supervisor open the log files of the services anew, by the names they have now. For the \"postrotate\" of logrotate(8). Where no supervisor runs nobody has them open, and nothing is to be done.", "", toggle(&call.reopen)},
+		}},
 	}
 }
 

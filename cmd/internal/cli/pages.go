@@ -1,35 +1,109 @@
 package cli
 
-// rootPage is the page of the command as a whole. It builds every verb, so it
-// is made only for whoever asks for help.
-func rootPage() page {
-	verbList := section{title: "commands", intro: "Each has a page of its own: daemonry COMMAND --help."}
-	for _, e := range verbs {
-		v := e.build(&app{})
-		verbList.rows = append(verbList.rows, row{v.name, capitalised(v.short) + "."})
+import (
+	"embed"
+	"strings"
+)
+
+// helpFiles are the pages of all commands, help/COMMAND.md, and that of the command as a whole.
+// They are Markdown that man pages can be made from as well: a title "# COMMAND - what it does",
+// sections, indented command lines, and lists of a term with its text behind ": " on the next line.
+// Options are not in them: they are where they are parsed.
+//
+//go:embed help/*.md
+var helpFiles embed.FS
+
+// helpText is the text of a command's page. Each has one, and of the form that read knows: tests see
+// to it.
+func helpText(name string) string {
+	text, _ := helpFiles.ReadFile("help/" + name + ".md")
+	return string(text)
+}
+
+// shortOf is what a command does, in a few words.
+func shortOf(name string) string {
+	title, _, _ := strings.Cut(helpText(name), "\n")
+	_, short, _ := strings.Cut(title, " - ")
+	return short
+}
+
+// page is read for whoever asks for it, and not by the command at work.
+func (v *verb) page() *page {
+	p := &page{name: v.name, short: shortOf(v.name), options: v.options}
+	p.read(helpText(v.name))
+	if v.list != nil {
+		s := &p.sections[len(p.sections)-1]
+		s.rows = append(s.rows, v.list()...)
 	}
-	verbList.rows = append(verbList.rows,
-		row{personality, "Take the options of daemonize(1); also under that name."})
-	return page{
-		name:     program,
-		short:    "run programs as daemons",
-		synopsis: []string{"daemonry COMMAND [OPTION…] [ARG…]"},
-		about:    []string{"Turns any program into a correct daemon, tells the truth about whether it came up, and finds, checks, signals and stops it again."},
-		options:  rootOptions(new(bool)),
-		sections: []section{verbList},
-		statuses: []row{
-			{"0", "done"},
-			{"1", "failed; the message says why"},
-			{"2", "wrong usage"},
-			{"other", "see the page of the command"},
-		},
-		examples: []row{{"daemonry detach --pidfile web.pid -- ./web", "Start a server, and see whether it came up:"}},
-		seeAlso:  []string{"docs/cli.md", "docs/exit-status.md", "daemon(7)"},
+	return p
+}
+
+// read takes the text of a page in.
+func (p *page) read(text string) {
+	under := ""
+	for block := range strings.SplitSeq(text, "\n\n") {
+		block = strings.TrimRight(block, "\n")
+		term, meaning, list := strings.Cut(block, "\n: ")
+		switch {
+		case under == "" && !strings.HasPrefix(block, "## "): // the title
+		case strings.HasPrefix(block, "## "):
+			under = strings.ToLower(block[len("## "):])
+			if !partOfAll[under] {
+				p.sections = append(p.sections, section{title: under})
+			}
+		case list:
+			p.add(under, row{term, oneSpace(meaning)})
+		case under == "synopsis":
+			for line := range strings.Lines(block) {
+				p.synopsis = append(p.synopsis, strings.TrimSpace(line))
+			}
+		case under == "examples" && strings.HasPrefix(block, "    "):
+			p.examples[len(p.examples)-1].term = strings.TrimSpace(block)
+		default:
+			p.say(under, oneSpace(block))
+		}
 	}
 }
 
-func rootOptions(version *bool) []group {
-	return []group{{"", []option{{"version", "", "Print the version.", "", toggle(version)}}}}
+// partOfAll are the sections that pages have; others are a page's own.
+var partOfAll = map[string]bool{
+	"synopsis": true, "description": true, "exit status": true, "examples": true, "see also": true,
+}
+
+// oneSpace joins lines to one.
+func oneSpace(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// add takes in a row of a list.
+func (p *page) add(under string, r row) {
+	if under == "exit status" {
+		p.statuses = append(p.statuses, r)
+		return
+	}
+	s := &p.sections[len(p.sections)-1]
+	s.rows = append(s.rows, r)
+}
+
+// say takes in a paragraph.
+func (p *page) say(under, text string) {
+	switch under {
+	case "description":
+		p.about = append(p.about, text)
+	case "examples":
+		p.examples = append(p.examples, row{text: text})
+	case "see also":
+		p.seeAlso = strings.Split(text, ", ")
+	default:
+		p.sections[len(p.sections)-1].intro = text
+	}
+}
+
+// commandList is what the commands do, for the page of the command as a whole.
+func commandList() []row {
+	var list []row
+	for _, e := range verbs {
+		list = append(list, row{e.name, capitalised(shortOf(e.name)) + "."})
+	}
+	return append(list, row{personality, "Take the options of daemonize(1); also under that name."})
 }
 
 func capitalised(s string) string { return string(s[0]-'a'+'A') + s[1:] }

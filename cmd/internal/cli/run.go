@@ -36,14 +36,14 @@ type runCall struct {
 func runVerb(a *app) *verb {
 	call := &runCall{}
 	return &verb{
-		page:    runPage(call),
+		options: runOptions(call),
 		leading: true,
 		run:     func(words []string) error { return a.runFile(call, words) },
 		program: func(words []string) error { return a.runProgram(call, words) },
 	}
 }
 
-func runPage(call *runCall) page {
+func runOptions(call *runCall) []group {
 	s := &call.Service
 	groups := []group{
 		{"What to run", []option{
@@ -70,33 +70,7 @@ func runPage(call *runCall) page {
 		}
 		groups = append(groups, g)
 	}
-	return page{
-		name:     "run",
-		short:    "supervise in the foreground: the entry point of a container",
-		synopsis: []string{"daemonry run [-f FILE] [--main NAME] [OPTION…]", "daemonry run [OPTION…] -- PROGRAM [ARG…]"},
-		about: []string{
-			"Runs the services of a file, or one program, until it is told to end or nothing is left to run. As process 1 it reaps what others leave behind. What services print goes to standard output, each line after the name of its service; a single program has our own standard input and output.",
-			"SIGTERM and SIGINT end the services in order, and another one, a second or more after the first, kills them. SIGHUP reads the file again, as \"up\" does. Other signals go to the main service, to PROGRAM also SIGHUP. Without --stop the first signal that ends PROGRAM is the one that we got: Ctrl-C reaches it as SIGINT.",
-			"When the terminal that it was started from is gone, the run ends as by SIGTERM, and PROGRAM gets SIGHUP. With SIGHUP ignored, as by nohup(1), it goes on.",
-			"No root, no writable /etc and no cgroup is needed. Where the usual directories cannot be written, those of the run are in a temporary one; nothing is kept of what is wanted. \"daemonry status\" and the others work beside it.",
-		},
-		options: groups,
-		statuses: []row{
-			{"0…255", "with a PROGRAM or --main: that of the main service, 128+N if signal N ended it"},
-			{"0", "otherwise: all has ended well, or was told to end"},
-			{"1", "otherwise: a service had failed for good, or the file is wrong"},
-			{"125", "daemonry failed; the message says at which step"},
-			{"126", "PROGRAM was found and cannot be executed"},
-			{"127", "PROGRAM was not found"},
-			{"2", "wrong usage"},
-		},
-		examples: []row{
-			{"daemonry run -f services.toml --health 9180", "Several services in a container:"},
-			{"daemonry run -f web.toml --main web", "That ends when its main one does:"},
-			{"daemonry run -- ./web", "One, in place of an init:"},
-		},
-		seeAlso: []string{"daemonry up", "daemonry status", "docs/supervisor.md"},
-	}
+	return groups
 }
 
 func lowered(s string) string { return string(s[0]-'A'+'a') + s[1:] }

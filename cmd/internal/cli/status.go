@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/control"
@@ -22,30 +21,8 @@ type statusCall struct {
 func statusVerb(a *app) *verb {
 	call := &statusCall{}
 	return &verb{
-		page: page{
-			name:     "status",
-			short:    "say how services are, or whether a daemon is running",
-			synopsis: []string{"daemonry status [--json] [--watch] [NAME…]", "daemonry status [--json] --pidfile FILE"},
-			about: []string{
-				"Without --pidfile: the services of the supervisor, or those named, with the reason why each is where it is, and the last words of one that is named and down. No supervisor is started for it, except in place of one that was killed, whose services the new one takes over. A terminal that is narrow gets fewer columns. SINCE is how long the state has lasted; CPU and MEMORY are those of the main process.",
-				"With it: the daemon that FILE names. A pid alone proves nothing: the process must be the one that was recorded, by its lock on the file or by its start. What is alive without that proof is \"unproven\", as with a pid file that a program wrote by itself.",
-			},
-			options: []group{{"", append(call.options(), option{"watch", "", "Show it again after each change, until interrupted.", "", toggle(&call.watch)})}},
-			statuses: []row{
-				{"0", "running: every service named is up, or without a name every one that is to be up"},
-				{"1", "not running, and the pid file names a process that is dead or another"},
-				{"3", "not running: a service is not up, there is no pid file, or, without a name, no supervisor"},
-				{"4", "unknown: no such service, no supervisor that would know; not proven, just starting, or the file cannot be read or trusted"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry status", "All services, for a person:"},
-				{"daemonry status --json web", "One, for a program:"},
-				{"daemonry status --pidfile web.pid", "A daemon of \"daemonry detach\":"},
-			},
-			seeAlso: []string{"daemonry events", "daemonry logs", "daemonry detach", "daemonry check", "daemonry stop"},
-		},
-		run: func(words []string) error { return a.status(call, words) },
+		options: []group{{"", append(call.options(), option{"watch", "", "Show it again after each change, until interrupted.", "", toggle(&call.watch)})}},
+		run:     func(words []string) error { return a.status(call, words) },
 	}
 }
 
@@ -122,15 +99,6 @@ func (a *app) sayUnknown(ctx context.Context, s *session, names []string) error 
 			program, printable(u.Name), u.PID)
 	}
 	return err
-}
-
-// unsaid is a status that could not be written: of the statuses of this command "unknown" is the
-// one that says so, unless the reader has gone away.
-func unsaid(err error) error {
-	if errors.Is(err, syscall.EPIPE) {
-		return err
-	}
-	return &statusError{status: exitUnknown, err: err}
 }
 
 // noStatus is the answer where nobody knows of services: nothing runs, but of one that

@@ -2,59 +2,23 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/daemonry/daemonry/cmd/internal/readers/native"
 	"github.com/daemonry/daemonry/control"
-	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/spec"
 )
-
-// fileCall is what the words of commands ask for that take a file of services.
-type fileCall struct {
-	file       string
-	json, plan bool
-}
-
-func (c *fileCall) fileOption() option {
-	return option{"f, file", "FILE", "The file, or a directory with a daemonry.toml in it.", "./daemonry.toml, else that of the configuration directory", parsed(&c.file, word)}
-}
 
 func upVerb(a *app) *verb {
 	call := &fileCall{}
 	return &verb{
-		page: page{
-			name:     "up",
-			short:    "make reality match a file of services",
-			synopsis: []string{"daemonry up [-f FILE] [--plan] [--json]"},
-			about: []string{
-				"Reads the file and touches only what has changed: adds and starts what is new, stops and forgets what is no longer there, gives a new process to what could not have its change otherwise. A service that was stopped by hand stays so, and an error in the file changes nothing. Services inherit the environment of this command, without what belongs to a terminal, a shell or a login (docs/service.md), and keep it; where only that has changed, a process that runs is left alone and the next one has it.",
-				"Services start together as far as their dependencies allow. Returns when each that is to be up is ready or has failed, whoever started it, and what is no longer there is gone, with a line for each. One that crashes on its way up and is started again is waited for within its timeout, for ten seconds at most. The supervisor is started if there is none.",
-			},
-			options: []group{{"", []option{
-				call.fileOption(),
-				{"plan", "", "Print what would be done, and do it to no service. No supervisor is started for it, except in place of one that was killed, whose services the new one takes over.", "", toggle(&call.plan)},
-				{"json", "", "Print an array of objects.", "", toggle(&call.json)},
-			}}},
-			statuses: []row{
-				{"0", "everything that is to be up is ready"},
-				{"1", "something is not, a later command overtook this one, or the file is wrong; the messages say why"},
-				{"125", "the supervisor could not be started"},
-				{"128+N", "signal N ended the wait; what was begun goes on"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{
-				{"daemonry up", "With the file of this directory:"},
-				{"daemonry up --plan -f web.toml", "What would become of another:"},
-			},
-			seeAlso: []string{"daemonry down", "daemonry validate", "daemonry status", "docs/service.md"},
-		},
+		options: []group{{"", []option{
+			call.fileOption(),
+			{"plan", "", "Print what would be done, and do it to no service. No supervisor is started for it, except in place of one that was killed, whose services the new one takes over.", "", toggle(&call.plan)},
+			{"json", "", "Print an array of objects.", "", toggle(&call.json)},
+		}}},
 		run: func(words []string) error { return a.up(call, words) },
 	}
 }
@@ -64,17 +28,6 @@ type outcome struct {
 	control.Planned
 	// Status is nil for what has been removed, and in a plan.
 	Status *control.Status `json:"status,omitempty"`
-}
-
-// sayUnread says that settings of the supervisor in a file have no effect: it reads its own when it
-// starts.
-func (a *app) sayUnread(file *native.File) {
-	p, err := paths.Find()
-	if file.Supervisor == (native.Supervisor{}) || err == nil && file.Path == filepath.Join(p.Config, native.DefaultName) {
-		return
-	}
-	fmt.Fprintf(a.err, "%s: %s: [supervisor] has no effect here: the supervisor reads %s in its configuration directory when it starts\n",
-		program, file.Path, native.DefaultName)
 }
 
 func (a *app) up(call *fileCall, words []string) error {
@@ -122,22 +75,6 @@ func (a *app) up(call *fileCall, words []string) error {
 	err = a.told(failures)
 	a.explain(program, err)
 	return &statusError{status: exitFailed}
-}
-
-// listed is never nil: no services at all is a request like another, to the API too.
-func listed(services []spec.Service) []spec.Service {
-	if services == nil {
-		return []spec.Service{}
-	}
-	return services
-}
-
-func namesOf(services []spec.Service) []string {
-	var names []string
-	for _, s := range services {
-		names = append(names, s.Name)
-	}
-	return names
 }
 
 // plan prints what would be done. Where no supervisor is, all is new.
@@ -239,94 +176,4 @@ func (o outcome) fields() []string {
 		fields[i] += ")"
 	}
 	return fields
-}
-
-func downVerb(a *app) *verb {
-	call := &fileCall{}
-	return &verb{
-		page: page{
-			name:     "down",
-			short:    "stop and forget the services of a file",
-			synopsis: []string{"daemonry down [-f FILE]"},
-			about: []string{
-				"Ends what \"up\" took in from the file, those that need another one before it, and forgets it; its logs stay. Other services are not touched. The file need not be there any more.",
-			},
-			options: []group{{"", []option{call.fileOption()}}},
-			statuses: []row{
-				{"0", "nothing of it is left"},
-				{"1", "not all is gone; the message says why"},
-				{"128+N", "signal N ended the wait; what was begun goes on"},
-				{"2", "wrong usage"},
-			},
-			examples: []row{{"daemonry down", "The opposite of \"daemonry up\":"}},
-			seeAlso:  []string{"daemonry up", "daemonry stop", "daemonry supervisor"},
-		},
-		run: func(words []string) error { return a.down(call, words) },
-	}
-}
-
-func (a *app) down(call *fileCall, words []string) error {
-	if len(words) > 0 {
-		return usagef("", "unexpected word %q", words[0])
-	}
-	ctx, done := untilSignal()
-	defer done()
-	s, err := a.reached()
-	var list []control.Status
-	if err == nil {
-		list, err = s.Status(ctx, control.StatusRequest{})
-	}
-	if err != nil && !absent(err) {
-		return failure(err, exitFailed, nil)
-	}
-	source, err := sourceOf(call.file, list)
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, st := range list {
-		if st.Source == source {
-			names = append(names, st.Name)
-		}
-	}
-	if len(names) == 0 {
-		_, err := fmt.Fprintf(a.out, "no services of %s\n", source)
-		return err
-	}
-	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error { return s.Remove(ctx, control.Named(names...)) })
-	if err != nil {
-		if ctx.Err() != nil {
-			return interrupted(ctx, err, strings.Join(names, ", "))
-		}
-		return failure(err, exitFailed, nil)
-	}
-	for _, name := range names {
-		if _, err := fmt.Fprintf(a.out, "%s: removed\n", name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sourceOf is the file whose services are meant, which need not be there any more: then those that
-// were taken in from it tell.
-func sourceOf(given string, list []control.Status) (string, error) {
-	gone := given
-	if given == "" {
-		gone = native.DefaultName
-	}
-	gone, err := filepath.Abs(gone)
-	if err != nil {
-		return "", err
-	}
-	for _, path := range []string{gone, filepath.Join(gone, native.DefaultName)} {
-		if slices.ContainsFunc(list, func(s control.Status) bool { return s.Source == path }) {
-			return path, nil
-		}
-	}
-	path, err := chooseFile(given)
-	if given != "" && errors.Is(err, fs.ErrNotExist) {
-		return path, nil
-	}
-	return path, err
 }

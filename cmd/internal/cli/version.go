@@ -44,14 +44,7 @@ func thisBuild() build {
 func versionVerb(a *app) *verb {
 	var asJSON bool
 	return &verb{
-		page: page{
-			name:     "version",
-			short:    "print the version",
-			synopsis: []string{"daemonry version [--json]"},
-			options:  []group{{"", []option{{"json", "", "Print an object.", "", toggle(&asJSON)}}}},
-			statuses: []row{{"0", "always, unless the version could not be written"}},
-			examples: []row{{"daemonry version", "What is installed here:"}},
-		},
+		options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&asJSON)}}}},
 		run: func(words []string) error {
 			if len(words) > 0 {
 				return usagef("", "unexpected word %q", words[0])
