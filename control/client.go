@@ -41,6 +41,7 @@ type Client struct {
 
 	once sync.Once
 	http *http.Client
+	kept *http.Transport
 }
 
 // Supervisor returns what there is to know about the supervisor.
@@ -58,7 +59,27 @@ func (c *Client) Status(ctx context.Context, r StatusRequest) (list []Status, er
 	if r.Usage {
 		q.Set("usage", "1")
 	}
+	if r.Spec {
+		q.Set("spec", "1")
+	}
 	err = c.get(ctx, "/services", q, &list)
+	if r.Spec && errors.Is(err, BadRequest) { // a supervisor that is older than the question
+		return c.statusAndSpecs(ctx, r)
+	}
+	return list, err
+}
+
+// statusAndSpecs asks for the description of each service by itself.
+func (c *Client) statusAndSpecs(ctx context.Context, r StatusRequest) ([]Status, error) {
+	r.Spec = false
+	list, err := c.Status(ctx, r)
+	for i := range list {
+		s, err := c.Spec(ctx, list[i].Name)
+		if err != nil {
+			return nil, err
+		}
+		list[i].Spec = &s
+	}
 	return list, err
 }
 
@@ -128,6 +149,7 @@ func (c *Client) Upgrade(ctx context.Context, r UpgradeRequest) (s Supervisor, e
 	if err := c.post(ctx, "/upgrade", r, new(Upgrade)); err != nil {
 		return s, err
 	}
+	c.Close()                  // a connection to the old program would be answered by that
 	s, err = c.Supervisor(ctx) // asked of whoever is there then
 	if err == nil && s.Started.Equal(before.Started) {
 		err = &Error{Message: s.UpgradeError, Hint: "the supervisor goes on as it was", Code: NotDone}
@@ -162,7 +184,10 @@ func (c *Client) Shutdown(ctx context.Context) error {
 }
 
 // Close closes the connections that are kept for the next request.
-func (c *Client) Close() { c.client().CloseIdleConnections() }
+func (c *Client) Close() {
+	c.client()
+	c.kept.CloseIdleConnections()
+}
 
 func (c *Client) change(ctx context.Context, verb string, body any) error {
 	return c.post(ctx, "/services/"+verb, body, new(Done))
@@ -208,6 +233,7 @@ func (c *Client) doOnce(ctx context.Context, method, path string, q url.Values, 
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
 		return fmt.Errorf("read the supervisor's answer to %s: %w", path, err)
 	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)) // to its end, or it is not kept
 	return nil
 }
 
@@ -285,22 +311,38 @@ func readError(resp *http.Response) error {
 // between: what is said here is for the supervisor alone.
 func (c *Client) client() *http.Client {
 	c.once.Do(func() {
+		c.kept = &http.Transport{DialContext: c.dial, TLSClientConfig: c.TLS, DisableCompression: true}
 		c.http = &http.Client{
-			Transport: &http.Transport{
-				DialContext:        c.dial,
-				TLSClientConfig:    c.TLS,
-				DisableCompression: true,
-				// A connection that is kept may be closed in the moment in which it is used again.
-				// Another costs nothing here.
-				DisableKeepAlives: c.Socket != "",
-			},
+			Transport:     c.kept,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		if c.Socket != "" {
+			c.kept.IdleConnTimeout = socketIdle
+			fresh := c.kept.Clone()
+			fresh.DisableKeepAlives = true
+			c.http.Transport = &local{kept: c.kept, fresh: fresh}
 		}
 		if c.WrapTransport != nil {
 			c.http.Transport = c.WrapTransport(c.http.Transport)
 		}
 	})
 	return c.http
+}
+
+// socketIdle is how long a connection to a socket is kept for the next question: another one costs
+// next to nothing, and a supervisor has few.
+const socketIdle = 100 * time.Millisecond
+
+// local is the transport to a supervisor's socket. A connection that is kept may be closed in the
+// moment in which it is used again. A question is asked again then (net/http.Transport), and finds
+// a new one; a request that changes something has one of its own from the start.
+type local struct{ kept, fresh *http.Transport }
+
+func (l *local) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet {
+		return l.kept.RoundTrip(r)
+	}
+	return l.fresh.RoundTrip(r)
 }
 
 func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -75,6 +76,10 @@ func TestRequests(t *testing.T) {
 			_, err := c.Status(ctx, control.StatusRequest{Names: []string{"a", "b@1"}, Usage: true})
 			return err
 		}, "GET /v1/services?name=a&name=b%401&usage=1 "},
+		{func() error {
+			_, err := c.Status(ctx, control.StatusRequest{Names: []string{"a"}, Spec: true})
+			return err
+		}, "GET /v1/services?name=a&spec=1 "},
 		{func() error { _, err := c.Spec(ctx, "b@1"); return err }, "GET /v1/services/b@1/spec "},
 		{func() error { _, err := c.Spec(ctx, "../x"); return err }, "GET /v1/services/..%2Fx/spec "},
 		{func() error {
@@ -122,6 +127,67 @@ func TestRequests(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("sent %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
+// TestSpecsOfAnOlderSupervisor: one that does not know the question for all is asked for each.
+func TestSpecsOfAnOlderSupervisor(t *testing.T) {
+	var asked []string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RequestURI())
+		switch {
+		case r.URL.Query().Has("spec"):
+			w.WriteHeader(400)
+			fmt.Fprint(w, `{"error": "unknown parameter \"spec\"", "code": "bad_request"}`)
+		case r.URL.Path == "/v1/services":
+			fmt.Fprint(w, `[{"name": "a"}, {"name": "b@1"}]`)
+		default:
+			fmt.Fprintf(w, `{"name": %q, "command": ["x"]}`, strings.Split(r.URL.Path, "/")[3])
+		}
+	})
+	list, err := c.Status(t.Context(), control.StatusRequest{Names: []string{"a", "b"}, Spec: true})
+	if err != nil || len(list) != 2 || list[0].Spec.Name != "a" || list[1].Spec.Name != "b@1" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	want := []string{"/v1/services?name=a&name=b&spec=1", "/v1/services?name=a&name=b", "/v1/services/a/spec", "/v1/services/b@1/spec"}
+	if !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+// TestKeptConnection: questions share one; what changes something has its own, which nobody is about
+// to close; and the answer after an upgrade is not the old program's.
+func TestKeptConnection(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/services" {
+			fmt.Fprint(w, "[]\n")
+			return
+		}
+		fmt.Fprintf(w, "{\"started\": %q}\n", time.Now().Format(time.RFC3339Nano))
+	})
+	var reused []bool
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { reused = append(reused, i.Reused) },
+	})
+	ask := func() {
+		if _, err := c.Status(ctx, control.StatusRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ask(); !reused[len(reused)-1]; ask() { // on a busy machine it is not always soon enough
+		if len(reused) > 100 {
+			t.Fatal("each question has its connection")
+		}
+	}
+	reused = nil
+	if err := c.Start(ctx, control.Named("a")); err != nil || reused[0] {
+		t.Errorf("a change on a connection that was kept: %v", err)
+	}
+	for range 10 {
+		reused = nil
+		if _, err := c.Upgrade(ctx, control.UpgradeRequest{Program: "/x"}); err != nil || reused[1] || reused[2] {
+			t.Errorf("an upgrade on connections that were kept: %v, %v", reused, err)
 		}
 	}
 }

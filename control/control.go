@@ -84,6 +84,8 @@ type Status struct {
 	// Memory is what the main process and its descendants have resident and share with no file, in
 	// bytes. Only if it was asked for and could be had.
 	Memory *int64 `json:"memory,omitzero"`
+	// Spec is its description with all defaults. Only if it was asked for.
+	Spec *spec.Service `json:"spec,omitzero"`
 }
 
 // Exit is how a process ended.

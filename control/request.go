@@ -70,10 +70,11 @@ type Done struct{}
 func Named(names ...string) Names { return Names{Names: names} }
 
 // StatusRequest chooses what [Client.Status] returns. The zero value is every service, without
-// usage.
+// usage and descriptions.
 type StatusRequest struct {
 	Names []string // none: all
 	Usage bool     // fill in CPU and Memory, which costs two reads of /proc a service
+	Spec  bool     // fill in Spec
 }
 
 // EventsRequest chooses what [Client.Events] returns. The zero value is the

@@ -71,7 +71,7 @@ func (a *app) runningServices(ctx context.Context) ([]spec.Service, error) {
 	s, err := a.session()
 	var list []control.Status
 	if err == nil {
-		list, err = s.Status(ctx, control.StatusRequest{})
+		list, err = s.Status(ctx, control.StatusRequest{Spec: true})
 	}
 	if absent(err) {
 		return nil, nil
@@ -81,11 +81,7 @@ func (a *app) runningServices(ctx context.Context) ([]spec.Service, error) {
 	}
 	var services []spec.Service
 	for _, st := range list {
-		one, err := s.Spec(ctx, st.Name)
-		if err != nil {
-			return nil, failure(err, exitFailed, []string{st.Name})
-		}
-		services = append(services, one)
+		services = append(services, *st.Spec)
 	}
 	return services, nil
 }

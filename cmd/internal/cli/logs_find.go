@@ -66,7 +66,7 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 	}
 	var found []control.Status
 	if err == nil {
-		found, err = s.Status(ctx, control.StatusRequest{Names: names})
+		found, err = s.Status(ctx, control.StatusRequest{Names: names, Spec: true})
 	}
 	var list []foundLog
 	if errors.Is(err, control.NotFound) {
@@ -79,11 +79,7 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 		return nil, failure(err, exitFailed, names)
 	}
 	for _, st := range found {
-		described, err := s.Spec(ctx, st.Name)
-		if err != nil {
-			return nil, failure(err, exitFailed, names)
-		}
-		for _, l := range logsOf(described, s.paths.Log) {
+		for _, l := range logsOf(*st.Spec, s.paths.Log) {
 			l.trouble = st.LogError
 			list = append(list, l)
 		}
@@ -97,7 +93,7 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 // withRemoved tells the services that there are among names from those of which only a log is left,
 // in the log directory. Where not even that is left it is an error.
 func (s *session) withRemoved(ctx context.Context, names []string) (found []control.Status, left []foundLog, err error) {
-	all, err := s.Status(ctx, control.StatusRequest{})
+	all, err := s.Status(ctx, control.StatusRequest{Spec: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -57,7 +57,7 @@ func (a *app) session() (*session, error) {
 		at, refused := present(ctx, places)
 		s := heedfulSession(at)
 		if at != (paths.Paths{}) && !refused {
-			return s, silence(context.Background(), at, answerTime)
+			return s, silence(context.Background(), s.Client, at, answerTime)
 		}
 		if at == (paths.Paths{}) {
 			at = p

@@ -37,10 +37,10 @@ const longSilence = 32 * time.Second
 // silence is the error of a supervisor that takes a connection, or lets it wait, and says nothing
 // for a time. One whose program is being replaced is waited for, as long as that may take. With ctx
 // the waiting ends, and there is no error.
-func silence(ctx context.Context, p paths.Paths, limit time.Duration) error {
+func silence(ctx context.Context, c *control.Client, p paths.Paths, limit time.Duration) error {
 	start := time.Now()
 	for tries := time.Duration(1); ; tries++ {
-		if answersWithin(ctx, p, answerTime) {
+		if answersWithin(ctx, c, answerTime) {
 			return nil // what is wrong otherwise, the command finds when it asks for something
 		}
 		who, stopped := listener(p.Socket())
@@ -51,10 +51,9 @@ func silence(ctx context.Context, p paths.Paths, limit time.Duration) error {
 	}
 }
 
-func answersWithin(ctx context.Context, p paths.Paths, d time.Duration) bool {
+func answersWithin(ctx context.Context, c *control.Client, d time.Duration) bool {
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	c := &control.Client{Socket: p.Socket()}
 	_, err := c.Supervisor(limited)
 	return err == nil || ctx.Err() != nil || !errors.Is(limited.Err(), context.DeadlineExceeded)
 }
@@ -95,7 +94,9 @@ func (h *heedful) heed(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		case <-time.After(rest):
 		}
-		if err := silence(ctx, h.at, h.limit); err != nil {
+		// A client of its own, for one that heeds silence would look after itself.
+		c := &control.Client{Socket: h.at.Socket()}
+		if err := silence(ctx, c, h.at, h.limit); err != nil {
 			end(err)
 			return
 		}

@@ -30,7 +30,8 @@ func TestSilenceOfAnUpgrade(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := silence(t.Context(), paths.Paths{Runtime: dir}, answerTime)
+			p := paths.Paths{Runtime: dir}
+			err := silence(t.Context(), &control.Client{Socket: p.Socket()}, p, answerTime)
 			if _, silent := errors.AsType[*silentError](err); silent == upgrading {
 				t.Errorf("%v", err)
 			}

@@ -234,3 +234,20 @@ func TestOneService(t *testing.T) {
 		t.Errorf("without usage: %s", body)
 	}
 }
+
+// TestDescriptionsOfAll: with their states. Of a service that is removed in between there is none.
+func TestDescriptionsOfAll(t *testing.T) {
+	f := serveFake(t, nil)
+	f.engine.statuses = []supervise.Status{{Name: "gone"}, {Name: "web"}}
+	f.engine.spec = spec.Service{Name: "web", Command: spec.Command{"x"}}
+	list, err := f.Status(t.Context(), control.StatusRequest{Spec: true})
+	if err != nil || len(list) != 1 || !reflect.DeepEqual(*list[0].Spec, f.engine.spec) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err = f.Status(t.Context(), control.StatusRequest{}); err != nil || len(list) != 2 || list[1].Spec != nil {
+		t.Errorf("not asked for: %+v, %v", list, err)
+	}
+	if _, err = f.Status(t.Context(), control.StatusRequest{Names: []string{"gone", "web"}, Spec: true}); !errors.Is(err, control.NotFound) {
+		t.Errorf("by its name: %v", err)
+	}
+}

@@ -47,6 +47,7 @@ func operations() []operation {
 	name := param{"name", "path", "The service."}
 	names := param{"name", "query", "Only this service, or all instances of it; may be repeated."}
 	usage := param{"usage", "query", "1 fills in cpu and memory, which costs two reads of /proc a service."}
+	described := param{"spec", "query", "1 fills in spec, the description with all defaults."}
 	follow := param{"follow", "query", "1 goes on with what happens."}
 	change := func(verb, summary string) operation {
 		return operation{route: "POST /v1/services/" + verb, summary: summary, in: control.Names{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}}
@@ -54,8 +55,8 @@ func operations() []operation {
 	return []operation{
 		{route: "GET /v1/supervisor", summary: "The supervisor itself.", out: control.Supervisor{}},
 		{route: "GET /v1/health", summary: "Whether every service that is to be up is: 200 if so, else 503.", out: control.Health{}, also: 503},
-		{route: "GET /v1/services", summary: "Services by name.", params: []param{names, usage}, out: []control.Status{}, codes: []control.Code{control.NotFound}},
-		{route: "GET /v1/services/{name}", summary: "One service.", params: []param{name, usage}, out: control.Status{}, codes: []control.Code{control.NotFound}},
+		{route: "GET /v1/services", summary: "Services by name.", params: []param{names, usage, described}, out: []control.Status{}, codes: []control.Code{control.NotFound}},
+		{route: "GET /v1/services/{name}", summary: "One service.", params: []param{name, usage, described}, out: control.Status{}, codes: []control.Code{control.NotFound}},
 		{route: "GET /v1/services/{name}/spec", summary: "The description of a service, with all defaults.", params: []param{name}, out: spec.Service{}, codes: []control.Code{control.NotFound}},
 		{
 			route: "GET /v1/services/{name}/logs", summary: "What a service has printed.", content: "text/plain; charset=utf-8",

@@ -68,7 +68,7 @@ func (a *api) health(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) services(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "name", "usage")
+	q, err := query(r, "name", "usage", "spec")
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (a *api) services(w http.ResponseWriter, r *http.Request) error {
 // service answers for one service or instance; the name of a service with
 // instances is no name here.
 func (a *api) service(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "usage")
+	q, err := query(r, "usage", "spec")
 	if err != nil {
 		return err
 	}
@@ -100,9 +100,13 @@ func (a *api) service(w http.ResponseWriter, r *http.Request) error {
 }
 
 // statuses asks the engine and, if the query says so, /proc: three files a service, which is why it
-// must be asked for.
+// must be asked for. Of one that is removed meanwhile there is nothing to be told any more.
 func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]control.Status, error) {
 	usage, err := toggle(q, "usage")
+	if err != nil {
+		return nil, err
+	}
+	described, err := toggle(q, "spec")
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +114,23 @@ func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]co
 	if err != nil {
 		return nil, err
 	}
-	statuses := make([]control.Status, len(list))
-	for i, s := range list {
-		statuses[i] = a.statusOf(s)
+	statuses := make([]control.Status, 0, len(list))
+	for _, s := range list {
+		st := a.statusOf(s)
 		if usage && s.PID != 0 {
-			a.addUsage(&statuses[i])
+			a.addUsage(&st)
 		}
+		if described {
+			sp, err := a.engine.Spec(ctx, s.Name)
+			if err != nil && len(names) == 0 && errorOf(err).Code == control.NotFound {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			st.Spec = &sp
+		}
+		statuses = append(statuses, st)
 	}
 	return statuses, nil
 }
