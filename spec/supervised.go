@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
+	"slices"
 )
 
 // ValidateSupervised returns what our own supervisor cannot do for services that are right in
@@ -90,22 +91,29 @@ type logFile struct{ field, path string }
 
 // logFiles are the files that s, which has no instances, writes its log to.
 func (s *Service) logFiles(logDir string) []logFile {
-	toFile := len(s.Log.Targets) == 0
-	for _, t := range s.Log.Targets {
-		toFile = toFile || t.Kind == TargetFile
+	file, errorFile := s.LogFiles(logDir)
+	field := "log.file"
+	if s.Log.File == "" {
+		field = "log"
 	}
-	if !toFile {
-		return nil
+	list := []logFile{{field, file}, {"log.error_file", errorFile}}
+	return slices.DeleteFunc(list, func(f logFile) bool { return f.path == "" })
+}
+
+// LogExt ends the name of the log of a service that names no file.
+const LogExt = ".log"
+
+// LogFiles are the files that the output of s, which has no instances, is written to where its log
+// has the target "file": file, and errorFile for what is standard error's alone; "" for none. dir is
+// where the logs of services are that name no file, "" if that is not known.
+func (s *Service) LogFiles(dir string) (file, errorFile string) {
+	toFile := func(t LogTarget) bool { return t.Kind == TargetFile }
+	if len(s.Log.Targets) > 0 && !slices.ContainsFunc(s.Log.Targets, toFile) {
+		return "", ""
 	}
-	var list []logFile
-	switch {
-	case s.Log.File != "":
-		list = append(list, logFile{"log.file", s.Log.File})
-	case logDir != "":
-		list = append(list, logFile{"log", path.Join(logDir, s.Name+".log")})
+	file = s.Log.File
+	if file == "" && dir != "" {
+		file = path.Join(dir, s.Name+LogExt)
 	}
-	if s.Log.ErrorFile != "" {
-		list = append(list, logFile{"log.error_file", s.Log.ErrorFile})
-	}
-	return list
+	return file, s.Log.ErrorFile
 }

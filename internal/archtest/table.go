@@ -137,7 +137,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
-		imports: "cmd/internal/logs/layout cmd/internal/logs/line internal/sys",
+		imports: "cmd/internal/logs/layout cmd/internal/logs/line internal/sys spec",
 	},
 	"internal/paths": {
 		says:    "Package paths says where things live.",

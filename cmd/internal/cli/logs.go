@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/logs/line"
 	"github.com/daemonry/daemonry/cmd/internal/logs/query"
-	"github.com/daemonry/daemonry/cmd/internal/server"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -71,12 +68,11 @@ func lineCount(text string) (int, error) {
 }
 
 func streamName(text string) (line.Stream, error) {
-	for _, s := range []line.Stream{line.Out, line.Err, line.Log} {
-		if s.String() == text {
-			return s, nil
-		}
+	s, ok := line.StreamNamed(text)
+	if !ok {
+		return s, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
 	}
-	return 0, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
+	return s, nil
 }
 
 // momentForms are times by the clock of whoever asks, and all that they begin with. What a form
@@ -200,48 +196,13 @@ func (a *app) warnUndated(call *logsCall, found []foundLog) {
 	}
 	var undated []string
 	for _, l := range found {
-		if !l.dated() && !slices.Contains(undated, l.Service) {
+		if !l.Dated() && !slices.Contains(undated, l.Service) {
 			undated = append(undated, l.Service)
 		}
 	}
 	if len(undated) > 0 {
 		fmt.Fprintf(a.err, "%s: %s: no time stamps in the log: lines count as late as their file\n", program, strings.Join(undated, ", "))
 	}
-}
-
-// logReader reads logs for the API.
-type logReader struct{ dir string }
-
-// ReadLog is that of server.LogReader.
-func (l logReader) ReadLog(ctx context.Context, w io.Writer, r server.LogRequest) error {
-	q := query.Query{Follow: r.Follow, Last: max(0, r.Lines), Since: r.Since, Until: r.Until, Grep: r.Grep}
-	if r.Lines == 0 {
-		q.Since = time.Now()
-	}
-	found := logsOf(r.Service, l.dir)
-	if len(r.Streams) > 0 {
-		var err error
-		if found, err = telling(found, true); err != nil {
-			var e *statusError
-			if errors.As(err, &e) {
-				err = &control.Error{Message: e.Error(), Hint: e.hint, Code: control.NotDone}
-			}
-			return err
-		}
-	}
-	for _, name := range r.Streams {
-		stream, err := streamName(name)
-		if err != nil {
-			return err
-		}
-		q.Streams = append(q.Streams, stream)
-	}
-	var text []byte
-	return query.Run(ctx, logsIn(found), q, func(rec query.Record) error {
-		text = append(append(text[:0], rec.Text...), '\n')
-		_, err := w.Write(text)
-		return err
-	})
 }
 
 // errNoOutput is for a standard output that is no file, which only tests have.

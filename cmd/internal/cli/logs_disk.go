@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/daemonry/daemonry/cmd/internal/logs/layout"
 	"github.com/daemonry/daemonry/cmd/internal/logs/query"
 	"github.com/daemonry/daemonry/internal/paths"
 )
@@ -62,20 +59,13 @@ func withLeft(found []foundLog, dir string) ([]foundLog, error) {
 	for _, l := range found {
 		known[l.Path] = true
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "*"+logExt))
+	left, err := query.InDir(dir, true)
 	if err != nil {
 		return nil, err
 	}
-	rotated, err := layout.Dir(dir)
-	if err != nil {
-		return nil, err
-	}
-	left = append(left, slices.Collect(maps.Keys(rotated))...)
-	slices.Sort(left)
-	for _, path := range slices.Compact(left) {
-		if !known[path] {
-			name := strings.TrimSuffix(filepath.Base(path), logExt)
-			found = append(found, foundLog{Log: query.Log{Service: name, Path: path}, gone: true})
+	for _, l := range left {
+		if !known[l.Path] {
+			found = append(found, foundLog{Log: l, gone: true})
 		}
 	}
 	return found, nil

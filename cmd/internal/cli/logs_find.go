@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
-	"github.com/daemonry/daemonry/cmd/internal/logs/line"
 	"github.com/daemonry/daemonry/cmd/internal/logs/query"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
@@ -19,17 +16,10 @@ import (
 // foundLog is a log file and what is known of it.
 type foundLog struct {
 	query.Log
-	apart bool // standard output and error have a file each, so the file says which a line is of
-	gone  bool // there is no such service any more
+	gone bool // there is no such service any more
 	// trouble is why what the service prints cannot be written there.
 	trouble string
 }
-
-// dated says that its lines have time stamps.
-func (l foundLog) dated() bool { return l.Format.JSON || l.Format.Stamp != line.NoStamp }
-
-// tells says that it can be told which stream a line is of.
-func (l foundLog) tells() bool { return l.apart || l.Format.Mark }
 
 func logsIn(found []foundLog) []query.Log {
 	var list []query.Log
@@ -44,15 +34,11 @@ func logsIn(found []foundLog) []query.Log {
 func telling(found []foundLog, named bool) ([]foundLog, error) {
 	var list []foundLog
 	for _, l := range found {
-		switch {
-		case l.tells():
+		err := l.CheckTells()
+		if err == nil {
 			list = append(list, l)
-		case named:
-			return nil, &statusError{
-				status: exitFailed,
-				err:    fmt.Errorf("%s: its log does not tell standard output from standard error", l.Service),
-				hint:   `log.stream = true marks each line, log.error_file puts standard error apart`,
-			}
+		} else if named {
+			return nil, err
 		}
 	}
 	return list, nil
@@ -79,9 +65,8 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 		return nil, failure(err, exitFailed, names)
 	}
 	for _, st := range found {
-		for _, l := range logsOf(*st.Spec, s.paths.Log) {
-			l.trouble = st.LogError
-			list = append(list, l)
+		for _, l := range query.OfService(*st.Spec, s.paths.Log) {
+			list = append(list, foundLog{Log: l, trouble: st.LogError})
 		}
 	}
 	if len(list) == 0 && len(names) > 0 {
@@ -117,74 +102,29 @@ func (s *session) withRemoved(ctx context.Context, names []string) (found []cont
 	return found, left, nil
 }
 
-// logsOf are the files that the output of a service goes to; s has its defaults.
-func logsOf(s spec.Service, dir string) []foundLog {
-	var list []foundLog
-	add := func(path string, format line.Format, stream line.Stream) {
-		if !slices.ContainsFunc(list, func(l foundLog) bool { return l.Path == path }) {
-			list = append(list, foundLog{Log: query.Log{Service: s.Name, Path: path, Format: format, Stream: stream}})
-		}
-	}
-	if s.Stdout.Path != "" {
-		add(s.Stdout.Path, line.Format{}, line.Out)
-	}
-	if s.Stderr.Path != "" {
-		add(s.Stderr.Path, line.Format{}, line.Err)
-	}
-	if slices.ContainsFunc(s.Log.Targets, func(t spec.LogTarget) bool { return t.Kind == spec.TargetFile }) {
-		format := line.Format{Mark: s.Log.Stream, JSON: s.Log.Format == spec.LogJSON}
-		switch s.Log.Timestamp {
-		case spec.TimestampUTC:
-			format.Stamp = line.UTC
-		case spec.TimestampLocal:
-			format.Stamp = line.Local
-		}
-		add(firstOf(s.Log.File, filepath.Join(dir, s.Name+logExt)), format, line.Out)
-		if s.Log.ErrorFile != "" {
-			add(s.Log.ErrorFile, format, line.Err)
-		}
-	}
-	apart := slices.ContainsFunc(list, func(l foundLog) bool { return l.Stream == line.Err })
-	for i := range list {
-		list[i].apart = apart
-	}
-	return list
-}
-
-// logExt ends the name of a log that the description gives none.
-const logExt = ".log"
-
 // filesOf are the logs in the log directory, where nobody can be asked what a service has chosen.
-func filesOf(dir string, names []string) ([]foundLog, error) {
+func filesOf(dir string, names []string) (list []foundLog, err error) {
+	var logs []query.Log
 	if len(names) == 0 {
-		files, err := filepath.Glob(filepath.Join(dir, "*"+logExt))
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			names = append(names, strings.TrimSuffix(filepath.Base(f), logExt))
-		}
+		logs, err = query.InDir(dir, false)
 	}
-	var list []foundLog
 	for _, name := range names {
 		if err := spec.CheckName(name); err != nil {
 			return nil, fmt.Errorf("%s: no such service", name)
 		}
-		path := filepath.Join(dir, name+logExt)
-		switch _, err := os.Stat(path); {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, &statusError{
-				status: exitFailed,
-				err:    fmt.Errorf("%s: no supervisor is running, and there is no %s", name, path),
-			}
-		case err != nil:
-			return nil, &statusError{status: exitFailed, err: fmt.Errorf("%s: no supervisor is running: %w", name, err)}
-		}
-		format, err := query.Detect(path)
-		if err != nil {
-			return nil, fmt.Errorf("log of %s: %w", name, err)
-		}
-		list = append(list, foundLog{Log: query.Log{Service: name, Path: path, Format: format}})
+		logs = append(logs, query.Named(name, dir))
 	}
-	return list, nil
+	for _, l := range logs {
+		switch _, err := os.Stat(l.Path); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s: no supervisor is running, and there is no %s", l.Service, l.Path)
+		case err != nil:
+			return nil, fmt.Errorf("%s: no supervisor is running: %w", l.Service, err)
+		}
+		if l.Format, err = query.Detect(l.Path); err != nil {
+			return nil, fmt.Errorf("log of %s: %w", l.Service, err)
+		}
+		list = append(list, foundLog{Log: l})
+	}
+	return list, err
 }

@@ -72,7 +72,7 @@ type jsonWriter struct {
 func (a *app) jsonLines(list []foundLog) *jsonWriter {
 	w := &jsonWriter{out: jsonEncoder(a.out), apart: map[string]bool{}}
 	for _, l := range list {
-		w.apart[l.Service] = l.apart
+		w.apart[l.Service] = l.Apart
 	}
 	return w
 }

@@ -217,7 +217,7 @@ func settingsOf(path string) (native.Supervisor, error) {
 // serverOptions are what settings mean to the server.
 func (a *app) serverOptions(p paths.Paths, settings native.Supervisor) (server.Options, error) {
 	o := server.Options{
-		Paths: p, Version: thisBuild().Version, Metrics: settings.Metrics, Logs: logReader{p.Log},
+		Paths: p, Version: thisBuild().Version, Metrics: settings.Metrics,
 		Trouble:   newOwnLog(a.err, p).trouble,
 		LogBudget: int64(settings.LogBudget), Cgroup: settings.Cgroup,
 		TCP: server.TCP{

@@ -66,7 +66,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1/services", "{}", 400, control.BadRequest, "no body"},
 		{"GET", "/v1/services/wbe", "", 404, control.NotFound, "wbe: no such service"},
 		{"GET", "/v1/services/wbe/spec", "", 404, control.NotFound, "wbe: no such service"},
-		{"GET", "/v1/services/web/logs", "", 501, control.Unsupported, "does not serve logs"},
+		{"GET", "/v1/services/wbe/logs", "", 404, control.NotFound, "wbe: no such service"},
 		{"GET", "/v1/services/web/logs?n=x", "", 400, control.BadRequest, `parameter "n"`},
 		{"GET", "/v1/events?after=yesterday", "", 400, control.BadRequest, `parameter "after"`},
 		{"GET", "/metrics", "", 404, control.NotFound, "not switched on"},

@@ -1,34 +1,19 @@
 package server
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/logs/line"
+	logquery "github.com/daemonry/daemonry/cmd/internal/logs/query"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
-
-// LogRequest chooses what a [LogReader] reads.
-type LogRequest struct {
-	Service spec.Service // with defaults
-	Lines   int          // the last so many; 0: none, less: all
-	Follow  bool         // until the context ends
-
-	Since, Until time.Time      // zero: no bound
-	Grep         *regexp.Regexp // nil: all
-	Streams      []string       // "out", "err" and "log"; none: all
-}
-
-// LogReader writes a service's log, one or more whole lines a Write. An error of w ends it.
-type LogReader interface {
-	ReadLog(ctx context.Context, w io.Writer, r LogRequest) error
-}
 
 // defaultLines is how much of a log is shown when nothing is said, as in tail(1), and mostLines how
 // much can be asked for: to find the last ones they are held in memory. All of them are not.
@@ -37,8 +22,8 @@ const (
 	mostLines    = 10_000
 )
 
-// logRequest reads the parameters.
-func logRequest(r *http.Request) (req LogRequest, err error) {
+// logQuery reads the parameters.
+func logQuery(r *http.Request) (req logquery.Query, err error) {
 	q, err := query(r, "n", "follow", "since", "until", "grep", "stream")
 	if err != nil {
 		return req, err
@@ -49,23 +34,28 @@ func logRequest(r *http.Request) (req LogRequest, err error) {
 	if req.Until, err = moment(q, "until"); err != nil {
 		return req, err
 	}
-	if req.Lines = defaultLines; !req.Since.IsZero() || !req.Until.IsZero() {
-		req.Lines = -1
+	if req.Last = defaultLines; !req.Since.IsZero() || !req.Until.IsZero() {
+		req.Last = 0
 	}
 	if text := q.Get("n"); text != "" {
-		if req.Lines, err = strconv.Atoi(text); err != nil || req.Lines > mostLines {
+		n, err := strconv.Atoi(text)
+		if err != nil || n > mostLines {
 			return req, badRequest(fmt.Sprintf("it is a number of lines, %d at most; -1 is all", mostLines), "parameter \"n\" is %q", text)
+		}
+		if req.Last = max(0, n); n == 0 { // none of what is there
+			req.Since = time.Now()
 		}
 	}
 	if req.Grep, err = pattern(q.Get("grep")); err != nil {
 		return req, err
 	}
 	for _, name := range q["stream"] {
-		if name != "out" && name != "err" && name != "log" {
+		stream, ok := line.StreamNamed(name)
+		if !ok {
 			return req, badRequest("it is out, err or log", "parameter \"stream\" is %q", name)
 		}
+		req.Streams = append(req.Streams, stream)
 	}
-	req.Streams = q["stream"]
 	if req.Follow, err = toggle(q, "follow"); err == nil && req.Follow && !req.Until.IsZero() {
 		err = badRequest("send one or the other", "both follow and until")
 	}
@@ -101,23 +91,33 @@ func pattern(text string) (*regexp.Regexp, error) {
 }
 
 func (a *api) serviceLogs(w http.ResponseWriter, r *http.Request) error {
-	req, err := logRequest(r)
+	q, err := logQuery(r)
 	if err != nil {
 		return err
 	}
-	if a.logs == nil {
-		return &control.Error{Message: "this supervisor does not serve logs", Code: control.Unsupported}
-	}
-	if req.Service, err = a.engine.Spec(r.Context(), r.PathValue("name")); err != nil {
+	service, err := a.engine.Spec(r.Context(), r.PathValue("name"))
+	if err != nil {
 		return err
 	}
+	found := logquery.OfService(service, a.about.LogDir)
+	for _, l := range found {
+		var hint *spec.HintError
+		if err := l.CheckTells(); len(q.Streams) > 0 && errors.As(err, &hint) {
+			return &control.Error{Message: hint.Message, Hint: hint.Hint, Code: control.NotDone}
+		}
+	}
 	out := &logWriter{w: w}
-	if req.Follow { // the first line may be long in coming
+	if q.Follow { // the first line may be long in coming
 		if err := out.begin(); err != nil {
 			return nil // the client has gone
 		}
 	}
-	err = a.logs.ReadLog(r.Context(), out, req)
+	var text []byte
+	err = logquery.Run(r.Context(), found, q, func(rec logquery.Record) error {
+		text = append(append(text[:0], rec.Text...), '\n')
+		_, err := out.Write(text)
+		return err
+	})
 	switch {
 	case out.begun && err != nil && r.Context().Err() == nil:
 		// The headers promised a log. Only a broken connection tells that this is not all of it.

@@ -13,7 +13,6 @@ import (
 // api answers requests by asking the engine. It has no state of its own.
 type api struct {
 	engine    Engine
-	logs      LogReader                        // may be nil
 	usage     func(pid int) (sys.Usage, error) // of a process
 	about     control.Supervisor               // what does not change
 	where     func() paths.Paths               // at present; nil: as about says

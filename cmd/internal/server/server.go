@@ -54,8 +54,6 @@ type Options struct {
 	Inherited *successor.Manifest
 	// Deaf takes no signals: they are the caller's, who ends ctx.
 	Deaf bool
-	// Logs serves the logs of services. Nil: the API answers that it cannot.
-	Logs LogReader
 	// Ready is called once the API answers. Its error ends the supervisor. May be nil.
 	Ready func() error
 	// Trouble is told in one line what the supervisor has difficulties with. Nil: nobody.
@@ -264,7 +262,7 @@ func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []
 func (o Options) api(e Engine, stop func(), stopped <-chan struct{}) *api {
 	started := time.Now()
 	return &api{
-		engine: e, logs: o.Logs, usage: usageOf, started: started, metrics: o.Metrics,
+		engine: e, usage: usageOf, started: started, metrics: o.Metrics,
 		heartbeat: 15 * time.Second, writeTime: writeTime, stop: stop, stopped: stopped,
 		about: control.Supervisor{
 			PID: os.Getpid(), Version: o.Version, API: control.Version, Started: started,

@@ -2,13 +2,12 @@ package supervise
 
 import (
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/layout"
-	"github.com/daemonry/daemonry/cmd/internal/logs/line"
+	"github.com/daemonry/daemonry/cmd/internal/logs/query"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -17,18 +16,13 @@ var compressions = map[spec.Compress]layout.Compression{
 	spec.CompressZstd: layout.Zstd,
 }
 
-var stamps = map[spec.Timestamp]line.Stamp{
-	spec.TimestampUTC:   line.UTC,
-	spec.TimestampLocal: line.Local,
-}
-
 // logConfig says in the log engine's terms what a spec says of its log. A spec that names no file
 // means one in dir.
 func logConfig(s spec.Service, dir string) (logs.Config, error) {
 	l := s.Log
 	c := logs.Config{
 		Mode:   uint32(*l.Mode),
-		Format: line.Format{Stamp: stamps[l.Timestamp], Mark: l.Stream, JSON: l.Format == spec.LogJSON},
+		Format: query.FormatOf(l),
 		Rotate: logs.Rotate{
 			Size: int64(*l.RotateSize), Age: time.Duration(l.RotateAge), Keep: *l.Keep, MaxAge: time.Duration(l.KeepAge),
 			Compress: compressions[l.Compress],
@@ -49,13 +43,9 @@ func logConfig(s spec.Service, dir string) (logs.Config, error) {
 	if !ok {
 		return c, fmt.Errorf("log facility %q: no such facility", l.Facility)
 	}
+	c.Path, c.ErrPath = s.LogFiles(dir)
 	for _, t := range l.Targets {
 		switch t.Kind {
-		case spec.TargetFile:
-			if c.Path = l.File; c.Path == "" {
-				c.Path = filepath.Join(dir, s.Name+".log")
-			}
-			c.ErrPath = l.ErrorFile
 		case spec.TargetStdout:
 			c.Targets = append(c.Targets, logs.Target{Kind: logs.Console})
 		case spec.TargetJournald:

@@ -41,6 +41,19 @@ const (
 
 func (s Stream) String() string { return [...]string{"out", "err", "log"}[s] }
 
+// StreamNamed is the stream whose name is text, if there is one.
+func StreamNamed(text string) (Stream, bool) {
+	switch text {
+	case "out":
+		return Out, true
+	case "err":
+		return Err, true
+	case "log":
+		return Log, true
+	}
+	return 0, false
+}
+
 // Format is how lines are written. The zero value is raw.
 type Format struct {
 	Stamp Stamp

@@ -86,13 +86,8 @@ func parseMark(l []byte) (s Stream, rest bool, n int) {
 	if len(l) < 4 {
 		return 0, false, 0
 	}
-	switch string(l[:3]) {
-	case "out":
-	case "err":
-		s = Err
-	case "log":
-		s = Log
-	default:
+	s, ok := StreamNamed(string(l[:3]))
+	if !ok {
 		return 0, false, 0
 	}
 	if l[3] == ' ' {
@@ -119,17 +114,9 @@ func parseJSON(l []byte) (Record, bool) {
 	if j.Line != nil {
 		r.Text = []byte(*j.Line)
 	}
-	switch j.Stream {
-	case "":
+	if j.Stream == "" {
 		return r, true
-	case "out":
-	case "err":
-		r.Stream = Err
-	case "log":
-		r.Stream = Log
-	default:
-		return Record{}, false
 	}
-	r.Marked = true
-	return r, true
+	r.Stream, r.Marked = StreamNamed(j.Stream)
+	return r, r.Marked
 }

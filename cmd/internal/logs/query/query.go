@@ -24,6 +24,7 @@ type Log struct {
 	Path    string
 	Format  line.Format // how the lines are written; what does not look like it is taken as it is
 	Stream  line.Stream // for formats that do not say: where the lines come from
+	Apart   bool        // standard output and error have a file each, so the file says which a line is of
 }
 
 // Query says which lines are wanted. The zero value is all there are.
