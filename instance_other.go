@@ -4,5 +4,8 @@ package daemonry
 
 import "syscall"
 
-// DefaultCommands are those of nginx -s, as far as the system has signals.
-var DefaultCommands = Commands{"stop": syscall.SIGTERM, "quit": syscall.SIGQUIT, "reload": syscall.SIGHUP}
+// DefaultCommands are those of nginx -s, as far as the system has signals. The caller may change
+// them.
+func DefaultCommands() Commands {
+	return Commands{"stop": syscall.SIGTERM, "quit": syscall.SIGQUIT, "reload": syscall.SIGHUP}
+}

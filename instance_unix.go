@@ -4,10 +4,12 @@ package daemonry
 
 import "syscall"
 
-// DefaultCommands are those of nginx -s and many others.
-var DefaultCommands = Commands{
-	"stop":   syscall.SIGTERM,
-	"quit":   syscall.SIGQUIT,
-	"reload": syscall.SIGHUP,
-	"reopen": syscall.SIGUSR1,
+// DefaultCommands are those of nginx -s and many others. The caller may change them.
+func DefaultCommands() Commands {
+	return Commands{
+		"stop":   syscall.SIGTERM,
+		"quit":   syscall.SIGQUIT,
+		"reload": syscall.SIGHUP,
+		"reopen": syscall.SIGUSR1,
+	}
 }

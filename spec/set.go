@@ -104,36 +104,11 @@ func sameNames(services []Service) Problems {
 	return list
 }
 
-// Layers returns the names of services in the order of their start: those of a
-// layer wait only for those of layers before it, and may start together.
-// Names within a layer keep the order of services. The error names a cycle.
-func Layers(services []Service) ([][]string, error) {
-	g := newGraph(services)
-	if cycle := g.cycle(); cycle != nil {
-		return nil, fmt.Errorf("services wait for each other: %s", strings.Join(cycle, " → "))
-	}
-	depth := make([]int, len(g.names))
-	var layers [][]string
-	for _, i := range g.order {
-		for _, before := range g.edges[i] {
-			depth[i] = max(depth[i], depth[before]+1)
-		}
-	}
-	for i, name := range g.names {
-		for len(layers) <= depth[i] {
-			layers = append(layers, nil)
-		}
-		layers[depth[i]] = append(layers[depth[i]], name)
-	}
-	return layers, nil
-}
-
 // graph has an edge from each service to every one it waits for.
 type graph struct {
 	names []string
 	index map[string][]int // by name, and by the name before "@"
 	edges [][]int
-	order []int // after cycle(): each behind those it waits for
 }
 
 func newGraph(services []Service) *graph {
@@ -180,7 +155,6 @@ func (g *graph) cycle() []string {
 	)
 	state := make([]int, len(g.names))
 	next := make([]int, len(g.names)) // the edge to follow
-	g.order = g.order[:0]
 	for start := range g.names {
 		if state[start] != unseen {
 			continue
@@ -191,7 +165,6 @@ func (g *graph) cycle() []string {
 			at := path[len(path)-1]
 			if next[at] == len(g.edges[at]) {
 				state[at] = done
-				g.order = append(g.order, at)
 				path = path[:len(path)-1]
 				continue
 			}

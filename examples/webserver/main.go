@@ -33,7 +33,7 @@ func main() {
 	flag.Parse()
 
 	if *command != "" {
-		if err := daemonry.DefaultCommands.Send(context.Background(), *pid, *command); err != nil {
+		if err := daemonry.DefaultCommands().Send(context.Background(), *pid, *command); err != nil {
 			log.Fatal(err)
 		}
 		return

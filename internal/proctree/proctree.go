@@ -77,25 +77,6 @@ type Options struct {
 // stopped: pid 1, ourselves, or one whose identity is not known.
 var ErrRefused = errors.New("refused")
 
-// Snapshot returns the processes that belong to root now, root first, then in
-// order of their start. Those that have ended and were not reaped are left out.
-//
-// Only Linux, except with ScopeMain; elsewhere the error wraps errors.ErrUnsupported.
-func Snapshot(root *sys.Process, o Options) ([]Process, error) {
-	t, err := newTree(root, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.scan(); err != nil {
-		return nil, err
-	}
-	var list []Process
-	for _, m := range t.sorted() {
-		list = append(list, m.Process)
-	}
-	return list, nil
-}
-
 // newTree checks that root may be stopped at all.
 func newTree(root *sys.Process, o Options) (*tree, error) {
 	id, err := root.Identity()

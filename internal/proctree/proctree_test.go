@@ -178,14 +178,15 @@ func TestStop(t *testing.T) {
 		options StopOptions
 		others  int    // processes found beside the main one
 		left    int    // processes that live on, as they should
-		says    string // a part of the result's text
+		says    string // a part of the main process's outcome
+		last    string // the last signal that each of the others got
 	}{
 		"alone":      {script: "echo $$; echo ready; exec sleep 1000", says: "sent SIGTERM to "},
-		"children":   {script: "sleep 1000 & sleep 1000 & echo $$; echo ready; wait", others: 2, says: "2 left-over processes ended when signalled too"},
+		"children":   {script: "sleep 1000 & sleep 1000 & echo $$; echo ready; wait", others: 2, last: "SIGTERM"},
 		"to all":     {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Audience: ToAll}, others: 1},
 		"no term":    {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`, options: StopOptions{Steps: quick}, others: 1, says: "sent SIGTERM, then SIGKILL to "},
 		"kill only":  {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Steps: []SignalStep{}}, others: 1, says: "sent SIGKILL to "},
-		"left over":  {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`, options: StopOptions{Steps: quick}, others: 1, says: "killed 1 left-over process: "},
+		"left over":  {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`, options: StopOptions{Steps: quick}, others: 1, last: "SIGKILL"},
 		"two forks":  {script: daemon("sleep 1000 & echo ready; wait"), others: 1},
 		"orphan":     {script: daemon("(sleep 1000 & exec true); sleep 1000 & echo ready; wait"), others: 2},
 		"setsid":     {script: daemon("setsid sleep 1000 & echo ready; wait"), others: 1},
@@ -215,11 +216,28 @@ func TestStop(t *testing.T) {
 			if len(result.Others) != test.others {
 				t.Errorf("%d others, want %d: %s", len(result.Others), test.others, result)
 			}
-			if !strings.Contains(result.String(), test.says) {
-				t.Errorf("says %q, want %q", result, test.says)
+			if text := result.Main.String(); !strings.Contains(text, test.says) {
+				t.Errorf("says %q, want %q", text, test.says)
+			}
+			for _, o := range result.Others {
+				if test.last != "" && (len(o.Signals) == 0 || o.Signals[len(o.Signals)-1] != test.last) {
+					t.Errorf("%v: the last should be %s", o, test.last)
+				}
 			}
 		})
 	}
+}
+
+// members are the processes that belong to root now.
+func members(root *sys.Process, o Options) ([]*member, error) {
+	t, err := newTree(root, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.scan(); err != nil {
+		return nil, err
+	}
+	return t.sorted(), nil
 }
 
 // The one escape that nothing links to the daemon is closed by a subreaper,
@@ -239,7 +257,7 @@ func TestAdopted(t *testing.T) {
 		asked = append(asked, p)
 		return slices.Contains(marked(mark), p.PID)
 	}
-	found, err := Snapshot(main, Options{})
+	found, err := members(main, Options{})
 	if err != nil || len(found) != 2 {
 		t.Errorf("without: %v, %v", found, err)
 	}
@@ -430,12 +448,12 @@ func TestCgroup(t *testing.T) {
 	}
 	write("cgroup.procs", fmt.Sprintf("0\n%d\n", main.PID))
 	write("below/cgroup.procs", fmt.Sprintf("%d\n", other.PID))
+	if found, err := members(other, Options{Cgroup: dir + "/none"}); err == nil {
+		t.Errorf("a group that is not there was believed: %v", found)
+	}
 	result, err := Stop(t.Context(), main, StopOptions{Steps: patient, KillWait: patience, Options: Options{Cgroup: dir}})
 	if err != nil || len(marked(mark))+len(marked(otherMark)) > 0 {
 		t.Errorf("%v: %s", err, result)
-	}
-	if _, err := Snapshot(other, Options{Cgroup: dir + "/none"}); err == nil {
-		t.Error("a group that is not there was believed")
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -74,35 +73,6 @@ func (m *member) outcome() Outcome {
 	return o
 }
 
-// String says in one line what was done: "sent SIGTERM to 4711 (web), it ended
-// after 120ms; killed 2 left-over processes: 4712 (sleep), 4713 (sh)".
-func (r Result) String() string {
-	parts := []string{r.Main.String()}
-	var killed, signalled, followed []Process
-	for _, o := range r.Others {
-		switch {
-		case !o.Ended:
-		case o.got(syscall.SIGKILL):
-			killed = append(killed, o.Process)
-		case len(o.Signals) > 0:
-			signalled = append(signalled, o.Process)
-		default:
-			followed = append(followed, o.Process)
-		}
-	}
-	add := func(format string, list []Process) {
-		if len(list) > 0 {
-			parts = append(parts, fmt.Sprintf(format, count(list), joined(list)))
-		}
-	}
-	add("%s ended with it: %s", followed)
-	add("%s ended when signalled too: %s", signalled)
-	add("killed %s: %s", killed)
-	add("left alone %s that this command runs under or started: %s", r.Spared)
-	add("%s still running: %s", r.Left)
-	return strings.Join(parts, "; ")
-}
-
 // String says what was done to one process and how it went.
 func (o Outcome) String() string {
 	text := "nothing was sent to " + o.Process.String()
@@ -116,22 +86,6 @@ func (o Outcome) String() string {
 		return text + ", it ended after " + round(o.After).String()
 	}
 	return text + ", it has not ended"
-}
-
-func (o Outcome) got(sig syscall.Signal) bool {
-	for _, name := range o.Signals {
-		if name == sys.SignalName(sig) {
-			return true
-		}
-	}
-	return false
-}
-
-func count(list []Process) string {
-	if len(list) == 1 {
-		return "1 left-over process"
-	}
-	return strconv.Itoa(len(list)) + " left-over processes"
 }
 
 // joined names the first of a list and counts the rest: a tree may have thousands.

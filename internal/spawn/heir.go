@@ -118,13 +118,6 @@ func heirOrders(payload []byte, stdin *os.File, files []*os.File) (*orders, erro
 // Receive returns the next message, or io.EOF when the heir is dead or has closed its end.
 func (h *Heir) Receive() ([]byte, error) { return receiveMessage(h.channel) }
 
-// Pending says whether Receive would return at once.
-func (h *Heir) Pending() bool {
-	var b [1]byte
-	n, err := h.channel.Peek(b[:])
-	return n > 0 && err == nil
-}
-
 // Send sends the heir a message. EPIPE and ECONNRESET mean that it is gone.
 func (h *Heir) Send(message []byte) error { return sendFrame(h.channel, frameMessage, message) }
 

@@ -25,12 +25,6 @@ const (
 	Ours
 )
 
-// OriginOf reads the mark of a file.
-func OriginOf(content []byte) Origin {
-	origin, _ := ReadMark(content)
-	return origin
-}
-
 // ReadMark reads the mark of a file, and the name of the service that the file
 // was written for; "" if the file is foreign.
 func ReadMark(content []byte) (Origin, string) {

@@ -123,9 +123,6 @@ func (w *worker) detach(s *Stream) error {
 		errs = append(errs, w.detachInput(in))
 	}
 	errs = append(errs, w.closeFiles(s))
-	for _, t := range s.taps {
-		t.end()
-	}
 	s.closed = true
 	w.e.janitor.ignore(s.cfg.Path)
 	w.e.janitor.ignore(s.cfg.ErrPath)
@@ -272,28 +269,4 @@ func (w *worker) rotated(k *sink) bool {
 	k.rotateError = ""
 	w.e.janitor.tend(k.s.id, k.path, k.s.cfg.Rotate)
 	return true
-}
-
-// rotateNow is rotated on request, for all of the stream's files.
-func (w *worker) rotateNow(s *Stream) error {
-	for _, k := range []*sink{&s.file, s.errFile} {
-		if k == nil || k.path == "" {
-			continue
-		}
-		f, err := w.fileOf(k)
-		if err != nil {
-			return err
-		}
-		if f.st.Size == 0 || !k.end.AtStart() {
-			continue
-		}
-		if err := k.putAside(); err != nil {
-			return err
-		}
-		if err := w.closeFile(k); err != nil {
-			return err
-		}
-		w.e.janitor.tend(s.id, k.path, s.cfg.Rotate)
-	}
-	return nil
 }

@@ -19,8 +19,7 @@ type batch struct {
 }
 
 // cook formats as much of b.src as there is room for and returns how much it took: 0 if not even
-// the first piece fits into most. Each piece goes to the stream's listeners and targets as it is
-// taken.
+// the first piece fits into most. Each piece goes to the stream's targets as it is taken.
 func (b *batch) cook() int {
 	s := b.in.s
 	cfg := s.cfg
@@ -80,14 +79,8 @@ func (b *batch) worst(n int) int {
 	return n + line.Overhead
 }
 
-// tell hands a piece of a line to the stream's listeners and targets.
+// tell hands a piece of a line to the stream's targets.
 func (s *Stream) tell(which line.Stream, p []byte, end bool, when time.Time) {
-	for _, t := range s.taps {
-		t.put(p)
-		if end {
-			t.put([]byte{'\n'})
-		}
-	}
 	for _, o := range s.outlets {
 		o.put(when.UnixNano(), which, p, !end, s.cfg.Block)
 	}

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -254,28 +253,6 @@ func TestTail(t *testing.T) {
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("Tail(%d) = %q, %v; want %s", n, got, err, want)
 		}
-	}
-}
-
-func TestSubscribe(t *testing.T) {
-	r := newRig(t)
-	s, w := r.open(t, "a", Config{})
-	sub, err := s.Subscribe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sub.Close()
-	fmt.Fprintln(w, "hello")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if p, err := sub.Next(ctx); string(p) != "hello\n" || err != nil {
-		t.Fatalf("Next = %q, %v", p, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sub.Next(ctx); err != ErrClosed {
-		t.Fatalf("Next after Close = %v", err)
 	}
 }
 

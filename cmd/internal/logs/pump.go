@@ -72,11 +72,6 @@ func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 	}
 	s.stats.Bytes += int64(n)
 	s.stats.Reads++
-	if !s.cfg.lined() {
-		for _, t := range s.taps {
-			t.put(w.slot.Rest())
-		}
-	}
 	if err := w.settle(in, w.slot); err != nil {
 		w.keep(in, err)
 		return n, false, err

@@ -25,7 +25,6 @@ type Stream struct {
 	err     *input // standard error, where it is apart
 	file    sink
 	errFile *sink // where cfg.ErrPath is
-	taps    []*Subscription
 	outlets []*outlet
 	limit   *limiter
 	stats   Stats
@@ -225,9 +224,6 @@ func (s *Stream) Drain() error { return s.do(func() error { return s.w.drain(s) 
 // logrotate.
 func (s *Stream) Reopen() error { return s.do(func() error { return s.w.closeFiles(s) }) }
 
-// Rotate puts the current file aside now, unless it is empty or ends in the middle of a line.
-func (s *Stream) Rotate() error { return s.do(func() error { return s.w.rotateNow(s) }) }
-
 // Reconfigure makes cfg hold for what is read from now on. That standard error is apart, or is not
 // any more, holds for processes started from now on.
 func (s *Stream) Reconfigure(cfg Config) error {
@@ -265,14 +261,4 @@ func (s *Stream) Remove() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Subscribe hands out the output as it comes, from now on, beside whatever else happens to it.
-func (s *Stream) Subscribe() (*Subscription, error) {
-	sub := &Subscription{s: s, wake: make(chan struct{}, 1)}
-	err := s.do(func() error {
-		s.taps = append(s.taps, sub)
-		return nil
-	})
-	return sub, err
 }

@@ -255,6 +255,18 @@ func serveFake(t *testing.T, tweak func(*api, *http.Server)) *fixture {
 	return f
 }
 
+// listenUnix opens a control socket with its name.
+func listenUnix(path string, group *int) (*limited, error) {
+	l, err := listenUnnamed(path, group)
+	if err == nil {
+		err = l.publish()
+	}
+	if err != nil && l != nil {
+		err = errors.Join(err, l.Close())
+	}
+	return l, err
+}
+
 // shortDir is a directory whose path leaves room for a socket's name.
 func shortDir(t *testing.T) string {
 	t.Helper()

@@ -34,21 +34,9 @@ type TCP struct {
 // see maxSocketPath.
 const unnamed = "new.sock"
 
-// listenUnix opens the control socket and gives it its name. Whoever calls it holds the lock of the
-// directory, so a socket that is there is a dead supervisor's.
-func listenUnix(path string, group *int) (*limited, error) {
-	l, err := listenUnnamed(path, group)
-	if err == nil {
-		err = l.publish()
-	}
-	if err != nil && l != nil {
-		err = errors.Join(err, l.Close())
-	}
-	return l, err
-}
-
 // listenUnnamed opens the control socket under a name that nobody knows, until publish: who cannot
-// become the supervisor after all leaves what tells of the last one.
+// become the supervisor after all leaves what tells of the last one. Whoever calls it holds the lock
+// of the directory, so a socket that is there is a dead supervisor's.
 func listenUnnamed(path string, group *int) (*limited, error) {
 	at := filepath.Join(filepath.Dir(path), unnamed)
 	if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -29,7 +28,7 @@ func (e *RunningError) Error() string {
 	return fmt.Sprintf("%s: another supervisor is running, process %d", e.Dir, e.PID)
 }
 
-// lock makes us the one supervisor of both directories. Both, because one user
+// Who holds these two locks is the one supervisor of both directories. Both, because one user
 // can have two runtime directories, one with a session and one without, and still but one state.
 //
 // The state has a lock file: it is where a network file system may be, and
@@ -40,16 +39,6 @@ func (e *RunningError) Error() string {
 // Both are flock(2) locks of open files. A supervisor that is killed leaves them at once; but
 // processes that it was starting hold the state's (held) until they execute their programs. So who
 // gets the lock finds every service born.
-func lock(p paths.Paths) (l locks, err error) {
-	if l.state, err = lockState(p.State); err != nil {
-		return l, err
-	}
-	if l.dir, err = lockRuntime(p.Runtime); err != nil {
-		return l, errors.Join(err, l.state.Close())
-	}
-	return l, nil
-}
-
 func lockState(dir string) (*os.File, error) {
 	f, err := lockFile(filepath.Join(dir, lockName))
 	return f, stateOwner(dir, err)

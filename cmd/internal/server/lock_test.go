@@ -32,6 +32,17 @@ func rootPaths(t *testing.T, root string) paths.Paths {
 }
 
 // However many race, one wins, and the others know who.
+// lock makes us the supervisor of both directories.
+func lock(p paths.Paths) (l locks, err error) {
+	if l.state, err = lockState(p.State); err != nil {
+		return l, err
+	}
+	if l.dir, err = lockRuntime(p.Runtime); err != nil {
+		return l, errors.Join(err, l.state.Close())
+	}
+	return l, nil
+}
+
 func TestOneSupervisor(t *testing.T) {
 	p := rootPaths(t, shortDir(t))
 	for range 20 {

@@ -35,7 +35,7 @@ func arguments(t testing.TB, words ...string) ([]string, error) {
 	if err := d.Decode(&p); err != nil {
 		t.Fatal(err)
 	}
-	if got := writers.OriginOf(out.Files[0].Content); got != writers.Ours {
+	if got, _ := writers.ReadMark(out.Files[0].Content); got != writers.Ours {
 		t.Errorf("the mark reads as %v", got)
 	}
 	return p.Dict.Arrays[0].Strings[1:], nil

@@ -179,16 +179,6 @@ func dropForeign(s *spec.Service, all []spec.Service, path string) []Note {
 	return notes
 }
 
-// Parse makes a service of the text of one unit. The name of the service is that
-// of the file; for a template NAME@.service, %i becomes "{instance}".
-func Parse(path, text string) (spec.Service, []Note, error) {
-	r, err := parse([]source{{path, text}}, nil)
-	if err != nil {
-		return spec.Service{}, nil, err
-	}
-	return r.service, r.notes, nil
-}
-
 // parse reads a unit and then its drop-ins, and knows the units that are read
 // along. With an error too it returns a reader.
 func parse(all []source, along []string) (*reader, error) {

@@ -19,6 +19,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
+// Parse makes a service of the text of one unit.
+func Parse(path, text string) (spec.Service, []Note, error) {
+	r, err := parse([]source{{path, text}}, nil)
+	if err != nil {
+		return spec.Service{}, nil, err
+	}
+	return r.service, r.notes, nil
+}
+
 func TestRead(t *testing.T) {
 	services, notes, err := Read("testdata/web.service", "testdata/db.service", "testdata/task@.service")
 	if err != nil {

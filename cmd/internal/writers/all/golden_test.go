@@ -187,7 +187,7 @@ func TestMark(t *testing.T) {
 		{[]byte("[Service]\nExecStart=/bin/x\n"), writers.Foreign},
 		{nil, writers.Foreign},
 	} {
-		if got := writers.OriginOf(test.content); got != test.want {
+		if got, _ := writers.ReadMark(test.content); got != test.want {
 			t.Errorf("%.60q: %v, want %v", test.content, got, test.want)
 		}
 	}
