@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/pidfile"
@@ -297,7 +298,7 @@ func (l *launcher) ended(exit spawn.Exit, said *report) *LaunchError {
 
 // failure makes the error and clears away the pid file, which names nobody now.
 func (l *launcher) failure(phase string, err error) *LaunchError {
-	e := &LaunchError{Phase: phase, Err: err, status: statusFailed, Output: lastLines(l.printed())}
+	e := &LaunchError{Phase: phase, Err: err, status: statusFailed, Output: lastwords.Text(l.printed())}
 	if l.pidfile != nil {
 		// If it cannot be removed it stays as a stale one, which is recognised.
 		_ = l.pidfile.Remove()
@@ -315,12 +316,7 @@ func (l *launcher) printed() []byte {
 	if l.err == l.log {
 		from = l.logOffset
 	}
-	info, err := l.err.Stat()
-	if err != nil || info.Size() <= from {
-		return nil
-	}
-	from = max(from, info.Size()-most)
-	b, err := io.ReadAll(io.NewSectionReader(l.err, from, info.Size()-from))
+	b, _, err := lastwords.Read(l.err, from, most)
 	if err != nil {
 		return nil // a log that cannot be read back (a device) has no last words
 	}

@@ -3,7 +3,6 @@ package daemonry
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -61,17 +60,3 @@ func (e *notReadyError) Error() string {
 }
 
 func (e *notReadyError) Unwrap() error { return context.DeadlineExceeded }
-
-// lastLines returns the last lines of what was printed, without the newline at the end.
-func lastLines(b []byte) string {
-	const most = 10
-	text := strings.TrimRight(strings.ToValidUTF8(string(b), "\ufffd"), "\n")
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		// A Go program's last words come first: what follows is every goroutine's stack.
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return strings.Join(lines[i:min(len(lines), i+most)], "\n")
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-most):], "\n")
-}

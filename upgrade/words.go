@@ -2,10 +2,10 @@ package upgrade
 
 import (
 	"os"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -133,15 +133,6 @@ func (w *words) drain() {
 
 // last returns the last lines, after finish or leave.
 func (w *words) last() string {
-	const most = 10
 	<-w.done
-	text := strings.TrimRight(strings.ToValidUTF8(string(w.tail), "\ufffd"), "\n")
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		// A Go program's last words come first: what follows is every goroutine's stack.
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return strings.Join(lines[i:min(len(lines), i+most)], "\n")
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-most):], "\n")
+	return lastwords.Text(w.tail)
 }

@@ -20,7 +20,7 @@ type entry struct {
 var table = map[string]entry{
 	".": {
 		says:    "Package daemonry turns the running program into a daemon and tells the launcher how that went.",
-		imports: "internal/spawn internal/sys notify pidfile",
+		imports: "internal/lastwords internal/spawn internal/sys notify pidfile",
 	},
 	"notify": {
 		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.",
@@ -32,7 +32,7 @@ var table = map[string]entry{
 	},
 	"upgrade": {
 		says:    "Package upgrade replaces the running binary without dropping a connection.",
-		imports: "internal/spawn internal/sys listen notify pidfile",
+		imports: "internal/lastwords internal/spawn internal/sys listen notify pidfile",
 	},
 	"pidfile": {
 		says:    "Package pidfile holds a locked pid file and tells whether a recorded process is still that process.",
@@ -58,6 +58,9 @@ var table = map[string]entry{
 	"internal/cgroup": {
 		says:    "Package cgroup keeps each service in a control group of its own, so that whatever it forks is found there, limited and ended.",
 		imports: "internal/atomicfile internal/sys spec",
+	},
+	"internal/lastwords": {
+		says: "Package lastwords finds a program's last words in what it has printed.",
 	},
 	"internal/atomicfile": {
 		says: "Package atomicfile replaces a file whole or not at all.",
@@ -88,11 +91,11 @@ var table = map[string]entry{
 	},
 	"cmd/internal/detach": {
 		says:    "Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.",
-		imports: "cmd/internal/probe cmd/internal/procopt internal/proctree internal/spawn internal/sys notify pidfile spec",
+		imports: "cmd/internal/probe cmd/internal/procopt internal/lastwords internal/proctree internal/spawn internal/sys notify pidfile spec",
 	},
 	"cmd/internal/logs": {
 		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
-		imports: "internal/atomicfile cmd/internal/logs/ internal/sys",
+		imports: "internal/atomicfile internal/lastwords cmd/internal/logs/ internal/sys",
 	},
 	"cmd/internal/logs/benchengine": {
 		says:    "Command benchengine runs the log engine alone, in a process of its own, for bench/logs.",

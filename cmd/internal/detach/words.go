@@ -1,10 +1,10 @@
 package detach
 
 import (
-	"io"
+	"bytes"
 	"os"
-	"strings"
 
+	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -16,10 +16,7 @@ type lastWords struct {
 	start int64 // what was there before us
 }
 
-const (
-	maxWordLines = 10
-	maxWordBytes = 8 << 10
-)
+const maxWordBytes = 8 << 10
 
 // begin notes where the files stand now; the first that is one counts.
 func (w *lastWords) begin(paths ...string) {
@@ -44,22 +41,13 @@ func (w *lastWords) lines() []string {
 		return nil
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() < w.start {
-		return nil
-	}
-	from := max(w.start, info.Size()-maxWordBytes)
-	b, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	b, cut, err := lastwords.Read(f, w.start, maxWordBytes)
 	if err != nil {
 		return nil
 	}
-	text := strings.TrimRight(strings.ToValidUTF8(string(b), "\ufffd"), "\n")
-	if text == "" {
-		return nil
+	b = lastwords.Clean(b)
+	if _, whole, more := bytes.Cut(b, []byte{'\n'}); cut && more {
+		b = whole
 	}
-	lines := strings.Split(text, "\n")
-	if from > w.start && len(lines) > 1 {
-		lines = lines[1:] // cut in the middle
-	}
-	return lines[max(0, len(lines)-maxWordLines):]
+	return lastwords.Lines(b, lastwords.Most)
 }

@@ -1,13 +1,11 @@
 package logs
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"io/fs"
-	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs/layout"
+	"github.com/daemonry/daemonry/internal/lastwords"
 )
 
 // tailMax bounds how much of a file Tail reads: last words are for a message, not for an archive.
@@ -63,27 +61,6 @@ func tailFile(path string, n int) ([]string, error) {
 		return nil, err
 	}
 	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	from := max(0, size-tailMax)
-	buf := make([]byte, size-from)
-	if _, err := f.ReadAt(buf, from); err != nil && err != io.EOF {
-		return nil, err
-	}
-	return lastLines(buf, n), nil
-}
-
-// lastLines returns the last n lines of buf; a last one without a newline counts.
-func lastLines(buf []byte, n int) []string {
-	buf = bytes.TrimSuffix(buf, []byte{'\n'})
-	var lines []string
-	for len(lines) < n && len(buf) > 0 {
-		i := bytes.LastIndexByte(buf, '\n')
-		lines = append(lines, string(buf[i+1:]))
-		buf = buf[:max(i, 0)]
-	}
-	slices.Reverse(lines)
-	return lines
+	tail, _, err := lastwords.Read(f, 0, tailMax)
+	return lastwords.Lines(tail, n), err
 }
