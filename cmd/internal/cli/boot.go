@@ -37,7 +37,8 @@ type plannedStep struct {
 // printBootPlan prints what would be done, each file with its content.
 func (a *app) printBootPlan(call *bootCall, plan *boot.Plan, evidence boot.Evidence) error {
 	if call.json {
-		p := plannedBoot{System: plan.System, Evidence: evidence, Steps: []plannedStep{}, Notes: plan.Notes, Hints: plan.Hints}
+		p := plannedBoot{System: plan.System, Evidence: evidence, Steps: []plannedStep{},
+			Notes: plan.Notes, Hints: plan.Hints}
 		for _, s := range plan.Steps() {
 			step := plannedStep{Step: s, Content: string(s.Content)}
 			if s.Mode != 0 {
@@ -71,7 +72,8 @@ func (a *app) printHints(plan *boot.Plan) {
 }
 
 // printBoot prints how each service is now, by what the init system says.
-func (a *app) printBoot(ctx context.Context, call *bootCall, m *boot.Machine, plan *boot.Plan, names ...string) error {
+func (a *app) printBoot(ctx context.Context, call *bootCall, m *boot.Machine, plan *boot.Plan,
+	names ...string) error {
 	a.printHints(plan)
 	list := []boot.Status{}
 	for _, name := range names {
@@ -120,7 +122,7 @@ type bootCall struct {
 }
 
 func (c *bootCall) rootOption() option {
-	return option{"root", "DIR", "Change the tree in DIR, which does not run: nothing is started or stopped.", "this machine", parsed(&c.root, filepath.Abs)}
+	return option{"root", "DIR", "this machine", parsed(&c.root, filepath.Abs)}
 }
 
 // bootMachine is the machine, with the hint for what is missing.
@@ -136,7 +138,8 @@ func (a *app) bootMachine(call *bootCall) (*boot.Machine, boot.Evidence, error) 
 	case errors.As(err, &unknown):
 		err = &statusError{status: exitFailed, err: err, hint: "in a container: daemonry run"}
 	case errors.As(err, &noUsers):
-		err = &statusError{status: exitFailed, err: err, hint: "in crontab -e: @reboot daemonry supervisor start"}
+		err = &statusError{status: exitFailed, err: err,
+			hint: "in crontab -e: @reboot daemonry supervisor start"}
 	}
 	return m, evidence, err
 }
@@ -175,10 +178,11 @@ func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
 		return false, err
 	}
 	if err := m.Start(ctx, st.Name); err != nil {
-		return true, &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+		return true, statusf(exitOurs, "start the supervisor: %w", err)
 	}
 	if err := a.appear(ctx, s, bootTime); err != nil {
-		return true, &statusError{status: exitOurs, err: fmt.Errorf("%s started the supervisor, which does not answer: %w", m.System, err)}
+		return true, statusf(exitOurs, "%s started the supervisor, which does not answer: %w", m.System,
+			err)
 	}
 	_, err = fmt.Fprintf(a.err, "%s: %s started the supervisor\n", program, m.System)
 	return true, err
@@ -186,7 +190,9 @@ func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
 
 // supervisorStopper is what ends a supervisor: the init system, if that runs it, for some of
 // them start again whatever they have not stopped themselves.
-func (a *app) supervisorStopper(ctx context.Context, s *session, pid int) (func(ctx context.Context) error, error) {
+func (a *app) supervisorStopper(
+	ctx context.Context, s *session, pid int,
+) (func(ctx context.Context) error, error) {
 	m, st, err := a.bootService(ctx)
 	if err != nil || !st.Running || st.PID != 0 && st.PID != pid {
 		return s.Shutdown, err

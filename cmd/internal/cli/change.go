@@ -17,7 +17,7 @@ type change struct {
 }
 
 func (c *change) options() []option {
-	return []option{c.option(), {"json", "", "Print the services as \"status --json\" does.", "", toggle(&c.json)}}
+	return []option{c.option(), {"json", "", "", toggle(&c.json)}}
 }
 
 // asked are the services that words name, and the supervisor that has them.
@@ -30,15 +30,20 @@ func (a *app) asked(c chosen, words []string) (control.Names, *session, error) {
 	return names, s, failure(err, exitFailed, words)
 }
 
+// request is what is asked of a supervisor for some of its services, as its client has it.
+type request func(*session, context.Context, control.Names) error
+
 // changed asks for something, and prints where the services then are.
-func (a *app) changed(c *change, words []string, there goal, do func(context.Context, *session, control.Names) error) error {
+func (a *app) changed(c *change, words []string, there goal, do request) error {
 	names, s, err := a.asked(c.chosen, words)
 	if err != nil {
 		return err
 	}
 	ctx, done := untilSignal()
 	defer done()
-	err = a.watching(ctx, s, words, there, func(ctx context.Context) error { return do(ctx, s, names) })
+	err = a.watching(ctx, s, words, there, func(ctx context.Context) error {
+		return do(s, ctx, names)
+	})
 	if err = interrupted(ctx, err, say(names)); err != nil {
 		if failures := failuresIn(err); len(failures) > 0 {
 			return a.told(failures)
@@ -49,7 +54,8 @@ func (a *app) changed(c *change, words []string, there goal, do func(context.Con
 		return failure(err, exitFailed, words)
 	}
 	list, err := s.Status(ctx, control.StatusRequest{Names: words})
-	if down := there(control.Status{State: control.Stopped}); down && (absent(err) || broken(err) || errors.Is(err, control.Closing)) {
+	if down := there(control.Status{State: control.Stopped}); down && (absent(err) || broken(err) ||
+		errors.Is(err, control.Closing)) {
 		list, err = endedWith(words), nil // the supervisor has stopped all the others too, and itself
 	}
 	if err != nil {
@@ -103,7 +109,7 @@ type chosen struct {
 }
 
 func (c *chosen) option() option {
-	return option{"all", "", "Every service there is.", "", toggle(&c.all)}
+	return option{"all", "", "", toggle(&c.all)}
 }
 
 func (c *chosen) names(words []string) (control.Names, error) {

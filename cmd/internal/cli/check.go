@@ -22,8 +22,8 @@ func checkVerb(a *app) *verb {
 	call := &checkCall{}
 	return &verb{
 		options: []group{{"", []option{
-			{"pidfile", "FILE", "Check the process that FILE names, and FILE itself.", "", parsed(&call.pidfile, word)},
-			{"json", "", "Print an object with \"pid\", \"command\" and \"steps\".", "", toggle(&call.json)},
+			{"pidfile", "FILE", "", parsed(&call.pidfile, word)},
+			{"json", "", "", toggle(&call.json)},
 		}}},
 		run: func(words []string) error { return a.check(call, words) },
 	}
@@ -90,7 +90,7 @@ func (a *app) servicePID(name string) (int, error) {
 	case len(list) != 1:
 		return 0, usagef("", "%s stands for %s: name one of them", name, counted(len(list), "instance"))
 	case list[0].PID == 0:
-		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("%s: no process runs: %s", name, briefState(list[0]))}
+		return 0, statusf(exitUnknown, "%s: no process runs: %s", name, briefState(list[0]))
 	}
 	return list[0].PID, nil
 }
@@ -105,9 +105,10 @@ func recordedPID(path string) (int, error) {
 	defer instance.Close() // it is looked at, not held
 	switch {
 	case instance.State == pidfile.Absent:
-		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("pid file %s: %w", path, fs.ErrNotExist)}
+		return 0, statusf(exitUnknown, "pid file %s: %w", path, fs.ErrNotExist)
 	case instance.State == pidfile.Dead || instance.PID == 0:
-		return 0, &statusError{status: exitUnknown, err: fmt.Errorf("pid file %s: %w", path, firstError(instance.Why, errors.New("names no process")))}
+		return 0, statusf(exitUnknown, "pid file %s: %w", path,
+			firstError(instance.Why, errors.New("names no process")))
 	}
 	return instance.PID, nil
 }
@@ -128,14 +129,16 @@ func (a *app) printReport(r check.Report) error {
 		case check.Fail:
 			colour, result = p.bad, "fail"
 		}
-		fmt.Fprintf(&b, "%2d  %-*s  %s%-14s%s  %s\n", step.Number, name, step.Name, colour, result, p.reset, printable(step.Evidence))
+		fmt.Fprintf(&b, "%2d  %-*s  %s%-14s%s  %s\n", step.Number, name, step.Name, colour, result,
+			p.reset, printable(step.Evidence))
 		if step.Result == check.Fail {
 			for _, detail := range step.Details {
 				fmt.Fprintf(&b, "%*s- %s\n", 4+name+2+14+2, "", printable(detail))
 			}
 		}
 	}
-	fmt.Fprintf(&b, "process %d (%s): %d pass, %d fail, %d not observable\n", r.PID, printable(r.Command),
+	fmt.Fprintf(&b, "process %d (%s): %d pass, %d fail, %d not observable\n", r.PID,
+		printable(r.Command),
 		r.Count(check.Pass), r.Count(check.Fail), r.Count(check.NotObservable))
 	_, err := fmt.Fprint(a.out, b.String())
 	return err

@@ -41,7 +41,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return a.daemonize(args[0], args[1:])
 	}
 	if len(args) > 1 && args[1] == personality {
-		if len(args) == 3 && args[2] == "--help" { // under the name itself that is a bad option, as it is to daemonize(1)
+		// under the name itself that is a bad option, as it is to daemonize(1)
+		if len(args) == 3 && args[2] == "--help" {
 			_, err := fmt.Fprintf(a.out, daemonizeUsage, program+" "+personality, thisBuild().Version)
 			return a.report(unread(err))
 		}
@@ -54,6 +55,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 type app struct {
 	out, err io.Writer
 	unsaid   error // why help could not be written; other output is the business of the command
+	// describes says that options are asked for with what they do: to complete a command line.
+	describes bool
 	// machine is what "enable" changes. Nil is the one we run on; tests have another.
 	machine func() (*boot.Machine, boot.Evidence, error)
 }
@@ -72,6 +75,7 @@ func (a *app) execute(words []string) error {
 		}
 		return err
 	}
+	a.describes = !known
 	root := a.command(a.rootVerb())
 	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
 	for _, e := range verbs {
@@ -160,7 +164,7 @@ func (a *app) rootVerb() *verb {
 	var version bool
 	return &verb{
 		name: program, list: commandList,
-		options: []group{{"", []option{{"version", "", "Print the version.", "", toggle(&version)}}}},
+		options: []group{{"", []option{{"version", "", "", toggle(&version)}}}},
 		run: func([]string) error {
 			if version {
 				return a.printVersion(false)
@@ -188,15 +192,21 @@ func (a *app) command(v *verb) *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.SetInterspersed(!v.leading)
+	var texts map[string]string
+	if a.describes {
+		texts = v.page().texts
+	}
 	for _, g := range v.options {
 		for _, o := range g.options {
-			f := flags.VarPF(&value{o}, o.long(), o.letter(), o.text)
+			f := flags.VarPF(&value{o}, o.long(), o.letter(), texts[o.long()])
 			if o.arg == "" {
 				f.NoOptDefVal = "true"
 			}
 		}
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inVerb(v.name, flagError(v, err)) })
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return inVerb(v.name, flagError(v, err))
+	})
 	c.SetHelpFunc(func(*cobra.Command, []string) { _, a.unsaid = fmt.Fprint(a.out, v.page().text()) })
 	return c
 }

@@ -13,10 +13,16 @@ import (
 
 // shells are those that can complete our words, each with what writes the script for it.
 var shells = map[string]func(a *app, root *cobra.Command) error{
-	"bash":       func(a *app, root *cobra.Command) error { return root.GenBashCompletionV2(a.out, true) },
-	"zsh":        func(a *app, root *cobra.Command) error { return root.GenZshCompletion(a.out) },
-	"fish":       func(a *app, root *cobra.Command) error { return root.GenFishCompletion(a.out, true) },
-	"powershell": func(a *app, root *cobra.Command) error { return root.GenPowerShellCompletionWithDesc(a.out) },
+	"bash": func(a *app, root *cobra.Command) error {
+		return root.GenBashCompletionV2(a.out, true)
+	},
+	"zsh": func(a *app, root *cobra.Command) error { return root.GenZshCompletion(a.out) },
+	"fish": func(a *app, root *cobra.Command) error {
+		return root.GenFishCompletion(a.out, true)
+	},
+	"powershell": func(a *app, root *cobra.Command) error {
+		return root.GenPowerShellCompletionWithDesc(a.out)
+	},
 }
 
 func shellNames() []string { return slices.Sorted(maps.Keys(shells)) }
@@ -43,5 +49,6 @@ func (a *app) completion(words []string) error {
 		}
 		return e
 	}
-	return write(a, &cobra.Command{Use: program}) // the name is all that a script has of it: it asks for the rest
+	// the name is all that a script has of it: it asks for the rest
+	return write(a, &cobra.Command{Use: program})
 }

@@ -95,7 +95,8 @@ func (a *app) announce(call *detachCall, result detach.Result) error {
 		_, err = fmt.Fprintln(a.out, result.PID)
 	}
 	if err != nil {
-		return &statusError{status: exitOurs, err: fmt.Errorf("the daemon is up as process %d, but that could not be said: %w", result.PID, err)}
+		return statusf(exitOurs, "the daemon is up as process %d, but that could not be said: %w",
+			result.PID, err)
 	}
 	return nil
 }
@@ -104,18 +105,18 @@ func detachOptions(call *detachCall) []group {
 	s := &call.Service
 	groups := []group{
 		{"When it is ready", []option{
-			{"ready", "MODE", "How it shows that it came up; see READINESS.", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
-			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+			{"ready", "MODE", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
+			{"timeout", "DURATION", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 	}
 	groups = append(groups, processOptions(&s.Process)...)
 	groups = append(groups, group{"How it is started", []option{
-		{"pidfile-mode", "MODE", "Mode of the pid file, in octal.", "0644", parsedTo(&call.PIDFileMode, spec.ParseMode)},
-		{"argv0", "NAME", "The name the program sees as its own.", "PROGRAM", parsed(&call.Argv0, word)},
-		{"pass-fd", "N", "Hand over our open descriptor N, under its number. May be repeated.", "", appended(&call.PassFDs, number)},
+		{"pidfile-mode", "MODE", "0644", parsedTo(&call.PIDFileMode, spec.ParseMode)},
+		{"argv0", "NAME", "PROGRAM", parsed(&call.Argv0, word)},
+		{"pass-fd", "N", "", appended(&call.PassFDs, number)},
 	}}, group{"What is said about it", []option{
-		{"json", "", "Print {\"pid\": …, \"took\": …} in place of the pid.", "", toggle(&call.json)},
-		{"quiet", "", "Print no pid, no notes and no waiting line.", "", toggle(&call.quiet)},
+		{"json", "", "", toggle(&call.json)},
+		{"quiet", "", "", toggle(&call.quiet)},
 	}})
 	return groups
 }

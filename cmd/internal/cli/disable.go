@@ -11,10 +11,10 @@ func disableVerb(a *app) *verb {
 	call := &bootCall{}
 	return &verb{
 		options: []group{{"", []option{
-			{"f, file", "FILE", "The file of services, or a directory with a daemonry.toml in it.", "", parsed(&call.file, word)},
+			{"f, file", "FILE", "", parsed(&call.file, word)},
 			call.rootOption(),
-			{"plan", "", "Print what would be run and removed, and do nothing.", "", toggle(&call.plan)},
-			{"json", "", "Print an array of objects; with --plan an object.", "", toggle(&call.json)},
+			{"plan", "", "", toggle(&call.plan)},
+			{"json", "", "", toggle(&call.json)},
 		}}},
 		run: func(words []string) error { return a.disable(call, words) },
 	}
@@ -49,7 +49,8 @@ func (a *app) disable(call *bootCall, words []string) error {
 	}
 	plan, err := m.Disable(ctx, names...)
 	if err != nil {
-		return inTheWay(err, "it is yours now: undo the change, or stop the service and remove the file yourself")
+		return inTheWay(err, "it is yours now: undo the change, "+
+			"or stop the service and remove the file yourself")
 	}
 	if call.plan {
 		return a.printBootPlan(call, plan, evidence)

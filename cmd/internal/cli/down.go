@@ -49,7 +49,9 @@ func (a *app) down(call *fileCall, words []string) error {
 		_, err := fmt.Fprintf(a.out, "no services of %s\n", source)
 		return err
 	}
-	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error { return s.Remove(ctx, control.Named(names...)) })
+	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error {
+		return s.Remove(ctx, control.Named(names...))
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return interrupted(ctx, err, strings.Join(names, ", "))

@@ -16,11 +16,11 @@ func enableVerb(a *app) *verb {
 	call := &bootCall{}
 	return &verb{
 		options: []group{{"", []option{
-			{"native", "", "Hand the services over to the init system.", "", toggle(&call.native)},
-			{"f, file", "FILE", "The file of services, or a directory with a daemonry.toml in it.", "", parsed(&call.file, word)},
+			{"native", "", "", toggle(&call.native)},
+			{"f, file", "FILE", "", parsed(&call.file, word)},
 			call.rootOption(),
-			{"plan", "", "Print what would be written and run, and by what the init system is known, and do nothing.", "", toggle(&call.plan)},
-			{"json", "", "Print an array of objects, with --plan an object; then what \"up\" or \"start\" print.", "", toggle(&call.json)},
+			{"plan", "", "", toggle(&call.plan)},
+			{"json", "", "", toggle(&call.json)},
 		}}},
 		run: func(words []string) error { return a.enable(call, words) },
 	}
@@ -46,7 +46,8 @@ func (a *app) enable(call *bootCall, words []string) error {
 }
 
 // enableSupervisor makes the supervisor a boot service, and has it take in what is named.
-func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Machine, evidence boot.Evidence, words []string) error {
+func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Machine,
+	evidence boot.Evidence, words []string) error {
 	up := &fileCall{file: call.file, plan: call.plan, json: call.json}
 	if call.file != "" {
 		if _, err := a.readSupervised(call.file); err != nil { // before anything is done
@@ -82,7 +83,8 @@ func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Mach
 		return err
 	}
 	if s.Running {
-		plan.Hints = append(plan.Hints, fmt.Sprintf("the supervisor that runs, process %d, goes on; the boot service takes its place at the next boot", about.PID))
+		plan.Hints = append(plan.Hints, fmt.Sprintf("the supervisor that runs, process %d, "+
+			"goes on; the boot service takes its place at the next boot", about.PID))
 	}
 	if err := a.printBoot(ctx, call, m, plan, s.Name()); err != nil {
 		return err
@@ -105,7 +107,8 @@ func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Mach
 // enableNative hands services to the init system. Those that the supervisor has are stopped
 // there first, for two of one service would be in each other's way, and started again if the
 // init system does not take them.
-func (a *app) enableNative(ctx context.Context, call *bootCall, m *boot.Machine, evidence boot.Evidence, words []string) error {
+func (a *app) enableNative(ctx context.Context, call *bootCall, m *boot.Machine,
+	evidence boot.Evidence, words []string) error {
 	services, err := a.describedServices(ctx, call.described, words)
 	if err != nil {
 		return err
@@ -180,7 +183,8 @@ func (h handover) stop(ctx context.Context) error {
 		return nil
 	}
 	if err := h.session.Stop(ctx, control.Named(h.up...)); err != nil {
-		return h.back(ctx, interrupted(ctx, failure(err, exitFailed, h.up), "the supervisor to give up "+strings.Join(h.up, ", ")))
+		return h.back(ctx, interrupted(ctx, failure(err, exitFailed, h.up),
+			"the supervisor to give up "+strings.Join(h.up, ", ")))
 	}
 	return nil
 }
@@ -197,8 +201,10 @@ func (h handover) back(ctx context.Context, err error) error {
 	if len(h.up) == 0 {
 		return err
 	}
-	if startErr := h.session.Start(context.WithoutCancel(ctx), control.Named(h.up...)); startErr != nil {
-		return fmt.Errorf("%w; and the supervisor could not start %s again: %w", err, strings.Join(h.up, ", "), startErr)
+	if startErr := h.session.Start(context.WithoutCancel(ctx),
+		control.Named(h.up...)); startErr != nil {
+		return fmt.Errorf("%w; and the supervisor could not start %s again: %w", err,
+			strings.Join(h.up, ", "), startErr)
 	}
 	return err
 }

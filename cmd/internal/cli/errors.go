@@ -60,6 +60,10 @@ type statusError struct {
 	hint   string
 }
 
+func statusf(status int, format string, args ...any) *statusError {
+	return &statusError{status: status, err: fmt.Errorf(format, args...)}
+}
+
 func (e *statusError) Error() string {
 	if e.err == nil {
 		return fmt.Sprintf("exit status %d", e.status)
@@ -248,7 +252,7 @@ func failure(err error, status int, names []string) error {
 	case absent(err):
 		return &statusError{status: status, err: errNoSupervisor}
 	case errors.As(err, &e) && e.Code == control.TimedOut:
-		return &statusError{status: exitTimedOut, err: fmt.Errorf("%s: %w", strings.Join(names, ", "), e)}
+		return statusf(exitTimedOut, "%s: %w", strings.Join(names, ", "), e)
 	case errors.As(err, &e):
 		return &statusError{status: status, err: e, hint: e.Hint}
 	}
@@ -283,7 +287,8 @@ func cut(ctx context.Context, err error) error {
 func unread(err error) error {
 	var status *statusError
 	var written *fs.PathError
-	if errors.As(err, &written) && written.Op == "write" && written.Path == os.Stdout.Name() && !errors.As(err, &status) {
+	if errors.As(err, &written) && written.Op == "write" && written.Path == os.Stdout.Name() &&
+		!errors.As(err, &status) {
 		return cut(context.Background(), err)
 	}
 	return err

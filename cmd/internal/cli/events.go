@@ -18,8 +18,8 @@ func eventsVerb(a *app) *verb {
 	call := &eventsCall{}
 	return &verb{
 		options: []group{{"", []option{
-			{"f, follow", "", "Go on with what happens, until interrupted.", "", toggle(&call.follow)},
-			{"json", "", "Print an object a line.", "", toggle(&call.json)},
+			{"f, follow", "", "", toggle(&call.follow)},
+			{"json", "", "", toggle(&call.json)},
 		}}},
 		run: func(words []string) error { return a.events(call, words) },
 	}

@@ -26,10 +26,10 @@ func exportVerb(a *app) *verb {
 		list: formatList,
 		options: []group{{"", []option{
 			call.fileOption(),
-			{"o, output", "DIR", "Write files into DIR, which is made if it is not there.", "standard output", parsed(&call.dir, word)},
-			{"force", "", "Replace files in DIR that are not ours, or were changed.", "", toggle(&call.force)},
-			{"user", "", "For the manager of an ordinary user: systemd and launchd have one.", "", toggle(&call.opts.User)},
-			{"for-version", "N", "Use what FORMAT has had since version N, as in 254 for systemd.", "the oldest supported", parsed(&call.opts.Version, number)},
+			{"o, output", "DIR", "standard output", parsed(&call.dir, word)},
+			{"force", "", "", toggle(&call.force)},
+			{"user", "", "", toggle(&call.opts.User)},
+			{"for-version", "N", "the oldest supported", parsed(&call.opts.Version, number)},
 		}}},
 		run: func(words []string) error { return a.export(call, words) },
 	}
@@ -38,13 +38,10 @@ func exportVerb(a *app) *verb {
 func formatList() []row {
 	var list []row
 	for _, t := range all.Targets() {
-		list = append(list, row{t.Name, titled(t.About) + "."})
+		list = append(list, row{t.Name, capitalised(t.About) + "."})
 	}
 	return list
 }
-
-// titled is a text that may begin with a name.
-func titled(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (a *app) export(call *exportCall, words []string) error {
 	if len(words) == 0 {

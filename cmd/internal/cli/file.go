@@ -19,12 +19,14 @@ import (
 type described struct{ file string }
 
 func (d *described) fileOption() option {
-	return option{"f, file", "FILE", "The file, or a directory with a daemonry.toml in it.", "the services of the supervisor", parsed(&d.file, word)}
+	return option{"f, file", "FILE", "the services of the supervisor", parsed(&d.file, word)}
 }
 
 // describedServices are the services of the file, or those of the running supervisor, or of the
 // file that "up" would take; if names are given, those alone.
-func (a *app) describedServices(ctx context.Context, d described, names []string) ([]spec.Service, error) {
+func (a *app) describedServices(
+	ctx context.Context, d described, names []string,
+) ([]spec.Service, error) {
 	var services []spec.Service
 	if d.file == "" {
 		running, err := a.runningServices(ctx)
@@ -48,9 +50,10 @@ func (a *app) describedServices(ctx context.Context, d described, names []string
 	}
 	var chosen []spec.Service
 	for _, name := range names {
-		some := slices.DeleteFunc(slices.Clone(services), func(s spec.Service) bool { return s.Name != name && s.BaseName() != name })
+		some := slices.DeleteFunc(slices.Clone(services),
+			func(s spec.Service) bool { return s.Name != name && s.BaseName() != name })
 		if len(some) == 0 {
-			e := &statusError{status: exitFailed, err: fmt.Errorf("%s: no such service", name)}
+			e := statusf(exitFailed, "%s: no such service", name)
 			if near := spec.Nearest(name, namesOf(services)); near != "" {
 				e.hint = fmt.Sprintf("did you mean %s?", near)
 			}
@@ -104,17 +107,20 @@ type fileCall struct {
 }
 
 func (c *fileCall) fileOption() option {
-	return option{"f, file", "FILE", "The file, or a directory with a daemonry.toml in it.", "./daemonry.toml, else that of the configuration directory", parsed(&c.file, word)}
+	return option{"f, file", "FILE", "./daemonry.toml, else that of the configuration directory",
+		parsed(&c.file, word)}
 }
 
 // sayUnread says that settings of the supervisor in a file have no effect: it reads its own when it
 // starts.
 func (a *app) sayUnread(file *native.File) {
 	p, err := paths.Find()
-	if file.Supervisor == (native.Supervisor{}) || err == nil && file.Path == filepath.Join(p.Config, native.DefaultName) {
+	if file.Supervisor == (native.Supervisor{}) ||
+		err == nil && file.Path == filepath.Join(p.Config, native.DefaultName) {
 		return
 	}
-	fmt.Fprintf(a.err, "%s: %s: [supervisor] has no effect here: the supervisor reads %s in its configuration directory when it starts\n",
+	fmt.Fprintf(a.err, "%s: %s: [supervisor] has no effect here: "+
+		"the supervisor reads %s in its configuration directory when it starts\n",
 		program, file.Path, native.DefaultName)
 }
 
@@ -155,7 +161,7 @@ func (a *app) readWith(given string, o native.Options) (*native.File, error) {
 	for _, e := range wrong {
 		fmt.Fprintln(a.err, oneLine(e.Error()))
 	}
-	return nil, &statusError{status: exitFailed, err: fmt.Errorf("%s: %s", wrong[0].File, counted(len(wrong), "mistake"))}
+	return nil, statusf(exitFailed, "%s: %s", wrong[0].File, counted(len(wrong), "mistake"))
 }
 
 func openFile(given string, o native.Options) (*native.File, error) {

@@ -13,6 +13,7 @@ type page struct {
 	synopsis []string
 	about    []string // paragraphs
 	options  options
+	texts    map[string]string // what each option does, by its long name
 	sections []section
 	statuses []row
 	examples []row // a command line and what it does
@@ -38,6 +39,15 @@ func (p *page) path() string {
 }
 
 const columns = 79
+
+// sayOption is what an option does, with its default.
+func (p *page) sayOption(o option) string {
+	text := p.texts[o.long()]
+	if o.def == "" {
+		return text
+	}
+	return strings.TrimSuffix(text, ".") + " (default: " + o.def + ")."
+}
 
 // text lays the page out for a terminal.
 func (p *page) text() string {
@@ -67,7 +77,7 @@ func (p *page) text() string {
 			fmt.Fprintf(&b, "  %s\n", g.title)
 		}
 		for _, o := range g.options {
-			item(&b, o.term(), o.say())
+			item(&b, o.term(), p.sayOption(o))
 		}
 	}
 	item(&b, "-h, --help", "Show this page.")

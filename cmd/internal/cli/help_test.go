@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
 // pages are those of all commands.
@@ -35,8 +37,8 @@ func TestHelp(t *testing.T) {
 		}
 		for _, g := range p.options {
 			for _, o := range g.options {
-				if o.text == "" || !strings.HasSuffix(o.text, ".") || strings.ContainsAny(o.arg, "[]{}") && o.arg == "" {
-					t.Errorf("%s: --%s says %q", p.name, o.name, o.text)
+				if text := p.texts[o.long()]; !strings.HasSuffix(text, ".") {
+					t.Errorf("%s: --%s says %q", p.name, o.name, text)
 				}
 			}
 		}
@@ -54,6 +56,8 @@ func TestEachHasItsPage(t *testing.T) {
 	for _, f := range files {
 		of[strings.TrimSuffix(f.Name(), ".md")] = true
 	}
+	delete(of, "shared")
+	unused := optionsIn("shared")
 	for _, p := range pages() {
 		if !of[p.name] {
 			t.Errorf("%s: no help/%[1]s.md", p.name)
@@ -62,6 +66,14 @@ func TestEachHasItsPage(t *testing.T) {
 		if _, err := os.Stat(p.name + ".go"); err != nil && p.name != program {
 			t.Error(err)
 		}
+		for _, name := range p.options.names() {
+			delete(unused, name)
+		}
+		for name, text := range optionsIn(p.name) {
+			if _, ok := p.options.named(name); !ok || text == optionsIn("shared")[name] {
+				t.Errorf("help/%s.md: --%s is no option of the command, or is in help/shared.md", p.name, name)
+			}
+		}
 		if got, want := strings.Fields(p.source()), strings.Fields(helpText(p.name)); !slices.Equal(got, want) {
 			t.Errorf("help/%s.md is read as\n%s", p.name, strings.Join(got, " "))
 		}
@@ -69,9 +81,23 @@ func TestEachHasItsPage(t *testing.T) {
 	for name := range of {
 		t.Errorf("help/%s.md: no such command", name)
 	}
+	for name := range unused {
+		t.Errorf("help/shared.md: --%s: no such option", name)
+	}
+	// What pages say of values that are in the code.
+	if text := optionsIn("start")["budget"]; !strings.Contains(text, " "+spec.DefaultBudgetWindow.String()+" ") {
+		t.Errorf("help/start.md: --budget %s", text)
+	}
 	if p := (&verb{name: "completion"}).page(); !strings.Contains(p.synopsis[0], strings.Join(shellNames(), "|")) {
 		t.Errorf("help/completion.md: %s", p.synopsis[0])
 	}
+}
+
+// optionsIn are what a file says of options.
+func optionsIn(file string) map[string]string {
+	p := page{texts: map[string]string{}}
+	p.read(helpText(file))
+	return p.texts
 }
 
 // source is the file that the page was read from, but for its line breaks and what is not from there.
@@ -85,6 +111,14 @@ func (p *page) source() string {
 	fmt.Fprintf(&b, "# %s - %s\n\n## Synopsis\n\n%s\n\n", p.path(), p.short, strings.Join(p.synopsis, "\n"))
 	if len(p.about) > 0 {
 		fmt.Fprintf(&b, "## Description\n\n%s\n\n", strings.Join(p.about, "\n\n"))
+	}
+	if own := optionsIn(p.name); len(own) > 0 {
+		b.WriteString("## Options\n\n")
+		for _, name := range p.options.names() {
+			if text, ok := own[name]; ok {
+				rows([]row{{"--" + name, text}})
+			}
+		}
 	}
 	for _, s := range p.sections {
 		fmt.Fprintf(&b, "## %s\n\n%s\n\n", capitalised(s.title), s.intro)

@@ -27,9 +27,9 @@ func importVerb(a *app) *verb {
 	call := &importCall{}
 	return &verb{
 		options: []group{{"", []option{
-			{"from", "FORMAT", "What the files are: systemd or procfile.", "by their names", parsed(&call.from, word)},
-			{"o, output", "FILE", "Write FILE, whole or not at all. It must not be there yet.", "standard output", parsed(&call.file, word)},
-			{"force", "", "Replace FILE.", "", toggle(&call.force)},
+			{"from", "FORMAT", "by their names", parsed(&call.from, word)},
+			{"o, output", "FILE", "standard output", parsed(&call.file, word)},
+			{"force", "", "", toggle(&call.force)},
 		}}},
 		run: func(words []string) error { return a.importFiles(call, words) },
 	}
@@ -143,7 +143,7 @@ func (a *app) mistakes(err error) error {
 	for _, e := range flat {
 		fmt.Fprintln(a.err, oneLine(e.Error()))
 	}
-	return &statusError{status: exitFailed, err: errors.New("nothing was imported")}
+	return statusf(exitFailed, "nothing was imported")
 }
 
 // formatted is the file, which is read back before anybody relies on it.
@@ -164,7 +164,8 @@ func writeNew(path string, text []byte, force bool) error {
 		if err != nil {
 			return err
 		}
-		return &statusError{status: exitFailed, err: fmt.Errorf("%s: exists", path), hint: "--force replaces it"}
+		return &statusError{status: exitFailed, err: fmt.Errorf("%s: exists", path),
+			hint: "--force replaces it"}
 	}
 	return atomicfile.Write(path, text, 0o644)
 }

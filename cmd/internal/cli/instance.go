@@ -19,8 +19,8 @@ type instanceCall struct {
 
 func (c *instanceCall) options() []option {
 	return []option{
-		{"pidfile", "FILE", "The daemon that FILE names.", "", parsed(&c.pidfile, word)},
-		{"json", "", "Print an array of objects.", "", toggle(&c.json)},
+		{"pidfile", "FILE", "", parsed(&c.pidfile, word)},
+		{"json", "", "", toggle(&c.json)},
 	}
 }
 
@@ -40,7 +40,8 @@ func noSupervisor(status int, name string) error {
 	return &statusError{
 		status: status,
 		err:    fmt.Errorf("%s: no supervisor is running that could know a service by its name", name),
-		hint:   "a detached daemon is named by its pid file: check, signal, status and stop take --pidfile FILE",
+		hint: "a detached daemon is named by its pid file: " +
+			"check, signal, status and stop take --pidfile FILE",
 	}
 }
 

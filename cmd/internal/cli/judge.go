@@ -22,7 +22,8 @@ func judge(services []spec.Service) spec.Problems {
 	for _, s := range services {
 		check := func(field, kind, name string) {
 			if err := look.up(kind, name); err != nil {
-				list = append(list, spec.Problem{Service: s.Name, Field: field, Message: strings.TrimPrefix(err.Error(), kind+" ")})
+				list = append(list, spec.Problem{Service: s.Name, Field: field,
+					Message: strings.TrimPrefix(err.Error(), kind+" ")})
 			}
 		}
 		check("user", "user", s.User)

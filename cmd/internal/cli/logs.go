@@ -37,20 +37,21 @@ func logsVerb(a *app) *verb {
 func logsOptions(call *logsCall) []group {
 	return []group{
 		{"Which lines", []option{
-			{"n, lines", "LINES", "The last LINES lines of each service, or \"all\".", strconv.Itoa(defaultLines) + ", with --since or --until all", parsedTo(&call.lines, lineCount)},
-			{"since", "TIME", "Only what is not older.", "", parsed(&call.Since, momentBefore(time.Now))},
-			{"until", "TIME", "Only what is not newer.", "", parsed(&call.Until, momentBefore(time.Now))},
-			{"grep", "REGEXP", "Only lines that match (RE2).", "", parsed(&call.Grep, regexp.Compile)},
-			{"stream", "NAME", "Only standard output (\"out\") or error (\"err\"), or what the log engine says itself (\"log\"). The log must tell: \"stream\" or \"error_file\" in its service's description.", "both", appended(&call.Streams, streamName)},
-			{"f, follow", "", "Go on with what is printed, over rotations, until interrupted.", "", toggle(&call.Follow)},
+			{"n, lines", "LINES", strconv.Itoa(defaultLines) + ", with --since or --until all",
+				parsedTo(&call.lines, lineCount)},
+			{"since", "TIME", "", parsed(&call.Since, momentBefore(time.Now))},
+			{"until", "TIME", "", parsed(&call.Until, momentBefore(time.Now))},
+			{"grep", "REGEXP", "", parsed(&call.Grep, regexp.Compile)},
+			{"stream", "NAME", "both", appended(&call.Streams, streamName)},
+			{"f, follow", "", "", toggle(&call.Follow)},
 		}},
 		{"How they are shown", []option{
-			{"bare", "", "Only what was printed, without names and times.", "", toggle(&call.bare)},
-			{"json", "", "Print an object a line: \"service\", \"time\" and \"stream\" as far as the log tells, and \"line\", or in its place \"bytes\", in base64, if it is not valid UTF-8. \"partial\" says that the line goes on in the next object.", "", toggle(&call.json)},
-			{"disk", "", "Print how much each log takes on the disk instead, the largest first. Without names also those that are left of services that are gone.", "", toggle(&call.disk)},
+			{"bare", "", "", toggle(&call.bare)},
+			{"json", "", "", toggle(&call.json)},
+			{"disk", "", "", toggle(&call.disk)},
 		}},
 		{"For who renames them", []option{
-			{"reopen", "", "Print nothing: have the supervisor open the log files of the services anew, by the names they have now. For the \"postrotate\" of logrotate(8). Where no supervisor runs nobody has them open, and nothing is to be done.", "", toggle(&call.reopen)},
+			{"reopen", "", "", toggle(&call.reopen)},
 		}},
 	}
 }
@@ -62,7 +63,8 @@ func lineCount(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return 0, &spec.HintError{Message: fmt.Sprintf("%q is no number of lines", text), Hint: `1 or more, or "all"`}
+		return 0, &spec.HintError{Message: fmt.Sprintf("%q is no number of lines", text),
+			Hint: `1 or more, or "all"`}
 	}
 	return n, nil
 }
@@ -70,7 +72,8 @@ func lineCount(text string) (int, error) {
 func streamName(text string) (line.Stream, error) {
 	s, ok := line.StreamNamed(text)
 	if !ok {
-		return s, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text), Hint: "out, err or log"}
+		return s, &spec.HintError{Message: fmt.Sprintf("%q is not a stream", text),
+			Hint: "out, err or log"}
 	}
 	return s, nil
 }
@@ -78,7 +81,8 @@ func streamName(text string) (line.Stream, error) {
 // momentForms are times by the clock of whoever asks, and all that they begin with. What a form
 // leaves out is zero, or the first; the date today's.
 var momentForms = []string{
-	"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02 15", time.DateOnly, "2006-01", "2006",
+	"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15",
+	"2006-01-02 15", time.DateOnly, "2006-01", "2006",
 	time.TimeOnly, "15:04",
 }
 
@@ -98,11 +102,13 @@ func momentBefore(now func() time.Time) func(string) (time.Time, error) {
 			}
 			if t.Year() == 0 {
 				n := now().In(time.Local)
-				t = time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.Local)
+				t = time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(),
+					time.Local)
 			}
 			return t, nil
 		}
-		return time.Time{}, &spec.HintError{Message: fmt.Sprintf("%q is not a time", text), Hint: `as in 2026-11-21T07:48:30Z, "2026-11-21 07:48", 07:48 or 10m (ago)`}
+		return time.Time{}, &spec.HintError{Message: fmt.Sprintf("%q is not a time", text),
+			Hint: `as in 2026-11-21T07:48:30Z, "2026-11-21 07:48", 07:48 or 10m (ago)`}
 	}
 }
 
@@ -143,7 +149,8 @@ func unwritten(found []foundLog) error {
 	var errs []error
 	for i, l := range found {
 		if l.trouble != "" && (i == 0 || found[i-1].Service != l.Service) {
-			errs = append(errs, fmt.Errorf("%s: its log cannot be written, and lacks what it has printed since: %s", l.Service, l.trouble))
+			errs = append(errs, fmt.Errorf("%s: its log cannot be written, "+
+				"and lacks what it has printed since: %s", l.Service, l.trouble))
 		}
 	}
 	return errors.Join(errs...)
@@ -201,7 +208,8 @@ func (a *app) warnUndated(call *logsCall, found []foundLog) {
 		}
 	}
 	if len(undated) > 0 {
-		fmt.Fprintf(a.err, "%s: %s: no time stamps in the log: lines count as late as their file\n", program, strings.Join(undated, ", "))
+		fmt.Fprintf(a.err, "%s: %s: no time stamps in the log: lines count as late as their file\n",
+			program, strings.Join(undated, ", "))
 	}
 }
 

@@ -43,9 +43,12 @@ func (a *app) logsDisk(ctx context.Context, call *logsCall, names []string) erro
 	}
 	list := make([]logUsage, len(found))
 	for i, u := range usage {
-		list[i] = logUsage{Name: u.Service, Gone: found[i].gone, Path: u.Path, Files: u.Files, Bytes: u.Bytes}
+		list[i] = logUsage{Name: u.Service, Gone: found[i].gone, Path: u.Path, Files: u.Files,
+			Bytes: u.Bytes}
 	}
-	slices.SortStableFunc(list, func(x, y logUsage) int { return cmp.Or(cmp.Compare(y.Bytes, x.Bytes), cmp.Compare(x.Name, y.Name)) })
+	slices.SortStableFunc(list, func(x, y logUsage) int {
+		return cmp.Or(cmp.Compare(y.Bytes, x.Bytes), cmp.Compare(x.Name, y.Name))
+	})
 	if call.json {
 		return a.writeJSON(list)
 	}

@@ -77,7 +77,9 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 
 // withRemoved tells the services that there are among names from those of which only a log is left,
 // in the log directory. Where not even that is left it is an error.
-func (s *session) withRemoved(ctx context.Context, names []string) (found []control.Status, left []foundLog, err error) {
+func (s *session) withRemoved(
+	ctx context.Context, names []string,
+) (found []control.Status, left []foundLog, err error) {
 	all, err := s.Status(ctx, control.StatusRequest{Spec: true})
 	if err != nil {
 		return nil, nil, err

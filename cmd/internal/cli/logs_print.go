@@ -30,7 +30,8 @@ func (a *app) lines(list []foundLog, bare bool) *lineWriter {
 		many = many || l.Service != list[0].Service
 		width.Store(max(width.Load(), int32(len(l.Service))))
 	}
-	w.dest = target.NewConsole(target.Console{File: f, Color: w.p != palette{}, Width: width, Bare: bare || !many, Screen: terminal && !bare})
+	w.dest = target.NewConsole(target.Console{File: f, Color: w.p != palette{}, Width: width,
+		Bare: bare || !many, Screen: terminal && !bare})
 	return w
 }
 
@@ -46,7 +47,8 @@ func (w *lineWriter) emit(r query.Record) error {
 		w.text = append(append(w.text, "  "...), r.Text...)
 		text = w.text // our own colours are colours like others
 	}
-	_, err := w.dest.Send([]target.Record{{Service: r.Service, Stream: r.Stream, Time: r.Time, Text: text, More: r.More}})
+	_, err := w.dest.Send([]target.Record{{Service: r.Service, Stream: r.Stream, Time: r.Time,
+		Text: text, More: r.More}})
 	return err
 }
 

@@ -66,7 +66,7 @@ func (p *page) markdown(b *strings.Builder) {
 		}
 		fmt.Fprint(b, "\n| option | |\n|---|---|\n")
 		for _, o := range g.options {
-			fmt.Fprintf(b, "| `%s` | %s |\n", o.term(), cell(o.say()))
+			fmt.Fprintf(b, "| `%s` | %s |\n", o.term(), cell(p.sayOption(o)))
 		}
 	}
 	for _, s := range p.sections {

@@ -71,7 +71,6 @@ type group struct {
 type option struct {
 	name string // "file", or "f, file" if a letter stands for it too
 	arg  string // stands for its value in help; "" is a switch
-	text string
 	def  string // its default as help shows it; "" for none
 	set  func(string) error
 }
@@ -87,7 +86,9 @@ func (v *value) Set(s string) error { return v.set(s) }
 
 func (all options) named(name string) (option, bool) {
 	for _, g := range all {
-		if i := slices.IndexFunc(g.options, func(o option) bool { return o.long() == name || name != "" && o.letter() == name }); i >= 0 {
+		if i := slices.IndexFunc(g.options, func(o option) bool {
+			return o.long() == name || name != "" && o.letter() == name
+		}); i >= 0 {
 			return g.options[i], true
 		}
 	}
@@ -131,12 +132,4 @@ func (o option) term() string {
 		return term
 	}
 	return term + " " + o.arg
-}
-
-// say is what the option does, with its default.
-func (o option) say() string {
-	if o.def == "" {
-		return o.text
-	}
-	return strings.TrimSuffix(o.text, ".") + " (default: " + o.def + ")."
 }

@@ -8,13 +8,14 @@ import (
 // helpFiles are the pages of all commands, help/COMMAND.md, and that of the command as a whole.
 // They are Markdown that man pages can be made from as well: a title "# COMMAND - what it does",
 // sections, indented command lines, and lists of a term with its text behind ": " on the next line.
-// Options are not in them: they are where they are parsed.
+// What options there are, with which argument and default, is where they are parsed; what they do
+// is in the page, or for those of several commands in help/shared.md.
 //
 //go:embed help/*.md
 var helpFiles embed.FS
 
-// helpText is the text of a command's page. Each has one, and of the form that read knows: tests see
-// to it.
+// helpText is the text of a command's page. Each has one, and of the form that read knows: tests
+// see to it.
 func helpText(name string) string {
 	text, _ := helpFiles.ReadFile("help/" + name + ".md")
 	return string(text)
@@ -29,10 +30,11 @@ func shortOf(name string) string {
 
 // page is read for whoever asks for it, and not by the command at work.
 func (v *verb) page() *page {
-	p := &page{name: v.name, short: shortOf(v.name), options: v.options}
+	p := &page{name: v.name, short: shortOf(v.name), options: v.options, texts: map[string]string{}}
+	p.read(helpText("shared"))
 	p.read(helpText(v.name))
 	if v.list != nil {
-		s := &p.sections[len(p.sections)-1]
+		s := last(&p.sections)
 		s.rows = append(s.rows, v.list()...)
 	}
 	return p
@@ -58,7 +60,7 @@ func (p *page) read(text string) {
 				p.synopsis = append(p.synopsis, strings.TrimSpace(line))
 			}
 		case under == "examples" && strings.HasPrefix(block, "    "):
-			p.examples[len(p.examples)-1].term = strings.TrimSpace(block)
+			last(&p.examples).term = strings.TrimSpace(block)
 		default:
 			p.say(under, oneSpace(block))
 		}
@@ -67,7 +69,8 @@ func (p *page) read(text string) {
 
 // partOfAll are the sections that pages have; others are a page's own.
 var partOfAll = map[string]bool{
-	"synopsis": true, "description": true, "exit status": true, "examples": true, "see also": true,
+	"synopsis": true, "description": true, "options": true, "exit status": true, "examples": true,
+	"see also": true,
 }
 
 // oneSpace joins lines to one.
@@ -75,12 +78,15 @@ func oneSpace(text string) string { return strings.Join(strings.Fields(text), " 
 
 // add takes in a row of a list.
 func (p *page) add(under string, r row) {
-	if under == "exit status" {
+	switch under {
+	case "options":
+		p.texts[strings.TrimPrefix(r.term, "--")] = r.text
+	case "exit status":
 		p.statuses = append(p.statuses, r)
-		return
+	default:
+		s := last(&p.sections)
+		s.rows = append(s.rows, r)
 	}
-	s := &p.sections[len(p.sections)-1]
-	s.rows = append(s.rows, r)
 }
 
 // say takes in a paragraph.
@@ -93,7 +99,7 @@ func (p *page) say(under, text string) {
 	case "see also":
 		p.seeAlso = strings.Split(text, ", ")
 	default:
-		p.sections[len(p.sections)-1].intro = text
+		last(&p.sections).intro = text
 	}
 }
 
@@ -106,4 +112,15 @@ func commandList() []row {
 	return append(list, row{personality, "Take the options of daemonize(1); also under that name."})
 }
 
-func capitalised(s string) string { return string(s[0]-'a'+'A') + s[1:] }
+// last is the last element of list, if need be a new one.
+func last[T any](list *[]T) *T {
+	if len(*list) == 0 {
+		*list = make([]T, 1)
+	}
+	return &(*list)[len(*list)-1]
+}
+
+func capitalised(s string) string {
+	first := min(1, len(s))
+	return strings.ToUpper(s[:first]) + s[first:]
+}

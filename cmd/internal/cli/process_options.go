@@ -15,36 +15,36 @@ import (
 func processOptions(p *spec.Process) []group {
 	return []group{
 		{"Who it is", []option{
-			{"user", "USER[:GROUP]", "Become this user, by name or number, with the groups the user is in. Sets HOME, USER, LOGNAME and SHELL. Needs root; who is that user already, and not root, keeps the groups it has.", "who you are", parsed(&p.User, word)},
-			{"groups", "GROUP,…", "Supplementary groups in place of those the user is in.", "", addList(&p.Groups)},
-			{"no-new-privs", "", "Never gain privileges by executing a file (PR_SET_NO_NEW_PRIVS).", "", toggle(&p.NoNewPrivs)},
-			{"cap", "NAME,…", "Keep these capabilities(7) and no others, also as an ordinary user; \"none\" keeps none.", "unchanged", addCaps(&p.Cap)},
+			{"user", "USER[:GROUP]", "who you are", parsed(&p.User, word)},
+			{"groups", "GROUP,…", "", addList(&p.Groups)},
+			{"no-new-privs", "", "", toggle(&p.NoNewPrivs)},
+			{"cap", "NAME,…", "unchanged", addCaps(&p.Cap)},
 		}},
 		{"Where it works", []option{
-			{"chroot", "DIR", "Make DIR the root directory.", "", parsed(&p.Chroot, word)},
-			{"chdir", "DIR", "Work in DIR, inside the chroot if there is one.", "/", parsed(&p.Chdir, word)},
-			{"umask", "MODE", "Take these rights from new files, in octal.", spec.DefaultUmask.String(), parsedTo(&p.Umask, spec.ParseMode)},
+			{"chroot", "DIR", "", parsed(&p.Chroot, word)},
+			{"chdir", "DIR", "/", parsed(&p.Chdir, word)},
+			{"umask", "MODE", spec.DefaultUmask.String(), parsedTo(&p.Umask, spec.ParseMode)},
 		}},
 		{"What it knows", []option{
-			{"env", "NAME=VALUE", "Set a variable. May be repeated.", "", addEnv(&p.Env)},
-			{"env-file", "FILE", "Set the variables of FILE, a NAME=VALUE on each line; --env comes after it. With a leading \"-\" the file may be missing. May be repeated.", "", appended(&p.EnvFile, word)},
-			{"clear-env", "", "Start with no variables but PATH and those of --pass-env.", "", toggle(&p.ClearEnv)},
-			{"pass-env", "NAME,…", "Leave these to a --clear-env.", "", addList(&p.PassEnv)},
+			{"env", "NAME=VALUE", "", addEnv(&p.Env)},
+			{"env-file", "FILE", "", appended(&p.EnvFile, word)},
+			{"clear-env", "", "", toggle(&p.ClearEnv)},
+			{"pass-env", "NAME,…", "", addList(&p.PassEnv)},
 		}},
 		{"What it reads and writes", []option{
-			{"stdin", "FILE", "Standard input: a path, \"null\" or \"inherit\".", "null", parsed(&p.Stdin, spec.ParseStream)},
-			{"stdout", "FILE", "Standard output: a path to append to, \"truncate:PATH\", \"null\" or \"inherit\".", "null", addStream(&p.Stdout)},
-			{"stderr", "FILE", "Standard error: the same, or \"stdout\".", "null", addStream(&p.Stderr)},
+			{"stdin", "FILE", "null", parsed(&p.Stdin, spec.ParseStream)},
+			{"stdout", "FILE", "null", addStream(&p.Stdout)},
+			{"stderr", "FILE", "null", addStream(&p.Stderr)},
 		}},
 		{"What it may use", []option{
-			{"rlimit", "NAME=SOFT[:HARD]", "Set a limit of setrlimit(2), as in nofile=4096:65536 or core=unlimited. May be repeated.", "unchanged", addRlimit(&p.Rlimit)},
-			{"cgroup", "DIR", "Run in the control group (cgroups(7), version 2) at DIR, which must be there.", "unchanged", parsed(&p.Cgroup, word)},
-			{"nice", "N", "Niceness, -20 to 19.", "unchanged", parsedTo(&p.Nice, number)},
-			{"oom-score", "N", "What the kernel kills first when memory runs out, -1000 (never) to 1000.", "unchanged", parsedTo(&p.OOMScore, number)},
+			{"rlimit", "NAME=SOFT[:HARD]", "unchanged", addRlimit(&p.Rlimit)},
+			{"cgroup", "DIR", "unchanged", parsed(&p.Cgroup, word)},
+			{"nice", "N", "unchanged", parsedTo(&p.Nice, number)},
+			{"oom-score", "N", "unchanged", parsedTo(&p.OOMScore, number)},
 		}},
 		{"That there is only one", []option{
-			{"pidfile", "FILE", "Hold FILE, with the pid in it, locked for the daemon's life.", "", parsed(&p.Pidfile, word)},
-			{"lockfile", "FILE", "Hold FILE locked, without a pid in it, as flock(1) does.", "", parsed(&p.Lockfile, word)},
+			{"pidfile", "FILE", "", parsed(&p.Pidfile, word)},
+			{"lockfile", "FILE", "", parsed(&p.Lockfile, word)},
 		}},
 	}
 }
@@ -81,7 +81,8 @@ func addCaps(dst *[]string) func(string) error {
 func addStream(dst *spec.Stream) func(string) error {
 	return func(text string) error {
 		if text == string(spec.StreamLog) {
-			return &spec.HintError{Message: "there is no log without a supervisor", Hint: "write the path of a file, ./log for one of that name"}
+			return &spec.HintError{Message: "there is no log without a supervisor",
+				Hint: "write the path of a file, ./log for one of that name"}
 		}
 		return parsed(dst, spec.ParseStream)(text)
 	}
@@ -91,7 +92,8 @@ func addEnv(dst *map[string]string) func(string) error {
 	return func(text string) error {
 		name, val, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
-			return &spec.HintError{Message: fmt.Sprintf("%q is not a variable", text), Hint: "write --env NAME=VALUE"}
+			return &spec.HintError{Message: fmt.Sprintf("%q is not a variable", text),
+				Hint: "write --env NAME=VALUE"}
 		}
 		put(dst, name, val)
 		return nil
@@ -102,7 +104,8 @@ func addRlimit(dst *map[spec.RlimitName]spec.Rlimit) func(string) error {
 	return func(text string) error {
 		name, limits, ok := strings.Cut(text, "=")
 		if !ok {
-			return &spec.HintError{Message: fmt.Sprintf("%q sets no limit", text), Hint: "write --rlimit NAME=SOFT[:HARD]"}
+			return &spec.HintError{Message: fmt.Sprintf("%q sets no limit", text),
+				Hint: "write --rlimit NAME=SOFT[:HARD]"}
 		}
 		key, err := spec.ParseRlimitName(name)
 		if err != nil {
@@ -139,8 +142,9 @@ func here(s spec.Service) (spec.Service, error) {
 	for _, change := range spec.Diff(s.Resolve("/"), s.Resolve("/elsewhere")) {
 		return s, &statusError{
 			status: exitOurs,
-			err:    fmt.Errorf("%s: relative to the working directory, which cannot be found: %w", asOption(change.Field), err),
-			hint:   "write an absolute path",
+			err: fmt.Errorf("%s: relative to the working directory, which cannot be found: %w",
+				asOption(change.Field), err),
+			hint: "write an absolute path",
 		}
 	}
 	return s.Resolve("/"), nil
@@ -150,36 +154,41 @@ func here(s spec.Service) (spec.Service, error) {
 func keptOptions(s *spec.Service) []group {
 	return []group{
 		{"How it is kept running", []option{
-			{"restart", "WHEN", "After which ends to start it again: \"no\", \"on-failure\" or \"always\".", string(spec.RestartOnFailure), parsed(&s.Restart, text[spec.Restart])},
-			{"budget", "N", "How many restarts within " + spec.DefaultBudgetWindow.String() + " are enough; -1 for any number.", strconv.Itoa(spec.DefaultBudgetRestarts), parsedTo(&s.Budget.Restarts, number)},
-			{"backoff", "FIRST[/CAP]", "The delay before a restart that follows a restart, and what it grows to.", spec.DefaultBackoffFirst.String() + "/" + spec.DefaultBackoffCap.String(), addBackoff(&s.Backoff)},
-			{"liveness", "PROBE", "Ask it while it is ready, by tcp, unix, http, cmd or file as in --ready; what does not answer three times is restarted.", "", parsed(&s.Liveness.Check, spec.ParseProbe)},
-			{"liveness-interval", "DURATION", "How often to ask.", spec.DefaultLivenessInterval.String(), parsedTo(&s.Liveness.Interval, spec.ParseDuration)},
-			{"success", "END,…", "Exit codes and signals that are no failure, besides 0.", "", addExits(&s.Success)},
-			{"watchdog", "DURATION", "Restart it when it sends no WATCHDOG=1 for so long.", "", parsed(&s.Watchdog, spec.ParseDuration)},
-			{"notify-access", "WHOSE", "Whose messages of sd_notify(3) count: \"none\", \"main\", \"exec\" or \"all\".", string(spec.NotifyMain), parsed(&s.NotifyAccess, text[spec.NotifyAccess])},
-			{"instances", "N", "Start N of it, as NAME@1 to NAME@N; \"{instance}\" in texts is the number, \"{instance+8080}\" the number plus 8080.", "", parsed(&s.Instances, number)},
-			{"type", "TYPE", "\"daemon\", or \"oneshot\" for what runs to its end.", string(spec.Daemon), parsed(&s.Type, text[spec.Type])},
-			{"remain", "", "Let a oneshot count as up after it has done its work.", "", toggle(&s.Remain)},
+			{"restart", "WHEN", string(spec.RestartOnFailure), parsed(&s.Restart, text[spec.Restart])},
+			{"budget", "N", strconv.Itoa(spec.DefaultBudgetRestarts), parsedTo(&s.Budget.Restarts, number)},
+			{"backoff", "FIRST[/CAP]",
+				spec.DefaultBackoffFirst.String() + "/" + spec.DefaultBackoffCap.String(),
+				addBackoff(&s.Backoff)},
+			{"liveness", "PROBE", "", parsed(&s.Liveness.Check, spec.ParseProbe)},
+			{"liveness-interval", "DURATION", spec.DefaultLivenessInterval.String(),
+				parsedTo(&s.Liveness.Interval, spec.ParseDuration)},
+			{"success", "END,…", "", addExits(&s.Success)},
+			{"watchdog", "DURATION", "", parsed(&s.Watchdog, spec.ParseDuration)},
+			{"notify-access", "WHOSE", string(spec.NotifyMain),
+				parsed(&s.NotifyAccess, text[spec.NotifyAccess])},
+			{"instances", "N", "", parsed(&s.Instances, number)},
+			{"type", "TYPE", string(spec.Daemon), parsed(&s.Type, text[spec.Type])},
+			{"remain", "", "", toggle(&s.Remain)},
 		}},
 		{"What it may use, with all it starts", []option{
-			{"memory-restart", "SIZE", "Restart it in good order when it uses more memory.", "", parsed(&s.Limits.MemoryRestart, spec.ParseByteSize)},
-			{"memory", "SIZE", "Give it no more memory: the kernel kills. This and what follows needs a control group with the controller.", "", parsed(&s.Limits.Memory, spec.ParseByteSize)},
-			{"cpus", "N", "Give it no more processor time: 1.5 is one and a half.", "", parsed(&s.Limits.CPUs, fraction)},
-			{"tasks", "N", "Give it no more threads and processes.", "", parsed(&s.Limits.Tasks, number)},
+			{"memory-restart", "SIZE", "", parsed(&s.Limits.MemoryRestart, spec.ParseByteSize)},
+			{"memory", "SIZE", "", parsed(&s.Limits.Memory, spec.ParseByteSize)},
+			{"cpus", "N", "", parsed(&s.Limits.CPUs, fraction)},
+			{"tasks", "N", "", parsed(&s.Limits.Tasks, number)},
 		}},
 		{"How it ends and reloads", []option{
-			{"stop", "SCHEDULE", "Signals to end it, each with the wait after it, as in TERM/10s/INT/5s; then KILL.", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
-			{"stop-timeout", "DURATION", "The wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsedTo(&s.StopTimeout, spec.ParseDuration)},
-			{"stop-to", "WHO", "Who gets the signals: \"main\", or \"all\" of its processes.", string(spec.StopMain), parsed(&s.StopTo, text[spec.StopTo])},
-			{"stop-command", "COMMAND", "A command to run, with MAINPID in its environment, before the first signal, which follows as soon as it has ended.", "", parsed(&s.StopCommand, spec.ParseCommand)},
-			{"reload-command", "COMMAND", "A command for \"daemonry reload\", in place of a signal.", "", parsed(&s.ReloadCommand, spec.ParseCommand)},
-			{"reload", "SIGNAL", "The signal for \"daemonry reload\".", "", parsed(&s.Reload, spec.ParseSignal)},
+			{"stop", "SCHEDULE", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
+			{"stop-timeout", "DURATION", spec.DefaultStopTimeout.String(),
+				parsedTo(&s.StopTimeout, spec.ParseDuration)},
+			{"stop-to", "WHO", string(spec.StopMain), parsed(&s.StopTo, text[spec.StopTo])},
+			{"stop-command", "COMMAND", "", parsed(&s.StopCommand, spec.ParseCommand)},
+			{"reload-command", "COMMAND", "", parsed(&s.ReloadCommand, spec.ParseCommand)},
+			{"reload", "SIGNAL", "", parsed(&s.Reload, spec.ParseSignal)},
 		}},
 		{"What comes before it", []option{
-			{"requires", "NAME,…", "Services that are started too, and must be ready first.", "", addList(&s.Requires)},
-			{"wants", "NAME,…", "Services that are started too, and may fail.", "", addList(&s.Wants)},
-			{"after", "NAME,…", "Services that come first if they are started at all.", "", addList(&s.After)},
+			{"requires", "NAME,…", "", addList(&s.Requires)},
+			{"wants", "NAME,…", "", addList(&s.Wants)},
+			{"after", "NAME,…", "", addList(&s.After)},
 		}},
 	}
 }
@@ -233,16 +242,16 @@ func supervisedOptions(p *spec.Process) []group {
 	groups := processOptions(p)
 	for n := range groups {
 		g := &groups[n]
-		g.options = slices.DeleteFunc(g.options, func(o option) bool { return o.name == "pidfile" || o.name == "lockfile" })
+		g.options = slices.DeleteFunc(g.options, func(o option) bool {
+			return o.name == "pidfile" || o.name == "lockfile"
+		})
 		for i := range g.options {
 			o := &g.options[i]
 			switch o.name {
 			case "stdout":
-				o.text, o.def = "Standard output: \"log\", a path to append to, \"truncate:PATH\" or \"null\".", "log"
-				o.set = parsed(&p.Stdout, spec.ParseStream)
+				o.def, o.set = "log", parsed(&p.Stdout, spec.ParseStream)
 			case "stderr":
-				o.text, o.def = "Standard error: the same, or \"stdout\".", "log"
-				o.set = parsed(&p.Stderr, spec.ParseStream)
+				o.def, o.set = "log", parsed(&p.Stderr, spec.ParseStream)
 			case "chdir":
 				o.def = "where you are"
 			}

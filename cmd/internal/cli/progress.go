@@ -13,12 +13,15 @@ import (
 // goal says whether a service is where it is waited for to be.
 type goal func(control.Status) bool
 
-func isUp(s control.Status) bool   { return s.Ready }
-func isDown(s control.Status) bool { return s.State == control.Stopped || s.State == control.Failed }
+func isUp(s control.Status) bool { return s.Ready }
+func isDown(s control.Status) bool {
+	return s.State == control.Stopped || s.State == control.Failed
+}
 
 // watching does something that takes its time, and shows on a terminal
 // what it is waiting for meanwhile. names may be none, for all.
-func (a *app) watching(ctx context.Context, s *session, names []string, there goal, do func(context.Context) error) error {
+func (a *app) watching(ctx context.Context, s *session, names []string, there goal,
+	do func(context.Context) error) error {
 	line := a.statusLine(false)
 	if line == nil {
 		return do(ctx)

@@ -17,7 +17,9 @@ func (a *app) remove(call *change, words []string) error {
 	}
 	ctx, done := untilSignal()
 	defer done()
-	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error { return s.Remove(ctx, names) })
+	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error {
+		return s.Remove(ctx, names)
+	})
 	if err = interrupted(ctx, err, say(names)); err != nil && ctx.Err() == nil {
 		return failure(err, exitFailed, words)
 	}

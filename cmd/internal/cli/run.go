@@ -48,17 +48,17 @@ func runOptions(call *runCall) []group {
 	groups := []group{
 		{"What to run", []option{
 			call.fileOption(),
-			{"main", "NAME", "End with the service NAME, with its exit status: when it has ended and, by its \"restart\", is not started again.", "", parsed(&call.main, word)},
+			{"main", "NAME", "", parsed(&call.main, word)},
 			call.logBudget.option(),
-			{"health", "[HOST:]PORT", "Answer GET /health there: 200 if all that is to be up is, else 503.", "HOST 127.0.0.1", parsed(&call.health, healthAddress)},
+			{"health", "[HOST:]PORT", "HOST 127.0.0.1", parsed(&call.health, healthAddress)},
 		}},
 		{"PROGRAM: when it is ready", []option{
-			{"ready", "MODE", "How it shows that it came up; see \"daemonry detach --help\", READINESS.", "exec", parsed(&s.Ready, spec.ParseProbe)},
-			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+			{"ready", "MODE", "exec", parsed(&s.Ready, spec.ParseProbe)},
+			{"timeout", "DURATION", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 		{"PROGRAM: how it is kept and ended", []option{
-			{"restart", "WHEN", "After which ends to start it again: \"no\", \"on-failure\" or \"always\".", string(spec.RestartNo), parsed(&s.Restart, text[spec.Restart])},
-			{"stop", "SCHEDULE", "Signals to end it, each with the wait after it, as in TERM/10s/INT/5s; then KILL.", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
+			{"restart", "WHEN", string(spec.RestartNo), parsed(&s.Restart, text[spec.Restart])},
+			{"stop", "SCHEDULE", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
 		}},
 	}
 	for _, g := range supervisedOptions(&s.Process) {
@@ -108,7 +108,8 @@ func (a *app) runFile(call *runCall, words []string) error {
 		return err
 	}
 	f := &foreground{
-		a: a, call: call, services: toConsole(file.Services), source: file.Path, main: call.main, settings: file.Supervisor,
+		a: a, call: call, services: toConsole(file.Services), source: file.Path, main: call.main,
+		settings: file.Supervisor,
 	}
 	if call.main != "" && !slices.Contains(namesOf(spec.ExpandSet(f.services)), call.main) {
 		e := usagef("", "--main: there is no service %q in %s", call.main, file.Path)
@@ -148,7 +149,8 @@ func (a *app) runProgram(call *runCall, words []string) error {
 		return err
 	}
 	s.Log.Targets = []spec.LogTarget{{Kind: spec.TargetStdout}}
-	f := &foreground{a: a, call: call, services: []spec.Service{s}, source: "daemonry run", main: s.Name, program: true}
+	f := &foreground{a: a, call: call, services: []spec.Service{s}, source: "daemonry run",
+		main: s.Name, program: true}
 	return f.run()
 }
 
@@ -211,7 +213,8 @@ func (f *foreground) run() error {
 }
 
 // attend waits until the supervisor takes requests, and has the services run.
-func (f *foreground) attend(signals <-chan os.Signal, ready <-chan struct{}, served <-chan error) error {
+func (f *foreground) attend(signals <-chan os.Signal, ready <-chan struct{},
+	served <-chan error) error {
 	for {
 		select {
 		case <-ready:
@@ -219,7 +222,8 @@ func (f *foreground) attend(signals <-chan os.Signal, ready <-chan struct{}, ser
 		case err := <-served:
 			var running *server.RunningError
 			if errors.As(err, &running) {
-				return &statusError{status: exitOurs, err: err, hint: "DAEMONRY_ROOT=DIR gives this one directories of its own"}
+				return &statusError{status: exitOurs, err: err,
+					hint: "DAEMONRY_ROOT=DIR gives this one directories of its own"}
 			} else if err != nil {
 				return &statusError{status: exitOurs, err: err}
 			}
@@ -243,7 +247,8 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 		for _, s := range spec.ExpandSet(f.services) {
 			width.Store(max(width.Load(), int32(len(s.Name))))
 		}
-		o.Console = target.Console{File: file, Color: f.a.colours() != palette{}, Width: width, Bare: f.program, Screen: terminal && !f.program}
+		o.Console = target.Console{File: file, Color: f.a.colours() != palette{}, Width: width,
+			Bare: f.program, Screen: terminal && !f.program}
 	}
 	return o, err
 }
@@ -254,7 +259,8 @@ func foregroundState(p paths.Paths) string { return filepath.Join(p.Runtime, "fo
 // runPlace are the directories of a run.
 type runPlace struct {
 	paths.Paths
-	displaced string // the state of a supervisor in the background that may have had the runtime directory
+	// the state of a supervisor in the background that may have had the runtime directory
+	displaced string
 	// What is wanted is in the file, so no state outlives the run: discard is for the end of it,
 	// and is told whether it began. What was there before a run that did not begin is another's, or
 	// what a killed one has left.
@@ -306,7 +312,8 @@ func (a *app) runPlace() (runPlace, error) {
 // sayWhere says where a run's directories are, and why not where they should be.
 func (a *app) sayWhere(dir string, why error) {
 	if why != nil {
-		fmt.Fprintf(a.err, "%s: the run's directories are in %s: %s\n", program, dir, oneLine(why.Error()))
+		fmt.Fprintf(a.err, "%s: the run's directories are in %s: %s\n", program, dir,
+			oneLine(why.Error()))
 	}
 }
 

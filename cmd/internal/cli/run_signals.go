@@ -25,7 +25,8 @@ type endOfRun struct {
 // whoever used nohup(1) wants us to outlive the terminal.
 func (f *foreground) signals() []os.Signal {
 	list := []os.Signal{
-		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGPIPE,
+		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGPIPE,
 	}
 	if signal.Ignored(syscall.SIGHUP) {
 		list = slices.DeleteFunc(list, func(sig os.Signal) bool { return sig == syscall.SIGHUP })
@@ -37,7 +38,8 @@ func (f *foreground) signals() []os.Signal {
 // endsAt says whether a signal wants an end: SIGTERM, SIGINT, or the one that comes when the
 // terminal is gone.
 func (f *foreground) endsAt(sig os.Signal) bool {
-	return sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGHUP && f.end.terminal && !sys.HasTerminal()
+	return sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGHUP &&
+		f.end.terminal && !sys.HasTerminal()
 }
 
 // take does what a signal asks for.

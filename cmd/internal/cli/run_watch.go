@@ -61,14 +61,16 @@ func (f *foreground) supervise(signals <-chan os.Signal, served <-chan error) er
 // one, whichever file it is of.
 func (f *foreground) tellTaken(ctx context.Context) {
 	if about, err := f.s.Supervisor(ctx); err == nil && about.Adopted > 0 {
-		f.say("took over %s, which a run that was killed has left", counted(about.Adopted, "running service"))
+		f.say("took over %s, which a run that was killed has left",
+			counted(about.Adopted, "running service"))
 	}
 }
 
 // apply makes the services those of the file, or the program. An error ends the run: that there
 // is nothing it could go on with.
 func (f *foreground) apply(ctx context.Context) error {
-	_, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(f.services), Source: f.source, Environ: environ(true)})
+	_, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(f.services), Source: f.source,
+		Environ: environ(true)})
 	failures := failuresIn(err)
 	if errors.Is(err, control.Closing) {
 		return nil // we were told to end before all was up
@@ -78,7 +80,8 @@ func (f *foreground) apply(ctx context.Context) error {
 	}
 	// Of what goes on, or has printed why it does not, the events tell.
 	for _, one := range failures {
-		if f.program && one.Exit == nil && !one.Retry && one.Status != exitFailed { // that one was stopped by somebody
+		// that one was stopped by somebody
+		if f.program && one.Exit == nil && !one.Retry && one.Status != exitFailed {
 			return launchError(one)
 		}
 	}
@@ -99,7 +102,8 @@ func (f *foreground) again(ctx context.Context) {
 		f.a.explain(program, err)
 		return
 	}
-	plan, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(toConsole(file.Services)), Source: f.source, Environ: environ(true)})
+	plan, err := f.s.Apply(ctx, control.ApplyRequest{Services: listed(toConsole(file.Services)),
+		Source: f.source, Environ: environ(true)})
 	for _, p := range plan {
 		if p.Action != control.ActionNone {
 			f.say("%s: %s", p.Name, pastOf[p.Action])
@@ -198,7 +202,8 @@ func healthAddress(text string) (string, error) {
 		host, port = "", text
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", &spec.HintError{Message: fmt.Sprintf("%q is not an address", text), Hint: "write PORT or HOST:PORT"}
+		return "", &spec.HintError{Message: fmt.Sprintf("%q is not an address", text),
+			Hint: "write PORT or HOST:PORT"}
 	}
 	return net.JoinHostPort(firstOf(host, "127.0.0.1"), port), nil
 }
@@ -212,7 +217,8 @@ func (f *foreground) serveHealth() (func(), error) {
 	if err != nil {
 		return nil, fmt.Errorf("--health: %w", err)
 	}
-	s := &http.Server{Handler: http.HandlerFunc(f.answerHealth), ReadTimeout: healthTime, WriteTimeout: healthTime}
+	s := &http.Server{Handler: http.HandlerFunc(f.answerHealth), ReadTimeout: healthTime,
+		WriteTimeout: healthTime}
 	go func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			f.say("--health: %s", err)

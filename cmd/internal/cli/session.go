@@ -29,7 +29,8 @@ func (e *lostError) Error() string {
 	if e.pid != 0 {
 		who = fmt.Sprintf("the supervisor, process %d,", e.pid)
 	}
-	return fmt.Sprintf("%s runs and holds the lock in %s, and cannot be reached: there is no %s", who, e.state, e.socket)
+	return fmt.Sprintf("%s runs and holds the lock in %s, and cannot be reached: there is no %s",
+		who, e.state, e.socket)
 }
 
 // lostTime is how long a supervisor that holds its lock may take to show its socket: at its start,
@@ -138,7 +139,8 @@ type session struct {
 // absent says that no supervisor is there, in distinction to one that does not answer.
 func absent(err error) bool {
 	var u *control.UnreachableError
-	return errors.As(err, &u) && (errors.Is(u.Err, fs.ErrNotExist) || errors.Is(u.Err, syscall.ECONNREFUSED))
+	return errors.As(err, &u) &&
+		(errors.Is(u.Err, fs.ErrNotExist) || errors.Is(u.Err, syscall.ECONNREFUSED))
 }
 
 var errNoSupervisor = errors.New("no supervisor is running")
@@ -151,7 +153,8 @@ func (a *app) ensured(ctx context.Context) (*session, error) {
 			return s, nil
 		}
 	}
-	if s == nil || !absent(err) && !(broken(err) && s.killed(ctx)) { // one that is dying is about to be absent
+	// one that is dying is about to be absent
+	if s == nil || !absent(err) && !(broken(err) && s.killed(ctx)) {
 		return nil, failure(err, exitOurs, nil)
 	}
 	byInit, err := a.startBootService(ctx, s)
@@ -213,7 +216,8 @@ func (s *session) killed(ctx context.Context) bool {
 
 // broken says whether somebody was there and is not any more.
 func broken(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // appearTime is how long a supervisor that another command starts may take to answer.

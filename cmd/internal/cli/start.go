@@ -33,12 +33,12 @@ func startOptions(call *startCall) []group {
 	s := &call.Service
 	groups := []group{
 		{"Which service", append([]option{
-			{"name", "NAME", "Call it NAME.", "the program's file name", parsed(&s.Name, word)},
-			{"description", "TEXT", "What it is, for people.", "", parsed(&s.Description, word)},
+			{"name", "NAME", "the program's file name", parsed(&s.Name, word)},
+			{"description", "TEXT", "", parsed(&s.Description, word)},
 		}, call.options()...)},
 		{"When it is ready", []option{
-			{"ready", "MODE", "How it shows that it came up; see \"daemonry detach --help\", READINESS.", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
-			{"timeout", "DURATION", "Time until it must be ready, \"forever\" for no limit. What is not ready by then is ended.", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+			{"ready", "MODE", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
+			{"timeout", "DURATION", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 	}
 	groups = append(groups, keptOptions(s)...)
@@ -66,12 +66,15 @@ func (a *app) startNamed(call *startCall, words []string) error {
 	if err != nil {
 		return err
 	}
-	err = a.watching(ctx, s, words, isUp, func(ctx context.Context) error { return s.Start(ctx, names) })
+	err = a.watching(ctx, s, words, isUp, func(ctx context.Context) error {
+		return s.Start(ctx, names)
+	})
 	return a.launched(ctx, s, err, names, call.json)
 }
 
 // launched tells how services that were to come up did.
-func (a *app) launched(ctx context.Context, s *session, err error, names control.Names, asJSON bool) error {
+func (a *app) launched(ctx context.Context, s *session, err error, names control.Names,
+	asJSON bool) error {
 	if err := interrupted(ctx, err, say(names)); err != nil {
 		switch failures := failuresIn(err); {
 		case ctx.Err() != nil:
@@ -79,7 +82,8 @@ func (a *app) launched(ctx context.Context, s *session, err error, names control
 		case len(failures) > 0:
 			return a.told(failures)
 		case errors.Is(err, control.NotSaved): // but up
-			if list, statusErr := s.Status(ctx, control.StatusRequest{Names: names.Names}); statusErr == nil {
+			list, statusErr := s.Status(ctx, control.StatusRequest{Names: names.Names})
+			if statusErr == nil {
 				err = errors.Join(err, a.printBrief(list, asJSON))
 			}
 		}
@@ -117,7 +121,9 @@ func (a *app) startProgram(call *startCall, words []string) error {
 		return failure(err, exitOurs, nil)
 	}
 	names := control.Named(described.Name)
-	err = a.watching(ctx, s, names.Names, isUp, func(ctx context.Context) error { return s.Start(ctx, names) })
+	err = a.watching(ctx, s, names.Names, isUp, func(ctx context.Context) error {
+		return s.Start(ctx, names)
+	})
 	return a.launched(ctx, s, err, names, call.json)
 }
 
@@ -131,13 +137,15 @@ func (s *session) take(ctx context.Context, described spec.Service) error {
 		base, _, _ := strings.Cut(there.Name, "@")
 		if there.Source != "" && (there.Name == described.Name || base == described.Name) {
 			return &control.Error{
-				Message: fmt.Sprintf("%s: there is a service of this name, described in %s", described.Name, there.Source),
-				Hint:    "choose another with --name, or change the file and call \"daemonry up\"",
-				Code:    control.NotDone,
+				Message: fmt.Sprintf("%s: there is a service of this name, described in %s",
+					described.Name, there.Source),
+				Hint: "choose another with --name, or change the file and call \"daemonry up\"",
+				Code: control.NotDone,
 			}
 		}
 	}
-	_, err = s.Apply(ctx, control.ApplyRequest{Services: []spec.Service{described}, Environ: environ(false), NoStart: true})
+	_, err = s.Apply(ctx, control.ApplyRequest{Services: []spec.Service{described},
+		Environ: environ(false), NoStart: true})
 	return err
 }
 
@@ -153,8 +161,9 @@ func supervised(s spec.Service, words []string) (spec.Service, error) {
 		if err != nil {
 			return s, &statusError{
 				status: exitOurs,
-				err:    fmt.Errorf("the working directory, which would be the service's, cannot be found: %w", err),
-				hint:   "name another with --chdir",
+				err: fmt.Errorf("the working directory, which would be the service's, cannot be found: %w",
+					err),
+				hint: "name another with --chdir",
 			}
 		}
 		s.Chdir = dir
@@ -165,7 +174,8 @@ func supervised(s spec.Service, words []string) (spec.Service, error) {
 	}
 	// Whether the user exists is said by the start, with the status for it.
 	problems := append(s.Validate(), s.WithoutEffect()...)
-	if problems = append(problems, spec.ValidateSupervised([]spec.Service{s}, nil, "")...); len(problems) > 0 {
+	problems = append(problems, spec.ValidateSupervised([]spec.Service{s}, nil, "")...)
+	if len(problems) > 0 {
 		return s, problem(problems[0])
 	}
 	return s, nil

@@ -21,7 +21,7 @@ type statusCall struct {
 func statusVerb(a *app) *verb {
 	call := &statusCall{}
 	return &verb{
-		options: []group{{"", append(call.options(), option{"watch", "", "Show it again after each change, until interrupted.", "", toggle(&call.watch)})}},
+		options: []group{{"", append(call.options(), option{"watch", "", "", toggle(&call.watch)})}},
 		run:     func(words []string) error { return a.status(call, words) },
 	}
 }
@@ -82,7 +82,9 @@ func (a *app) serviceStatus(call *statusCall, names []string) error {
 	if err := a.sayUnknown(ctx, s, names); err != nil {
 		return failure(err, exitUnknown, nil)
 	}
-	if !slices.ContainsFunc(list, func(s control.Status) bool { return !s.Ready && (len(names) > 0 || s.Wanted) }) {
+	if !slices.ContainsFunc(list, func(s control.Status) bool {
+		return !s.Ready && (len(names) > 0 || s.Wanted)
+	}) {
 		return nil
 	}
 	return &statusError{status: exitNotRunning}
@@ -95,7 +97,8 @@ func (a *app) sayUnknown(ctx context.Context, s *session, names []string) error 
 	}
 	about, err := s.Supervisor(ctx)
 	for _, u := range about.Unknown {
-		fmt.Fprintf(a.err, "%s: %s: process %d of an earlier supervisor runs, and nothing describes the service: it is left alone\n",
+		fmt.Fprintf(a.err, "%s: %s: process %d of an earlier supervisor runs, "+
+			"and nothing describes the service: it is left alone\n",
 			program, printable(u.Name), u.PID)
 	}
 	return err
@@ -126,7 +129,8 @@ func (a *app) printStatus(call *statusCall, list []control.Status, names []strin
 		b.WriteString(statusTable(list, time.Now(), a.width(), a.colours()))
 	}
 	for _, s := range list {
-		if len(names) > 0 && !s.Ready && s.State != control.Stopped && s.Exit != nil && len(s.Exit.Words) > 0 {
+		if len(names) > 0 && !s.Ready && s.State != control.Stopped && s.Exit != nil &&
+			len(s.Exit.Words) > 0 {
 			fmt.Fprintf(&b, "\n%s %s, and said:\n", printable(s.Name), s.Exit.Text)
 			for _, line := range s.Exit.Words {
 				fmt.Fprintf(&b, "| %s\n", printable(line))

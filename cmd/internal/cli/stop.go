@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
 	"github.com/daemonry/daemonry/cmd/internal/detach"
-	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctree"
 	"github.com/daemonry/daemonry/pidfile"
 	"github.com/daemonry/daemonry/spec"
@@ -23,8 +21,10 @@ func stopVerb(a *app) *verb {
 	call := &stopCall{}
 	return &verb{
 		options: []group{{"", append(call.options(), call.option(),
-			option{"signal", "SCHEDULE", "With --pidfile: signals to send before SIGKILL, each with the wait after it, as in TERM/10s/INT/5s.", string(spec.DefaultStopSignal), parsed(&call.Schedule, spec.ParseStopSchedule)},
-			option{"timeout", "DURATION", "With --pidfile: the wait after a signal that names none.", spec.DefaultStopTimeout.String(), parsed(&call.Timeout, spec.ParseDuration)},
+			option{"signal", "SCHEDULE", string(spec.DefaultStopSignal),
+				parsed(&call.Schedule, spec.ParseStopSchedule)},
+			option{"timeout", "DURATION", spec.DefaultStopTimeout.String(),
+				parsed(&call.Timeout, spec.ParseDuration)},
 		)}},
 		run: func(words []string) error { return a.stop(call, words) },
 	}
@@ -111,12 +111,14 @@ func (a *app) printStopped(call *stopCall, r proctree.Result) error {
 		}
 		return nil
 	}
-	all := stopped{instance: instance{Name: nameOf(call.pidfile), State: "stopped", PIDFile: call.pidfile}}
+	all := stopped{instance: instance{Name: nameOf(call.pidfile), State: "stopped",
+		PIDFile: call.pidfile}}
 	if len(r.Left) > 0 {
 		all.State = "stopping"
 	}
 	for _, o := range outcomes {
-		all.Processes = append(all.Processes, ended{o.PID, o.Name, o.Signals, o.Ended, spec.Duration(o.After), o.Error})
+		all.Processes = append(all.Processes, ended{o.PID, o.Name, o.Signals, o.Ended,
+			spec.Duration(o.After), o.Error})
 	}
 	return a.writeJSON([]stopped{all})
 }
@@ -127,7 +129,5 @@ func (a *app) stopServices(call *stopCall, names []string) error {
 		e.hint = "how a service is ended is in its description: stop, stop_timeout"
 		return e
 	}
-	return a.changed(&change{call.chosen, call.json}, names, isDown, func(ctx context.Context, s *session, n control.Names) error {
-		return s.Stop(ctx, n)
-	})
+	return a.changed(&change{call.chosen, call.json}, names, isDown, (*session).Stop)
 }

@@ -26,7 +26,8 @@ type supervisorCall struct {
 type logBudget struct{ budget *spec.ByteSize }
 
 func (b *logBudget) option() option {
-	return option{"log-budget", "SIZE", "All logs together may take so much, as in 2GiB: the oldest rotated files go first.", "log_budget in [supervisor], or no bound", parsedTo(&b.budget, spec.ParseByteSize)}
+	return option{"log-budget", "SIZE", "log_budget in [supervisor], or no bound",
+		parsedTo(&b.budget, spec.ParseByteSize)}
 }
 
 // over has the option count more than the setting.
@@ -39,7 +40,7 @@ func (b *logBudget) over(settings *native.Supervisor) {
 func supervisorVerb(a *app) *verb {
 	call := &supervisorCall{}
 	return &verb{
-		options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&call.json)}, call.logBudget.option()}}},
+		options: []group{{"", []option{{"json", "", "", toggle(&call.json)}, call.logBudget.option()}}},
 		run:     func(words []string) error { return a.supervisorCommand(call, words) },
 	}
 }
@@ -59,7 +60,8 @@ func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
 		return e
 	}
 	if call.budget != nil && words[0] != "run" {
-		return usagef("", "--log-budget is for \"supervisor run\": set log_budget in [supervisor] of %s instead", native.DefaultName)
+		return usagef("", "--log-budget is for \"supervisor run\": "+
+			"set log_budget in [supervisor] of %s instead", native.DefaultName)
 	}
 	switch words[0] {
 	case "start":
@@ -93,11 +95,13 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 	}
 	var silent *silentError
 	var lost *lostError
-	killed := s != nil && err != nil && !errors.As(err, &silent) && !errors.As(err, &lost) && s.killed(ctx)
+	killed := s != nil && err != nil && !errors.As(err, &silent) && !errors.As(err, &lost) &&
+		s.killed(ctx)
 	if absent(err) || killed {
 		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
 		if killed {
-			e.err = errors.New("no supervisor is running: the last one was killed, and its services may still run")
+			e.err = errors.New("no supervisor is running: " +
+				"the last one was killed, and its services may still run")
 			e.hint = "daemonry supervisor start takes them over"
 			if s.ofRun() {
 				e.hint = "it was a \"daemonry run\": the same one again takes them over"
@@ -120,7 +124,8 @@ func (a *app) aboutSupervisor(ctx context.Context, s *session, asJSON bool) erro
 	if about.Adopted > 0 {
 		took = fmt.Sprintf(", %d of them taken over from an earlier one", about.Adopted)
 	}
-	_, err = fmt.Fprintf(a.out, "supervisor: running: process %d, version %s, for %s, %s%s\n", about.PID, about.Version,
+	_, err = fmt.Fprintf(a.out, "supervisor: running: process %d, version %s, for %s, %s%s\n",
+		about.PID, about.Version,
 		span(time.Duration(about.Uptime)), counted(about.Services, "service"), took)
 	return err
 }
@@ -161,7 +166,8 @@ func (a *app) supervisorStop() error {
 	defer process.Close()
 	// That it is still the one that answered: a pid alone proves nothing.
 	if again, err := s.Supervisor(ctx); err != nil || again.PID != about.PID {
-		return failure(errors.Join(err, errors.New("the supervisor was exchanged meanwhile")), exitFailed, nil)
+		return failure(errors.Join(err, errors.New("the supervisor was exchanged meanwhile")),
+			exitFailed, nil)
 	}
 	stop, err := a.supervisorStopper(ctx, s, about.PID)
 	if err != nil {
@@ -202,7 +208,8 @@ const leaveTime = 15 * time.Second
 
 // awaitLeave waits until the process of a supervisor that has ended its services is gone, so long.
 func awaitLeave(ctx context.Context, process *sys.Process, limit time.Duration) error {
-	notGone := fmt.Errorf("the supervisor has ended its services, and process %d is not gone after %v: "+
+	notGone := fmt.Errorf("the supervisor has ended its services, "+
+		"and process %d is not gone after %v: "+
 		"a thread of it waits in the kernel, for a file system that does not answer", process.PID, limit)
 	limited, cancel := context.WithTimeoutCause(ctx, limit, notGone)
 	defer cancel()

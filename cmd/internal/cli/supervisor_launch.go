@@ -28,7 +28,8 @@ import (
 // ofManager are the variables by which a supervisor of ours, or systemd, speaks to one process
 // alone.
 var ofManager = []string{
-	invocation, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES",
+	invocation, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
+	"LISTEN_PIDFDID", "LISTEN_FDNAMES",
 	"FDSTORE", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MANAGERPID",
 }
 
@@ -42,7 +43,9 @@ var ofService = []string{"MAINPID", spec.InstanceEnv}
 
 // outsideOfServices is an environment without them.
 func outsideOfServices(environ []string) []string {
-	within := slices.ContainsFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, invocation+"=") })
+	within := slices.ContainsFunc(environ, func(kv string) bool {
+		return strings.HasPrefix(kv, invocation+"=")
+	})
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(ofManager, name) || within && slices.Contains(ofService, name)
@@ -110,11 +113,11 @@ func (a *app) launchSupervisor(ctx context.Context, s *session) error {
 		err = p.CreateState()
 	}
 	if err != nil {
-		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+		return statusf(exitOurs, "start the supervisor: %w", err)
 	}
 	log := a.logForSupervisor(p)
 	if err := usualLimits(); err != nil {
-		return &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+		return statusf(exitOurs, "start the supervisor: %w", err)
 	}
 	had := lengthOf(log)
 	process, err := daemonry.Detach(ctx, daemonry.Options{
@@ -145,14 +148,15 @@ func (a *app) launchSupervisor(ctx context.Context, s *session) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	e := &statusError{status: exitOurs, err: fmt.Errorf("start the supervisor: %w", err)}
+	e := statusf(exitOurs, "start the supervisor: %w", err)
 	if lengthOf(log) > had {
 		e.hint = "its own words are in " + log
 	}
 	return e
 }
 
-// supervisorRun is the supervisor: started by launchSupervisor, or in the foreground for another manager.
+// supervisorRun is the supervisor: started by launchSupervisor, or in the foreground for another
+// manager.
 func (a *app) supervisorRun(call *supervisorCall) error {
 	p, err := paths.Find()
 	if err == nil && (daemonry.IsDaemon() || successor.Expected()) {

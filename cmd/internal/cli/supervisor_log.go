@@ -91,7 +91,8 @@ func (l *ownLog) bound() {
 	f, err := os.Open(l.path)
 	if err == nil {
 		var data []byte
-		if data, err = io.ReadAll(io.NewSectionReader(f, max(0, fi.Size()-mostSupervisorLog), mostSupervisorLog)); err == nil {
+		if data, err = io.ReadAll(io.NewSectionReader(f, max(0, fi.Size()-mostSupervisorLog),
+			mostSupervisorLog)); err == nil {
 			err = atomicfile.WriteForBoot(l.path+".1", data, 0o640)
 		}
 		_ = f.Close()
@@ -100,6 +101,7 @@ func (l *ownLog) bound() {
 		return
 	}
 	if err != nil {
-		fmt.Fprintf(l.out, "%s: %s: what was here before is lost: %s\n", time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
+		fmt.Fprintf(l.out, "%s: %s: what was here before is lost: %s\n", time.Now().Format(time.RFC3339),
+			program, oneLine(err.Error()))
 	}
 }

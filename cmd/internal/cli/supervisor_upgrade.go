@@ -43,7 +43,8 @@ func (a *app) supervisorUpgrade(call *supervisorCall, words []string) error {
 	if call.json {
 		return a.writeJSON(about)
 	}
-	_, err = fmt.Fprintf(a.out, "supervisor: upgraded: process %d, version %s, %s, within %s\n", about.PID, about.Version,
+	_, err = fmt.Fprintf(a.out, "supervisor: upgraded: process %d, version %s, %s, within %s\n",
+		about.PID, about.Version,
 		counted(about.Services, "service"), time.Since(began).Round(time.Millisecond))
 	return err
 }

@@ -25,9 +25,15 @@ type column struct {
 var statusColumns = []column{
 	{title: "NAME", cell: func(s control.Status, _ time.Time) string { return s.Name }},
 	{title: "STATE", cell: func(s control.Status, _ time.Time) string { return string(s.State) }},
-	{title: "SINCE", right: true, cell: func(s control.Status, now time.Time) string { return ago(s.Since, now) }},
-	{title: "RESTARTS", right: true, spare: 2, cell: func(s control.Status, _ time.Time) string { return strconv.Itoa(s.Restarts) }},
-	{title: "PID", right: true, cell: func(s control.Status, _ time.Time) string { return orDash(s.PID != 0, strconv.Itoa(s.PID)) }},
+	{title: "SINCE", right: true, cell: func(s control.Status, now time.Time) string {
+		return ago(s.Since, now)
+	}},
+	{title: "RESTARTS", right: true, spare: 2, cell: func(s control.Status, _ time.Time) string {
+		return strconv.Itoa(s.Restarts)
+	}},
+	{title: "PID", right: true, cell: func(s control.Status, _ time.Time) string {
+		return orDash(s.PID != 0, strconv.Itoa(s.PID))
+	}},
 	{title: "CPU", right: true, spare: 4, cell: cpuCell},
 	{title: "MEMORY", right: true, spare: 3, cell: memoryCell},
 	{title: "REASON", cell: func(s control.Status, now time.Time) string { return why(s, now) }},
@@ -178,7 +184,8 @@ func fit(rows [][]string, width int) []int {
 				continue
 			}
 			used += w + gap
-			if statusColumns[i].spare > 0 && (drop < 0 || statusColumns[i].spare > statusColumns[drop].spare) {
+			if statusColumns[i].spare > 0 && (drop < 0 ||
+				statusColumns[i].spare > statusColumns[drop].spare) {
 				drop = i
 			}
 		}

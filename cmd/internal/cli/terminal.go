@@ -82,7 +82,8 @@ func (a *app) colours() palette {
 	if os.Getenv("NO_COLOR") != "" || !isTerminal(a.out) {
 		return palette{}
 	}
-	return palette{good: "\x1b[32m", bad: "\x1b[1;31m", wait: "\x1b[33m", dim: "\x1b[2m", reset: "\x1b[0m"}
+	return palette{good: "\x1b[32m", bad: "\x1b[1;31m", wait: "\x1b[33m", dim: "\x1b[2m",
+		reset: "\x1b[0m"}
 }
 
 // jsonEncoder writes for programs and people, not for web pages.

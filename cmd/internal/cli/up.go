@@ -16,8 +16,8 @@ func upVerb(a *app) *verb {
 	return &verb{
 		options: []group{{"", []option{
 			call.fileOption(),
-			{"plan", "", "Print what would be done, and do it to no service. No supervisor is started for it, except in place of one that was killed, whose services the new one takes over.", "", toggle(&call.plan)},
-			{"json", "", "Print an array of objects.", "", toggle(&call.json)},
+			{"plan", "", "", toggle(&call.plan)},
+			{"json", "", "", toggle(&call.json)},
 		}}},
 		run: func(words []string) error { return a.up(call, words) },
 	}
@@ -41,7 +41,8 @@ func (a *app) up(call *fileCall, words []string) error {
 	a.sayUnread(file)
 	ctx, done := untilSignal()
 	defer done()
-	request := control.ApplyRequest{Services: listed(file.Services), Source: file.Path, Environ: environ(false), Plan: call.plan}
+	request := control.ApplyRequest{Services: listed(file.Services), Source: file.Path,
+		Environ: environ(false), Plan: call.plan}
 	if call.plan {
 		return a.plan(ctx, call, request)
 	}
@@ -112,7 +113,8 @@ func (a *app) printOutcomes(call *fileCall, plan []control.Planned, list []contr
 	p := a.colours()
 	for _, o := range outcomes {
 		colour, what := o.done(p, call.plan)
-		line := fmt.Sprintf("%-*s  %s%-9s%s  %s", width, printable(o.Name), colour, what, p.reset, printable(o.detail()))
+		line := fmt.Sprintf("%-*s  %s%-9s%s  %s", width, printable(o.Name), colour, what, p.reset,
+			printable(o.detail()))
 		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 func validateVerb(a *app) *verb {
 	call := &fileCall{}
 	return &verb{
-		options: []group{{"", []option{{"json", "", "Print what is wrong as an array of objects.", "", toggle(&call.json)}}}},
+		options: []group{{"", []option{{"json", "", "", toggle(&call.json)}}}},
 		run:     func(words []string) error { return a.validate(call, words) },
 	}
 }
@@ -30,7 +30,8 @@ func (a *app) validate(call *fileCall, words []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s: %s, nothing wrong\n", printable(file.Path), counted(len(spec.ExpandSet(file.Services)), "service"))
+	_, err = fmt.Fprintf(a.out, "%s: %s, nothing wrong\n", printable(file.Path),
+		counted(len(spec.ExpandSet(file.Services)), "service"))
 	return err
 }
 

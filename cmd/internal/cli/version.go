@@ -44,7 +44,7 @@ func thisBuild() build {
 func versionVerb(a *app) *verb {
 	var asJSON bool
 	return &verb{
-		options: []group{{"", []option{{"json", "", "Print an object.", "", toggle(&asJSON)}}}},
+		options: []group{{"", []option{{"json", "", "", toggle(&asJSON)}}}},
 		run: func(words []string) error {
 			if len(words) > 0 {
 				return usagef("", "unexpected word %q", words[0])

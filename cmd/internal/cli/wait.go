@@ -21,8 +21,8 @@ func waitVerb(a *app) *verb {
 	call := &waitCall{state: control.Ready}
 	return &verb{
 		options: []group{{"", append([]option{
-			{"for", "STATE", "\"ready\" or \"stopped\".", "ready", parsed(&call.state, waitable)},
-			{"timeout", "DURATION", "How long to wait at most.", "forever", parsedTo(&call.timeout, spec.ParseDuration)},
+			{"for", "STATE", "ready", parsed(&call.state, waitable)},
+			{"timeout", "DURATION", "forever", parsedTo(&call.timeout, spec.ParseDuration)},
 		}, call.options()...)}},
 		run: func(words []string) error { return a.wait(call, words) },
 	}
@@ -32,7 +32,8 @@ func waitable(text string) (control.State, error) {
 	if s := control.State(text); s == control.Ready || s == control.Stopped {
 		return s, nil
 	}
-	return "", &spec.HintError{Message: fmt.Sprintf("%q cannot be waited for", text), Hint: `one of "ready", "stopped"`}
+	return "", &spec.HintError{Message: fmt.Sprintf("%q cannot be waited for", text),
+		Hint: `one of "ready", "stopped"`}
 }
 
 func (a *app) wait(call *waitCall, words []string) error {
@@ -40,13 +41,14 @@ func (a *app) wait(call *waitCall, words []string) error {
 	if call.state == control.Stopped {
 		there = isDown
 	}
-	err := a.changed(&call.change, words, there, func(ctx context.Context, s *session, n control.Names) error {
+	wait := func(s *session, ctx context.Context, n control.Names) error {
 		r := control.WaitRequest{Names: n, State: call.state}
 		if call.timeout != nil {
 			r.Timeout = *call.timeout
 		}
 		return s.Wait(ctx, r)
-	})
+	}
+	err := a.changed(&call.change, words, there, wait)
 	var failed *detach.Error
 	if errors.As(err, &failed) {
 		failed.Status = exitFailed // nothing was launched whose status it could be
