@@ -51,8 +51,8 @@ func (s Service) Resolve(dir string) Service {
 		}
 	}
 	for _, probe := range []*Probe{&s.Ready, &s.Liveness.Check} {
-		if probe.Kind == ProbeFile || probe.Kind == ProbeUnix && !strings.HasPrefix(probe.Target, "@") {
-			from(&probe.Target)
+		if name := probe.path(); name != nil {
+			from(name)
 		}
 	}
 	dir = plain // for instances have no paths of their own there

@@ -12,8 +12,8 @@ import (
 type ProbeKind string
 
 const (
-	ProbeExec    ProbeKind = "exec"    // the image was executed, nothing more
 	ProbeSettled ProbeKind = "settled" // come to rest, for Probe.Settle
+	ProbeExec    ProbeKind = "exec"    // the image was executed, nothing more
 	ProbeSettle  ProbeKind = "settle"  // still alive after Probe.Settle
 	ProbeNotify  ProbeKind = "notify"  // READY=1 by sd_notify(3)
 	ProbeFD      ProbeKind = "fd"      // a newline on descriptor Probe.FD (s6)
@@ -25,13 +25,76 @@ const (
 	ProbeFile    ProbeKind = "file"    // the path Probe.Target exists
 )
 
-// livenessKinds are the probes that can be asked again and again.
-var livenessKinds = []ProbeKind{ProbeTCP, ProbeUnix, ProbeHTTP, ProbeCmd, ProbeFile}
+// probeForm is how a kind of probe is written.
+type probeForm struct {
+	kind  ProbeKind
+	arg   string // stands for what follows the colon, one of the words below; "" for nothing
+	alone bool   // it may be left out, with the colon
+	again bool   // it can be asked again and again, as liveness must
+}
 
-// Probe is one way to see that a service is ready or alive, with its argument:
-//
-//	settled  settled:D  exec  settle:D  notify  fd:N  tcp:HOST:PORT  unix:PATH
-//	http:URL  http://…  https://…  cmd:COMMAND  log:REGEXP  file:PATH
+// The words for what follows the colon.
+const (
+	argDuration = "D"
+	argFD       = "N"
+	argAddress  = "HOST:PORT"
+	argPath     = "PATH"
+	argURL      = "URL"
+	argCommand  = "COMMAND"
+	argRegexp   = "REGEXP"
+)
+
+// probeForms has every kind, in the order in which they are told.
+var probeForms = []probeForm{
+	{kind: ProbeSettled, arg: argDuration, alone: true},
+	{kind: ProbeExec},
+	{kind: ProbeSettle, arg: argDuration},
+	{kind: ProbeNotify},
+	{kind: ProbeFD, arg: argFD},
+	{kind: ProbeTCP, arg: argAddress, again: true},
+	{kind: ProbeUnix, arg: argPath, again: true},
+	{kind: ProbeHTTP, arg: argURL, again: true},
+	{kind: ProbeCmd, arg: argCommand, again: true},
+	{kind: ProbeLog, arg: argRegexp},
+	{kind: ProbeFile, arg: argPath, again: true},
+}
+
+// Values returns the kinds, for tests and completion.
+func (ProbeKind) Values() []string {
+	var kinds []string
+	for _, f := range probeForms {
+		kinds = append(kinds, string(f.kind))
+	}
+	return kinds
+}
+
+// ProbeForms returns the texts that [ParseProbe] reads, with words in capitals for what is to be
+// filled in.
+func ProbeForms() []string {
+	var forms []string
+	for _, f := range probeForms {
+		if f.arg == "" || f.alone {
+			forms = append(forms, string(f.kind))
+		}
+		if f.arg != "" {
+			forms = append(forms, string(f.kind)+":"+f.arg)
+		}
+	}
+	return forms
+}
+
+// form returns how the probe's kind is written, the zero value for no kind of ours.
+func (p Probe) form() probeForm {
+	for _, f := range probeForms {
+		if f.kind == p.Kind {
+			return f
+		}
+	}
+	return probeForm{}
+}
+
+// Probe is one way to see that a service is ready or alive, with its argument. Its text is one of
+// [ProbeForms], or a URL alone.
 type Probe struct {
 	Kind   ProbeKind
 	Settle Duration // of settle; of settled, where 0 means DefaultSettled
@@ -42,41 +105,17 @@ type Probe struct {
 // ParseProbe reads the text form.
 func ParseProbe(text string) (Probe, error) {
 	kind, arg, hasArg := strings.Cut(text, ":")
+	if kind == "https" {
+		kind, arg = string(ProbeHTTP), text
+	}
 	p := Probe{Kind: ProbeKind(kind)}
+	form := p.form()
 	var err error
-	switch p.Kind {
-	case ProbeExec, ProbeNotify:
-		if hasArg {
-			return Probe{}, hintf("", "probe %q takes nothing after %q", text, kind)
-		}
-		return p, nil
-	case ProbeSettled:
-		if !hasArg {
-			return p, nil
-		}
-		if p.Settle, err = ParseDuration(arg); err == nil && p.Settle == 0 {
-			err = hintf("use exec", "a program cannot be at rest for %s", p.Settle)
-		}
-	case ProbeSettle:
-		p.Settle, err = ParseDuration(arg)
-	case ProbeFD:
-		if p.FD, err = strconv.Atoi(arg); err != nil {
-			err = hintf("write fd:3", "%q is not a descriptor number", arg)
-		}
-	case "https":
-		p.Kind, p.Target = ProbeHTTP, text
-	case ProbeHTTP:
-		p.Target = arg
-		if strings.HasPrefix(arg, "//") {
-			p.Target = text
-		}
-	case ProbeCmd:
-		var words []string
-		if words, err = Split(arg); err == nil {
-			p.Target = Command(words).String()
-		}
-	default:
-		p.Target = arg
+	switch {
+	case form.arg == "" && form.kind != "" && hasArg:
+		err = hintf("", "probe %q takes nothing after %q", text, kind)
+	case form.arg != "" && (hasArg || !form.alone):
+		err = p.take(form.arg, arg)
 	}
 	if err == nil {
 		err = p.check()
@@ -87,35 +126,104 @@ func ParseProbe(text string) (Probe, error) {
 	return p, nil
 }
 
+// take reads what follows the colon.
+func (p *Probe) take(word, arg string) (err error) {
+	switch word {
+	case argDuration:
+		p.Settle, err = ParseDuration(arg)
+		if err == nil && p.Settle == 0 && p.Kind == ProbeSettled {
+			err = hintf("use exec", "a program cannot be at rest for %s", p.Settle)
+		}
+	case argFD:
+		if p.FD, err = strconv.Atoi(arg); err != nil {
+			err = hintf("write fd:3", "%q is not a descriptor number", arg)
+		}
+	case argURL:
+		if p.Target = arg; strings.HasPrefix(arg, "//") {
+			p.Target = "http:" + arg
+		}
+	case argCommand:
+		var words []string
+		if words, err = Split(arg); err == nil {
+			p.Target = Command(words).String()
+		}
+	default:
+		p.Target = arg
+	}
+	return err
+}
+
 // check reports what ParseProbe would not have let through.
 func (p Probe) check() error {
-	switch p.Kind {
-	case ProbeExec, ProbeNotify:
-		return nil
-	case ProbeSettle, ProbeSettled:
+	form := p.form()
+	if form.kind == "" {
+		return hintf(oneOf(probeForms, probeForm.String), "%q is not a probe", p.Kind)
+	}
+	switch form.arg {
+	case argDuration:
 		if p.Settle < 0 || p.Settle == Forever {
 			return hintf("", "cannot settle for %s", p.Settle)
 		}
-	case ProbeFD:
+	case argFD:
 		if p.FD < 3 || p.FD > 1023 {
-			return hintf("0, 1 and 2 are taken; use 3 to 1023", "descriptor %d cannot tell readiness", p.FD)
+			return hintf("0, 1 and 2 are taken; use 3 to 1023",
+				"descriptor %d cannot tell readiness", p.FD)
 		}
-	case ProbeTCP:
+	case argAddress:
 		return checkHostPort(p.Target)
-	case ProbeHTTP:
+	case argURL:
 		return checkURL(p.Target)
-	case ProbeLog:
+	case argRegexp:
 		if _, err := regexp.Compile(p.Target); err != nil {
 			return hintf("", "%s", err)
 		}
 		return checkTarget(p)
-	case ProbeCmd, ProbeUnix, ProbeFile:
+	case argCommand, argPath:
 		return checkTarget(p)
-	default:
-		return hintf("settled, exec, settle:D, notify, fd:N, tcp:HOST:PORT, unix:PATH, http:URL, cmd:COMMAND, log:REGEXP or file:PATH",
-			"%q is not a probe", p.Kind)
 	}
 	return nil
+}
+
+// String is the form as it is written most often.
+func (f probeForm) String() string {
+	if f.arg == "" || f.alone {
+		return string(f.kind)
+	}
+	return string(f.kind) + ":" + f.arg
+}
+
+// oneOf lists what text says of each: "a, b or c".
+func oneOf[T any](list []T, text func(T) string) string {
+	var b strings.Builder
+	for i, one := range list {
+		switch {
+		case i > 0 && i == len(list)-1:
+			b.WriteString(" or ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(text(one))
+	}
+	return b.String()
+}
+
+// checkLiveness reports a probe that cannot be asked again and again.
+func (p Probe) checkLiveness() error {
+	if p.form().again {
+		return nil
+	}
+	kinds := slices.DeleteFunc(slices.Clone(probeForms), func(f probeForm) bool { return !f.again })
+	return hintf("use "+oneOf(kinds, func(f probeForm) string { return string(f.kind) }),
+		"probe %s cannot be asked again", p.Kind)
+}
+
+// path points to the path that the probe looks at, nil if there is none. The name of an abstract
+// socket is no path.
+func (p *Probe) path() *string {
+	if p.form().arg != argPath || p.Kind == ProbeUnix && strings.HasPrefix(p.Target, "@") {
+		return nil
+	}
+	return &p.Target
 }
 
 func checkTarget(p Probe) error {
@@ -208,19 +316,15 @@ func (p Probe) Argv() Command {
 
 // String returns what ParseProbe reads back; "" for no probe.
 func (p Probe) String() string {
-	switch p.Kind {
-	case "", ProbeExec, ProbeNotify:
+	form := p.form()
+	switch {
+	case form.arg == "", form.alone && p.Settle == 0:
 		return string(p.Kind)
-	case ProbeSettled:
-		if p.Settle == 0 {
-			return "settled"
-		}
-		return "settled:" + p.Settle.String()
-	case ProbeSettle:
-		return "settle:" + p.Settle.String()
-	case ProbeFD:
-		return "fd:" + strconv.Itoa(p.FD)
-	case ProbeHTTP:
+	case form.arg == argDuration:
+		return string(p.Kind) + ":" + p.Settle.String()
+	case form.arg == argFD:
+		return string(p.Kind) + ":" + strconv.Itoa(p.FD)
+	case form.arg == argURL:
 		return p.Target
 	}
 	return string(p.Kind) + ":" + p.Target
@@ -231,6 +335,3 @@ func (p Probe) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText is ParseProbe.
 func (p *Probe) UnmarshalText(text []byte) error { return parseInto(p, text, ParseProbe) }
-
-// isLiveness tells whether the probe can be asked again and again.
-func (p Probe) isLiveness() bool { return slices.Contains(livenessKinds, p.Kind) }

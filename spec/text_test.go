@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math"
 	"reflect"
 	"strings"
@@ -144,6 +147,49 @@ func TestProbe(t *testing.T) {
 	})
 	if argv := (Probe{Kind: ProbeCmd, Target: "a 'b c'"}).Argv(); !reflect.DeepEqual(argv, Command{"a", "b c"}) {
 		t.Errorf("Argv = %q", argv)
+	}
+}
+
+// TestProbeForms: what is a constant of a kind is one that can be written, read and checked.
+func TestProbeForms(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "probe.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok {
+			if typ, ok := v.Type.(*ast.Ident); ok && typ.Name == "ProbeKind" {
+				kinds = append(kinds, strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`))
+			}
+		}
+		return true
+	})
+	values := ProbeKind("").Values()
+	if len(kinds) == 0 || !reflect.DeepEqual(kinds, values) {
+		t.Errorf("the constants are %q, the forms those of %q", kinds, values)
+	}
+	arguments := map[string]string{
+		argDuration: "2s", argFD: "5", argAddress: "localhost:80", argPath: "x", argURL: "http://h/",
+		argCommand: "test -e x", argRegexp: "^x$",
+	}
+	for _, form := range ProbeForms() {
+		kind, word, _ := strings.Cut(form, ":")
+		if word != "" && arguments[word] == "" {
+			t.Errorf("%s: no argument is known for it", form)
+		}
+		p, err := ParseProbe(strings.Replace(form, word, arguments[word], 1))
+		if err != nil || string(p.Kind) != kind {
+			t.Errorf("%s: %v, %v", form, p, err)
+		}
+		roundTrip(t, p.String(), ParseProbe)
+		s := Service{Name: "a", Command: Command{"a"}, Ready: p}.Resolve("/d")
+		if word == argPath && s.Ready.Target != "/d/x" {
+			t.Errorf("%s is resolved to %s", form, s.Ready.Target)
+		}
+		if err := s.Validate().Err(); err != nil {
+			t.Errorf("%s: %v", form, err)
+		}
 	}
 }
 

@@ -210,9 +210,7 @@ func (s *Service) checkReady(p *problems) {
 	l := s.Liveness
 	if l.Check != (Probe{}) {
 		p.err("liveness.check", l.Check.check())
-		if !l.Check.isLiveness() {
-			p.hint("liveness.check", "use tcp, unix, http, cmd or file", "probe %s cannot be asked again", l.Check.Kind)
-		}
+		p.err("liveness.check", l.Check.checkLiveness())
 	}
 	p.err("liveness.interval", checkAbove(*l.Interval))
 	p.err("liveness.timeout", checkAbove(*l.Timeout))

@@ -75,7 +75,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/probe": {
 		says:    "Package probe finds out whether a service is ready or alive, by asking it.",
-		imports: "internal/spawn internal/sys notify",
+		imports: "internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/socket": {
 		says:    "Package socket opens the sockets and FIFOs that a service is handed.",

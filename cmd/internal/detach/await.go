@@ -28,11 +28,11 @@ func (l *launch) await(ctx context.Context, p patience, d *spawn.Launch, r *Resu
 	if err := l.record(d.PID, r); err != nil {
 		return l.kill(d, failed(err))
 	}
-	if l.ready.check.Kind == probe.Exec {
+	if l.ready.check.Kind == spec.ProbeExec {
 		return l.letGo(d, r, probe.Heard{}) // what becomes of it from here on was not asked for
 	}
 	waiting, cancel := context.WithCancel(p)
-	if l.ready.check.Kind == probe.Settled {
+	if l.ready.check.Kind == spec.ProbeSettled {
 		// A program that is never at rest counts as up when the time is over.
 		cancel()
 		waiting, cancel = context.WithCancel(ctx)

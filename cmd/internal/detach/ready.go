@@ -33,10 +33,7 @@ type readiness struct {
 
 // prepare opens what the program will say it on, and looks at what must not be taken for its doing.
 func (r *readiness) prepare(p patience, l *launch) (err error) {
-	r.check = probe.Check{
-		Kind: probe.Kind(r.probe.Kind), Settle: time.Duration(r.probe.Settle),
-		FD: r.probe.FD, Target: r.probe.Target, Argv: r.probe.Argv(),
-	}
+	r.check = probe.Check{Probe: r.probe}
 	r.env = probe.Env{Dir: l.s.Chdir, Environ: l.spawn.Env, Attr: commandAttr(l.spawn.Credential)}
 	for _, path := range []string{l.streams.Stdout, l.streams.Stderr} {
 		if path != "" {
@@ -44,11 +41,11 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 		}
 	}
 	switch r.check.Kind {
-	case probe.Log:
+	case spec.ProbeLog:
 		if len(r.env.Logs) == 0 {
 			return errors.New("ready log: nothing to read: give stdout or stderr a file")
 		}
-	case probe.FD:
+	case spec.ProbeFD:
 		if r.pipe, r.theirs, err = os.Pipe(); err != nil {
 			return fmt.Errorf("ready %v: %w", r.check, err)
 		}
@@ -59,7 +56,7 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 	if r.env.Seen, err = sys.Within(p, "look at "+r.check.String(), look, nil); err != nil {
 		return fmt.Errorf("ready %v: %w", r.check, err)
 	}
-	if !r.asked || r.check.Kind == probe.Exec {
+	if !r.asked || r.check.Kind == spec.ProbeExec {
 		return nil
 	}
 	if r.socket, err = listenNotify(l); err != nil {
@@ -138,9 +135,9 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	}
 	if r.socket != nil {
 		l := probe.Listener{Allowed: func(s sys.Sender) bool { return mayNotify(s, d) }, Extend: extend}
-		ask(r.check.Kind == probe.Notify, func() (probe.Heard, error) {
+		ask(r.check.Kind == spec.ProbeNotify, func() (probe.Heard, error) {
 			h, err := probe.Hear(ctx, r.socket, l)
-			if err == nil && r.check.Kind == probe.Settled {
+			if err == nil && r.check.Kind == spec.ProbeSettled {
 				env := r.env
 				env.Note = nil // the other one, who goes on looking, may be writing it
 				err = probe.Wait(ctx, r.check.Told(), env)
@@ -149,8 +146,8 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 		})
 	}
 	switch r.check.Kind {
-	case probe.Notify: // heard already
-	case probe.FD:
+	case spec.ProbeNotify: // heard already
+	case spec.ProbeFD:
 		ask(true, func() (h probe.Heard, err error) { return h, probe.HearFD(ctx, r.pipe, r.check.FD) })
 	default:
 		ask(true, func() (h probe.Heard, err error) { return h, probe.Wait(ctx, r.check, r.env) })

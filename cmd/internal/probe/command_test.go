@@ -14,11 +14,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
 func command(role ...string) (Check, Env) {
 	argv, environ := helper(role...)
-	return Check{Kind: Cmd, Argv: argv}, Env{Environ: environ}
+	return ask(spec.ProbeCmd, spec.Command(argv).String()), Env{Environ: environ}
 }
 
 func TestCommand(t *testing.T) {
@@ -56,13 +58,13 @@ func TestCommandRunsInDir(t *testing.T) {
 
 // What can never be executed is said at once, not after the time-out.
 func TestCommandThatDoesNotExist(t *testing.T) {
-	err := Wait(within(t), Check{Kind: Cmd, Argv: []string{"probe-test-no-such-program"}}, Env{})
+	err := Wait(within(t), ask(spec.ProbeCmd, "probe-test-no-such-program"), Env{})
 	if !errors.Is(err, exec.ErrNotFound) {
 		t.Error(err)
 	}
 	plain := filepath.Join(t.TempDir(), "plain")
 	write(t, plain, "")
-	err = Wait(within(t), Check{Kind: Cmd, Argv: []string{plain}}, Env{})
+	err = Wait(within(t), ask(spec.ProbeCmd, plain), Env{})
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Error(err)
 	}
@@ -100,7 +102,7 @@ func TestCommandThatHangsIsKilledWithItsGroup(t *testing.T) {
 	ctx, cancel := context.WithCancel(within(t))
 	answered := make(chan error, 1)
 	go func() { answered <- Once(ctx, c, env) }()
-	if err := Wait(within(t), Check{Kind: File, Target: path}, Env{}); err != nil {
+	if err := Wait(within(t), ask(spec.ProbeFile, path), Env{}); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
@@ -125,7 +127,7 @@ func TestCommandLeavesAProcessBehind(t *testing.T) {
 }
 
 func TestCommandAsAnotherUser(t *testing.T) {
-	c := Check{Kind: Cmd, Argv: []string{"/bin/sh", "-c", "test $(id -u) = 65534"}}
+	c := ask(spec.ProbeCmd, "/bin/sh -c 'test $(id -u) = 65534'")
 	env := Env{Attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}, Dir: "/"}
 	err := Once(within(t), c, env)
 	if os.Getuid() == 0 && err != nil {

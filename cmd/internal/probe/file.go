@@ -9,30 +9,32 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
 // Seen is what was there before the start, and so is not the program's doing.
 // The zero value: nothing was there.
 type Seen struct {
-	file  os.FileInfo   // File: nil if there was none
-	taken bool          // TCP, HTTP, Unix: somebody answered, and this system does not tell who
-	logs  []os.FileInfo // Log: one for each of Env.Logs, nil if there was none
+	file  os.FileInfo   // of file: nil if there was none
+	taken bool          // of tcp, http and unix: somebody answered, and this system does not tell who
+	logs  []os.FileInfo // of log: one for each of Env.Logs, nil if there was none
 }
 
-// Look records what is there before the program is started: the file of a File
-// check, the ends of the logs of a Log check. Call it before the start and keep
+// Look records what is there before the program is started: the file of a check of the kind
+// file, the ends of the logs for log. Call it before the start and keep
 // the result in [Env.Seen]. For the other kinds it does nothing.
 func Look(c Check, env Env) (Seen, error) {
 	var s Seen
 	var err error
 	switch c.Kind {
-	case File:
+	case spec.ProbeFile:
 		s.file, err = statOrNil(env.path(c.Target))
-	case TCP, HTTP, Unix:
+	case spec.ProbeTCP, spec.ProbeHTTP, spec.ProbeUnix:
 		if runtime.GOOS != "linux" {
 			s.taken = answered(c, env)
 		}
-	case Log:
+	case spec.ProbeLog:
 		s.logs = make([]os.FileInfo, len(env.Logs))
 		for i, path := range env.Logs {
 			if s.logs[i], err = statOrNil(env.path(path)); err != nil {
@@ -54,7 +56,7 @@ func answered(c Check, env Env) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	env.Owner = nil
-	if c.Kind == Unix {
+	if c.Kind == spec.ProbeUnix {
 		return askUnix(ctx, env.path(c.Target), env) == nil
 	}
 	return Once(ctx, c, env) == nil

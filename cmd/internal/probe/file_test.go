@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
 func write(t *testing.T, path, text string) {
@@ -25,7 +27,7 @@ func lookAt(t *testing.T, c Check, env Env) Env {
 }
 
 func TestFile(t *testing.T) {
-	c := Check{Kind: File, Target: "ready"}
+	c := ask(spec.ProbeFile, "ready")
 	past := time.Now().Add(-time.Hour)
 	for _, test := range []struct {
 		name    string
@@ -75,7 +77,7 @@ func TestFile(t *testing.T) {
 
 func TestFileIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	c := Check{Kind: File, Target: filepath.Join(dir, "run", "ready")}
+	c := ask(spec.ProbeFile, filepath.Join(dir, "run", "ready"))
 	env := lookAt(t, c, Env{})
 	ready := make(chan error, 1)
 	go func() { ready <- Wait(within(t), c, env) }()
@@ -94,9 +96,9 @@ func TestLookFails(t *testing.T) {
 	if err := os.Symlink(loop, loop); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Look(Check{Kind: File, Target: loop}, Env{})
+	_, err := Look(ask(spec.ProbeFile, loop), Env{})
 	wantError(t, err, "look before the start")
-	_, err = Look(Check{Kind: Log, Target: "x"}, Env{Logs: []string{loop}})
+	_, err = Look(ask(spec.ProbeLog, "x"), Env{Logs: []string{loop}})
 	wantError(t, err, "look before the start")
-	wantError(t, Once(within(t), Check{Kind: File, Target: loop}, Env{}), "too many levels of symbolic links")
+	wantError(t, Once(within(t), ask(spec.ProbeFile, loop), Env{}), "too many levels of symbolic links")
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 func appendTo(t *testing.T, path, text string) {
@@ -39,7 +40,7 @@ func newLogTest(t *testing.T, pattern, before string) *logTest {
 	if before != "" {
 		write(t, path, before)
 	}
-	c := Check{Kind: Log, Target: pattern}
+	c := ask(spec.ProbeLog, pattern)
 	q, err := newQuestion(c, lookAt(t, c, Env{Logs: []string{path}}))
 	if err != nil {
 		t.Fatal(err)
@@ -169,14 +170,14 @@ func TestLogMustBeAFile(t *testing.T) {
 	if err := sys.MakeFIFO(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := Check{Kind: Log, Target: "x"}
+	c := ask(spec.ProbeLog, "x")
 	wantError(t, Wait(within(t), c, Env{Logs: []string{path}}), path+" is not a regular file")
 	wantError(t, Wait(within(t), c, Env{}), "no log file to look at")
 }
 
 func TestLogIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	c := Check{Kind: Log, Target: "ready"}
+	c := ask(spec.ProbeLog, "ready")
 	env := lookAt(t, c, Env{Dir: dir, Logs: []string{"out", "err"}})
 	ready := make(chan error, 1)
 	go func() { ready <- Wait(within(t), c, env) }()

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // helperVar makes the test binary play the program that a test needs.
@@ -132,4 +133,13 @@ func wantError(t *testing.T, err error, words string) {
 	if err == nil || !strings.Contains(err.Error(), words) {
 		t.Fatalf("error %v, want one with %q", err, words)
 	}
+}
+
+// ask is the check of a kind with a target.
+func ask(kind spec.ProbeKind, target string) Check {
+	return Check{Probe: spec.Probe{Kind: kind, Target: target}}
+}
+
+func window(d time.Duration) Check {
+	return Check{Probe: spec.Probe{Kind: spec.ProbeSettled, Settle: spec.Duration(d)}}
 }

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
 func listen(t *testing.T, network, addr string) net.Listener {
@@ -37,7 +39,7 @@ func closedPort(t *testing.T) string {
 
 func TestTCP(t *testing.T) {
 	addr := closedPort(t)
-	c := Check{Kind: TCP, Target: addr}
+	c := ask(spec.ProbeTCP, addr)
 	err := Once(within(t), c, Env{})
 	if !errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "connection refused" {
 		t.Fatalf("nobody listens: %v", err)
@@ -68,7 +70,7 @@ func TestConnectionToItself(t *testing.T) {
 
 func TestTimeoutNamesTheLastReason(t *testing.T) {
 	addr := closedPort(t)
-	err := Wait(briefly(t), Check{Kind: TCP, Target: addr}, Env{})
+	err := Wait(briefly(t), ask(spec.ProbeTCP, addr), Env{})
 	if want := "tcp:" + addr + ": not ready: connection refused"; err == nil || err.Error() != want {
 		t.Fatalf("got %v, want %s", err, want)
 	}
@@ -79,7 +81,7 @@ func TestTimeoutNamesTheLastReason(t *testing.T) {
 
 func TestUnix(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
-	c := Check{Kind: Unix, Target: "socket"}
+	c := ask(spec.ProbeUnix, "socket")
 	env := Env{Dir: filepath.Dir(path)}
 	if err := Once(within(t), c, env); !errors.Is(err, syscall.ENOENT) {
 		t.Fatalf("no socket: %v", err)
@@ -110,7 +112,7 @@ func TestUnixOfAnyType(t *testing.T) {
 		}
 		defer closer.Close()
 		owner := func(pid int) bool { return pid == os.Getpid() }
-		if err := Once(within(t), Check{Kind: Unix, Target: path}, Env{Owner: owner}); err != nil {
+		if err := Once(within(t), ask(spec.ProbeUnix, path), Env{Owner: owner}); err != nil {
 			t.Errorf("%s: %v", network, err)
 		}
 	}
@@ -122,7 +124,7 @@ func TestAbstractUnix(t *testing.T) {
 	}
 	name := fmt.Sprintf("@probe-test-%d", os.Getpid())
 	listen(t, "unix", name)
-	if err := Once(within(t), Check{Kind: Unix, Target: name}, Env{Dir: "/nowhere"}); err != nil {
+	if err := Once(within(t), ask(spec.ProbeUnix, name), Env{Dir: "/nowhere"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -150,7 +152,7 @@ func TestHTTP(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	if err := Wait(within(t), Check{Kind: HTTP, Target: server.URL + "/late"}, Env{}); err != nil {
+	if err := Wait(within(t), ask(spec.ProbeHTTP, server.URL+"/late"), Env{}); err != nil {
 		t.Errorf("503 three times, then 200: %v", err)
 	}
 	for path, want := range map[string]string{
@@ -164,12 +166,12 @@ func TestHTTP(t *testing.T) {
 		if path == "/slow" {
 			env.Attempt = 200 * time.Millisecond
 		}
-		err := Once(within(t), Check{Kind: HTTP, Target: server.URL + path}, env)
+		err := Once(within(t), ask(spec.ProbeHTTP, server.URL+path), env)
 		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && got != want {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
-	err := Once(within(t), Check{Kind: HTTP, Target: "http://" + closedPort(t)}, Env{})
+	err := Once(within(t), ask(spec.ProbeHTTP, "http://"+closedPort(t)), Env{})
 	if fmt.Sprint(err) != "connection refused" {
 		t.Errorf("nobody listens: %v", err)
 	}
@@ -181,7 +183,7 @@ func TestHTTPAsksNoProxy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	if err := Once(within(t), Check{Kind: HTTP, Target: "http://0.0.0.0:" + port}, Env{}); err != nil {
+	if err := Once(within(t), ask(spec.ProbeHTTP, "http://0.0.0.0:"+port), Env{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -196,20 +198,20 @@ func TestHTTPWithoutAnAnswer(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	wantError(t, Once(within(t), Check{Kind: HTTP, Target: "http://" + l.Addr().String()}, Env{}), "hung up without an answer")
+	wantError(t, Once(within(t), ask(spec.ProbeHTTP, "http://"+l.Addr().String()), Env{}), "hung up without an answer")
 }
 
 func TestHTTPS(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	if err := Once(within(t), Check{Kind: HTTP, Target: server.URL}, Env{}); err != nil {
+	if err := Once(within(t), ask(spec.ProbeHTTP, server.URL), Env{}); err != nil {
 		t.Errorf("self-signed on loopback: %v", err)
 	}
 }
 
 func TestPasswordIsNotShown(t *testing.T) {
 	addr := closedPort(t)
-	err := Wait(briefly(t), Check{Kind: HTTP, Target: "http://user:secret@" + addr}, Env{})
+	err := Wait(briefly(t), ask(spec.ProbeHTTP, "http://user:secret@"+addr), Env{})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Fatal(err)
 	}

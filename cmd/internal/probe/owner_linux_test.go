@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 func only(pids ...int) func(int) bool {
@@ -50,13 +51,13 @@ func TestStrangerHoldsThePort(t *testing.T) {
 				name := filepath.Base(os.Args[0])
 				name = name[:min(len(name), 15)]
 				want := fmt.Sprintf("port %s is held by pid %d (%s), which is not the daemon", port, stranger, name)
-				for _, c := range []Check{{Kind: TCP, Target: target}, {Kind: HTTP, Target: "http://" + target + "/"}} {
+				for _, c := range []Check{ask(spec.ProbeTCP, target), ask(spec.ProbeHTTP, "http://"+target+"/")} {
 					err := Once(within(t), c, Env{PID: daemon, Owner: only(daemon)})
 					if err == nil || err.Error() != want {
 						t.Errorf("%s: got %v, want %s", c, err, want)
 					}
 				}
-				c := Check{Kind: TCP, Target: target}
+				c := ask(spec.ProbeTCP, target)
 				for what, env := range map[string]Env{
 					"the main process": {PID: stranger, Owner: only(stranger)},
 					"another of ours":  {PID: daemon, Owner: only(daemon, stranger)},
@@ -92,7 +93,7 @@ func TestMoreSpecificListener(t *testing.T) {
 	_, port, _ := net.SplitHostPort(wild.Addr().String())
 	ours, _ := run(t, []*os.File{file}, "inherit")
 	file.Close()
-	c := Check{Kind: TCP, Target: "127.0.0.1:" + port}
+	c := ask(spec.ProbeTCP, "127.0.0.1:"+port)
 	env := Env{PID: ours, Owner: only(ours, daemon)}
 	if err := Once(within(t), c, env); err != nil {
 		t.Error(err)
@@ -206,7 +207,7 @@ func (c fakeConn) LocalAddr() net.Addr  { return c.local }
 
 func TestStrangerHoldsTheSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "the socket")
-	c := Check{Kind: Unix, Target: path}
+	c := ask(spec.ProbeUnix, path)
 	stranger := listen(t, "unix", path)
 	daemon := idle(t)
 	env := Env{PID: daemon, Owner: only(daemon)}
@@ -236,7 +237,7 @@ func TestDatagramSocket(t *testing.T) {
 	}
 	defer conn.Close()
 	daemon := idle(t)
-	c := Check{Kind: Unix, Target: path}
+	c := ask(spec.ProbeUnix, path)
 	if err := Once(within(t), c, Env{Owner: only(daemon)}); err == nil {
 		t.Error("a stranger's counts")
 	}
@@ -253,7 +254,7 @@ func TestHandedOverPortIsTheDaemons(t *testing.T) {
 	}
 	defer file.Close()
 	heir, _ := run(t, []*os.File{file}, "inherit")
-	if err := Once(within(t), Check{Kind: TCP, Target: l.Addr().String()}, Env{PID: heir, Owner: only(heir)}); err != nil {
+	if err := Once(within(t), ask(spec.ProbeTCP, l.Addr().String()), Env{PID: heir, Owner: only(heir)}); err != nil {
 		t.Error(err)
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
 func TestIntervals(t *testing.T) {
@@ -103,7 +106,7 @@ func TestWaitAsksOnceAtLeast(t *testing.T) {
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		c := Check{Kind: Settle, Settle: 2 * time.Second}
+		c := Check{Probe: spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(2 * time.Second)}}
 		if err := Wait(t.Context(), c, Env{}); err != nil || time.Since(start) != 2*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
@@ -139,7 +142,9 @@ func TestWithTimeout(t *testing.T) {
 }
 
 func TestWhatCannotBeAsked(t *testing.T) {
-	for _, c := range []Check{{}, {Kind: Notify}, {Kind: FD, FD: 3}, {Kind: "smoke"}, {Kind: Cmd}, {Kind: Log, Target: "("}} {
+	for _, c := range []Check{
+		{}, ask(spec.ProbeNotify, ""), ask(spec.ProbeFD, ""), ask("smoke", ""), ask(spec.ProbeCmd, ""), ask(spec.ProbeLog, "("),
+	} {
 		if err := Wait(t.Context(), c, Env{}); err == nil {
 			t.Errorf("%s: waited for", c)
 		}
@@ -147,7 +152,30 @@ func TestWhatCannotBeAsked(t *testing.T) {
 			t.Errorf("%s: asked", c)
 		}
 	}
-	if err := Wait(t.Context(), Check{Kind: Exec}, Env{}); err != nil {
+	if err := Wait(t.Context(), ask(spec.ProbeExec, ""), Env{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEveryKind: each kind that a description may name can be asked or waited for here, but for
+// those that the program says by itself. A kind that needs a way of its own has it in Wait,
+// newQuestion, or cmd/internal/launch.
+func TestEveryKind(t *testing.T) {
+	output := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(output, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range spec.ProbeKind("").Values() {
+		kind := spec.ProbeKind(name)
+		if kind == spec.ProbeFD || kind == spec.ProbeNotify {
+			continue // HearFD and Hear
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := Wait(ctx, ask(kind, "/dev/null"), Env{PID: os.Getpid(), Logs: []string{output}})
+		var late *NotReadyError
+		if err != nil && !errors.As(err, &late) {
+			t.Errorf("%s cannot be asked: %v", kind, err)
+		}
 	}
 }

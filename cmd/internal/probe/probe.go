@@ -37,62 +37,31 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/spec"
 )
 
-// A Kind is one way to learn that a service is ready.
-type Kind string
-
-const (
-	Exec    Kind = "exec"    // the image was executed, nothing more
-	Settled Kind = "settled" // come to rest
-	Settle  Kind = "settle"  // still alive after a while
-	Notify  Kind = "notify"  // the program sends READY=1, sd_notify(3)
-	FD      Kind = "fd"      // the program writes a newline to a descriptor, as under s6
-	TCP     Kind = "tcp"     // a TCP connection is accepted
-	Unix    Kind = "unix"    // a Unix socket accepts a connection, or a datagram socket is there
-	HTTP    Kind = "http"    // a GET is answered 2xx
-	Cmd     Kind = "cmd"     // a command exits 0
-	Log     Kind = "log"     // a line that matches is printed
-	File    Kind = "file"    // a file appears, or is written anew
-)
-
-// A Check is what to ask. Its text form is defined and parsed by package spec.
+// A Check is what to ask.
 type Check struct {
-	Kind   Kind
-	Settle time.Duration // Settle: how long the program must stay alive; Settled: at rest, 0 means DefaultWindow
-	// Busy is of Settled: when a program that is never at rest counts as up, but for what it waited
+	spec.Probe
+	// Busy is of settled: when a program that is never at rest counts as up, but for what it waited
 	// for a processor; 0 means DefaultBusy.
-	Busy   time.Duration
-	Bound  time.Duration // Settled: when it does in any case; 0 means DefaultBound
-	FD     int           // FD: the program's descriptor
-	Target string        // TCP: HOST:PORT; Unix, File: a path; HTTP: an http or https URL; Log: a regular expression (RE2)
-	Argv   []string      // Cmd: program and arguments
+	Busy  time.Duration
+	Bound time.Duration // of settled: when it does in any case; 0 means DefaultBound
 }
 
 // String names the check in messages.
 func (c Check) String() string {
 	switch c.Kind {
-	case Settled:
-		if c.Settle == 0 {
-			return "settled"
-		}
-		return "settled:" + c.Settle.String()
-	case Settle:
-		return "settle:" + c.Settle.String()
-	case FD:
-		return "fd:" + strconv.Itoa(c.FD)
-	case Cmd:
-		return "cmd:" + strings.Join(c.Argv, " ")
-	case HTTP:
+	case spec.ProbeCmd:
+		return "cmd:" + strings.Join(c.Argv(), " ")
+	case spec.ProbeHTTP:
 		return redact(c.Target)
-	case TCP, Unix, Log, File:
-		return string(c.Kind) + ":" + c.Target
 	}
-	return string(c.Kind)
+	return c.Probe.String()
 }
 
 // Env is what a check must know about the service. The zero value asks without
@@ -164,11 +133,11 @@ func (f final) Unwrap() error { return f.error }
 // announced by the program and cannot be asked for.
 func Wait(ctx context.Context, c Check, env Env) error {
 	switch c.Kind {
-	case Exec:
+	case spec.ProbeExec:
 		return nil
-	case Settle:
+	case spec.ProbeSettle:
 		return settle(ctx, c)
-	case Settled:
+	case spec.ProbeSettled:
 		return settled(ctx, c, env)
 	}
 	q, err := newQuestion(c, env)
@@ -199,7 +168,7 @@ func Once(ctx context.Context, c Check, env Env) error {
 }
 
 func settle(ctx context.Context, c Check) error {
-	t := time.NewTimer(c.Settle)
+	t := time.NewTimer(time.Duration(c.Settle))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -229,20 +198,21 @@ func (s stateless) Close() error                  { return nil }
 func newQuestion(c Check, env Env) (question, error) {
 	slow := func(f func(context.Context) error) (question, error) { return stateless{f, longestPause}, nil }
 	switch c.Kind {
-	case TCP:
+	case spec.ProbeTCP:
 		return slow(func(ctx context.Context) error { return askTCP(ctx, c.Target, env) })
-	case Unix:
+	case spec.ProbeUnix:
 		return slow(func(ctx context.Context) error { return askUnix(ctx, env.path(c.Target), env) })
-	case HTTP:
+	case spec.ProbeHTTP:
 		return slow(func(ctx context.Context) error { return askHTTP(ctx, c.Target, env) })
-	case Cmd:
-		if len(c.Argv) == 0 {
+	case spec.ProbeCmd:
+		argv := c.Argv()
+		if len(argv) == 0 {
 			return nil, errors.New("cmd: no command")
 		}
-		return slow(func(ctx context.Context) error { return askCommand(ctx, c.Argv, env) })
-	case File:
+		return slow(func(ctx context.Context) error { return askCommand(ctx, argv, env) })
+	case spec.ProbeFile:
 		return stateless{func(context.Context) error { return askFile(env.path(c.Target), env.Seen.file) }, longestLook}, nil
-	case Log:
+	case spec.ProbeLog:
 		pattern, err := regexp.Compile(c.Target)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // A program has come to rest when nothing of it has been seen to do anything for a window of time:
@@ -51,8 +52,8 @@ const (
 // seen all the same (gunicorn says it before its workers load the application, and ends when they
 // cannot, between sleeps of 100 ms).
 func (c Check) Told() Check {
-	if c.Settle == 0 || c.Settle > DefaultWindow {
-		c.Settle = DefaultWindow
+	if c.Settle == 0 || time.Duration(c.Settle) > DefaultWindow {
+		c.Settle = spec.Duration(DefaultWindow)
 	}
 	if c.Bound == 0 || c.Bound > toldBound {
 		c.Bound = toldBound
@@ -92,7 +93,7 @@ type rest struct {
 }
 
 func newRest(c Check, looks Looks, now time.Time) *rest {
-	r := &rest{window: c.Settle, busy: c.Busy, bound: c.Bound, looks: looks, began: now, last: now, quiet: now, period: now}
+	r := &rest{window: time.Duration(c.Settle), busy: c.Busy, bound: c.Bound, looks: looks, began: now, last: now, quiet: now, period: now}
 	if r.window == 0 {
 		r.window = DefaultWindow
 	}

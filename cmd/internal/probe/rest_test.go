@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // script is a program whose doings are written down: each is the case until its time, since the
@@ -133,14 +134,14 @@ func TestSettled(t *testing.T) {
 			check: Check{Bound: 3 * time.Second}, script: script{doings: []scripted{{until: forGood, running: true, share: 4}}},
 			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: busy for 3s",
 		},
-		"another window": {check: Check{Settle: time.Minute}, from: time.Minute, to: time.Minute + 100*ms},
-		"a short window": {check: Check{Settle: 20 * ms}, from: 20 * ms, to: 35 * ms},
+		"another window": {check: window(time.Minute), from: time.Minute, to: time.Minute + 100*ms},
+		"a short window": {check: window(20 * ms), from: 20 * ms, to: 35 * ms},
 		"hidden": {
 			script: script{err: sys.ErrHidden},
 			from:   time.Second, to: time.Second, note: "counts as up: alive for 1s; whether it has come to rest cannot be seen: /proc hides it",
 		},
 		"unseen, a longer window": {
-			check: Check{Settle: 3 * time.Second}, script: script{err: errors.ErrUnsupported},
+			check: window(3 * time.Second), script: script{err: errors.ErrUnsupported},
 			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: alive for 3s; whether it has come to rest cannot be seen: this system does not tell",
 		},
 	} {
@@ -221,7 +222,7 @@ func TestSettledReally(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Wait(ctx, Check{Kind: Settled}, Env{PID: cmd.Process.Pid}) }()
+	go func() { done <- Wait(ctx, ask(spec.ProbeSettled, ""), Env{PID: cmd.Process.Pid}) }()
 	_ = cmd.Wait() // 3
 	cancel(errors.New("it died"))
 	var not *NotReadyError
@@ -235,7 +236,7 @@ func TestSettledReally(t *testing.T) {
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	note := ""
-	if err := Wait(within(t), Check{Kind: Settled}, Env{PID: cmd.Process.Pid, Note: func(s string) { note = s }}); err != nil || note != "" {
+	if err := Wait(within(t), ask(spec.ProbeSettled, ""), Env{PID: cmd.Process.Pid, Note: func(s string) { note = s }}); err != nil || note != "" {
 		t.Errorf("%v, %q", err, note)
 	}
 }

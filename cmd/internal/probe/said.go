@@ -13,6 +13,7 @@ import (
 
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // A ClosedError says that the program, and everything that inherited the
@@ -57,7 +58,7 @@ func HearFD(ctx context.Context, r *os.File, fd int) error {
 		case err == io.EOF:
 			return ClosedError{fd}
 		case err != nil && ctx.Err() != nil:
-			return &NotReadyError{Check{Kind: FD, FD: fd}, errors.New("no newline yet"), context.Cause(ctx)}
+			return &NotReadyError{Check{Probe: spec.Probe{Kind: spec.ProbeFD, FD: fd}}, errors.New("no newline yet"), context.Cause(ctx)}
 		case err != nil:
 			return fmt.Errorf("fd:%d: %w", fd, err)
 		}
@@ -205,7 +206,7 @@ func (h Heard) notReady(ctx context.Context) error {
 	if more := h.String(); more != "" {
 		last = fmt.Errorf("%w; %s", last, more)
 	}
-	return &NotReadyError{Check{Kind: Notify}, last, context.Cause(ctx)}
+	return &NotReadyError{Check{Probe: spec.Probe{Kind: spec.ProbeNotify}}, last, context.Cause(ctx)}
 }
 
 // interruptible makes every read from f end when ctx does. undo takes that

@@ -101,13 +101,13 @@ func (b *birth) start(ctx context.Context) (_ *watch, err error) {
 	if err := b.handed.Fill(&sp); err != nil {
 		return nil, err
 	}
-	w := &watch{check: checkOf(b.spec.Ready), env: b.probeEnv(&sp, streams)}
+	w := &watch{check: probe.Check{Probe: b.spec.Ready}, env: b.probeEnv(&sp, streams)}
 	defer func() {
 		if err != nil {
 			w.close()
 		}
 	}()
-	if w.check.Kind == probe.FD {
+	if w.check.Kind == spec.ProbeFD {
 		r, theirs, err := makeReadyPipe(b.ready)
 		if err != nil {
 			return nil, err
@@ -281,12 +281,6 @@ func (b *birth) probeEnv(sp *spawn.Spec, streams *procopt.Streams) probe.Env {
 		}
 	}
 	return env
-}
-
-func checkOf(p spec.Probe) probe.Check {
-	return probe.Check{
-		Kind: probe.Kind(p.Kind), Settle: time.Duration(p.Settle), FD: p.FD, Target: p.Target, Argv: p.Argv(),
-	}
 }
 
 // needsCgroup says whether a limit is asked for that the kernel must watch over: ignored, it would

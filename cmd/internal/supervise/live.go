@@ -50,7 +50,7 @@ func (e *Engine) checkLife(s *service, failures int) {
 		e.run(s, live.Check.Argv(), time.Duration(*live.Timeout), answer)
 		return
 	}
-	check, env := checkOf(live.Check), probe.Env{Dir: s.spec.Chdir, PID: pid}
+	check, env := probe.Check{Probe: live.Check}, probe.Env{Dir: s.spec.Chdir, PID: pid}
 	go func() { // not with e.work: it waits more than it works, and there is one for each service at most
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(*live.Timeout))
 		defer cancel()

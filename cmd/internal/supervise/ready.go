@@ -23,16 +23,16 @@ func (e *Engine) watchReady(s *service, w *watch) {
 		e.deadline(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
 	}
 	switch {
-	case s.spec.Type == spec.Oneshot && (w.check.Kind == probe.Settle || w.check.Kind == probe.Settled):
+	case s.spec.Type == spec.Oneshot && (w.check.Kind == spec.ProbeSettle || w.check.Kind == spec.ProbeSettled):
 		// A oneshot is up when it has ended well; settling says nothing.
-	case w.check.Kind == probe.Exec:
+	case w.check.Kind == spec.ProbeExec:
 		e.happen(s, hReady, cause{})
-	case w.check.Kind == probe.Settled:
+	case w.check.Kind == spec.ProbeSettled:
 		e.watchRest(s)
-	case w.check.Kind == probe.Settle:
-		e.after(s, timerSettle, w.check.Settle, func() { e.happen(s, hReady, cause{}) })
-	case w.check.Kind == probe.Notify:
-	case w.check.Kind == probe.Cmd:
+	case w.check.Kind == spec.ProbeSettle:
+		e.after(s, timerSettle, time.Duration(w.check.Settle), func() { e.happen(s, hReady, cause{}) })
+	case w.check.Kind == spec.ProbeNotify:
+	case w.check.Kind == spec.ProbeCmd:
 		e.askCommand(s, w.check, firstPause)
 	default:
 		e.probeReady(s, w)
@@ -43,14 +43,14 @@ func (e *Engine) watchReady(s *service, w *watch) {
 const ownersPatience = 2 * time.Second
 
 // timed says whether a way to become ready has an end by itself.
-func timed(kind probe.Kind) bool {
-	return kind == probe.Exec || kind == probe.Settle || kind == probe.Settled
+func timed(kind spec.ProbeKind) bool {
+	return kind == spec.ProbeExec || kind == spec.ProbeSettle || kind == spec.ProbeSettled
 }
 
 // watchRest waits until the process and all that it started have come to rest. A program that never
 // does counts as up when the time allowed is over.
 func (e *Engine) watchRest(s *service) {
-	check, run := checkOf(s.spec.Ready), s.run
+	check, run := probe.Check{Probe: s.spec.Ready}, s.run
 	if limit := *s.spec.Timeout; limit != spec.Forever {
 		check.Bound = min(probe.DefaultBound, time.Duration(limit))
 	}
@@ -93,7 +93,7 @@ func (e *Engine) saidReady(s *service) {
 // and is alive at the end of that, has most likely said it.
 func (e *Engine) watchReadyAgain(s *service) {
 	b := e.newBirth(s)
-	w := &watch{check: checkOf(b.spec.Ready)}
+	w := &watch{check: probe.Check{Probe: b.spec.Ready}}
 	var sp spawn.Spec
 	ctx, cancel := context.WithTimeout(context.Background(), ownersPatience)
 	defer cancel()
@@ -101,18 +101,18 @@ func (e *Engine) watchReadyAgain(s *service) {
 	if err == nil {
 		w.env, err = b.probeEnvAgain(&sp, s.startedAt, w.check)
 	}
-	if err == nil && w.check.Kind == probe.FD {
+	if err == nil && w.check.Kind == spec.ProbeFD {
 		w.pipe, err = openReadyPipe(e.readyPipe(s.spec.Name))
 	}
 	if err != nil {
 		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.check, err)})
 		return
 	}
-	if w.check.Kind == probe.Settle {
-		w.check.Settle = min(max(0, w.check.Settle-time.Since(s.startedAt)), w.check.Settle)
+	if w.check.Kind == spec.ProbeSettle {
+		w.check.Settle = min(max(0, w.check.Settle-spec.Duration(time.Since(s.startedAt))), w.check.Settle)
 	}
 	e.watchReady(s, w)
-	if a := &s.timers[timerReady]; w.check.Kind == probe.Notify && a.Set() {
+	if a := &s.timers[timerReady]; w.check.Kind == spec.ProbeNotify && a.Set() {
 		e.after(s, timerReady, time.Until(a.Due()), func() {
 			e.happen(s, hReady, cause{text: "alive; if it said READY=1, nobody was there to hear it"})
 		})
@@ -132,7 +132,7 @@ func (e *Engine) probeReady(s *service, w *watch) {
 	go func() {
 		defer w.close()
 		var err error
-		if w.check.Kind == probe.FD {
+		if w.check.Kind == spec.ProbeFD {
 			err = probe.HearFD(ctx, w.pipe, w.check.FD)
 		} else {
 			err = probe.Wait(ctx, w.check, w.env)
@@ -182,7 +182,7 @@ const readyAttempt = 5 * time.Second
 // package probe, because that would find its child reaped by us.
 func (e *Engine) askCommand(s *service, check probe.Check, pause time.Duration) {
 	run := s.run
-	e.run(s, check.Argv, readyAttempt, func(err error) {
+	e.run(s, check.Argv(), readyAttempt, func(err error) {
 		switch {
 		case s.state != Starting || s.run != run:
 		case err == nil:

@@ -62,7 +62,7 @@ func (b *birth) probeEnvAgain(sp *spawn.Spec, started time.Time, check probe.Che
 			env.Logs = append(env.Logs, file)
 		}
 	}
-	if check.Kind == probe.File {
+	if check.Kind == spec.ProbeFile {
 		if info, err := os.Stat(check.Target); err == nil && !info.ModTime().Before(started) {
 			return env, nil // it was not there before
 		}

@@ -26,6 +26,9 @@ const (
 	fieldsFile = "../../../../docs/service.md"
 )
 
+// helpFile has the help pages.
+const helpFile = "../../../../docs/cli.md"
+
 // comments are the doc comments of struct fields and types, by "Type.Field" and
 // "Type", with keys for Go names.
 type comments map[string]string
@@ -96,7 +99,7 @@ func forPeople(doc string, keys map[string]string) string {
 var schemas = map[reflect.Type]map[string]any{
 	reflect.TypeFor[spec.Duration]():     text("a duration such as 300ms, 1.5s or 2h30m, or forever", `^(forever|0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$`),
 	reflect.TypeFor[spec.Mode]():         text("an octal mode such as 0640", `^(0o)?[0-7]{1,5}$`),
-	reflect.TypeFor[spec.Probe]():        text("settled, settled:D, exec, settle:D, notify, fd:N, tcp:HOST:PORT, unix:PATH, http:URL, cmd:COMMAND, log:REGEXP or file:PATH", `^(settled|exec|notify|(settled?|fd|tcp|unix|https?|cmd|log|file):.+)$`),
+	reflect.TypeFor[spec.Probe]():        probeSchema(),
 	reflect.TypeFor[spec.Stream]():       text("null, log, inherit, stdout, PATH or truncate:PATH", `.`),
 	reflect.TypeFor[spec.Address]():      text("NETWORK:ADDRESS", `^(tcp|udp|unix|unixgram|unixpacket|fifo):.+$`),
 	reflect.TypeFor[spec.LogTarget]():    text("a target for output", `^(file|journald|syslog|stdout|none|(syslog|pipe):.+)$`),
@@ -108,6 +111,38 @@ var schemas = map[reflect.Type]map[string]any{
 	reflect.TypeFor[spec.Command]():      either(text("program and arguments, split like a shell would", `\S`), array(text("one argument", ``))),
 	reflect.TypeFor[spec.StopSchedule](): either(text("SIGNAL[/WAIT]…", `^\S+$`), array(text("SIGNAL[/WAIT]", `^\S+$`))),
 	reflect.TypeFor[spec.ExitSet]():      array(either(whole("an exit code"), text("the name of a signal", `^[A-Za-z]`))),
+}
+
+func probeSchema() map[string]any {
+	forms := spec.ProbeForms()
+	var alone, more []string
+	for _, form := range forms {
+		if kind, _, ok := strings.Cut(form, ":"); ok {
+			more = append(more, strings.Replace(kind, "http", "https?", 1))
+		} else {
+			alone = append(alone, form)
+		}
+	}
+	last := len(forms) - 1
+	return text(strings.Join(forms[:last], ", ")+" or "+forms[last],
+		"^("+strings.Join(alone, "|")+"|("+strings.Join(more, "|")+"):.+)$")
+}
+
+// TestReadinessIsTold: the page of the fields and the help page of detach say what each way to be
+// ready means.
+func TestReadinessIsTold(t *testing.T) {
+	pages := []struct{ file, before, after string }{{fieldsFile, "`", "`"}, {helpFile, "| `", "` | "}}
+	for _, page := range pages {
+		text, err := os.ReadFile(page.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range spec.ProbeForms() {
+			if !strings.Contains(string(text), page.before+form+page.after) {
+				t.Errorf("%s has no word about %s", page.file, form)
+			}
+		}
+	}
 }
 
 func text(title, pattern string) map[string]any {

@@ -59,7 +59,7 @@ var samples = map[string][]string{
 	"reload_command":  {`["/bin/again"]`},
 
 	"ready": {
-		`"exec"`, `"settle:2s"`, `"notify"`, `"fd:5"`, `"tcp:127.0.0.1:80"`, `"unix:/run/x.sock"`, `"http://127.0.0.1:80/ok"`,
+		`"exec"`, `"settled:2s"`, `"settle:2s"`, `"notify"`, `"fd:5"`, `"tcp:127.0.0.1:80"`, `"unix:/run/x.sock"`, `"http://127.0.0.1:80/ok"`,
 		`"cmd:test -e /x"`, `"log:ready"`, `"file:/run/x"`,
 	},
 	"timeout":            {`"2m"`, `"forever"`},
@@ -170,6 +170,15 @@ var already = map[string][]string{
 	"nomad":       {`restart = "always"`},
 	"freebsd":     {`stderr = "stdout"`, `restart = "always"`},
 	"supervisord": {`stderr = "stdout"`},
+}
+
+// TestEveryReadiness: whoever adds a kind of readiness decides here what writers see of it.
+func TestEveryReadiness(t *testing.T) {
+	for _, kind := range spec.ProbeKind("").Values() {
+		if !slices.ContainsFunc(samples["ready"], func(s string) bool { return strings.HasPrefix(s, `"`+kind+":") || s == `"`+kind+`"` }) {
+			t.Errorf("ready of the kind %s has no sample", kind)
+		}
+	}
 }
 
 // sampled is a field with one of its values.
