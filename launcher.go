@@ -71,7 +71,7 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 	}
 	const phase = "prepare"
 	if err := l.makePlan(); err != nil {
-		return nil, &LaunchError{Phase: phase, Err: err, status: statusFailed}
+		return nil, &LaunchError{Phase: phase, Err: err, status: spawn.StatusFailed}
 	}
 	if err := l.open(); err != nil {
 		return nil, l.failure(phase, err)
@@ -247,7 +247,7 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 func (l *launcher) late(err *LaunchError) *LaunchError {
 	var late *notReadyError
 	if errors.As(err, &late) {
-		err.status = statusTimeout
+		err.status = spawn.StatusNotReady
 	}
 	return err
 }
@@ -291,14 +291,14 @@ func (l *launcher) ended(exit spawn.Exit, said *report) *LaunchError {
 	err := l.failure("wait for ready", fmt.Errorf("daemon %v before it was ready", exit))
 	err.Text, err.status = said.text, exit.Status()
 	if err.status == 0 {
-		err.status = statusFailed // it is not up, so this is no success
+		err.status = spawn.StatusFailed // it is not up, so this is no success
 	}
 	return err
 }
 
 // failure makes the error and clears away the pid file, which names nobody now.
 func (l *launcher) failure(phase string, err error) *LaunchError {
-	e := &LaunchError{Phase: phase, Err: err, status: statusFailed, Output: lastwords.Text(l.printed())}
+	e := &LaunchError{Phase: phase, Err: err, status: spawn.StatusFailed, Output: lastwords.Text(l.printed())}
 	if l.pidfile != nil {
 		// If it cannot be removed it stays as a stale one, which is recognised.
 		_ = l.pidfile.Remove()

@@ -41,11 +41,6 @@ func (e *LaunchError) Unwrap() error { return e.Err }
 // killed it, 124 if it was not ready in time, 125 if it was not to be started.
 func (e *LaunchError) ExitStatus() int { return e.status }
 
-const (
-	statusTimeout = 124
-	statusFailed  = 125
-)
-
 // notReadyError is the reason of a time-out.
 type notReadyError struct {
 	pid   int // 0: there was none yet

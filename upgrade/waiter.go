@@ -159,7 +159,7 @@ func (w *waiter) reap() (status int, over bool) {
 		case err == syscall.EINTR:
 			continue
 		case err != nil: // ECHILD: the main process was reaped by another, and so there is nothing to wait for
-			return exitLost, true
+			return spawn.StatusFailed, true
 		case pid == 0:
 			return 0, false
 		}
@@ -168,9 +168,6 @@ func (w *waiter) reap() (status int, over bool) {
 		}
 	}
 }
-
-// exitLost is the exit status when the program's own cannot be known.
-const exitLost = 125
 
 // forwarded are all signals that mean something to a program, and none that mean the waiter itself:
 // SIGCHLD, those of a terminal's job control, which stop who reads, those that the Go runtime sends

@@ -81,9 +81,9 @@ var table = map[string]entry{
 		says:    "Package socket opens the sockets and FIFOs that a service is handed.",
 		imports: "internal/sys spec",
 	},
-	"cmd/internal/procopt": {
-		says:    "Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts into descriptors.",
-		imports: "internal/spawn internal/sys spec",
+	"cmd/internal/launch": {
+		says:    "Package launch turns a service's description into what spawn starts and how it is learned that it is ready.",
+		imports: "cmd/internal/probe internal/spawn internal/sys spec",
 	},
 	"internal/check": {
 		says:    "Package check proves from the kernel's evidence which of the fifteen steps of daemon(7) hold for a process.",
@@ -91,7 +91,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/detach": {
 		says:    "Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.",
-		imports: "cmd/internal/probe cmd/internal/procopt internal/lastwords internal/proctree internal/spawn internal/sys notify pidfile spec",
+		imports: "cmd/internal/probe cmd/internal/launch internal/lastwords internal/proctree internal/spawn internal/sys notify pidfile spec",
 	},
 	"cmd/internal/logs": {
 		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
@@ -103,7 +103,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/children": {
 		says:    "Package children is the table of a supervisor's processes: for whom each was started, who has died or was left behind, and whom a signal may reach.",
-		imports: "cmd/internal/loop internal/cgroup internal/spawn internal/sys",
+		imports: "cmd/internal/loop internal/cgroup internal/proctree internal/spawn internal/sys",
 	},
 	"cmd/internal/loop": {
 		says: "Package loop runs functions, one after the other, in the goroutine that owns a state; its work elsewhere, and its timers.",
@@ -128,7 +128,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/handover": {
 		says:    "Package handover holds the descriptors that services are handed: sockets, what they have stored with us, and what goes to the next program.",
-		imports: "cmd/internal/procopt cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "cmd/internal/launch cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/persist": {
 		says:    "Package persist keeps what a supervisor must find again after it was killed: a journal of records that is true at every moment, who owns it, and files that are written in the background.",
@@ -136,7 +136,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
@@ -167,7 +167,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/cli": {
 		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/boot internal/cgroup internal/check cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/probe cmd/internal/procopt internal/proctree cmd/internal/readers/ cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor cmd/internal/supervise internal/sys internal/writers cmd/internal/writers/ internal/writers/ " + publics,
+		imports: "internal/atomicfile internal/boot internal/cgroup internal/check cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/readers/ cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor cmd/internal/supervise internal/sys internal/writers cmd/internal/writers/ internal/writers/ " + publics,
 	},
 	"internal/archtest": {
 		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",

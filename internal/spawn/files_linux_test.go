@@ -321,7 +321,7 @@ func TestStageNeedsItsParent(t *testing.T) {
 	cmd.Args[0] = stageName
 	cmd.Stdin = strings.NewReader("must not be read")
 	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != exitFailed || !strings.HasPrefix(string(out), "daemonry: started as a stage without") {
+	if cmd.ProcessState.ExitCode() != StatusFailed || !strings.HasPrefix(string(out), "daemonry: started as a stage without") {
 		t.Errorf("got %q, %v", out, err)
 	}
 	if slices.Contains(os.Args, stageName) {

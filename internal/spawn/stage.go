@@ -54,7 +54,7 @@ func refuse(c sys.Channel, kind string, err error) {
 	if newborn || errors.Is(err, errRefused) || sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
 		lastResort(2, err)
 	}
-	syscall.Exit(exitFailed)
+	syscall.Exit(StatusFailed) // the parent goes by the message
 }
 
 // starter is the one that started this stage, as far as it can be spoken to. Both ways move when
@@ -86,19 +86,16 @@ func stage(kind string, run func(*starter, *description) error) {
 			lastResort(st.stderr, err)
 		}
 	}
-	syscall.Exit(exitFailed)
+	syscall.Exit(StatusFailed) // the parent goes by the message
 }
 
 // A stage ends by syscall.Exit, because the hooks of os.Exit belong to the program: the race
 // detector's, for one, sleeps for a second.
 
-// exitFailed is the exit status of a stage that failed; its parent goes by the message instead.
-const exitFailed = 125
-
 // lastResort is for when there is nobody left to report to on the channel.
 func lastResort(stderr int, err error) {
 	fmt.Fprintf(os.NewFile(uintptr(stderr), "standard error"), "daemonry: %v\n", err)
-	syscall.Exit(exitFailed)
+	syscall.Exit(StatusFailed) // the parent goes by the message
 }
 
 // receive moves the channel out of the way of the target's descriptors and reads the description.

@@ -224,7 +224,7 @@ func reapFailed(pid int) error {
 		switch {
 		case err != nil: // ECHILD: the program reaps all its children itself
 			return nil
-		case status.Exited() && (status.ExitStatus() == 0 || status.ExitStatus() == exitFailed):
+		case status.Exited() && (status.ExitStatus() == 0 || status.ExitStatus() == StatusFailed):
 			return nil
 		}
 		return fail(StepStart, "", errors.New(ExitOf(status).String()))

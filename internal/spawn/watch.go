@@ -283,7 +283,7 @@ func (w *watcher) killChildren() {
 		// It may live for ever. Whoever waits for the end of this must hear of it, and can do no
 		// more than we.
 		_ = sendFrame(w.launcher, frameLeft, []byte(why.Error()))
-		syscall.Exit(exitFailed)
+		syscall.Exit(StatusFailed)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/cgroup"
+	"github.com/daemonry/daemonry/internal/proctree"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -115,31 +116,22 @@ func (t *Table) Speaker(pid int) (*Unit, Role) {
 	return u, Other
 }
 
-// mostAncestors bounds how far up a process is looked after.
-const mostAncestors = 64
-
 // unitOf finds the unit among whose descendants pid is.
 func (t *Table) unitOf(pid int) *Unit {
 	if u, _ := t.groupOwner(pid); u != nil {
 		return u
 	}
-	for depth := 0; pid > 1 && depth < mostAncestors; depth++ {
-		if u := t.mains[pid]; u != nil && t.lives(pid) {
-			return u
+	var found *Unit
+	_, _ = proctree.Descends(pid, t.kernel.Stat, func(pid int) bool { // what cannot be seen is nobody's
+		if found = t.mains[pid]; found == nil || !t.lives(pid) {
+			found = t.leftovers[pid]
 		}
-		if u := t.leftovers[pid]; u != nil {
-			return u
-		}
-		stat, err := t.kernel.Stat(pid)
-		if err != nil {
-			return nil
-		}
-		if u := t.bySession(stat); u != nil {
-			return u
-		}
-		pid = stat.PPID
-	}
-	return nil
+		return found != nil
+	}, func(stat sys.ProcStat) bool {
+		found = t.bySession(stat)
+		return found != nil
+	})
+	return found
 }
 
 // Proof returns what tells whether a process is provably of u: by the control group, the session or
@@ -150,18 +142,11 @@ func (t *Table) Proof(u *Unit) func(pid int) bool {
 		if path, err := kernel.Cgroup(pid); err == nil && group.Holds(path) {
 			return true
 		}
-		for depth, p := 0, pid; p > 1 && depth < mostAncestors; depth++ {
-			if p == main {
-				return true
-			}
-			stat, err := kernel.Stat(p)
-			if err != nil {
-				break
-			}
-			if stat.Session == session {
-				return true
-			}
-			p = stat.PPID
+		descends, err := proctree.Descends(pid, kernel.Stat,
+			func(pid int) bool { return pid == main },
+			func(stat sys.ProcStat) bool { return stat.Session == session })
+		if descends && err == nil {
+			return true
 		}
 		id, err := kernel.invocation(pid)
 		return err == nil && id == invocation && id != ""

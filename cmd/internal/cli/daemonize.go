@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/daemonry/daemonry/cmd/internal/detach"
-	"github.com/daemonry/daemonry/cmd/internal/procopt"
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -101,7 +101,7 @@ func (o *daemonizeOptions) check() (detach.Options, error) {
 		if os.Getuid() != 0 {
 			return detach.Options{}, complaint("Must be root to specify a different user.")
 		}
-		if _, err := procopt.LookupAccount(o.user); err != nil || strings.Contains(o.user, ":") {
+		if _, err := launch.LookupAccount(o.user); err != nil || strings.Contains(o.user, ":") {
 			return detach.Options{}, complaint(fmt.Sprintf("Can't find user %q in password file.", o.user))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/detach"
 	"github.com/daemonry/daemonry/cmd/internal/safetext"
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -26,7 +27,7 @@ const (
 	exitUsage      = 2
 	exitNotRunning = 3 // status of a service, by the Linux Standard Base
 	exitUnknown    = 4 // likewise
-	exitOurs       = 125
+	exitOurs       = spawn.StatusFailed
 )
 
 // usageError is a command line that says nothing sensible. Nothing was done.
@@ -252,7 +253,7 @@ func failure(err error, status int, names []string) error {
 	case absent(err):
 		return &statusError{status: status, err: errNoSupervisor}
 	case errors.As(err, &e) && e.Code == control.TimedOut:
-		return statusf(exitTimedOut, "%s: %w", strings.Join(names, ", "), e)
+		return statusf(spawn.StatusNotReady, "%s: %w", strings.Join(names, ", "), e)
 	case errors.As(err, &e):
 		return &statusError{status: status, err: e, hint: e.Hint}
 	}

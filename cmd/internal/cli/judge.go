@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/daemonry/daemonry/cmd/internal/procopt"
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/internal/paths"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -51,9 +51,9 @@ func (a accounts) up(kind, name string) error {
 		return err
 	}
 	if kind == "user" {
-		_, err = procopt.LookupAccount(name)
+		_, err = launch.LookupAccount(name)
 	} else {
-		_, err = procopt.LookupGroup(name)
+		_, err = launch.LookupGroup(name)
 	}
 	a[key] = err
 	return err

@@ -127,9 +127,6 @@ func (a *app) again(s *session) error {
 	return err
 }
 
-// exitTimedOut is what timeout(1) says of what was not in time.
-const exitTimedOut = 124
-
 // session is this user's supervisor, as far as there is one.
 type session struct {
 	*control.Client

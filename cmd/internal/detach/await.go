@@ -24,19 +24,19 @@ const (
 )
 
 // await waits until the started daemon is ready, and lets it go; or ends it and says why.
-func (l *launch) await(ctx context.Context, p patience, d *spawn.Launch, r *Result) error {
+func (l *attempt) await(ctx context.Context, p patience, d *spawn.Launch, r *Result) error {
 	if err := l.record(d.PID, r); err != nil {
-		return l.kill(d, failed(err))
+		return l.kill(d, ours(err))
 	}
-	if l.ready.check.Kind == spec.ProbeExec {
+	if l.ready.Check.Kind == spec.ProbeExec {
 		return l.letGo(d, r, probe.Heard{}) // what becomes of it from here on was not asked for
 	}
 	waiting, cancel := context.WithCancel(p)
-	if l.ready.check.Kind == spec.ProbeSettled {
+	if l.ready.Check.Kind == spec.ProbeSettled {
 		// A program that is never at rest counts as up when the time is over.
 		cancel()
 		waiting, cancel = context.WithCancel(ctx)
-		l.ready.check.Bound = l.bound(p)
+		l.ready.Check.Bound = l.bound(p)
 	}
 	defer cancel()
 	ready := make(chan error, 1)
@@ -59,17 +59,17 @@ func (l *launch) await(ctx context.Context, p patience, d *spawn.Launch, r *Resu
 			return l.answered(ctx, d, r, heard, err)
 		case <-tick.C:
 			if l.o.Waiting != nil {
-				l.o.Waiting(l.ready.check.String())
+				l.o.Waiting(l.ready.Check.String())
 			}
 		}
 	}
 }
 
 // name is the program as the user called it.
-func (l *launch) name() string { return l.s.Command[0] }
+func (l *attempt) name() string { return l.s.Command[0] }
 
 // record writes the pid file, which is complete before anybody is told of the daemon.
-func (l *launch) record(pid int, r *Result) error {
+func (l *attempt) record(pid int, r *Result) error {
 	if l.pidfile == nil {
 		return nil
 	}
@@ -92,14 +92,14 @@ type patience struct {
 }
 
 // bound is when a program that is never at rest counts as up.
-func (l *launch) bound(p patience) time.Duration {
+func (l *attempt) bound(p patience) time.Duration {
 	if *l.s.Timeout == spec.Forever {
 		return probe.DefaultBound
 	}
 	return min(probe.DefaultBound, max(time.Millisecond, time.Duration(*l.s.Timeout)-time.Since(p.began)))
 }
 
-func (l *launch) patience(ctx context.Context) (patience, func()) {
+func (l *attempt) patience(ctx context.Context) (patience, func()) {
 	if *l.s.Timeout == spec.Forever {
 		return patience{Context: ctx, began: time.Now()}, func() {}
 	}
@@ -108,7 +108,7 @@ func (l *launch) patience(ctx context.Context) (patience, func()) {
 }
 
 // answered deals with the end of the waiting for readiness.
-func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error) error {
+func (l *attempt) answered(ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error) error {
 	// A death that has been seen, or has begun, comes before an answer that may be somebody else's,
 	// and before a failure that may be its consequence.
 	grace := time.Duration(0)
@@ -127,7 +127,7 @@ func (l *launch) answered(ctx context.Context, d *spawn.Launch, r *Result, heard
 	if err == nil {
 		return l.letGo(d, r, heard)
 	}
-	e := failed(fmt.Errorf("%s: %w", l.name(), err))
+	e := ours(fmt.Errorf("%s: %w", l.name(), err))
 	if errors.As(err, &late) {
 		e = l.notReady(ctx, late)
 	}
@@ -143,26 +143,26 @@ func dying(pid int) bool {
 }
 
 // notReady is the error of a daemon that took too long, or whose launcher was told to end.
-func (l *launch) notReady(ctx context.Context, late *probe.NotReadyError) *Error {
+func (l *attempt) notReady(ctx context.Context, late *probe.NotReadyError) *Error {
 	var stop Interrupted
 	switch {
 	case errors.As(late.Cause, &stop):
 		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w while waiting for %v", l.name(), stop, late.Check)}
 	case ctx.Err() != nil:
-		return failed(fmt.Errorf("given up while waiting for %v: %w", late.Check, late.Cause))
+		return ours(fmt.Errorf("given up while waiting for %v: %w", late.Check, late.Cause))
 	}
 	return &Error{
-		Status: statusTimeout,
+		Status: spawn.StatusNotReady,
 		Err:    fmt.Errorf("%s: not ready within %v: %v: %v", l.name(), l.s.Timeout, late.Check, late.Last),
 	}
 }
 
 // letGo ends the launch with success. A daemon that announced another main
 // process (MAINPID=) is from then on that process.
-func (l *launch) letGo(d *spawn.Launch, r *Result, heard probe.Heard) error {
+func (l *attempt) letGo(d *spawn.Launch, r *Result, heard probe.Heard) error {
 	if pid := heard.MainPID; pid > 1 && pid != d.PID && mayBelong(pid, d) {
 		if err := l.record(pid, r); err != nil {
-			return l.kill(d, failed(err))
+			return l.kill(d, ours(err))
 		}
 		r.PID = pid
 	}
@@ -170,19 +170,19 @@ func (l *launch) letGo(d *spawn.Launch, r *Result, heard probe.Heard) error {
 		r.Note = l.name() + ": " + l.ready.note
 	}
 	if err := d.Release(); err != nil {
-		return failed(err)
+		return ours(err)
 	}
 	return nil
 }
 
 // ended is the error of a daemon that died before it was ready.
-func (l *launch) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error {
+func (l *attempt) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error {
 	if ev.Exit == nil {
 		err := ev.Lost
 		if err == nil {
 			err = errors.New("the launch ended without a word")
 		}
-		return l.kill(d, failed(err))
+		return l.kill(d, ours(err))
 	}
 	// What it has left is being killed; this waits until that is done.
 	killErr := d.Kill(0)
@@ -199,7 +199,7 @@ func (l *launch) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error
 	}
 	switch {
 	case e.Status == 0:
-		e.Status = statusFailed // it is not up, so this is no success
+		e.Status = spawn.StatusFailed // it is not up, so this is no success
 		e.Hint = "a program that puts itself into the background must be told not to (an option such as --foreground or --no-daemon)"
 	case l.s.Stderr.Kind == spec.StreamNull || l.s.Stderr.Kind == spec.StreamLog:
 		e.Hint = "its output went to /dev/null; --stderr FILE keeps it"
@@ -208,7 +208,7 @@ func (l *launch) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error
 }
 
 // kill ends a daemon that is not to be, and completes the error.
-func (l *launch) kill(d *spawn.Launch, e *Error) error {
+func (l *attempt) kill(d *spawn.Launch, e *Error) error {
 	if err := d.Kill(killGrace); err != nil {
 		e.Err = fmt.Errorf("%w; ending it: %w", e.Err, err)
 	}

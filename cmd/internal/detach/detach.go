@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -37,28 +38,12 @@ type Result struct {
 }
 
 // Error is a launch that failed. Nothing of it is left: no process, no pid file.
-type Error struct {
-	// Status is the exit status of the contract: the program's own, 128+N for
-	// signal N, 124 not ready in time, 125 our failure, 126 not executable, 127 not found.
-	Status int
-	// Err says at which step, on what, and why, in one line.
-	Err error
-	// Words are the last lines the program printed on its standard error, if
-	// that went where we could read it.
-	Words []string
-	// Hint is what may help, in one line; mostly "".
-	Hint string
-}
-
-func (e *Error) Error() string { return e.Err.Error() }
-
-// Unwrap returns Err.
-func (e *Error) Unwrap() error { return e.Err }
+type Error = launch.Error
 
 // Run starts the program as a daemon and returns when it is ready, or when it
 // is certain that it will not be. The error is always an *Error. When ctx ends
 // the half-born daemon is ended too.
 func Run(ctx context.Context, o Options) (Result, error) {
-	l := launch{o: o}
+	l := attempt{o: o}
 	return l.run(ctx)
 }

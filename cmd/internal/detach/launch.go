@@ -10,19 +10,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/daemonry/daemonry/cmd/internal/procopt"
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/pidfile"
 	"github.com/daemonry/daemonry/spec"
-)
-
-// Exit statuses of the contract, those of timeout(1) and env(1).
-const (
-	statusTimeout       = 124
-	statusFailed        = 125
-	statusNotExecutable = 126
-	statusNotFound      = 127
 )
 
 // killGrace is what a daemon that did not become ready has between SIGTERM and SIGKILL.
@@ -33,12 +25,12 @@ type Interrupted struct{ Signal syscall.Signal }
 
 func (i Interrupted) Error() string { return "interrupted by " + sys.SignalName(i.Signal) }
 
-// launch is one run of Run.
-type launch struct {
+// attempt is one run of Run.
+type attempt struct {
 	o       Options
 	s       spec.Service // with defaults
 	spawn   spawn.Spec
-	streams *procopt.Streams
+	streams *launch.Streams
 	words   lastWords
 	pidfile *pidfile.File
 	lock    *os.File
@@ -47,23 +39,23 @@ type launch struct {
 
 // run goes through the phases of a launch. What can fail before anything is
 // started is done before anything is created.
-func (l *launch) run(ctx context.Context) (Result, error) {
+func (l *attempt) run(ctx context.Context) (Result, error) {
 	started := time.Now()
 	defer l.close()
 	explicit := l.o.Service.Ready.Kind != ""
 	l.s = l.o.Service.WithDefaults()
-	l.ready = readiness{probe: l.s.Ready, asked: explicit}
+	l.ready = readiness{asked: explicit}
 	p, done := l.patience(ctx)
 	defer done()
 	if err := l.prepare(p); err != nil {
-		return Result{}, l.givenUp(ctx, err)
+		return Result{}, l.failed(ctx, err)
 	}
 	if err := l.claim(p); err != nil {
 		l.abandon()
-		return Result{}, l.givenUp(ctx, err)
+		return Result{}, l.failed(ctx, err)
 	}
-	if l.ready.probe.Kind == spec.ProbeExec {
-		if r, err := l.leaveBehind(p); !errors.Is(err, spawn.ErrNeedsWatcher) {
+	if l.s.Ready.Kind == spec.ProbeExec {
+		if r, err := l.leaveBehind(ctx, p); !errors.Is(err, spawn.ErrNeedsWatcher) {
 			r.Took = time.Since(started)
 			return r, err
 		}
@@ -74,7 +66,7 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 	d, err := spawn.Detach(p, &l.spawn)
 	if err != nil {
 		l.abandon()
-		return Result{}, l.birthError(err)
+		return Result{}, l.failed(ctx, err)
 	}
 	r := Result{PID: d.PID}
 	if err := l.await(ctx, p, d, &r); err != nil {
@@ -86,7 +78,7 @@ func (l *launch) run(ctx context.Context) (Result, error) {
 }
 
 // leaveBehind is the short way, for a daemon that nothing is waited for.
-func (l *launch) leaveBehind(p patience) (Result, error) {
+func (l *attempt) leaveBehind(ctx context.Context, p patience) (Result, error) {
 	if !l.o.Leave {
 		return Result{}, spawn.ErrNeedsWatcher
 	}
@@ -96,7 +88,7 @@ func (l *launch) leaveBehind(p patience) (Result, error) {
 	}
 	if err != nil {
 		l.abandon()
-		return Result{}, l.birthError(err)
+		return Result{}, l.failed(ctx, err)
 	}
 	r := Result{PID: pid}
 	if err := l.record(pid, &r); err != nil {
@@ -104,38 +96,33 @@ func (l *launch) leaveBehind(p patience) (Result, error) {
 		// not worth a word.
 		_ = sys.Kill(pid, syscall.SIGKILL)
 		l.abandon()
-		return Result{}, failed(err)
+		return Result{}, ours(err)
 	}
 	return r, nil
 }
 
 // prepare works out what to start, without a trace.
-func (l *launch) prepare(p patience) error {
+func (l *attempt) prepare(p patience) error {
 	if len(l.s.Command) == 0 {
-		return failed(errors.New("no program given"))
+		return errors.New("no program given")
 	}
-	if err := procopt.Fill(p, &l.spawn, l.s.Process, os.Environ()); err != nil {
-		return failed(err)
-	}
-	dir := "."
-	if l.s.Chroot == "" && strings.Contains(l.s.Command[0], "/") && !filepath.IsAbs(l.s.Command[0]) {
+	dir, name := ".", l.name()
+	if l.s.Chroot == "" && strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		wd, err := os.Getwd()
 		if err != nil {
-			return failed(fmt.Errorf("%s: relative to the working directory, which cannot be found: %w", l.s.Command[0], err))
+			return fmt.Errorf("%s: relative to the working directory, which cannot be found: %w", name, err)
 		}
 		dir = wd
 	}
-	path, err := procopt.Program(p, l.s.Command, l.spawn.Env, l.s.Chroot, dir)
-	if err != nil {
-		return l.birthError(err)
+	if err := launch.Describe(p, &l.spawn, l.s.Process, l.s.Command, os.Environ(), dir); err != nil {
+		return err
 	}
-	l.spawn.Path, l.spawn.Args = path, append([]string(nil), l.s.Command...)
 	if l.o.Argv0 != "" {
 		l.spawn.Args[0] = l.o.Argv0
 	}
 	for _, fd := range l.o.PassFDs {
 		if fd < 3 || !sys.DescriptorOpen(fd) {
-			return failed(fmt.Errorf("pass descriptor %d: not an open descriptor above 2", fd))
+			return fmt.Errorf("pass descriptor %d: not an open descriptor above 2", fd)
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: fd, Source: passedFile(fd)})
 	}
@@ -151,7 +138,7 @@ func passedFile(fd int) *os.File {
 }
 
 // claim takes what only one may have, and opens what the program will use.
-func (l *launch) claim(p patience) (err error) {
+func (l *attempt) claim(p patience) (err error) {
 	if l.s.Pidfile != "" {
 		if l.pidfile, err = sys.Within(p, "pid file "+l.s.Pidfile, l.acquire, giveBack); err != nil {
 			return err
@@ -167,15 +154,15 @@ func (l *launch) claim(p patience) (err error) {
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(3), Source: l.lock})
 	}
-	if l.streams, err = procopt.OpenStreams(p, l.s.Process, l.spawn.Credential, nil); err != nil {
+	if l.streams, err = launch.OpenStreams(p, l.s.Process, l.spawn.Credential, nil); err != nil {
 		return err
 	}
 	l.spawn.Files = append(l.spawn.Files, l.streams.Files...)
-	l.words.begin(l.streams.Stderr, l.streams.Stdout)
+	l.words.begin(l.s.Stderr.Path, l.s.Stdout.Path)
 	return l.ready.prepare(p, l)
 }
 
-func (l *launch) acquire() (*pidfile.File, error) {
+func (l *attempt) acquire() (*pidfile.File, error) {
 	mode := spec.Mode(0o644)
 	if l.o.PIDFileMode != nil {
 		mode = *l.o.PIDFileMode
@@ -211,9 +198,9 @@ func openLock(path string) (*os.File, error) {
 const pidfileFD = 10
 
 // freeFD is the lowest number from first on that the program gets nothing else under.
-func (l *launch) freeFD(first int) int {
+func (l *attempt) freeFD(first int) int {
 	for fd := first; ; fd++ {
-		taken := l.ready.probe.Kind == spec.ProbeFD && l.ready.probe.FD == fd
+		taken := l.s.Ready.Kind == spec.ProbeFD && l.s.Ready.FD == fd
 		for _, f := range l.spawn.Files {
 			taken = taken || f.FD == fd
 		}
@@ -224,7 +211,7 @@ func (l *launch) freeFD(first int) int {
 }
 
 // abandon removes what a failed launch has made.
-func (l *launch) abandon() {
+func (l *attempt) abandon() {
 	if l.pidfile != nil {
 		// A pid file that cannot be removed is stale and recognised as that.
 		_ = l.pidfile.Remove()
@@ -235,7 +222,7 @@ func (l *launch) abandon() {
 }
 
 // close lets go of our copies of everything.
-func (l *launch) close() {
+func (l *attempt) close() {
 	l.ready.close()
 	if l.pidfile != nil {
 		l.pidfile.Close()
@@ -255,49 +242,34 @@ func (l *launch) close() {
 	}
 }
 
-// givenUp is the error of what came before the start.
-func (l *launch) givenUp(ctx context.Context, err error) error {
-	var stuck *sys.StuckError
-	var stop Interrupted
-	switch {
-	case errors.As(err, &stuck) && errors.As(stuck.Cause, &stop):
-		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w", l.name(), err)}
-	case errors.As(err, &stuck) && ctx.Err() == nil:
-		return &Error{Status: statusTimeout, Err: fmt.Errorf("%s: not started within %v: %w", l.name(), l.s.Timeout, err)}
-	}
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return e
-	}
-	return failed(err)
-}
+// ours is an error that is not the program's.
+func ours(err error) *Error { return &Error{Status: spawn.StatusFailed, Err: err} }
 
-// failed is an Error of ours.
-func failed(err error) *Error { return &Error{Status: statusFailed, Err: err} }
-
-// birthError gives a failed start the exit status that env(1) would have.
-func (l *launch) birthError(err error) *Error {
-	e := failed(err)
+// failed is the error of a start that did not come off, with the exit status that env(1) would
+// have. The context is the caller's, which has no end by the time-out.
+func (l *attempt) failed(ctx context.Context, err error) *Error {
 	var stop Interrupted
 	switch {
 	case errors.As(err, &stop):
 		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w", l.name(), err)}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Error{Status: statusTimeout, Err: fmt.Errorf("%s: not started within %v: %w", l.name(), l.s.Timeout, err)}
-	case errors.Is(err, context.Canceled):
-		return e // whatever step it was at
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return &Error{
+			Status: spawn.StatusNotReady,
+			Err:    fmt.Errorf("%s: not started within %v: %w", l.name(), l.s.Timeout, err),
+		}
+	case errors.Is(err, context.Canceled), ctx.Err() != nil:
+		return ours(err) // whatever step it was at
 	}
-	var step *spawn.StepError
-	if !errors.As(err, &step) || step.Step != spawn.StepExec {
-		return e
-	}
-	name := l.s.Command[0]
-	if spawn.NotFound(step) {
-		e.Status, e.Err = statusNotFound, fmt.Errorf("%s: not found", name)
-		return e
-	}
-	e.Status, e.Err = statusNotExecutable, fmt.Errorf("%s: cannot be executed: %w", name, step.Err)
-	if errors.Is(step.Err, syscall.ENOEXEC) {
-		e.Hint = "a script needs a first line such as #!/bin/sh"
+	e := &Error{Status: spawn.StatusOf(err), Err: err}
+	switch e.Status {
+	case spawn.StatusNotFound:
+		e.Err = fmt.Errorf("%s: not found", l.name())
+	case spawn.StatusNotExecutable:
+		step, _ := errors.AsType[*spawn.StepError](err)
+		e.Err = fmt.Errorf("%s: cannot be executed: %w", l.name(), step.Err)
+		if errors.Is(step.Err, syscall.ENOEXEC) {
+			e.Hint = "a script needs a first line such as #!/bin/sh"
+		}
 	}
 	return e
 }

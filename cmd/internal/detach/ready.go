@@ -3,14 +3,14 @@ package detach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/internal/proctree"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -20,43 +20,22 @@ import (
 // whatever was asked for, but only what was asked for gives the program a
 // NOTIFY_SOCKET: without a wish its environment stays the caller's.
 type readiness struct {
-	probe spec.Probe
-	asked bool // not merely the default
-
-	check  probe.Check
-	env    probe.Env
+	*launch.Watch
+	asked  bool // not merely the default
 	socket *sys.NotifySocket
-	note   string   // what is to be known about a program that is up
-	pipe   *os.File // of fd:N, our end
-	theirs *os.File // of fd:N, the program's end
+	note   string // what is to be known about a program that is up
 }
 
 // prepare opens what the program will say it on, and looks at what must not be taken for its doing.
-func (r *readiness) prepare(p patience, l *launch) (err error) {
-	r.check = probe.Check{Probe: r.probe}
-	r.env = probe.Env{Dir: l.s.Chdir, Environ: l.spawn.Env, Attr: commandAttr(l.spawn.Credential)}
-	for _, path := range []string{l.streams.Stdout, l.streams.Stderr} {
-		if path != "" {
-			r.env.Logs = append(r.env.Logs, path)
-		}
+func (r *readiness) prepare(p patience, l *attempt) (err error) {
+	r.Watch, err = launch.NewWatch(p, &l.spawn, l.s.Process, l.s.Ready, nil, os.Pipe)
+	if err != nil {
+		return err
 	}
-	switch r.check.Kind {
-	case spec.ProbeLog:
-		if len(r.env.Logs) == 0 {
-			return errors.New("ready log: nothing to read: give stdout or stderr a file")
-		}
-	case spec.ProbeFD:
-		if r.pipe, r.theirs, err = os.Pipe(); err != nil {
-			return fmt.Errorf("ready %v: %w", r.check, err)
-		}
-		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: r.check.FD, Source: r.theirs})
+	if r.Check.Kind == spec.ProbeLog && len(r.Env.Logs) == 0 {
+		return errors.New("ready log: nothing to read: give stdout or stderr a file")
 	}
-	check, env := r.check, r.env // who does not come back goes on reading them
-	look := func() (probe.Seen, error) { return probe.Look(check, env) }
-	if r.env.Seen, err = sys.Within(p, "look at "+r.check.String(), look, nil); err != nil {
-		return fmt.Errorf("ready %v: %w", r.check, err)
-	}
-	if !r.asked || r.check.Kind == spec.ProbeExec {
+	if !r.asked || r.Check.Kind == spec.ProbeExec {
 		return nil
 	}
 	if r.socket, err = listenNotify(l); err != nil {
@@ -70,7 +49,7 @@ func (r *readiness) prepare(p patience, l *launch) (err error) {
 // environment when we are gone: so its name is one that nobody else can give to a socket of theirs
 // then, where there is a directory for it. From inside a chroot only an abstract name can be
 // reached.
-func listenNotify(l *launch) (*sys.NotifySocket, error) {
+func listenNotify(l *attempt) (*sys.NotifySocket, error) {
 	if l.s.Chroot != "" {
 		return sys.ListenNotify("")
 	}
@@ -102,19 +81,17 @@ func listenNotify(l *launch) (*sys.NotifySocket, error) {
 // wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by
 // extend as the daemon asks for it.
 func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.Duration)) (probe.Heard, error) {
-	if r.theirs != nil {
-		r.theirs.Close() // the program has its own, and its death must be seen as the end of the pipe
-	}
+	r.Started()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.env.PID = d.PID
+	r.Env.PID = d.PID
 	// What has lost its parent is a child of the watcher, which leads the session.
-	r.env.Members = func() []int {
+	r.Env.Members = func() []int {
 		pids, _ := sys.ChildrenOf(d.Session) // who is not seen there has a parent, and is seen by that
 		return pids
 	}
-	r.env.Note = func(text string) { r.note = text }
-	r.env.Owner = func(pid int) bool {
+	r.Env.Note = func(text string) { r.note = text }
+	r.Env.Owner = func(pid int) bool {
 		yes, err := belongs(pid, d)
 		return yes && err == nil
 	}
@@ -135,22 +112,18 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 	}
 	if r.socket != nil {
 		l := probe.Listener{Allowed: func(s sys.Sender) bool { return mayNotify(s, d) }, Extend: extend}
-		ask(r.check.Kind == spec.ProbeNotify, func() (probe.Heard, error) {
+		ask(r.Check.Kind == spec.ProbeNotify, func() (probe.Heard, error) {
 			h, err := probe.Hear(ctx, r.socket, l)
-			if err == nil && r.check.Kind == spec.ProbeSettled {
-				env := r.env
+			if err == nil && r.Check.Kind == spec.ProbeSettled {
+				env := r.Env
 				env.Note = nil // the other one, who goes on looking, may be writing it
-				err = probe.Wait(ctx, r.check.Told(), env)
+				err = probe.Wait(ctx, r.Check.Told(), env)
 			}
 			return h, err
 		})
 	}
-	switch r.check.Kind {
-	case spec.ProbeNotify: // heard already
-	case spec.ProbeFD:
-		ask(true, func() (h probe.Heard, err error) { return h, probe.HearFD(ctx, r.pipe, r.check.FD) })
-	default:
-		ask(true, func() (h probe.Heard, err error) { return h, probe.Wait(ctx, r.check, r.env) })
+	if r.Check.Kind != spec.ProbeNotify { // heard already
+		ask(true, func() (h probe.Heard, err error) { return h, r.Wait(ctx) })
 	}
 	// The first answer decides; the other one is waited for, so that nothing of this outlives it.
 	// When the time is over both end, and what was asked for has more to say about it.
@@ -169,26 +142,11 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 }
 
 // belongs says whether a process is the daemon or one that it started: its session is the one that
-// the watcher leads, or a parent is the daemon or the watcher, to whom orphans go. The error is of
-// one that cannot be looked at.
+// the watcher leads, or a parent is the daemon or the watcher, to whom orphans go.
 func belongs(pid int, d *spawn.Launch) (bool, error) {
-	for depth := 0; pid > 1 && depth < 64; depth++ {
-		if pid == d.PID || pid == d.Session {
-			return true, nil
-		}
-		stat, err := sys.ReadStat(pid)
-		if errors.Is(err, syscall.ESRCH) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if stat.Session == d.Session {
-			return true, nil
-		}
-		pid = stat.PPID
-	}
-	return false, nil
+	return proctree.Descends(pid, sys.ReadStat,
+		func(pid int) bool { return pid == d.PID || pid == d.Session },
+		func(st sys.ProcStat) bool { return st.Session == d.Session })
 }
 
 // mayBelong is belongs, with the benefit of the doubt.
@@ -208,10 +166,8 @@ func mayNotify(s sys.Sender, d *spawn.Launch) bool {
 }
 
 func (r *readiness) close() {
-	for _, f := range []*os.File{r.pipe, r.theirs} {
-		if f != nil {
-			f.Close()
-		}
+	if r.Watch != nil {
+		r.Watch.Close()
 	}
 	if r.socket != nil {
 		r.socket.Close()

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/daemonry/daemonry/cmd/internal/procopt"
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/cmd/internal/socket"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -100,7 +100,7 @@ func (h *holder) owner() (sys.Owner, error) {
 	if h.spec.Listen.Path() == "" || user == "" {
 		return sys.Owner{UID: os.Geteuid(), GID: os.Getegid()}, nil
 	}
-	account, err := procopt.LookupAccount(user)
+	account, err := launch.LookupAccount(user)
 	if err != nil {
 		return sys.Owner{}, err
 	}

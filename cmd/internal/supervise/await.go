@@ -169,22 +169,17 @@ func (s *service) startError() *StartError {
 // have them: the program's own, 128+N for signal N, 124 not ready in time, 126 not executable, 127
 // not found, 125 for anything else that kept it from coming up.
 func (e *StartError) Status() int {
-	step, ours := errors.AsType[*spawn.StepError](e.Err)
 	switch {
 	case errors.Is(e.Err, errReadyTimeout):
-		return 124
-	case ours && spawn.NotFound(step):
-		return 127
-	case ours && step.Step == spawn.StepExec:
-		return 126
+		return spawn.StatusNotReady
 	case e.Err != nil || e.Exit == nil:
-		return 125
+		return spawn.StatusOf(e.Err)
 	case e.Exit.Signal != 0:
 		return 128 + int(e.Exit.Signal)
 	case e.Exit.Code != 0:
 		return e.Exit.Code
 	}
-	return 125 // it ended well, but before it was up
+	return spawn.StatusFailed // it ended well, but before it was up
 }
 
 func (e *StartError) Error() string {

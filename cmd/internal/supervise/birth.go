@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
-	"github.com/daemonry/daemonry/cmd/internal/probe"
-	"github.com/daemonry/daemonry/cmd/internal/procopt"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -61,22 +59,9 @@ func (e *Engine) newBirth(s *service) birth {
 	}
 }
 
-// watch is what a start leaves for those who watch over its readiness.
-type watch struct {
-	check probe.Check
-	env   probe.Env
-	pipe  *os.File // of fd:N, our end
-}
-
-func (w *watch) close() {
-	if w.pipe != nil {
-		w.pipe.Close() // it is only read from
-	}
-}
-
 // start starts the process and finds out who it is. What its description names is waited for until ctx
 // ends.
-func (b *birth) start(ctx context.Context) (_ *watch, err error) {
+func (b *birth) start(ctx context.Context) (_ *launch.Watch, err error) {
 	defer b.handed.Close()
 	if err := b.room.enter(ctx, birthDescriptors); err != nil {
 		return nil, err
@@ -91,7 +76,7 @@ func (b *birth) start(ctx context.Context) (_ *watch, err error) {
 		return nil, err
 	}
 	defer ends.close()
-	streams, err := procopt.OpenStreams(ctx, b.spec.Process, sp.Credential, ends.out)
+	streams, err := launch.OpenStreams(ctx, b.spec.Process, sp.Credential, ends.out)
 	if err != nil {
 		return nil, err
 	}
@@ -101,26 +86,17 @@ func (b *birth) start(ctx context.Context) (_ *watch, err error) {
 	if err := b.handed.Fill(&sp); err != nil {
 		return nil, err
 	}
-	w := &watch{check: probe.Check{Probe: b.spec.Ready}, env: b.probeEnv(&sp, streams)}
+	pipe := func() (ours, its *os.File, err error) { return makeReadyPipe(b.ready) }
+	files := []string{b.log.Path, b.log.ErrPath}
+	w, err := launch.NewWatch(ctx, &sp, b.spec.Process, b.spec.Ready, files, pipe)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
-		if err != nil {
-			w.close()
+		if w.Started(); err != nil {
+			w.Close()
 		}
 	}()
-	if w.check.Kind == spec.ProbeFD {
-		r, theirs, err := makeReadyPipe(b.ready)
-		if err != nil {
-			return nil, err
-		}
-		defer theirs.Close()
-		w.pipe = r
-		sp.Files = append(sp.Files, spawn.File{FD: w.check.FD, Source: theirs})
-	}
-	check, env := w.check, w.env // who does not come back goes on reading them
-	look := func() (probe.Seen, error) { return probe.Look(check, env) }
-	if w.env.Seen, err = sys.Within(ctx, "look at "+w.check.String(), look, nil); err != nil {
-		return nil, fmt.Errorf("ready %v: %w", w.check, err)
-	}
 	var into *os.File
 	if b.group != nil {
 		if into, err = b.group.Prepare(b.spec.Limits); err != nil {
@@ -143,24 +119,17 @@ func (b *birth) describe(ctx context.Context, sp *spawn.Spec, argv spec.Command)
 	if err := b.stuck.still(); err != nil {
 		return err
 	}
-	if b.environ.err != nil {
-		return b.environ.err
-	}
-	if err := procopt.Fill(ctx, sp, b.spec.Process, b.environ.vars); err != nil {
+	if err := b.describeBare(ctx, sp, argv); err != nil {
 		return err
 	}
-	sp.Cgroup = "" // below which b.group is
 	if b.group == nil && b.spec.Cgroup != "" {
 		return b.noGroup
 	}
 	if b.group == nil && needsCgroup(b.spec.Limits) {
 		return fmt.Errorf("limits: no control group for the service can be made: %w", b.noGroup)
 	}
-	path, err := procopt.Program(ctx, argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
-	if err != nil {
-		return err
-	}
-	sp.Path, sp.Args, sp.Session, sp.Hold = path, slices.Clone(argv), true, b.lock
+	sp.Hold = b.lock
+	var err error
 	if b.spec.Orphan == spec.OrphanEnd {
 		if sp.DeathSignal, err = b.spec.Stop[0].Signal.Number(); err != nil {
 			return fmt.Errorf("orphan: %w", err)
@@ -168,6 +137,17 @@ func (b *birth) describe(ctx context.Context, sp *spawn.Spec, argv spec.Command)
 	}
 	sp.Env = append(sp.Env, b.variables()...)
 	return nil
+}
+
+// describeBare describes a process that is none of the service's, but runs as they do.
+func (b *birth) describeBare(ctx context.Context, sp *spawn.Spec, argv spec.Command) error {
+	if b.environ.err != nil {
+		return b.environ.err
+	}
+	p := b.spec.Process
+	p.Cgroup = "" // below which b.group is
+	sp.Session = true
+	return launch.Describe(ctx, sp, p, argv, b.environ.vars, p.Chdir)
 }
 
 // startCommand starts a helper command and returns its pid.
@@ -269,18 +249,6 @@ func (b *birth) variables() []string {
 		v = append(v, spec.InstanceEnv+"="+strconv.Itoa(b.spec.Instance))
 	}
 	return v
-}
-
-// probeEnv is what a probe must know. Its logs are the files that the service's
-// output really gets into.
-func (b *birth) probeEnv(sp *spawn.Spec, streams *procopt.Streams) probe.Env {
-	env := probe.Env{Dir: b.spec.Chdir, Environ: sp.Env}
-	for _, file := range []string{streams.Stdout, streams.Stderr, b.log.Path, b.log.ErrPath} {
-		if file != "" && !slices.Contains(env.Logs, file) {
-			env.Logs = append(env.Logs, file)
-		}
-	}
-	return env
 }
 
 // needsCgroup says whether a limit is asked for that the kernel must watch over: ignored, it would

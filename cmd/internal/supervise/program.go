@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/daemonry/daemonry/cmd/internal/procopt"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -64,18 +63,9 @@ func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
 	var sp spawn.Spec
 	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
 	defer cancel()
-	if b.environ.err != nil {
-		return 0, b.environ.err
-	}
-	if err := procopt.Fill(ctx, &sp, b.spec.Process, b.environ.vars); err != nil {
+	if err := b.describeBare(ctx, &sp, argv); err != nil {
 		return 0, err
 	}
-	sp.Cgroup = ""
-	path, err := procopt.Program(ctx, argv, sp.Env, b.spec.Chroot, b.spec.Chdir)
-	if err != nil {
-		return 0, err
-	}
-	sp.Path, sp.Args, sp.Session = path, argv, true
 	sp.Files = []spawn.File{{FD: 0, Source: stdin}, {FD: 2, Source: os.Stderr}}
 	return b.spawn(ctx, &sp)
 }

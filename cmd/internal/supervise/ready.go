@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/spec"
@@ -14,26 +15,26 @@ import (
 
 // watchReady waits for readiness in the way the service has chosen. READY=1
 // is heard in any case.
-func (e *Engine) watchReady(s *service, w *watch) {
+func (e *Engine) watchReady(s *service, w *launch.Watch) {
 	if s.state != Starting {
-		w.close()
+		w.Close()
 		return
 	}
-	if limit := *s.spec.Timeout; limit != spec.Forever && !timed(w.check.Kind) {
+	if limit := *s.spec.Timeout; limit != spec.Forever && !timed(w.Check.Kind) {
 		e.deadline(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
 	}
 	switch {
-	case s.spec.Type == spec.Oneshot && (w.check.Kind == spec.ProbeSettle || w.check.Kind == spec.ProbeSettled):
+	case s.spec.Type == spec.Oneshot && (w.Check.Kind == spec.ProbeSettle || w.Check.Kind == spec.ProbeSettled):
 		// A oneshot is up when it has ended well; settling says nothing.
-	case w.check.Kind == spec.ProbeExec:
+	case w.Check.Kind == spec.ProbeExec:
 		e.happen(s, hReady, cause{})
-	case w.check.Kind == spec.ProbeSettled:
+	case w.Check.Kind == spec.ProbeSettled:
 		e.watchRest(s)
-	case w.check.Kind == spec.ProbeSettle:
-		e.after(s, timerSettle, time.Duration(w.check.Settle), func() { e.happen(s, hReady, cause{}) })
-	case w.check.Kind == spec.ProbeNotify:
-	case w.check.Kind == spec.ProbeCmd:
-		e.askCommand(s, w.check, firstPause)
+	case w.Check.Kind == spec.ProbeSettle:
+		e.after(s, timerSettle, time.Duration(w.Check.Settle), func() { e.happen(s, hReady, cause{}) })
+	case w.Check.Kind == spec.ProbeNotify:
+	case w.Check.Kind == spec.ProbeCmd:
+		e.askCommand(s, w.Check, firstPause)
 	default:
 		e.probeReady(s, w)
 	}
@@ -93,26 +94,26 @@ func (e *Engine) saidReady(s *service) {
 // and is alive at the end of that, has most likely said it.
 func (e *Engine) watchReadyAgain(s *service) {
 	b := e.newBirth(s)
-	w := &watch{check: probe.Check{Probe: b.spec.Ready}}
+	w := &launch.Watch{Check: probe.Check{Probe: b.spec.Ready}}
 	var sp spawn.Spec
 	ctx, cancel := context.WithTimeout(context.Background(), ownersPatience)
 	defer cancel()
 	err := b.describe(ctx, &sp, b.spec.Command)
 	if err == nil {
-		w.env, err = b.probeEnvAgain(&sp, s.startedAt, w.check)
+		err = b.lookAgain(w, &sp, s.startedAt)
 	}
-	if err == nil && w.check.Kind == spec.ProbeFD {
-		w.pipe, err = openReadyPipe(e.readyPipe(s.spec.Name))
+	if err == nil && w.Check.Kind == spec.ProbeFD {
+		w.Pipe, err = openReadyPipe(e.readyPipe(s.spec.Name))
 	}
 	if err != nil {
-		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.check, err)})
+		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.Check, err)})
 		return
 	}
-	if w.check.Kind == spec.ProbeSettle {
-		w.check.Settle = min(max(0, w.check.Settle-spec.Duration(time.Since(s.startedAt))), w.check.Settle)
+	if w.Check.Kind == spec.ProbeSettle {
+		w.Check.Settle = min(max(0, w.Check.Settle-spec.Duration(time.Since(s.startedAt))), w.Check.Settle)
 	}
 	e.watchReady(s, w)
-	if a := &s.timers[timerReady]; w.check.Kind == spec.ProbeNotify && a.Set() {
+	if a := &s.timers[timerReady]; w.Check.Kind == spec.ProbeNotify && a.Set() {
 		e.after(s, timerReady, time.Until(a.Due()), func() {
 			e.happen(s, hReady, cause{text: "alive; if it said READY=1, nobody was there to hear it"})
 		})
@@ -123,23 +124,18 @@ func (e *Engine) watchReadyAgain(s *service) {
 var errReadyTimeout = errors.New("time-out")
 
 // probeReady asks from a goroutine of its own, which ends with the start.
-func (e *Engine) probeReady(s *service, w *watch) {
+func (e *Engine) probeReady(s *service, w *launch.Watch) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
-	w.env.PID = s.PID()
-	w.env.Owner = e.procs.Proof(&s.Unit)
+	w.Env.PID = s.PID()
+	w.Env.Owner = e.procs.Proof(&s.Unit)
 	run := s.run
 	go func() {
-		defer w.close()
-		var err error
-		if w.check.Kind == spec.ProbeFD {
-			err = probe.HearFD(ctx, w.pipe, w.check.FD)
-		} else {
-			err = probe.Wait(ctx, w.check, w.env)
-		}
+		defer w.Close()
+		err := w.Wait(ctx)
 		e.post(func() {
 			if s.run == run { // a probe that was late to end would tell of another start
-				e.probed(s, ctx, w.check, err)
+				e.probed(s, ctx, w.Check, err)
 			}
 		})
 	}()

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -48,25 +48,21 @@ func openReadyPipe(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// probeEnvAgain is probeEnv for a process that was started at a time in the past.
-func (b *birth) probeEnvAgain(sp *spawn.Spec, started time.Time, check probe.Check) (env probe.Env, err error) {
-	env = probe.Env{Dir: b.spec.Chdir, Environ: sp.Env}
+// lookAgain has w know what a start would have it know, for a process that was started at a time in
+// the past.
+func (b *birth) lookAgain(w *launch.Watch, sp *spawn.Spec, started time.Time) (err error) {
 	var log logs.Config
 	if b.spec.Stdout.Kind == spec.StreamLog || b.spec.Stderr.Kind == spec.StreamLog {
 		if log, err = logConfig(b.spec, b.logDir); err != nil {
-			return env, err
+			return err
 		}
 	}
-	for _, file := range []string{b.spec.Stdout.Path, b.spec.Stderr.Path, log.Path, log.ErrPath} {
-		if file != "" && !slices.Contains(env.Logs, file) {
-			env.Logs = append(env.Logs, file)
+	w.Env = launch.ProbeEnv(sp, b.spec.Process, []string{log.Path, log.ErrPath})
+	if w.Check.Kind == spec.ProbeFile {
+		if info, err := os.Stat(w.Check.Target); err == nil && !info.ModTime().Before(started) {
+			return nil // it was not there before
 		}
 	}
-	if check.Kind == spec.ProbeFile {
-		if info, err := os.Stat(check.Target); err == nil && !info.ModTime().Before(started) {
-			return env, nil // it was not there before
-		}
-	}
-	env.Seen, err = probe.Look(check, env)
-	return env, err
+	w.Env.Seen, err = probe.Look(w.Check, w.Env)
+	return err
 }

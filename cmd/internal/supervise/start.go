@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -61,7 +62,7 @@ func giveUpAfter(limit spec.Duration, giveUp context.CancelCauseFunc) func() {
 var errNotWanted = errors.New("it is to be stopped")
 
 // launched takes the result of a start in.
-func (e *Engine) launched(s *service, birth *children.Birth, b *birth, watch *watch, err error) {
+func (e *Engine) launched(s *service, birth *children.Birth, b *birth, watch *launch.Watch, err error) {
 	s.giveUp(nil)
 	s.stream = b.stream
 	if s.isSuccessor() {

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package detach
+package launch
 
 import (
 	"syscall"

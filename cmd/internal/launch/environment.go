@@ -1,4 +1,4 @@
-package procopt
+package launch
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Environment builds the environment of a process. Later sources win over earlier ones:
+// environment builds the environment of a process. Later sources win over earlier ones:
 //
 //  1. base without marks; with ClearEnv only PATH and what PassEnv names
 //  2. HOME, USER, LOGNAME and SHELL of account, if there is one
@@ -22,7 +22,7 @@ import (
 //  4. Env
 //
 // A file system that does not answer is waited for until ctx ends (sys.StuckError).
-func Environment(ctx context.Context, p spec.Process, base []string, account *Account) ([]string, error) {
+func environment(ctx context.Context, p spec.Process, base []string, account *Account) ([]string, error) {
 	env := make([]string, 0, len(base)+len(p.Env)+5)
 	if p.ClearEnv {
 		env = append(env, "PATH="+defaultPath)

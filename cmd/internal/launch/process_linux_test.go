@@ -1,4 +1,4 @@
-package procopt
+package launch
 
 import (
 	"errors"
@@ -87,13 +87,13 @@ func TestEnvironment(t *testing.T) {
 		{"a file that need not be", spec.Process{ClearEnv: true, EnvFile: []string{"-/no/such/file"}}, base, nil, []string{"PATH=/p"}},
 		{"a mark that is asked for", spec.Process{ClearEnv: true, Env: map[string]string{"NOTIFY_SOCKET": "/mine"}}, base, nil, []string{"NOTIFY_SOCKET=/mine", "PATH=/p"}},
 	} {
-		got, err := Environment(t.Context(), c.p, c.base, c.account)
+		got, err := environment(t.Context(), c.p, c.base, c.account)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
 		}
 	}
 	for _, path := range []string{"/no/such/file", file("1A=x\n"), file("no equals sign\n"), file(strings.Repeat("#", maxEnvFile+1)), t.TempDir(), "-" + t.TempDir()} {
-		_, err := Environment(t.Context(), spec.Process{EnvFile: []string{path}}, nil, nil)
+		_, err := environment(t.Context(), spec.Process{EnvFile: []string{path}}, nil, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), "env file") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -102,7 +102,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestFill(t *testing.T) {
 	var s spawn.Spec
-	err := Fill(t.Context(), &s, spec.Process{
+	err := fill(t.Context(), &s, spec.Process{
 		User: "root", Groups: []string{"7", "root"}, Umask: new(spec.Mode(0)), Nice: new(3), OOMScore: new(4), Chroot: "/c", Chdir: "/d", NoNewPrivs: true,
 		Cap: []string{"net_bind_service", "chown"}, Rlimit: map[spec.RlimitName]spec.Rlimit{"nofile": {Soft: 1, Hard: 2}, "core": {}}, ClearEnv: true,
 	}, []string{"PATH=/p"})
@@ -124,12 +124,12 @@ func TestFill(t *testing.T) {
 		"not known":                 {Rlimit: map[spec.RlimitName]spec.Rlimit{"rubbish": {}}},
 		"no such capability":        {Cap: []string{"rubbish"}},
 	} {
-		if err := Fill(t.Context(), new(spawn.Spec), p, nil); err == nil || !strings.Contains(err.Error(), words) {
+		if err := fill(t.Context(), new(spawn.Spec), p, nil); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want %q", err, words)
 		}
 	}
 	var empty spawn.Spec
-	if err := Fill(t.Context(), &empty, spec.Process{Cap: []string{}}, nil); err != nil || empty.Caps == nil || *empty.Caps != 0 {
+	if err := fill(t.Context(), &empty, spec.Process{Cap: []string{}}, nil); err != nil || empty.Caps == nil || *empty.Caps != 0 {
 		t.Errorf("no capabilities are not the same as no wish: %v, %v", empty.Caps, err)
 	}
 }
@@ -160,7 +160,7 @@ func TestProgram(t *testing.T) {
 		{"none", "", path, "", syscall.ENOENT},
 		{dir + "/a", "", nil, "", syscall.EISDIR},
 	} {
-		got, err := Program(t.Context(), spec.Command{c.name}, c.env, c.chroot, dir)
+		got, err := program(t.Context(), spec.Command{c.name}, c.env, c.chroot, dir)
 		if got != c.want && c.error == nil || !errors.Is(err, c.error) {
 			t.Errorf("%s in %q: %q, %v, want %q, %v", c.name, c.env, got, err, c.want, c.error)
 		}
@@ -180,7 +180,7 @@ func TestStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Files) != 3 || s.Files[1].Source != s.Files[2].Source || s.Stdout != fresh || s.Stderr != fresh {
+	if len(s.Files) != 3 || s.Files[1].Source != s.Files[2].Source || s.Files[1].Source.Name() != fresh {
 		t.Errorf("%+v", s)
 	}
 	info, err := os.Stat(fresh)

@@ -1,6 +1,6 @@
-// Package procopt turns what a spec says of a process into what spawn needs: names into ids, texts
-// into descriptors.
-package procopt
+// Package launch turns a service's description into what spawn starts and how it is learned that it
+// is ready.
+package launch
 
 import (
 	"context"
@@ -15,9 +15,22 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Fill sets what p says of the process in s, but for its descriptors (see Streams), its command
-// (see Program) and s.Env, which is taken from base. It waits for files until ctx ends.
-func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (err error) {
+// Describe sets in s what p says of a process that runs argv, but for its descriptors (see
+// OpenStreams and NewWatch). Its environment is made from base, and a relative program with a slash
+// begins in dir. It waits for files until ctx ends.
+func Describe(
+	ctx context.Context, s *spawn.Spec, p spec.Process, argv spec.Command, base []string, dir string,
+) (err error) {
+	if err := fill(ctx, s, p, base); err != nil {
+		return err
+	}
+	s.Args = slices.Clone(argv)
+	s.Path, err = program(ctx, argv, s.Env, p.Chroot, dir)
+	return err
+}
+
+// fill sets what p says of the process in s. It waits for files until ctx ends.
+func fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (err error) {
 	var account *Account
 	if p.User != "" {
 		if account, err = LookupAccount(p.User); err != nil {
@@ -36,7 +49,7 @@ func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (er
 			return err
 		}
 	}
-	if s.Env, err = Environment(ctx, p, base, account); err != nil {
+	if s.Env, err = environment(ctx, p, base, account); err != nil {
 		return err
 	}
 	if s.Rlimits, err = rlimits(p.Rlimit); err != nil {
@@ -54,10 +67,10 @@ func Fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (er
 	return nil
 }
 
-// Program finds the executable of command, which is searched for in the PATH of env inside the
+// program finds the executable of command, which is searched for in the PATH of env inside the
 // directory chroot. dir is where a relative name with a slash begins. It waits for a file system
 // until ctx ends.
-func Program(ctx context.Context, command spec.Command, env []string, chroot, dir string) (string, error) {
+func program(ctx context.Context, command spec.Command, env []string, chroot, dir string) (string, error) {
 	name := command[0]
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
@@ -65,7 +78,7 @@ func Program(ctx context.Context, command spec.Command, env []string, chroot, di
 	path := defaultPath
 	for _, kv := range env {
 		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
-			path = v // the last one counts, as in Environment
+			path = v // the last one counts, as in environment
 		}
 	}
 	look := func() (string, error) { return spawn.LookPath(name, path, chroot) }

@@ -1,4 +1,4 @@
-package procopt
+package launch
 
 import (
 	"context"
@@ -18,10 +18,7 @@ const logMode fs.FileMode = 0o640
 
 // Streams are the open standard descriptors of a process to be.
 type Streams struct {
-	Files []spawn.File
-	// Stdout and Stderr are the files they go to, "" for what is no file.
-	Stdout, Stderr string
-
+	Files   []spawn.File
 	created []*os.File // files that were not there before
 }
 
@@ -45,18 +42,16 @@ func OpenStreams(ctx context.Context, p spec.Process, owner *sys.Credential, log
 	if err := s.openInput(ctx, p.Stdin, owner); err != nil {
 		return nil, fmt.Errorf("stdin: %w", err)
 	}
-	out, path, err := s.openOutput(ctx, p.Stdout, 1, owner, log)
+	out, err := s.openOutput(ctx, p.Stdout, 1, owner, log)
 	if err != nil {
 		return nil, fmt.Errorf("stdout: %w", err)
 	}
-	s.Stdout = path
 	// The same name twice is the same open file, or the two would overwrite each other.
 	if p.Stderr.Kind == spec.StreamStdout || p.Stderr == p.Stdout && p.Stdout.Path != "" {
-		s.Stderr = path
 		s.add(2, out)
 		return s, nil
 	}
-	if _, s.Stderr, err = s.openOutput(ctx, p.Stderr, 2, owner, log); err != nil {
+	if _, err = s.openOutput(ctx, p.Stderr, 2, owner, log); err != nil {
 		return nil, fmt.Errorf("stderr: %w", err)
 	}
 	return s, nil
@@ -87,11 +82,12 @@ func (s *Streams) openInput(ctx context.Context, in spec.Stream, owner *sys.Cred
 	return fmt.Errorf("%q cannot be read from", in)
 }
 
-func (s *Streams) openOutput(ctx context.Context, out spec.Stream, fd int, owner *sys.Credential, log *os.File) (*os.File, string, error) {
-	var f *os.File
+func (s *Streams) openOutput(
+	ctx context.Context, out spec.Stream, fd int, owner *sys.Credential, log *os.File,
+) (f *os.File, err error) {
 	switch out.Kind {
 	case "", spec.StreamNull:
-		return nil, "", nil
+		return nil, nil
 	case spec.StreamLog:
 		f = log
 	case spec.StreamInherit:
@@ -99,17 +95,14 @@ func (s *Streams) openOutput(ctx context.Context, out spec.Stream, fd int, owner
 			f = os.Stderr
 		}
 	case spec.StreamPath, spec.StreamTruncate:
-		f, err := s.openFile(ctx, out, owner)
-		if err != nil {
-			return nil, "", err
+		if f, err = s.openFile(ctx, out, owner); err != nil {
+			return nil, err
 		}
-		s.add(fd, f)
-		return f, out.Path, nil
 	default:
-		return nil, "", fmt.Errorf("%q cannot be written to", out)
+		return nil, fmt.Errorf("%q cannot be written to", out)
 	}
 	s.add(fd, f)
-	return f, "", nil
+	return f, nil
 }
 
 func (s *Streams) openFile(ctx context.Context, out spec.Stream, owner *sys.Credential) (*os.File, error) {

@@ -1,4 +1,4 @@
-package procopt
+package launch
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func TestPlantedInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := func(path string) ([]string, error) {
-		return Environment(t.Context(), spec.Process{ClearEnv: true, EnvFile: []string{path}}, nil, account)
+		return environment(t.Context(), spec.Process{ClearEnv: true, EnvFile: []string{path}}, nil, account)
 	}
 	stdin := func(path string) (string, error) {
 		var user *sys.Credential
@@ -155,7 +155,7 @@ func TestPlantedInput(t *testing.T) {
 func TestEnvFileErrorsQuoteNothing(t *testing.T) {
 	for _, text := range []string{"hunter2\n", "A='1' hunter2\n", "hunter2 x=1\n", "A='hunter2\n", "A=hunter2\x00\n"} {
 		path := write(t, filepath.Join(t.TempDir(), "env"), text, 0o600, 0)
-		_, err := Environment(t.Context(), spec.Process{EnvFile: []string{path}}, nil, nil)
+		_, err := environment(t.Context(), spec.Process{EnvFile: []string{path}}, nil, nil)
 		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), path+": line 1: ") {
 			t.Errorf("%q: %v", text, err)
 		}

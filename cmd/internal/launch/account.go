@@ -1,4 +1,4 @@
-package procopt
+package launch
 
 import (
 	"errors"
