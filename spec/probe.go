@@ -12,17 +12,17 @@ import (
 type ProbeKind string
 
 const (
-	ProbeSettled ProbeKind = "settled" // come to rest, for Probe.Settle
-	ProbeExec    ProbeKind = "exec"    // the image was executed, nothing more
-	ProbeSettle  ProbeKind = "settle"  // still alive after Probe.Settle
-	ProbeNotify  ProbeKind = "notify"  // READY=1 by sd_notify(3)
-	ProbeFD      ProbeKind = "fd"      // a newline on descriptor Probe.FD (s6)
-	ProbeTCP     ProbeKind = "tcp"     // a connection to Probe.Target, "HOST:PORT"
-	ProbeUnix    ProbeKind = "unix"    // a connection to the socket at Probe.Target
-	ProbeHTTP    ProbeKind = "http"    // a 2xx answer from the URL Probe.Target
-	ProbeCmd     ProbeKind = "cmd"     // exit status 0 of Probe.Argv
-	ProbeLog     ProbeKind = "log"     // a line of output that matches Probe.Target (RE2)
-	ProbeFile    ProbeKind = "file"    // the path Probe.Target exists
+	ProbeSettled ProbeKind = "settled" // it has come to rest, for 250ms or for D
+	ProbeExec    ProbeKind = "exec"    // its image was executed, nothing more
+	ProbeSettle  ProbeKind = "settle"  // it is still alive after D
+	ProbeNotify  ProbeKind = "notify"  // it said READY=1, by sd_notify(3)
+	ProbeFD      ProbeKind = "fd"      // it wrote a newline to its descriptor N, as under s6
+	ProbeTCP     ProbeKind = "tcp"     // it takes a connection to HOST:PORT
+	ProbeUnix    ProbeKind = "unix"    // it takes a connection to the socket PATH
+	ProbeHTTP    ProbeKind = "http"    // it answers a GET of URL with 2xx
+	ProbeCmd     ProbeKind = "cmd"     // COMMAND exits with 0
+	ProbeLog     ProbeKind = "log"     // it printed a line that matches REGEXP (RE2)
+	ProbeFile    ProbeKind = "file"    // PATH has appeared since the start, or was written anew
 )
 
 // probeForm is how a kind of probe is written.

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -286,6 +287,70 @@ func TestValidateRefuses(t *testing.T) {
 			t.Errorf("want one problem %q, got:\n%v", want, p)
 		}
 	}
+}
+
+// nonsense fills a value with what no field means.
+func nonsense(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			nonsense(v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		nonsense(v.Index(0))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		nonsense(v.Elem())
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		nonsense(key)
+		nonsense(value)
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("(\x00\n")
+	case reflect.Float64:
+		v.SetFloat(math.NaN())
+	case reflect.Int, reflect.Int64:
+		v.SetInt(-77_777)
+	case reflect.Uint32, reflect.Uint64:
+		v.SetUint(math.MaxUint32)
+	}
+}
+
+// anything are the fields that are right with any value; a switch is one anyway.
+const anything = ` instance ` // [Service.Expand] sets it
+
+// TestEveryFieldIsJudged: whoever adds a field says which of its values are wrong.
+func TestEveryFieldIsJudged(t *testing.T) {
+	var judge func(prefix string, at func(*Service) reflect.Value)
+	judge = func(prefix string, at func(*Service) reflect.Value) {
+		typ := at(&Service{Sockets: make([]Socket, 1)}).Type()
+		for i := range typ.NumField() {
+			f, at := typ.Field(i), func(s *Service) reflect.Value { return at(s).Field(i) }
+			path := prefix + jsonName(f)
+			_, isText := reflect.New(f.Type).Interface().(encoding.TextMarshaler)
+			_, isJSON := reflect.New(f.Type).Interface().(json.Marshaler)
+			switch {
+			case f.Anonymous:
+				judge(prefix, at)
+			case f.Type == reflect.TypeFor[[]Socket]():
+				judge("sockets[0].", func(s *Service) reflect.Value { return at(s).Index(0) })
+			case f.Type.Kind() == reflect.Struct && !isText && !isJSON:
+				judge(path+".", at)
+			case f.Type.Kind() != reflect.Bool && f.Type != reflect.TypeFor[*bool]() && !strings.Contains(anything, " "+path+" "):
+				s := Service{Name: "x", Command: Command{"x"}, Sockets: []Socket{{Listen: Address{NetTCP, ":80"}}}}
+				nonsense(at(&s))
+				if p := s.Validate(); !slices.ContainsFunc(p, func(p Problem) bool {
+					return p.Field != "" && (strings.HasPrefix(p.Field, path) || strings.HasPrefix(path, p.Field+"."))
+				}) {
+					t.Errorf("%s: nonsense is not refused: %v", path, p)
+				}
+			}
+		}
+	}
+	judge("", func(s *Service) reflect.Value { return reflect.ValueOf(s).Elem() })
 }
 
 // Validate takes anything a Go program may put into the fields.

@@ -3,6 +3,8 @@ package all
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -177,6 +179,29 @@ func TestEveryReadiness(t *testing.T) {
 	for _, kind := range spec.ProbeKind("").Values() {
 		if !slices.ContainsFunc(samples["ready"], func(s string) bool { return strings.HasPrefix(s, `"`+kind+":") || s == `"`+kind+`"` }) {
 			t.Errorf("ready of the kind %s has no sample", kind)
+		}
+	}
+}
+
+// TestEveryTargetIsTold: each package that writes is a target, and docs/export.md has its line.
+func TestEveryTargetIsTold(t *testing.T) {
+	dirs, err := filepath.Glob("../../../../internal/writers/*/*.go")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no writers: %v", err)
+	}
+	for _, file := range dirs {
+		text, err := os.ReadFile(file)
+		if name := filepath.Base(filepath.Dir(file)); err != nil || strings.Contains(string(text), "\nfunc Target() writers.Target {") && !slices.Contains(Names(), name) {
+			t.Errorf("%s is none of the targets (all.go): %v", name, err)
+		}
+	}
+	page, err := os.ReadFile("../../../../docs/export.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range Targets() {
+		if !strings.Contains(string(page), "\n| `"+target.Name+"` | ") {
+			t.Errorf("docs/export.md has no line for %s", target.Name)
 		}
 	}
 }
