@@ -14,6 +14,11 @@ import (
 
 // pages are those of all commands.
 func pages() []*page {
+	for _, name := range verbNames() {
+		if helpText(name) == "" {
+			panic("there is no help/" + name + ".md")
+		}
+	}
 	all := []*page{(&app{}).rootVerb().page()}
 	for _, e := range verbs {
 		all = append(all, e.verb(&app{}).page())
@@ -98,6 +103,40 @@ func optionsIn(file string) map[string]string {
 	p := page{texts: map[string]string{}}
 	p.read(helpText(file))
 	return p.texts
+}
+
+// TestEachIsListed: what is written as a command is one. UPDATE=1 lists it, as the last one.
+func TestEachIsListed(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources: %v", err)
+	}
+	const list, end = "cli.go", "\n}\n\nfunc verbNames()"
+	var missing strings.Builder
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".go")
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(verbNames(), name) || !strings.Contains(string(text), "\nfunc "+name+"Verb(a *app) *verb {") {
+			continue
+		}
+		if os.Getenv("UPDATE") == "" {
+			t.Errorf("%s is not among the verbs; UPDATE=1 lists it", name)
+		}
+		fmt.Fprintf(&missing, "\n\t{%q, %sVerb},", name, name)
+	}
+	if os.Getenv("UPDATE") == "" || missing.Len() == 0 {
+		return
+	}
+	text, err := os.ReadFile(list)
+	if err == nil {
+		err = os.WriteFile(list, []byte(strings.Replace(string(text), end, missing.String()+end, 1)), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // source is the file that the page was read from, but for its line breaks and what is not from there.
