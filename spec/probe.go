@@ -3,7 +3,6 @@ package spec
 import (
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,28 +58,25 @@ var probeForms = []probeForm{
 	{kind: ProbeFile, arg: argPath, again: true},
 }
 
-// Values returns the kinds, for tests and completion.
-func (ProbeKind) Values() []string {
-	var kinds []string
-	for _, f := range probeForms {
-		kinds = append(kinds, string(f.kind))
-	}
-	return kinds
-}
-
 // ProbeForms returns the texts that [ParseProbe] reads, with words in capitals for what is to be
 // filled in.
 func ProbeForms() []string {
 	var forms []string
 	for _, f := range probeForms {
-		if f.arg == "" || f.alone {
-			forms = append(forms, string(f.kind))
-		}
-		if f.arg != "" {
+		forms = append(forms, f.String())
+		if f.alone {
 			forms = append(forms, string(f.kind)+":"+f.arg)
 		}
 	}
 	return forms
+}
+
+// String is the shortest text, without its argument.
+func (f probeForm) String() string {
+	if f.arg == "" || f.alone {
+		return string(f.kind)
+	}
+	return string(f.kind) + ":" + f.arg
 }
 
 // form returns how the probe's kind is written, the zero value for no kind of ours.
@@ -157,7 +153,11 @@ func (p *Probe) take(word, arg string) (err error) {
 func (p Probe) check() error {
 	form := p.form()
 	if form.kind == "" {
-		return hintf(oneOf(probeForms, probeForm.String), "%q is not a probe", p.Kind)
+		var forms []string
+		for _, f := range probeForms {
+			forms = append(forms, f.String())
+		}
+		return hintf(oneOf(forms), "%q is not a probe", p.Kind)
 	}
 	switch form.arg {
 	case argDuration:
@@ -184,27 +184,10 @@ func (p Probe) check() error {
 	return nil
 }
 
-// String is the form as it is written most often.
-func (f probeForm) String() string {
-	if f.arg == "" || f.alone {
-		return string(f.kind)
-	}
-	return string(f.kind) + ":" + f.arg
-}
-
-// oneOf lists what text says of each: "a, b or c".
-func oneOf[T any](list []T, text func(T) string) string {
-	var b strings.Builder
-	for i, one := range list {
-		switch {
-		case i > 0 && i == len(list)-1:
-			b.WriteString(" or ")
-		case i > 0:
-			b.WriteString(", ")
-		}
-		b.WriteString(text(one))
-	}
-	return b.String()
+// oneOf says "a, b or c".
+func oneOf(list []string) string {
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " or " + list[last]
 }
 
 // checkLiveness reports a probe that cannot be asked again and again.
@@ -212,9 +195,13 @@ func (p Probe) checkLiveness() error {
 	if p.form().again {
 		return nil
 	}
-	kinds := slices.DeleteFunc(slices.Clone(probeForms), func(f probeForm) bool { return !f.again })
-	return hintf("use "+oneOf(kinds, func(f probeForm) string { return string(f.kind) }),
-		"probe %s cannot be asked again", p.Kind)
+	var kinds []string
+	for _, f := range probeForms {
+		if f.again {
+			kinds = append(kinds, string(f.kind))
+		}
+	}
+	return hintf("use "+oneOf(kinds), "probe %s cannot be asked again", p.Kind)
 }
 
 // path points to the path that the probe looks at, nil if there is none. The name of an abstract
@@ -316,8 +303,7 @@ func (p Probe) Argv() Command {
 
 // String returns what ParseProbe reads back; "" for no probe.
 func (p Probe) String() string {
-	form := p.form()
-	switch {
+	switch form := p.form(); {
 	case form.arg == "", form.alone && p.Settle == 0:
 		return string(p.Kind)
 	case form.arg == argDuration:

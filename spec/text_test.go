@@ -165,9 +165,12 @@ func TestProbeForms(t *testing.T) {
 		}
 		return true
 	})
-	values := ProbeKind("").Values()
-	if len(kinds) == 0 || !reflect.DeepEqual(kinds, values) {
-		t.Errorf("the constants are %q, the forms those of %q", kinds, values)
+	var written []string
+	for _, f := range probeForms {
+		written = append(written, string(f.kind))
+	}
+	if len(kinds) == 0 || !reflect.DeepEqual(kinds, written) {
+		t.Errorf("the constants are %q, the forms those of %q", kinds, written)
 	}
 	arguments := map[string]string{
 		argDuration: "2s", argFD: "5", argAddress: "localhost:80", argPath: "x", argURL: "http://h/",

@@ -28,8 +28,8 @@ func environment(ctx context.Context, p spec.Process, base []string, account *Ac
 		env = append(env, "PATH="+defaultPath)
 	}
 	for _, kv := range base {
-		name, value, ok := strings.Cut(kv, "=")
-		if !ok || name == "" || spawn.IsMark(name) {
+		name, value, _ := strings.Cut(kv, "=")
+		if !inherits(kv) {
 			continue
 		}
 		if p.ClearEnv && (name == "PATH" && value == "" || name != "PATH" && !slices.Contains(p.PassEnv, name)) {
@@ -51,6 +51,20 @@ func environment(ctx context.Context, p spec.Process, base []string, account *Ac
 		env = append(env, name+"="+value)
 	}
 	return lastOfEach(env), nil
+}
+
+// inherits says whether a process may have a variable of ours: it is one, and none of our marks.
+func inherits(kv string) bool {
+	name, _, ok := strings.Cut(kv, "=")
+	return ok && name != "" && !spawn.IsMark(name)
+}
+
+// Inherited returns those of a process's variables that others inherit from it, sorted by name. A
+// NUL, which no process can have in one, is somebody's invention.
+func Inherited(vars []string) []string {
+	return lastOfEach(slices.DeleteFunc(slices.Clone(vars), func(kv string) bool {
+		return !inherits(kv) || strings.Contains(kv, "\x00")
+	}))
 }
 
 // lastOfEach sorts variables by name and drops all but the last of each. It takes no map to do it:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,7 +166,8 @@ func TestEveryKind(t *testing.T) {
 	if err := os.WriteFile(output, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range spec.ProbeKind("").Values() {
+	for _, form := range spec.ProbeForms() {
+		name, _, _ := strings.Cut(form, ":")
 		kind := spec.ProbeKind(name)
 		if kind == spec.ProbeFD || kind == spec.ProbeNotify {
 			continue // HearFD and Hear

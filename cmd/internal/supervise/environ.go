@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
-	"github.com/daemonry/daemonry/internal/spawn"
 )
 
 // environment is what services inherit whose descriptions came from one command. All that have the
@@ -23,16 +23,7 @@ func newEnvironment(vars []string) *environment {
 	if vars == nil {
 		return nil
 	}
-	last := map[string]string{}
-	for _, kv := range vars {
-		if name, _, ok := strings.Cut(kv, "="); ok && name != "" && !spawn.IsMark(name) && !strings.ContainsRune(kv, 0) {
-			last[name] = kv
-		}
-	}
-	v := &environment{vars: make([]string, 0, len(last))}
-	for _, name := range slices.Sorted(maps.Keys(last)) {
-		v.vars = append(v.vars, last[name])
-	}
+	v := &environment{vars: launch.Inherited(vars)}
 	v.id = persist.EnvironmentID(v.vars)
 	return v
 }

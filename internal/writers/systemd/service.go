@@ -114,31 +114,18 @@ func (w *writer) ready() {
 		}
 		return
 	}
-	var test string
-	switch p := w.Ready; p.Kind {
-	case spec.ProbeExec, spec.ProbeNotify:
+	test := shell.Test(w.Ready)
+	switch {
+	case w.Ready.Kind == spec.ProbeExec, w.Ready.Kind == spec.ProbeNotify:
 		return
-	case spec.ProbeCmd:
-		test = shell.Join(p.Argv()...)
-	case spec.ProbeFile:
-		test = shell.Join("test", "-e", p.Target)
-	case spec.ProbeUnix:
-		if strings.HasPrefix(p.Target, "@") {
-			w.noReady()
-			return
-		}
-		test = shell.Join("test", "-S", p.Target)
+	case test == "":
+		w.Note("ready", "systemd has no probe %q: the service is up as soon as it is executed; let it send READY=1", w.Ready.Kind)
+		return
+	case w.Ready.Kind == spec.ProbeUnix:
 		w.Note("ready", "the service is up when the socket exists, not when it takes a connection")
-	default:
-		w.noReady()
-		return
 	}
 	const loop = `while kill -0 "$MAINPID" 2>/dev/null; do %s >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1`
 	w.startPost(lineOf("", "/bin/sh", "-c", fmt.Sprintf(loop, test)))
-}
-
-func (w *writer) noReady() {
-	w.Note("ready", "systemd has no probe %q: the service is up as soon as it is executed; let it send READY=1", w.Ready.Kind)
 }
 
 func (w *writer) startPost(line string) {
