@@ -238,10 +238,10 @@ var mayInit = []string{"internal/spawn"}
 
 // maySleep lists the program files that call time.Sleep.
 var maySleep = []string{
-	"internal/sys/safeopen_unix.go", // the end of another process's lease comes without an event for who asked
-	"cmd/internal/server/lock.go",   // flock(2) of another process cannot be polled, and waiting in the kernel for it could not be given up
-	"internal/spawn/start_unix.go",  // that a child has stopped is told once, to whoever waits first: a program may do so besides us
-	"bench/",                        // a measurement takes place while time passes
+	"internal/sys/open_unix.go",    // the end of another process's lease comes without an event for who asked
+	"cmd/internal/server/lock.go",  // flock(2) of another process cannot be polled, and waiting in the kernel for it could not be given up
+	"internal/spawn/start_unix.go", // that a child has stopped is told once, to whoever waits first: a program may do so besides us
+	"bench/",                       // a measurement takes place while time passes
 }
 
 // pure are the functions and types of other packages that an initialiser of a

@@ -16,7 +16,10 @@ import (
 // than that is not at rest as far as can be seen.
 const mostFollowed = 8192
 
-func (a *Activity) look(more []int) (Doing, error) {
+// Look looks. more are processes to follow besides, such as those of a control group. The error
+// wraps ErrHidden when one of them may not be looked at, and errors.ErrUnsupported where the kernel
+// does not tell (other systems than Linux; Linux without CONFIG_PROC_CHILDREN).
+func (a *Activity) Look(more []int) (Doing, error) {
 	if a.turn == 0 {
 		if err := childrenTold(); err != nil {
 			return Doing{}, err

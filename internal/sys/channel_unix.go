@@ -4,34 +4,29 @@ package sys
 
 import (
 	"io"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func newChannel() (Channel, Channel, error) {
-	// Holding ForkLock keeps another goroutine's fork away from the moment
-	// between socketpair and close-on-exec where there is no SOCK_CLOEXEC (darwin).
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|sockCloexec, 0)
+// NewChannel makes a pair of connected channels.
+func NewChannel() (a, b Channel, err error) {
+	fds, err := socketPair()
 	if err != nil {
 		return -1, -1, wrap("socketpair", err)
-	}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
 	}
 	return Channel(fds[0]), Channel(fds[1]), nil
 }
 
-func (c Channel) send(p []byte, files []int) error {
+// Send writes all of p; files, which may be none and at most 253 (SCM_MAX_FD),
+// travel with its first byte as SCM_RIGHTS (unix(7)). The dead other end is EPIPE, never SIGPIPE.
+func (c Channel) Send(p []byte, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)
 	}
 	for len(p) > 0 {
 		n, err := retry1(func() (int, error) {
-			return unix.SendmsgN(int(c), p, rights, nil, msgNoSignal)
+			return unix.SendmsgN(int(c), p, rights, nil, unix.MSG_NOSIGNAL)
 		})
 		if err != nil {
 			return wrap("sendmsg", err)
@@ -41,17 +36,19 @@ func (c Channel) send(p []byte, files []int) error {
 	return nil
 }
 
-func (c Channel) recv(p []byte) (int, []int, error) {
+// Recv reads up to len(p) bytes and the descriptors that came with them, all
+// close-on-exec. The end of the stream is io.EOF.
+func (c Channel) Recv(p []byte) (n int, files []int, err error) {
 	oob := make([]byte, unix.CmsgSpace(253*4))
-	var n, oobn, flags int
-	err := retry(func() (err error) {
-		n, oobn, flags, _, err = unix.Recvmsg(int(c), p, oob, msgCmsgCloexec)
+	var oobn, flags int
+	err = retry(func() (err error) {
+		n, oobn, flags, _, err = unix.Recvmsg(int(c), p, oob, cmsgCloexec)
 		return err
 	})
 	if err != nil {
 		return 0, nil, wrap("recvmsg", err)
 	}
-	files, err := receivedFiles(oob[:oobn])
+	files, err = receivedFiles(oob[:oobn])
 	if err == nil && flags&unix.MSG_CTRUNC != 0 {
 		err = wrap("recvmsg", unix.EMFILE) // there was room for all, but no number (unix(7))
 	}
@@ -89,7 +86,8 @@ func receivedFiles(oob []byte) ([]int, error) {
 	return files, nil
 }
 
-func (c Channel) peek(p []byte) (int, error) {
+// Peek copies the bytes that have arrived, without waiting and without taking them.
+func (c Channel) Peek(p []byte) (int, error) {
 	n, err := retry1(func() (int, error) {
 		n, _, err := unix.Recvfrom(int(c), p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return n, err
@@ -97,7 +95,10 @@ func (c Channel) peek(p []byte) (int, error) {
 	return n, wrap("recvfrom", err)
 }
 
-func (c Channel) unnamed() bool {
+// Unnamed says whether c is a unix stream socket without an address: one end of
+// a socketpair(2), which only an ancestor can have made. What somebody connected to a listening
+// socket (inetd, systemd's Accept=yes) has the listener's address.
+func (c Channel) Unnamed() bool {
 	kind, err := unix.GetsockoptInt(int(c), unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_STREAM {
 		return false
@@ -111,4 +112,6 @@ func (c Channel) unnamed() bool {
 	return ok && (local.Name == "" || local.Name == "@")
 }
 
-func closeFD(fd int) error { return wrap("close", unix.Close(fd)) }
+// CloseFD closes a descriptor. EINTR is not retried: the descriptor is gone on
+// Linux and may already be another's (close(2), "Dealing with error returns from close()").
+func CloseFD(fd int) error { return wrap("close", unix.Close(fd)) }

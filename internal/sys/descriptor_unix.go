@@ -4,23 +4,28 @@ package sys
 
 import (
 	"errors"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func dup2(oldfd, newfd int) error {
+// Dup2 makes newfd a copy of oldfd without close-on-exec (the two must differ).
+func Dup2(oldfd, newfd int) error {
 	// dup3 is missing on some platforms and dup2 on others (linux/arm64), so
 	// each has its own dup2Call.
 	return wrap("dup2", retry(func() error { return dup2Call(oldfd, newfd) }))
 }
 
-func dupAbove(fd, min int) (int, error) {
+// DupAbove copies fd to a close-on-exec descriptor numbered min or higher.
+func DupAbove(fd, min int) (int, error) {
 	n, err := retry1(func() (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, min) })
 	return n, wrap("fcntl", err)
 }
 
-func setCloseOnExec(fd int, on bool) error {
+// SetCloseOnExec sets or clears close-on-exec of fd; an error means, with EBADF, that fd is not
+// open.
+func SetCloseOnExec(fd int, on bool) error {
 	flags := 0
 	if on {
 		flags = unix.FD_CLOEXEC
@@ -29,7 +34,8 @@ func setCloseOnExec(fd int, on bool) error {
 	return wrap("fcntl", err)
 }
 
-func descriptorOpen(fd int) bool {
+// DescriptorOpen says whether fd is an open descriptor of this process.
+func DescriptorOpen(fd int) bool {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	return err == nil
 }
@@ -43,9 +49,96 @@ func sealTried(from int) error {
 		return wrap("getrlimit", err)
 	}
 	for fd, max := from, int(min(uint64(lim.Max), 1<<20)); fd < max; fd++ {
-		if err := setCloseOnExec(fd, true); err != nil && !errors.Is(err, syscall.EBADF) {
+		if err := SetCloseOnExec(fd, true); err != nil && !errors.Is(err, syscall.EBADF) {
 			return err
 		}
 	}
 	return nil
+}
+
+// HaveDescriptors says whether this process could open n more files at this moment: nil, or the
+// error of the open that would fail (EMFILE: the process's limit, ENFILE: the system's). It takes
+// that many for an instant, or one where the kernel says how many are open.
+func HaveDescriptors(n int) error {
+	if open := openDescriptors(); open > 0 && uint64(open+n) <= MostDescriptors() {
+		n = min(n, 1)
+	}
+	fds, err := spareDescriptors(n)
+	closeAllFDs(fds)
+	return err
+}
+
+// Reserve is a number of descriptors that nothing in the process can take before they are released.
+// The zero value is empty. Its methods may be called from any goroutine.
+type Reserve struct {
+	mu  sync.Mutex
+	fds []int
+}
+
+// Fill has n descriptors in the reserve. The error is why there are fewer; those that could be had
+// are kept.
+func (r *Reserve) Fill(n int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.fds) >= n {
+		return nil
+	}
+	more, err := spareDescriptors(n - len(r.fds))
+	r.fds = append(r.fds, more...)
+	return err
+}
+
+// Release gives all that is in it back and says how many that are.
+func (r *Reserve) Release() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.fds)
+	closeAllFDs(r.fds)
+	r.fds = nil
+	return n
+}
+
+func closeAllFDs(fds []int) {
+	for _, fd := range fds {
+		CloseFD(fd) // nothing is written through it, and the number is free in any case (close(2))
+	}
+}
+
+// spareDescriptors opens n descriptors of nothing. With an error the list has those that could be
+// had.
+func spareDescriptors(n int) (fds []int, err error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	first, err := OpenUnixDatagram() // needs nothing of the file system
+	if err != nil {
+		return nil, err
+	}
+	fds = append(make([]int, 0, n), first)
+	for len(fds) < n {
+		fd, err := unix.FcntlInt(uintptr(first), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return fds, wrap("fcntl(F_DUPFD_CLOEXEC)", err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
+
+// MostDescriptors is how many files this process may have open (RLIMIT_NOFILE), 0 if nobody can
+// say.
+func MostDescriptors() uint64 {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return 0
+	}
+	return uint64(lim.Cur)
+}
+
+// Inode returns the number by which two descriptors of one open socket, pipe or file are known to
+// be of the same.
+func Inode(fd int) (uint64, error) {
+	var st syscall.Stat_t
+	err := retry(func() error { return syscall.Fstat(fd, &st) })
+	return uint64(st.Ino), wrap("fstat", err)
 }

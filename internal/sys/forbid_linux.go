@@ -27,7 +27,9 @@ var callNumbers = map[string]uint32{
 	"unshare":           unix.SYS_UNSHARE,           // forbidden in containers
 }
 
-func newCalls() []string { return slices.Sorted(maps.Keys(callNumbers)) }
+// NewCalls are the system calls that this package makes and that a kernel before 5.10 or a filter
+// may not have.
+func NewCalls() []string { return slices.Sorted(maps.Keys(callNumbers)) }
 
 // launchNumbers has none that the Go runtime needs to start a program at all.
 var launchNumbers = map[string]uint32{
@@ -49,9 +51,17 @@ var launchNumbers = map[string]uint32{
 	"waitid":      unix.SYS_WAITID,
 }
 
-func launchCalls() []string { return slices.Sorted(maps.Keys(launchNumbers)) }
+// LaunchCalls are system calls that every kernel has and a launch can not be without, or is not the
+// same without.
+func LaunchCalls() []string { return slices.Sorted(maps.Keys(launchNumbers)) }
 
-func forbidCall(name string, errno syscall.Errno) error {
+// ForbidCall has the kernel answer a system call of NewCalls or LaunchCalls with an error number,
+// to this process and all below it, for ever (seccomp(2), Linux 3.17). Container engines answer
+// EPERM, or ENOSYS, which is also what an older kernel says; here it is for tests of what happens
+// then.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func ForbidCall(name string, errno syscall.Errno) error {
 	number, known := callNumbers[name]
 	if !known {
 		number, known = launchNumbers[name]
@@ -70,7 +80,7 @@ func forbidCall(name string, errno syscall.Errno) error {
 	// with it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := setNoNewPrivs(); err != nil {
+	if err := SetNoNewPrivs(); err != nil {
 		return err
 	}
 	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,

@@ -9,6 +9,20 @@ import (
 	"time"
 )
 
+// BarePidfd is a pidfd as a bare descriptor number, for those who hold thousands: it costs no
+// os.File and no place in the runtime's poller. An ExitWatch waits for it. See PidfdOpen for what a
+// pidfd is.
+type BarePidfd int
+
+// Close closes the descriptor. An ExitWatch forgets it by that.
+func (p BarePidfd) Close() error { return CloseFD(int(p)) }
+
+// ExitEvent says what became of a process.
+type ExitEvent struct {
+	Key    uint64 // as given to Add
+	Reaped bool   // its parent has taken note: the exit status, if the kernel tells it, is there
+}
+
 // Identity names one process for ever. A pid alone is used again, a pid with a
 // start time is used again after a reboot; the three together are not.
 type Identity struct {

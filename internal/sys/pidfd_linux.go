@@ -2,20 +2,218 @@ package sys
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-func pidfdOpen(pid int) (*os.File, error) {
+// HoldProcess opens a pidfd on the process that has this pid now, with the errors of PidfdOpen. Who
+// it is must be proven afterwards, by ID or by the start time: from here on it can not change.
+func HoldProcess(pid int) (BarePidfd, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	switch err {
 	case nil:
-		return pidfdFile(fd)
+		return BarePidfd(fd), nil
+	case unix.ENOSYS, unix.EPERM: // see pidfdOpen
+		return -1, fmt.Errorf("pidfd_open: %w (%w)", err, errors.ErrUnsupported)
+	case unix.EINVAL, unix.ENOENT:
+		err = unix.ESRCH
+	}
+	return -1, wrap("pidfd_open", err)
+}
+
+// ID is what PidfdID returns for a file.
+func (p BarePidfd) ID() (uint64, error) {
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(int(p), &fs) }); err != nil {
+		return 0, wrap("fstatfs", err)
+	}
+	if int64(fs.Type) != unix.PID_FS_MAGIC {
+		return 0, Unsupported("pidfs (Linux 6.9)")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(p), &st); err != nil {
+		return 0, wrap("fstat", err)
+	}
+	return st.Ino, nil
+}
+
+// Signal signals the process. ESRCH: it is gone.
+func (p BarePidfd) Signal(sig syscall.Signal) error {
+	err := unix.PidfdSendSignal(int(p), sig, nil, 0)
+	if err != unix.ENOSYS && (err != unix.EPERM || !pidfdSignalsFiltered()) {
+		return wrap("pidfd_send_signal", err)
+	}
+	// Before Linux 5.1, or under a filter. The pidfd says whose the number is, up to the moment
+	// before.
+	pid, err := p.pid()
+	if err != nil {
+		return err
+	}
+	return kill(pid, sig)
+}
+
+// pidfdSignalsFiltered says whether EPERM is the answer of a filter that predates the call, and not
+// that the process is another user's: then we may not even signal ourselves. A filter stays for the
+// life of a process.
+var pidfdSignalsFiltered = sync.OnceValue(func() bool {
+	self, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return true // no descriptor is left: kill(2) tells
+	}
+	err = unix.PidfdSendSignal(self, 0, nil, 0)
+	CloseFD(self) // nothing was written to it
+	return err != nil
+})
+
+// pid is the number of the process that a pidfd holds, as long as it is not reaped
+// (proc_pid_fdinfo(5)).
+func (p BarePidfd) pid() (int, error) {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", int(p)))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(info)) {
+		if text, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, err := strconv.Atoi(strings.TrimSpace(text))
+			if err == nil && pid <= 0 { // reaped
+				err = wrap("kill", unix.ESRCH)
+			}
+			return pid, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/self/fdinfo/%d: no process in it: %w", int(p), errors.ErrUnsupported)
+}
+
+// Exited reports whether the process has ended, reaped or not.
+func (p BarePidfd) Exited() (bool, error) { return pollExit(int(p)) }
+
+// ExitStatus is what PidfdExitStatus returns for a file.
+func (p BarePidfd) ExitStatus() (status syscall.WaitStatus, known bool, err error) {
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+	err = retry(func() error { return unix.IoctlPidfdInfo(int(p), &info) })
+	switch err {
+	case nil:
+	case unix.ESRCH:
+		// Before 6.15 a reaped process has no information at all.
+		return status, false, fmt.Errorf("ioctl PIDFD_GET_INFO: the process is gone: %w", errors.ErrUnsupported)
+	case unix.ENOTTY, unix.EINVAL:
+		return status, false, Unsupported("ioctl PIDFD_GET_INFO (Linux 6.15)")
+	default:
+		return status, false, wrap("ioctl PIDFD_GET_INFO", err)
+	}
+	if known = info.Mask&unix.PIDFD_INFO_EXIT != 0; known {
+		status = syscall.WaitStatus(info.Exit_code)
+	}
+	return status, known, nil
+}
+
+// watchWake marks the eventfd among the keys of callers.
+const watchWake = math.MaxUint64
+
+// ExitWatch tells of the ends of any number of processes that need not be children of ours: one
+// epoll(7) set of pidfds, for which one thread waits. Each process is reported when it has ended,
+// and on kernels that tell (Linux 6.9, EPOLLHUP of a pidfd) once more when it has been reaped; if
+// that is one and the same moment, once. Add may be called from any goroutine.
+type ExitWatch struct {
+	ep, event int
+	raw       []unix.EpollEvent
+}
+
+// NewExitWatch returns an empty ExitWatch. The error wraps errors.ErrUnsupported where there are no
+// pidfds.
+func NewExitWatch() (*ExitWatch, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, wrap("epoll_create1", err)
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, also(wrap("eventfd", err), CloseFD(ep))
+	}
+	w := &ExitWatch{ep: ep, event: event}
+	if err := w.ctl(event, unix.EPOLLIN, watchWake); err != nil {
+		return nil, also(err, w.Close())
+	}
+	return w, nil
+}
+
+func (w *ExitWatch) ctl(fd int, events uint32, key uint64) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(uint32(key)), Pad: int32(uint32(key >> 32))}
+	return wrap("epoll_ctl(EPOLL_CTL_ADD)", unix.EpollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, &ev))
+}
+
+// Add watches a process. One that has ended already is reported at once.
+func (w *ExitWatch) Add(p BarePidfd, key uint64) error {
+	// Edge-triggered: a process that has ended stays readable for ever, and being reaped wakes its
+	// pidfd anew.
+	return w.ctl(int(p), unix.EPOLLIN|unix.EPOLLET, key)
+}
+
+// Wait fills events and returns how many there are: at least one, or none after Wake. One goroutine
+// at a time.
+func (w *ExitWatch) Wait(events []ExitEvent) (int, error) {
+	if len(w.raw) < len(events) {
+		w.raw = make([]unix.EpollEvent, len(events))
+	}
+	n, err := retry1(func() (int, error) { return unix.EpollWait(w.ep, w.raw[:len(events)], -1) })
+	if err != nil {
+		return 0, wrap("epoll_wait", err)
+	}
+	out := 0
+	for _, ev := range w.raw[:n] {
+		key := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+		if key == watchWake {
+			var b [8]byte
+			unix.Read(w.event, b[:]) // EAGAIN: another Wait has taken it
+			continue
+		}
+		events[out] = ExitEvent{Key: key, Reaped: ev.Events&unix.EPOLLHUP != 0}
+		out++
+	}
+	return out, nil
+}
+
+// Wake makes the present or the next Wait return.
+func (w *ExitWatch) Wake() error {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, err := retry1(func() (int, error) { return unix.Write(w.event, one[:]) })
+	if err == unix.EAGAIN { // 2^64-2 wakes pending: the waiter will see those
+		return nil
+	}
+	return wrap("write(eventfd)", err)
+}
+
+// Close frees what the ExitWatch holds, not the descriptors it watched.
+func (w *ExitWatch) Close() error {
+	unix.Close(w.event)
+	return wrap("close(epoll)", unix.Close(w.ep))
+}
+
+// A pidfd is a descriptor that means one process for as long as it is open
+// (pidfd_open(2), Linux 5.3). It is carried as a non-blocking *os.File so that
+// the Go runtime's poller can watch it. Do not call Fd on one: that makes the
+// file blocking, and PidfdWait then cannot be interrupted.
+
+// PidfdOpen opens a pidfd on the process that has this pid now; close-on-exec.
+// The error wraps syscall.ESRCH when there is no process or the number is only
+// a thread's, and errors.ErrUnsupported where the call is missing or a sandbox
+// forbids it: the caller then falls back on kill(2) and the start time.
+func PidfdOpen(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	switch err {
+	case nil:
+		return PidfdFile(fd)
 	case unix.ENOSYS, unix.EPERM:
 		// EPERM: seccomp filters of old container engines answer so for calls
 		// they do not know; the call itself never does.
@@ -28,7 +226,9 @@ func pidfdOpen(pid int) (*os.File, error) {
 	return nil, wrap("pidfd_open", err)
 }
 
-func pidfdFile(fd int) (*os.File, error) {
+// PidfdFile takes ownership of a pidfd received as a number, for example from
+// syscall.SysProcAttr.PidFD.
+func PidfdFile(fd int) (*os.File, error) {
 	// PIDFD_NONBLOCK would do it in one call, but needs Linux 5.10.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, also(wrap("fcntl", err), CloseFD(fd))
@@ -36,13 +236,15 @@ func pidfdFile(fd int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
-func pidfdSendSignal(f *os.File, sig syscall.Signal) error {
+// PidfdSendSignal signals the process (Linux 5.1). ESRCH: it is gone.
+func PidfdSendSignal(f *os.File, sig syscall.Signal) error {
 	return withFD(f, func(fd int) error {
-		return BarePidfd(fd).signal(sig)
+		return BarePidfd(fd).Signal(sig)
 	})
 }
 
-func pidfdExited(f *os.File) (exited bool, err error) {
+// PidfdExited reports whether the process has ended, reaped or not.
+func PidfdExited(f *os.File) (exited bool, err error) {
 	err = withFD(f, func(fd int) error {
 		exited, err = pollExit(fd)
 		return err
@@ -56,7 +258,9 @@ func pollExit(fd int) (bool, error) {
 	return n > 0, wrap("poll", err)
 }
 
-func pidfdWait(ctx context.Context, f *os.File) error {
+// PidfdWait returns nil once the process has ended, or the context's cause. It
+// blocks a goroutine, not a thread. One call at a time for each pidfd.
+func PidfdWait(ctx context.Context, f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -87,18 +291,38 @@ func pidfdWait(ctx context.Context, f *os.File) error {
 	return err
 }
 
-func pidfdID(f *os.File) (id uint64, err error) {
+// PidfdID returns the number that no other process of this boot has or will
+// have: the inode of pidfs (Linux 6.9). Before that all pidfds share one inode
+// and the error wraps errors.ErrUnsupported. On 32-bit kernels the number may
+// repeat after 4 billion processes.
+func PidfdID(f *os.File) (id uint64, err error) {
 	err = withFD(f, func(fd int) error {
-		id, err = BarePidfd(fd).id()
+		id, err = BarePidfd(fd).ID()
 		return err
 	})
 	return id, err
 }
 
-func pidfdExitStatus(f *os.File) (status syscall.WaitStatus, known bool, err error) {
+// PidfdExitStatus returns how a process that need not be our child ended
+// (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15). The kernel has the answer
+// only when the parent has reaped the process: until then known is false. The
+// error wraps errors.ErrUnsupported on older kernels.
+func PidfdExitStatus(f *os.File) (status syscall.WaitStatus, known bool, err error) {
 	err = withFD(f, func(fd int) error {
-		status, known, err = BarePidfd(fd).exitStatus()
+		status, known, err = BarePidfd(fd).ExitStatus()
 		return err
 	})
 	return status, known, err
+}
+
+// TakeFD returns a duplicate of descriptor fd of the process
+// (pidfd_getfd(2), Linux 5.6); close-on-exec. The caller needs the right to
+// trace the process (PTRACE_MODE_ATTACH_REALCREDS, ptrace(2)): EPERM otherwise.
+// EBADF: the process has no such descriptor. ESRCH: it has ended.
+func (p BarePidfd) TakeFD(fd int) (int, error) {
+	got, err := unix.PidfdGetfd(int(p), fd, 0)
+	if err != nil {
+		return -1, wrap("pidfd_getfd", err)
+	}
+	return got, nil
 }

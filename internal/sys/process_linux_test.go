@@ -3,10 +3,10 @@ package sys
 import (
 	"errors"
 	"fmt"
-	"os"
-	"testing"
-
 	"golang.org/x/sys/unix"
+	"os"
+	"syscall"
+	"testing"
 )
 
 // inThread returns what f says on a thread of its own.
@@ -68,4 +68,23 @@ func TestCredentialOfOneThread(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// kernelHas says whether the kernel is at least that old. Distributions that take single features
+// into older kernels are rare enough for a test.
+func kernelHas(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var u syscall.Utsname
+	if err := syscall.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var release []byte
+	for _, c := range u.Release {
+		release = append(release, byte(c))
+	}
+	var gotMajor, gotMinor int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &gotMajor, &gotMinor); err != nil {
+		t.Fatalf("release %q: %v", release, err)
+	}
+	return gotMajor > major || gotMajor == major && gotMinor >= minor
 }

@@ -3,16 +3,90 @@
 package sys
 
 import (
+	"fmt"
 	"os"
+	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func chroot(dir string) error {
+// ReapChild reaps that child and no other, without waiting. ok is false if it lives. The error
+// wraps ECHILD if it is no child of ours, or was reaped before.
+func ReapChild(pid int) (status syscall.WaitStatus, usage syscall.Rusage, ok bool, err error) {
+	if pid <= 0 { // wait4(2): any child, or a group's
+		return status, usage, false, fmt.Errorf("reap process %d: %w", pid, syscall.ECHILD)
+	}
+	n, err := retry1(func() (int, error) { return syscall.Wait4(pid, &status, syscall.WNOHANG, &usage) })
+	return status, usage, n == pid, wrap("wait4", err)
+}
+
+// KillGroup signals every process of a process group. The caller holds its leader, as a child that
+// was not reaped. 0 and 1, which mean our own group and everybody, are refused.
+func KillGroup(leader int, sig syscall.Signal) error {
+	if leader <= 1 {
+		return fmt.Errorf("kill process group %d: %w", leader, syscall.EINVAL)
+	}
+	return wrap("kill", syscall.Kill(-leader, sig))
+}
+
+func kill(pid int, sig syscall.Signal) error { return wrap("kill", syscall.Kill(pid, sig)) }
+
+// Chroot changes the root directory; it does not change the working directory, which
+// the caller must do next or the old tree stays reachable.
+func Chroot(dir string) error {
 	if err := retry(func() error { return unix.Chroot(dir) }); err != nil {
 		return &os.PathError{Op: "chroot", Path: dir, Err: err}
 	}
 	return nil
 }
 
-func umask(mask int) int { return unix.Umask(mask) }
+// Umask sets the file mode creation mask, which cannot fail, and returns the one before.
+func Umask(mask int) int { return unix.Umask(mask) }
+
+// Setrlimit sets a resource limit. RLIMIT_NOFILE goes through package syscall,
+// which otherwise restores the soft limit of the launcher in every child (see syscall/rlimit.go).
+func Setrlimit(resource int, lim Rlimit) error {
+	var l syscall.Rlimit
+	putLimit(&l.Cur, lim.Soft)
+	putLimit(&l.Max, lim.Hard)
+	return wrap("setrlimit", syscall.Setrlimit(resource, &l))
+}
+
+// putLimit knows what the systems differ in: RLIM_INFINITY is 2^64-1 on Linux and 2^63-1 on the
+// others, and FreeBSD's fields are signed.
+func putLimit[T int64 | uint64](field *T, value uint64) {
+	if runtime.GOOS != "linux" {
+		value = min(value, 1<<63-1)
+	}
+	*field = T(value)
+}
+
+// NewSession makes this process the leader of a new session without a terminal. A process that
+// leads a process group already cannot (EPERM, setsid(2)).
+func NewSession() error {
+	_, err := syscall.Setsid()
+	return wrap("setsid", err)
+}
+
+// SignalName returns the name of sig with its prefix ("SIGTERM"). The real-time
+// signals of Linux are counted from 34, as the C libraries do, which keep the
+// first two or three of the kernel's for themselves.
+func SignalName(sig syscall.Signal) string {
+	const firstRealTime = 34
+	switch name := unix.SignalName(sig); {
+	case runtime.GOOS == "linux" && sig == firstRealTime:
+		return "SIGRTMIN"
+	case runtime.GOOS == "linux" && firstRealTime < sig && sig <= 64:
+		return fmt.Sprintf("SIGRTMIN+%d", int(sig)-firstRealTime)
+	case name != "":
+		return name
+	}
+	return fmt.Sprintf("signal %d", int(sig))
+}
+
+// SetNice sets the nice value; on Linux of the calling thread alone (setpriority(2), "C
+// library/kernel differences").
+func SetNice(n int) error {
+	return wrap("setpriority", unix.Setpriority(unix.PRIO_PROCESS, 0, n))
+}

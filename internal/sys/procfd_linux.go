@@ -15,7 +15,12 @@ import (
 
 const closeOnExecFlag, pathOnlyFlag = unix.O_CLOEXEC, unix.O_PATH
 
-func readFDs(pid int) ([]FD, error) {
+// ReadFDs lists the open descriptors of a process in ascending order.
+// Descriptors that are closed meanwhile are left out. Without the right to look
+// (ptrace(2), "access mode checking") the error wraps fs.ErrPermission.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func ReadFDs(pid int) ([]FD, error) {
 	proc := "/proc/" + strconv.Itoa(pid)
 	entries, err := os.ReadDir(proc + "/fd")
 	if err != nil {
@@ -55,7 +60,7 @@ func readFD(proc string, n int) (FD, error) {
 	if err := fd.parseInfo(info); err != nil {
 		return FD{}, &fs.PathError{Op: "parse", Path: proc + "/fdinfo/" + name, Err: err}
 	}
-	fd.File, err = statx(link)
+	fd.File, err = Statx(link)
 	return fd, err
 }
 
@@ -95,7 +100,12 @@ func (f *FD) parseInfo(info []byte) error {
 	return nil
 }
 
-func statx(path string) (FileStat, error) {
+// Statx looks at path, following links, /proc's own included, without asking a
+// remote server (AT_STATX_DONT_SYNC, Linux 4.11): a descriptor on a dead NFS server
+// must not hang the one who looks.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func Statx(path string) (FileStat, error) {
 	var st unix.Statx_t
 	err := retry(func() error {
 		return unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT,
@@ -134,47 +144,4 @@ func stat(path string) (FileStat, error) {
 		Mode: st.Mode, Dev: uint64(st.Dev), Inode: st.Ino, Rdev: uint64(st.Rdev), UID: st.Uid, Size: st.Size,
 		Access: at(st.Atim), Modify: at(st.Mtim), Change: at(st.Ctim),
 	}, nil
-}
-
-func terminalDevice(rdev uint64) (bool, error) {
-	drivers, err := os.ReadFile("/proc/tty/drivers")
-	if err != nil {
-		return false, err
-	}
-	return inDrivers(drivers, unix.Major(rdev), unix.Minor(rdev)), nil
-}
-
-// inDrivers looks a device up in the lines of /proc/tty/drivers, like
-// "pty_slave  /dev/pts  136 0-1048575 pty:slave": driver, node, major, range of
-// minors, type.
-func inDrivers(drivers []byte, major, minor uint32) bool {
-	for line := range bytes.Lines(drivers) {
-		// The name of a driver may contain blanks: count from the end.
-		fields := strings.Fields(string(line))
-		if len(fields) < 5 {
-			continue
-		}
-		node, number, minors, kind := fields[len(fields)-4], fields[len(fields)-3], fields[len(fields)-2], fields[len(fields)-1]
-		if kind == "pty:master" || node == "/dev/ptmx" {
-			continue
-		}
-		first, last, ok := strings.Cut(minors, "-")
-		if !ok {
-			last = first
-		}
-		if inRange(number, first, last, major, minor) {
-			return true
-		}
-	}
-	return false
-}
-
-func inRange(number, first, last string, major, minor uint32) bool {
-	n, err1 := strconv.ParseUint(number, 10, 32)
-	lo, err2 := strconv.ParseUint(first, 10, 32)
-	hi, err3 := strconv.ParseUint(last, 10, 32)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return false
-	}
-	return uint32(n) == major && uint32(lo) <= minor && minor <= uint32(hi)
 }

@@ -12,7 +12,64 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func readStatus(pid int) (ProcStatus, error) {
+// LimitsOf returns the resource limits of a process by the names of RlimitNumber, those of them
+// that the kernel tells of. Elsewhere than on Linux the error wraps errors.ErrUnsupported.
+func LimitsOf(pid int) (map[string]Rlimit, error) {
+	// Anybody may read it: prlimit(2) tells only of processes of the same user.
+	data, err := readProc(pid, "limits")
+	if err != nil {
+		return nil, err
+	}
+	return parseLimits(data)
+}
+
+// limitNames are the names in that file (fs/proc/base.c), which are padded with blanks.
+var limitNames = map[string]string{
+	"Max cpu time": "cpu", "Max file size": "fsize", "Max data size": "data", "Max stack size": "stack",
+	"Max core file size": "core", "Max resident set": "rss", "Max processes": "nproc", "Max open files": "nofile",
+	"Max locked memory": "memlock", "Max address space": "as", "Max file locks": "locks", "Max pending signals": "sigpending",
+	"Max msgqueue size": "msgqueue", "Max nice priority": "nice", "Max realtime priority": "rtprio",
+	"Max realtime timeout": "rttime",
+}
+
+// limitColumn is where the values begin.
+const limitColumn = 26
+
+func parseLimits(data []byte) (map[string]Rlimit, error) {
+	limits := map[string]Rlimit{}
+	for line := range bytes.Lines(data) {
+		text := string(line)
+		if len(text) < limitColumn {
+			continue
+		}
+		name, known := limitNames[strings.TrimRight(text[:limitColumn], " ")]
+		if !known {
+			continue // of a newer kernel
+		}
+		var values [2]uint64
+		fields := strings.Fields(text[limitColumn:])
+		if len(fields) < 2 {
+			return nil, fmt.Errorf("limits: line %q", strings.TrimSpace(text))
+		}
+		for i := range values {
+			if fields[i] == "unlimited" {
+				values[i] = RlimitInfinity
+				continue
+			}
+			var err error
+			if values[i], err = strconv.ParseUint(fields[i], 10, 64); err != nil {
+				return nil, fmt.Errorf("limits: line %q: %w", strings.TrimSpace(text), err)
+			}
+		}
+		limits[name] = Rlimit{Soft: values[0], Hard: values[1]}
+	}
+	return limits, nil
+}
+
+// ReadStatus reads /proc/PID/status, with the errors of ReadStat.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func ReadStatus(pid int) (ProcStatus, error) {
 	data, err := readProc(pid, "status")
 	if err != nil {
 		return ProcStatus{}, err
@@ -134,7 +191,13 @@ func manyIDs(value string) ([]uint32, error) {
 	return ids, nil
 }
 
-func blockedEverywhere(pid int) (SignalSet, error) {
+// BlockedEverywhere returns the signals that every thread of the process
+// blocks. One thread alone proves nothing: programs block signals in all
+// threads but the one that waits for them, and libraries block everything for the moment
+// of a fork or of the creation of a thread.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func BlockedEverywhere(pid int) (SignalSet, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/task"
 	threads, err := os.ReadDir(dir)
 	if err != nil {
@@ -165,13 +228,17 @@ func blockedEverywhere(pid int) (SignalSet, error) {
 	return all, nil
 }
 
-func signalName(sig syscall.Signal) string {
-	const firstRealTime = 34
-	if sig >= firstRealTime && sig <= 64 {
-		if sig == firstRealTime {
-			return "SIGRTMIN"
-		}
-		return fmt.Sprintf("SIGRTMIN+%d", int(sig)-firstRealTime)
-	}
-	return unix.SignalName(sig)
+var rlimitNumbers = map[string]int{
+	"as": unix.RLIMIT_AS, "core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU, "data": unix.RLIMIT_DATA,
+	"fsize": unix.RLIMIT_FSIZE, "locks": unix.RLIMIT_LOCKS, "memlock": unix.RLIMIT_MEMLOCK,
+	"msgqueue": unix.RLIMIT_MSGQUEUE, "nice": unix.RLIMIT_NICE, "nofile": unix.RLIMIT_NOFILE,
+	"nproc": unix.RLIMIT_NPROC, "rss": unix.RLIMIT_RSS, "rtprio": unix.RLIMIT_RTPRIO,
+	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
+}
+
+// RlimitNumber returns the number of a resource of setrlimit(2) by its name in
+// lower case without "RLIMIT_", and whether this system has it.
+func RlimitNumber(name string) (int, bool) {
+	n, ok := rlimitNumbers[name]
+	return n, ok
 }

@@ -35,7 +35,14 @@ func handlerWord() int {
 
 const sigIgnore uintptr = 1 // SIG_IGN; SIG_DFL is 0, so a zero action is the default one
 
-func setSignalMask(mask SignalSet) (SignalSet, error) {
+// SetSignalMask replaces the signal mask of the calling thread and returns the
+// one before. The caller must hold the thread (runtime.LockOSThread): the Go
+// scheduler moves goroutines between threads, and a mask stays behind. What is
+// set here is what a child started from this thread gets: the runtime saves the
+// thread's mask at the fork and restores it in the child (runtime.syscall_runtime_BeforeFork).
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func SetSignalMask(mask SignalSet) (SignalSet, error) {
 	var set, old unix.Sigset_t
 	put := (*[unsafe.Sizeof(set)]byte)(unsafe.Pointer(&set))
 	*(*uint64)(unsafe.Pointer(&put[0])) = wordOrder(uint64(mask))
@@ -65,7 +72,10 @@ func sigaction(sig syscall.Signal, act, old *kernelSigaction) error {
 	return nil
 }
 
-func ignoredSignals() (ignored SignalSet, err error) {
+// IgnoredSignals returns the signals that this process ignores.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func IgnoredSignals() (ignored SignalSet, err error) {
 	for sig := syscall.Signal(1); sig <= numSignals; sig++ {
 		if sig == unix.SIGKILL || sig == unix.SIGSTOP {
 			continue
@@ -81,8 +91,15 @@ func ignoredSignals() (ignored SignalSet, err error) {
 	return ignored, nil
 }
 
-func resetIgnoredSignals() error {
-	ignored, err := ignoredSignals()
+// ResetIgnoredSignals sets every signal that this process ignores to its
+// default action and leaves handlers alone, because execve(2) resets handlers
+// itself but keeps SIG_IGN. Go's runtime keeps an inherited SIG_IGN for SIGHUP
+// and SIGINT and for the job-control signals, so a program started by Go inherits them
+// from whoever started us.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func ResetIgnoredSignals() error {
+	ignored, err := IgnoredSignals()
 	if err != nil {
 		return err
 	}
@@ -94,7 +111,10 @@ func resetIgnoredSignals() error {
 	return nil
 }
 
-func ignoreSignal(sig syscall.Signal) error {
+// IgnoreSignal makes the process ignore sig, and all that it executes.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func IgnoreSignal(sig syscall.Signal) error {
 	var act kernelSigaction
 	act[handlerWord()] = sigIgnore
 	return sigaction(sig, &act, nil)

@@ -1,6 +1,54 @@
 package sys
 
-import "os"
+import (
+	"os"
+	"syscall"
+)
+
+// Channel is one end of a socket pair (unix, stream, close-on-exec, blocking)
+// between a process and one that it started. It carries bytes and descriptors,
+// and reports the other end's death as an end of file. A Channel is a bare
+// descriptor number because it is used before and after execve, where an
+// os.File would bring the runtime's poller along.
+type Channel int
+
+// Peer tells who made the pair, as PeerOf does: not who has the other end now. Errors are those of
+// PeerOf.
+func (c Channel) Peer() (Peer, error) { return peerOf(int(c)) }
+
+// Close closes the descriptor.
+func (c Channel) Close() error { return CloseFD(int(c)) }
+
+// Peer is who is at the other end of a connected Unix socket, as the kernel
+// recorded it when the connection was made. The numbers are those of our user
+// namespace; an id that has none there is the overflow id, 65534.
+type Peer struct {
+	PID    int   // 0 where the platform does not tell; never a proof of identity: the process may have ended
+	UID    int   // effective user
+	GID    int   // effective group
+	Groups []int // supplementary groups
+}
+
+// PeerOf tells who connected to us, or whom we connected to: SO_PEERCRED and
+// SO_PEERGROUPS (unix(7), Linux 4.13), LOCAL_PEERCRED on macOS and FreeBSD.
+// Elsewhere the error wraps errors.ErrUnsupported.
+func PeerOf(conn syscall.Conn) (Peer, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return Peer{}, err
+	}
+	var p Peer
+	var inner error
+	if err := raw.Control(func(fd uintptr) { p, inner = peerOf(int(fd)) }); err != nil {
+		return Peer{}, err
+	}
+	return p, inner
+}
+
+// Readable says whether the descriptor can be read from.
+func (f FD) Readable() bool {
+	return !f.pathOnly() && (f.access() == syscall.O_RDONLY || f.access() == syscall.O_RDWR)
+}
 
 // Address names a socket: Unix where it is not empty, else a vsock(7) address.
 type Address struct {
@@ -33,59 +81,6 @@ type Packet struct {
 	FilesLost bool
 }
 
-// OpenUnixDatagram makes an unbound unix datagram socket, close-on-exec and
-// non-blocking.
-func OpenUnixDatagram() (int, error) { return openUnixDatagram() }
-
-// OpenVsock makes an unbound vsock socket of the given kind (syscall.SOCK_DGRAM,
-// SOCK_SEQPACKET or SOCK_STREAM), close-on-exec and non-blocking. Linux only.
-func OpenVsock(kind int) (int, error) { return openVsock(kind) }
-
-// Bind gives the socket its address. On Linux the empty Address makes the kernel
-// choose an unused abstract name (unix(7), "Autobind feature").
-func Bind(fd int, a Address) error { return bind(fd, a) }
-
-// BindVsockPrivileged gives a vsock socket the highest free local port below
-// 1024, which proves to the other side that an administrator sends.
-func BindVsockPrivileged(fd int) error { return bindVsockPrivileged(fd) }
-
-// Connect connects the socket; EINPROGRESS means that SocketConnected tells the
-// end of it.
-func Connect(fd int, a Address) error { return connect(fd, a) }
-
-// SocketConnected says whether a connection that is being made is there (true),
-// still on its way (false, nil) or has failed.
-func SocketConnected(fd int) (bool, error) { return socketConnected(fd) }
-
-// SocketName returns the name of a bound unix socket in the form of Address.Unix.
-func SocketName(fd int) (string, error) { return socketName(fd) }
-
-// PassCredentials asks the kernel to say of every message who sent it
-// (SO_PASSCRED). Elsewhere than on Linux it does nothing and Sender.PID stays 0.
-func PassCredentials(fd int) error { return passCredentials(fd) }
-
-// ShutdownWrite ends the sending half of a connection.
-func ShutdownWrite(fd int) error { return shutdownWrite(fd) }
-
-// SendMsg sends p and files in one message over a connected socket, never waits
-// (EAGAIN) and never raises SIGPIPE. If as is not nil it is the sender that the
-// receiver sees, in place of our pid and real ids, which the kernel permits with
-// our own pid and any of our real, effective and saved ids, and else to who may
-// (CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID; unix(7)). More than MaxFiles is E2BIG.
-func SendMsg(fd int, p []byte, files []int, as *Sender) (int, error) {
-	return sendMsg(fd, p, files, as)
-}
-
-// RecvMsg receives one message into p and never waits (EAGAIN). Whatever it
-// returns, no descriptor that came with the message is left open unless it is in
-// Packet.Files.
-func RecvMsg(fd int, p []byte) (Packet, error) { return recvMsg(fd, p) }
-
-// SetSocketMode sets the permission that bind(2) will give to a unix socket's
-// name, less the umask, so that the name never has more (unix_bind_bsd). Linux
-// only.
-func SetSocketMode(fd int, mode os.FileMode) error { return setSocketMode(fd, mode) }
-
 // SocketKind is what a descriptor is.
 type SocketKind struct {
 	Socket    bool        // a socket; the fields below say which
@@ -94,5 +89,12 @@ type SocketKind struct {
 	Mode      os.FileMode // type bits of the file: os.ModeSocket, os.ModeNamedPipe, os.ModeDevice, …
 }
 
-// KindOf says what the descriptor is; EBADF if it is not open.
-func KindOf(fd int) (SocketKind, error) { return kindOf(fd) }
+// InetAddr is the address of an IPv4 or IPv6 socket. Package net/netip is not imported for it: Go
+// initialises that one late (it needs unique and weak), all that is ready before then is
+// initialised first, and so every stage of package spawn would have to wait for half of the
+// program.
+type InetAddr struct {
+	IP   []byte // 4 or 16
+	Zone uint32 // number of an interface, of IPv6 only; 0: none
+	Port uint16
+}

@@ -5,6 +5,12 @@
 // retried, and returns *os.SyscallError (or *fs.PathError where a path is the
 // object), never a naked errno. What a platform lacks returns an error that
 // wraps errors.ErrUnsupported.
+//
+// The files are named by topic. An exported function stands once with its documentation: in
+// topic_linux.go if it is Linux's, in topic_unix.go if all Unix systems have it alike, in topic.go
+// if no system is asked. The other systems are in files of their own: bsd.go has what those that
+// are Unix do in another way than Linux, nolinux.go one line for each thing that only Linux has,
+// nounix.go one for each that the library calls on Windows.
 package sys
 
 import (

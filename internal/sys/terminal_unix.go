@@ -2,19 +2,22 @@
 
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
-// isTerminal asks for what only terminals have, and every system names alike:
-// a window size (ioctl_tty(2)).
-func isTerminal(fd int) bool {
-	_, err := retry1(func() (*unix.Winsize, error) { return unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ) })
+// IsTerminal says whether the descriptor is a terminal.
+func IsTerminal(fd int) bool {
+	_, _, err := TerminalSize(fd) // only terminals have one, and every system names it alike
 	return err == nil
 }
 
-// hasTerminal opens the name by which a process finds its own (tty(4)): ENXIO without one. The
-// kernel takes it from every process of the session before it tells them (__tty_hangup and
-// disassociate_ctty in drivers/tty, Linux).
-func hasTerminal() bool {
+// HasTerminal says whether the process has a controlling terminal. It has none any more when that
+// was hung up.
+func HasTerminal() bool {
+	// By the name with which a process finds its own (tty(4)): ENXIO without one. The kernel takes
+	// it from every process of the session before it tells them (__tty_hangup and
+	// disassociate_ctty in drivers/tty, Linux).
 	fd, err := retry1(func() (int, error) {
 		return unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
@@ -23,4 +26,15 @@ func hasTerminal() bool {
 	}
 	_ = unix.Close(fd) // nothing was written to it
 	return true
+}
+
+// TerminalSize returns the size of the window of a terminal, in characters.
+// Either is 0 where the terminal does not know, as on a serial line. The error
+// wraps syscall.ENOTTY if the descriptor is no terminal.
+func TerminalSize(fd int) (columns, rows int, err error) {
+	ws, err := retry1(func() (*unix.Winsize, error) { return unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ) })
+	if err != nil {
+		return 0, 0, wrap("ioctl", err)
+	}
+	return int(ws.Col), int(ws.Row), nil
 }

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package sys
-
-import "syscall"
-
-func setParentDeathSignal(syscall.Signal) error { return Unsupported("a signal at the parent's death") }

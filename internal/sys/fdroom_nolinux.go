@@ -1,5 +1,0 @@
-//go:build !linux
-
-package sys
-
-func openDescriptors() int { return 0 }

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package sys
-
-func gainedPrivileges() bool { return false }

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package sys
-
-import "syscall"
-
-func kill(int, syscall.Signal) error { return Unsupported("kill") }

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package sys
-
-func localFS(string) (bool, error) { return false, Unsupported("statfs") }

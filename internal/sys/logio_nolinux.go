@@ -1,5 +1,0 @@
-//go:build !linux
-
-package sys
-
-func lowerThread() error { return Unsupported("thread priority") }

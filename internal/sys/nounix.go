@@ -1,0 +1,48 @@
+//go:build !unix
+
+package sys
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+func NewChannel() (Channel, Channel, error)       { return -1, -1, Unsupported("socketpair") }
+func (c Channel) Send([]byte, ...int) error       { return Unsupported("sendmsg") }
+func (c Channel) Recv([]byte) (int, []int, error) { return 0, nil, Unsupported("recvmsg") }
+func (c Channel) Peek([]byte) (int, error)        { return 0, Unsupported("recvfrom") }
+func CloseFD(int) error                           { return Unsupported("close") }
+func Monotonic() (time.Duration, error)           { return 0, Unsupported("clock_gettime") }
+func SealDescriptors(int) error                   { return Unsupported("close_range") }
+func Dup2(int, int) error                         { return Unsupported("dup2") }
+func DupAbove(int, int) (int, error)              { return -1, Unsupported("fcntl") }
+func SetCloseOnExec(int, bool) error              { return Unsupported("fcntl") }
+func DescriptorOpen(int) bool                     { return false }
+func SealedFile(string, []byte) (int, error)      { return -1, Unsupported("a file without a name") }
+func Inode(int) (uint64, error)                   { return 0, Unsupported("fstat") }
+func kill(int, syscall.Signal) error              { return Unsupported("kill") }
+func TryFlock(*os.File) error                     { return Unsupported("flock") }
+func LockedByOther(*os.File) (bool, error)        { return false, Unsupported("fcntl") }
+
+func OpenTrusted(path string, _ TrustedOpen) (*os.File, bool, error) {
+	return nil, false, &fs.PathError{Op: "open", Path: path, Err: Unsupported("checking who owns a link")}
+}
+
+func FileOwner(fs.FileInfo) (Owner, uint64, error) { return Owner{}, 0, Unsupported("file owner") }
+
+func RemoveTrusted(path string, _ fs.FileInfo) error {
+	return &fs.PathError{Op: "remove", Path: path, Err: Unsupported("checking who owns a link")}
+}
+
+func NewSession() error                                { return Unsupported("setsid") }
+func OpenUnixDatagram() (int, error)                   { return -1, Unsupported("unix datagram socket") }
+func Connect(int, Address) error                       { return Unsupported("connect") }
+func SocketConnected(int) (bool, error)                { return false, Unsupported("getsockopt") }
+func ShutdownWrite(int) error                          { return Unsupported("shutdown") }
+func SendMsg(int, []byte, []int, *Sender) (int, error) { return 0, Unsupported("sendmsg") }
+func RecvMsg(int, []byte) (Packet, error)              { return Packet{}, Unsupported("recvmsg") }
+func KindOf(int) (SocketKind, error)                   { return SocketKind{}, Unsupported("fstat") }
+func SignalName(sig syscall.Signal) string             { return fmt.Sprintf("signal %d", int(sig)) }

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package sys
-
-import "os"
-
-func readWhole(path string, _ []byte) ([]byte, error) { return os.ReadFile(path) }

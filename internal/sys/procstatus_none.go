@@ -1,7 +1,0 @@
-//go:build !unix
-
-package sys
-
-import "syscall"
-
-func signalName(syscall.Signal) string { return "" }

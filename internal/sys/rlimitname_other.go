@@ -1,5 +1,0 @@
-//go:build !unix
-
-package sys
-
-var rlimitNumbers map[string]int

@@ -1,0 +1,94 @@
+package sys
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// TerminalDevice says whether a character device with this number is a
+// terminal that a session could have as its own: every tty driver of /proc/tty/drivers but the
+// masters of pseudo-terminals.
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func TerminalDevice(rdev uint64) (bool, error) {
+	drivers, err := os.ReadFile("/proc/tty/drivers")
+	if err != nil {
+		return false, err
+	}
+	return inDrivers(drivers, unix.Major(rdev), unix.Minor(rdev)), nil
+}
+
+// inDrivers looks a device up in the lines of /proc/tty/drivers, like
+// "pty_slave  /dev/pts  136 0-1048575 pty:slave": driver, node, major, range of
+// minors, type.
+func inDrivers(drivers []byte, major, minor uint32) bool {
+	for line := range bytes.Lines(drivers) {
+		// The name of a driver may contain blanks: count from the end.
+		fields := strings.Fields(string(line))
+		if len(fields) < 5 {
+			continue
+		}
+		node, number, minors, kind := fields[len(fields)-4], fields[len(fields)-3], fields[len(fields)-2], fields[len(fields)-1]
+		if kind == "pty:master" || node == "/dev/ptmx" {
+			continue
+		}
+		first, last, ok := strings.Cut(minors, "-")
+		if !ok {
+			last = first
+		}
+		if inRange(number, first, last, major, minor) {
+			return true
+		}
+	}
+	return false
+}
+
+func inRange(number, first, last string, major, minor uint32) bool {
+	n, err1 := strconv.ParseUint(number, 10, 32)
+	lo, err2 := strconv.ParseUint(first, 10, 32)
+	hi, err3 := strconv.ParseUint(last, 10, 32)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return false
+	}
+	return uint32(n) == major && uint32(lo) <= minor && minor <= uint32(hi)
+}
+
+// OpenTerminal returns the two ends of a new pseudoterminal. Neither becomes
+// the controlling terminal of the caller. Closing the master hangs the terminal
+// up: its session leader and its foreground group get SIGHUP (pty(7)).
+//
+// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
+func OpenTerminal() (master, slave *os.File, err error) {
+	// Non-blocking, so that the runtime's poller serves the master and closing
+	// it ends a Read that waits: that is how a terminal is hung up.
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
+	m, err := retry1(func() (int, error) { return unix.Open("/dev/ptmx", flags|unix.O_NONBLOCK, 0) })
+	if err != nil {
+		return nil, nil, &os.PathError{Op: "open", Path: "/dev/ptmx", Err: err}
+	}
+	master = os.NewFile(uintptr(m), "/dev/ptmx")
+	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
+		master.Close()
+		return nil, nil, wrap("ioctl(TIOCSPTLCK)", err)
+	}
+	// TIOCGPTPEER (Linux 4.13) needs no path below /dev/pts, which another
+	// mount namespace may have mounted over.
+	s, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(m), unix.TIOCGPTPEER, flags)
+	if errno != 0 {
+		master.Close()
+		return nil, nil, wrap("ioctl(TIOCGPTPEER)", syscall.Errno(errno))
+	}
+	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
+	if err != nil {
+		unix.Close(int(s))
+		master.Close()
+		return nil, nil, wrap("ioctl(TIOCGPTN)", err)
+	}
+	return master, os.NewFile(s, fmt.Sprintf("/dev/pts/%d", n)), nil
+}
