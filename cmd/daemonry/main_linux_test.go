@@ -278,7 +278,7 @@ func endAs(cmd *exec.Cmd) {
 // hangup FILE COMMAND… runs a command on a terminal of its own, for all that it reads and writes,
 // which goes away as soon as FILE is there; and ends as it does.
 func hangup() {
-	master, slave, err := sys.OpenTerminal()
+	master, slave, err := proctest.OpenTerminal()
 	check(err)
 	cmd := exec.Command(os.Args[2], os.Args[3:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
@@ -294,7 +294,7 @@ func hangup() {
 // does. What is written on the terminal goes into the file, to the last byte: testscript's own
 // "ttyin" closes its end when the command is over, read or not.
 func terminal() {
-	master, slave, err := sys.OpenTerminal()
+	master, slave, err := proctest.OpenTerminal()
 	check(err)
 	shown, err := os.Create(os.Args[1])
 	check(err)

@@ -129,7 +129,7 @@ var broken = map[string][]map[string]string{
 		{"bench/logs/a.go": "package main\n\nimport _ \"" + Module + "/cmd/internal/logs\"\n"},
 		{"internal/sys/a_test.go": "package sys\n\nimport _ \"" + Module + "/cmd/internal/logs\"\n"},
 	},
-	"unsafe only in internal/sys": {
+	"unsafe only in internal/sys and internal/proctest": {
 		{"notify/b.go": "package notify\n\nimport _ \"unsafe\"\n"},
 		{"notify/b_test.go": "package notify\n\nimport _ \"unsafe\"\n"},
 	},

@@ -209,7 +209,7 @@ var thirdParty = []struct {
 	module     string
 	use, tests []string
 }{
-	{module: "golang.org/x/sys", use: []string{"internal/sys"}},
+	{module: "golang.org/x/sys", use: []string{"internal/sys", "internal/proctest"}}, // of which the latter is for tests
 	{module: "github.com/spf13/cobra", use: []string{"cmd/internal/cli"}},
 	{module: "github.com/spf13/pflag", use: []string{"cmd/internal/cli"}},
 	{module: "github.com/pelletier/go-toml/v2", use: []string{"cmd/internal/readers/"}},

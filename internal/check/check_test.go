@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -118,9 +119,7 @@ func (s state) become() error {
 		return err
 	}
 	for _, sig := range s.Ignore {
-		if err := sys.IgnoreSignal(sig); err != nil {
-			return err
-		}
+		signal.Ignore(sig) // without any, all would be
 	}
 	mask := sys.SignalSet(0)
 	for _, sig := range s.Block {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/daemonry/daemonry/internal/sys"
 )
 
 const (
@@ -109,7 +107,7 @@ func (tt *Terminal) open(t testing.TB) {
 		return
 	}
 	var err error
-	if tt.master, tt.slave, err = sys.OpenTerminal(); err != nil {
+	if tt.master, tt.slave, err = OpenTerminal(); err != nil {
 		t.Fatal(err)
 	}
 	tt.output = make(chan []byte, 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
@@ -150,9 +151,7 @@ func (l launch) limit() error {
 
 func (l launch) signals() error {
 	for _, sig := range l.Ignore {
-		if err := sys.IgnoreSignal(sig); err != nil {
-			return err
-		}
+		signal.Ignore(sig) // without any, all would be
 	}
 	var mask sys.SignalSet
 	for _, sig := range l.Block {

@@ -255,7 +255,7 @@ var starts = proctest.Register("starts", func(args []string) int {
 	var err error
 	switch {
 	case strings.HasPrefix(args[0], "no memfd_create"):
-		err = sys.ForbidCall("memfd_create", syscall.EPERM)
+		err = proctest.ForbidCall("memfd_create", syscall.EPERM)
 	case args[0] == "ulimit -f 0":
 		err = sys.Setrlimit(syscall.RLIMIT_FSIZE, sys.Rlimit{})
 	}

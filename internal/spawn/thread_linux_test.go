@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -48,9 +49,7 @@ var beginner = proctest.Register("beginner", func(args []string) int {
 var states = map[string]func(before *sys.ProcStatus) error{
 	"plain": func(*sys.ProcStatus) error { return startAll() },
 	"ignoring a signal": func(before *sys.ProcStatus) error {
-		if err := sys.IgnoreSignal(syscall.SIGHUP); err != nil {
-			return err
-		}
+		signal.Ignore(syscall.SIGHUP)
 		before.Ignored = before.Ignored.Add(syscall.SIGHUP)
 		return startAll()
 	},
@@ -66,7 +65,7 @@ var states = map[string]func(before *sys.ProcStatus) error{
 		return startWithoutRights()
 	},
 	"without unshare": func(*sys.ProcStatus) error {
-		if err := sys.ForbidCall("unshare", syscall.EPERM); err != nil {
+		if err := proctest.ForbidCall("unshare", syscall.EPERM); err != nil {
 			return err
 		}
 		if err := sys.UnshareFS(); !errors.Is(err, syscall.EPERM) {

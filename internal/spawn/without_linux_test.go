@@ -19,7 +19,7 @@ import (
 // without, whichever of the two answers comes: ENOSYS, or EPERM of filters that predate the call.
 func TestWithoutNewCalls(t *testing.T) {
 	proctest.CheckLeaks(t)
-	for _, call := range sys.NewCalls() {
+	for _, call := range proctest.NewCalls() {
 		for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
 			if call == "clone3" && errno == syscall.EPERM {
 				continue // no thread can be made then in a test that is linked to glibc, whose pthread_create knows ENOSYS alone
@@ -38,7 +38,7 @@ func TestWithoutNewCalls(t *testing.T) {
 var without = proctest.Register("without", func(args []string) int {
 	errno, err := strconv.Atoi(args[1])
 	if err == nil {
-		err = sys.ForbidCall(args[0], syscall.Errno(errno))
+		err = proctest.ForbidCall(args[0], syscall.Errno(errno))
 	}
 	for _, step := range []func() error{heldAndSignalled, detachedAndKilled, func() error { return bornAndEnded(args[2]) }, filed} {
 		if err == nil {

@@ -124,7 +124,7 @@ func (a *Activity) threads(p *followed, pid int, dir string, stat ProcStat) erro
 		}
 		return a.children(pid, dir+"/task/"+strconv.Itoa(pid))
 	}
-	names, err := readNames(dir + "/task")
+	names, err := namesIn(dir + "/task")
 	if Gone(err) {
 		return nil // the next look knows
 	}
@@ -154,15 +154,6 @@ func (a *Activity) threads(p *followed, pid int, dir string, stat ProcStat) erro
 		}
 	}
 	return nil
-}
-
-func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // read only: an error of close loses nothing
-	return f.Readdirnames(-1)
 }
 
 func (a *Activity) thread(p *followed, tid int, state byte) {

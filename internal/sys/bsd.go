@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -274,7 +273,7 @@ func SetThreadCredential(c Credential, keep KeepCaps) error {
 		groups[i] = int(g)
 	}
 	if err := syscall.Setgroups(groups); err != nil {
-		if have, e := syscall.Getgroups(); e != nil || !sameGroups(have, groups) {
+		if have, e := syscall.Getgroups(); e != nil || !sameGroups(have, c.Groups) {
 			return wrap("setgroups", err)
 		}
 	}
@@ -285,13 +284,6 @@ func SetThreadCredential(c Credential, keep KeepCaps) error {
 }
 
 func MaySetGroups() bool { return syscall.Geteuid() == 0 }
-
-func sameGroups(have, want []int) bool {
-	h, w := slices.Clone(have), slices.Clone(want)
-	slices.Sort(h)
-	slices.Sort(w)
-	return slices.Equal(slices.Compact(h), slices.Compact(w))
-}
 
 func VerifyCredential(c Credential, _ CapSet) error {
 	if u, e := syscall.Getuid(), syscall.Geteuid(); u != int(c.UID) || e != int(c.UID) {

@@ -26,7 +26,7 @@ func ChildrenOf(pid int) ([]int, error) {
 	var st unix.Stat_t
 	// A directory's links are its entries and two more: with one thread, there is nothing to list.
 	if err := unix.Stat(tasks, &st); err != nil || st.Nlink != 3 {
-		if threads, err = readNames(tasks); Gone(err) && pid != os.Getpid() {
+		if threads, err = namesIn(tasks); Gone(err) && pid != os.Getpid() {
 			return nil, nil
 		} else if err != nil {
 			return nil, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -157,23 +156,12 @@ func setThreadGroups(groups []uint32) error {
 // MaySetGroups says whether this process may change its groups: on Linux one with CAP_SETGID,
 // unless its user namespace denies it (/proc/self/setgroups, user_namespaces(7)); elsewhere root.
 func MaySetGroups() bool {
-	caps, err := ThreadCapabilities()
+	caps, err := threadCapabilities()
 	if err != nil || caps&(1<<unix.CAP_SETGID) == 0 {
 		return false
 	}
 	denied, err := os.ReadFile("/proc/self/setgroups")
 	return err != nil || !strings.HasPrefix(string(denied), "deny")
-}
-
-func sameGroups(have []int, want []uint32) bool {
-	h := slices.Clone(have)
-	w := make([]int, len(want))
-	for i, g := range want {
-		w[i] = int(g)
-	}
-	slices.Sort(h)
-	slices.Sort(w)
-	return slices.Equal(slices.Compact(h), slices.Compact(w))
 }
 
 // VerifyCredential proves that the calling thread is c and nothing more: real, effective and saved
@@ -199,7 +187,7 @@ func VerifyCredential(c Credential, kept CapSet) error {
 	if c.UID == 0 {
 		return nil
 	}
-	caps, err := ThreadCapabilities()
+	caps, err := threadCapabilities()
 	if err != nil {
 		return err
 	}
@@ -264,8 +252,8 @@ func SetThreadCapabilities(set CapSet, ambient Ambient) error {
 	return nil
 }
 
-// ThreadCapabilities returns the permitted capabilities of the calling thread.
-func ThreadCapabilities() (CapSet, error) {
+// threadCapabilities returns the permitted capabilities of the calling thread.
+func threadCapabilities() (CapSet, error) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &data[0]); err != nil {

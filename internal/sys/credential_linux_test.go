@@ -1,11 +1,12 @@
 package sys
 
 import (
-	"golang.org/x/sys/unix"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Who opens as another user is as dumpable as before, however many do so at once.

@@ -36,12 +36,7 @@ func SealDescriptors(from int) error {
 
 // sealListed marks the descriptors that a directory of descriptors names.
 func sealListed(dir string, from int) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
+	names, err := namesIn(dir)
 	if err != nil {
 		return err
 	}

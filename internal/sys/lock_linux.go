@@ -21,16 +21,7 @@ import (
 // flock lock, but it can be asked for (LockedByOther), and it is seen by
 // programs that lock with fcntl or lockf, which on Linux do not see flock.
 // errors.ErrUnsupported where the platform or the file system has none.
-func TryOFDLock(f *os.File) error {
-	return withFD(f, func(fd int) error {
-		lk := unix.Flock_t{Type: unix.F_WRLCK}
-		err := retry(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lk) })
-		if err == unix.EINVAL || err == unix.EOPNOTSUPP { // gVisor; some FUSE file systems
-			return Unsupported("fcntl(F_OFD_SETLK)")
-		}
-		return lockError("fcntl(F_OFD_SETLK)", err)
-	})
-}
+func TryOFDLock(f *os.File) error { return ofdLock(f, unix.Flock_t{Type: unix.F_WRLCK}) }
 
 // LockedByOther asks whether another description holds an fcntl lock (on the
 // BSDs: any lock) on f. It takes no lock itself, not for an instant, so it
@@ -202,15 +193,6 @@ func openHeld(pid int, link string) (*os.File, error) {
 		return nil, also(fs.ErrNotExist, err)
 	}
 	return openNow("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY, openPlain)
-}
-
-func namesIn(dir string) ([]string, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
 }
 
 // lockedElsewhere says whether a file of the directory's file system has an open-file-description

@@ -2,13 +2,14 @@ package sys
 
 import (
 	"errors"
-	"golang.org/x/sys/unix"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func openLockFile(t *testing.T, path string) *os.File {

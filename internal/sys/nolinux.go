@@ -49,10 +49,6 @@ func setModTime(_ *os.File, path string, t time.Time) error {
 
 func Tee(int, int, int) (int, error) { return 0, Unsupported("tee") }
 
-func ForbidCall(string, syscall.Errno) error { return Unsupported("seccomp") }
-func NewCalls() []string                     { return nil }
-func LaunchCalls() []string                  { return nil }
-
 func LockForLife(*os.File) error            { return Unsupported("fcntl(F_OFD_SETLK)") }
 func LockForStart(*os.File) error           { return Unsupported("fcntl(F_OFD_SETLK)") }
 func WriteLocked(f *os.File) (bool, error)  { return LockedByOther(f) }
@@ -80,15 +76,9 @@ func (ExitWatch) Wait([]ExitEvent) (int, error)      { return 0, Unsupported("pi
 func (ExitWatch) Wake() error                        { return nil }
 func (ExitWatch) Close() error                       { return nil }
 func PidfdOpen(int) (*os.File, error)                { return nil, Unsupported("pidfd_open") }
-func PidfdFile(int) (*os.File, error)                { return nil, Unsupported("pidfd_open") }
 func PidfdSendSignal(*os.File, syscall.Signal) error { return Unsupported("pidfd_send_signal") }
-func PidfdExited(*os.File) (bool, error)             { return false, Unsupported("pidfd") }
 func PidfdWait(context.Context, *os.File) error      { return Unsupported("pidfd") }
 func PidfdID(*os.File) (uint64, error)               { return 0, Unsupported("pidfs") }
-
-func PidfdExitStatus(*os.File) (s syscall.WaitStatus, known bool, err error) {
-	return s, false, Unsupported("ioctl PIDFD_GET_INFO")
-}
 
 func (p BarePidfd) TakeFD(int) (int, error) { return -1, Unsupported("pidfd_getfd") }
 
@@ -134,12 +124,7 @@ func ReadUsage(int) (Usage, error)               { return Usage{}, Unsupported("
 
 func SetSignalMask(SignalSet) (SignalSet, error) { return 0, Unsupported("sigprocmask") }
 func ResetIgnoredSignals() error                 { return Unsupported("sigaction") }
-func IgnoreSignal(syscall.Signal) error          { return Unsupported("sigaction") }
 func IgnoredSignals() (SignalSet, error)         { return 0, Unsupported("sigaction") }
-
-func OpenTerminal() (master, slave *os.File, err error) {
-	return nil, nil, Unsupported("open a pseudoterminal")
-}
 
 func PipeSize(int) (int, error) { return 0, Unsupported("fcntl(F_GETPIPE_SZ)") }
 
@@ -164,7 +149,5 @@ func UnshareFS() error { return Unsupported("unshare") }
 func DropBounding(CapSet) error { return Unsupported("capabilities") }
 
 func SetThreadCapabilities(CapSet, Ambient) error { return Unsupported("capabilities") }
-
-func ThreadCapabilities() (CapSet, error) { return 0, Unsupported("capabilities") }
 
 func SetNoNewPrivs() error { return Unsupported("no_new_privs") }

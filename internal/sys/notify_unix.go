@@ -117,7 +117,9 @@ func ListenNotifyIn(parent string, gid int) (*NotifySocket, error) {
 
 // Receive waits for a message and puts it into p. Close, and a deadline of File,
 // end the wait (os.ErrClosed, os.ErrDeadlineExceeded).
-func (s *NotifySocket) Receive(p []byte) (Packet, error) { return WaitMsg(s.file, p) }
+func (s *NotifySocket) Receive(p []byte) (Packet, error) {
+	return waitMsg(s.file, func(fd int) (Packet, error) { return RecvMsg(fd, p) })
+}
 
 // ReceiveLocked is Receive that locks l from before a message is taken out of the socket until it
 // returns it, still locked; l is not held while it waits, nor with an error.
@@ -161,12 +163,8 @@ func (s *NotifySocket) Close() error {
 	return errors.Join(errs...)
 }
 
-// WaitMsg is RecvMsg that waits, on a non-blocking socket in the runtime's
-// poller, until there is a message, f is closed or its read deadline is past.
-func WaitMsg(f *os.File, p []byte) (Packet, error) {
-	return waitMsg(f, func(fd int) (Packet, error) { return RecvMsg(fd, p) })
-}
-
+// waitMsg receives, on a non-blocking socket in the runtime's poller, when there is a message; until
+// f is closed or its read deadline is past.
 func waitMsg(f *os.File, receive func(fd int) (Packet, error)) (pkt Packet, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -2,10 +2,8 @@ package sys
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -23,9 +21,13 @@ func HoldProcess(pid int) (BarePidfd, error) {
 	switch err {
 	case nil:
 		return BarePidfd(fd), nil
-	case unix.ENOSYS, unix.EPERM: // see pidfdOpen
+	case unix.ENOSYS, unix.EPERM:
+		// EPERM: seccomp filters of old container engines answer so for calls
+		// they do not know; the call itself never does.
 		return -1, fmt.Errorf("pidfd_open: %w (%w)", err, errors.ErrUnsupported)
 	case unix.EINVAL, unix.ENOENT:
+		// The number is a thread's, not a process's: EINVAL, since Linux 6.15
+		// ENOENT. With pid <= 0 it is nobody's.
 		err = unix.ESRCH
 	}
 	return -1, wrap("pidfd_open", err)
@@ -97,7 +99,10 @@ func (p BarePidfd) pid() (int, error) {
 // Exited reports whether the process has ended, reaped or not.
 func (p BarePidfd) Exited() (bool, error) { return pollExit(int(p)) }
 
-// ExitStatus is what PidfdExitStatus returns for a file.
+// ExitStatus returns how a process that need not be our child ended
+// (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15). The kernel has the answer
+// only when the parent has reaped the process: until then known is false. The
+// error wraps errors.ErrUnsupported on older kernels.
 func (p BarePidfd) ExitStatus() (status syscall.WaitStatus, known bool, err error) {
 	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
 	err = retry(func() error { return unix.IoctlPidfdInfo(int(p), &info) })
@@ -117,87 +122,46 @@ func (p BarePidfd) ExitStatus() (status syscall.WaitStatus, known bool, err erro
 	return status, known, nil
 }
 
-// watchWake marks the eventfd among the keys of callers.
-const watchWake = math.MaxUint64
-
 // ExitWatch tells of the ends of any number of processes that need not be children of ours: one
 // epoll(7) set of pidfds, for which one thread waits. Each process is reported when it has ended,
 // and on kernels that tell (Linux 6.9, EPOLLHUP of a pidfd) once more when it has been reaped; if
 // that is one and the same moment, once. Add may be called from any goroutine.
-type ExitWatch struct {
-	ep, event int
-	raw       []unix.EpollEvent
-}
+type ExitWatch struct{ epoll }
 
 // NewExitWatch returns an empty ExitWatch. The error wraps errors.ErrUnsupported where there are no
 // pidfds.
 func NewExitWatch() (*ExitWatch, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	e, err := newEpoll()
 	if err != nil {
-		return nil, wrap("epoll_create1", err)
+		return nil, err
 	}
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, also(wrap("eventfd", err), CloseFD(ep))
-	}
-	w := &ExitWatch{ep: ep, event: event}
-	if err := w.ctl(event, unix.EPOLLIN, watchWake); err != nil {
-		return nil, also(err, w.Close())
-	}
-	return w, nil
-}
-
-func (w *ExitWatch) ctl(fd int, events uint32, key uint64) error {
-	ev := unix.EpollEvent{Events: events, Fd: int32(uint32(key)), Pad: int32(uint32(key >> 32))}
-	return wrap("epoll_ctl(EPOLL_CTL_ADD)", unix.EpollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, &ev))
+	return &ExitWatch{e}, nil
 }
 
 // Add watches a process. One that has ended already is reported at once.
 func (w *ExitWatch) Add(p BarePidfd, key uint64) error {
 	// Edge-triggered: a process that has ended stays readable for ever, and being reaped wakes its
 	// pidfd anew.
-	return w.ctl(int(p), unix.EPOLLIN|unix.EPOLLET, key)
+	return w.ctl(unix.EPOLL_CTL_ADD, int(p), unix.EPOLLIN|unix.EPOLLET, key)
 }
 
 // Wait fills events and returns how many there are: at least one, or none after Wake. One goroutine
 // at a time.
 func (w *ExitWatch) Wait(events []ExitEvent) (int, error) {
-	if len(w.raw) < len(events) {
-		w.raw = make([]unix.EpollEvent, len(events))
-	}
-	n, err := retry1(func() (int, error) { return unix.EpollWait(w.ep, w.raw[:len(events)], -1) })
+	raw := w.room(len(events))
+	n, err := retry1(func() (int, error) { return unix.EpollWait(w.ep, raw, -1) })
 	if err != nil {
 		return 0, wrap("epoll_wait", err)
 	}
 	out := 0
-	for _, ev := range w.raw[:n] {
-		key := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
-		if key == watchWake {
-			var b [8]byte
-			unix.Read(w.event, b[:]) // EAGAIN: another Wait has taken it
+	for _, ev := range raw[:n] {
+		if w.woken(ev) {
 			continue
 		}
-		events[out] = ExitEvent{Key: key, Reaped: ev.Events&unix.EPOLLHUP != 0}
+		events[out] = ExitEvent{Key: eventKey(ev), Reaped: ev.Events&unix.EPOLLHUP != 0}
 		out++
 	}
 	return out, nil
-}
-
-// Wake makes the present or the next Wait return.
-func (w *ExitWatch) Wake() error {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, err := retry1(func() (int, error) { return unix.Write(w.event, one[:]) })
-	if err == unix.EAGAIN { // 2^64-2 wakes pending: the waiter will see those
-		return nil
-	}
-	return wrap("write(eventfd)", err)
-}
-
-// Close frees what the ExitWatch holds, not the descriptors it watched.
-func (w *ExitWatch) Close() error {
-	unix.Close(w.event)
-	return wrap("close(epoll)", unix.Close(w.ep))
 }
 
 // A pidfd is a descriptor that means one process for as long as it is open
@@ -210,46 +174,20 @@ func (w *ExitWatch) Close() error {
 // a thread's, and errors.ErrUnsupported where the call is missing or a sandbox
 // forbids it: the caller then falls back on kill(2) and the start time.
 func PidfdOpen(pid int) (*os.File, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	switch err {
-	case nil:
-		return PidfdFile(fd)
-	case unix.ENOSYS, unix.EPERM:
-		// EPERM: seccomp filters of old container engines answer so for calls
-		// they do not know; the call itself never does.
-		return nil, fmt.Errorf("pidfd_open: %w (%w)", err, errors.ErrUnsupported)
-	case unix.EINVAL, unix.ENOENT:
-		// The number is a thread's, not a process's: EINVAL, since Linux 6.15
-		// ENOENT. With pid <= 0 it is nobody's.
-		err = unix.ESRCH
+	p, err := HoldProcess(pid)
+	if err != nil {
+		return nil, err
 	}
-	return nil, wrap("pidfd_open", err)
-}
-
-// PidfdFile takes ownership of a pidfd received as a number, for example from
-// syscall.SysProcAttr.PidFD.
-func PidfdFile(fd int) (*os.File, error) {
 	// PIDFD_NONBLOCK would do it in one call, but needs Linux 5.10.
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, also(wrap("fcntl", err), CloseFD(fd))
+	if err := unix.SetNonblock(int(p), true); err != nil {
+		return nil, also(wrap("fcntl", err), p.Close())
 	}
-	return os.NewFile(uintptr(fd), "pidfd"), nil
+	return os.NewFile(uintptr(p), "pidfd"), nil
 }
 
 // PidfdSendSignal signals the process (Linux 5.1). ESRCH: it is gone.
 func PidfdSendSignal(f *os.File, sig syscall.Signal) error {
-	return withFD(f, func(fd int) error {
-		return BarePidfd(fd).Signal(sig)
-	})
-}
-
-// PidfdExited reports whether the process has ended, reaped or not.
-func PidfdExited(f *os.File) (exited bool, err error) {
-	err = withFD(f, func(fd int) error {
-		exited, err = pollExit(fd)
-		return err
-	})
-	return exited, err
+	return withFD(f, func(fd int) error { return BarePidfd(fd).Signal(sig) })
 }
 
 func pollExit(fd int) (bool, error) {
@@ -301,18 +239,6 @@ func PidfdID(f *os.File) (id uint64, err error) {
 		return err
 	})
 	return id, err
-}
-
-// PidfdExitStatus returns how a process that need not be our child ended
-// (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15). The kernel has the answer
-// only when the parent has reaped the process: until then known is false. The
-// error wraps errors.ErrUnsupported on older kernels.
-func PidfdExitStatus(f *os.File) (status syscall.WaitStatus, known bool, err error) {
-	err = withFD(f, func(fd int) error {
-		status, known, err = BarePidfd(fd).ExitStatus()
-		return err
-	})
-	return status, known, err
 }
 
 // TakeFD returns a duplicate of descriptor fd of the process

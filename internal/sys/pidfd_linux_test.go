@@ -62,8 +62,8 @@ func TestPidfdLife(t *testing.T) {
 		t.Errorf("ids %d and %d, %v, %v of a kernel that has none", id, otherID, err, otherErr)
 	}
 
-	if gone, err := PidfdExited(f); gone || err != nil {
-		t.Errorf("PidfdExited = %v, %v of a living process", gone, err)
+	if gone, err := exited(f); gone || err != nil {
+		t.Errorf("exited: %v, %v of a living process", gone, err)
 	}
 	wantExit(t, f, nil)
 
@@ -85,8 +85,8 @@ func TestPidfdLife(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Errorf("PidfdWait: %v", err)
 	}
-	if gone, err := PidfdExited(f); !gone || err != nil {
-		t.Errorf("PidfdExited = %v, %v after the wait", gone, err)
+	if gone, err := exited(f); !gone || err != nil {
+		t.Errorf("exited: %v, %v after the wait", gone, err)
 	}
 	wantExit(t, f, nil) // before it is reaped
 	_ = cmd.Wait()
@@ -94,6 +94,14 @@ func TestPidfdLife(t *testing.T) {
 	if err := PidfdSendSignal(f, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("signal after the end: %v, want ESRCH", err)
 	}
+}
+
+func exited(pidfd *os.File) (gone bool, err error) {
+	err = withFD(pidfd, func(fd int) (err error) {
+		gone, err = BarePidfd(fd).Exited()
+		return err
+	})
+	return gone, err
 }
 
 func TestPidfdExitCode(t *testing.T) {
@@ -114,7 +122,12 @@ func TestPidfdExitCode(t *testing.T) {
 // not pretend to know.
 func wantExit(t *testing.T, f *os.File, want *syscall.WaitStatus) {
 	t.Helper()
-	status, known, err := PidfdExitStatus(f)
+	var status syscall.WaitStatus
+	var known bool
+	err := withFD(f, func(fd int) (err error) {
+		status, known, err = BarePidfd(fd).ExitStatus()
+		return err
+	})
 	switch {
 	case !kernelHas(t, 6, 15):
 		// Linux 6.13 and 6.14 have the call, which tells of the living that they live.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"runtime"
 	"syscall"
@@ -70,7 +71,7 @@ func (w *Watch) Next(keys []uint64) (n int, err error) {
 		return 0, os.ErrClosed // nothing else ends it: no deadline is ever set
 	}
 	for i, ev := range raw[:max(n, 0)] {
-		keys[i] = uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+		keys[i] = eventKey(ev)
 	}
 	return max(n, 0), wrap("epoll_wait", err)
 }
@@ -133,8 +134,77 @@ func (w *Watcher) Wait(timeout time.Duration) error {
 // Close ends the watching and every Wait.
 func (w *Watcher) Close() error { return w.f.Close() }
 
-// wakeKey marks the eventfd among the keys of callers, which are never negative.
-const wakeKey = -1
+// wakeKey marks the eventfd among the keys of callers, which never have it.
+const wakeKey = math.MaxUint64
+
+// epoll is an epoll(7) set that can be woken: an eventfd is in it.
+type epoll struct {
+	ep, event int
+	raw       []unix.EpollEvent
+}
+
+func newEpoll() (epoll, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return epoll{}, wrap("epoll_create1", err)
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return epoll{}, also(wrap("eventfd", err), CloseFD(ep))
+	}
+	e := epoll{ep: ep, event: event}
+	if err := e.ctl(unix.EPOLL_CTL_ADD, event, unix.EPOLLIN, wakeKey); err != nil {
+		return epoll{}, also(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *epoll) ctl(op, fd int, events uint32, key uint64) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(key), Pad: int32(key >> 32)}
+	err := unix.EpollCtl(e.ep, op, fd, &ev)
+	if err == nil { // before its name is made: this is called for every chunk of output
+		return nil
+	}
+	names := [...]string{unix.EPOLL_CTL_ADD: "ADD", unix.EPOLL_CTL_MOD: "MOD", unix.EPOLL_CTL_DEL: "DEL"}
+	return wrap("epoll_ctl(EPOLL_CTL_"+names[op]+")", err)
+}
+
+func eventKey(ev unix.EpollEvent) uint64 { return uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32 }
+
+// room is where up to n events are put.
+func (e *epoll) room(n int) []unix.EpollEvent {
+	if len(e.raw) < n {
+		e.raw = make([]unix.EpollEvent, n)
+	}
+	return e.raw[:n]
+}
+
+// woken says whether an event is that of Wake, and takes note of it.
+func (e *epoll) woken(ev unix.EpollEvent) bool {
+	if eventKey(ev) != wakeKey {
+		return false
+	}
+	var b [8]byte
+	unix.Read(e.event, b[:]) // EAGAIN: another Wait has taken it
+	return true
+}
+
+// Wake makes the present or the next Wait return. Any goroutine may call it.
+func (e *epoll) Wake() error {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, err := retry1(func() (int, error) { return unix.Write(e.event, one[:]) })
+	if err == unix.EAGAIN { // 2^64-2 wakes pending: the waiter will see those
+		return nil
+	}
+	return wrap("write(eventfd)", err)
+}
+
+// Close frees what is held, not the descriptors that were watched.
+func (e *epoll) Close() error {
+	unix.Close(e.event)
+	return wrap("close(epoll)", unix.Close(e.ep))
+}
 
 // Poller waits for many descriptors in one thread: epoll(7) on Linux, poll(2)
 // elsewhere. Each descriptor is reported once and then not again until it is armed
@@ -142,55 +212,40 @@ const wakeKey = -1
 //
 // All methods but Wake belong to one goroutine.
 type Poller struct {
-	ep, event int
-	coarse    bool // epoll_pwait2 is missing or forbidden
-	raw       []unix.EpollEvent
+	epoll
+	coarse bool // epoll_pwait2 is missing or forbidden
 }
 
 // NewPoller returns an empty Poller.
 func NewPoller() (*Poller, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	e, err := newEpoll()
 	if err != nil {
-		return nil, wrap("epoll_create1", err)
+		return nil, err
 	}
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(ep)
-		return nil, wrap("eventfd", err)
-	}
-	p := &Poller{ep: ep, event: event}
-	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, event, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeKey}); err != nil {
-		p.Close()
-		return nil, wrap("epoll_ctl(EPOLL_CTL_ADD)", err)
-	}
-	return p, nil
+	return &Poller{epoll: e}, nil
 }
 
 // Add watches fd, armed. The key, not negative, comes back in its events.
 func (p *Poller) Add(fd int, key int32) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: key}
-	return wrap("epoll_ctl(EPOLL_CTL_ADD)", unix.EpollCtl(p.ep, unix.EPOLL_CTL_ADD, fd, &ev))
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLONESHOT, uint64(key))
 }
 
 // Arm asks for the next event of fd. If it is readable or hung up already, the next Wait says so.
 func (p *Poller) Arm(fd int, key int32) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: key}
-	return wrap("epoll_ctl(EPOLL_CTL_MOD)", unix.EpollCtl(p.ep, unix.EPOLL_CTL_MOD, fd, &ev))
+	return p.ctl(unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN|unix.EPOLLONESHOT, uint64(key))
 }
 
 // Remove forgets fd. It must be called before fd is closed.
 func (p *Poller) Remove(fd int) error {
-	return wrap("epoll_ctl(EPOLL_CTL_DEL)", unix.EpollCtl(p.ep, unix.EPOLL_CTL_DEL, fd, nil))
+	return p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
 // Wait fills events and returns how many there are. It waits until there is one, until Wake, or
 // until timeout has passed; a negative timeout is none. Resolution is a nanosecond with
 // epoll_pwait2 (Linux 5.11), a millisecond, rounded up, without it.
 func (p *Poller) Wait(events []PollEvent, timeout time.Duration) (int, error) {
-	if len(p.raw) < len(events) {
-		p.raw = make([]unix.EpollEvent, len(events))
-	}
-	n, err := p.waitRaw(p.raw[:len(events)], timeout)
+	raw := p.room(len(events))
+	n, err := p.waitRaw(raw, timeout)
 	if err == unix.EINTR {
 		return 0, nil // the caller computes its time-out anew
 	}
@@ -198,10 +253,8 @@ func (p *Poller) Wait(events []PollEvent, timeout time.Duration) (int, error) {
 		return 0, wrap("epoll_wait", err)
 	}
 	out := 0
-	for _, ev := range p.raw[:n] {
-		if ev.Fd == wakeKey {
-			var b [8]byte
-			unix.Read(p.event, b[:]) // EAGAIN: another Wait has taken it
+	for _, ev := range raw[:n] {
+		if p.woken(ev) {
 			continue
 		}
 		events[out] = PollEvent{
@@ -241,20 +294,3 @@ func (p *Poller) waitRaw(raw []unix.EpollEvent, timeout time.Duration) (int, err
 
 // kernelTimespec is struct __kernel_timespec, 64 bits wide on every architecture.
 type kernelTimespec struct{ sec, nsec int64 }
-
-// Wake makes the present or the next Wait return. Any goroutine may call it.
-func (p *Poller) Wake() error {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, err := retry1(func() (int, error) { return unix.Write(p.event, one[:]) })
-	if err == unix.EAGAIN { // 2^64-2 wakes pending: the waiter will see those
-		return nil
-	}
-	return wrap("write(eventfd)", err)
-}
-
-// Close frees what the Poller holds, not the descriptors it watched.
-func (p *Poller) Close() error {
-	unix.Close(p.event)
-	return wrap("close(epoll)", unix.Close(p.ep))
-}

@@ -3,10 +3,11 @@ package sys
 import (
 	"errors"
 	"fmt"
-	"golang.org/x/sys/unix"
 	"os"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // inThread returns what f says on a thread of its own.

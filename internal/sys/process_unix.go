@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -89,4 +90,15 @@ func SignalName(sig syscall.Signal) string {
 // library/kernel differences").
 func SetNice(n int) error {
 	return wrap("setpriority", unix.Setpriority(unix.PRIO_PROCESS, 0, n))
+}
+
+func sameGroups(have []int, want []uint32) bool {
+	h := slices.Clone(have)
+	w := make([]int, len(want))
+	for i, g := range want {
+		w[i] = int(g)
+	}
+	slices.Sort(h)
+	slices.Sort(w)
+	return slices.Equal(slices.Compact(h), slices.Compact(w))
 }

@@ -309,3 +309,13 @@ func parseCPU(stat []byte) (time.Duration, error) {
 	}
 	return sum, nil
 }
+
+// namesIn lists a directory, in no order.
+func namesIn(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close() // read only: an error of close loses nothing
+	return d.Readdirnames(-1)
+}

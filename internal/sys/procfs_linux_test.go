@@ -3,7 +3,6 @@ package sys
 import (
 	"errors"
 	"fmt"
-	"github.com/google/go-cmp/cmp"
 	"math"
 	"os"
 	"os/exec"
@@ -11,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseStat(t *testing.T) {

@@ -110,12 +110,3 @@ func ResetIgnoredSignals() error {
 	}
 	return nil
 }
-
-// IgnoreSignal makes the process ignore sig, and all that it executes.
-//
-// Only Linux; elsewhere the error wraps errors.ErrUnsupported.
-func IgnoreSignal(sig syscall.Signal) error {
-	var act kernelSigaction
-	act[handlerWord()] = sigIgnore
-	return sigaction(sig, &act, nil)
-}

@@ -11,14 +11,13 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
-	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // denied executes args[2:] without a system call.
 var denied = proctest.Register("denied", func(args []string) int {
 	errno, err := strconv.Atoi(args[1])
 	if err == nil {
-		err = sys.ForbidCall(args[0], syscall.Errno(errno))
+		err = proctest.ForbidCall(args[0], syscall.Errno(errno))
 	}
 	if err == nil {
 		err = syscall.Exec(args[2], args[2:], os.Environ())
@@ -31,7 +30,7 @@ var denied = proctest.Register("denied", func(args []string) int {
 // only if the daemon runs, and else with a reason and nothing left. .ci/sweep does that with each
 // single one, and with kills.
 func TestDeniedCalls(t *testing.T) {
-	for _, call := range append(sys.LaunchCalls(), sys.NewCalls()...) {
+	for _, call := range append(proctest.LaunchCalls(), proctest.NewCalls()...) {
 		for _, errno := range []syscall.Errno{syscall.ENOMEM, syscall.EPERM, syscall.ENOSYS} {
 			t.Run(fmt.Sprintf("%s/%d", call, errno), func(t *testing.T) {
 				proctest.CheckLeaks(t)

@@ -1,14 +1,17 @@
-package sys
+package proctest
 
 import (
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // callNumbers has what can be missing: with each, the kernel that brought it.
@@ -27,7 +30,7 @@ var callNumbers = map[string]uint32{
 	"unshare":           unix.SYS_UNSHARE,           // forbidden in containers
 }
 
-// NewCalls are the system calls that this package makes and that a kernel before 5.10 or a filter
+// NewCalls are the system calls that internal/sys makes and that a kernel before 5.10 or a filter
 // may not have.
 func NewCalls() []string { return slices.Sorted(maps.Keys(callNumbers)) }
 
@@ -80,13 +83,13 @@ func ForbidCall(name string, errno syscall.Errno) error {
 	// with it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := SetNoNewPrivs(); err != nil {
+	if err := sys.SetNoNewPrivs(); err != nil {
 		return err
 	}
 	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&program)))
 	if e != 0 {
-		return wrap("seccomp", e)
+		return os.NewSyscallError("seccomp", e)
 	}
 	return nil
 }
