@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -100,7 +99,7 @@ func leadsTo(name string, running os.FileInfo) bool {
 // at too.
 func lasts(fi os.FileInfo, owner int) bool {
 	by, _, err := sys.FileOwner(fi)
-	if err != nil || by.UID != 0 && by.UID != syscall.Geteuid() && by.UID != owner {
+	if err != nil || by.UID != 0 && by.UID != os.Geteuid() && by.UID != owner {
 		return false
 	}
 	return !fi.IsDir() || fi.Mode().Perm()&0o002 == 0 || fi.Mode()&os.ModeSticky != 0

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // s6Init is s6 as process 1: s6-svscan looks when it is told to.
@@ -33,7 +35,10 @@ func (s s6Init) scans() ([]string, error) {
 		}
 		return scans, nil
 	}
-	words := strings.Split(strings.Trim(tree("").text("/proc/1/cmdline"), "\x00"), "\x00")
+	words, err := sys.Cmdline(1)
+	if err != nil {
+		return nil, fmt.Errorf("s6: which directory process 1 scans: %w", err)
+	}
 	live := words[len(words)-1]
 	switch {
 	case len(words) < 2 || !filepath.IsAbs(live):

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -120,7 +119,7 @@ func (f *facts) lifeLock(fd sys.FD) bool {
 	if len(fd.LockedBy) == 0 || !fd.File.Is(syscall.S_IFREG) || fd.File.Size > 20 {
 		return false
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fd/%d", f.stat.PID, fd.Number))
+	text, err := sys.ReadOpenFile(f.stat.PID, fd.Number)
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(f.stat.PID)
 }
 

@@ -1,13 +1,11 @@
 package check
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -38,7 +36,7 @@ type facts struct {
 	cwd, root         sys.FileStat
 	cwdPath, rootPath string
 	cwdErr            error
-	mounts            []byte
+	mounts            []sys.Mount
 	known             []sys.FileStat // Options.Files that exist
 }
 
@@ -61,12 +59,11 @@ func gather(st sys.ProcStat, o Options) (*facts, error) {
 	}
 	f.parent, f.parentErr = sys.ReadStat(st.PPID)
 	f.leader, f.leaderErr = sys.ReadStat(st.Session)
-	proc := "/proc/" + strconv.Itoa(st.PID) + "/"
 	f.fds, f.fdsErr = sys.ReadFDs(st.PID)
-	f.environ, f.environErr = os.ReadFile(proc + "environ")
-	f.unit = unitOf(proc)
+	f.environ, f.environErr = sys.Environ(st.PID)
+	f.unit = unitOf(st.PID)
 	f.gatherSignals()
-	f.gatherDirectories(proc)
+	f.gatherDirectories()
 	for _, name := range o.Files {
 		if file, err := sys.Statx(name); err == nil {
 			f.known = append(f.known, file)
@@ -94,35 +91,23 @@ func (f *facts) gatherSignals() {
 	}
 }
 
-func (f *facts) gatherDirectories(proc string) {
-	read := func(name string, file *sys.FileStat) (target string, err error) {
-		if target, err = os.Readlink(proc + name); err != nil {
-			return "", err
-		}
-		*file, err = sys.Statx(proc + name)
-		return target, err
-	}
+func (f *facts) gatherDirectories() {
 	var rootErr, mountErr error
-	f.cwdPath, f.cwdErr = read("cwd", &f.cwd)
-	f.rootPath, rootErr = read("root", &f.root)
-	f.mounts, mountErr = os.ReadFile(proc + "mountinfo")
+	f.cwdPath, f.cwd, f.cwdErr = sys.DirectoryOf(f.stat.PID, "cwd")
+	f.rootPath, f.root, rootErr = sys.DirectoryOf(f.stat.PID, "root")
+	f.mounts, mountErr = sys.Mounts(f.stat.PID)
 	f.cwdErr = errors.Join(f.cwdErr, rootErr, mountErr)
 }
 
 // unitOf returns the name of the systemd service whose control group holds the
 // process. A login session is a scope, not a service, and so is not meant.
-func unitOf(proc string) string {
-	data, err := os.ReadFile(proc + "cgroup")
+func unitOf(pid int) string {
+	groups, err := sys.Cgroups(pid)
 	if err != nil {
 		return ""
 	}
-	for line := range bytes.Lines(data) {
-		// "0::/system.slice/nginx.service", or with cgroup v1 "1:name=systemd:/…".
-		fields := strings.SplitN(strings.TrimSpace(string(line)), ":", 3)
-		if len(fields) != 3 || fields[1] != "" && fields[1] != "name=systemd" {
-			continue
-		}
-		if base := path.Base(fields[2]); strings.HasSuffix(base, ".service") {
+	for _, controls := range []string{"name=systemd", ""} {
+		if base := path.Base(groups[controls]); strings.HasSuffix(base, ".service") {
 			return base
 		}
 	}

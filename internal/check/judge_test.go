@@ -135,18 +135,17 @@ func TestMarks(t *testing.T) {
 
 func TestSocketTables(t *testing.T) {
 	table := map[uint64]socket{}
-	addTable(table, "tcp", []byte("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"+
-		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1\n"+
-		"   1: 0100007F:1F90 0100007F:8000 01 00000000:00000000 00:00000000 00000000     0        0 112 1\n"+
-		"   2: 0100007F:8000 0100007F:1F90 06 00000000:00000000 00:00000000 00000000     0        0 0 1\n"))
-	addTable(table, "tcp6", []byte("   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 113 1\n"))
-	addTable(table, "udp", []byte("   0: 00000000:0035 00000000:0000 07 0:0 00:0 0 0 0 114 2\n"))
-	addTable(table, "unix", []byte("Num       RefCount Protocol Flags    Type St Inode Path\n"+
-		"0000000000000000: 00000002 00000000 00010000 0001 01 115 /run/x\n"+
-		"0000000000000000: 00000003 00000000 00000000 0001 03 116 /run/x\n"+
-		"0000000000000000: 00000003 00000000 00000000 0001 03 117\n"+
-		"0000000000000000: 00000002 00000000 00000000 0002 01 118 /dev/log\n"+
-		"rubbish\n"))
+	here, other := sys.InetAddr{IP: []byte{127, 0, 0, 1}, Port: 8080}, sys.InetAddr{IP: []byte{127, 0, 0, 1}, Port: 32768}
+	any4, any6 := make([]byte, 4), make([]byte, 16)
+	addSocket(table, "tcp", sys.NetSocket{Local: here, State: sys.TCPListen, Inode: 111})
+	addSocket(table, "tcp", sys.NetSocket{Local: here, Remote: other, State: sys.TCPEstablished, Inode: 112})
+	addSocket(table, "tcp", sys.NetSocket{Local: other, Remote: here, State: 6}) // TIME_WAIT
+	addSocket(table, "tcp6", sys.NetSocket{Local: sys.InetAddr{IP: any6, Port: 80}, State: sys.TCPListen, Inode: 113})
+	addSocket(table, "udp", sys.NetSocket{Local: sys.InetAddr{IP: any4, Port: 53}, State: sys.TCPClosed, Inode: 114})
+	addSocket(table, "unix", sys.NetSocket{Name: "/run/x", Kind: syscall.SOCK_STREAM, Accepts: true, Inode: 115})
+	addSocket(table, "unix", sys.NetSocket{Name: "/run/x", Kind: syscall.SOCK_STREAM, State: sys.UnixConnected, Inode: 116})
+	addSocket(table, "unix", sys.NetSocket{Kind: syscall.SOCK_STREAM, State: sys.UnixConnected, Inode: 117})
+	addSocket(table, "unix", sys.NetSocket{Name: "/dev/log", Kind: syscall.SOCK_DGRAM, Inode: 118})
 	const sock = 0o140000
 	f := &facts{socketTable: table, fds: []sys.FD{{File: sys.FileStat{Mode: sock, Inode: 111}}, {File: sys.FileStat{Mode: sock, Inode: 115}}}}
 	f.markAccepted()
@@ -174,11 +173,10 @@ func TestMarksAreRemoved(t *testing.T) {
 }
 
 func TestMountPoint(t *testing.T) {
-	mounts := []byte("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n" +
-		"22 21 8:2 / /home rw shared:1 - ext4 /dev/sda2 rw\n" +
-		"23 22 8:3 / /home/a\\040b rw - ext4 /dev/sda3 rw\n" +
-		"24 21 8:1 /srv /mnt rw - ext4 /dev/sda1 rw\n" +
-		"short\n")
+	mounts := []sys.Mount{
+		{ID: 21, Dev: 8<<8 | 1, Point: "/"}, {ID: 22, Dev: 8<<8 | 2, Point: "/home"},
+		{ID: 23, Dev: 8<<8 | 3, Point: "/home/a b"}, {ID: 24, Dev: 8<<8 | 1, Point: "/mnt"},
+	}
 	tests := []struct {
 		path  string
 		dev   uint64

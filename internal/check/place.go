@@ -1,9 +1,6 @@
 package check
 
 import (
-	"bytes"
-	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -56,32 +53,17 @@ func (f *facts) workingDirectory() finding {
 // on kernels that tell it (5.8), else by the device number.
 func (f *facts) mountPoint() string {
 	point := ""
-	for line := range bytes.Lines(f.mounts) {
-		// "36 35 98:0 /root-in-fs /mount/point options …" (proc_pid_mountinfo(5)).
-		fields := strings.Fields(string(line))
-		if len(fields) < 5 {
-			continue
-		}
+	for _, m := range f.mounts {
 		if f.cwd.Mount != 0 {
-			if fields[0] == strconv.FormatUint(f.cwd.Mount, 10) {
-				return unescape(fields[4])
+			if m.ID == f.cwd.Mount {
+				return m.Point
 			}
 			continue
 		}
-		at := unescape(fields[4])
-		if fields[2] == device(f.cwd.Dev) && strings.HasPrefix(f.cwdPath+"/", strings.TrimSuffix(at, "/")+"/") && len(at) > len(point) {
-			point = at
+		below := strings.HasPrefix(f.cwdPath+"/", strings.TrimSuffix(m.Point, "/")+"/")
+		if m.Dev == f.cwd.Dev && below && len(m.Point) > len(point) {
+			point = m.Point
 		}
 	}
 	return point
-}
-
-// device writes a number of makedev(3) as mountinfo does.
-func device(dev uint64) string {
-	return fmt.Sprintf("%d:%d", dev>>8&0xfff|dev>>32&^0xfff, dev&0xff|dev>>12&0xffffff00)
-}
-
-// unescape undoes the octal escapes of mountinfo for blank, tab, newline and backslash.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

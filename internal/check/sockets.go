@@ -1,11 +1,8 @@
 package check
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/hex"
+	"math"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,13 +34,13 @@ func (f *facts) sockets() map[uint64]socket {
 		return f.socketTable
 	}
 	f.socketTable = map[uint64]socket{}
-	dir := "/proc/" + strconv.Itoa(f.stat.PID) + "/net/"
 	for _, name := range []string{"tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "unix"} {
 		// A table that is not there (no IPv6) or may not be read leaves its
 		// sockets unknown, which is what they then are.
-		if data, err := os.ReadFile(dir + name); err == nil {
-			addTable(f.socketTable, name, data)
-		}
+		_ = sys.NetSockets(f.stat.PID, name, math.MaxInt64, func(s sys.NetSocket) bool {
+			addSocket(f.socketTable, name, s)
+			return true
+		})
 	}
 	f.markAccepted()
 	return f.socketTable
@@ -73,67 +70,19 @@ func port(address string) string {
 	return ""
 }
 
-func addTable(table map[uint64]socket, name string, data []byte) {
-	for line := range bytes.Lines(data) {
-		fields := strings.Fields(string(line))
-		inodeAt := 9
-		if name == "unix" {
-			inodeAt = 6
+func addSocket(sockets map[uint64]socket, table string, s sys.NetSocket) {
+	switch {
+	case s.Inode == 0: // a connection in TIME_WAIT
+	case table == "unix":
+		serves := s.Accepts || s.Name != "" && s.Kind == syscall.SOCK_DGRAM
+		sockets[s.Inode] = socket{address: s.Name, serves: serves}
+	default:
+		ip, _ := netip.AddrFromSlice(s.Local.IP)
+		serves := sys.TCPListen
+		if !strings.HasPrefix(table, "tcp") {
+			serves = sys.TCPClosed // a datagram socket that is not connected
 		}
-		if len(fields) <= inodeAt {
-			continue
-		}
-		inode, err := strconv.ParseUint(fields[inodeAt], 10, 64)
-		if err != nil || inode == 0 {
-			continue // the heading, or a connection in TIME_WAIT
-		}
-		if name == "unix" {
-			table[inode] = unixSocket(fields)
-		} else {
-			table[inode] = inetSocket(name, fields)
-		}
+		address := netip.AddrPortFrom(ip, s.Local.Port).String()
+		sockets[s.Inode] = socket{address: address, serves: s.State == serves}
 	}
-}
-
-// unixSocket reads "address: refs protocol flags type state inode [path]".
-func unixSocket(fields []string) socket {
-	const acceptsConnections, datagram = 1 << 16, "0002" // __SO_ACCEPTCON, SOCK_DGRAM
-	flags, err := strconv.ParseUint(fields[3], 16, 32)
-	s := socket{serves: err == nil && flags&acceptsConnections != 0}
-	if len(fields) > 7 {
-		s.address = fields[7]
-		s.serves = s.serves || fields[4] == datagram
-	}
-	return s
-}
-
-// inetSocket reads "sl local remote state …", with TCP_LISTEN 0A, and 07
-// (TCP_CLOSE) for a datagram socket that is not connected.
-func inetSocket(name string, fields []string) socket {
-	s := socket{address: inetAddress(fields[1])}
-	if strings.HasPrefix(name, "tcp") {
-		s.serves = fields[3] == "0A"
-	} else {
-		s.serves = fields[3] == "07"
-	}
-	return s
-}
-
-// inetAddress turns "0100007F:1F90" into "127.0.0.1:8080". The address is
-// printed as 32-bit words in the byte order of the machine, the port as a number.
-func inetAddress(s string) string {
-	address, number, _ := strings.Cut(s, ":")
-	raw, err1 := hex.DecodeString(address)
-	port, err2 := strconv.ParseUint(number, 16, 16)
-	if err1 != nil || err2 != nil || len(raw)%4 != 0 {
-		return ""
-	}
-	for word := range slices.Chunk(raw, 4) {
-		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
-	}
-	ip, ok := netip.AddrFromSlice(raw)
-	if !ok {
-		return ""
-	}
-	return netip.AddrPortFrom(ip.Unmap(), uint16(port)).String()
 }

@@ -206,12 +206,8 @@ func (a *Activity) children(pid int, task string) error {
 	if err != nil {
 		return err
 	}
-	for field := range bytes.FieldsSeq(data) {
-		child, err := strconv.Atoi(string(field))
-		if err != nil {
-			return fmt.Errorf("read %s/children: %w", task, err)
-		}
-		a.next = append(a.next, child)
+	if a.next, err = appendPIDs(a.next, data); err != nil {
+		return fmt.Errorf("read %s/children: %w", task, err)
 	}
 	return nil
 }

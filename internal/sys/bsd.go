@@ -268,11 +268,7 @@ func SetThreadCredential(c Credential, keep KeepCaps) error {
 	if keep == RetainCaps {
 		return Unsupported("keeping capabilities")
 	}
-	groups := make([]int, len(c.Groups))
-	for i, g := range c.Groups {
-		groups[i] = int(g)
-	}
-	if err := syscall.Setgroups(groups); err != nil {
+	if err := syscall.Setgroups(c.groups()); err != nil {
 		if have, e := syscall.Getgroups(); e != nil || !sameGroups(have, c.Groups) {
 			return wrap("setgroups", err)
 		}

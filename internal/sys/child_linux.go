@@ -20,8 +20,7 @@ func Children() ([]int, error) { return ChildrenOf(os.Getpid()) }
 // ChildrenOf lists the pids of the children of process pid, of all its threads; none if it has
 // ended. Where it cannot be told the error is as for Children.
 func ChildrenOf(pid int) ([]int, error) {
-	name := strconv.Itoa(pid)
-	tasks := "/proc/" + name + "/task"
+	name, tasks := strconv.Itoa(pid), procDir(pid)+"/task"
 	threads := []string{name}
 	var st unix.Stat_t
 	// A directory's links are its entries and two more: with one thread, there is nothing to list.
@@ -43,13 +42,33 @@ func ChildrenOf(pid int) ([]int, error) {
 			continue // a thread that has ended since
 		}
 		buf = b
-		for field := range bytes.FieldsSeq(b) {
-			child, err := strconv.Atoi(string(field))
-			if err != nil {
-				return nil, fmt.Errorf("read %s/%s/children: %w", tasks, t, err)
-			}
-			pids = append(pids, child)
+		if pids, err = appendPIDs(pids, b); err != nil {
+			return nil, fmt.Errorf("read %s/%s/children: %w", tasks, t, err)
 		}
+	}
+	return pids, nil
+}
+
+// ChildrenOfThread lists those that one thread of process pid has started or has been given; none if
+// it has ended, or if the kernel has no such list.
+func ChildrenOfThread(pid, tid int) ([]int, error) {
+	data, err := ReadKernelFile(procDir(pid) + "/task/" + strconv.Itoa(tid) + "/children")
+	if Gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return appendPIDs(nil, data)
+}
+
+func appendPIDs(pids []int, data []byte) ([]int, error) {
+	for field := range bytes.FieldsSeq(data) {
+		pid, err := strconv.Atoi(string(field))
+		if err != nil {
+			return pids, err
+		}
+		pids = append(pids, pid)
 	}
 	return pids, nil
 }

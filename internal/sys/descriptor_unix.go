@@ -44,11 +44,11 @@ func DescriptorOpen(fd int) bool {
 // descriptor above the soft limit stays open when the limit is lowered under it,
 // one above the hard limit can only come from a launcher that lowered both.
 func sealTried(from int) error {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return wrap("getrlimit", err)
+	lim, err := Getrlimit(syscall.RLIMIT_NOFILE)
+	if err != nil {
+		return err
 	}
-	for fd, max := from, int(min(uint64(lim.Max), 1<<20)); fd < max; fd++ {
+	for fd, max := from, int(min(lim.Hard, 1<<20)); fd < max; fd++ {
 		if err := SetCloseOnExec(fd, true); err != nil && !errors.Is(err, syscall.EBADF) {
 			return err
 		}
@@ -128,11 +128,8 @@ func spareDescriptors(n int) (fds []int, err error) {
 // MostDescriptors is how many files this process may have open (RLIMIT_NOFILE), 0 if nobody can
 // say.
 func MostDescriptors() uint64 {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return 0
-	}
-	return uint64(lim.Cur)
+	lim, _ := Getrlimit(syscall.RLIMIT_NOFILE)
+	return lim.Soft
 }
 
 // Inode returns the number by which two descriptors of one open socket, pipe or file are known to

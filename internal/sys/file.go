@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -96,3 +97,11 @@ type Locker struct {
 
 // ErrLocked says that another open file description holds the lock.
 var ErrLocked = errors.New("locked by another process")
+
+// Unlink removes a name that is no directory's (unlink(2)). It is no error if there is none.
+func Unlink(path string) error {
+	if err := syscall.Unlink(path); err != syscall.ENOENT {
+		return wrap("unlink", err)
+	}
+	return nil
+}

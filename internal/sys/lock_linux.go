@@ -151,38 +151,25 @@ func OpenUnlinked(path string, most int) []*os.File {
 	if !lockedElsewhere(filepath.Dir(path)) {
 		return nil
 	}
-	names, err := namesIn("/proc")
-	if err != nil {
-		return nil
-	}
+	pids, _ := PIDs()
 	var list []*os.File
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		dir := "/proc/" + name + "/fd/"
-		fds, err := namesIn(dir)
-		if err != nil {
-			continue // gone, or not ours to look into
-		}
-		for _, n := range fds {
-			if target, err := os.Readlink(dir + n); err != nil || target != path+" (deleted)" {
-				continue
+	for _, pid := range pids {
+		_ = EachFD(pid, func(fd int, target string) bool { // an error: it is not ours to look into
+			if target == path+" (deleted)" && len(list) < most {
+				if f, err := openHeld(pid, fd); err == nil {
+					list = append(list, f)
+				}
 			}
-			if f, err := openHeld(pid, dir+n); err == nil && len(list) < most {
-				list = append(list, f)
-			} else if err == nil {
-				f.Close() // one too many
-			}
-		}
+			return true
+		})
 	}
 	return list
 }
 
 // openHeld opens what a descriptor of a process is of, if it is a regular file that this process
 // has locked. It looks before it opens: a FIFO or a device would notice.
-func openHeld(pid int, link string) (*os.File, error) {
+func openHeld(pid, n int) (*os.File, error) {
+	link := fdPath(pid, n)
 	fd, err := retry1(func() (int, error) { return unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return nil, wrap("open", err)
@@ -192,7 +179,7 @@ func openHeld(pid int, link string) (*os.File, error) {
 	if fi, err := held.Stat(); err != nil || !fi.Mode().IsRegular() || !HoldsLock(pid, held) {
 		return nil, also(fs.ErrNotExist, err)
 	}
-	return openNow("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY, openPlain)
+	return openNow(fdPath(0, fd), unix.O_RDONLY, openPlain)
 }
 
 // lockedElsewhere says whether a file of the directory's file system has an open-file-description
@@ -253,16 +240,9 @@ const direntHeader = 19
 // Lockers are those that are seen: of the processes that we may look into, and of those that
 // /proc/locks names. None elsewhere than on Linux.
 func Lockers(f *os.File) []Locker {
-	names, err := namesIn("/proc")
-	if err != nil {
-		return nil
-	}
+	pids, _ := PIDs()
 	var list []Locker
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	for _, pid := range pids {
 		for _, fd := range locked(pid, f) {
 			l := Locker{PID: pid, OFD: slices.Contains(fd.LockedBy, -1)}
 			l.Flock = slices.ContainsFunc(fd.LockedBy, func(by int) bool { return by != -1 })

@@ -151,3 +151,24 @@ func DropBounding(CapSet) error { return Unsupported("capabilities") }
 func SetThreadCapabilities(CapSet, Ambient) error { return Unsupported("capabilities") }
 
 func SetNoNewPrivs() error { return Unsupported("no_new_privs") }
+
+func NetSockets(int, string, int64, func(NetSocket) bool) error { return Unsupported("/proc/net") }
+func SocketInode(string) uint64                                 { return 0 }
+
+func PIDs() ([]int, error)                     { return nil, Unsupported("/proc") }
+func Cmdline(int) ([]string, error)            { return nil, Unsupported("/proc/PID/cmdline") }
+func Environ(int) ([]byte, error)              { return nil, Unsupported("/proc/PID/environ") }
+func Cgroups(int) (map[string]string, error)   { return nil, Unsupported("/proc/PID/cgroup") }
+func Mounts(int) ([]Mount, error)              { return nil, Unsupported("/proc/PID/mountinfo") }
+func PIDNamespace() uint64                     { return 0 }
+func OOMKills() (uint64, error)                { return 0, Unsupported("/proc/vmstat") }
+func EachFD(int, func(int, string) bool) error { return Unsupported("/proc/PID/fd") }
+func ReadOpenFile(int, int) ([]byte, error)    { return nil, Unsupported("/proc/PID/fd") }
+func StatOpenFile(int, int) (FileStat, error)  { return FileStat{}, Unsupported("/proc/PID/fd") }
+func NameOf(*os.File) (string, error)          { return "", Unsupported("/proc/self/fd") }
+
+func DirectoryOf(int, string) (string, FileStat, error) {
+	return "", FileStat{}, Unsupported("/proc/PID/cwd")
+}
+
+func ChildrenOfThread(int, int) ([]int, error) { return nil, Unsupported("list of children") }

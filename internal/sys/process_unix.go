@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -20,6 +21,19 @@ func ReapChild(pid int) (status syscall.WaitStatus, usage syscall.Rusage, ok boo
 	}
 	n, err := retry1(func() (int, error) { return syscall.Wait4(pid, &status, syscall.WNOHANG, &usage) })
 	return status, usage, n == pid, wrap("wait4", err)
+}
+
+// ReapAny reaps a child that has ended, whichever, without waiting; pid is 0 if there is none. The
+// error is ECHILD without children.
+func ReapAny() (pid int, status syscall.WaitStatus, err error) {
+	pid, err = retry1(func() (int, error) { return syscall.Wait4(-1, &status, syscall.WNOHANG, nil) })
+	return pid, status, wrap("wait4", err)
+}
+
+// WaitChild waits for the end of a child and reaps it. The error wraps ECHILD as that of ReapChild.
+func WaitChild(pid int) (status syscall.WaitStatus, err error) {
+	_, err = retry1(func() (int, error) { return syscall.Wait4(pid, &status, 0, nil) })
+	return status, wrap("wait4", err)
 }
 
 // KillGroup signals every process of a process group. The caller holds its leader, as a child that
@@ -52,6 +66,13 @@ func Setrlimit(resource int, lim Rlimit) error {
 	putLimit(&l.Cur, lim.Soft)
 	putLimit(&l.Max, lim.Hard)
 	return wrap("setrlimit", syscall.Setrlimit(resource, &l))
+}
+
+// Getrlimit returns a resource limit of this process.
+func Getrlimit(resource int) (Rlimit, error) {
+	var l syscall.Rlimit
+	err := syscall.Getrlimit(resource, &l)
+	return Rlimit{Soft: uint64(l.Cur), Hard: uint64(l.Max)}, wrap("getrlimit", err)
 }
 
 // putLimit knows what the systems differ in: RLIM_INFINITY is 2^64-1 on Linux and 2^63-1 on the
@@ -92,12 +113,33 @@ func SetNice(n int) error {
 	return wrap("setpriority", unix.Setpriority(unix.PRIO_PROCESS, 0, n))
 }
 
-func sameGroups(have []int, want []uint32) bool {
-	h := slices.Clone(have)
-	w := make([]int, len(want))
-	for i, g := range want {
-		w[i] = int(g)
+// PeakMemory is the most that this process has had in memory, in the unit of getrusage(2), which on
+// Linux is a kilobyte.
+func PeakMemory() (int64, error) {
+	var usage syscall.Rusage
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return int64(usage.Maxrss), wrap("getrusage", err)
+}
+
+// SetProcessCredential is SetThreadCredential for every thread of this process.
+func SetProcessCredential(c Credential) error {
+	return errors.Join(
+		wrap("setgroups", syscall.Setgroups(c.groups())),
+		wrap("setgid", syscall.Setgid(int(c.GID))),
+		wrap("setuid", syscall.Setuid(int(c.UID))),
+	)
+}
+
+func (c Credential) groups() []int {
+	groups := make([]int, len(c.Groups))
+	for i, g := range c.Groups {
+		groups[i] = int(g)
 	}
+	return groups
+}
+
+func sameGroups(have []int, want []uint32) bool {
+	h, w := slices.Clone(have), Credential{Groups: want}.groups()
 	slices.Sort(h)
 	slices.Sort(w)
 	return slices.Equal(slices.Compact(h), slices.Compact(w))

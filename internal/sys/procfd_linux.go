@@ -2,6 +2,7 @@ package sys
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -21,18 +22,17 @@ const closeOnExecFlag, pathOnlyFlag = unix.O_CLOEXEC, unix.O_PATH
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func ReadFDs(pid int) ([]FD, error) {
-	proc := "/proc/" + strconv.Itoa(pid)
-	entries, err := os.ReadDir(proc + "/fd")
+	names, err := namesIn(procDir(pid) + "/fd")
 	if err != nil {
 		return nil, err
 	}
-	list := make([]FD, 0, len(entries))
-	for _, entry := range entries {
-		n, err := strconv.Atoi(entry.Name())
+	list := make([]FD, 0, len(names))
+	for _, name := range names {
+		n, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		fd, err := readFD(proc, n)
+		fd, err := readFD(pid, n)
 		if Gone(err) {
 			continue // closed since the directory was read
 		}
@@ -45,20 +45,22 @@ func ReadFDs(pid int) ([]FD, error) {
 	return list, nil
 }
 
-func readFD(proc string, n int) (FD, error) {
-	name := strconv.Itoa(n)
-	link := proc + "/fd/" + name
+// fdPath leads to what a descriptor of a process is of; 0 is ourselves.
+func fdPath(pid, fd int) string { return procDir(pid) + "/fd/" + strconv.Itoa(fd) }
+
+func readFD(pid, n int) (FD, error) {
+	link, infoPath := fdPath(pid, n), procDir(pid)+"/fdinfo/"+strconv.Itoa(n)
 	target, err := os.Readlink(link)
 	if err != nil {
 		return FD{}, err
 	}
-	info, err := os.ReadFile(proc + "/fdinfo/" + name)
+	info, err := os.ReadFile(infoPath)
 	if err != nil {
 		return FD{}, err
 	}
 	fd := FD{Number: n, Target: target}
 	if err := fd.parseInfo(info); err != nil {
-		return FD{}, &fs.PathError{Op: "parse", Path: proc + "/fdinfo/" + name, Err: err}
+		return FD{}, &fs.PathError{Op: "parse", Path: infoPath, Err: err}
 	}
 	fd.File, err = Statx(link)
 	return fd, err
@@ -89,7 +91,7 @@ func (f *FD) parseInfo(info []byte) error {
 			}
 			f.LockedBy = append(f.LockedBy, pid)
 		case "sigmask":
-			if err := hex((*uint64)(&f.Signals), value); err != nil {
+			if err := parseHex((*uint64)(&f.Signals), value); err != nil {
 				return err
 			}
 		}
@@ -144,4 +146,151 @@ func stat(path string) (FileStat, error) {
 		Mode: st.Mode, Dev: uint64(st.Dev), Inode: st.Ino, Rdev: uint64(st.Rdev), UID: st.Uid, Size: st.Size,
 		Access: at(st.Atim), Modify: at(st.Mtim), Change: at(st.Ctim),
 	}, nil
+}
+
+// EachFD gives each the number of every open descriptor of a process, in no order, and what the
+// kernel calls what it is of (proc_pid_fd(5)), until it returns false. A process that is gone has
+// none. Of what may not be seen the error tells, when each has got all else.
+func EachFD(pid int, each func(fd int, target string) bool) error {
+	dir := procDir(pid) + "/fd"
+	names, err := namesIn(dir)
+	if Gone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var refused error
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		target, err := os.Readlink(dir + "/" + name)
+		switch {
+		case Gone(err): // closed since the directory was read
+		case err != nil:
+			refused = err
+		case !each(fd, target):
+			return nil
+		}
+	}
+	return refused
+}
+
+// ReadOpenFile reads what descriptor fd of a process is of, from its beginning.
+func ReadOpenFile(pid, fd int) ([]byte, error) {
+	return os.ReadFile(fdPath(pid, fd))
+}
+
+// StatOpenFile tells what descriptor fd of a process is of.
+func StatOpenFile(pid, fd int) (FileStat, error) {
+	return Statx(fdPath(pid, fd))
+}
+
+// NameOf returns the name by which the kernel knows an open file now, though it was renamed since;
+// of one that was removed, the last.
+func NameOf(f *os.File) (name string, err error) {
+	err = withFD(f, func(fd int) error {
+		name, err = os.Readlink(fdPath(0, fd))
+		return err
+	})
+	return strings.TrimSuffix(name, " (deleted)"), err
+}
+
+// DirectoryOf returns the name of the working directory ("cwd") or of the root ("root") of a
+// process, and what is there.
+func DirectoryOf(pid int, which string) (name string, file FileStat, err error) {
+	link := procDir(pid) + "/" + which
+	if name, err = os.Readlink(link); err != nil {
+		return "", file, err
+	}
+	file, err = Statx(link)
+	return name, file, err
+}
+
+// Cmdline returns the arguments that a process was started with, its own name first, as far as it
+// has not changed them (proc_pid_cmdline(5)).
+func Cmdline(pid int) ([]string, error) {
+	b, err := ReadKernelFile(procDir(pid) + "/cmdline")
+	return strings.Split(strings.Trim(string(b), "\x00"), "\x00"), err
+}
+
+// mostEnviron is more than the kernel takes of arguments and environment together (execve(2): three
+// quarters of 8 MiB). But a process can say later that its environment is all of its memory
+// (PR_SET_MM_MAP of prctl(2)), and needs no privilege for that.
+const mostEnviron = 8 << 20
+
+// Environ returns the environment that a process was started with, each "NAME=VALUE" ended by a
+// zero byte (proc_pid_environ(5)).
+func Environ(pid int) ([]byte, error) {
+	f, err := os.Open(procDir(pid) + "/environ")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: an error of close loses nothing
+	return io.ReadAll(io.LimitReader(f, mostEnviron))
+}
+
+// Cgroups returns the control groups of a process by what they control: "" is version 2, and
+// "name=systemd" that of version 1 by which systemd tells services apart (cgroups(7)).
+func Cgroups(pid int) (map[string]string, error) {
+	data, err := os.ReadFile(procDir(pid) + "/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	groups := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		// "0::/system.slice/nginx.service", or of version 1 "1:name=systemd:/…".
+		if f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(f) == 3 {
+			groups[f[1]] = f[2]
+		}
+	}
+	return groups, nil
+}
+
+// Mounts lists what is mounted in the mount namespace of a process; 0 is ourselves.
+func Mounts(pid int) ([]Mount, error) {
+	data, err := os.ReadFile(procDir(pid) + "/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	return parseMounts(data), nil
+}
+
+func parseMounts(data []byte) (list []Mount) {
+	for line := range strings.Lines(string(data)) {
+		// "36 35 98:0 /root-in-fs /mount/point options … - ext4 source options"
+		before, after, _ := strings.Cut(line, " - ")
+		f := strings.Fields(before)
+		if len(f) < 5 {
+			continue
+		}
+		m := Mount{Root: unescapeMount(f[3]), Point: unescapeMount(f[4])}
+		m.ID, _ = strconv.ParseUint(f[0], 10, 64)
+		major, minor, _ := strings.Cut(f[2], ":")
+		first, _ := strconv.ParseUint(major, 10, 32)
+		second, _ := strconv.ParseUint(minor, 10, 32)
+		m.Dev = unix.Mkdev(uint32(first), uint32(second))
+		m.Type, _, _ = strings.Cut(after, " ")
+		list = append(list, m)
+	}
+	return list
+}
+
+// unescapeMount undoes what the kernel does to blanks and the like: a backslash and three octal
+// digits.
+func unescapeMount(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }

@@ -222,3 +222,40 @@ type Usage struct {
 	CPU    time.Duration // user and system time since its start, in steps of 10ms
 	Memory int64         // bytes, as ResidentMemory counts them
 }
+
+// NetSocket is one line of a table of sockets (NetSockets).
+type NetSocket struct {
+	Local, Remote InetAddr // of IPv4 and IPv6
+	Name          string   // of a Unix socket, as it was bound, "@name" if abstract; "" if it was not
+	Kind          int      // of a Unix socket: syscall.SOCK_STREAM and so on
+	Accepts       bool     // a Unix socket that listens
+	State         SocketState
+	UID           int    // who made it; of IPv4 and IPv6
+	Inode         uint64 // 0: no process holds it, or has yet
+}
+
+// SocketState is the state of a socket: of TCP by tcp_states.h, and so of UDP, which is
+// "established" when connected and else "closed"; of Unix sockets by net.h.
+type SocketState uint8
+
+const (
+	TCPEstablished SocketState = 1
+	TCPSynSent     SocketState = 2
+	TCPSynReceived SocketState = 3
+	TCPFinWait1    SocketState = 4
+	TCPFinWait2    SocketState = 5
+	TCPClosed      SocketState = 7
+	TCPCloseWait   SocketState = 8
+	TCPListen      SocketState = 10
+
+	UnixConnecting SocketState = 2 // waits to be accepted
+	UnixConnected  SocketState = 3
+)
+
+// Mount is one line of mountinfo (proc_pid_mountinfo(5)).
+type Mount struct {
+	ID          uint64
+	Dev         uint64 // as FileStat has it
+	Root, Point string // what is mounted, of its file system, and where
+	Type        string // of file system
+}

@@ -319,3 +319,50 @@ func namesIn(dir string) ([]string, error) {
 	defer d.Close() // read only: an error of close loses nothing
 	return d.Readdirnames(-1)
 }
+
+// procDir is the directory of a process; 0 is ourselves.
+func procDir(pid int) string {
+	if pid == 0 {
+		return "/proc/self"
+	}
+	return "/proc/" + strconv.Itoa(pid)
+}
+
+// PIDs lists the numbers of all processes that /proc shows, in no order.
+func PIDs() ([]int, error) {
+	names, err := namesIn("/proc")
+	if err != nil {
+		return nil, err
+	}
+	pids := make([]int, 0, len(names))
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// PIDNamespace returns the number of our pid namespace; 0 on a kernel that has but one.
+func PIDNamespace() uint64 {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// OOMKills returns how many processes the kernel has killed for want of memory (/proc/vmstat,
+// Linux 4.13).
+func OOMKills() (uint64, error) {
+	b, err := os.ReadFile("/proc/vmstat")
+	if err != nil {
+		return 0, err
+	}
+	_, after, ok := bytes.Cut(b, []byte("\noom_kill "))
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	return strconv.ParseUint(string(line), 10, 64)
+}

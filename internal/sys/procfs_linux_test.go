@@ -6,12 +6,11 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseStat(t *testing.T) {
@@ -211,5 +210,68 @@ func TestParseCPU(t *testing.T) {
 		if want >= 0 && (err != nil || got != want) || want < 0 && err == nil {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
+	}
+}
+
+func TestParseMounts(t *testing.T) {
+	mounts := parseMounts([]byte("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n" +
+		"22 21 0:30 /docker/a\\040b /sys/fs/cgroup rw shared:1 - cgroup2 none rw\n" +
+		"23 22 8:3 / /home/a\\134\\011\\0x rw - ext4 /dev/sda3 rw\n" +
+		"short\n"))
+	want := []Mount{
+		{ID: 21, Dev: 8<<8 | 1, Root: "/", Point: "/", Type: "ext4"},
+		{ID: 22, Dev: 30, Root: "/docker/a b", Point: "/sys/fs/cgroup", Type: "cgroup2"},
+		{ID: 23, Dev: 8<<8 | 3, Root: "/", Point: "/home/a\\\t\\0x", Type: "ext4"},
+	}
+	if !slices.Equal(mounts, want) {
+		t.Errorf("%+v", mounts)
+	}
+	if own, err := Mounts(0); err != nil || len(own) == 0 {
+		t.Errorf("%v, %v of ourselves", own, err)
+	}
+}
+
+// What is told of ourselves is what we know.
+func TestOurselves(t *testing.T) {
+	pid := os.Getpid()
+	if words, err := Cmdline(pid); err != nil || !slices.Equal(words, os.Args) {
+		t.Errorf("%q, %v, want %q", words, err, os.Args)
+	}
+	if env, err := Environ(pid); err != nil || !strings.Contains(string(env), "PATH=") {
+		t.Errorf("%q, %v", env, err)
+	}
+	if groups, err := Cgroups(0); err != nil || len(groups) == 0 {
+		t.Errorf("%v, %v", groups, err)
+	}
+	if pids, err := PIDs(); err != nil || !slices.Contains(pids, pid) {
+		t.Errorf("%v, %v", pids, err)
+	}
+	dir, _ := os.Getwd()
+	if name, file, err := DirectoryOf(pid, "cwd"); err != nil || name != dir || !file.Is(syscall.S_IFDIR) {
+		t.Errorf("%s, %v, %v", name, file, err)
+	}
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("text"); err != nil {
+		t.Fatal(err)
+	}
+	fd := int(f.Fd())
+	if text, err := ReadOpenFile(pid, fd); err != nil || string(text) != "text" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if file, err := StatOpenFile(0, fd); err != nil || file.Size != 4 {
+		t.Errorf("%+v, %v", file, err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if name, err := NameOf(f); err != nil || name != f.Name() {
+		t.Errorf("%s, %v, want %s", name, err, f.Name())
+	}
+	if err := Unlink(f.Name()); err != nil {
+		t.Errorf("remove what is not there: %v", err)
 	}
 }

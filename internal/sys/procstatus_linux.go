@@ -143,27 +143,27 @@ func (st *ProcStatus) set(key, value string) (mandatory bool, err error) {
 			st.NoNew = NoNewPrivsOn
 		}
 	case "SigBlk":
-		err = hex((*uint64)(&st.Blocked), value)
+		err = parseHex((*uint64)(&st.Blocked), value)
 		mandatory = true
 	case "SigIgn":
-		err = hex((*uint64)(&st.Ignored), value)
+		err = parseHex((*uint64)(&st.Ignored), value)
 		mandatory = true
 	case "SigCgt":
-		err = hex((*uint64)(&st.Caught), value)
+		err = parseHex((*uint64)(&st.Caught), value)
 		mandatory = true
 	case "CapPrm":
-		err = hex((*uint64)(&st.CapPrm), value)
+		err = parseHex((*uint64)(&st.CapPrm), value)
 	case "CapEff":
-		err = hex((*uint64)(&st.CapEff), value)
+		err = parseHex((*uint64)(&st.CapEff), value)
 	case "CapBnd":
-		err = hex((*uint64)(&st.CapBnd), value)
+		err = parseHex((*uint64)(&st.CapBnd), value)
 	case "CapAmb":
-		err = hex((*uint64)(&st.CapAmb), value)
+		err = parseHex((*uint64)(&st.CapAmb), value)
 	}
 	return mandatory, err
 }
 
-func hex(to *uint64, value string) (err error) {
+func parseHex(to *uint64, value string) (err error) {
 	*to, err = strconv.ParseUint(value, 16, 64)
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // ownGroup makes the command lead a process group, and makes its end that of
@@ -16,7 +18,7 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Setpgid = !cmd.SysProcAttr.Setsid
 	cmd.Cancel = func() error {
 		// The command is our child and not waited for: its pid is not reused.
-		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		err := sys.KillGroup(cmd.Process.Pid, syscall.SIGKILL)
 		if errors.Is(err, syscall.ESRCH) {
 			return os.ErrProcessDone
 		}

@@ -1,18 +1,15 @@
 package probe
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -61,10 +58,10 @@ type listening struct {
 	uids []int
 }
 
-func (l *listening) add(s netSocket) {
-	if s.inode != 0 {
-		l.held[s.inode] = true
-		l.uids = append(l.uids, s.uid)
+func (l *listening) add(s sys.NetSocket) {
+	if s.Inode != 0 {
+		l.held[s.Inode] = true
+		l.uids = append(l.uids, s.UID)
 	}
 }
 
@@ -99,23 +96,24 @@ func listenersAt(addr netip.AddrPort) (listening, error) {
 	for i := range classes {
 		classes[i].held = inodes{}
 	}
-	for i, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for i, table := range []string{"tcp", "tcp6"} {
 		six := i == 1
 		if addr.Addr().Is6() && !six {
 			continue
 		}
 		// The table shows listening sockets before all others, so that a machine with a million
 		// connections costs no more than another.
-		err := readSockets(table, 1<<40, func(s netSocket) bool {
+		err := sys.NetSockets(0, table, math.MaxInt64, func(s sys.NetSocket) bool {
+			local := addrPort(s.Local)
 			switch {
-			case s.state != tcpListen:
+			case s.State != sys.TCPListen:
 				return false
-			case s.local.Port() != addr.Port():
-			case s.local.Addr() == addr.Addr():
+			case local.Port() != addr.Port():
+			case local.Addr() == addr.Addr():
 				classes[0].add(s)
-			case s.local.Addr().IsUnspecified() && six == addr.Addr().Is6():
+			case local.Addr().IsUnspecified() && six == addr.Addr().Is6():
 				classes[1].add(s)
-			case s.local.Addr().IsUnspecified():
+			case local.Addr().IsUnspecified():
 				classes[2].add(s)
 			}
 			return true
@@ -132,20 +130,9 @@ func listenersAt(addr netip.AddrPort) (listening, error) {
 	return listening{}, nil
 }
 
-// parseProcAddr reads an address of /proc/net/tcp: 32-bit words of network
-// order, each printed as a number of this machine's byte order, and the port.
-func parseProcAddr(text string) (netip.AddrPort, bool) {
-	host, port, _ := strings.Cut(text, ":")
-	raw, err := hex.DecodeString(host)
-	n, perr := strconv.ParseUint(port, 16, 16)
-	if err != nil || perr != nil || len(raw)%4 != 0 {
-		return netip.AddrPort{}, false
-	}
-	for w := range slices.Chunk(raw, 4) {
-		binary.NativeEndian.PutUint32(w, binary.BigEndian.Uint32(w))
-	}
-	addr, ok := netip.AddrFromSlice(raw)
-	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
+func addrPort(a sys.InetAddr) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(a.IP) // 4 or 16 bytes
+	return netip.AddrPortFrom(ip, a.Port)
 }
 
 // judgeUnix returns an error unless the service provably listens on the socket at path.
@@ -155,11 +142,13 @@ func judgeUnix(conn *net.UnixConn, path string, env Env) error {
 	if err != nil {
 		return &unprovenError{what, err.Error()}
 	}
-	pid, err := listenerPID(conn)
-	if err != nil {
+	// The process that called listen(2) on the other end; 0 if it is not in our pid namespace
+	// (unix(7), SO_PEERCRED).
+	peer, err := sys.PeerOf(conn)
+	if err != nil && !errors.Is(err, syscall.ENOTCONN) { // a socket for datagrams has none
 		return &unprovenError{what, err.Error()}
 	}
-	if pid > 0 && alive(pid) {
+	if pid := peer.PID; pid > 0 && alive(pid) {
 		if env.Owner(pid) {
 			return nil
 		}
@@ -181,58 +170,26 @@ func alive(pid int) bool {
 	return err == nil && !stat.Exited()
 }
 
-// listenerPID returns the process that called listen(2) on the other end; 0 if
-// it is not in our pid namespace, or if conn is not connected to a listener,
-// unix(7), SO_PEERCRED.
-func listenerPID(conn *net.UnixConn) (pid int, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var call error
-	err = raw.Control(func(fd uintptr) {
-		var cred *syscall.Ucred
-		if cred, call = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); call == nil {
-			pid = int(cred.Pid)
-		}
-	})
-	return pid, errors.Join(err, call)
-}
-
 // unixListeners returns the inodes of the sockets at path that take connections, or datagrams. The
 // table shows the name as it was bound: if nobody has bound the absolute one, a relative one that
 // ends in the same name is taken, for the directory it is relative to is not known.
 func unixListeners(path string) (inodes, error) {
-	table, err := os.ReadFile("/proc/net/unix")
-	if err != nil {
-		return nil, err
-	}
 	exact, relative := inodes{}, inodes{}
 	base := filepath.Base(path)
-	for line := range strings.Lines(string(table)) {
-		// Num RefCount Protocol Flags Type St Inode Path; a path may contain blanks.
-		field := strings.Fields(line)
-		accepts := len(field) >= 8 && field[3] == "00010000"    // SO_ACCEPTCON
-		if !accepts && (len(field) < 8 || field[4] != "0002") { // SOCK_DGRAM
-			continue
-		}
-		inode, err := strconv.ParseUint(field[6], 10, 64)
-		if err != nil || inode == 0 {
-			continue
-		}
-		_, name, _ := strings.Cut(line, " "+field[6]+" ")
-		name = strings.TrimSuffix(name, "\n")
-		switch {
+	err := sys.NetSockets(0, "unix", math.MaxInt64, func(s sys.NetSocket) bool {
+		switch name := s.Name; {
+		case name == "" || s.Inode == 0 || !s.Accepts && s.Kind != syscall.SOCK_DGRAM:
 		case name == path:
-			exact[inode] = true
-		case name != "" && name[0] != '/' && name[0] != '@' && path[0] != '@' && filepath.Base(name) == base:
-			relative[inode] = true
+			exact[s.Inode] = true
+		case name[0] != '/' && name[0] != '@' && path[0] != '@' && filepath.Base(name) == base:
+			relative[s.Inode] = true
 		}
-	}
+		return true
+	})
 	if len(exact) > 0 {
-		return exact, nil
+		return exact, err
 	}
-	return relative, nil
+	return relative, err
 }
 
 // judge returns an error unless the service provably holds one of the sockets. In most cases one
@@ -247,17 +204,13 @@ func judge(what string, l listening, env Env) error {
 			}
 		}
 	}
-	proc, err := os.ReadDir("/proc")
+	processes, err := sys.PIDs()
 	if err != nil {
 		return &unprovenError{what, err.Error()}
 	}
 	other := 0
 	var hidden []int // processes that may not be looked into
-	for _, entry := range proc {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
+	for _, pid := range processes {
 		yes, err := holds(pid, l.held)
 		if err != nil && env.Owner(pid) {
 			yes, err = holdsOurs(pid, l.held)
@@ -306,42 +259,21 @@ func judgeHidden(what string, l listening, hidden []int, env Env) error {
 }
 
 func stranger(what string, pid int) error {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	stat, err := sys.ReadStat(pid)
 	if err != nil {
-		name = []byte("gone by now")
+		stat.Comm = "gone by now"
 	}
-	return &strangerError{what, pid, string(bytes.TrimSpace(name))}
+	return &strangerError{what, pid, strings.TrimSpace(stat.Comm)}
 }
 
 // holds tells whether a process has one of the sockets open. A process that is
 // gone holds nothing.
-func holds(pid int, held inodes) (bool, error) {
-	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
-	if err == nil {
-		defer dir.Close()
-		var fds []string
-		if fds, err = dir.Readdirnames(-1); err == nil {
-			return holdsOne(dir.Name(), fds, held)
-		}
-	}
-	if sys.Gone(err) {
-		return false, nil
-	}
-	return false, err
-}
-
-func holdsOne(dir string, fds []string, held inodes) (bool, error) {
-	var refused error
-	for _, fd := range fds {
-		target, err := os.Readlink(dir + "/" + fd)
-		if err != nil && !sys.Gone(err) {
-			refused = err
-		}
-		if held[inodeOf(target)] {
-			return true, nil
-		}
-	}
-	return false, refused
+func holds(pid int, held inodes) (yes bool, err error) {
+	err = sys.EachFD(pid, func(_ int, target string) bool {
+		yes = held[sys.SocketInode(target)]
+		return !yes
+	})
+	return yes, err
 }
 
 // holdsOurs is holds for a process of the service. One that has become another user may be looked
@@ -365,26 +297,4 @@ func holdsOurs(pid int, held inodes) (bool, error) {
 	})
 	<-done
 	return yes, err
-}
-
-// socketInode reads the number from a link such as "socket:[4711]"; 0 for what
-// is no socket, or is closed by now.
-func socketInode(link string) uint64 {
-	target, err := os.Readlink(link)
-	if err != nil {
-		return 0
-	}
-	return inodeOf(target)
-}
-
-func inodeOf(target string) uint64 {
-	text, ok := strings.CutPrefix(target, "socket:[")
-	if !ok {
-		return 0
-	}
-	inode, err := strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return inode
 }

@@ -258,27 +258,3 @@ func TestHandedOverPortIsTheDaemons(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func FuzzProcAddr(f *testing.F) {
-	for _, seed := range []string{"0100007F:1F90", "00000000000000000000000001000000:0016", "0000000000000000FFFF00000100007F:1F90", "", ":", "0100007F", "01:1"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if addr, ok := parseProcAddr(text); ok && !addr.IsValid() {
-			t.Errorf("%q gives %v", text, addr)
-		}
-	})
-}
-
-func TestProcAddr(t *testing.T) {
-	for text, want := range map[string]string{
-		"0100007F:1F90":                         "127.0.0.1:8080",
-		"00000000:0050":                         "0.0.0.0:80",
-		"00000000000000000000000001000000:0016": "[::1]:22",
-		"0000000000000000FFFF00000100007F:1F90": "127.0.0.1:8080",
-	} {
-		if got, ok := parseProcAddr(text); !ok || got != netip.MustParseAddrPort(want) {
-			t.Errorf("%s: %v, want %s", text, got, want)
-		}
-	}
-}

@@ -80,15 +80,3 @@ func TestConnections(t *testing.T) {
 		t.Error("counted what has no connections")
 	}
 }
-
-func FuzzParseAddr(f *testing.F) {
-	f.Add("0100007F:1F90")
-	f.Add("0000000000000000FFFF00000100007F:0050")
-	f.Add(":")
-	f.Fuzz(func(t *testing.T, text string) {
-		addr, ok := parseAddr(text)
-		if ok && !addr.IsValid() {
-			t.Errorf("%q: %v", text, addr)
-		}
-	})
-}

@@ -3,13 +3,11 @@ package query
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs/layout"
@@ -243,8 +241,8 @@ func (f *follower) pass() error {
 func (f *follower) identify() error {
 	// Linux knows an open file's name even when it has been compressed, and removed, since
 	// (proc_pid_fd(5)).
-	if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.seg.f.Fd())); err == nil {
-		if _, r, ok := layout.Parse(strings.TrimSuffix(name, " (deleted)")); ok {
+	if name, err := sys.NameOf(f.seg.f); err == nil {
+		if _, r, ok := layout.Parse(name); ok {
 			f.t = r.Time
 			return nil
 		}
