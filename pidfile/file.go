@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -156,8 +155,8 @@ func (f *File) remove() error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Unlink(f.path); err != nil && err != syscall.ENOENT {
-		return os.NewSyscallError("unlink", err)
+	if err := sys.Unlink(f.path); err != nil {
+		return err
 	}
 	// We may go on for a while, but who starts now is told that this name is free (lost).
 	return f.file.Truncate(0)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -130,8 +129,8 @@ func (f *File) supersede(path string, owner int) error {
 	if err := f.passable(owner); err != nil {
 		return err
 	}
-	if err := syscall.Unlink(f.path); err != nil && err != syscall.ENOENT {
-		return fmt.Errorf("%w, and it cannot be replaced: unlink: %w", ErrLocked, err)
+	if err := sys.Unlink(f.path); err != nil {
+		return fmt.Errorf("%w, and it cannot be replaced: %w", ErrLocked, err)
 	}
 	if busy, err := sys.WriteLocked(f.file); busy || err != nil {
 		return ErrLocked // by a start that got the lock in the instant before; it finds the file gone, or is found by lost
@@ -205,8 +204,8 @@ func guard(path string) (release func(), err error) {
 		return nil, also(err, file.Close())
 	}
 	return func() {
-		_ = syscall.Unlink(name) // while it is locked, so that it is ours; left over, it does no harm
-		_ = file.Close()         // nothing was written to it
+		_ = sys.Unlink(name) // while it is locked, so that it is ours; left over, it does no harm
+		_ = file.Close()     // nothing was written to it
 	}, nil
 }
 

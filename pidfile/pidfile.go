@@ -27,7 +27,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -350,7 +349,7 @@ func secure(file *os.File) (owner int, err error) {
 }
 
 // trusted: what root or we ourselves wrote is believed about any process.
-func trusted(uid int) bool { return uid == 0 || uid == syscall.Geteuid() }
+func trusted(uid int) bool { return uid == 0 || uid == os.Geteuid() }
 
 // also adds a second failure to the first, on the same line.
 func also(err, second error) error {

@@ -153,11 +153,8 @@ func (w *waiter) listen() {
 // process is among them.
 func (w *waiter) reap() (status int, over bool) {
 	for {
-		var s syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &s, syscall.WNOHANG, nil)
+		pid, s, err := sys.ReapAny()
 		switch {
-		case err == syscall.EINTR:
-			continue
 		case err != nil: // ECHILD: the main process was reaped by another, and so there is nothing to wait for
 			return spawn.StatusFailed, true
 		case pid == 0:

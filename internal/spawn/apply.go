@@ -131,11 +131,11 @@ func (r Rlimit) due() (when, error) {
 	if r.Resource != rlimitAS && r.Resource != syscall.RLIMIT_DATA {
 		return early, nil
 	}
-	var have syscall.Rlimit
-	if err := syscall.Getrlimit(r.Resource, &have); err != nil {
-		return 0, os.NewSyscallError("getrlimit", err)
+	have, err := sys.Getrlimit(r.Resource)
+	if err != nil {
+		return 0, err
 	}
-	if r.Limit.Hard > uint64(have.Max) {
+	if r.Limit.Hard > have.Hard {
 		return early, nil
 	}
 	return late, nil
@@ -302,19 +302,4 @@ func (s *description) execError(err error) error {
 		}
 	}
 	return fail(StepExec, s.Path, err)
-}
-
-// nullFile opens what a descriptor that nobody named refers to. Not with os.OpenFile, which would
-// set up the runtime's poller for it, in processes whose whole life is a millisecond.
-func nullFile() (*os.File, error) {
-	for {
-		fd, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-		switch err {
-		case nil:
-			return os.NewFile(uintptr(fd), os.DevNull), nil
-		case syscall.EINTR:
-		default:
-			return nil, err
-		}
-	}
 }

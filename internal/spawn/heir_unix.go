@@ -17,17 +17,11 @@ func (h *Heir) Reap() (Exit, error) {
 	if h.between != nil {
 		return h.between.reap()
 	}
-	var status syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(h.PID, &status, 0, nil)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return Exit{}, os.NewSyscallError("wait4", err)
-		}
-		return ExitOf(status), nil
+	status, err := sys.WaitChild(h.PID)
+	if err != nil {
+		return Exit{}, err
 	}
+	return ExitOf(status), nil
 }
 
 // Replace executes another program in this process, which finds with Inherited what StartHeir would

@@ -45,7 +45,7 @@ func intermediate(st *starter, s *description) error {
 	// As long as the target may not be held yet it must not be reaped, or its pid could become
 	// another's. Without a word that it is, nobody knows of it.
 	if kind, said := <-orders; !told || kind != frameMessage {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // EPERM: of another user. It finds that it is not known (Born.Known).
+		_ = sys.Kill(pid, syscall.SIGKILL) // EPERM: of another user. It finds that it is not known (Born.Known).
 		if !told || !said {
 			// Nobody else says why the target ends: its own words go to the one that is gone.
 			return errStarterGone
@@ -57,12 +57,7 @@ func intermediate(st *starter, s *description) error {
 		<-orders
 		syscall.Exit(0)
 	}()
-	var status syscall.WaitStatus
-	for {
-		if _, err := syscall.Wait4(pid, &status, 0, nil); err != syscall.EINTR {
-			break // no other error is possible: it is a child, and nobody else reaps here
-		}
-	}
+	status, _ := sys.WaitChild(pid) // no error is possible: it is a child, and nobody else reaps here
 	var end encoder
 	end.uint(uint64(status))
 	_ = sendFrame(st.channel, frameExited, end.b) // a failure is the same end as above

@@ -25,7 +25,7 @@ func endSession(watcher int) error {
 		members, err := sessionMembers(watcher)
 		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, sys.ErrHidden) {
 			// No table to look in. The watcher led the first process group of its session, too.
-			return ignoreGone(syscall.Kill(-watcher, syscall.SIGKILL))
+			return ignoreGone(sys.KillGroup(watcher, syscall.SIGKILL))
 		}
 		if err != nil || len(members) == 0 {
 			return err
@@ -44,7 +44,7 @@ func endSession(watcher int) error {
 func killSession(watcher int) {
 	members, err := sessionMembers(watcher)
 	if err != nil {
-		_ = syscall.Kill(-watcher, syscall.SIGKILL)
+		_ = sys.KillGroup(watcher, syscall.SIGKILL)
 	}
 	for _, pid := range members {
 		if p, err := heldMember(pid, watcher); err == nil {

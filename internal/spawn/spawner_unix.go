@@ -56,7 +56,7 @@ func (sp *Spawner) hold(a *attempt) {
 
 // run is the kept thread.
 func (sp *Spawner) run() {
-	null, err := nullFile() // one for all
+	null, err := sys.OpenNull() // one for all
 	if err == nil {
 		defer null.Close()
 	}

@@ -128,7 +128,7 @@ func receive(kind string, c *sys.Channel) (*description, error) {
 // nullStdin puts /dev/null where the channel was: a descriptor in 0 to 2 that is
 // free would be the next one opened.
 func nullStdin() error {
-	null, err := nullFile()
+	null, err := sys.OpenNull()
 	if err != nil {
 		return fail(StepDescriptors, os.DevNull, err)
 	}
@@ -172,7 +172,7 @@ func (s *description) arrangeDescriptors(st *starter) error {
 	if s.FailAt == StepDescriptors {
 		return fail(StepDescriptors, "", injected)
 	}
-	null, err := nullFile()
+	null, err := sys.OpenNull()
 	if err != nil {
 		return fail(StepDescriptors, os.DevNull, err)
 	}

@@ -53,7 +53,7 @@ func startApart(d *description) (int, error) {
 // startHere makes this thread, and where need be the process, what the target should inherit, and
 // starts it.
 func startHere(d *description) (int, error) {
-	null, err := nullFile()
+	null, err := sys.OpenNull()
 	if err != nil {
 		return 0, fail(StepDescriptors, os.DevNull, err)
 	}
@@ -128,7 +128,7 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 func endUnheard(pid int, session bool, why error) error {
 	err := unheard(why)
 	// It is not reaped, so the pid is its own.
-	if killErr := ignoreGone(syscall.Kill(pid, syscall.SIGKILL)); killErr != nil {
+	if killErr := ignoreGone(sys.Kill(pid, syscall.SIGKILL)); killErr != nil {
 		err = alsoError(err, fmt.Errorf("end process %d: %w", pid, killErr))
 	}
 	if session {
@@ -167,7 +167,7 @@ func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, a
 		}
 		// It is not reaped, so the pid is its own. An error can only be that it has become another
 		// user's process.
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		if err := sys.Kill(pid, syscall.SIGKILL); err != nil {
 			why = alsoError(why, fmt.Errorf("end process %d: %w", pid, err))
 		}
 		_ = c.CloseRead() // while it does not die, its end of the channel stays open
@@ -194,7 +194,7 @@ func heldBefore(pid int, c sys.Channel) bool {
 	if unread, err := c.Unread(); !unread || err != nil {
 		return false
 	}
-	if syscall.Kill(pid, syscall.SIGSTOP) != nil {
+	if sys.Kill(pid, syscall.SIGSTOP) != nil {
 		return false
 	}
 	for end := time.Now().Add(stopTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -209,26 +209,20 @@ func heldBefore(pid int, c sys.Channel) bool {
 			break
 		}
 	}
-	_ = syscall.Kill(pid, syscall.SIGCONT) // gone, or of another user: then the stop was refused as well
+	_ = sys.Kill(pid, syscall.SIGCONT) // gone, or of another user: then the stop was refused as well
 	return false
 }
 
 // reapFailed reaps a stage that has failed and said so, or has died without a word.
 func reapFailed(pid int) error {
-	var status syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(pid, &status, 0, nil)
-		if err == syscall.EINTR {
-			continue
-		}
-		switch {
-		case err != nil: // ECHILD: the program reaps all its children itself
-			return nil
-		case status.Exited() && (status.ExitStatus() == 0 || status.ExitStatus() == StatusFailed):
-			return nil
-		}
-		return fail(StepStart, "", errors.New(ExitOf(status).String()))
+	status, err := sys.WaitChild(pid)
+	switch {
+	case err != nil: // ECHILD: the program reaps all its children itself
+		return nil
+	case status.Exited() && (status.ExitStatus() == 0 || status.ExitStatus() == StatusFailed):
+		return nil
 	}
+	return fail(StepStart, "", errors.New(ExitOf(status).String()))
 }
 
 // reapKilled reaps a child that was killed, and does not wait for ever for one that does not die

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -145,7 +144,7 @@ func (w *watcher) prepareBirth(s *description) (ours, theirs sys.Channel, err er
 	if s.Birth == nil {
 		return -1, -1, nil
 	}
-	null, err := nullFile()
+	null, err := sys.OpenNull()
 	if err != nil {
 		return -1, -1, err
 	}
@@ -192,21 +191,19 @@ func (w *watcher) end(grace time.Duration) error {
 	if grace == 0 {
 		return nil
 	}
-	if err := syscall.Kill(w.pid, syscall.SIGTERM); err != nil {
+	if err := sys.Kill(w.pid, syscall.SIGTERM); err != nil {
 		return err
 	}
 	// A stopped process gets no SIGTERM before it continues.
-	return syscall.Kill(w.pid, syscall.SIGCONT)
+	return sys.Kill(w.pid, syscall.SIGCONT)
 }
 
 // reap takes in all dead children. When the target is among them its status
 // is reported and what it left is killed; when none is left we are done.
 func (w *watcher) reap() error {
 	for {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		pid, status, err := sys.ReapAny()
 		switch {
-		case err == syscall.EINTR:
 		case err != nil: // ECHILD
 			syscall.Exit(0)
 		case pid == 0:
@@ -268,8 +265,8 @@ func (w *watcher) killChildren() {
 	killed := why == nil && len(children) == 0
 	for _, pid := range children {
 		// ESRCH cannot be, EPERM can: a set-user-id program of another user.
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			why = fmt.Errorf("end process %d, which the program has left: %w", pid, os.NewSyscallError("kill", err))
+		if err := sys.Kill(pid, syscall.SIGKILL); err != nil {
+			why = fmt.Errorf("end process %d, which the program has left: %w", pid, err)
 		} else {
 			killed = true
 		}
