@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -10,7 +11,7 @@ import (
 )
 
 // allRules is every rule, in the order they are reported.
-var allRules = slices.Concat(importRules, sourceRules, apiRules)
+var allRules = slices.Concat(importRules, kernelRules, sourceRules, apiRules)
 
 // TestTree holds the whole repository to the rules.
 func TestTree(t *testing.T) {
@@ -79,7 +80,7 @@ var good = map[string]string{
 	"README.md":         "# Daemonry\n",
 	"go.mod":            "module " + Module + "\n\ngo 1.26.0\n\nrequire golang.org/x/sys v0.1.0\n",
 	"cmd/go.mod":        "module " + Module + "/cmd\n\nrequire (\n\tgithub.com/spf13/cobra v1.0.0\n)\n",
-	"internal/sys/a.go": "// " + table["internal/sys"].says + "\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n",
+	"internal/sys/a.go": "// " + table["internal/sys"].says + "\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n" + strings.Repeat("\n", leastLines),
 	"notify/a.go":       "// " + table["notify"].says + "\npackage notify\n\nimport _ \"" + Module + "/internal/sys\"\n",
 	"notify/a_test.go":  "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n",
 	"cmd/daemonry/m.go": "// " + table["cmd/daemonry"].says + "\npackage main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",
@@ -137,6 +138,22 @@ var broken = map[string][]map[string]string{
 		{"go.mod": "module m\n\nreplace a => b v1.0.0\n"},
 		{"go.mod": "module m\n\n\treplace (\n"},
 		{"cmd/go.mod": "module m\n\nreplace " + Module + " => ../\n"},
+	},
+	"system calls only in internal/sys": {
+		{"notify/a.go": notify("import \"syscall\"\n\nfunc F() { _ = syscall.Kill(1, syscall.SIGHUP) }\n")},
+		{"notify/a.go": notify("import \"syscall\"\n\nvar wait = syscall.Wait4\n")},
+		{"notify/b_windows.go": notify("import s \"syscall\"\n\nvar l s.Rlimit\n")},
+		{"internal/spawn/a.go": "package spawn\n\nimport \"syscall\"\n\nvar open = syscall.Open\n"},
+		{"notify/a.go": notify("import \"syscall\"\n\nvar start = syscall.ForkExec\n")},
+	},
+	"/proc only in internal/sys": {
+		{"notify/a.go": notify("import \"os\"\n\nfunc F() { os.ReadDir(\"/proc\") }\n")},
+		{"notify/a.go": notify("const status = `/proc/self/status`\n")},
+		{"notify/a.go": notify("var of = map[string]bool{\"/proc/%d/fd\": true}\n")},
+	},
+	"internal/sys is ordered by topic": {
+		{"internal/sys/b.go": "package sys\n\nfunc F() {}\n"},
+		manyTopics(),
 	},
 	"one doc comment, with the sentence of the table": {
 		{"notify/a.go": "package notify\n"},
@@ -208,6 +225,15 @@ func api(body string) string {
 	return notify("import \"" + Module + "/internal/sys\"\n\n" + body + "\n")
 }
 
+// manyTopics are more files than internal/sys may have, none of them short.
+func manyTopics() map[string]string {
+	files := map[string]string{}
+	for i := range mostTopics {
+		files[fmt.Sprintf("internal/sys/topic%d.go", i)] = "package sys\n" + strings.Repeat("\n", leastLines)
+	}
+	return files
+}
+
 // TestRulesAcceptGoodTree shows that a rule can be kept, so that what the
 // broken trees are blamed for is what was changed.
 func TestRulesAcceptGoodTree(t *testing.T) {
@@ -217,6 +243,9 @@ func TestRulesAcceptGoodTree(t *testing.T) {
 		{"notify/a.go": notify("import (\"errors\"; \"sync\")\n\ntype T int\n\n" +
 			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n h = func() T { return T(2) }()\n i = g()\n)\n\nfunc g() int { return 1 }\n")},
 		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says + "\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
+		{"notify/a.go": notify("import \"syscall\"\n\nvar a = syscall.Errno(1)\n\nfunc F(syscall.RawConn) any { return syscall.O_RDWR }\n")},
+		{"notify/a.go": notify("const a = \"/proc hides it\"\n"), "internal/boot/detect.go": "// " + table["internal/boot"].says + "\npackage boot\n\nconst a = \"/proc/1/comm\"\n"},
+		{"notify/a_test.go": "package notify\n\nimport \"syscall\"\n\nvar kill = syscall.Kill\nvar a = \"/proc/1\"\n"},
 		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n", "nested/x.go": "package nope\n"},
 		{"cmd/nested/go.mod": "module nested\n", "cmd/nested/x.go": "package nope\n", "daemonry": "", ".envrc": ""},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},
