@@ -9,12 +9,18 @@ import (
 	"time"
 )
 
-func (c Channel) CloseRead() error      { return Unsupported("shutdown of a channel's receiving half") }
-func (c Channel) Unread() (bool, error) { return false, Unsupported("ioctl(SIOCOUTQ)") }
+func (c Channel) CloseRead() error                              { return Unsupported("shutdown of a channel's receiving half") }
+func (c Channel) Unread() (bool, error)                         { return false, Unsupported("ioctl(SIOCOUTQ)") }
+func OpenVsock(int) (int, error)                                { return -1, Unsupported("vsock socket") }
+func BindVsockPrivileged(int) error                             { return Unsupported("vsock bind") }
+func SetSocketMode(int, os.FileMode) error                      { return Unsupported("fchmod of a socket") }
+func NetSockets(int, string, int64, func(NetSocket) bool) error { return Unsupported("/proc/net") }
+func SocketInode(string) uint64                                 { return 0 }
 
-func Children() ([]int, error)         { return nil, Unsupported("list of children") }
-func ChildrenOf(int) ([]int, error)    { return nil, Unsupported("list of children") }
-func DescendantsOf(int) ([]int, error) { return nil, Unsupported("list of children") }
+func Children() ([]int, error)                 { return nil, Unsupported("list of children") }
+func ChildrenOf(int) ([]int, error)            { return nil, Unsupported("list of children") }
+func ChildrenOfThread(int, int) ([]int, error) { return nil, Unsupported("list of children") }
+func DescendantsOf(int) ([]int, error)         { return nil, Unsupported("list of children") }
 
 // waitPeriod bounds how late a death is noticed where it cannot be waited for without reaping.
 const waitPeriod = 5 * time.Millisecond
@@ -30,34 +36,6 @@ func ZombieStatus(BarePidfd, int) (status syscall.WaitStatus, known bool, err er
 	return status, false, nil
 }
 
-func SetThreadFSUser(int, int) (func(), error) { return nil, Unsupported("setfsuid") }
-func Unmapped(int) bool                        { return false }
-
-func openDescriptors() int                   { return 0 }
-func SameDescription(int, int) (bool, error) { return false, Unsupported("kcmp") }
-
-func LocalFS(string) (bool, error)             { return false, Unsupported("statfs") }
-func LowerThread() error                       { return Unsupported("thread priority") }
-func MemoryFile(name string) (*os.File, error) { return unlinkedFile(name) }
-
-// By name: futimes, the call for descriptors here, knows only microseconds.
-// SetModTime reads the time back through f, so a name that means another file
-// by now is noticed.
-func setModTime(_ *os.File, path string, t time.Time) error {
-	return os.Chtimes(path, time.Time{}, t)
-}
-
-func Tee(int, int, int) (int, error) { return 0, Unsupported("tee") }
-
-func LockForLife(*os.File) error            { return Unsupported("fcntl(F_OFD_SETLK)") }
-func LockForStart(*os.File) error           { return Unsupported("fcntl(F_OFD_SETLK)") }
-func WriteLocked(f *os.File) (bool, error)  { return LockedByOther(f) }
-func Lockers(*os.File) []Locker             { return nil }
-func HoldsLock(int, *os.File) bool          { return false }
-func OpenUnlinked(string, int) []*os.File   { return nil }
-func CloseInherited(*os.File)               {}
-func ChangedAt(*os.File) (time.Time, error) { return time.Time{}, Unsupported("st_ctime") }
-
 func HoldProcess(int) (BarePidfd, error)      { return -1, Unsupported("pidfd_open") }
 func (BarePidfd) ID() (uint64, error)         { return 0, Unsupported("pidfd") }
 func (BarePidfd) Signal(syscall.Signal) error { return Unsupported("pidfd_send_signal") }
@@ -68,19 +46,69 @@ func (BarePidfd) ExitStatus() (syscall.WaitStatus, bool, error) {
 	return none, false, Unsupported("pidfd")
 }
 
+func (p BarePidfd) TakeFD(int) (int, error) { return -1, Unsupported("pidfd_getfd") }
+
 type ExitWatch struct{}
 
-func NewExitWatch() (*ExitWatch, error)              { return nil, Unsupported("pidfd") }
-func (ExitWatch) Add(BarePidfd, uint64) error        { return Unsupported("pidfd") }
-func (ExitWatch) Wait([]ExitEvent) (int, error)      { return 0, Unsupported("pidfd") }
-func (ExitWatch) Wake() error                        { return nil }
-func (ExitWatch) Close() error                       { return nil }
+func NewExitWatch() (*ExitWatch, error)         { return nil, Unsupported("pidfd") }
+func (ExitWatch) Add(BarePidfd, uint64) error   { return Unsupported("pidfd") }
+func (ExitWatch) Wait([]ExitEvent) (int, error) { return 0, Unsupported("pidfd") }
+func (ExitWatch) Wake() error                   { return nil }
+func (ExitWatch) Close() error                  { return nil }
+
 func PidfdOpen(int) (*os.File, error)                { return nil, Unsupported("pidfd_open") }
 func PidfdSendSignal(*os.File, syscall.Signal) error { return Unsupported("pidfd_send_signal") }
 func PidfdWait(context.Context, *os.File) error      { return Unsupported("pidfd") }
 func PidfdID(*os.File) (uint64, error)               { return 0, Unsupported("pidfs") }
 
-func (p BarePidfd) TakeFD(int) (int, error) { return -1, Unsupported("pidfd_getfd") }
+func Self() (string, error)                     { return os.Executable() }
+func firstThread() bool                         { return false }
+func Nice() (int, error)                        { return 0, Unsupported("getpriority") }
+func SetNiceOfAll(int) error                    { return Unsupported("setpriority") }
+func OOMScoreAdj() (int, error)                 { return 0, Unsupported("oom_score_adj") }
+func SetOOMScoreAdj(int) error                  { return Unsupported("oom_score_adj") }
+func SetParentDeathSignal(syscall.Signal) error { return Unsupported("a signal at the parent's death") }
+func BecomeSubreaper() error                    { return Unsupported("child subreaper") }
+func JoinCgroup(string) error                   { return Unsupported("control groups") }
+func UnshareFS() error                          { return Unsupported("unshare") }
+func LowerThread() error                        { return Unsupported("thread priority") }
+func LimitsOf(int) (map[string]Rlimit, error)   { return nil, Unsupported("/proc/PID/limits") }
+
+func GainedPrivileges() bool                      { return false }
+func Unmapped(int) bool                           { return false }
+func SetThreadFSUser(int, int) (func(), error)    { return nil, Unsupported("setfsuid") }
+func SetThreadCapabilities(CapSet, Ambient) error { return Unsupported("capabilities") }
+func DropBounding(CapSet) error                   { return Unsupported("capabilities") }
+func SetNoNewPrivs() error                        { return Unsupported("no_new_privs") }
+
+func SetSignalMask(SignalSet) (SignalSet, error) { return 0, Unsupported("sigprocmask") }
+func ResetIgnoredSignals() error                 { return Unsupported("sigaction") }
+func IgnoredSignals() (SignalSet, error)         { return 0, Unsupported("sigaction") }
+
+func openDescriptors() int                     { return 0 }
+func SameDescription(int, int) (bool, error)   { return false, Unsupported("kcmp") }
+func PipeSize(int) (int, error)                { return 0, Unsupported("fcntl(F_GETPIPE_SZ)") }
+func SetPipeSize(int, int) (int, error)        { return 0, Unsupported("fcntl(F_SETPIPE_SZ)") }
+func Tee(int, int, int) (int, error)           { return 0, Unsupported("tee") }
+func LocalFS(string) (bool, error)             { return false, Unsupported("statfs") }
+func MemoryFile(name string) (*os.File, error) { return unlinkedFile(name) }
+
+// By name: futimes, the call for descriptors here, knows only microseconds.
+// SetModTime reads the time back through f, so a name that means another file
+// by now is noticed.
+func setModTime(_ *os.File, path string, t time.Time) error {
+	return os.Chtimes(path, time.Time{}, t)
+}
+
+func TryOFDLock(*os.File) error             { return Unsupported("fcntl") }
+func LockForLife(*os.File) error            { return Unsupported("fcntl(F_OFD_SETLK)") }
+func LockForStart(*os.File) error           { return Unsupported("fcntl(F_OFD_SETLK)") }
+func WriteLocked(f *os.File) (bool, error)  { return LockedByOther(f) }
+func Lockers(*os.File) []Locker             { return nil }
+func HoldsLock(int, *os.File) bool          { return false }
+func OpenUnlinked(string, int) []*os.File   { return nil }
+func CloseInherited(*os.File)               {}
+func ChangedAt(*os.File) (time.Time, error) { return time.Time{}, Unsupported("st_ctime") }
 
 type Watch struct{}
 
@@ -98,77 +126,33 @@ func (*Watcher) AddNames(string) error    { return Unsupported("inotify") }
 func (*Watcher) Wait(time.Duration) error { return Unsupported("inotify") }
 func (*Watcher) Close() error             { return Unsupported("inotify") }
 
-func SetParentDeathSignal(syscall.Signal) error { return Unsupported("a signal at the parent's death") }
-func GainedPrivileges() bool                    { return false }
-func Nice() (int, error)                        { return 0, Unsupported("getpriority") }
-func SetNiceOfAll(int) error                    { return Unsupported("setpriority") }
-func OOMScoreAdj() (int, error)                 { return 0, Unsupported("oom_score_adj") }
-func LimitsOf(int) (map[string]Rlimit, error)   { return nil, Unsupported("/proc/PID/limits") }
-func Self() (string, error)                     { return os.Executable() }
-func firstThread() bool                         { return false }
-
-// No open(2) flags here: ReadFDs is not there to return one.
-const closeOnExecFlag, pathOnlyFlag = 0, 0
-
-func ReadFDs(int) ([]FD, error)           { return nil, Unsupported("/proc/PID/fd") }
-func Statx(string) (FileStat, error)      { return FileStat{}, Unsupported("statx") }
-func TerminalDevice(uint64) (bool, error) { return false, Unsupported("/proc/tty/drivers") }
-
-func (a *Activity) Look([]int) (Doing, error)    { return Doing{}, Unsupported("what a process does") }
-func ResidentMemory(int) (int64, error)          { return 0, Unsupported("memory of a process") }
+func PIDs() ([]int, error)                       { return nil, Unsupported("/proc") }
 func (l *ProcList) Read() ([]ProcStat, error)    { return nil, Unsupported("a list of processes") }
-func ReadKernelFile(path string) ([]byte, error) { return os.ReadFile(path) }
+func (a *Activity) Look([]int) (Doing, error)    { return Doing{}, Unsupported("what a process does") }
 func ReadStatus(int) (ProcStatus, error)         { return ProcStatus{}, Unsupported("/proc/PID/status") }
-func BlockedEverywhere(int) (SignalSet, error)   { return 0, Unsupported("/proc/PID/task") }
 func ReadUsage(int) (Usage, error)               { return Usage{}, Unsupported("usage of a process") }
-
-func SetSignalMask(SignalSet) (SignalSet, error) { return 0, Unsupported("sigprocmask") }
-func ResetIgnoredSignals() error                 { return Unsupported("sigaction") }
-func IgnoredSignals() (SignalSet, error)         { return 0, Unsupported("sigaction") }
-
-func PipeSize(int) (int, error) { return 0, Unsupported("fcntl(F_GETPIPE_SZ)") }
-
-func SetPipeSize(int, int) (int, error) { return 0, Unsupported("fcntl(F_SETPIPE_SZ)") }
-
-func TryOFDLock(*os.File) error { return Unsupported("fcntl") }
-
-func OpenVsock(int) (int, error) { return -1, Unsupported("vsock socket") }
-
-func BindVsockPrivileged(int) error { return Unsupported("vsock bind") }
-
-func SetSocketMode(int, os.FileMode) error { return Unsupported("fchmod of a socket") }
-
-func SetOOMScoreAdj(int) error { return Unsupported("oom_score_adj") }
-
-func JoinCgroup(string) error { return Unsupported("control groups") }
-
-func BecomeSubreaper() error { return Unsupported("child subreaper") }
-
-func UnshareFS() error { return Unsupported("unshare") }
-
-func DropBounding(CapSet) error { return Unsupported("capabilities") }
-
-func SetThreadCapabilities(CapSet, Ambient) error { return Unsupported("capabilities") }
-
-func SetNoNewPrivs() error { return Unsupported("no_new_privs") }
-
-func NetSockets(int, string, int64, func(NetSocket) bool) error { return Unsupported("/proc/net") }
-func SocketInode(string) uint64                                 { return 0 }
-
-func PIDs() ([]int, error)                     { return nil, Unsupported("/proc") }
-func Cmdline(int) ([]string, error)            { return nil, Unsupported("/proc/PID/cmdline") }
-func Environ(int) ([]byte, error)              { return nil, Unsupported("/proc/PID/environ") }
-func Cgroups(int) (map[string]string, error)   { return nil, Unsupported("/proc/PID/cgroup") }
-func Mounts(int) ([]Mount, error)              { return nil, Unsupported("/proc/PID/mountinfo") }
-func PIDNamespace() uint64                     { return 0 }
-func OOMKills() (uint64, error)                { return 0, Unsupported("/proc/vmstat") }
-func EachFD(int, func(int, string) bool) error { return Unsupported("/proc/PID/fd") }
-func ReadOpenFile(int, int) ([]byte, error)    { return nil, Unsupported("/proc/PID/fd") }
-func StatOpenFile(int, int) (FileStat, error)  { return FileStat{}, Unsupported("/proc/PID/fd") }
-func NameOf(*os.File) (string, error)          { return "", Unsupported("/proc/self/fd") }
+func ResidentMemory(int) (int64, error)          { return 0, Unsupported("memory of a process") }
+func BlockedEverywhere(int) (SignalSet, error)   { return 0, Unsupported("/proc/PID/task") }
+func ReadKernelFile(path string) ([]byte, error) { return os.ReadFile(path) }
+func Cmdline(int) ([]string, error)              { return nil, Unsupported("/proc/PID/cmdline") }
+func Environ(int) ([]byte, error)                { return nil, Unsupported("/proc/PID/environ") }
+func Cgroups(int) (map[string]string, error)     { return nil, Unsupported("/proc/PID/cgroup") }
 
 func DirectoryOf(int, string) (string, FileStat, error) {
 	return "", FileStat{}, Unsupported("/proc/PID/cwd")
 }
 
-func ChildrenOfThread(int, int) ([]int, error) { return nil, Unsupported("list of children") }
+func Mounts(int) ([]Mount, error) { return nil, Unsupported("/proc/PID/mountinfo") }
+func PIDNamespace() uint64        { return 0 }
+func OOMKills() (uint64, error)   { return 0, Unsupported("/proc/vmstat") }
+
+// No open(2) flags here: ReadFDs is not there to return one.
+const closeOnExecFlag, pathOnlyFlag = 0, 0
+
+func ReadFDs(int) ([]FD, error)                { return nil, Unsupported("/proc/PID/fd") }
+func EachFD(int, func(int, string) bool) error { return Unsupported("/proc/PID/fd") }
+func NameOf(*os.File) (string, error)          { return "", Unsupported("/proc/self/fd") }
+func ReadOpenFile(int, int) ([]byte, error)    { return nil, Unsupported("/proc/PID/fd") }
+func StatOpenFile(int, int) (FileStat, error)  { return FileStat{}, Unsupported("/proc/PID/fd") }
+func Statx(string) (FileStat, error)           { return FileStat{}, Unsupported("statx") }
+func TerminalDevice(uint64) (bool, error)      { return false, Unsupported("/proc/tty/drivers") }
