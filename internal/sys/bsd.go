@@ -324,7 +324,8 @@ func PassCredentials(int) error { return nil }
 
 const credentialSpace = 0
 
-func credentialMessage(Sender) ([]byte, error)                     { return nil, Unsupported("SCM_CREDENTIALS") }
+func credentialMessage(Sender) ([]byte, error) { return nil, Unsupported("SCM_CREDENTIALS") }
+
 func (p *Packet) takeCredentials(*unix.SocketControlMessage) error { return nil }
 
 func recvCloexec(fd int, p, oob []byte) (n, oobn, flags int, err error) {

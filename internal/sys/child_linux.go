@@ -49,8 +49,8 @@ func ChildrenOf(pid int) ([]int, error) {
 	return pids, nil
 }
 
-// ChildrenOfThread lists those that one thread of process pid has started or has been given; none if
-// it has ended, or if the kernel has no such list.
+// ChildrenOfThread lists those that one thread of process pid has started or has been given; none
+// if it has ended, or if the kernel has no such list.
 func ChildrenOfThread(pid, tid int) ([]int, error) {
 	data, err := ReadKernelFile(procDir(pid) + "/task/" + strconv.Itoa(tid) + "/children")
 	if Gone(err) {
@@ -74,8 +74,8 @@ func appendPIDs(pids []int, data []byte) ([]int, error) {
 }
 
 // DescendantsOf lists the pids of the children of process pid, and of theirs, and so on. Those
-// whose parents have ended are not among them. The error is as for Children; those that could be seen are
-// listed all the same.
+// whose parents have ended are not among them. The error is as for Children; those that could be
+// seen are listed all the same.
 func DescendantsOf(pid int) (list []int, err error) {
 	list, err = ChildrenOf(pid)
 	for i := 0; i < len(list) && len(list) < mostFollowed; i++ {

@@ -49,7 +49,8 @@ func SetThreadFSUser(uid, gid int) (done func(), err error) {
 
 func leaveFSUser() {
 	if fsUsers.threads--; fsUsers.threads == 0 && fsUsers.dumpable {
-		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) // it has no reason to fail; a filter can only leave it off
+		// It has no reason to fail; a filter can only leave it off.
+		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
 }
 
@@ -245,7 +246,8 @@ func SetThreadCapabilities(set CapSet, ambient Ambient) error {
 		if set&(1<<c) == 0 {
 			continue
 		}
-		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0); err != nil {
+		err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0)
+		if err != nil {
 			return wrap("prctl(PR_CAP_AMBIENT_RAISE)", err)
 		}
 	}

@@ -19,7 +19,9 @@ func Dup2(oldfd, newfd int) error {
 
 // DupAbove copies fd to a close-on-exec descriptor numbered min or higher.
 func DupAbove(fd, min int) (int, error) {
-	n, err := retry1(func() (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, min) })
+	n, err := retry1(func() (int, error) {
+		return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, min)
+	})
 	return n, wrap("fcntl", err)
 }
 

@@ -106,7 +106,8 @@ func setModTime(f *os.File, _ string, t time.Time) error {
 	return withFD(f, func(fd int) error {
 		// A null path means the descriptor itself (utimensat(2)); x/sys offers
 		// only paths, and AT_EMPTY_PATH works here since Linux 5.8 alone.
-		_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+		_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0,
+			uintptr(unsafe.Pointer(&times)), 0, 0, 0)
 		if errno != 0 {
 			return wrap("utimensat", errno)
 		}

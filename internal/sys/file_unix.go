@@ -29,10 +29,12 @@ func MakeFIFO(path string, mode uint32) error {
 		return &fs.PathError{Op: "lstat", Path: path, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return &fs.PathError{Op: "mkfifo", Path: path, Err: fmt.Errorf("there is something that is not a FIFO: %w", unix.EEXIST)}
+		err := fmt.Errorf("there is something that is not a FIFO: %w", unix.EEXIST)
+		return &fs.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 	if int(st.Uid) != os.Geteuid() {
-		return &fs.PathError{Op: "mkfifo", Path: path, Err: fmt.Errorf("there is a FIFO that belongs to user %d: %w", st.Uid, unix.EEXIST)}
+		err := fmt.Errorf("there is a FIFO that belongs to user %d: %w", st.Uid, unix.EEXIST)
+		return &fs.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 	if uint32(st.Mode)&0o7777 != mode { // st.Mode is 16 bits wide on some systems
 		if err := retry(func() error { return unix.Chmod(path, mode) }); err != nil {
@@ -73,7 +75,8 @@ func openFIFO(path string, flags int) (int, error) {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	var st unix.Stat_t
-	if err = retry(func() error { return unix.Fstat(fd, &st) }); err == nil && st.Mode&unix.S_IFMT != unix.S_IFIFO {
+	err = retry(func() error { return unix.Fstat(fd, &st) })
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFIFO {
 		err = fmt.Errorf("not a FIFO: %w", unix.EINVAL)
 	}
 	if err != nil {
@@ -85,7 +88,9 @@ func openFIFO(path string, flags int) (int, error) {
 
 func fileState(st *unix.Stat_t) FileState {
 	// The fields' types differ between systems; all fit.
-	return FileState{Dev: uint64(st.Dev), Ino: uint64(st.Ino), Nlink: uint64(st.Nlink), Size: int64(st.Size)}
+	return FileState{
+		Dev: uint64(st.Dev), Ino: uint64(st.Ino), Nlink: uint64(st.Nlink), Size: int64(st.Size),
+	}
 }
 
 // StatFD returns the state of an open file (fstat(2)).
@@ -168,10 +173,9 @@ func Unmap(b []byte) error { return wrap("munmap", unix.Munmap(b)) }
 func SealedFile(name string, content []byte) (int, error) {
 	var errs []error
 	makers := []func(string, []byte) (int, error){sealedMemory, sealedUnlinked, sealedPipe}
-	var limit unix.Rlimit
 	// Past the limit the kernel does not only refuse but sends SIGXFSZ, which ends a Go program
 	// (setrlimit(2)).
-	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil || uint64(limit.Cur) < uint64(len(content)) {
+	if limit, err := Getrlimit(unix.RLIMIT_FSIZE); err != nil || limit.Soft < uint64(len(content)) {
 		makers = makers[2:]
 	}
 	for _, make := range makers {

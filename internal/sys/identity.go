@@ -39,7 +39,8 @@ func Identify(pid int) (Identity, error) {
 		return Identity{}, err
 	}
 	if s.Exited() {
-		return Identity{}, fmt.Errorf("process %d has ended and waits to be reaped: %w", pid, syscall.ESRCH)
+		err := fmt.Errorf("process %d has ended and waits to be reaped: %w", pid, syscall.ESRCH)
+		return Identity{}, err
 	}
 	boot, err := BootID()
 	if err != nil {

@@ -32,7 +32,8 @@ func withFD(f *os.File, fn func(fd int) error) error {
 // through any one descriptor takes the lock from all of them.
 func TryFlock(f *os.File) error {
 	return withFD(f, func(fd int) error {
-		return lockError("flock", retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }))
+		err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		return lockError("flock", err)
 	})
 }
 
@@ -40,8 +41,8 @@ func TryFlock(f *os.File) error {
 // instant in which it is looked.
 func FlockFree(f *os.File) (free bool, err error) {
 	err = withFD(f, func(fd int) error { // the lock is shared: flock(2) cannot ask
-		err := lockError("flock", retry(func() error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) }))
-		if errors.Is(err, ErrLocked) {
+		err := retry(func() error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) })
+		if err = lockError("flock", err); errors.Is(err, ErrLocked) {
 			return nil
 		}
 		if free = err == nil; !free {
@@ -65,7 +66,7 @@ func lockError(call string, err error) error {
 // on the whole file would be refused.
 func queryLock(f *os.File, cmd int) (held bool, err error) {
 	err = withFD(f, func(fd int) error {
-		lk := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0} // from 0, length 0: to the end, wherever that will be
+		lk := unix.Flock_t{Type: unix.F_WRLCK} // from 0, length 0: to the end, wherever that will be
 		if err := retry(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lk) }); err != nil {
 			return wrap("fcntl(F_GETLK)", err)
 		}

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-func (c Channel) CloseRead() error                              { return Unsupported("shutdown of a channel's receiving half") }
-func (c Channel) Unread() (bool, error)                         { return false, Unsupported("ioctl(SIOCOUTQ)") }
-func OpenVsock(int) (int, error)                                { return -1, Unsupported("vsock socket") }
-func BindVsockPrivileged(int) error                             { return Unsupported("vsock bind") }
-func SetSocketMode(int, os.FileMode) error                      { return Unsupported("fchmod of a socket") }
+func (c Channel) CloseRead() error         { return Unsupported("shutdown(SHUT_RD)") }
+func (c Channel) Unread() (bool, error)    { return false, Unsupported("ioctl(SIOCOUTQ)") }
+func OpenVsock(int) (int, error)           { return -1, Unsupported("vsock socket") }
+func BindVsockPrivileged(int) error        { return Unsupported("vsock bind") }
+func SetSocketMode(int, os.FileMode) error { return Unsupported("fchmod of a socket") }
+
 func NetSockets(int, string, int64, func(NetSocket) bool) error { return Unsupported("/proc/net") }
 func SocketInode(string) uint64                                 { return 0 }
 
@@ -67,7 +68,7 @@ func Nice() (int, error)                        { return 0, Unsupported("getprio
 func SetNiceOfAll(int) error                    { return Unsupported("setpriority") }
 func OOMScoreAdj() (int, error)                 { return 0, Unsupported("oom_score_adj") }
 func SetOOMScoreAdj(int) error                  { return Unsupported("oom_score_adj") }
-func SetParentDeathSignal(syscall.Signal) error { return Unsupported("a signal at the parent's death") }
+func SetParentDeathSignal(syscall.Signal) error { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
 func BecomeSubreaper() error                    { return Unsupported("child subreaper") }
 func JoinCgroup(string) error                   { return Unsupported("control groups") }
 func UnshareFS() error                          { return Unsupported("unshare") }
@@ -126,13 +127,15 @@ func (*Watcher) AddNames(string) error    { return Unsupported("inotify") }
 func (*Watcher) Wait(time.Duration) error { return Unsupported("inotify") }
 func (*Watcher) Close() error             { return Unsupported("inotify") }
 
-func PIDs() ([]int, error)                       { return nil, Unsupported("/proc") }
-func (l *ProcList) Read() ([]ProcStat, error)    { return nil, Unsupported("a list of processes") }
-func (a *Activity) Look([]int) (Doing, error)    { return Doing{}, Unsupported("what a process does") }
-func ReadStatus(int) (ProcStatus, error)         { return ProcStatus{}, Unsupported("/proc/PID/status") }
-func ReadUsage(int) (Usage, error)               { return Usage{}, Unsupported("usage of a process") }
-func ResidentMemory(int) (int64, error)          { return 0, Unsupported("memory of a process") }
-func BlockedEverywhere(int) (SignalSet, error)   { return 0, Unsupported("/proc/PID/task") }
+func PIDs() ([]int, error)                    { return nil, Unsupported("/proc") }
+func (l *ProcList) Read() ([]ProcStat, error) { return nil, Unsupported("a list of processes") }
+func (a *Activity) Look([]int) (Doing, error) { return Doing{}, Unsupported("what a process does") }
+
+func ReadStatus(int) (ProcStatus, error)       { return ProcStatus{}, Unsupported("/proc/PID") }
+func ReadUsage(int) (Usage, error)             { return Usage{}, Unsupported("/proc/PID/stat") }
+func ResidentMemory(int) (int64, error)        { return 0, Unsupported("memory of a process") }
+func BlockedEverywhere(int) (SignalSet, error) { return 0, Unsupported("/proc/PID/task") }
+
 func ReadKernelFile(path string) ([]byte, error) { return os.ReadFile(path) }
 func Cmdline(int) ([]string, error)              { return nil, Unsupported("/proc/PID/cmdline") }
 func Environ(int) ([]byte, error)                { return nil, Unsupported("/proc/PID/environ") }

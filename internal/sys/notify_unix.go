@@ -163,8 +163,8 @@ func (s *NotifySocket) Close() error {
 	return errors.Join(errs...)
 }
 
-// waitMsg receives, on a non-blocking socket in the runtime's poller, when there is a message; until
-// f is closed or its read deadline is past.
+// waitMsg receives, on a non-blocking socket in the runtime's poller, when there is a message;
+// until f is closed or its read deadline is past.
 func waitMsg(f *os.File, receive func(fd int) (Packet, error)) (pkt Packet, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -221,7 +221,8 @@ func tidyNotify(parent string) {
 		return
 	}
 	for _, e := range names {
-		if number, ok := strings.CutPrefix(e.Name(), notifyPrefix); ok && number != "" && strings.Trim(number, "0123456789") == "" {
+		number, ok := strings.CutPrefix(e.Name(), notifyPrefix)
+		if ok && number != "" && strings.Trim(number, "0123456789") == "" {
 			tidyNotifyDir(filepath.Join(parent, e.Name()))
 		}
 	}

@@ -21,24 +21,26 @@ func Dup2(int, int) error                         { return Unsupported("dup2") }
 func DupAbove(int, int) (int, error)              { return -1, Unsupported("fcntl") }
 func SetCloseOnExec(int, bool) error              { return Unsupported("fcntl") }
 func DescriptorOpen(int) bool                     { return false }
-func SealedFile(string, []byte) (int, error)      { return -1, Unsupported("a file without a name") }
-func Inode(int) (uint64, error)                   { return 0, Unsupported("fstat") }
-func kill(int, syscall.Signal) error              { return Unsupported("kill") }
-func TryFlock(*os.File) error                     { return Unsupported("flock") }
-func LockedByOther(*os.File) (bool, error)        { return false, Unsupported("fcntl") }
+
+func SealedFile(string, []byte) (int, error) { return -1, Unsupported("a file without a name") }
+func Inode(int) (uint64, error)              { return 0, Unsupported("fstat") }
+func kill(int, syscall.Signal) error         { return Unsupported("kill") }
+func TryFlock(*os.File) error                { return Unsupported("flock") }
+func LockedByOther(*os.File) (bool, error)   { return false, Unsupported("fcntl") }
 
 func OpenTrusted(path string, _ TrustedOpen) (*os.File, bool, error) {
-	return nil, false, &fs.PathError{Op: "open", Path: path, Err: Unsupported("checking who owns a link")}
+	return nil, false, &fs.PathError{Op: "open", Path: path, Err: Unsupported("file owner")}
 }
 
 func FileOwner(fs.FileInfo) (Owner, uint64, error) { return Owner{}, 0, Unsupported("file owner") }
 
 func RemoveTrusted(path string, _ fs.FileInfo) error {
-	return &fs.PathError{Op: "remove", Path: path, Err: Unsupported("checking who owns a link")}
+	return &fs.PathError{Op: "remove", Path: path, Err: Unsupported("file owner")}
 }
 
-func NewSession() error                                { return Unsupported("setsid") }
-func OpenUnixDatagram() (int, error)                   { return -1, Unsupported("unix datagram socket") }
+func NewSession() error              { return Unsupported("setsid") }
+func OpenUnixDatagram() (int, error) { return -1, Unsupported("unix datagram socket") }
+
 func Connect(int, Address) error                       { return Unsupported("connect") }
 func SocketConnected(int) (bool, error)                { return false, Unsupported("getsockopt") }
 func ShutdownWrite(int) error                          { return Unsupported("shutdown") }

@@ -40,7 +40,8 @@ func OpenInput(path string, c *Credential) (*os.File, error) {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return openInputTrusted(path, TrustedOpen{Single: true})
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP): // the latter: /dev/stdin, and what a shell calls /dev/fd/63
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
+		// The latter: /dev/stdin, and what a shell calls /dev/fd/63.
 		// Of the two refusals the first one counts: what others could have planted, c should be
 		// able to read.
 		if f, e := openInputTrusted(path, TrustedOpen{Ours: true, Single: true}); e == nil {
@@ -64,6 +65,9 @@ func openInputTrusted(path string, o TrustedOpen) (*os.File, error) {
 	})
 }
 
+// opener is open(2), or like it.
+type opener func(path string, flags int) (int, error)
+
 // openInputHere opens with the rights of the calling thread.
 func openInputHere(path string) (*os.File, error) {
 	return openInputBy(path, openPlain)
@@ -71,7 +75,7 @@ func openInputHere(path string) (*os.File, error) {
 
 func openPlain(path string, flags int) (int, error) { return unix.Open(path, flags, 0) }
 
-func openInputBy(path string, open func(path string, flags int) (int, error)) (*os.File, error) {
+func openInputBy(path string, open opener) (*os.File, error) {
 	f, err := openNow(path, unix.O_RDONLY, open)
 	if err != nil {
 		return nil, err
@@ -80,9 +84,11 @@ func openInputBy(path string, open func(path string, flags int) (int, error)) (*
 }
 
 // openNow is open(2) that waits for no peer; what it gives waits, as one expects of standard input.
-func openNow(path string, flags int, open func(path string, flags int) (int, error)) (*os.File, error) {
+func openNow(path string, flags int, open opener) (*os.File, error) {
 	fd, err := leased(func() (int, error) {
-		return retry1(func() (int, error) { return open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC) })
+		return retry1(func() (int, error) {
+			return open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC)
+		})
 	})
 	if err == nil {
 		if err = unix.SetNonblock(fd, false); err != nil {
@@ -108,7 +114,8 @@ func endless(f *os.File, again func() (*os.File, error)) (*os.File, error) {
 	}
 	f, err = again()
 	if err != nil {
-		return nil, fmt.Errorf("a FIFO is opened for writing too, or its reader would find its end at once: %w", err)
+		const why = "a FIFO is opened for writing too, or its reader would find its end at once"
+		return nil, fmt.Errorf("%s: %w", why, err)
 	}
 	now, err := f.Stat()
 	if err == nil && !os.SameFile(fi, now) {

@@ -62,7 +62,9 @@ func becomeForFiles(c Credential) (leave func(), err error) {
 func nameless(f *os.File) bool {
 	const pipefs = 0x50495045 // PIPEFS_MAGIC, statfs(2)
 	var st unix.Statfs_t
-	err := withFD(f, func(fd int) error { return retry(func() error { return unix.Fstatfs(fd, &st) }) })
+	err := withFD(f, func(fd int) error {
+		return retry(func() error { return unix.Fstatfs(fd, &st) })
+	})
 	return err == nil && int64(st.Type) == pipefs
 }
 
@@ -73,7 +75,9 @@ type place struct{ file *os.File }
 func openPlace(path string) (place, error) { return pathAt(unix.AT_FDCWD, path, unix.O_DIRECTORY) }
 
 func pathAt(dir int, name string, flags int) (place, error) {
-	fd, err := retry1(func() (int, error) { return unix.Openat(dir, name, flags|unix.O_PATH|unix.O_CLOEXEC, 0) })
+	fd, err := retry1(func() (int, error) {
+		return unix.Openat(dir, name, flags|unix.O_PATH|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return place{}, err
 	}

@@ -18,7 +18,8 @@ import (
 func (w *walk) openFlags() int {
 	// Without O_NONBLOCK the open of a FIFO waits for somebody else to open it as well, for ever it
 	// may be.
-	return w.o.Flags&^(os.O_CREATE|os.O_EXCL|os.O_TRUNC) | unix.O_NOCTTY | unix.O_CLOEXEC | unix.O_NONBLOCK
+	flags := w.o.Flags &^ (os.O_CREATE | os.O_EXCL | os.O_TRUNC)
+	return flags | unix.O_NOCTTY | unix.O_CLOEXEC | unix.O_NONBLOCK
 }
 
 // create makes the file. The mode stays 0600 at most until the owner is right:
@@ -221,9 +222,12 @@ func (w *walk) check(fi fs.FileInfo) error {
 	case err != nil:
 		return err
 	case links != 1:
-		return fmt.Errorf("%w: it has %d hard links in a directory that others may write", ErrInsecure, links)
-	case created && !trustedUID(owner.UID) && owner.UID != dirOwner.UID && dir.Mode().Perm()&0o002 != 0:
-		return fmt.Errorf("%w: user %d put it there before us, in a directory that everybody may write", ErrInsecure, owner.UID)
+		return fmt.Errorf("%w: it has %d hard links in a directory that others may write",
+			ErrInsecure, links)
+	case !created || trustedUID(owner.UID) || owner.UID == dirOwner.UID:
+	case dir.Mode().Perm()&0o002 != 0:
+		return fmt.Errorf("%w: user %d put it there before us, in a directory that everybody may write",
+			ErrInsecure, owner.UID)
 	}
 	return nil
 }

@@ -258,7 +258,8 @@ func (w *walk) follow(name, here string, last bool, e entry) (*os.File, bool, er
 		return nil, false, err
 	}
 	if !trustedUID(owner.UID) {
-		return nil, false, fmt.Errorf("%w: %s is a symbolic link owned by user %d", ErrInsecure, here, owner.UID)
+		return nil, false, fmt.Errorf("%w: %s is a symbolic link owned by user %d",
+			ErrInsecure, here, owner.UID)
 	}
 	if last && w.o.Flags&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL {
 		return nil, false, syscall.EEXIST // as open(2): the link itself is what exists

@@ -110,7 +110,8 @@ func (p BarePidfd) ExitStatus() (status syscall.WaitStatus, known bool, err erro
 	case nil:
 	case unix.ESRCH:
 		// Before 6.15 a reaped process has no information at all.
-		return status, false, fmt.Errorf("ioctl PIDFD_GET_INFO: the process is gone: %w", errors.ErrUnsupported)
+		return status, false, fmt.Errorf("ioctl PIDFD_GET_INFO: the process is gone: %w",
+			errors.ErrUnsupported)
 	case unix.ENOTTY, unix.EINVAL:
 		return status, false, Unsupported("ioctl PIDFD_GET_INFO (Linux 6.15)")
 	default:

@@ -95,13 +95,13 @@ func NewWatcher() (*Watcher, error) {
 
 // Add watches the directory.
 func (w *Watcher) Add(dir string) error {
-	const mask = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE | unix.IN_ONLYDIR
-	return w.addMask(dir, mask)
+	const made = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO
+	return w.addMask(dir, made|unix.IN_MOVED_FROM|unix.IN_DELETE)
 }
 
 // AddNames watches the directory for names that go away, its own among them, and nothing else.
 func (w *Watcher) AddNames(dir string) error {
-	return w.addMask(dir, unix.IN_MOVED_FROM|unix.IN_DELETE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+	return w.addMask(dir, unix.IN_MOVED_FROM|unix.IN_DELETE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
 }
 
 func (w *Watcher) addMask(dir string, mask uint32) error {
@@ -110,7 +110,9 @@ func (w *Watcher) addMask(dir string, mask uint32) error {
 		return err
 	}
 	var werr error
-	err = rc.Control(func(fd uintptr) { _, werr = unix.InotifyAddWatch(int(fd), dir, mask) })
+	err = rc.Control(func(fd uintptr) {
+		_, werr = unix.InotifyAddWatch(int(fd), dir, mask|unix.IN_ONLYDIR)
+	})
 	if werr != nil {
 		return &fs.PathError{Op: "inotify_add_watch", Path: dir, Err: werr}
 	}
@@ -165,11 +167,13 @@ func (e *epoll) ctl(op, fd int, events uint32, key uint64) error {
 	if err == nil { // before its name is made: this is called for every chunk of output
 		return nil
 	}
-	names := [...]string{unix.EPOLL_CTL_ADD: "ADD", unix.EPOLL_CTL_MOD: "MOD", unix.EPOLL_CTL_DEL: "DEL"}
-	return wrap("epoll_ctl(EPOLL_CTL_"+names[op]+")", err)
+	ops := [...]string{unix.EPOLL_CTL_ADD: "ADD", unix.EPOLL_CTL_DEL: "DEL", unix.EPOLL_CTL_MOD: "MOD"}
+	return wrap("epoll_ctl(EPOLL_CTL_"+ops[op]+")", err)
 }
 
-func eventKey(ev unix.EpollEvent) uint64 { return uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32 }
+func eventKey(ev unix.EpollEvent) uint64 {
+	return uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+}
 
 // room is where up to n events are put.
 func (e *epoll) room(n int) []unix.EpollEvent {

@@ -19,7 +19,9 @@ func ReapChild(pid int) (status syscall.WaitStatus, usage syscall.Rusage, ok boo
 	if pid <= 0 { // wait4(2): any child, or a group's
 		return status, usage, false, fmt.Errorf("reap process %d: %w", pid, syscall.ECHILD)
 	}
-	n, err := retry1(func() (int, error) { return syscall.Wait4(pid, &status, syscall.WNOHANG, &usage) })
+	n, err := retry1(func() (int, error) {
+		return syscall.Wait4(pid, &status, syscall.WNOHANG, &usage)
+	})
 	return status, usage, n == pid, wrap("wait4", err)
 }
 

@@ -143,7 +143,8 @@ func stat(path string) (FileStat, error) {
 	}
 	at := func(t unix.Timespec) time.Time { return time.Unix(t.Unix()) }
 	return FileStat{
-		Mode: st.Mode, Dev: uint64(st.Dev), Inode: st.Ino, Rdev: uint64(st.Rdev), UID: st.Uid, Size: st.Size,
+		Mode: st.Mode, Inode: st.Ino, UID: st.Uid, Size: st.Size,
+		Dev: uint64(st.Dev), Rdev: uint64(st.Rdev),
 		Access: at(st.Atim), Modify: at(st.Mtim), Change: at(st.Ctim),
 	}, nil
 }

@@ -68,7 +68,7 @@ func (a *Activity) Processes() []int {
 // /proc/PID/fdinfo show it.
 type FD struct {
 	Number int
-	Target string // what the link names: a path (perhaps with " (deleted)"), "socket:[INO]", "anon_inode:…"
+	Target string // a path (perhaps with " (deleted)"), "socket:[INO]", "anon_inode:…"
 	Flags  int    // open(2) flags, O_CLOEXEC included, in the numbers of this platform
 	File   FileStat
 	// LockedBy are the pids of the processes that took the flock(2) and

@@ -66,6 +66,8 @@ func ReadUserIDs(pid int) (UserIDs, error) {
 		return UserIDs{}, err
 	}
 	return UserIDs{
-		Real: int(k.Eproc.Pcred.P_ruid), Effective: int(k.Eproc.Ucred.Uid), Saved: int(k.Eproc.Pcred.P_svuid),
+		Real:      int(k.Eproc.Pcred.P_ruid),
+		Effective: int(k.Eproc.Ucred.Uid),
+		Saved:     int(k.Eproc.Pcred.P_svuid),
 	}, nil
 }

@@ -75,7 +75,8 @@ func (l *ProcList) Read() ([]ProcStat, error) {
 		return nil, fmt.Errorf("%w: %w", err, ErrHidden)
 	}
 	if self != strconv.Itoa(os.Getpid()) {
-		return nil, fmt.Errorf("/proc/self is %s and we are %d: /proc is of another pid namespace: %w", self, os.Getpid(), ErrHidden)
+		return nil, fmt.Errorf("/proc/self is %s and we are %d: /proc is of another pid namespace: %w",
+			self, os.Getpid(), ErrHidden)
 	}
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
@@ -121,7 +122,9 @@ func (l *ProcList) add(dir int, name string) error {
 // readInto reads a file of /proc whole: such files are made at the read, and
 // one read that has room gets everything.
 func (l *ProcList) readInto(dir int, path string) (int, error) {
-	fd, err := retry1(func() (int, error) { return unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := retry1(func() (int, error) {
+		return unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -27,14 +27,16 @@ func NetSockets(pid int, table string, most int64, each func(NetSocket) bool) er
 		return err
 	}
 	defer file.Close() // read only: an error of close loses nothing
-	parse := parseInet
+	parse := parser(parseInet)
 	if table == "unix" {
 		parse = parseUnix
 	}
 	return eachSocket(io.LimitReader(file, most), parse, each)
 }
 
-func eachSocket(r io.Reader, parse func(string) (NetSocket, bool), each func(NetSocket) bool) error {
+type parser func(line string) (s NetSocket, ok bool)
+
+func eachSocket(r io.Reader, parse parser, each func(NetSocket) bool) error {
 	lines := bufio.NewScanner(r)
 	lines.Scan() // the heading
 	for lines.Scan() {
@@ -74,7 +76,8 @@ func parseInetAddr(text string) (a InetAddr, ok bool) {
 	for word := range slices.Chunk(ip, 4) {
 		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
 	}
-	if mapped := "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff"; strings.HasPrefix(string(ip), mapped) {
+	const mapped = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff"
+	if strings.HasPrefix(string(ip), mapped) {
 		ip = ip[len(mapped):]
 	}
 	return InetAddr{IP: ip, Port: uint16(n)}, true

@@ -25,11 +25,22 @@ func LimitsOf(pid int) (map[string]Rlimit, error) {
 
 // limitNames are the names in that file (fs/proc/base.c), which are padded with blanks.
 var limitNames = map[string]string{
-	"Max cpu time": "cpu", "Max file size": "fsize", "Max data size": "data", "Max stack size": "stack",
-	"Max core file size": "core", "Max resident set": "rss", "Max processes": "nproc", "Max open files": "nofile",
-	"Max locked memory": "memlock", "Max address space": "as", "Max file locks": "locks", "Max pending signals": "sigpending",
-	"Max msgqueue size": "msgqueue", "Max nice priority": "nice", "Max realtime priority": "rtprio",
-	"Max realtime timeout": "rttime",
+	"Max cpu time":          "cpu",
+	"Max file size":         "fsize",
+	"Max data size":         "data",
+	"Max stack size":        "stack",
+	"Max core file size":    "core",
+	"Max resident set":      "rss",
+	"Max processes":         "nproc",
+	"Max open files":        "nofile",
+	"Max locked memory":     "memlock",
+	"Max address space":     "as",
+	"Max file locks":        "locks",
+	"Max pending signals":   "sigpending",
+	"Max msgqueue size":     "msgqueue",
+	"Max nice priority":     "nice",
+	"Max realtime priority": "rtprio",
+	"Max realtime timeout":  "rttime",
 }
 
 // limitColumn is where the values begin.

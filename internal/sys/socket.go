@@ -23,7 +23,7 @@ func (c Channel) Close() error { return CloseFD(int(c)) }
 // recorded it when the connection was made. The numbers are those of our user
 // namespace; an id that has none there is the overflow id, 65534.
 type Peer struct {
-	PID    int   // 0 where the platform does not tell; never a proof of identity: the process may have ended
+	PID    int   // 0 where the platform does not tell; no proof of identity: it may have ended
 	UID    int   // effective user
 	GID    int   // effective group
 	Groups []int // supplementary groups

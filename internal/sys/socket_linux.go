@@ -75,7 +75,8 @@ func peerGroups(fd int) ([]int, error) {
 	groups := make([]uint32, 64)
 	for {
 		size := uint32(len(groups) * 4)
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT,
+			uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
 			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
 		switch {
 		case errno == unix.ERANGE && int(size) > len(groups)*4:
@@ -141,7 +142,8 @@ func PassCredentials(fd int) error {
 var credentialSpace = unix.CmsgSpace(unix.SizeofUcred)
 
 func credentialMessage(s Sender) ([]byte, error) {
-	return unix.UnixCredentials(&unix.Ucred{Pid: int32(s.PID), Uid: uint32(s.UID), Gid: uint32(s.GID)}), nil
+	c := unix.Ucred{Pid: int32(s.PID), Uid: uint32(s.UID), Gid: uint32(s.GID)}
+	return unix.UnixCredentials(&c), nil
 }
 
 func (p *Packet) takeCredentials(m *unix.SocketControlMessage) error {

@@ -54,7 +54,8 @@ func Listen(fd, backlog int) error { return wrap("listen", unix.Listen(fd, backl
 // (SO_REUSEADDR, socket(7)). For datagram sockets it means another thing: that
 // others may have the same address too.
 func SetReuseAddr(fd int) error {
-	return wrap("setsockopt(SO_REUSEADDR)", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	return wrap("setsockopt(SO_REUSEADDR)", err)
 }
 
 // SetV6Only says whether an IPv6 socket leaves IPv4 to others (IPV6_V6ONLY,
@@ -64,7 +65,8 @@ func SetV6Only(fd int, on bool) error {
 	if on {
 		value = 1
 	}
-	return wrap("setsockopt(IPV6_V6ONLY)", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, value))
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, value)
+	return wrap("setsockopt(IPV6_V6ONLY)", err)
 }
 
 // Readable says whether one of the descriptors can be read from, or accepted from,
@@ -194,7 +196,7 @@ func RecvMsg(fd int, p []byte) (Packet, error) {
 		return err
 	})
 	pkt := Packet{N: n, Cut: flags&unix.MSG_TRUNC != 0, FilesLost: flags&unix.MSG_CTRUNC != 0}
-	if err == nil || oobn > 0 { // x/sys reports an odd sender address after it has received the message
+	if err == nil || oobn > 0 { // x/sys reports an odd sender after it has received the message
 		err = errors.Join(err, pkt.takeControl(oob[:oobn]))
 	}
 	if err != nil {
@@ -245,7 +247,7 @@ func KindOf(fd int) (SocketKind, error) {
 		return k, wrap("getsockopt", err)
 	}
 	accepting, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if errors.Is(err, unix.ENOPROTOOPT) { // darwin and some BSDs have no such question for a datagram socket
+	if errors.Is(err, unix.ENOPROTOOPT) { // darwin and some BSDs do not ask a datagram socket that
 		return k, nil
 	}
 	k.Listening = accepting != 0

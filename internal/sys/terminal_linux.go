@@ -32,7 +32,8 @@ func inDrivers(drivers []byte, major, minor uint32) bool {
 		if len(fields) < 5 {
 			continue
 		}
-		node, number, minors, kind := fields[len(fields)-4], fields[len(fields)-3], fields[len(fields)-2], fields[len(fields)-1]
+		last4 := fields[len(fields)-4:]
+		node, number, minors, kind := last4[0], last4[1], last4[2], last4[3]
 		if kind == "pty:master" || node == "/dev/ptmx" {
 			continue
 		}

@@ -32,7 +32,9 @@ func HasTerminal() bool {
 // Either is 0 where the terminal does not know, as on a serial line. The error
 // wraps syscall.ENOTTY if the descriptor is no terminal.
 func TerminalSize(fd int) (columns, rows int, err error) {
-	ws, err := retry1(func() (*unix.Winsize, error) { return unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ) })
+	ws, err := retry1(func() (*unix.Winsize, error) {
+		return unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	})
 	if err != nil {
 		return 0, 0, wrap("ioctl", err)
 	}

@@ -74,7 +74,9 @@ func (e *StuckError) Unwrap() error { return e.Cause }
 
 // Within does what may wait in the kernel for something that is not ours, and gives up waiting when
 // ctx ends. undo, if not nil, is given what is got after that.
-func Within[T any](ctx context.Context, what string, do func() (T, error), undo func(T)) (T, error) {
+func Within[T any](
+	ctx context.Context, what string, do func() (T, error), undo func(T),
+) (T, error) {
 	type answer struct {
 		got T
 		err error
