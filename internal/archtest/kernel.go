@@ -27,8 +27,6 @@ var mayCall = map[string][]string{
 	// The one package that starts, replaces and ends processes; Go has these in package syscall
 	// alone, which sees to its runtime.
 	"internal/spawn": {"syscall.Exec", "syscall.Exit", "syscall.ForkExec"},
-
-	"cmd/internal/supervise": {"syscall.Getrusage"}, // not yet brought in
 }
 
 // syscallFunction tells the functions of package syscall from its constants, which are in capitals, and
@@ -57,7 +55,6 @@ func checkCalls(t *Tree, report Report) {
 
 // mayName lists the files that name what is below /proc.
 var mayName = []string{
-	"cmd/internal/supervise/", // not yet brought in
 	"internal/boot/detect.go", // of a tree that is another machine's, by its prefix
 }
 

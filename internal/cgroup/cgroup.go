@@ -49,7 +49,7 @@ func open(wanted, record string) (*Parent, error) {
 		c.why = errors.New("switched off")
 		return c, nil
 	}
-	m, err := findMount("/proc/self/mountinfo")
+	m, err := findMount()
 	if err == nil {
 		err = c.find(m, wanted)
 	}
@@ -72,7 +72,7 @@ func (c *Parent) find(m mount, wanted string) error {
 	}
 	parent := wanted
 	if wanted == Auto {
-		own, err := ownCgroup("/proc/self/cgroup")
+		own, err := Of(0)
 		if err == nil {
 			parent, err = m.dirOf(own)
 		}

@@ -13,25 +13,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
 
 func TestFindMount(t *testing.T) {
-	for name, test := range map[string]struct{ mounts, dir, root string }{
-		"unified":   {"29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n", "/sys/fs/cgroup", "/"},
-		"hybrid":    {"30 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n31 23 0:28 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n", "/sys/fs/cgroup/unified", "/"},
-		"bind":      {"29 23 0:26 /docker/x /sys/fs/cgroup ro - cgroup2 cgroup rw\n", "/sys/fs/cgroup", "/docker/x"},
-		"space":     {`29 23 0:26 / /mnt/a\040b rw - cgroup2 cgroup rw` + "\n", "/mnt/a b", "/"},
-		"version 1": {"30 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup2 rw,memory\n", "", ""},
-		"empty":     {"", "", ""},
-		"nonsense":  {" - cgroup2 \n-\n\n", "", ""},
+	one := func(root, point, kind string) sys.Mount { return sys.Mount{Root: root, Point: point, Type: kind} }
+	for name, test := range map[string]struct {
+		mounts    []sys.Mount
+		dir, root string
+	}{
+		"unified":   {[]sys.Mount{one("/", "/sys/fs/cgroup", "cgroup2")}, "/sys/fs/cgroup", "/"},
+		"hybrid":    {[]sys.Mount{one("/", "/sys/fs/cgroup/memory", "cgroup"), one("/", "/sys/fs/cgroup/unified", "cgroup2")}, "/sys/fs/cgroup/unified", "/"},
+		"bind":      {[]sys.Mount{one("/docker/x", "/sys/fs/cgroup", "cgroup2")}, "/sys/fs/cgroup", "/docker/x"},
+		"version 1": {[]sys.Mount{one("/", "/sys/fs/cgroup/memory", "cgroup")}, "", ""},
+		"empty":     {nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "mountinfo")
-			if err := os.WriteFile(file, []byte(test.mounts), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			m, err := findMount(file)
+			m, err := mountIn(test.mounts)
 			if m.dir != test.dir || m.root != test.root || (err == nil) != (test.dir != "") {
 				t.Errorf("%+v, %v", m, err)
 			}

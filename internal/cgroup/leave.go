@@ -14,7 +14,7 @@ import (
 // one: it is to outlive the service, whoever's supervisor that one has. Where it cannot, the error
 // says which it is.
 func LeaveService() error {
-	own, err := ownCgroup("/proc/self/cgroup")
+	own, err := Of(0)
 	if err != nil {
 		return nil // there are none
 	}
@@ -22,7 +22,7 @@ func LeaveService() error {
 	if name == "" {
 		return nil
 	}
-	mount, err := findMount("/proc/self/mountinfo")
+	mount, err := findMount()
 	if err == nil {
 		var above string
 		above, err = mount.dirOf(firstNotEmpty(own[:strings.Index(own, "/"+ourGroup)], "/"))

@@ -3,10 +3,10 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // mount is where cgroup2 is mounted: alone at /sys/fs/cgroup, or beside version 1.
@@ -17,54 +17,34 @@ type mount struct {
 
 var errNone = errors.New("no cgroup2 is mounted")
 
-// findMount reads mountinfo (proc_pid_mountinfo(5)).
-func findMount(mountinfo string) (mount, error) {
-	b, err := os.ReadFile(mountinfo)
+func findMount() (mount, error) {
+	mounts, err := sys.Mounts(0)
 	if err != nil {
 		return mount{}, err
 	}
-	for line := range strings.Lines(string(b)) {
-		before, after, ok := strings.Cut(line, " - ")
-		fields := strings.Fields(before)
-		if ok && len(fields) > 4 && strings.HasPrefix(after, "cgroup2 ") {
-			return mount{dir: unescape(fields[4]), root: unescape(fields[3])}, nil
+	return mountIn(mounts)
+}
+
+func mountIn(mounts []sys.Mount) (mount, error) {
+	for _, m := range mounts {
+		if m.Type == "cgroup2" {
+			return mount{dir: m.Point, root: m.Root}, nil
 		}
 	}
 	return mount{}, errNone
 }
 
-// unescape undoes what the kernel does to spaces and the like: a backslash and three octal digits.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-// ownCgroup reads a file like /proc/self/cgroup for the group in version 2.
-func ownCgroup(file string) (string, error) {
-	b, err := os.ReadFile(file)
+// Of is the group of a process in version 2; 0 is ourselves.
+func Of(pid int) (string, error) {
+	groups, err := sys.Cgroups(pid)
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(string(b)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return strings.TrimSuffix(path, "\n"), nil
-		}
+	if group, ok := groups[""]; ok {
+		return group, nil
 	}
 	return "", errNone
 }
-
-// Of is the group of a process.
-func Of(pid int) (string, error) { return ownCgroup(fmt.Sprintf("/proc/%d/cgroup", pid)) }
 
 // dirOf returns the directory of a group as /proc/PID/cgroup names it.
 func (m mount) dirOf(path string) (string, error) {

@@ -105,3 +105,6 @@ func Unlink(path string) error {
 	}
 	return nil
 }
+
+// FileID tells files apart, as long as they exist. The zero value is no file's.
+type FileID struct{ Device, Inode uint64 }

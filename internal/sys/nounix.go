@@ -32,6 +32,8 @@ func OpenTrusted(path string, _ TrustedOpen) (*os.File, bool, error) {
 	return nil, false, &fs.PathError{Op: "open", Path: path, Err: Unsupported("file owner")}
 }
 
+func FileIDOf(fs.FileInfo) FileID { return FileID{} }
+
 func FileOwner(fs.FileInfo) (Owner, uint64, error) { return Owner{}, 0, Unsupported("file owner") }
 
 func RemoveTrusted(path string, _ fs.FileInfo) error {

@@ -301,6 +301,16 @@ func bare(err error) error {
 
 func trustedUID(uid int) bool { return uid == 0 || uid == os.Geteuid() }
 
+// FileIDOf returns the id of a file that info, of package os, tells of; the zero value where it does
+// not tell.
+func FileIDOf(info fs.FileInfo) FileID {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return FileID{}
+	}
+	return FileID{uint64(st.Dev), uint64(st.Ino)}
+}
+
 // FileOwner returns what os.FileInfo hides behind Sys: the owner and the number of hard links.
 func FileOwner(fi fs.FileInfo) (owner Owner, links uint64, err error) {
 	st, ok := fi.Sys().(*syscall.Stat_t)

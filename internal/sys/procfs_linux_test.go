@@ -217,11 +217,15 @@ func TestParseMounts(t *testing.T) {
 	mounts := parseMounts([]byte("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n" +
 		"22 21 0:30 /docker/a\\040b /sys/fs/cgroup rw shared:1 - cgroup2 none rw\n" +
 		"23 22 8:3 / /home/a\\134\\011\\0x rw - ext4 /dev/sda3 rw\n" +
-		"short\n"))
+		"30 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup2 rw,memory\n" +
+		"31 23 0:28 / /sys/fs/cgroup/unified rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n" +
+		" - cgroup2 \n-\n\nshort\n"))
 	want := []Mount{
 		{ID: 21, Dev: 8<<8 | 1, Root: "/", Point: "/", Type: "ext4"},
 		{ID: 22, Dev: 30, Root: "/docker/a b", Point: "/sys/fs/cgroup", Type: "cgroup2"},
 		{ID: 23, Dev: 8<<8 | 3, Root: "/", Point: "/home/a\\\t\\0x", Type: "ext4"},
+		{ID: 30, Dev: 27, Root: "/", Point: "/sys/fs/cgroup/memory", Type: "cgroup"},
+		{ID: 31, Dev: 28, Root: "/", Point: "/sys/fs/cgroup/unified", Type: "cgroup2"},
 	}
 	if !slices.Equal(mounts, want) {
 		t.Errorf("%+v", mounts)

@@ -1,11 +1,7 @@
 package children
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -73,26 +69,16 @@ func reapChild(pid int) (Exit, bool, error) {
 	return Exit{Status: status, Usage: usage, At: time.Now()}, ok, err
 }
 
-// mostEnviron is more than the kernel takes of arguments and environment together (execve(2): three
-// quarters of 8 MiB). But a process can say later that its environment is all of its memory
-// (PR_SET_MM_MAP of prctl(2)), and needs no privilege for that.
-const mostEnviron = 8 << 20
-
 // readEnviron reads the environment that a process was started with.
 func readEnviron(pid int) ([]string, error) {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, mostEnviron))
+	b, err := sys.Environ(pid)
 	return strings.Split(string(b), "\x00"), err
 }
 
 func readOutputs(pid int) (list []sys.FileID) {
 	for fd := 1; fd <= 2; fd++ {
-		if info, err := os.Stat(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)); err == nil {
-			list = append(list, sys.FileIDOf(info))
+		if file, err := sys.StatOpenFile(pid, fd); err == nil {
+			list = append(list, sys.FileID{Device: file.Dev, Inode: file.Inode})
 		}
 	}
 	return list
@@ -103,26 +89,7 @@ func readOutputs(pid int) (list []sys.FileID) {
 // never ends that one. What we start ourselves is listed with the spawner's thread, so that this
 // list is short however many services run. It needs CONFIG_PROC_CHILDREN; without, nothing is
 // adopted.
-func adoptedChildren() ([]int, error) { return childrenOf(os.Getpid(), os.Getpid()) }
-
-func childrenOf(pid, thread int) ([]int, error) {
-	b, err := sys.ReadKernelFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, thread))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for f := range strings.FieldsSeq(string(b)) {
-		child, err := strconv.Atoi(f)
-		if err != nil {
-			return nil, err
-		}
-		pids = append(pids, child)
-	}
-	return pids, nil
-}
+func adoptedChildren() ([]int, error) { return sys.ChildrenOfThread(os.Getpid(), os.Getpid()) }
 
 // descendants lists those of pid, as far as they can be seen: it is an aid to know them again.
 func descendants(pid int) (list []sys.ProcStat) {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/daemonry/daemonry/cmd/internal/socket"
@@ -163,36 +162,36 @@ func take(pid int, s spec.Socket) (int, error) {
 		return -1, err
 	}
 	defer p.Close() // nothing was written to it
-	names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		return -1, err
-	}
-	for _, name := range names {
-		n, err := strconv.Atoi(name.Name())
-		if err != nil || n < 3 || !mayBe(pid, n, s.Listen) {
-			continue
+	taken, takeErr := -1, errGone
+	err = sys.EachFD(pid, func(n int, target string) bool {
+		if n < 3 || !mayBe(target, s.Listen) {
+			return true
 		}
 		fd, err := p.TakeFD(n)
-		if errors.Is(err, os.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-			return -1, err
-		}
-		if err != nil {
-			continue // closed since it was listed
-		}
-		if socket.Is(fd, s) {
-			return fd, nil
+		switch {
+		case errors.Is(err, os.ErrPermission) || errors.Is(err, errors.ErrUnsupported):
+			takeErr = err
+			return false
+		case err != nil:
+			return true // closed since it was listed
+		case socket.Is(fd, s):
+			taken, takeErr = fd, nil
+			return false
 		}
 		CloseAway([]int{fd})
+		return true
+	})
+	if err != nil && taken < 0 {
+		return -1, err
 	}
-	return -1, errGone
+	return taken, takeErr
 }
 
 // mayBe says whether a descriptor of a process may be a socket or FIFO at an address, by what the
-// kernel calls it (proc_pid_fd(5)): nothing else that the process has open is touched.
-func mayBe(pid, fd int, at spec.Address) bool {
-	name, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+// kernel calls it: nothing else that the process has open is touched.
+func mayBe(name string, at spec.Address) bool {
 	if at.Network == spec.NetFIFO {
-		return err == nil && strings.HasPrefix(name, "/")
+		return strings.HasPrefix(name, "/")
 	}
-	return err == nil && strings.HasPrefix(name, "socket:")
+	return strings.HasPrefix(name, "socket:")
 }

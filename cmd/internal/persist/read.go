@@ -38,9 +38,7 @@ func NewHead() (Head, error) {
 		return Head{}, err
 	}
 	h := Head{Version: journalVersion, Boot: boot, User: os.Geteuid(), PID: os.Getpid()}
-	if info, err := os.Stat("/proc/self/ns/pid"); err == nil { // without CONFIG_PID_NS there is one
-		h.Namespace = sys.FileIDOf(info).Inode
-	}
+	h.Namespace = sys.PIDNamespace()
 	if stat, err := sys.ReadStat(1); err == nil { // proc(5), hidepid: others' may be hidden
 		h.Init = stat.StartTime
 	}

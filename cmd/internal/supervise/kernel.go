@@ -1,13 +1,11 @@
 package supervise
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -49,8 +47,7 @@ func usageOf(u syscall.Rusage) Usage {
 // what the process was before (setmax_mm_hiwater_rss in exec_mmap, fs/exec.c), which after vfork(2)
 // is us. What exceeds our own peak is the program's.
 func ownPeak[N int32 | int64](peak N) int64 {
-	var self syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil || int64(peak) <= int64(self.Maxrss) {
+	if own, err := sys.PeakMemory(); err != nil || int64(peak) <= own {
 		return 0
 	}
 	return int64(peak)
@@ -62,27 +59,12 @@ func realKernel() kernel {
 		Kernel:      children.RealKernel(),
 		start:       spawn.Start,
 		ignores:     ignoresSignal,
-		oomKills:    readOOMKills,
+		oomKills:    sys.OOMKills,
 		watch:       watchChildren,
 		random:      rand.Float64,
 		connections: socket.Connections,
 		looks:       probe.LooksAt,
 	}
-}
-
-// readOOMKills reads how many processes the kernel has killed for want of memory (/proc/vmstat,
-// Linux 4.13).
-func readOOMKills() (uint64, error) {
-	b, err := os.ReadFile("/proc/vmstat")
-	if err != nil {
-		return 0, err
-	}
-	_, after, ok := bytes.Cut(b, []byte("\noom_kill "))
-	if !ok {
-		return 0, errors.ErrUnsupported
-	}
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	return strconv.ParseUint(string(line), 10, 64)
 }
 
 // ranOutOfMemory says whether the kernel has ended a service for want of memory, as far as can be known.
