@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/proctest"
@@ -52,13 +51,14 @@ func TestGiven(t *testing.T) {
 	path := b.path("s")
 	one, two := instance(1, unix(path)), instance(2, unix(path))
 	gone := service("gone", unix(b.path("gone")))
-	one.spec.FDStore = 3
+	one.spec.FDStore, two.spec.FDStore = 3, 3
 	all := []*user{one, two, gone}
 	r, w := pipe(t)
 	b.Store(one, &one.spec, notify.Message{FDStore: true, FDName: "state"}, []int{r})
 	b.Store(one, &one.spec, notify.Message{FDStore: true, FDName: "dead", FDKeepDead: true}, []int{w})
+	b.Store(two, &two.spec, notify.Message{FDStore: true, FDKeepDead: true}, []int{r, w})
 	closeFD(t, r)
-	if got := b.Held([]*user{two, gone}, (*user).name); len(got) != 0 {
+	if got := b.Held([]*user{gone}, (*user).name); len(got) != 0 {
 		t.Errorf("nothing is open, and held: %+v", got)
 	}
 	for _, u := range all {
@@ -72,6 +72,8 @@ func TestGiven(t *testing.T) {
 		{Service: "web@1", Socket: key(one), FD: fds[0]},
 		{Service: "web@1", Name: "state", FD: b.stores[one].files[0].fd},
 		{Service: "web@1", Name: "dead", Dead: true, FD: b.stores[one].files[1].fd},
+		{Service: "web@2", Name: "stored", Dead: true, FD: b.stores[two].files[0].fd},
+		{Service: "web@2", Name: "stored", Dead: true, FD: b.stores[two].files[1].fd},
 		{Service: "gone", Socket: key(gone), FD: goneFDs[0]},
 	}
 	if !reflect.DeepEqual(p.Held, want) {
@@ -95,8 +97,8 @@ func TestGiven(t *testing.T) {
 		next.Adopt(u, 0)
 	}
 	next.isRight(1)
-	if got := next.Held([]*user{one, two}, (*user).name); !reflect.DeepEqual(got, want[:3]) {
-		t.Errorf("%+v\nwant %+v", got, want[:3])
+	if got := next.Held([]*user{one, two}, (*user).name); !reflect.DeepEqual(got, want[:5]) {
+		t.Errorf("%+v\nwant %+v", got, want[:5])
 	}
 	if !answers(path) {
 		t.Error("not open")
@@ -157,9 +159,18 @@ func TestAdoptFromProcess(t *testing.T) {
 	first := &user{spec: u.spec}
 	b.hold(first)
 	_, fds := b.Sockets(first)
+	third := service("third", unix(b.path("new")))
+	b.hold(third)
+	_, thirdFDs := b.Sockets(third)
+	own, err := sys.DupAbove(thirdFDs[0], 3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := holding.Command(t)
+	stderr := os.NewFile(uintptr(own), "stderr") // no stream is what it was handed as a socket
+	cmd.Stderr = stderr
 	for _, fd := range fds {
-		own, err := syscall.Dup(fd)
+		own, err := sys.DupAbove(fd, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,25 +187,22 @@ func TestAdoptFromProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range cmd.ExtraFiles {
+	for _, f := range append(cmd.ExtraFiles, stderr) {
 		f.Close()
 	}
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 	// The supervisor has died: nobody else has them.
-	for _, fd := range fds {
-		closeFD(t, fd)
-	}
+	closeFD(t, append(fds, thirdFDs...)...)
 	clear(b.sockets)
 	clear(b.held)
 
 	b.before = len(openFDs(t)) // with the pipes of the process
-	third := spec.Socket{Listen: spec.Address{Network: spec.NetUnix, Addr: b.path("new")}}
-	u.spec.Sockets = append(slices.Clone(u.spec.Sockets), third)
+	u.spec.Sockets = append(slices.Clone(u.spec.Sockets), third.spec.Sockets[0])
 	b.Hold(u, &u.spec, nil)
 	b.Adopt(u, cmd.Process.Pid)
-	b.hasFailed("web: socket " + third.Listen.String() +
+	b.hasFailed("web: socket " + third.spec.Sockets[0].Listen.String() +
 		": not taken over, and opened anew at the next start: its process does not have it open")
 	b.isRight(0)
 	if _, got := b.Sockets(u); slices.Contains(got[:3], -1) || got[3] != -1 {

@@ -73,7 +73,11 @@ func TestSharedUntilTheLast(t *testing.T) {
 		t.Error("closed while somebody uses it")
 	}
 	b.isRight(0)
+	h := b.held[two][0]
 	b.Release(two)
+	if fd := h.fd(); fd != -1 {
+		t.Errorf("seems to be open as %d", fd)
+	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its name is left: %v", err)
 	}

@@ -91,6 +91,9 @@ func TestStore(t *testing.T) {
 	b.Store(u, &u.spec, notify.Message{FDStoreRemove: true}, nil)
 	closeFD(t, append(more[2:], r, w)...)
 	b.isRight(0)
+	if len(b.stores) > 0 {
+		t.Error("stores of nothing are kept")
+	}
 	b.hasFailed()
 }
 
@@ -106,11 +109,11 @@ func TestStoreDead(t *testing.T) {
 	}
 	defer file.Close()
 	r, w := pipe(t)
-	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "file"}, []int{int(file.Fd())})
-	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "dead", FDKeepDead: true}, []int{r})
 	r2, w2 := pipe(t)
 	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "watched"}, []int{r2})
-	b.hasStored(u, "file", "dead", "watched")
+	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "file"}, []int{int(file.Fd())})
+	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "dead", FDKeepDead: true}, []int{r})
+	b.hasStored(u, "watched", "file", "dead")
 	closeFD(t, r, w, r2, w2)
 	b.await("the watched one is dropped", func() bool { return len(b.stored(u)) == 2 })
 	b.hasStored(u, "file", "dead")
@@ -208,11 +211,14 @@ func TestCopiesFail(t *testing.T) {
 	u := keeper(3)
 	r, w := pipe(t)
 	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "x"}, []int{r})
+	b.Store(u, &u.spec, notify.Message{FDStore: true, FDName: "y"}, []int{w})
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 4, Hard: limit.Max}); err != nil {
+	free, next := pipe(t) // room for the copy of one
+	closeFD(t, free, next)
+	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: uint64(next), Hard: limit.Max}); err != nil {
 		t.Fatal(err)
 	}
 	p := b.ToProcess(u, u, &u.spec, func(*user) bool { return false })
@@ -220,7 +226,7 @@ func TestCopiesFail(t *testing.T) {
 	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, before); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Fill(nil); fmt.Sprint(err) != "descriptor store: x: fcntl: too many open files" {
+	if err := p.Fill(nil); fmt.Sprint(err) != "descriptor store: y: fcntl: too many open files" {
 		t.Error(err)
 	}
 	p.Close()
