@@ -115,11 +115,11 @@ func (r *random) step(u *user, what, n uint32) {
 	switch what {
 	case 0, 1, 2:
 		r.describe(u, n)
-		siblings := r.users[:2]
+		instances := r.users[:2]
 		if u == r.users[3] {
-			siblings = nil
+			instances = nil
 		}
-		for _, other := range siblings { // what the other process of a service has is not taken from it
+		for _, other := range instances { // and not the other process of one of them
 			if other != u && len(u.spec.Sockets) > 0 {
 				r.holds[other] = slices.DeleteFunc(slices.Clone(r.holds[other]), func(had spec.Socket) bool {
 					return slices.ContainsFunc(u.spec.Sockets, func(s spec.Socket) bool {
@@ -129,7 +129,7 @@ func (r *random) step(u *user, what, n uint32) {
 			}
 		}
 		r.holds[u] = u.spec.Sockets
-		r.Hold(u, &u.spec, siblings)
+		r.Hold(u, &u.spec, instances)
 	case 3:
 		r.Release(u)
 		delete(r.holds, u)

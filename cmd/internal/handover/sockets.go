@@ -115,13 +115,12 @@ type shared[U comparable] struct {
 	watch   uint64                   // key of the wait for that, 0 if there is none
 }
 
-// Hold makes u one of the users of exactly the sockets in its description. Those of siblings, the
-// other instances of its service, that stand at one of its addresses and are not described so any
-// more are let go of. What nobody uses is closed: before new ones are opened, which may be at the
-// same address.
-func (t *Table[U]) Hold(u U, described *spec.Service, siblings []U) {
+// Hold makes u one of the users of exactly the sockets in its description. The other instances of
+// its service let go of those at its addresses that are not described so any more. What nobody uses
+// is closed, and only then are new ones opened, which may be at the same address.
+func (t *Table[U]) Hold(u U, described *spec.Service, instances []U) {
 	if len(described.Sockets) > 0 { // or a thousand without any would each look at all the others
-		for _, other := range siblings {
+		for _, other := range instances {
 			if other != u {
 				t.keep(other, slices.DeleteFunc(slices.Clone(t.held[other]), func(h *shared[U]) bool {
 					return h.isOutdatedFor(described)

@@ -95,7 +95,7 @@ func (e *Engine) wait(s *service) {
 
 // changedFor lets those go on that waited for s: to start, or to stop.
 func (e *Engine) changedFor(s *service) {
-	e.wakeSiblings(s)
+	e.wakeInstances(s)
 	e.wakeHeirs(s)
 	e.eachNeeder(s, func(d *service) bool {
 		if d.state == Waiting && !d.rechecking {

@@ -59,8 +59,8 @@ func (e *Engine) outdated(s *service) (list []string) {
 // hasProcess says whether s has a process or is about to have one.
 func (s *service) hasProcess() bool { return s.PID() != 0 || s.spawning() }
 
-// wakeSiblings has those look again that wait for a process of s to let go of a socket.
-func (e *Engine) wakeSiblings(s *service) {
+// wakeInstances has those look again that wait for a process of s to let go of a socket.
+func (e *Engine) wakeInstances(s *service) {
 	if len(s.spec.Sockets) == 0 {
 		return
 	}
