@@ -218,7 +218,8 @@ func TestCopiesFail(t *testing.T) {
 	}
 	free, next := pipe(t) // room for the copy of one
 	closeFD(t, free, next)
-	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: uint64(next), Hard: limit.Max}); err != nil {
+	short := sys.Rlimit{Soft: uint64(next), Hard: limit.Max}
+	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, short); err != nil {
 		t.Fatal(err)
 	}
 	p := b.ToProcess(u, u, &u.spec, func(*user) bool { return false })
