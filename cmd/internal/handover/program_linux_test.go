@@ -90,7 +90,7 @@ func TestGiven(t *testing.T) {
 
 	next := newBench(t, p)
 	next.before--                 // our end of the pipe
-	p.Held[0].Service = "changed" // is the caller's
+	p.Held[1].Service = "changed" // is the caller's
 	for _, u := range []*user{one, two} {
 		next.Restore(u, u.name())
 		next.Hold(u, &u.spec, nil)
