@@ -164,7 +164,7 @@ func (b *bench) fds() (list []int) {
 }
 
 // patience is how long what is closed away from the owner may take.
-var patience = 3 * time.Second
+var patience = 10 * time.Second
 
 // check says what is not as it must be after each step. others are the descriptors that are open
 // besides those of the table.

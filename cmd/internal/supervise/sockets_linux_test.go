@@ -663,6 +663,18 @@ var socketScenarios = map[string]func(scene) error{
 		}
 		return want("after a stop", read(), "limit 2\n")
 	},
+	"descriptors are kept over rolling restarts": func(s scene) error {
+		k := spec.Service{Name: "k", Command: spec.Command{os.Getenv("KEEPER"), s.path("out")}}
+		k.Ready, k.FDStore, k.Overlap = spec.Probe{Kind: spec.ProbeNotify}, 4, true
+		err := errors.Join(s.apply(k), s.stored("k", 1))
+		for i := range 2 { // what each process has stored is given to the next one
+			err = errors.Join(err, s.RestartRolling(s, "k"), s.stored("k", 2+i))
+			got, readErr := os.ReadFile(s.path("out"))
+			err = errors.Join(err, readErr, s.noKin("k"),
+				want("given", string(got), "limit 4"+strings.Repeat(" tape=precious", 1+i)+"\n"))
+		}
+		return errors.Join(err, s.Stop(s, "k"), s.stored("k", 0))
+	},
 	"descriptors beyond the limit are refused and closed": func(s scene) error {
 		k := spec.Service{Name: "k", Command: spec.Command{os.Getenv("KEEPER"), s.path("out")}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
 		if err := errors.Join(s.apply(k), s.stored("k", 0)); err != nil {
