@@ -232,6 +232,13 @@ func TestOwnerThatCannotBeWritten(t *testing.T) {
 	if err := p.Take(Found[record]{}, nil); !errors.Is(err, fs.ErrNotExist) || p.troubles > 0 {
 		t.Errorf("no directory: %v", err)
 	}
+	if err := p.Replace(nil); err != nil {
+		t.Fatal(err)
+	}
+	spoilt := Found[record]{There: true, Refused: errCopy}
+	if err := p.Take(spoilt, nil); err == nil || p.files(t) != JournalFile+" " {
+		t.Errorf("put aside before anybody knows that there was one: %s, %v", p.files(t), err)
+	}
 	if runtime.GOOS != "linux" {
 		return
 	}

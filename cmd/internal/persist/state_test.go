@@ -2,6 +2,7 @@ package persist
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,9 +116,34 @@ func TestSavedForARequest(t *testing.T) {
 		{"not in use, says an older state", used(), true},
 		{"in use", used(id), true},
 		{"not in use any more", used(), false},
+		{"described again", save, true},
 	} {
 		if err := step.do(); err != nil || there() != step.want {
 			t.Errorf("%s: %v, there: %v", step.what, err, there())
 		}
+	}
+}
+
+// What is read of an environment is what was written.
+func TestEnvironment(t *testing.T) {
+	s := &Environments{Dir: filepath.Join(t.TempDir(), "environment")}
+	for _, vars := range [][]string{nil, {"A=1"}, {"A=\n", "B="}} {
+		id := EnvironmentID(vars)
+		if err := s.Save(id, vars); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Load(id)
+		if err != nil || !slices.Equal(got, vars) {
+			t.Errorf("%q has become %q, %v", vars, got, err)
+		}
+		if err := os.WriteFile(filepath.Join(s.Dir, id), []byte("A=2\x00"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Load(id); err == nil || len(got) > 0 {
+			t.Errorf("damaged: %q", got)
+		}
+	}
+	if _, err := s.Load("none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("none: %v", err)
 	}
 }
