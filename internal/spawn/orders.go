@@ -46,11 +46,11 @@ const (
 func greeting(kind string, socket sys.Channel, file int) ([]byte, error) {
 	b := []byte(kind)
 	for _, fd := range []int{int(socket), file} {
-		n, err := sys.Inode(fd)
+		st, err := sys.StatFD(fd)
 		if err != nil {
 			return nil, err
 		}
-		b = binary.LittleEndian.AppendUint64(b, n)
+		b = binary.LittleEndian.AppendUint64(b, st.Ino)
 	}
 	return b, nil
 }

@@ -34,8 +34,8 @@ func find(c sys.Channel, args []string) (kind string, err error) {
 	default:
 		return "", nil
 	}
-	socket, inodeErr := sys.Inode(int(c))
-	if n < greetingLen || inodeErr != nil || binary.LittleEndian.Uint64(greet[magicLen:]) != socket {
+	socket, statErr := sys.StatFD(int(c))
+	if n < greetingLen || statErr != nil || binary.LittleEndian.Uint64(greet[magicLen:]) != socket.Ino {
 		return "", nil
 	}
 	switch {

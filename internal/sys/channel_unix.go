@@ -61,29 +61,14 @@ func (c Channel) Recv(p []byte) (n int, files []int, err error) {
 	return n, files, nil
 }
 
+// receivedFiles are the descriptors in a control message, close-on-exec.
 func receivedFiles(oob []byte) ([]int, error) {
-	if len(oob) == 0 {
-		return nil, nil
+	var p Packet
+	err := p.takeControl(oob)
+	for _, fd := range p.Files {
+		unix.CloseOnExec(fd)
 	}
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil, wrap("recvmsg", err)
-	}
-	var files []int
-	for _, m := range msgs {
-		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_RIGHTS {
-			continue
-		}
-		fds, err := unix.ParseUnixRights(&m)
-		if err != nil {
-			return files, wrap("recvmsg", err)
-		}
-		for _, fd := range fds {
-			unix.CloseOnExec(fd)
-		}
-		files = append(files, fds...)
-	}
-	return files, nil
+	return p.Files, wrap("recvmsg", err)
 }
 
 // Peek copies the bytes that have arrived, without waiting and without taking them.

@@ -133,11 +133,3 @@ func MostDescriptors() uint64 {
 	lim, _ := Getrlimit(syscall.RLIMIT_NOFILE)
 	return lim.Soft
 }
-
-// Inode returns the number by which two descriptors of one open socket, pipe or file are known to
-// be of the same.
-func Inode(fd int) (uint64, error) {
-	var st syscall.Stat_t
-	err := retry(func() error { return syscall.Fstat(fd, &st) })
-	return uint64(st.Ino), wrap("fstat", err)
-}

@@ -20,9 +20,8 @@ import (
 // ours that is there already is kept, with its permissions corrected; anything else under that name
 // is an error. The directory must be one where nobody but us can make names.
 func MakeFIFO(path string, mode uint32) error {
-	err := retry(func() error { return unix.Mkfifo(path, mode) })
-	if err != nil && err != unix.EEXIST {
-		return &fs.PathError{Op: "mkfifo", Path: path, Err: err}
+	if err := NewFIFO(path, mode); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
 	}
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Lstat(path, &st) }); err != nil {
@@ -40,6 +39,14 @@ func MakeFIFO(path string, mode uint32) error {
 		if err := retry(func() error { return unix.Chmod(path, mode) }); err != nil {
 			return &fs.PathError{Op: "chmod", Path: path, Err: err}
 		}
+	}
+	return nil
+}
+
+// NewFIFO makes a FIFO, with mode less the umask; EEXIST if there is anything of that name.
+func NewFIFO(path string, mode uint32) error {
+	if err := retry(func() error { return unix.Mkfifo(path, mode) }); err != nil {
+		return &fs.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 	return nil
 }
@@ -242,9 +249,9 @@ func sealedPipe(_ string, content []byte) (int, error) {
 
 func writeAll(fd int, b []byte) error {
 	for len(b) > 0 {
-		n, err := retry1(func() (int, error) { return unix.Write(fd, b) })
+		n, err := WriteFD(fd, b)
 		if err != nil {
-			return wrap("write", err)
+			return err
 		}
 		b = b[n:]
 	}
@@ -305,9 +312,9 @@ func readPipe(fd int) (content []byte, err error) {
 		return nil, wrap("fcntl", err)
 	}
 	for buf := make([]byte, 64<<10); ; {
-		n, err := retry1(func() (int, error) { return unix.Read(fd, buf) })
+		n, err := ReadFD(fd, buf)
 		if err != nil {
-			return nil, wrap("read", err)
+			return nil, err
 		}
 		if n == 0 {
 			return content, nil
@@ -316,14 +323,6 @@ func readPipe(fd int) (content []byte, err error) {
 			return nil, errors.New("more than a pipe holds")
 		}
 	}
-}
-
-// NewFIFO makes a FIFO, with mode less the umask; EEXIST if there is anything of that name.
-func NewFIFO(path string, mode uint32) error {
-	if err := retry(func() error { return unix.Mkfifo(path, mode) }); err != nil {
-		return &fs.PathError{Op: "mkfifo", Path: path, Err: err}
-	}
-	return nil
 }
 
 // OpenNull opens the null device for reading and writing. Not as os.OpenFile does, which would set

@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -185,8 +184,8 @@ func openHeld(pid, n int) (*os.File, error) {
 // lockedElsewhere says whether a file of the directory's file system has an open-file-description
 // lock and is not in the directory.
 func lockedElsewhere(dir string) bool {
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil || !bytes.Contains(locks, []byte("OFDLCK")) {
+	locks := locksOf("OFDLCK")
+	if len(locks) == 0 {
 		return false
 	}
 	d, err := os.Open(dir)
@@ -198,19 +197,10 @@ func lockedElsewhere(dir string) bool {
 	if err != nil {
 		return false
 	}
-	// "7: OFDLCK ADVISORY  WRITE -1 00:1b:1467 0 EOF". What btrfs and overlayfs show here is
-	// another number than stat(2) has: there, nothing is found.
-	device := fmt.Sprintf("%02x:%02x:", unix.Major(s.Dev), unix.Minor(s.Dev))
 	candidates := map[uint64]bool{}
-	for line := range bytes.Lines(locks) {
-		fields := strings.Fields(string(line))
-		if len(fields) < 6 || fields[1] != "OFDLCK" {
-			continue
-		}
-		if inode, ok := strings.CutPrefix(fields[5], device); ok {
-			if n, err := strconv.ParseUint(inode, 10, 64); err == nil {
-				candidates[n] = true
-			}
+	for _, l := range locks {
+		if l.device == deviceText(s.Dev) {
+			candidates[l.inode] = true
 		}
 	}
 	if len(candidates) == 0 {
@@ -249,9 +239,14 @@ func Lockers(f *os.File) []Locker {
 			list = l.add(list)
 		}
 	}
-	for _, pid := range flockedBy(f) {
-		if !slices.ContainsFunc(list, func(l Locker) bool { return l.PID == pid }) {
-			list = Locker{PID: pid, Flock: true}.add(list)
+	own, err := statOf(f)
+	if err != nil {
+		return list
+	}
+	for _, l := range locksOf("FLOCK") { // what it says of them it says to everybody
+		ours := l.device == deviceText(own.Dev) && l.inode == own.Ino && l.pid > 0
+		if ours && !slices.ContainsFunc(list, func(k Locker) bool { return k.PID == l.pid }) {
+			list = Locker{PID: l.pid, Flock: true}.add(list)
 		}
 	}
 	return list
@@ -267,26 +262,31 @@ func (l Locker) add(list []Locker) []Locker {
 	return append(list, l)
 }
 
-// flockedBy are the processes that took flock(2) locks of a file, by /proc/locks, which says so to
-// everybody.
-func flockedBy(f *os.File) (pids []int) {
-	own, err := statOf(f)
-	if err != nil {
-		return nil
-	}
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return nil
-	}
-	inode := fmt.Sprintf("%02x:%02x:%d", unix.Major(own.Dev), unix.Minor(own.Dev), own.Ino)
-	for line := range bytes.Lines(locks) {
-		fields := strings.Fields(string(line)) // "7: FLOCK ADVISORY WRITE 4711 00:1b:1467 0 EOF"
-		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != inode {
+// procLock is a line of /proc/locks, "7: FLOCK ADVISORY WRITE 4711 00:1b:1467 0 EOF" (proc_locks(5)).
+// What btrfs and overlayfs show there is another number than stat(2) has: there, nothing is found.
+type procLock struct {
+	pid    int
+	device string
+	inode  uint64
+}
+
+func locksOf(kind string) (list []procLock) {
+	data, _ := os.ReadFile("/proc/locks")
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 6 || f[1] != kind {
 			continue
 		}
-		if pid, err := strconv.Atoi(fields[4]); err == nil && pid > 0 {
-			pids = append(pids, pid)
+		at := strings.LastIndexByte(f[5], ':')
+		pid, pidErr := strconv.Atoi(f[4])
+		inode, err := strconv.ParseUint(f[5][at+1:], 10, 64)
+		if err == nil && pidErr == nil && at > 0 {
+			list = append(list, procLock{pid, f[5][:at], inode})
 		}
 	}
-	return pids
+	return list
+}
+
+func deviceText(dev uint64) string {
+	return fmt.Sprintf("%02x:%02x", unix.Major(dev), unix.Minor(dev))
 }

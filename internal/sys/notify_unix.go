@@ -185,15 +185,6 @@ func waitMsg(f *os.File, receive func(fd int) (Packet, error)) (pkt Packet, err 
 	return pkt, err
 }
 
-// CloseFiles closes the descriptors that came with the message, which are then no
-// longer in it.
-func (p *Packet) CloseFiles() {
-	for _, fd := range p.Files {
-		CloseFD(fd) // nothing to be done about an error: the number is free in any case (close(2))
-	}
-	p.Files = nil
-}
-
 // InheritNotify is ListenNotify for the socket that an earlier image of this process has opened
 // under that name, with the messages that wait in it.
 func InheritNotify(fd int, name string) (*NotifySocket, error) {

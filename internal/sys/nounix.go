@@ -23,7 +23,7 @@ func SetCloseOnExec(int, bool) error              { return Unsupported("fcntl") 
 func DescriptorOpen(int) bool                     { return false }
 
 func SealedFile(string, []byte) (int, error) { return -1, Unsupported("a file without a name") }
-func Inode(int) (uint64, error)              { return 0, Unsupported("fstat") }
+func StatFD(int) (FileState, error)          { return FileState{}, Unsupported("fstat") }
 func kill(int, syscall.Signal) error         { return Unsupported("kill") }
 func TryFlock(*os.File) error                { return Unsupported("flock") }
 func LockedByOther(*os.File) (bool, error)   { return false, Unsupported("fcntl") }

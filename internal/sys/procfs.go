@@ -82,6 +82,11 @@ type FD struct {
 // have been inherited through one.
 func (f FD) CloseOnExec() bool { return f.Flags&closeOnExecFlag != 0 }
 
+// Readable says whether the descriptor can be read from.
+func (f FD) Readable() bool {
+	return !f.pathOnly() && (f.access() == syscall.O_RDONLY || f.access() == syscall.O_RDWR)
+}
+
 // Writable says whether the descriptor can be written to.
 func (f FD) Writable() bool {
 	return !f.pathOnly() && (f.access() == syscall.O_WRONLY || f.access() == syscall.O_RDWR)
@@ -205,17 +210,6 @@ const (
 	NoNewPrivsOff
 	NoNewPrivsOn
 )
-
-// Signals lists the members of the set in ascending order.
-func (s SignalSet) Signals() []syscall.Signal {
-	var list []syscall.Signal
-	for sig := syscall.Signal(1); sig <= 64; sig++ {
-		if s.Has(sig) {
-			list = append(list, sig)
-		}
-	}
-	return list
-}
 
 // Usage is what one process uses.
 type Usage struct {

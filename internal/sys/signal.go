@@ -11,3 +11,14 @@ func (s SignalSet) Add(sig syscall.Signal) SignalSet { return s | 1<<(uint(sig)-
 
 // Has says whether sig is in the set.
 func (s SignalSet) Has(sig syscall.Signal) bool { return s&(1<<(uint(sig)-1)) != 0 }
+
+// Signals lists the members of the set in ascending order.
+func (s SignalSet) Signals() []syscall.Signal {
+	var list []syscall.Signal
+	for sig := syscall.Signal(1); sig <= 64; sig++ {
+		if s.Has(sig) {
+			list = append(list, sig)
+		}
+	}
+	return list
+}

@@ -45,11 +45,6 @@ func PeerOf(conn syscall.Conn) (Peer, error) {
 	return p, inner
 }
 
-// Readable says whether the descriptor can be read from.
-func (f FD) Readable() bool {
-	return !f.pathOnly() && (f.access() == syscall.O_RDONLY || f.access() == syscall.O_RDWR)
-}
-
 // Address names a socket: Unix where it is not empty, else a vsock(7) address.
 type Address struct {
 	Unix      string // a path, or '@' and the name of an abstract socket (unix(7), Linux)

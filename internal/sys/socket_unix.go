@@ -231,6 +231,15 @@ func (p *Packet) takeControl(oob []byte) error {
 	return nil
 }
 
+// CloseFiles closes the descriptors that came with the message, which are then no
+// longer in it.
+func (p *Packet) CloseFiles() {
+	for _, fd := range p.Files {
+		CloseFD(fd) // nothing to be done about an error: the number is free in any case (close(2))
+	}
+	p.Files = nil
+}
+
 // KindOf says what the descriptor is; EBADF if it is not open.
 func KindOf(fd int) (SocketKind, error) {
 	var st unix.Stat_t
