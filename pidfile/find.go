@@ -97,7 +97,7 @@ func find(path string) (*Instance, error) {
 		// instead could make that very start fail. A lock for reading is no start: it is what the
 		// dead one has left, or anybody's who may read the file.
 		locked, err := sys.WriteLocked(file)
-		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if sys.IfSupported(err) != nil {
 			return nil, err
 		}
 		if locked {

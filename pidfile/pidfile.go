@@ -258,7 +258,7 @@ func (f *File) whoHolds(path string, o Options) error {
 // Find ask for a lock without taking one. The second is for flock(1), and for where the first is
 // missing.
 func (f *File) lock() error {
-	if err := sys.TryOFDLock(f.file); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := sys.IfSupported(sys.TryOFDLock(f.file)); err != nil {
 		return err
 	}
 	return sys.TryFlock(f.file)

@@ -71,7 +71,7 @@ func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) e
 		return nil, errors.Join(err, ours.Close())
 	}
 	// Not reaped yet, so the pid is its own.
-	if h.process, err = sys.Pin(h.PID); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if h.process, err = sys.Pin(h.PID); sys.UnlessGone(err) != nil {
 		kill := errors.Join(sys.Kill(h.PID, syscall.SIGKILL), h.mayReap())
 		_, lost := h.Reap()
 		return nil, errors.Join(fail(StepStart, "", err), kill, lost, ours.Close())

@@ -42,7 +42,7 @@ func shed() error {
 	if os.Geteuid() == 0 || !sys.GainedPrivileges() {
 		return nil
 	}
-	if err := sys.SetThreadCapabilities(0, sys.NoAmbient); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := sys.IfSupported(sys.SetThreadCapabilities(0, sys.NoAmbient)); err != nil {
 		return fail(StepCaps, "", err)
 	}
 	return nil

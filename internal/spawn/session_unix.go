@@ -25,7 +25,7 @@ func endSession(watcher int) error {
 		members, err := sessionMembers(watcher)
 		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, sys.ErrHidden) {
 			// No table to look in. The watcher led the first process group of its session, too.
-			return ignoreGone(sys.KillGroup(watcher, syscall.SIGKILL))
+			return sys.UnlessGone(sys.KillGroup(watcher, syscall.SIGKILL))
 		}
 		if err != nil || len(members) == 0 {
 			return err
@@ -74,11 +74,11 @@ func sessionMembers(session int) ([]int, error) {
 func endMember(pid, session int) error {
 	p, err := heldMember(pid, session)
 	if err != nil {
-		return ignoreGone(err)
+		return sys.UnlessGone(err)
 	}
 	defer p.Close()
 	if err := p.Signal(syscall.SIGKILL); err != nil {
-		return ignoreGone(err)
+		return sys.UnlessGone(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deathWait)
 	defer cancel()
@@ -100,11 +100,4 @@ func heldMember(pid, session int) (*sys.Process, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, syscall.ESRCH) {
-		return nil
-	}
-	return err
 }

@@ -128,7 +128,7 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 func endUnheard(pid int, session bool, why error) error {
 	err := unheard(why)
 	// It is not reaped, so the pid is its own.
-	if killErr := ignoreGone(sys.Kill(pid, syscall.SIGKILL)); killErr != nil {
+	if killErr := sys.UnlessGone(sys.Kill(pid, syscall.SIGKILL)); killErr != nil {
 		err = alsoError(err, fmt.Errorf("end process %d: %w", pid, killErr))
 	}
 	if session {

@@ -67,7 +67,7 @@ func watch(st *starter, s *description) error {
 	}
 	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves
 	// nothing behind.
-	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := sys.IfSupported(sys.BecomeSubreaper()); err != nil {
 		return fail(StepStart, "", err)
 	}
 	w := &watcher{

@@ -90,7 +90,7 @@ func (j *janitor) launch(f func()) {
 func (j *janitor) thread(work <-chan func()) {
 	// Never unlocked: the thread ends with the goroutine, and its priority with it.
 	runtime.LockOSThread()
-	if err := sys.LowerThread(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := sys.IfSupported(sys.LowerThread()); err != nil {
 		j.e.trouble("", fmt.Errorf("compress at low priority: %w", err))
 	}
 	for f := range work {

@@ -86,7 +86,7 @@ func bindUnix(s spec.Socket, name string) (int, error) {
 		return -1, err
 	}
 	if name[0] == '/' {
-		if err := sys.SetSocketMode(fd, fs.FileMode(*s.Mode)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if err := sys.IfSupported(sys.SetSocketMode(fd, fs.FileMode(*s.Mode))); err != nil {
 			return -1, errors.Join(err, sys.CloseFD(fd))
 		}
 	}
