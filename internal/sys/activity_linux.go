@@ -12,6 +12,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Activity follows what a process and all that it started do, from look to look. A process whose
+// parent has ended is still followed. Make it with NewActivity; one goroutine at a time.
+type Activity struct {
+	root  int
+	turn  uint // counts looks
+	procs map[int]*followed
+	next  []int // to be looked at in this turn
+	done  Doing
+	buf   []byte
+}
+
+// followed is what is known of a process since the last look.
+type followed struct {
+	start   uint64
+	turn    uint
+	files   int64
+	threads map[int]thread
+}
+
+type thread struct {
+	used, waited time.Duration
+	turn         uint
+}
+
+// NewActivity follows process pid and its descendants. Nothing is read yet, and nothing has to be
+// closed.
+func NewActivity(pid int) *Activity {
+	return &Activity{root: pid, procs: map[int]*followed{}}
+}
+
 // mostFollowed bounds a look at what may be growing while it is looked at. Who has more threads
 // than that is not at rest as far as can be seen.
 const mostFollowed = 8192
@@ -52,6 +82,15 @@ func (a *Activity) Look(more []int) (Doing, error) {
 		}
 	}
 	return a.done, nil
+}
+
+// Processes are those that the last look has found.
+func (a *Activity) Processes() []int {
+	list := make([]int, 0, len(a.procs))
+	for pid := range a.procs {
+		list = append(list, pid)
+	}
+	return list
 }
 
 // childrenTold says whether this kernel names the children of a thread.

@@ -71,6 +71,8 @@ func (c Channel) PeekFile(p []byte) (int, int, error) {
 
 func dup2Call(oldfd, newfd int) error { return unix.Dup2(oldfd, newfd) }
 
+func openDescriptors() int { return 0 }
+
 func SealDescriptors(from int) error {
 	// /dev/fd shows only 0 to 2 on a BSD without fdescfs, and nothing tells that
 	// apart from a process that has no others: every number is tried.

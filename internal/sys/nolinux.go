@@ -86,7 +86,6 @@ func SetSignalMask(SignalSet) (SignalSet, error) { return 0, Unsupported("sigpro
 func ResetIgnoredSignals() error                 { return Unsupported("sigaction") }
 func IgnoredSignals() (SignalSet, error)         { return 0, Unsupported("sigaction") }
 
-func openDescriptors() int                     { return 0 }
 func SameDescription(int, int) (bool, error)   { return false, Unsupported("kcmp") }
 func PipeSize(int) (int, error)                { return 0, Unsupported("fcntl(F_GETPIPE_SZ)") }
 func SetPipeSize(int, int) (int, error)        { return 0, Unsupported("fcntl(F_SETPIPE_SZ)") }
@@ -127,9 +126,7 @@ func (*Watcher) AddNames(string) error    { return Unsupported("inotify") }
 func (*Watcher) Wait(time.Duration) error { return Unsupported("inotify") }
 func (*Watcher) Close() error             { return Unsupported("inotify") }
 
-func PIDs() ([]int, error)                    { return nil, Unsupported("/proc") }
-func (l *ProcList) Read() ([]ProcStat, error) { return nil, Unsupported("a list of processes") }
-func (a *Activity) Look([]int) (Doing, error) { return Doing{}, Unsupported("what a process does") }
+func PIDs() ([]int, error) { return nil, Unsupported("/proc") }
 
 func ReadStatus(int) (ProcStatus, error)       { return ProcStatus{}, Unsupported("/proc/PID") }
 func ReadUsage(int) (Usage, error)             { return Usage{}, Unsupported("/proc/PID/stat") }
@@ -159,3 +156,13 @@ func ReadOpenFile(int, int) ([]byte, error)    { return nil, Unsupported("/proc/
 func StatOpenFile(int, int) (FileStat, error)  { return FileStat{}, Unsupported("/proc/PID/fd") }
 func Statx(string) (FileStat, error)           { return FileStat{}, Unsupported("statx") }
 func TerminalDevice(uint64) (bool, error)      { return false, Unsupported("/proc/tty/drivers") }
+
+type Activity struct{}
+
+func NewActivity(int) *Activity             { return &Activity{} }
+func (*Activity) Look([]int) (Doing, error) { return Doing{}, Unsupported("what a process does") }
+func (*Activity) Processes() []int          { return nil }
+
+type ProcList struct{}
+
+func (*ProcList) Read() ([]ProcStat, error) { return nil, Unsupported("a list of processes") }

@@ -8,17 +8,6 @@ import (
 	"time"
 )
 
-// Activity follows what a process and all that it started do, from look to look. A process whose
-// parent has ended is still followed. Make it with NewActivity; one goroutine at a time.
-type Activity struct {
-	root  int
-	turn  uint // counts looks
-	procs map[int]*followed
-	next  []int // to be looked at in this turn
-	done  Doing
-	buf   []byte
-}
-
 // Doing is what a look has found.
 type Doing struct {
 	// Running says that at this moment a thread runs, waits for a processor, or waits for a disk or
@@ -34,34 +23,6 @@ type Doing struct {
 	// fewer since the look before. True at the first.
 	Changed bool
 	Threads int
-}
-
-// followed is what is known of a process since the last look.
-type followed struct {
-	start   uint64
-	turn    uint
-	files   int64
-	threads map[int]thread
-}
-
-type thread struct {
-	used, waited time.Duration
-	turn         uint
-}
-
-// NewActivity follows process pid and its descendants. Nothing is read yet, and nothing has to be
-// closed.
-func NewActivity(pid int) *Activity {
-	return &Activity{root: pid, procs: map[int]*followed{}}
-}
-
-// Processes are those that the last look has found.
-func (a *Activity) Processes() []int {
-	list := make([]int, 0, len(a.procs))
-	for pid := range a.procs {
-		list = append(list, pid)
-	}
-	return list
 }
 
 // FD is one open descriptor of a process, as /proc/PID/fd and
@@ -134,14 +95,6 @@ func (s FileStat) Is(typ uint32) bool { return s.Mode&syscall.S_IFMT == typ }
 // not there: ENOENT from an open, ESRCH from a read that came after its end.
 func Gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
-}
-
-// ProcList reads the stat of every process, again and again into the same
-// memory: at 10,000 processes a scan costs one open, read and close each, and
-// little else. The zero value is ready; one goroutine at a time.
-type ProcList struct {
-	stats []ProcStat
-	buf   []byte
 }
 
 // ErrHidden says that a process exists but its facts cannot be read: /proc is
