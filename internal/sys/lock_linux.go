@@ -262,7 +262,7 @@ func (l Locker) add(list []Locker) []Locker {
 	return append(list, l)
 }
 
-// procLock is a line of /proc/locks, "7: FLOCK ADVISORY WRITE 4711 00:1b:1467 0 EOF" (proc_locks(5)).
+// procLock is a line of /proc/locks (proc(5)): "7: FLOCK ADVISORY WRITE 4711 00:1b:1467 0 EOF".
 // What btrfs and overlayfs show there is another number than stat(2) has: there, nothing is found.
 type procLock struct {
 	pid    int
