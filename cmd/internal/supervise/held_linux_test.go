@@ -15,6 +15,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -202,6 +203,39 @@ func TestHeldIsGivenBack(t *testing.T) {
 	after.handover.Empty(again)
 }
 
+// areClosed waits until none of the descriptors is of what has that name.
+func areClosed(t *testing.T, fds []int, name string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); len(fds) > 0; time.Sleep(time.Millisecond) {
+		got, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fds[0]))
+		if err != nil || !strings.HasPrefix(got, name) {
+			fds = fds[1:]
+		} else if time.Now().After(end) {
+			t.Fatalf("%s is open", got)
+		}
+	}
+}
+
+// What the program before has handed over and nobody claims is closed.
+func TestUnclaimedIsClosed(t *testing.T) {
+	b := newBench(t)
+	r, w, err := sys.NewPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.o.Handover = handover.ToProgram{
+		Held: []handover.Descriptor{{Service: "gone", Name: "x", FD: r}}, Pipes: []int{w},
+	}
+	b.handover = b.newHandover()
+	b.takeOver(leftState{}, nil)
+	b.loop.Run()
+	areClosed(t, []int{r, w}, name)
+}
+
 // Every FIFO that a service writes into is held while the program changes: what is in it would be
 // gone with a service that ends meanwhile.
 func TestPipesAreHandedOver(t *testing.T) {
@@ -222,11 +256,16 @@ func TestPipesAreHandedOver(t *testing.T) {
 	}
 	defer ready.Close()
 	defer theirs.Close()
-	p, err := b.toProgram()
-	if err != nil || len(p.Pipes) != 3 {
-		t.Errorf("%+v, %v", p, err)
+	var pipes []int
+	fails, reply := errors.New("it fails"), make(chan error, 1)
+	b.beginStill(func(p handover.ToProgram) error {
+		pipes = p.Pipes
+		return fails
+	}, reply)
+	if err := <-reply; !errors.Is(err, fails) || len(pipes) != 3 {
+		t.Errorf("%v, %v", pipes, err)
 	}
-	p.Close()
+	areClosed(t, pipes, b.o.RuntimeDir)
 	if err := log.Close(); err != nil {
 		t.Error(err)
 	}

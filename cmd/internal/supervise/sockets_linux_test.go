@@ -595,7 +595,9 @@ var socketScenarios = map[string]func(scene) error{
 			return err
 		}
 		after, err := s.holds("web@1")
-		return errors.Join(err, want("another", before != after, true), s.same("web@2", after), s.same("web@3", after), want("restarts", s.one("web@2").Restarts, 0), want("open", s.open(), 1))
+		return errors.Join(err, want("another", before != after, true), s.same("web@2", after), s.same("web@3", after), want("open", s.open(), 1),
+			want("restarts of 1", s.one("web@1").Restarts, 0), want("of 2", s.one("web@2").Restarts, 0),
+			want("of 3", s.one("web@3").Restarts, 0))
 	},
 	"on demand is switched off": func(s scene) error {
 		one := web()
