@@ -203,6 +203,28 @@ func TestHeldIsGivenBack(t *testing.T) {
 	after.handover.Empty(again)
 }
 
+// An instance that is not about to start does not keep a socket that is described anew from those
+// that are.
+func TestInstancesLetGo(t *testing.T) {
+	b := newBench(t)
+	at := spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + freePort(t)}
+	var list []*service
+	for n := range 2 {
+		list = append(list, b.put(plain(fmt.Sprintf("web@%d", n+1), func(s *spec.Service) {
+			s.Instance, s.Sockets = n+1, []spec.Socket{{Listen: at, Backlog: 7 + n}}
+		})))
+	}
+	for _, s := range list {
+		b.holdSockets(s)
+		if err := b.handover.Opener(s)(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, s := range list {
+		b.handover.Release(s)
+	}
+}
+
 // areClosed waits until none of the descriptors is of what has that name.
 func areClosed(t *testing.T, fds []int, name string) {
 	t.Helper()
