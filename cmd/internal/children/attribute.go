@@ -122,7 +122,8 @@ func (t *Table) unitOf(pid int) *Unit {
 		return u
 	}
 	var found *Unit
-	_, _ = proctree.Descends(pid, t.kernel.Stat, func(pid int) bool { // what cannot be seen is nobody's
+	// What cannot be seen is nobody's.
+	_, _ = proctree.Descends(pid, t.kernel.Stat, func(pid int) bool {
 		if found = t.mains[pid]; found == nil || !t.lives(pid) {
 			found = t.leftovers[pid]
 		}

@@ -108,7 +108,9 @@ func (l *attempt) patience(ctx context.Context) (patience, func()) {
 }
 
 // answered deals with the end of the waiting for readiness.
-func (l *attempt) answered(ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error) error {
+func (l *attempt) answered(
+	ctx context.Context, d *spawn.Launch, r *Result, heard probe.Heard, err error,
+) error {
 	// A death that has been seen, or has begun, comes before an answer that may be somebody else's,
 	// and before a failure that may be its consequence.
 	grace := time.Duration(0)

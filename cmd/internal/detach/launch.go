@@ -110,11 +110,13 @@ func (l *attempt) prepare(p patience) error {
 	if l.s.Chroot == "" && strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		wd, err := os.Getwd()
 		if err != nil {
-			return fmt.Errorf("%s: relative to the working directory, which cannot be found: %w", name, err)
+			return fmt.Errorf("%s: relative to the working directory, which cannot be found: %w",
+				name, err)
 		}
 		dir = wd
 	}
-	if err := launch.Describe(p, &l.spawn, l.s.Process, l.s.Command, os.Environ(), dir); err != nil {
+	err := launch.Describe(p, &l.spawn, l.s.Process, l.s.Command, os.Environ(), dir)
+	if err != nil {
 		return err
 	}
 	if l.o.Argv0 != "" {

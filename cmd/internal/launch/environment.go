@@ -22,7 +22,9 @@ import (
 //  4. Env
 //
 // A file system that does not answer is waited for until ctx ends (sys.StuckError).
-func environment(ctx context.Context, p spec.Process, base []string, account *Account) ([]string, error) {
+func environment(
+	ctx context.Context, p spec.Process, base []string, account *Account,
+) ([]string, error) {
 	env := make([]string, 0, len(base)+len(p.Env)+5)
 	if p.ClearEnv {
 		env = append(env, "PATH="+defaultPath)

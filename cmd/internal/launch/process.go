@@ -19,7 +19,8 @@ import (
 // OpenStreams and NewWatch). Its environment is made from base, and a relative program with a slash
 // begins in dir. It waits for files until ctx ends.
 func Describe(
-	ctx context.Context, s *spawn.Spec, p spec.Process, argv spec.Command, base []string, dir string,
+	ctx context.Context, s *spawn.Spec, p spec.Process, argv spec.Command,
+	base []string, dir string,
 ) (err error) {
 	if err := fill(ctx, s, p, base); err != nil {
 		return err
@@ -70,7 +71,9 @@ func fill(ctx context.Context, s *spawn.Spec, p spec.Process, base []string) (er
 // program finds the executable of command, which is searched for in the PATH of env inside the
 // directory chroot. dir is where a relative name with a slash begins. It waits for a file system
 // until ctx ends.
-func program(ctx context.Context, command spec.Command, env []string, chroot, dir string) (string, error) {
+func program(
+	ctx context.Context, command spec.Command, env []string, chroot, dir string,
+) (string, error) {
 	name := command[0]
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)

@@ -58,7 +58,8 @@ func HearFD(ctx context.Context, r *os.File, fd int) error {
 		case err == io.EOF:
 			return ClosedError{fd}
 		case err != nil && ctx.Err() != nil:
-			return &NotReadyError{Check{Probe: spec.Probe{Kind: spec.ProbeFD, FD: fd}}, errors.New("no newline yet"), context.Cause(ctx)}
+			check := Check{Probe: spec.Probe{Kind: spec.ProbeFD, FD: fd}}
+			return &NotReadyError{check, errors.New("no newline yet"), context.Cause(ctx)}
 		case err != nil:
 			return fmt.Errorf("fd:%d: %w", fd, err)
 		}

@@ -24,7 +24,8 @@ func (e *Engine) watchReady(s *service, w *launch.Watch) {
 		e.deadline(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
 	}
 	switch {
-	case s.spec.Type == spec.Oneshot && (w.Check.Kind == spec.ProbeSettle || w.Check.Kind == spec.ProbeSettled):
+	case s.spec.Type == spec.Oneshot &&
+		(w.Check.Kind == spec.ProbeSettle || w.Check.Kind == spec.ProbeSettled):
 		// A oneshot is up when it has ended well; settling says nothing.
 	case w.Check.Kind == spec.ProbeExec:
 		e.happen(s, hReady, cause{})
@@ -110,7 +111,8 @@ func (e *Engine) watchReadyAgain(s *service) {
 		return
 	}
 	if w.Check.Kind == spec.ProbeSettle {
-		w.Check.Settle = min(max(0, w.Check.Settle-spec.Duration(time.Since(s.startedAt))), w.Check.Settle)
+		left := w.Check.Settle - spec.Duration(time.Since(s.startedAt))
+		w.Check.Settle = min(max(0, left), w.Check.Settle)
 	}
 	e.watchReady(s, w)
 	if a := &s.timers[timerReady]; w.Check.Kind == spec.ProbeNotify && a.Set() {
