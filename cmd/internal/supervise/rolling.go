@@ -142,14 +142,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx) // what was begun is brought to its end; no other begins
-	case <-e.loop.Ended():
-		return ErrClosed
-	}
+	return e.answered(ctx, result) // what was begun is brought to its end all the same
 }
 
 // startSuccessor starts a second process of s. told is called when the old one is gone, or with the
