@@ -136,7 +136,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "control internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",

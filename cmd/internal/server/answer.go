@@ -149,7 +149,7 @@ func invalid(problems spec.Problems) *control.Error {
 }
 
 func failureOf(e *supervise.StartError) control.Failure {
-	f := control.Failure{Name: e.Name, Reason: e.Reason, Status: e.Status(), Exit: exitOf(e.Exit), Retry: e.Retry}
+	f := control.Failure{Name: e.Name, Reason: e.Reason, Status: e.Status(), Exit: e.Exit, Retry: e.Retry}
 	if e.Cause != nil {
 		f.Cause = new(failureOf(e.Cause))
 	}

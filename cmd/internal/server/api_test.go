@@ -131,7 +131,7 @@ func TestRequestsReachTheEngine(t *testing.T) {
 	if err := f.Signal(ctx, control.SignalRequest{Names: control.Named("a"), Signal: "USR1"}); err != nil || f.engine.signal != syscall.SIGUSR1 {
 		t.Error(err, f.engine.signal)
 	}
-	if err := f.Wait(ctx, control.WaitRequest{Names: control.Named("a"), State: control.Ready}); err != nil || f.engine.state != supervise.Ready {
+	if err := f.Wait(ctx, control.WaitRequest{Names: control.Named("a"), State: control.Ready}); err != nil || f.engine.state != control.Ready {
 		t.Error(err, f.engine.state)
 	}
 	want := []string{"start a b", "stop a b", "restart a b", "reload a b", "remove a b", "stop", "signal a", "wait a"}
@@ -139,7 +139,7 @@ func TestRequestsReachTheEngine(t *testing.T) {
 		t.Error(diff)
 	}
 	s := spec.Service{Name: "web", Command: spec.Command{"web", "-p", "80"}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
-	f.engine.plan = []supervise.Planned{{Name: "web", Action: supervise.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}
+	f.engine.plan = []control.Planned{{Name: "web", Action: control.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}
 	plan, err := f.Apply(ctx, control.ApplyRequest{Services: []spec.Service{s}, Environ: []byte("A=1\x00B=\x00"), Source: "/a", Plan: true, NoStart: true})
 	if err != nil || !reflect.DeepEqual(plan, []control.Planned{{Name: "web", Action: control.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}) {
 		t.Errorf("plan: %+v, %v", plan, err)
@@ -152,7 +152,7 @@ func TestRequestsReachTheEngine(t *testing.T) {
 
 func TestErrorsOfTheEngine(t *testing.T) {
 	f := serveFake(t, nil)
-	exit := &supervise.Exit{Code: 0, Signal: syscall.SIGSEGV, Core: true, Words: []string{"oh", "no"}}
+	exit := &control.Exit{Code: 0, Signal: "SEGV", Core: true, Text: "killed by SIGSEGV (core dumped)", Words: []string{"oh", "no"}}
 	for _, tt := range []struct {
 		err  error
 		code control.Code
@@ -167,7 +167,7 @@ func TestErrorsOfTheEngine(t *testing.T) {
 			control.Error{
 				Message: "a: broke\nb: too; it is tried again",
 				Failures: []control.Failure{
-					{Name: "a", Reason: "broke", Status: 139, Exit: &control.Exit{Signal: "SEGV", Core: true, Text: exit.String(), Words: []string{"oh", "no"}}},
+					{Name: "a", Reason: "broke", Status: 139, Exit: &control.Exit{Signal: "SEGV", Core: true, Text: exit.Text, Words: []string{"oh", "no"}}},
 					{Name: "b", Reason: "too", Status: 125, Retry: true},
 				},
 			},
@@ -202,14 +202,14 @@ func TestWaitTimesOut(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	f := serveFake(t, nil)
-	f.engine.statuses = []supervise.Status{
-		{Name: "a", State: supervise.Ready, Ready: true, Wanted: true},
-		{Name: "b", State: supervise.Stopped},
+	f.engine.statuses = []control.Status{
+		{Name: "a", State: control.Ready, Ready: true, Wanted: true},
+		{Name: "b", State: control.Stopped},
 	}
 	if h, err := f.Health(t.Context()); err != nil || !reflect.DeepEqual(h, control.Health{Healthy: true, NotReady: []string{}}) {
 		t.Errorf("all is well: %+v, %v", h, err)
 	}
-	f.engine.statuses = append(f.engine.statuses, supervise.Status{Name: "c", State: supervise.Backoff, Wanted: true})
+	f.engine.statuses = append(f.engine.statuses, control.Status{Name: "c", State: control.Backoff, Wanted: true})
 	if h, err := f.Health(t.Context()); err != nil || !reflect.DeepEqual(h, control.Health{NotReady: []string{"c"}}) {
 		t.Errorf("c is not well: %+v, %v", h, err)
 	}
@@ -224,7 +224,7 @@ func TestHealth(t *testing.T) {
 
 func TestOneService(t *testing.T) {
 	f := serveFake(t, nil)
-	f.engine.statuses = []supervise.Status{{Name: "web", State: supervise.Ready, PID: 3}}
+	f.engine.statuses = []control.Status{{Name: "web", State: control.Ready, PID: 3}}
 	_, body, _ := f.ask(t, "GET", "/v1/services/web?usage=1", "")
 	var s control.Status
 	if err := json.Unmarshal([]byte(body), &s); err != nil || s.Name != "web" || *s.Memory != 3<<20 || *s.CPU != spec.Duration(1500*time.Millisecond) {
@@ -238,7 +238,7 @@ func TestOneService(t *testing.T) {
 // TestDescriptionsOfAll: with their states. Of a service that is removed in between there is none.
 func TestDescriptionsOfAll(t *testing.T) {
 	f := serveFake(t, nil)
-	f.engine.statuses = []supervise.Status{{Name: "gone"}, {Name: "web"}}
+	f.engine.statuses = []control.Status{{Name: "gone"}, {Name: "web"}}
 	f.engine.spec = spec.Service{Name: "web", Command: spec.Command{"x"}}
 	list, err := f.Status(t.Context(), control.StatusRequest{Spec: true})
 	if err != nil || len(list) != 1 || !reflect.DeepEqual(*list[0].Spec, f.engine.spec) {

@@ -32,7 +32,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var past []supervise.Event
+	var past []control.Event
 	f := &feed{engine: a.engine}
 	if fresh {
 		_, err = f.subscribe(r.Context(), math.MaxUint64)
@@ -98,7 +98,7 @@ type feed struct {
 	gap    *control.Event // goes before what was returned last, if events are missing there
 }
 
-func (f *feed) subscribe(ctx context.Context, after uint64) ([]supervise.Event, error) {
+func (f *feed) subscribe(ctx context.Context, after uint64) ([]control.Event, error) {
 	past, sub, err := f.engine.Subscribe(ctx, after)
 	if err == nil {
 		f.sub = sub
@@ -111,7 +111,7 @@ func (f *feed) close() { f.sub.Close() }
 // since subscribes and returns the past events with an ID above after. The
 // engine delivers new events whatever their number, so an after that an earlier supervisor
 // counted must be recognised here.
-func (f *feed) since(ctx context.Context, after uint64) ([]supervise.Event, error) {
+func (f *feed) since(ctx context.Context, after uint64) ([]control.Event, error) {
 	past, err := f.subscribe(ctx, 0)
 	if err != nil {
 		return nil, err
@@ -125,14 +125,14 @@ func (f *feed) since(ctx context.Context, after uint64) ([]supervise.Event, erro
 		f.gap = missed(0, fmt.Sprintf("the supervisor has no event %d: it is another one, and counts anew", after))
 		return past, nil
 	}
-	past = slices.DeleteFunc(past, func(ev supervise.Event) bool { return ev.ID <= after })
+	past = slices.DeleteFunc(past, func(ev control.Event) bool { return ev.ID <= after })
 	if after > 0 {
 		f.checkGap(after, past)
 	}
 	return past, nil
 }
 
-func (f *feed) checkGap(last uint64, events []supervise.Event) {
+func (f *feed) checkGap(last uint64, events []control.Event) {
 	if f.gap = nil; len(events) > 0 && events[0].ID > last+1 {
 		n := events[0].ID - last - 1
 		f.gap = missed(events[0].ID-1, fmt.Sprintf("%d events are no longer kept", n))
@@ -144,7 +144,7 @@ func missed(id uint64, why string) *control.Event {
 }
 
 // next waits for events; none after a while is none.
-func (f *feed) next(ctx context.Context, while time.Duration) ([]supervise.Event, error) {
+func (f *feed) next(ctx context.Context, while time.Duration) ([]control.Event, error) {
 	f.gap = nil
 	waiting, cancel := context.WithTimeout(ctx, while)
 	defer cancel()
@@ -152,7 +152,7 @@ func (f *feed) next(ctx context.Context, while time.Duration) ([]supervise.Event
 	switch {
 	case err == nil:
 		f.last = ev.ID
-		return []supervise.Event{ev}, nil
+		return []control.Event{ev}, nil
 	case errors.Is(err, supervise.ErrLagged):
 		return f.again(ctx)
 	case ctx.Err() == nil && waiting.Err() != nil:
@@ -162,7 +162,7 @@ func (f *feed) next(ctx context.Context, while time.Duration) ([]supervise.Event
 }
 
 // again goes on after the engine has cut us off.
-func (f *feed) again(ctx context.Context) ([]supervise.Event, error) {
+func (f *feed) again(ctx context.Context) ([]control.Event, error) {
 	f.sub.Close()
 	events, err := f.subscribe(ctx, f.last)
 	if err != nil {
@@ -183,7 +183,7 @@ type eventWriter struct {
 }
 
 // write sends events, after a gap if there is one; without either, a sign of life.
-func (o *eventWriter) write(gap *control.Event, events []supervise.Event) error {
+func (o *eventWriter) write(gap *control.Event, events []control.Event) error {
 	o.buf = o.buf[:0]
 	if gap != nil {
 		if err := o.add(*gap); err != nil {
@@ -194,7 +194,7 @@ func (o *eventWriter) write(gap *control.Event, events []supervise.Event) error 
 		if !o.wants(ev.Service) {
 			continue
 		}
-		if err := o.add(eventOf(ev)); err != nil {
+		if err := o.add(ev); err != nil {
 			return err
 		}
 	}

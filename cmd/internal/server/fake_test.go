@@ -26,11 +26,11 @@ type fakeEngine struct {
 	calls  []string
 	apply  supervise.Apply
 	signal syscall.Signal
-	state  supervise.State
+	state  control.State
 
-	statuses []supervise.Status
+	statuses []control.Status
 	spec     spec.Service
-	plan     []supervise.Planned
+	plan     []control.Planned
 	err      error
 	block    chan struct{} // if set, changes wait for it or for the context
 	begun    chan struct{} // told when a change begins to wait
@@ -65,7 +65,7 @@ func (f *fakeEngine) change(ctx context.Context, verb string, names []string) er
 	return f.err
 }
 
-func (f *fakeEngine) Apply(ctx context.Context, a supervise.Apply) ([]supervise.Planned, error) {
+func (f *fakeEngine) Apply(ctx context.Context, a supervise.Apply) ([]control.Planned, error) {
 	f.apply = a
 	return f.plan, f.change(ctx, "apply", nil)
 }
@@ -103,13 +103,13 @@ func (f *fakeEngine) Signal(ctx context.Context, sig syscall.Signal, names ...st
 	return f.change(ctx, "signal", names)
 }
 
-func (f *fakeEngine) Wait(ctx context.Context, state supervise.State, names ...string) error {
+func (f *fakeEngine) Wait(ctx context.Context, state control.State, names ...string) error {
 	f.state = state
 	return f.change(ctx, "wait", names)
 }
 
-func (f *fakeEngine) Status(_ context.Context, names ...string) ([]supervise.Status, error) {
-	var list []supervise.Status
+func (f *fakeEngine) Status(_ context.Context, names ...string) ([]control.Status, error) {
+	var list []control.Status
 	for _, s := range f.statuses {
 		if len(names) == 0 || slices.Contains(names, s.Name) {
 			list = append(list, s)
@@ -121,7 +121,7 @@ func (f *fakeEngine) Status(_ context.Context, names ...string) ([]supervise.Sta
 	return list, f.err
 }
 
-func (f *fakeEngine) Unknown(context.Context) ([]supervise.Unknown, error) { return nil, nil }
+func (f *fakeEngine) Unknown(context.Context) ([]control.Unknown, error) { return nil, nil }
 
 func (f *fakeEngine) Spec(_ context.Context, name string) (spec.Service, error) {
 	if name != f.spec.Name {
@@ -130,29 +130,29 @@ func (f *fakeEngine) Spec(_ context.Context, name string) (spec.Service, error) 
 	return f.spec, f.err
 }
 
-func (f *fakeEngine) Subscribe(_ context.Context, after uint64) ([]supervise.Event, Subscription, error) {
+func (f *fakeEngine) Subscribe(_ context.Context, after uint64) ([]control.Event, Subscription, error) {
 	return f.events.subscribe(after)
 }
 
 // fakeEvents is an event log that cuts off a subscriber when the test says so.
 type fakeEvents struct {
 	mu   sync.Mutex
-	kept []supervise.Event
+	kept []control.Event
 	subs []*fakeSub
 }
 
 type fakeSub struct {
-	events chan supervise.Event
+	events chan control.Event
 	lost   chan struct{}
 	ended  chan struct{}
 }
 
-func (f *fakeEvents) subscribe(after uint64) ([]supervise.Event, Subscription, error) {
+func (f *fakeEvents) subscribe(after uint64) ([]control.Event, Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &fakeSub{events: make(chan supervise.Event, 1024), lost: make(chan struct{}), ended: make(chan struct{})}
+	s := &fakeSub{events: make(chan control.Event, 1024), lost: make(chan struct{}), ended: make(chan struct{})}
 	f.subs = append(f.subs, s)
-	var past []supervise.Event
+	var past []control.Event
 	for _, ev := range f.kept {
 		if ev.ID > after {
 			past = append(past, ev)
@@ -165,7 +165,7 @@ func (f *fakeEvents) subscribe(after uint64) ([]supervise.Event, Subscription, e
 func (f *fakeEvents) emit(id uint64, service string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ev := supervise.Event{ID: id, Time: time.Unix(int64(id), 0), Service: service, Kind: supervise.EventSignal, Reason: "TERM"}
+	ev := control.Event{ID: id, Time: time.Unix(int64(id), 0), Service: service, Kind: control.EventSignal, Reason: "TERM"}
 	f.kept = append(f.kept, ev)
 	if n := len(f.subs); n > 0 {
 		f.subs[n-1].events <- ev
@@ -178,9 +178,9 @@ func (f *fakeEvents) cut(forget uint64, untold ...uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range untold {
-		f.kept = append(f.kept, supervise.Event{ID: id, Kind: supervise.EventTrouble, Reason: "untold"})
+		f.kept = append(f.kept, control.Event{ID: id, Kind: control.EventTrouble, Reason: "untold"})
 	}
-	f.kept = slices.DeleteFunc(f.kept, func(ev supervise.Event) bool { return ev.ID <= forget })
+	f.kept = slices.DeleteFunc(f.kept, func(ev control.Event) bool { return ev.ID <= forget })
 	close(f.subs[len(f.subs)-1].lost)
 }
 
@@ -194,7 +194,7 @@ func (f *fakeEvents) end() {
 
 func (s *fakeSub) Close() {}
 
-func (s *fakeSub) Next(ctx context.Context) (supervise.Event, error) {
+func (s *fakeSub) Next(ctx context.Context) (control.Event, error) {
 	select {
 	case ev := <-s.events:
 		return ev, nil
@@ -204,11 +204,11 @@ func (s *fakeSub) Next(ctx context.Context) (supervise.Event, error) {
 	case ev := <-s.events:
 		return ev, nil
 	case <-s.lost:
-		return supervise.Event{}, supervise.ErrLagged
+		return control.Event{}, supervise.ErrLagged
 	case <-s.ended:
-		return supervise.Event{}, supervise.ErrClosed
+		return control.Event{}, supervise.ErrClosed
 	case <-ctx.Done():
-		return supervise.Event{}, context.Cause(ctx)
+		return control.Event{}, context.Cause(ctx)
 	}
 }
 

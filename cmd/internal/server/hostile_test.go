@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daemonry/daemonry/cmd/internal/supervise"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 )
@@ -195,8 +194,8 @@ func TestGigabyte(t *testing.T) {
 // A client that does not read its answer holds a connection for a while, and nobody up.
 func TestClientThatDoesNotRead(t *testing.T) {
 	f := serveFake(t, func(a *api, _ *http.Server) { a.writeTime = time.Second })
-	big := supervise.Status{Name: "web", Text: strings.Repeat("x", 1<<20)}
-	f.engine.statuses = []supervise.Status{big, big, big, big}
+	big := control.Status{Name: "web", Text: strings.Repeat("x", 1<<20)}
+	f.engine.statuses = []control.Status{big, big, big, big}
 	conn, err := net.Dial("unix", f.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +257,7 @@ func TestSilentConnections(t *testing.T) {
 
 func TestManyClients(t *testing.T) {
 	f := serveFake(t, nil)
-	f.engine.statuses = []supervise.Status{{Name: "web", State: supervise.Ready, PID: 1, Ready: true}}
+	f.engine.statuses = []control.Status{{Name: "web", State: control.Ready, PID: 1, Ready: true}}
 	const clients, each = 2 * maxConns, 5
 	var group sync.WaitGroup
 	failed := make(chan error, clients)

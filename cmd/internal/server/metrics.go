@@ -24,14 +24,13 @@ func (a *api) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	statuses := make([]control.Status, len(list))
-	for i, s := range list {
-		if statuses[i] = a.statusOf(s); s.PID != 0 {
-			a.addUsage(&statuses[i])
+	for i := range list {
+		if list[i].PID != 0 {
+			a.addUsage(&list[i])
 		}
 	}
 	var b strings.Builder
-	writeMetrics(&b, a.about, statuses)
+	writeMetrics(&b, a.about, list)
 	answer(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", []byte(b.String()))
 	return nil
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/control"
 )
 
 func TestMetrics(t *testing.T) {
 	f := serveFake(t, nil)
 	f.api.metrics, f.api.about.Version = true, "1.0 \"x\"\\\n"
-	f.engine.statuses = []supervise.Status{
-		{Name: "web@1", State: supervise.Ready, Ready: true, Wanted: true, PID: 3, Restarts: 4, Started: time.Unix(10, 0), Since: time.Unix(11, 500e6)},
+	f.engine.statuses = []control.Status{
+		{Name: "web@1", State: control.Ready, Ready: true, Wanted: true, PID: 3, Restarts: 4, Started: time.Unix(10, 0), Since: time.Unix(11, 500e6)},
 		{Name: "db", State: supervise.Failed, Wanted: true, Since: time.Unix(12, 0)},
 	}
 	status, body, header := f.ask(t, "GET", "/metrics", "")

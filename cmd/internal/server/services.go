@@ -26,9 +26,7 @@ func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	about := a.about
-	for _, u := range unknown {
-		about.Unknown = append(about.Unknown, control.Unknown(u))
-	}
+	about.Unknown = unknown
 	if a.where != nil {
 		about.RuntimeDir = a.where().Runtime
 	}
@@ -37,7 +35,7 @@ func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
 	about.UpgradeError = a.upgradeFailure()
 	about.States = map[control.State]int{}
 	for _, s := range list {
-		about.States[stateOf(s.State)]++
+		about.States[s.State]++
 	}
 	answerJSON(w, http.StatusOK, about)
 	return nil
@@ -115,13 +113,12 @@ func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]co
 		return nil, err
 	}
 	statuses := make([]control.Status, 0, len(list))
-	for _, s := range list {
-		st := a.statusOf(s)
-		if usage && s.PID != 0 {
+	for _, st := range list {
+		if usage && st.PID != 0 {
 			a.addUsage(&st)
 		}
 		if described {
-			sp, err := a.engine.Spec(ctx, s.Name)
+			sp, err := a.engine.Spec(ctx, st.Name)
 			if err != nil && len(names) == 0 && errorOf(err).Code == control.NotFound {
 				continue
 			}
@@ -195,10 +192,10 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) error {
 	})
 	if err != nil {
 		e := errorOf(err)
-		e.Plan = planOf(plan)
+		e.Plan = plan
 		return e
 	}
-	answerJSON(w, http.StatusOK, control.Applied{Plan: planOf(plan)})
+	answerJSON(w, http.StatusOK, control.Applied{Plan: plan})
 	return nil
 }
 
@@ -312,13 +309,7 @@ func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var state supervise.State
-	switch body.State {
-	case control.Ready:
-		state = supervise.Ready
-	case control.Stopped:
-		state = supervise.Stopped
-	default:
+	if body.State != control.Ready && body.State != control.Stopped {
 		return badRequest("it is ready or stopped", "state %q cannot be waited for", body.State)
 	}
 	ctx := r.Context()
@@ -328,7 +319,7 @@ func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(body.Timeout), late)
 		defer cancel()
 	}
-	return done(w, a.engine.Wait(ctx, state, names...))
+	return done(w, a.engine.Wait(ctx, body.State, names...))
 }
 
 // shutdown answers when every service has stopped; what is wanted stays on disk.

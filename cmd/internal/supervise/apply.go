@@ -8,31 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
-
-// Action is what Apply does, or would do, to a service.
-type Action string
-
-// Actions.
-const (
-	ActionAdd     Action = "add"     // new: added, and started unless it says otherwise
-	ActionRemove  Action = "remove"  // gone from its file: stopped and forgotten
-	ActionRestart Action = "restart" // changed in what only a new process can have
-	ActionUpdate  Action = "update"  // changed in what the running process need not notice
-	ActionStart   Action = "start"   // unchanged, but not up
-	ActionNone    Action = "none"    // unchanged
-)
-
-// Planned is one line of a plan.
-type Planned struct {
-	Name   string
-	Action Action
-	Fields []string // that changed
-	// Environ are the names of the variables that changed in the environment that it inherits.
-	Environ []string
-	Held    bool // stopped by hand, and stays so
-}
 
 // Apply is a request to make reality match a set of descriptions.
 type Apply struct {
@@ -59,8 +37,8 @@ const environField = "environment"
 // be up is ready or has failed (StartError, joined), whoever started it, and what is to be removed
 // is gone. One that crashes on its way up is waited for as long as it is tried again within its
 // time-out, and within ten seconds.
-func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
-	var plan []Planned
+func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) {
+	var plan []control.Planned
 	var err error
 	var waiters []*waiter
 	var saved <-chan error
@@ -95,7 +73,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]Planned, error) {
 }
 
 // plan compares; it changes nothing.
-func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
+func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 	// Names that the services depend on may be among those that are there already.
 	names := map[string]bool{}
 	for _, s := range want {
@@ -113,23 +91,23 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]Planned, error) {
 	if problems := spec.ValidateSupervised(want, beside, e.o.LogDir); len(problems) > 0 {
 		return nil, problems
 	}
-	var plan []Planned
+	var plan []control.Planned
 	for _, s := range want {
 		plan = append(plan, e.planOne(s, a))
 	}
 	for _, s := range e.sorted() {
 		if a.Source != "" && s.source == a.Source && !names[s.spec.Name] {
-			plan = append(plan, Planned{Name: s.spec.Name, Action: ActionRemove})
+			plan = append(plan, control.Planned{Name: s.spec.Name, Action: control.ActionRemove})
 		}
 	}
 	return plan, nil
 }
 
-func (e *Engine) planOne(want spec.Service, a Apply) Planned {
-	p := Planned{Name: want.Name}
+func (e *Engine) planOne(want spec.Service, a Apply) control.Planned {
+	p := control.Planned{Name: want.Name}
 	s := e.byName[want.Name]
 	if s == nil {
-		p.Action = ActionAdd
+		p.Action = control.ActionAdd
 		return p
 	}
 	p.Held = s.held
@@ -145,13 +123,13 @@ func (e *Engine) planOne(want spec.Service, a Apply) Planned {
 	born := len(p.Environ) > 0 && a.Source == ""
 	switch effect := spec.EffectOf(changes); {
 	case (effect == spec.EffectRestart || born) && s.active():
-		p.Action = ActionRestart
+		p.Action = control.ActionRestart
 	case len(p.Fields) > 0:
-		p.Action = ActionUpdate
+		p.Action = control.ActionUpdate
 	case !a.NoStart && s.isMissing(want):
-		p.Action = ActionStart
+		p.Action = control.ActionStart
 	default:
-		p.Action = ActionNone
+		p.Action = control.ActionNone
 	}
 	return p
 }
@@ -168,15 +146,15 @@ func (s *service) active() bool {
 }
 
 // carryOut does what the plan says and returns those to wait for.
-func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waiter {
+func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) []*waiter {
 	var start, removed []*service
 	for i, p := range plan {
-		if p.Action == ActionRemove {
+		if p.Action == control.ActionRemove {
 			removed = append(removed, e.byName[p.Name])
 			continue
 		}
 		s := e.update(want[i], a)
-		if p.Action == ActionRestart {
+		if p.Action == control.ActionRestart {
 			e.restart(s, "changed: "+strings.Join(p.Fields, ", "), orderApply)
 			start = append(start, s)
 		}
@@ -186,7 +164,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []Planned) []*waite
 	}
 	e.removeAll(removed, orderDrop)
 	for _, p := range plan {
-		if p.Action == ActionAdd {
+		if p.Action == control.ActionAdd {
 			e.byName[p.Name].follow(removed)
 		}
 	}
@@ -212,7 +190,7 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 		e.describeEnviron(s, a.environ)
 		e.readopt(s)
 		e.described(s)
-		e.emit(s, Event{Kind: EventChange, Reason: "added"})
+		e.tell(s, control.EventChange, "added")
 		return s
 	}
 	changes := spec.Diff(s.spec, want)
@@ -235,7 +213,7 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	if inherits {
 		fields = append(fields, environField)
 	}
-	e.emit(s, Event{Kind: EventChange, Reason: "changed: " + strings.Join(fields, ", ")})
+	e.tell(s, control.EventChange, "changed: %s", strings.Join(fields, ", "))
 	if s.stream != nil {
 		e.reconfigure(s)
 	}

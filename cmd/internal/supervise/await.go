@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -126,7 +127,7 @@ func (w *waiter) over(s *service) (error, bool) {
 			return nil, false // not started yet
 		case s.completed:
 			return nil, true
-		case s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == 0 && s.forked == "":
+		case s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == "" && s.forked == "":
 			return nil, true // it ran to a good end while we waited
 		}
 		return s.startError(), true
@@ -146,10 +147,10 @@ func (w *waiter) outwaits(s *service) bool {
 type StartError struct {
 	Name   string
 	Reason string
-	Exit   *Exit       // how its process ended, nil if there was none
-	Retry  bool        // it will be tried again
-	Err    error       // why there was no process, or none in time: for errors.As, such as *spawn.StepError; else nil
-	Cause  *StartError // of the service that is down, perhaps several steps away, if this one waits for it; else nil
+	Exit   *control.Exit // how its process ended, nil if there was none
+	Retry  bool          // it will be tried again
+	Err    error         // why there was no process, or none in time: for errors.As, such as *spawn.StepError; else nil
+	Cause  *StartError   // of the service that is down, perhaps several steps away, if this one waits for it; else nil
 }
 
 // startError is why s is not up.
@@ -174,10 +175,8 @@ func (e *StartError) Status() int {
 		return spawn.StatusNotReady
 	case e.Err != nil || e.Exit == nil:
 		return spawn.StatusOf(e.Err)
-	case e.Exit.Signal != 0:
-		return 128 + int(e.Exit.Signal)
-	case e.Exit.Code != 0:
-		return e.Exit.Code
+	case e.Exit.Signal != "" || e.Exit.Code != 0:
+		return e.Exit.Status()
 	}
 	return spawn.StatusFailed // it ended well, but before it was up
 }

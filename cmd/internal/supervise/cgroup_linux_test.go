@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -203,12 +204,12 @@ func TestWhoRanOutOfMemory(t *testing.T) {
 	if err := os.WriteFile(limited.Dir+"/memory.events", []byte("low 0\noom 3\noom_kill 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	killed, unknown, failed := &Exit{Signal: syscall.SIGKILL}, &Exit{Unknown: true}, &Exit{Code: 1}
+	killed, unknown, failed := &control.Exit{Signal: sigKill}, &control.Exit{Unknown: true}, &control.Exit{Code: 1}
 	for _, test := range []struct {
 		what  string
 		group *cgroup.Group
-		state State
-		exit  *Exit
+		state control.State
+		exit  *control.Exit
 		want  bool
 	}{
 		{"killed in its group", limited, Ready, killed, true},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -96,7 +97,7 @@ func shortened(lines []string) []string {
 
 func (e *Engine) drained(s *service, status children.Exit, words []string, err error) {
 	if err != nil {
-		e.emit(s, Event{Kind: EventLog, Reason: err.Error()})
+		e.tell(s, control.EventLog, "%v", err)
 	}
 	s.draining = false
 	x := exitOf(status)

@@ -2,50 +2,23 @@ package supervise
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/daemonry/daemonry/control"
 )
-
-// EventKind says what an event is about.
-type EventKind string
-
-// Kinds of events.
-const (
-	EventState   EventKind = "state"   // State changed from From
-	EventExit    EventKind = "exit"    // the main process ended; Exit says how
-	EventSignal  EventKind = "signal"  // a signal was sent
-	EventReload  EventKind = "reload"  // a reload was asked for, or has ended
-	EventStray   EventKind = "stray"   // processes left behind were ended
-	EventLog     EventKind = "log"     // the log cannot be written, or can again
-	EventChange  EventKind = "change"  // the description was added, changed or removed
-	EventRolling EventKind = "rolling" // a process beside the main one, in a rolling restart
-	EventUpgrade EventKind = "upgrade" // the supervisor goes on in another program
-	EventTrouble EventKind = "trouble" // the supervisor itself has difficulties
-)
-
-// Event is one thing that happened to a service.
-type Event struct {
-	ID      uint64 // counts up from 1 in the life of a supervisor
-	Time    time.Time
-	Service string
-	Kind    EventKind
-	From    State
-	State   State
-	PID     int
-	Reason  string
-	Exit    *Exit
-}
 
 // eventLog keeps the last events and tells subscribers of new ones.
 type eventLog struct {
 	keep int
 	last uint64
-	ring []Event // up to twice as many as are to be kept
+	ring []control.Event // up to twice as many as are to be kept
 	subs map[*Subscription]struct{}
 }
 
 // Subscription delivers events in order.
 type Subscription struct {
-	events chan Event
+	events chan control.Event
 	engine *Engine
 	lost   chan struct{}
 }
@@ -56,8 +29,8 @@ const subscriptionBuffer = 256
 
 // Subscribe delivers events from now on, after those kept with an ID above
 // after; math.MaxUint64 means none of those.
-func (e *Engine) Subscribe(ctx context.Context, after uint64) (past []Event, s *Subscription, err error) {
-	s = &Subscription{events: make(chan Event, subscriptionBuffer), engine: e, lost: make(chan struct{})}
+func (e *Engine) Subscribe(ctx context.Context, after uint64) (past []control.Event, s *Subscription, err error) {
+	s = &Subscription{events: make(chan control.Event, subscriptionBuffer), engine: e, lost: make(chan struct{})}
 	err = e.ask(ctx, func() {
 		for _, ev := range e.events.ring {
 			if ev.ID > after {
@@ -74,7 +47,7 @@ func (e *Engine) Subscribe(ctx context.Context, after uint64) (past []Event, s *
 
 // Next waits for the next event. After ErrLagged, and when the engine has ended (ErrClosed), there
 // is none.
-func (s *Subscription) Next(ctx context.Context) (Event, error) {
+func (s *Subscription) Next(ctx context.Context) (control.Event, error) {
 	select {
 	case ev := <-s.events:
 		return ev, nil
@@ -84,16 +57,16 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	case ev := <-s.events:
 		return ev, nil
 	case <-s.lost:
-		return Event{}, ErrLagged
+		return control.Event{}, ErrLagged
 	case <-s.engine.loop.Ended():
 		select {
 		case ev := <-s.events: // the last ones came with the end
 			return ev, nil
 		default:
-			return Event{}, ErrClosed
+			return control.Event{}, ErrClosed
 		}
 	case <-ctx.Done():
-		return Event{}, context.Cause(ctx)
+		return control.Event{}, context.Cause(ctx)
 	}
 }
 
@@ -102,14 +75,27 @@ func (s *Subscription) Close() {
 	s.engine.post(func() { delete(s.engine.events.subs, s) })
 }
 
+// tell tells of what has happened to s, nil for the supervisor itself.
+func (e *Engine) tell(s *service, kind control.EventKind, format string, args ...any) {
+	e.emit(s, control.Event{Kind: kind, Reason: fmt.Sprintf(format, args...)})
+}
+
+// trouble tells of a difficulty.
+func (e *Engine) trouble(s *service, format string, args ...any) {
+	e.tell(s, control.EventTrouble, format, args...)
+}
+
 // emit fills in what an event always has and delivers it.
-func (e *Engine) emit(s *service, ev Event) {
+func (e *Engine) emit(s *service, ev control.Event) {
 	e.events.last++
 	ev.ID, ev.Time = e.events.last, time.Now()
 	if s != nil {
 		ev.Service, ev.State = s.spec.Name, s.state
 		if ev.PID == 0 {
 			ev.PID = s.PID()
+		}
+		if ev.Kind == control.EventState && ev.From == "" {
+			ev.From = s.state
 		}
 		if s.isSuccessor() || s.isElder() {
 			ev = s.ofKin(ev)
@@ -118,7 +104,7 @@ func (e *Engine) emit(s *service, ev Event) {
 	e.events.add(ev)
 }
 
-func (l *eventLog) add(ev Event) {
+func (l *eventLog) add(ev control.Event) {
 	if len(l.ring) >= 2*l.keep { // moved seldom rather than by one each time
 		l.ring = append(l.ring[:0], l.ring[len(l.ring)-l.keep:]...)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -339,7 +340,7 @@ func (b *bench) named(name string) (s *service) {
 }
 
 // is asserts the state of a service and a part of its reason.
-func (b *bench) is(s *service, state State, reason string) {
+func (b *bench) is(s *service, state control.State, reason string) {
 	b.Helper()
 	b.inOwner(func() {
 		if s.state != state || s.reason != reason {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 )
 
@@ -52,7 +53,7 @@ func (e *Engine) clearGroups(doubt error) {
 		case s == nil:
 			err = fmt.Errorf("%s: processes live in it, and no service %s is known; they are left alone", g.Dir, name)
 		default:
-			e.emit(s, Event{Kind: EventStray, Reason: "SIGKILL to what an earlier supervisor has left in a control group"})
+			e.tell(s, control.EventStray, "SIGKILL to what an earlier supervisor has left in a control group")
 			err = g.Kill() // the empty group goes when we go
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -67,7 +68,7 @@ func hangAround(s scene) error {
 	failed := make(chan error)
 	begun := time.Now()
 	go func() { failed <- s.apply(all...) }()
-	err := s.until(all[len(all)-1].Name, func(st Status) bool { return st.State == Starting })
+	err := s.until(all[len(all)-1].Name, func(st control.Status) bool { return st.State == Starting })
 	other := sh("other", "exec \"$TELLER\" READY=1", func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeNotify} })
 	_, otherErr := s.Apply(s, Apply{Source: "other", Services: []spec.Service{other}})
 	err = errors.Join(err, otherErr, s.Restart(s, "other"))

@@ -63,7 +63,7 @@ func (e *Engine) tellUnwritten(err error) {
 	e.tellTrouble(err.Error())
 }
 
-func (e *Engine) tellTrouble(text string) { e.emit(nil, Event{Kind: EventTrouble, Reason: text}) }
+func (e *Engine) tellTrouble(text string) { e.trouble(nil, "%s", text) }
 
 // beginJournal takes down what is true of services that have changed, or of all.
 func (e *Engine) beginJournal(changed map[string]struct{}) (write func() error, written func()) {

@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/cmd/internal/socket"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -33,14 +33,6 @@ type kernel struct {
 func ignoresSignal(pid int, sig syscall.Signal) bool {
 	status, err := sys.ReadStatus(pid)
 	return err == nil && status.Ignored.Has(sig)
-}
-
-func usageOf(u syscall.Rusage) Usage {
-	return Usage{
-		User:   time.Duration(u.Utime.Nano()),
-		System: time.Duration(u.Stime.Nano()),
-		MaxRSS: ownPeak(u.Maxrss) * 1024, // kilobytes on Linux (getrusage(2))
-	}
 }
 
 // ownPeak is the peak of a child's memory if it can be told, else 0. At execve(2) the kernel counts
@@ -67,12 +59,15 @@ func realKernel() kernel {
 	}
 }
 
+// sigKill is SIGKILL as the API has it.
+const sigKill spec.Signal = "KILL"
+
 // ranOutOfMemory says whether the kernel has ended a service for want of memory, as far as can be known.
 // Where memory is limited by its control group, that counts, even if how the main process ended is
 // unknown; elsewhere only that somebody was killed for it since this was last asked, which is a
 // good guess about a process that was killed and not by us.
-func (e *Engine) ranOutOfMemory(group *cgroup.Group, state State, x *Exit) bool {
-	if x.Signal != syscall.SIGKILL && (!x.Unknown || state == Stopping) {
+func (e *Engine) ranOutOfMemory(group *cgroup.Group, state control.State, x *control.Exit) bool {
+	if x.Signal != sigKill && (!x.Unknown || state == Stopping) {
 		return false
 	}
 	if kills, known := group.OOMKills(); known {

@@ -1,9 +1,10 @@
 package supervise
 
 import (
-	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/control"
 )
 
 // orphanGrace is the time between the stop signal and SIGKILL for what has had none before its main
@@ -186,7 +187,7 @@ func (e *Engine) sweptClean(s *service) {
 	s.stop(timerStop)
 	s.stop(timerSweep)
 	if err := e.procs.Forget(&s.Unit); err != nil {
-		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("remove control group: %v", err)})
+		e.trouble(s, "remove control group: %v", err)
 	}
 	if s.state == Stopping {
 		e.happen(s, hGone, cause{text: "gone"})
@@ -208,7 +209,7 @@ func (e *Engine) signalLeft(s *service, step int, sig syscall.Signal) int {
 func (e *Engine) sayLeft(s *service, n int, sig syscall.Signal) {
 	if n > 0 && (sig != syscall.SIGKILL || !s.told) {
 		s.told = sig == syscall.SIGKILL
-		e.emit(s, Event{Kind: EventStray, Reason: fmt.Sprintf("%s to %s left behind", signalName(sig), countOf(n, "process", "processes"))})
+		e.tell(s, control.EventStray, "%s to %s left behind", signalName(sig), countOf(n, "process", "processes"))
 	}
 }
 
@@ -226,7 +227,7 @@ func (s *service) LeftoverDied() {
 
 // Trouble tells what could not be seen or done of its processes.
 func (s *service) Trouble(err error) {
-	s.engine.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
+	s.engine.trouble(s, "%v", err)
 }
 
 // Refused tells that a process could not be signalled.

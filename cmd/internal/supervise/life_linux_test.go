@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -22,7 +23,7 @@ func (s scene) event(reason string) error {
 			return err
 		}
 		sub.Close()
-		if slices.ContainsFunc(past, func(ev Event) bool { return strings.Contains(ev.Reason, reason) }) {
+		if slices.ContainsFunc(past, func(ev control.Event) bool { return strings.Contains(ev.Reason, reason) }) {
 			return nil
 		}
 		time.Sleep(time.Millisecond)
@@ -53,13 +54,13 @@ func checkLiveness(s scene) error {
 		checks = len(b)
 	}
 	err = errors.Join(err, want("restarts of what is well", s.one("a").Restarts, 0), os.Remove(alive), s.event(", 3 times"))
-	return errors.Join(err, os.WriteFile(alive, nil, 0o600), s.until("a", func(st Status) bool { return st.Ready && st.PID != first.PID }))
+	return errors.Join(err, os.WriteFile(alive, nil, 0o600), s.until("a", func(st control.Status) bool { return st.Ready && st.PID != first.PID }))
 }
 
 func missWatchdog(s scene) error {
 	a := tells("a", "READY=1")
 	a.Watchdog, a.Restart = spec.Duration(200*time.Millisecond), spec.RestartNo
-	return errors.Join(s.apply(a), s.until("a", func(st Status) bool { return st.State == Failed }),
+	return errors.Join(s.apply(a), s.until("a", func(st control.Status) bool { return st.State == Failed }),
 		want("reason", s.one("a").Reason, "no WATCHDOG=1 within 200ms"))
 }
 
@@ -77,7 +78,7 @@ func changeMainPID(s scene) error {
 	script := "sleep 97 & echo $! >" + s.path("main") + "; " + os.Getenv("TELLER") + " MAINPID=$!,READY=1 & echo >" + s.path("said") + "; while ! test -e " + s.path("go") + "; do sleep 0.01; done"
 	err := s.apply(sh("a", script, notifiedByAll))
 	main, pidErr := s.awaitPID("main")
-	err = errors.Join(err, pidErr, os.WriteFile(s.path("go"), nil, 0o600), s.until("a", func(st Status) bool { return st.PID == main }))
+	err = errors.Join(err, pidErr, os.WriteFile(s.path("go"), nil, 0o600), s.until("a", func(st control.Status) bool { return st.PID == main }))
 	return errors.Join(err, want("state", s.one("a").State, Ready), s.Stop(s, "a"), want("it lives", proctest.Alive(main), false))
 }
 
@@ -144,7 +145,7 @@ func downInLayers(s scene) error {
 func hearLastWords(s scene) error {
 	script := "if test -e " + s.path("again") + "; then echo second; else echo first; >" + s.path("again") + "; fi; exit 3"
 	_ = s.apply(sh("a", script, notified, func(c *spec.Service) { c.Budget.Restarts = new(1) })) // that it fails is what is wanted
-	if err := s.until("a", func(st Status) bool { return st.State == Failed }); err != nil {
+	if err := s.until("a", func(st control.Status) bool { return st.State == Failed }); err != nil {
 		return err
 	}
 	return want("words", strings.Join(s.one("a").Exit.Words, "|"), "second")

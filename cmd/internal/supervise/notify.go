@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -171,7 +171,7 @@ func (e *Engine) said(s *service, m notify.Message) {
 	}
 	if m.Stopping {
 		s.saidStopping = s.state == Stopping
-		e.emit(s, Event{Kind: EventState, From: s.state, Reason: "says that it is stopping"})
+		e.tell(s, control.EventState, "says that it is stopping")
 	}
 	if m.Reloading {
 		e.reloading(s)
@@ -194,7 +194,7 @@ func (s *service) MainChanged() {
 		s.endProbe()
 		e.watchRest(s)
 	}
-	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "main process is now " + strconv.Itoa(s.PID())})
+	e.tell(s, control.EventState, "main process is now %d", s.PID())
 }
 
 // extend gives s at least d from now on for what it is at.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -58,7 +59,7 @@ func (e *Engine) listening(s *service, _ cause) {
 // connected starts a service because somebody has connected.
 func (e *Engine) connected(s *service, why cause) {
 	s.called = true
-	e.emit(s, Event{Kind: EventState, From: s.state, Reason: why.text})
+	e.tell(s, control.EventState, "%s", why.text)
 	e.wait(s)
 }
 
@@ -71,7 +72,7 @@ func (e *Engine) listenAgain(s *service) {
 	if !idle {
 		waiting, err := e.handover.Called(s)
 		if err == nil && waiting {
-			e.retry(s, fmt.Sprintf("%v, and somebody waits to be accepted", s.exit))
+			e.retry(s, s.exit.Text+", and somebody waits to be accepted")
 			return
 		}
 	}
@@ -118,7 +119,7 @@ func (e *Engine) looked(s *service, n int, err error) {
 	switch {
 	case limit <= 0 || !s.spec.OnDemand: // changed meanwhile
 	case errors.Is(err, errors.ErrUnsupported):
-		e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("idle_stop: it is not known whether anybody is connected, so it is not stopped: %v", err)})
+		e.trouble(s, "idle_stop: it is not known whether anybody is connected, so it is not stopped: %v", err)
 	case err != nil || n > 0 || s.rewound: // what cannot be seen is not idle
 		s.lonely = time.Time{}
 		e.nextLook(s)

@@ -12,11 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
-func (s scene) state(name string, state State) error {
-	return s.until(name, func(st Status) bool { return st.State == state })
+func (s scene) state(name string, state control.State) error {
+	return s.until(name, func(st control.Status) bool { return st.State == state })
 }
 
 var onDemandScenarios = map[string]func(scene) error{
@@ -58,7 +59,7 @@ var onDemandScenarios = map[string]func(scene) error{
 			return fmt.Errorf("again: %d, %v", pid, err)
 		}
 		get(s, "/crash")
-		if err := s.until("web", func(st Status) bool { return st.State == Listening && st.Restarts == 1 }); err != nil {
+		if err := s.until("web", func(st control.Status) bool { return st.State == Listening && st.Restarts == 1 }); err != nil {
 			return err
 		}
 		_, _, err = get(s, "/")

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -18,10 +19,10 @@ import (
 // for.
 type overtaking struct {
 	first, second string
-	from          State  // where the service is before: Ready, Stopped, Stopping
-	want          string // of the first: "" if it was done all the same
+	from          control.State // where the service is before: Ready, Stopped, Stopping
+	want          string        // of the first: "" if it was done all the same
 	wantSecond    string
-	in            State // where the service is in the end
+	in            control.State // where the service is in the end
 }
 
 // Every pair of orders that do not want the same, and some that do.
@@ -84,7 +85,7 @@ var overtakings = []overtaking{
 // between.
 func TestOvertaken(t *testing.T) {
 	for _, o := range overtakings {
-		t.Run(o.first+"/"+o.second+"/"+o.from.String(), func(t *testing.T) {
+		t.Run(o.first+"/"+o.second+"/"+string(o.from), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { o.try(newBench(t)) })
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
@@ -150,16 +151,16 @@ func (s scene) awaitPID(name string) (int, error) {
 	return 0, fmt.Errorf("no pid in %s", name)
 }
 
-func (s scene) one(name string) Status {
+func (s scene) one(name string) control.Status {
 	list, err := s.Status(s, name)
 	if err != nil {
-		return Status{Reason: err.Error()}
+		return control.Status{Reason: err.Error()}
 	}
 	return list[0]
 }
 
 // until waits for a status.
-func (s scene) until(name string, ok func(Status) bool) error {
+func (s scene) until(name string, ok func(control.Status) bool) error {
 	for s.Err() == nil {
 		if ok(s.one(name)) {
 			return nil
@@ -177,13 +178,13 @@ func want(what string, got, want any) error {
 }
 
 // states returns the services in the order in which they got into a state.
-func (s scene) order(state State) (names []string) {
+func (s scene) order(state control.State) (names []string) {
 	past, sub, err := s.Subscribe(s, 0)
 	if err == nil {
 		sub.Close()
 	}
 	for _, ev := range past {
-		if ev.Kind == EventState && ev.State == state && ev.From != state {
+		if ev.Kind == control.EventState && ev.State == state && ev.From != state {
 			names = append(names, ev.Service)
 		}
 	}
@@ -276,7 +277,7 @@ var scenarios = map[string]func(scene) error{
 		}
 		child, err := s.awaitPID("child")
 		before := s.one("a").PID
-		err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st Status) bool { return st.PID != 0 && st.PID != before }))
+		err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st control.Status) bool { return st.PID != 0 && st.PID != before }))
 		return errors.Join(err, want("grandchild lives", proctest.Alive(child), false))
 	},
 	"ready at once by sd_notify, many times": func(s scene) error {
@@ -306,9 +307,9 @@ var scenarios = map[string]func(scene) error{
 			if err = s.Reload(s, "a"); err != nil {
 				return err
 			}
-			var past []Event
+			var past []control.Event
 			past, _, err = s.Subscribe(s, 0)
-			if slices.ContainsFunc(past, func(ev Event) bool { return ev.Reason == "reloaded" }) {
+			if slices.ContainsFunc(past, func(ev control.Event) bool { return ev.Reason == "reloaded" }) {
 				return err
 			}
 		}
@@ -339,7 +340,7 @@ var scenarios = map[string]func(scene) error{
 			err = errors.Join(err, errors.New("a was not restarted"))
 		}
 		err = errors.Join(err, want("web@1", s.one("web@1").PID, one), s.Remove(s, "web"))
-		err = errors.Join(err, s.until("a", func(st Status) bool { return st.Ready }))
+		err = errors.Join(err, s.until("a", func(st control.Status) bool { return st.Ready }))
 		list, listErr := s.Status(s)
 		return errors.Join(err, listErr, want("services", len(list), 1))
 	},
@@ -354,7 +355,7 @@ var scenarios = map[string]func(scene) error{
 		before := s.one("a").PID
 		stopped := make(chan error, 1)
 		go func() { stopped <- s.Stop(s, "a") }()
-		err = errors.Join(err, s.until("a", func(st Status) bool { return st.State == Stopping }), s.Start(s, "a"))
+		err = errors.Join(err, s.until("a", func(st control.Status) bool { return st.State == Stopping }), s.Start(s, "a"))
 		if s.one("a").PID == before {
 			err = errors.Join(err, errors.New("the old process runs"))
 		}

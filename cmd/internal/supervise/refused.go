@@ -22,7 +22,7 @@ func (e *Engine) refuse(s *service, pid int, err error) {
 	if s.refused == "" {
 		s.refused = fmt.Sprintf("process %d is another user's by now, and may not be ended: %v", pid, syscall.EPERM)
 		s.reason = s.refused
-		e.emit(s, Event{Kind: EventTrouble, Reason: s.refused})
+		e.trouble(s, "%s", s.refused)
 		s.wake()
 		e.recheckHeirs(s)
 	}

@@ -159,7 +159,7 @@ func (s *service) describe() string {
 	case s.state == Stopped && s.held:
 		return s.spec.Name + " (stopped by hand)"
 	case s.state == Failed || s.state == Stopped || s.state == Backoff:
-		return s.spec.Name + " (" + s.state.String() + ")"
+		return s.spec.Name + " (" + string(s.state) + ")"
 	}
 	return s.spec.Name
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -48,7 +49,7 @@ func (e *Engine) reload(s *service) (*waiter, error) {
 		return nil, fmt.Errorf("not running (%v)", s.state)
 	case len(s.spec.ReloadCommand) > 0:
 		w := s.newWaiter(waiter{order: orderReload, up: true, run: s.run})
-		e.emit(s, Event{Kind: EventReload, Reason: "reload command"})
+		e.tell(s, control.EventReload, "reload command")
 		e.run(s, s.spec.ReloadCommand, time.Duration(*s.spec.StopTimeout), func(err error) {
 			if err != nil {
 				err = fmt.Errorf("%s: reload command: %w", s.spec.Name, err)
@@ -71,7 +72,7 @@ func (e *Engine) reload(s *service) (*waiter, error) {
 	if err := e.procs.Signal(&s.Unit, sig); err != nil {
 		return nil, fmt.Errorf("send %s to process %d: %w", signalName(sig), s.PID(), err)
 	}
-	e.emit(s, Event{Kind: EventReload, Reason: signalName(sig)})
+	e.tell(s, control.EventReload, "%s", signalName(sig))
 	w := s.newWaiter(waiter{order: orderReload, up: true, run: s.run})
 	e.awaitReload(s)
 	return w, nil
@@ -98,9 +99,9 @@ func (w *waiter) reloadOver(s *service) (error, bool) {
 	if s.state == Ready && s.run == w.run {
 		return nil, w.reloaded && !s.rewound
 	}
-	how := s.state.String()
+	how := string(s.state)
 	if s.exit != nil && s.PID() == 0 {
-		how = s.exit.String()
+		how = s.exit.Text
 	}
 	return fmt.Errorf("%s: reload: it did not outlive it: %s", s.spec.Name, how), true
 }
@@ -111,7 +112,7 @@ func (e *Engine) reloading(s *service) {
 		return
 	}
 	s.rewound = true
-	e.emit(s, Event{Kind: EventReload, Reason: "reloading"})
+	e.tell(s, control.EventReload, "reloading")
 	s.stop(timerReady) // it has answered; from here on it has the time of a start
 	if limit := *s.spec.Timeout; limit != spec.Forever {
 		e.deadline(s, timerReady, time.Duration(limit), func() { e.reloadLate(s) })
@@ -125,7 +126,7 @@ func (e *Engine) reloaded(s *service, _ cause) {
 	}
 	s.stop(timerReady)
 	s.rewound = false
-	e.emit(s, Event{Kind: EventReload, Reason: "reloaded"})
+	e.tell(s, control.EventReload, "reloaded")
 	e.reloadOver(s)
 }
 
@@ -133,14 +134,14 @@ func (e *Engine) reloaded(s *service, _ cause) {
 func (e *Engine) reloadLate(s *service) {
 	s.rewound = false
 	err := fmt.Errorf("%s: reload: not ready again within %v", s.spec.Name, s.spec.Timeout)
-	e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
+	e.trouble(s, "%v", err)
 	s.answer(func(w *waiter) (error, bool) { return err, w.order == orderReload })
 	s.wake()
 }
 
 // Wait returns when every service is in the state asked for: "ready" for up, anything else for
 // down. Nothing is started or stopped for it.
-func (e *Engine) Wait(ctx context.Context, state State, names ...string) error {
+func (e *Engine) Wait(ctx context.Context, state control.State, names ...string) error {
 	var err error
 	var waiters []*waiter
 	if askErr := e.ask(ctx, func() {

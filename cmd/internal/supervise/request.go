@@ -9,11 +9,12 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // Status returns the services of names, all if there are none.
-func (e *Engine) Status(ctx context.Context, names ...string) (list []Status, err error) {
+func (e *Engine) Status(ctx context.Context, names ...string) (list []control.Status, err error) {
 	if askErr := e.ask(ctx, func() {
 		var found []*service
 		if found, err = e.find(names); err != nil {
@@ -209,7 +210,7 @@ func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string
 				errs = append(errs, fmt.Errorf("%s: send %s to process %d: %w", s.spec.Name, signalName(sig), s.PID(), err))
 				continue
 			}
-			e.emit(s, Event{Kind: EventSignal, Reason: signalName(sig)})
+			e.tell(s, control.EventSignal, "%s", signalName(sig))
 		}
 	}); err != nil {
 		return err
@@ -246,7 +247,7 @@ func (e *Engine) forget(s *service) {
 	if err := os.Remove(e.readyPipe(s.spec.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.o.Trouble(err)
 	}
-	e.emit(s, Event{Kind: EventChange, Reason: "removed"})
+	e.tell(s, control.EventChange, "removed")
 	e.changedFor(s)
 	if stream := s.stream; stream != nil {
 		s.stream = nil

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -33,7 +34,7 @@ func stopPipeline(s scene) error {
 func crashPipeline(s scene) error {
 	err := s.apply(s.pipeline())
 	before := s.one("a").PID
-	err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st Status) bool { return st.PID != 0 && st.PID != before }))
+	err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st control.Status) bool { return st.PID != 0 && st.PID != before }))
 	return errors.Join(err, s.saved(1))
 }
 

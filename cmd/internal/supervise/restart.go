@@ -34,12 +34,12 @@ func (e *Engine) decide(s *service, _ cause) {
 	case failure == "" && s.spec.Restart != spec.RestartAlways:
 		s.wanted = false
 		e.state.Write(wantsFile)
-		e.enter(s, Stopped, s.exit.String()+s.forked)
+		e.enter(s, Stopped, s.exit.Text+s.forked)
 	case failure != "" && s.spec.Restart == spec.RestartNo:
 		e.fail(s, failure)
 	default:
 		if failure == "" {
-			failure = s.exit.String()
+			failure = s.exit.Text
 		}
 		e.retry(s, failure)
 	}
@@ -49,10 +49,10 @@ func stoppedText(s *service, failure string) string {
 	switch {
 	case failure != "":
 		return failure
-	case s.exit == nil || s.exit.Signal != 0:
+	case s.exit == nil || s.exit.Signal != "":
 		return "stopped"
 	}
-	return fmt.Sprintf("stopped, %v", s.exit)
+	return "stopped, " + s.exit.Text
 }
 
 // finishOneshot is the success of a oneshot. Others may depend on it from now on.

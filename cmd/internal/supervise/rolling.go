@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -157,7 +158,7 @@ func (e *Engine) startSuccessor(s *service, told func(error)) *service {
 
 // succeed gives a successor that is ready the place of the process before it, and returns the state
 // that the service had by that.
-func (e *Engine) succeed(h *service) State {
+func (e *Engine) succeed(h *service) control.State {
 	old := h.kin.succeeds
 	h.kin.succeeds, old.kin.successor = nil, nil
 	told := h.kin.told
@@ -190,7 +191,7 @@ func (e *Engine) succeed(h *service) State {
 	old.wanted, old.again = false, false
 	e.note(h)
 	e.state.Write(wantsFile)
-	e.emit(h, Event{Kind: EventRolling, Reason: fmt.Sprintf("process %d takes the place of process %d", h.PID(), old.PID())})
+	e.tell(h, control.EventRolling, "process %d takes the place of process %d", h.PID(), old.PID())
 	// For everybody else nothing happens but that, perhaps, a service that was down is up.
 	return old.state
 }
@@ -259,9 +260,9 @@ func (e *Engine) decideKin(s *service, failure string) {
 	e.enter(s, Stopped, stoppedText(s, failure))
 	s.kin = kin{}
 	if err != nil {
-		e.emit(main, Event{Kind: EventRolling, Reason: err.(*StartError).Reason})
+		e.tell(main, control.EventRolling, "%s", err.(*StartError).Reason)
 	} else {
-		e.emit(main, Event{Kind: EventRolling, Reason: "the old process is gone"})
+		e.tell(main, control.EventRolling, "the old process is gone")
 	}
 	if told != nil {
 		told(err)
@@ -286,15 +287,15 @@ func (e *Engine) staysDown(s *service, why cause) {
 }
 
 // ofKin turns the event of a process that is not in the registry into one of the service.
-func (s *service) ofKin(ev Event) Event {
+func (s *service) ofKin(ev control.Event) control.Event {
 	who := "new process: "
 	if s.isElder() {
 		who = "old process: "
 	}
-	if ev.Kind == EventState {
-		ev.Kind = EventRolling
+	if ev.Kind == control.EventState {
+		ev.Kind = control.EventRolling
 		if ev.Reason == "" {
-			ev.Reason = s.state.String()
+			ev.Reason = string(s.state)
 		}
 	}
 	main := s.registered()

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -12,8 +13,8 @@ import (
 // TestSuccessorInEveryState has a second process become ready whatever has become of the first
 // meanwhile, and end whatever has become of the first.
 func TestSuccessorInEveryState(t *testing.T) {
-	for state := range numStates {
-		t.Run(state.String()+"/takes its place", func(t *testing.T) {
+	for state := range reactions() {
+		t.Run(string(state)+"/takes its place", func(t *testing.T) {
 			b, old, h, told := withSuccessor(t, state)
 			if state == Stopped || state == Stopping {
 				old.wanted = true // it came to that by itself; see TestSuccessorOfTheUnwanted
@@ -35,7 +36,7 @@ func TestSuccessorInEveryState(t *testing.T) {
 			b.end(h)
 			b.check2(h, nil)
 		})
-		t.Run(state.String()+"/fails", func(t *testing.T) {
+		t.Run(string(state)+"/fails", func(t *testing.T) {
 			b, old, h, told := withSuccessor(t, state)
 			b.k.die(h.PID(), exited(1))
 			b.procs.Reap()
@@ -52,7 +53,7 @@ func TestSuccessorInEveryState(t *testing.T) {
 }
 
 // withSuccessor puts a service into a state and starts a second process of it.
-func withSuccessor(t *testing.T, state State) (*bench, *service, *service, *[]error) {
+func withSuccessor(t *testing.T, state control.State) (*bench, *service, *service, *[]error) {
 	b := newBench(t)
 	old := b.put(plain("s"))
 	b.place(old, state, hWant)
@@ -98,8 +99,8 @@ func (b *bench) check2(s, other *service) {
 
 // Who is told that a service is down finds no second process of it, in whatever state it was.
 func TestSuccessorOfTheUnwanted(t *testing.T) {
-	for _, state := range []State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed} {
-		t.Run(state.String(), func(t *testing.T) {
+	for _, state := range []control.State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed} {
+		t.Run(string(state), func(t *testing.T) {
 			b, old, h, told := withSuccessor(t, state)
 			b.k.deaf = true
 			w := old.newWaiter(waiter{order: orderStop})

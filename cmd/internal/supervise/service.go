@@ -8,6 +8,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -19,7 +20,7 @@ type service struct {
 	source  string       // the file it came from, "" for the command line
 	environ *environment // of the command that described it; nil: ours
 
-	state     State
+	state     control.State
 	since     time.Time
 	wanted    bool
 	held      bool // stopped by hand: neither up nor a boot starts it
@@ -75,7 +76,7 @@ type service struct {
 	lonely   time.Time  // when nobody was first seen connected, zero while somebody is
 
 	// What was.
-	exit     *Exit
+	exit     *control.Exit
 	cause    error // why the last start failed, as an error
 	restarts int
 	printed  int64       // by all runs until the last one's end, as the stream counts
@@ -94,6 +95,12 @@ func (e *Engine) newService(like service) *service {
 	s := &like
 	s.engine = e
 	s.Unit = children.Unit{Service: s}
+	if s.state == "" {
+		s.state = Stopped
+	}
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
 	return s
 }
 
@@ -206,16 +213,19 @@ func (e *Engine) exited(s *service, why cause) {
 	s.quietBut(timerStop) // the step under way goes on, for what is left behind
 	x := why.exit
 	x.OOM = !s.killed && e.ranOutOfMemory(s.Group(), s.state, x)
+	if x.OOM {
+		x.Text += " (out of memory)"
+	}
 	s.exit = x
 	if s.failure == "" {
 		s.cause = nil
 	}
-	e.emit(s, Event{Kind: EventExit, Exit: x, PID: s.PID(), Reason: x.String()})
+	e.emit(s, control.Event{Kind: control.EventExit, Exit: x, PID: s.PID(), Reason: x.Text})
 	s.Gone()
 	s.refused = ""
 	// A success before it was up is none, unless ending is what it is for.
 	early := !ready && s.spec.Type != spec.Oneshot
-	s.endsWell = s.state != Stopping && s.spec.Type != spec.Oneshot && !x.Unknown && x.Signal == 0 && x.Code == 0
+	s.endsWell = s.state != Stopping && s.spec.Type != spec.Oneshot && !x.Unknown && x.Signal == "" && x.Code == 0
 	if s.state != Stopping && (early || !e.succeeded(s, x)) {
 		s.failure = failedText(x, ready)
 	}
@@ -223,12 +233,12 @@ func (e *Engine) exited(s *service, why cause) {
 }
 
 // succeeded says whether an exit is no failure.
-func (e *Engine) succeeded(s *service, x *Exit) bool {
+func (e *Engine) succeeded(s *service, x *control.Exit) bool {
 	if x.Unknown {
 		return false
 	}
-	if x.Signal != 0 {
-		return s.spec.Success.HasSignal(spec.SignalOf(x.Signal))
+	if x.Signal != "" {
+		return s.spec.Success.HasSignal(x.Signal)
 	}
 	return x.Code == 0 || s.spec.Success.HasCode(x.Code)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -56,7 +57,7 @@ func runOutOfDescriptors(s scene) error {
 	if !strings.Contains(fmt.Sprint(applyErr), "too many open files") {
 		return fmt.Errorf("start said %v", applyErr)
 	}
-	return errors.Join(want("process of the other", oldNow, old), s.until("new", func(st Status) bool { return st.Ready }))
+	return errors.Join(want("process of the other", oldNow, old), s.until("new", func(st control.Status) bool { return st.Ready }))
 }
 
 // A shortage of processes or memory, as fork(2) tells it, is a crash like others: told, tried

@@ -21,7 +21,7 @@ func (e *Engine) newHandover() *handover.Table[*service] {
 			return func() { e.room.leave(1) }, e.room.enter(context.Background(), 1)
 		},
 		Failed: func(s *service, err error) {
-			e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
+			e.trouble(s, "%v", err)
 		},
 		Trouble: e.o.Trouble,
 		Given:   e.o.Handover,

@@ -21,6 +21,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/socket"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/listen"
@@ -517,7 +518,7 @@ var socketScenarios = map[string]func(scene) error{
 			})
 		}
 		get(s, "/crash")
-		err := s.until("web", func(st Status) bool { return st.State == Starting }) // hangs too: the file still says so
+		err := s.until("web", func(st control.Status) bool { return st.State == Starting }) // hangs too: the file still says so
 		return errors.Join(err, s.Stop(s, "web"), func() error {
 			if err := <-result; err == nil || !strings.Contains(err.Error(), "overtaken by a later stop") {
 				return fmt.Errorf("rolling restart of what was stopped: %v", err)
@@ -654,7 +655,7 @@ var socketScenarios = map[string]func(scene) error{
 			return err
 		}
 		s.Signal(s, syscall.SIGKILL, "k")
-		if err := s.until("k", func(st Status) bool { return st.Restarts == 1 && st.Ready }); err != nil {
+		if err := s.until("k", func(st control.Status) bool { return st.Restarts == 1 && st.Ready }); err != nil {
 			return err
 		}
 		if err := want("after a crash", read(), "limit 2 tape=precious tape=precious\n"); err != nil {

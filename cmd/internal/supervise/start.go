@@ -3,11 +3,11 @@ package supervise
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/launch"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -91,14 +91,14 @@ func (e *Engine) sendEarly(s *service) {
 		if err := e.procs.Signal(&s.Unit, sig); err != nil {
 			reason += ": " + err.Error()
 		}
-		e.emit(s, Event{Kind: EventSignal, Reason: reason})
+		e.tell(s, control.EventSignal, "%s", reason)
 	}
 	s.signals = nil
 }
 
 // spawned: the program runs.
 func (e *Engine) spawned(s *service, _ cause) {
-	e.emit(s, Event{Kind: EventState, From: Starting, Reason: "started process " + strconv.Itoa(s.PID())})
+	e.tell(s, control.EventState, "started process %d", s.PID())
 }
 
 // spawnedLate: the program runs, but by now it should not.

@@ -1,27 +1,22 @@
 package supervise
 
-import "time"
+import (
+	"time"
 
-// State is where a service stands.
-type State uint8
-
-// States.
-const (
-	Stopped   State = iota // nothing runs and nothing is to run
-	Waiting                // to run as soon as other services are ready
-	Starting               // its process runs, or is about to, and is not ready yet
-	Ready                  // up; or, for a oneshot that remains, done with success
-	Stopping               // being ended; what it left behind, too
-	Backoff                // crashed, to be started again after a delay
-	Failed                 // given up; Status.Reason says why
-	Listening              // on demand: its sockets are open, and the first connection starts it
-	numStates
+	"github.com/daemonry/daemonry/control"
 )
 
-var stateNames = [numStates]string{"stopped", "waiting", "starting", "ready", "stopping", "backoff", "failed", "listening"}
-
-// String returns the state's name in the API.
-func (s State) String() string { return stateNames[s] }
+// The states of a service.
+const (
+	Stopped   = control.Stopped
+	Waiting   = control.Waiting
+	Starting  = control.Starting
+	Ready     = control.Ready
+	Stopping  = control.Stopping
+	Backoff   = control.Backoff
+	Failed    = control.Failed
+	Listening = control.Listening
+)
 
 // happening is what can happen to a service.
 type happening uint8
@@ -64,20 +59,20 @@ type reaction func(e *Engine, s *service, why cause)
 
 // cause carries the details of a happening.
 type cause struct {
-	text  string // for people
-	exit  *Exit  // of hExited
-	err   error  // of hSpawnError
-	state State  // of hPlaced
+	text  string        // for people
+	exit  *control.Exit // of hExited
+	err   error         // of hSpawnError
+	state control.State // of hPlaced
 }
 
 // table has a reaction for each state and happening.
-type table [numStates][numHappenings]reaction
+type table map[control.State][numHappenings]reaction
 
 // reactions is the whole behaviour of a service: a row for each state, a column for each happening,
 // and no cell empty (state_test.go). ignore stands where something late or superfluous is of no
 // consequence; impossible where only a mistake of ours leads, and is reported as one.
-func reactions() *table {
-	return &table{
+func reactions() table {
+	return table{
 		Stopped: {
 			hWant: (*Engine).begin, hUnwant: (*Engine).staysDown, hRestart: (*Engine).begin, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: ignore, hNotReady: ignore,
@@ -152,12 +147,12 @@ func (e *Engine) happen(s *service, h happening, why cause) {
 const errUnhappened = ", and nothing has happened to it"
 
 // set is the one place where a state is set: by the reaction to something that has happened to s.
-func (e *Engine) set(s *service, state State) {
+func (e *Engine) set(s *service, state control.State) {
 	if s.state == state {
 		return
 	}
 	if e.changing != s {
-		e.o.Trouble(&impossibleError{s.spec.Name, s.state, "it becomes " + state.String() + errUnhappened})
+		e.o.Trouble(&impossibleError{s.spec.Name, s.state, "it becomes " + string(state) + errUnhappened})
 	}
 	if isAlive(s.state) != isAlive(state) {
 		if e.alive--; isAlive(state) {
@@ -169,12 +164,12 @@ func (e *Engine) set(s *service, state State) {
 
 // enter changes the state, says so, and wakes who waits for it: those who asked, and the services
 // that depend on it.
-func (e *Engine) enter(s *service, state State, reason string) {
+func (e *Engine) enter(s *service, state control.State, reason string) {
 	e.enterFrom(s, s.state, state, reason)
 }
 
 // enterFrom is enter for a service that, for everybody else, was in another state.
-func (e *Engine) enterFrom(s *service, from, state State, reason string) {
+func (e *Engine) enterFrom(s *service, from, state control.State, reason string) {
 	e.set(s, state)
 	s.reason = reason
 	if from == state {
@@ -187,7 +182,7 @@ func (e *Engine) enterFrom(s *service, from, state State, reason string) {
 	if state != Stopping {
 		delete(e.stopping, s)
 	}
-	e.emit(s, Event{Kind: EventState, From: from, Reason: reason})
+	e.emit(s, control.Event{Kind: control.EventState, From: from, Reason: reason})
 	if from == Listening {
 		e.handover.StopAwaiting(s)
 	}
@@ -211,8 +206,16 @@ func (e *Engine) placed(s *service, why cause) {
 	}
 }
 
+// knownState is a state that there is; Stopped for one that is not known.
+func knownState(state control.State) control.State {
+	if _, known := reactions()[state]; known {
+		return state
+	}
+	return Stopped
+}
+
 // isAlive says whether a state is one that the engine must not end in.
-func isAlive(state State) bool { return state != Stopped && state != Failed }
+func isAlive(state control.State) bool { return state != Stopped && state != Failed }
 
 func ignore(*Engine, *service, cause) {}
 
@@ -223,10 +226,10 @@ func impossible(e *Engine, s *service, why cause) {
 // impossibleError is a bug of ours that was noticed.
 type impossibleError struct {
 	name  string
-	state State
+	state control.State
 	text  string
 }
 
 func (e *impossibleError) Error() string {
-	return "service " + e.name + ": this cannot happen while it is " + e.state.String() + ": " + e.text
+	return "service " + e.name + ": this cannot happen while it is " + string(e.state) + ": " + e.text
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -21,11 +22,11 @@ import (
 // The answer is the state after it, with what else can be seen of it.
 func TestEveryCell(t *testing.T) {
 	const bug = "bug"
-	same := func(s State) string { return s.String() }
+	same := func(s control.State) string { return string(s) }
 	// The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready,
 	// exited, gone, delay over, step over, unhealthy, listening, connection, idle; beside, described,
 	// placed, cut short, left behind.
-	want := map[State][numHappenings]string{
+	want := map[control.State][numHappenings]string{
 		Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped", bug, "stopped", "stopped",
 			"starting", "stopped", "failed", "stopped", "stopped"},
 		Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting", bug, "waiting", "waiting",
@@ -46,7 +47,7 @@ func TestEveryCell(t *testing.T) {
 			bug, "starting", "listening",
 			bug, "starting", "failed", "starting", "listening"},
 	}
-	for state := range numStates {
+	for state := range reactions() {
 		for h := range numHappenings {
 			t.Run(fmt.Sprintf("%v/%v", state, h), func(t *testing.T) {
 				b := newBench(t)
@@ -72,10 +73,10 @@ func TestEveryCell(t *testing.T) {
 					}
 				}
 				if h == hUnwant && (state == Starting) {
-					got = s.state.String() // signals: see hSpawned
+					got = string(s.state) // signals: see hSpawned
 				}
 				if h == hRestart && state == Starting {
-					got = s.state.String()
+					got = string(s.state)
 				}
 				if got != want[state][h] {
 					t.Errorf("%q, want %q", got, want[state][h])
@@ -87,7 +88,7 @@ func TestEveryCell(t *testing.T) {
 }
 
 // place puts s into a state as the engine would have it there.
-func (b *bench) place(s *service, state State, h happening) {
+func (b *bench) place(s *service, state control.State, h happening) {
 	process := func(dead bool) {
 		s.startedAt, s.run = time.Now(), 1
 		b.procs.Announce(&s.Unit, "")
@@ -120,7 +121,7 @@ func causeOf(h happening) cause {
 	case hSpawnError:
 		c.err = errShort
 	case hExited:
-		c.exit = &Exit{Code: 1}
+		c.exit = &control.Exit{Code: 1, Text: "exited with status 1"}
 	case hPlaced:
 		c.state = Failed
 	}
@@ -224,7 +225,7 @@ func TestOnlyHappenChangesAState(t *testing.T) {
 			})
 		}
 	}
-	if !slices.Equal(setters, []string{"set"}) {
+	if !slices.Equal(setters, []string{"newService", "set"}) {
 		t.Errorf("a state is set in %q", setters)
 	}
 	slices.Sort(callers)

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -59,7 +60,7 @@ func (e *Engine) runStop(s *service) {
 	run := s.run
 	c := e.run(s, s.spec.StopCommand, limit, func(err error) {
 		if err != nil {
-			e.emit(s, Event{Kind: EventTrouble, Reason: fmt.Sprintf("stop command: %v", err)})
+			e.trouble(s, "stop command: %v", err)
 		}
 		switch {
 		case s.run != run || s.state != Stopping || s.PID() == 0 || s.draining:
@@ -110,7 +111,7 @@ func (e *Engine) takeStep(s *service) (sig syscall.Signal, wait time.Duration) {
 func (e *Engine) stepSignal(s *service, step spec.StopStep) syscall.Signal {
 	sig, err := step.Signal.Number()
 	if err != nil { // a signal that this system does not have: validated, but elsewhere
-		e.emit(s, Event{Kind: EventTrouble, Reason: err.Error()})
+		e.trouble(s, "%v", err)
 		return syscall.SIGKILL
 	}
 	return sig
@@ -152,7 +153,7 @@ func (e *Engine) stuck(s *service, pid int) {
 		state = string(stat.State)
 	}
 	s.reason = fmt.Sprintf("process %d was killed %v ago and is not gone: it is in state %s of proc(5)", pid, stuckAfter, state)
-	e.emit(s, Event{Kind: EventTrouble, Reason: s.reason})
+	e.trouble(s, "%s", s.reason)
 }
 
 // kill signals the main process.
@@ -163,7 +164,7 @@ func (e *Engine) kill(s *service, sig syscall.Signal) {
 		reason = fmt.Sprintf("%s: %v", reason, err)
 	}
 	s.killed = s.killed || sig == syscall.SIGKILL
-	e.emit(s, Event{Kind: EventSignal, Reason: reason})
+	e.tell(s, control.EventSignal, "%s", reason)
 	e.refuse(s, s.PID(), err)
 	if sig != syscall.SIGKILL {
 		// A stopped process takes no signal but KILL before it is continued. That it is gone or

@@ -31,6 +31,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/loop"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -78,7 +79,7 @@ const logDir = "log"
 type Engine struct {
 	o       Options
 	kernel  kernel
-	table   *table
+	table   table
 	procs   *children.Table
 	cgroups *cgroup.Set // nil: none
 	logs    *logs.Engine
@@ -274,7 +275,7 @@ func (e *Engine) logTrouble(id string, err error) {
 			if err != nil {
 				s.logError = err.Error()
 			}
-			e.emit(s, Event{Kind: EventLog, Reason: troubleText(err)})
+			e.tell(s, control.EventLog, "%s", troubleText(err))
 		}
 	})
 }

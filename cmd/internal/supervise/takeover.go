@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -135,13 +136,16 @@ func (t *takeover) place() {
 
 func (t *takeover) placeOne(s *service, r record) {
 	e := t.e
-	s.since, s.wanted, s.held, s.removed, s.completed = r.Since, r.Wanted, r.Held, r.Removed, r.Completed
-	s.reason, s.text, s.exit, s.unproven = r.Reason, r.Text, r.Exit, r.Unproven
+	if !r.Since.IsZero() {
+		s.since = r.Since
+	}
+	s.wanted, s.held, s.removed, s.completed = r.Wanted, r.Held, r.Removed, r.Completed
+	s.reason, s.text, s.exit, s.unproven = r.Reason, r.Text, r.Exit.exit(), r.Unproven
 	s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
 	s.startedAt, s.watchdog, s.rewound = r.Started, r.Watchdog, r.Rewound
 	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
 	e.state.Mark(wantsFile)
-	e.happen(s, hPlaced, cause{state: stateOf(r.State)})
+	e.happen(s, hPlaced, cause{state: knownState(r.State)})
 	t.findKin(s, r)
 	if r.Ending {
 		e.stopping[s] = struct{}{}
@@ -154,11 +158,6 @@ func (t *takeover) placeOne(s *service, r record) {
 		t.missing, t.doubtful = append(t.missing, s), append(t.doubtful, s)
 	}
 	t.again = append(t.again, s)
-}
-
-// stateOf is the State of that name; Stopped is what is not known.
-func stateOf(name string) State {
-	return State(max(0, slices.Index(stateNames[:], name)))
 }
 
 // findProcess proves that the process of s is still there, and holds it.
@@ -239,7 +238,7 @@ func (t *takeover) openLogs() {
 // goOn is what the owner does first with a service that was taken over.
 func (e *Engine) goOn(s *service) {
 	if s.PID() != 0 {
-		e.emit(s, Event{Kind: EventState, From: s.state, Reason: fmt.Sprintf("taken over: process %d", s.PID())})
+		e.tell(s, control.EventState, "taken over: process %d", s.PID())
 	}
 	if s.spec.Orphan == spec.OrphanEnd && s.Adopted() && s.state != Stopping && s.wanted {
 		s.again = true // it was ended because there was no supervisor, or is being
@@ -299,7 +298,7 @@ func (e *Engine) goOnRunning(s *service) {
 
 // lost deals with a process that ended while nobody looked.
 func (e *Engine) lost(s *service) {
-	e.emit(s, Event{Kind: EventState, From: s.state, Reason: "its process ended while no supervisor ran"})
+	e.tell(s, control.EventState, "its process ended while no supervisor ran")
 	e.procs.Lost(&s.Unit)
 }
 
@@ -345,7 +344,7 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 	}
 	if e.o.Handover.Event > 0 {
 		// Also for those who come for what is after the last one that they had: there is something.
-		e.emit(nil, Event{Kind: EventUpgrade, Reason: "another program has taken the supervisor's place"})
+		e.tell(nil, control.EventUpgrade, "another program has taken the supervisor's place")
 	}
 	if j := &e.journal; j.file != nil {
 		j.Mark(everything)

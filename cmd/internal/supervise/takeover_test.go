@@ -13,6 +13,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -143,7 +144,7 @@ func TestTakeover(t *testing.T) {
 	was := children.Identity{PID: pid, Pidfd: 7}
 	alive := map[int]other{pid: {pidfd: 7, invocation: "inv", session: pid}}
 	stranger := map[int]other{pid: {pidfd: 8, session: pid}}
-	running := func(state string, change ...func(*record)) record {
+	running := func(state control.State, change ...func(*record)) record {
 		r := record{Name: "s", State: state, Wanted: true, Invocation: "inv", Main: was, Session: pid, Started: time.Now(), Restarts: 3}
 		for _, f := range change {
 			f(&r)

@@ -7,14 +7,8 @@ import (
 	"strings"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/control"
 )
-
-// Unknown is a process that an earlier supervisor started for a service that nothing describes any
-// more, as after an older state has been put back. It is left alone.
-type Unknown struct {
-	Name string // of the service
-	PID  int
-}
 
 // keepUnknown keeps what is recorded of services that nothing describes, as long as they may live.
 func (t *takeover) keepUnknown() {
@@ -23,7 +17,7 @@ func (t *takeover) keepUnknown() {
 		if e.byName[r.Name] != nil {
 			continue
 		}
-		if r.Main.PID == 0 && r.State == Starting.String() {
+		if r.Main.PID == 0 && r.State == Starting {
 			r.Main, r.Session = t.born(r.Invocation)
 		}
 		r.Beside = slices.Clone(r.Beside)
@@ -65,7 +59,7 @@ func (e *Engine) mayLive(r record) (pid int) {
 }
 
 // Unknown lists those that live, by name.
-func (e *Engine) Unknown(ctx context.Context) (list []Unknown, err error) {
+func (e *Engine) Unknown(ctx context.Context) (list []control.Unknown, err error) {
 	err = e.ask(ctx, func() {
 		for name, r := range e.journal.unknown {
 			pid := e.mayLive(r)
@@ -74,11 +68,11 @@ func (e *Engine) Unknown(ctx context.Context) (list []Unknown, err error) {
 				e.journal.Mark(everything)
 				continue
 			}
-			list = append(list, Unknown{Name: name, PID: pid})
+			list = append(list, control.Unknown{Name: name, PID: pid})
 		}
 		e.journal.Write()
 	})
-	slices.SortFunc(list, func(a, b Unknown) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b control.Unknown) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
 }
 
