@@ -26,16 +26,16 @@ var self struct {
 	readyFD  int
 	notified bool
 	replaced bool // a successor has taken over
-	bequest  bool // a successor gets all this
+	handed   bool // a successor gets all this
 }
 
 func isDaemon() bool {
 	b := spawn.Inherited()
-	if b == nil || !b.Heir {
+	if b == nil || !b.Successor {
 		return b != nil
 	}
-	data, _, _ := b.Legacy(legacyName)
-	return len(data) > 0 && data[0] == legacyDaemon
+	data, _, _ := b.Handover(handoverName)
+	return len(data) > 0 && data[0] == handoverDaemon
 }
 
 // becomeDaemon is the daemon's part of Detach: it takes over what the launcher prepared.
@@ -51,7 +51,7 @@ func becomeDaemon(b *spawn.Born) error {
 		err = enterRoot(self.plan)
 	}
 	if err == nil {
-		err = bequeath()
+		err = addHandover()
 	}
 	if err != nil {
 		return fmt.Errorf("daemonry: become the daemon: %w", err)
@@ -89,7 +89,7 @@ func stayForeground(o Options) error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	self.readyFD = o.ReadyFD
-	if err := bequeath(); err != nil || o.PIDFile == "" {
+	if err := addHandover(); err != nil || o.PIDFile == "" {
 		return err
 	}
 	path, err := filepath.Abs(o.PIDFile)
@@ -113,7 +113,7 @@ func ready() error {
 	if self.notified {
 		return nil
 	}
-	if b := spawn.Inherited(); b != nil && b.Heir { // package upgrade tells the predecessor
+	if b := spawn.Inherited(); b != nil && b.Successor { // package upgrade tells the predecessor
 		self.notified = true
 		if self.entered {
 			return redirect(self.log)
@@ -182,7 +182,7 @@ func failWith(err error) {
 		waiting = spawn.Inherited() // before Detach
 	}
 	told := waiting != nil && tell(waiting, &report{status: status, text: err.Error()}) == nil &&
-		!waiting.Heir // whose predecessor passes on what is on standard error, too
+		!waiting.Successor // whose predecessor passes on what is on standard error, too
 	if self.pidfile != nil {
 		_ = self.pidfile.Remove() // else stale, and recognised
 	}

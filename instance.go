@@ -47,7 +47,7 @@ func (i *Instance) Wait(ctx context.Context) error { return i.file.Wait(ctx) }
 // 0. It returns when it has ended. Only the daemon itself gets the signals, not what it started.
 func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
 	if err := i.Signal(syscall.SIGTERM); err != nil {
-		return i.gone(err)
+		return i.unlessDone(err)
 	}
 	patience, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -55,13 +55,13 @@ func (i *Instance) Stop(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	if err := i.Signal(syscall.SIGKILL); err != nil {
-		return i.gone(err)
+		return i.unlessDone(err)
 	}
 	return i.Wait(ctx)
 }
 
-// gone takes the error that the daemon is not there any more for what it is to Stop: success.
-func (i *Instance) gone(err error) error {
+// unlessDone takes the error that the daemon is not there any more for what it is to Stop: success.
+func (i *Instance) unlessDone(err error) error {
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}

@@ -25,7 +25,7 @@ const (
 
 func detach(ctx context.Context, o Options) (*Process, error) {
 	if b := spawn.Inherited(); b != nil {
-		if b.Heir {
+		if b.Successor {
 			return nil, becomeSuccessor(b, o)
 		}
 		return nil, becomeDaemon(b)

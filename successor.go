@@ -10,33 +10,33 @@ import (
 	"github.com/daemonry/daemonry/pidfile"
 )
 
-// legacyName is ours among what a process hands to the one that takes its place (package upgrade).
-const legacyName = "daemonry"
+// handoverName is ours among what a process hands to the one that takes its place (package upgrade).
+const handoverName = "daemonry"
 
-// What a legacy begins with. The two processes are different binaries: these and the plan after
+// What a handover begins with. The two processes are different binaries: these and the plan after
 // them are a protocol.
 const (
-	legacyDaemon     = 'D' // the plan follows; log, pid file if there is one, Options.Files
-	legacyForeground = 'F' // the pid file's path follows; pid file
+	handoverDaemon     = 'D' // the plan follows; log, pid file if there is one, Options.Files
+	handoverForeground = 'F' // the pid file's path follows; pid file
 )
 
-// bequeath has every successor of this process get what Detach made it.
-func bequeath() error {
-	if self.bequest {
+// addHandover has every successor of this process get what Detach made it.
+func addHandover() error {
+	if self.handed {
 		return nil
 	}
-	self.bequest = true
-	return spawn.Bequeath(spawn.Legacy{Name: legacyName, Give: giveLegacy, Succeed: succeed, Retire: retire, Resume: record})
+	self.handed = true
+	return spawn.AddHandover(spawn.Handover{Name: handoverName, Give: giveHandover, Succeed: succeed, Retire: retire, Resume: record})
 }
 
-func giveLegacy() ([]byte, []*os.File) {
+func giveHandover() ([]byte, []*os.File) {
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	if !self.entered {
 		if self.pidfile == nil {
 			return nil, nil
 		}
-		return append([]byte{legacyForeground}, self.pidfile.Path()...), []*os.File{self.pidfile.File()}
+		return append([]byte{handoverForeground}, self.pidfile.Path()...), []*os.File{self.pidfile.File()}
 	}
 	p, files := self.plan, []*os.File{self.log}
 	if self.pidfile == nil {
@@ -44,7 +44,7 @@ func giveLegacy() ([]byte, []*os.File) {
 	} else {
 		files = append(files, self.pidfile.File())
 	}
-	return append([]byte{legacyDaemon}, p.encode()...), append(files, self.files...)
+	return append([]byte{handoverDaemon}, p.encode()...), append(files, self.files...)
 }
 
 // becomeSuccessor is Detach in a process that is to take another one's place: it is already what
@@ -57,7 +57,7 @@ func becomeSuccessor(b *spawn.Born, o Options) error {
 	if again {
 		return errors.New("daemonry: Detach was called before in this process")
 	}
-	data, files, _ := b.Legacy(legacyName)
+	data, files, _ := b.Handover(handoverName)
 	if len(data) == 0 {
 		return stayForeground(o)
 	}
@@ -71,9 +71,9 @@ func inherit(what byte, data []byte, files []*os.File) (err error) {
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	switch {
-	case what == legacyForeground && len(files) == 1:
+	case what == handoverForeground && len(files) == 1:
 		self.pidfile, err = pidfile.Adopt(files[0], string(data))
-	case what == legacyDaemon:
+	case what == handoverDaemon:
 		self.entered = true
 		err = takeOver(data, files)
 	default:
@@ -82,7 +82,7 @@ func inherit(what byte, data []byte, files []*os.File) (err error) {
 	if err != nil {
 		return err
 	}
-	return bequeath()
+	return addHandover()
 }
 
 // succeed makes this process the one that the pid file names.
@@ -122,7 +122,7 @@ func retire() error {
 // sayStopping tells a manager that the program stops. It does not where a successor goes on, or, in
 // a successor that failed, the predecessor does.
 func sayStopping() error {
-	if self.replaced || self.born != nil && self.born.Heir {
+	if self.replaced || self.born != nil && self.born.Successor {
 		return nil
 	}
 	_, err := notify.Client{}.Stopping()

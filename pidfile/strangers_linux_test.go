@@ -23,7 +23,7 @@ var readLocks = map[string]func(fd int) error{
 	"all of it":  func(fd int) error { return readLock(fd, 0, 0) },
 	"flock":      func(fd int) error { return syscall.Flock(fd, syscall.LOCK_EX) },
 	"flock -s":   func(fd int) error { return syscall.Flock(fd, syscall.LOCK_SH) },
-	"like a heir": func(fd int) error {
+	"like a successor": func(fd int) error {
 		return errors.Join(syscall.Flock(fd, syscall.LOCK_EX), readLock(fd, 0, sys.StartByte))
 	},
 }
@@ -65,7 +65,7 @@ func TestReadersHoldUpNoStart(t *testing.T) {
 	for content, text := range map[string]string{"dead": strconv.Itoa(deadPID(t)) + "\n", "empty": ""} {
 		for lock := range readLocks {
 			for _, o := range []Options{{}, {HandDown: true}} {
-				if content == "empty" && lock == "like a heir" {
+				if content == "empty" && lock == "like a successor" {
 					continue // it may be a daemon whose file was emptied: TestEmptied
 				}
 				path := newPath(t)

@@ -60,14 +60,14 @@ func (u *Upgrader) Upgrade(ctx context.Context) error {
 	}
 	err := a.run(ctx)
 	if err == nil {
-		if err = errors.Join(a.heir.LetGo(), u.sayReplaced(a.heir.PID)); err != nil {
-			err = fmt.Errorf("upgrade: process %d serves now, but the manager could not be told: %w", a.heir.PID, err)
+		if err = errors.Join(a.successor.LetGo(), u.sayReplaced(a.successor.PID)); err != nil {
+			err = fmt.Errorf("upgrade: process %d serves now, but the manager could not be told: %w", a.successor.PID, err)
 		}
 		return errors.Join(u.end(nil), err)
 	}
 	failed := &Error{Program: u.program, Err: err}
-	if a.heir != nil {
-		failed.PID = a.heir.PID
+	if a.successor != nil {
+		failed.PID = a.successor.PID
 	}
 	if a.words != nil {
 		failed.Output = a.words.last()
@@ -109,7 +109,7 @@ func (u *Upgrader) end(failed *Error) error {
 	}
 	u.phase = replaced
 	var errs []error
-	for _, l := range spawn.Legacies() {
+	for _, l := range spawn.Handovers() {
 		if l.Retire != nil {
 			errs = append(errs, l.Retire())
 		}
@@ -120,9 +120,9 @@ func (u *Upgrader) end(failed *Error) error {
 
 // attempt is one upgrade: a successor from its start until it has taken over or is gone.
 type attempt struct {
-	u     *Upgrader
-	words *words
-	heir  *spawn.Heir
+	u         *Upgrader
+	words     *words
+	successor *spawn.Successor
 
 	messages chan []byte // closed when it has nothing more to say
 	known    bool        // it has called New
@@ -138,7 +138,7 @@ func (a *attempt) run(ctx context.Context) error {
 	go a.listen(quit)
 	err := a.await(ctx)
 	if err == nil {
-		return nil // the channel stays open: its end tells the heir that we have ended
+		return nil // the channel stays open: its end tells the successor that we have ended
 	}
 	close(quit)
 	return a.undo(err)
@@ -192,7 +192,7 @@ func (a *attempt) start(ctx context.Context) error {
 		spec.ListenNames = append(spec.ListenNames, notes[i].Name)
 	}
 	u.giving = func() ([]byte, []*os.File) { return u.pack(owned, a.words.out) }
-	a.heir, err = spawn.StartHeirApart(ctx, spec, os.Stdin, spawn.Legacies())
+	a.successor, err = spawn.StartSuccessorApart(ctx, spec, os.Stdin, spawn.Handovers())
 	if err != nil {
 		a.words.abandon()
 		return err
@@ -226,11 +226,11 @@ func (u *Upgrader) pack(owned []socketNote, words *os.File) ([]byte, []*os.File)
 	return data, files
 }
 
-// listen receives what the heir says. It ends when that has closed its end.
+// listen receives what the successor says. It ends when that has closed its end.
 func (a *attempt) listen(quit chan struct{}) {
 	defer close(a.messages)
 	for {
-		m, err := a.heir.Receive()
+		m, err := a.successor.Receive()
 		if err != nil {
 			return
 		}
@@ -241,14 +241,14 @@ func (a *attempt) listen(quit chan struct{}) {
 	}
 }
 
-// await returns nil when the heir has taken over, and else what was first: it failed, it ended, it
+// await returns nil when the successor has taken over, and else what was first: it failed, it ended, it
 // is out of time, it is not wanted any more.
 func (a *attempt) await(ctx context.Context) error {
 	ended := make(chan struct{})
 	watch, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
-		if a.heir.Wait(watch) == nil {
+		if a.successor.Wait(watch) == nil {
 			close(ended)
 		}
 	}()
@@ -269,12 +269,12 @@ func (a *attempt) await(ctx context.Context) error {
 			if cause := context.Cause(ctx); !errors.As(cause, &late) {
 				return cause
 			}
-			return &notReadyError{pid: a.heir.PID, after: late.after, known: a.known}
+			return &notReadyError{pid: a.successor.PID, after: late.after, known: a.known}
 		}
 	}
 }
 
-// heard deals with one message; done says that the heir has taken over.
+// heard deals with one message; done says that the successor has taken over.
 func (a *attempt) heard(m []byte) (done bool, err error) {
 	if len(m) == 0 {
 		return false, nil
@@ -285,7 +285,7 @@ func (a *attempt) heard(m []byte) (done bool, err error) {
 	case sayReady:
 		a.gone = true
 		a.words.leave() // from here on it reads them itself
-		if err := a.heir.Send([]byte{sayGo}); err != nil && !gone(err) {
+		if err := a.successor.Send([]byte{sayGo}); err != nil && !isClosed(err) {
 			return false, err
 		}
 	case sayFailed:
@@ -305,7 +305,7 @@ func decodeFailure(m []byte) error {
 	return fmt.Errorf("the new program: %s", text)
 }
 
-// lastMessage hears what a heir said just before it ended, and says how it ended otherwise.
+// lastMessage hears what a successor said just before it ended, and says how it ended otherwise.
 func (a *attempt) lastMessage(messages <-chan []byte) error {
 	for messages != nil {
 		m, ok := <-messages
@@ -322,20 +322,20 @@ func (a *attempt) lastMessage(messages <-chan []byte) error {
 // errEnded stands for the end of the new process; how it ended is known when it is reaped.
 var errEnded = errors.New("it ended before it was ready")
 
-// undo ends the heir and everything about it.
+// undo ends the successor and everything about it.
 func (a *attempt) undo(cause error) error {
 	exit, err := a.end()
 	switch {
 	case err != nil:
 		cause = fmt.Errorf("%w (and %w)", cause, err)
 	case cause == errEnded:
-		cause = fmt.Errorf("process %d %v before it was ready", a.heir.PID, exit)
+		cause = fmt.Errorf("process %d %v before it was ready", a.successor.PID, exit)
 	}
 	for range a.messages { // closed now: nobody is left to speak
 	}
 	a.words.finish()
 	if a.gone {
-		for _, l := range spawn.Legacies() {
+		for _, l := range spawn.Handovers() {
 			if l.Resume != nil {
 				if err := l.Resume(); err != nil {
 					cause = fmt.Errorf("%w (and %w)", cause, err)
@@ -343,26 +343,26 @@ func (a *attempt) undo(cause error) error {
 			}
 		}
 	}
-	if err := a.heir.Close(); err != nil {
+	if err := a.successor.Close(); err != nil {
 		cause = fmt.Errorf("%w (and %w)", cause, err)
 	}
 	return cause
 }
 
-// end kills the heir, politely first, and reaps it.
+// end kills the successor, politely first, and reaps it.
 func (a *attempt) end() (spawn.Exit, error) {
 	grace := cmp.Or(a.u.o.KillGrace, defaultKillGrace)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	// A stopped process gets no SIGTERM before it continues.
-	err := errors.Join(a.heir.Signal(syscall.SIGTERM), a.heir.Signal(sigcont))
-	if a.heir.Wait(ctx) != nil {
-		err = errors.Join(err, a.heir.Signal(syscall.SIGKILL), a.heir.Wait(context.Background()))
+	err := errors.Join(a.successor.Signal(syscall.SIGTERM), a.successor.Signal(sigcont))
+	if a.successor.Wait(ctx) != nil {
+		err = errors.Join(err, a.successor.Signal(syscall.SIGKILL), a.successor.Wait(context.Background()))
 	}
 	if err != nil {
 		return spawn.Exit{}, err
 	}
-	return a.heir.Reap()
+	return a.successor.Reap()
 }
 
 // notReadyError is the reason of a time-out.

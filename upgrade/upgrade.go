@@ -119,8 +119,8 @@ type Upgrader struct {
 	sockets []*socket
 }
 
-// legacyName is ours among what a process hands over.
-const legacyName = "upgrade"
+// handoverName is ours among what a process hands over.
+const handoverName = "upgrade"
 
 // New takes over what a predecessor or a manager handed to this process. Call it once, before
 // anything else that main does, or right after daemonry.Detach: with KeepPID, and as process 1, the
@@ -164,7 +164,7 @@ func newUpgrader(o Options) (*Upgrader, error) {
 	if u.inherited, err = listen.Take(); err != nil {
 		return nil, err
 	}
-	if err := spawn.Bequeath(spawn.Legacy{Name: legacyName, Give: u.give, Succeed: u.succeed, Retire: u.retire, Resume: u.resume}); err != nil {
+	if err := spawn.AddHandover(spawn.Handover{Name: handoverName, Give: u.give, Succeed: u.succeed, Retire: u.retire, Resume: u.resume}); err != nil {
 		return nil, err
 	}
 	return u, h.greet()

@@ -224,17 +224,17 @@ func TestOneAtATime(t *testing.T) {
 		_, err := r.try("/upgrade")
 		first <- err
 	}()
-	var heirs []string
+	var successors []string
 	proctest.Eventually(t, patience, func() error {
-		heirs = nil
+		successors = nil
 		for _, between := range childrenOf(t, r.pid1) {
 			pid, err := strconv.Atoi(between)
 			if err != nil {
 				return err
 			}
-			heirs = append(heirs, childrenOf(t, pid)...)
+			successors = append(successors, childrenOf(t, pid)...)
 		}
-		if len(heirs) == 0 {
+		if len(successors) == 0 {
 			return errors.New("no new process yet")
 		}
 		return nil
@@ -247,8 +247,8 @@ func TestOneAtATime(t *testing.T) {
 	}
 	// Shutdown waits for the request, which waits for the upgrade: that Close would end it comes
 	// after. So the new process is what has to go.
-	for _, heir := range heirs {
-		pid, err := strconv.Atoi(heir)
+	for _, successor := range successors {
+		pid, err := strconv.Atoi(successor)
 		if err != nil {
 			t.Fatal(err)
 		}

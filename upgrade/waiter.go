@@ -99,21 +99,21 @@ func (w *waiter) start() error {
 	if err != nil {
 		return err
 	}
-	others := spawn.Legacies() // of what main called before New
-	heir, err := spawn.StartHeir(context.Background(), spec, os.Stdin, append(others, spawn.Legacy{
-		Name: legacyName,
+	others := spawn.Handovers() // of what main called before New
+	successor, err := spawn.StartSuccessor(context.Background(), spec, os.Stdin, append(others, spawn.Handover{
+		Name: handoverName,
 		Give: func() ([]byte, []*os.File) { return data, []*os.File{end} },
 	}))
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}
-	w.main = heir.PID
+	w.main = successor.PID
 	for _, l := range others {
 		if l.Retire != nil {
 			err = errors.Join(err, l.Retire())
 		}
 	}
-	return errors.Join(err, heir.Close()) // it speaks to us by the other channel, as its successors do
+	return errors.Join(err, successor.Close()) // it speaks to us by the other channel, as its successors do
 }
 
 // forward passes a signal on to the main process, which is not reaped by anybody but us, or by its

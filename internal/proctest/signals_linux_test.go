@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// heirs shows what a command is born with that was started by one who was started with signals
+// born shows what a command is born with that was started by one who was started with signals
 // ignored: by itself, and after AsLoggedIn.
-var heirs = Register("heirs", func(args []string) int {
+var born = Register("born", func(args []string) int {
 	if len(args) > 0 {
 		AsLoggedIn()
 	}
@@ -29,7 +29,7 @@ func TestAsLoggedIn(t *testing.T) {
 		args []string
 		want string
 	}{{nil, "0000000000000003"}, {[]string{"yes"}, "0000000000000000"}} {
-		out, err := h.Command(t, append([]string{heirs.Path(t)}, c.args...)...).CombinedOutput()
+		out, err := h.Command(t, append([]string{born.Path(t)}, c.args...)...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "SigIgn:\t"+c.want) {
 			t.Errorf("%q: %v, want %s ignored:\n%s", c.args, err, c.want, out)
 		}

@@ -88,7 +88,7 @@ func newTree(root *sys.Process, o Options) (*tree, error) {
 	case err != nil:
 		return nil, fmt.Errorf("stop process %d: %w: %w", root.PID, ErrRefused, err)
 	}
-	t := &tree{options: o, self: os.Getpid(), gone: gone, root: key{id.PID, id.Start},
+	t := &tree{options: o, self: os.Getpid(), gone: hasEnded, root: key{id.PID, id.Start},
 		members: map[int]*member{}, sessions: map[int]bool{}}
 	st, err := sys.ReadStat(root.PID)
 	if err != nil {
@@ -101,9 +101,9 @@ func newTree(root *sys.Process, o Options) (*tree, error) {
 	return t, nil
 }
 
-// gone asks the kernel, not the list: under hidepid (proc(5)) the leader of a
+// hasEnded asks the kernel, not the list: under hidepid (proc(5)) the leader of a
 // session may be there and not shown.
-func gone(pid int) bool {
+func hasEnded(pid int) bool {
 	_, err := sys.ReadStat(pid)
 	return errors.Is(err, syscall.ESRCH)
 }

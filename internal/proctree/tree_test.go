@@ -178,7 +178,7 @@ func checkAttributed(t *testing.T, table []ps, self int) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	t := &tree{members: map[int]*member{}, sessions: map[int]bool{}, gone: gone}
+	t := &tree{members: map[int]*member{}, sessions: map[int]bool{}, gone: hasEnded}
 	for b.Loop() {
 		if err := t.scan(); err != nil {
 			b.Fatal(err)

@@ -6,14 +6,14 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Born is what a process finds that was started with Spec.Birth or by StartHeir.
+// Born is what a process finds that was started with Spec.Birth or by StartSuccessor.
 type Born struct {
-	// Heir says that this process is to take the place of the one who started it (StartHeir). What
-	// is in Payload and Files is then for Legacy to read.
-	Heir    bool
-	Payload []byte
-	Files   []*os.File
-	channel sys.Channel
+	// Successor says that this process is to take the place of the one who started it (StartSuccessor). What
+	// is in Payload and Files is then for Handover to read.
+	Successor bool
+	Payload   []byte
+	Files     []*os.File
+	channel   sys.Channel
 }
 
 // born is set at most once, by init, before anything could look.

@@ -13,7 +13,7 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// intermediate is the stage between a process and an heir that is to be nobody's child when it
+// intermediate is the stage between a process and a successor that is to be nobody's child when it
 // takes over, for a process cannot give a child away. It lives until it is told to go, or until
 // nobody is left to tell it, or until the target has ended and it has said how. It returns only if
 // the target could not be started.

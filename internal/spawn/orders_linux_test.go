@@ -46,7 +46,7 @@ func touch(kind, file string) *orders {
 func uploads(t *testing.T, file string, socket sys.Channel) [][]byte {
 	t.Helper()
 	var list [][]byte
-	for _, kind := range []string{stageMagic, watcherMagic, intermediateMagic, birthMagic, heirMagic} {
+	for _, kind := range []string{stageMagic, watcherMagic, intermediateMagic, birthMagic, successorMagic} {
 		o := touch(kind, file)
 		greet, err := greeting(kind, socket, int(socket))
 		if err != nil {
@@ -161,7 +161,7 @@ func TestDataWithDescriptors(t *testing.T) {
 	if err := os.Remove(spool.Name()); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{stageMagic, watcherMagic, intermediateMagic, birthMagic, heirMagic} {
+	for _, kind := range []string{stageMagic, watcherMagic, intermediateMagic, birthMagic, successorMagic} {
 		o := touch(kind, file)
 		if _, err := spool.WriteAt(o.payload, 0); err != nil {
 			t.Fatal(err)
@@ -370,7 +370,7 @@ var crowded = proctest.Register("crowded", func([]string) int {
 	fmt.Println(err)
 	_, err = Detach(context.Background(), s)
 	fmt.Println(err)
-	_, err = StartHeirApart(context.Background(), s, os.Stdin, nil)
+	_, err = StartSuccessorApart(context.Background(), s, os.Stdin, nil)
 	fmt.Println(err)
 	return 0
 })

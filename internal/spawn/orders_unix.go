@@ -30,7 +30,7 @@ func find(c sys.Channel, args []string) (kind string, err error) {
 		if len(args) != 1 || args[0] != stageName {
 			return "", nil
 		}
-	case birthMagic, heirMagic: // whose arguments are the program's own
+	case birthMagic, successorMagic: // whose arguments are the program's own
 	default:
 		return "", nil
 	}

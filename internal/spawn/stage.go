@@ -39,18 +39,18 @@ func init() {
 		stage(kind, watch)
 	case intermediateMagic:
 		stage(kind, intermediate)
-	case birthMagic, heirMagic:
+	case birthMagic, successorMagic:
 		if err := claimBirth(kind, c); err != nil {
 			lastResort(2, fmt.Errorf("take over what the launcher sent: %w", err))
 		}
-		born.Heir = kind == heirMagic
+		born.Successor = kind == successorMagic
 	}
 }
 
 // refuse ends this process because of orders that it does not take, and says so to whoever has
 // given them, if that is one whom a stage would obey.
 func refuse(c sys.Channel, kind string, err error) {
-	newborn := kind == birthMagic || kind == heirMagic
+	newborn := kind == birthMagic || kind == successorMagic
 	if newborn || errors.Is(err, errRefused) || sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
 		lastResort(2, err)
 	}

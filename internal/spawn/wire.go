@@ -24,8 +24,8 @@ import (
 //	  release, or kill ────────────────────────────────────►
 //	                  ◄───────────────────────────────────── end of file: nothing of ours is left
 //
-// The stage that watch.go calls a watcher has a lesser brother between a process and its heir
-// (intermediate.go), which speaks as it does, is told by a message that the heir is held, and takes
+// The stage that watch.go calls a watcher has a lesser brother between a process and its successor
+// (intermediate.go), which speaks as it does, is told by a message that the successor is held, and takes
 // a release for the only order.
 //
 // A frame is a kind byte, a length of four bytes, little-endian, and that many bytes.
@@ -38,7 +38,7 @@ const (
 	frameFailed    frameKind = 'f'
 	frameStarted   frameKind = 'p'
 	frameMessage   frameKind = 'm'
-	frameKnown     frameKind = 'h' // to an heir: the one whose place it is to take knows of it
+	frameKnown     frameKind = 'h' // to a successor: the one whose place it is to take knows of it
 	frameExited    frameKind = 'x'
 	frameLeft      frameKind = 'l'
 	frameRelease   frameKind = 'r'

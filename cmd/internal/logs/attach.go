@@ -108,8 +108,8 @@ func (w *worker) reconfigure(s *Stream, cfg *Config) error {
 		return err
 	}
 	err := w.closeFiles(s)
-	w.e.janitor.ignore(s.cfg.Path)
-	w.e.janitor.ignore(s.cfg.ErrPath)
+	w.e.upkeep.ignore(s.cfg.Path)
+	w.e.upkeep.ignore(s.cfg.ErrPath)
 	s.cfg = cfg
 	s.setUp()
 	s.tend()
@@ -124,8 +124,8 @@ func (w *worker) detach(s *Stream) error {
 	}
 	errs = append(errs, w.closeFiles(s))
 	s.closed = true
-	w.e.janitor.ignore(s.cfg.Path)
-	w.e.janitor.ignore(s.cfg.ErrPath)
+	w.e.upkeep.ignore(s.cfg.Path)
+	w.e.upkeep.ignore(s.cfg.ErrPath)
 	w.e.forget(s)
 	return errors.Join(errs...)
 }
@@ -267,6 +267,6 @@ func (w *worker) rotated(k *sink) bool {
 		return false
 	}
 	k.rotateError = ""
-	w.e.janitor.tend(k.s.id, k.path, k.s.cfg.Rotate)
+	w.e.upkeep.tend(k.s.id, k.path, k.s.cfg.Rotate)
 	return true
 }

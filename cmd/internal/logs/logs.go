@@ -76,7 +76,7 @@ type Engine struct {
 	wg      sync.WaitGroup
 
 	flushing sync.WaitGroup // senders on their way out
-	janitor  *janitor
+	upkeep   *upkeep
 
 	mu      sync.Mutex
 	streams map[string]*Stream
@@ -104,7 +104,7 @@ func newEngine(opts Options) (*Engine, error) {
 		opts.Workers = min(4, runtime.GOMAXPROCS(0))
 	}
 	e := &Engine{opts: opts, streams: make(map[string]*Stream), files: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
-	e.janitor = &janitor{e: e, jobs: make(map[string]chore), known: make(map[string]bool)}
+	e.upkeep = &upkeep{e: e, jobs: make(map[string]task), known: make(map[string]bool)}
 	e.dir.Store(&opts.Dir)
 	for _, d := range []string{opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
 		if err := ownDir(d); err != nil {
@@ -127,7 +127,7 @@ func newEngine(opts Options) (*Engine, error) {
 	for _, w := range e.workers {
 		e.wg.Go(w.run)
 	}
-	e.janitor.start()
+	e.upkeep.start()
 	return e, nil
 }
 
@@ -208,9 +208,9 @@ func (e *Engine) inherit(s *stage.Slot) error {
 	case old == nil:
 		e.left[src] = s
 		return nil
-	case !s.Twin(old):
+	case !s.SameInput(old):
 		return fmt.Errorf("stage directory %s: two slots hold output of %s", e.stageDir(), id)
-	case old.Cooked():
+	case old.Formatted():
 		return s.Remove()
 	default:
 		e.left[src] = s
@@ -396,7 +396,7 @@ func (e *Engine) Close() error {
 	}
 	e.wg.Wait()
 	e.flushing.Wait()
-	e.janitor.stop()
+	e.upkeep.stop()
 	var errs []error
 	for _, w := range all {
 		errs = append(errs, w.err)

@@ -68,7 +68,7 @@ func (w *worker) carry(in *input, all bool) (n int, more bool, err error) {
 	}
 	n, err = w.slot.Fetch(s.id, int(in.which), time.Now().UnixNano(), int(in.fd), n)
 	if err != nil {
-		return 0, false, gone(err)
+		return 0, false, unlessTaken(err)
 	}
 	s.stats.Bytes += int64(n)
 	s.stats.Reads++
@@ -98,7 +98,7 @@ func (w *worker) choose(in *input, fill int, all bool) (int, error) {
 		return fill, nil
 	}
 	if err != nil || len(p) == 0 {
-		return 0, gone(err)
+		return 0, unlessTaken(err)
 	}
 	if !lined {
 		return fill, nil
@@ -124,8 +124,8 @@ func (w *worker) choose(in *input, fill int, all bool) (int, error) {
 	return 0, nil
 }
 
-// gone turns EAGAIN into nothing: a service that reads its own standard output was faster.
-func gone(err error) error {
+// unlessTaken turns EAGAIN into nothing: a service that reads its own standard output was faster.
+func unlessTaken(err error) error {
 	if errors.Is(err, syscall.EAGAIN) {
 		return nil
 	}
@@ -147,18 +147,18 @@ func (w *worker) settle(in *input, slot *stage.Slot) error {
 		}
 		k := in.s.sinkOf(in)
 		var err error
-		switch raw := slot.Cooked() || !in.s.cfg.lined(); {
+		switch raw := slot.Formatted() || !in.s.cfg.lined(); {
 		case k.path == "" && raw:
 			slot.Begin(len(rest), stage.Same, sys.FileState{})
 			slot.Done()
 		case k.path == "":
 			b := batch{in: in, src: rest, when: time.Unix(0, slot.When()), dst: slot.Out()[:0], most: math.MaxInt}
-			slot.Begin(b.cook(), 0, sys.FileState{})
+			slot.Begin(b.format(), 0, sys.FileState{})
 			slot.Done()
 		case raw:
 			err = w.writeRaw(in, slot, rest)
 		default:
-			err = w.writeCooked(in, slot, rest)
+			err = w.writeFormatted(in, slot, rest)
 		}
 		if err != nil {
 			return err
@@ -190,8 +190,8 @@ func (w *worker) writeRaw(in *input, slot *stage.Slot, rest []byte) error {
 	return nil
 }
 
-// writeCooked is writeRaw for what is formatted on the way.
-func (w *worker) writeCooked(in *input, slot *stage.Slot, rest []byte) error {
+// writeFormatted is writeRaw for what is formatted on the way.
+func (w *worker) writeFormatted(in *input, slot *stage.Slot, rest []byte) error {
 	cfg := in.s.cfg
 	k := in.s.sinkOf(in)
 	f, err := w.fileOf(k)
@@ -205,13 +205,13 @@ func (w *worker) writeCooked(in *input, slot *stage.Slot, rest []byte) error {
 	if cfg.Rotate.Size > 0 {
 		b.most = int(max(0, min(cfg.Rotate.Size-f.st.Size, math.MaxInt32)))
 	}
-	took := b.cook()
+	took := b.format()
 	if took == 0 {
 		if f.st.Size > 0 && k.end.AtStart() && w.rotated(k) {
 			return nil
 		}
 		b.one = true
-		took = b.cook()
+		took = b.format()
 	}
 	in.after = b.end
 	slot.Begin(took, len(b.dst), f.st)
@@ -279,8 +279,8 @@ func (w *worker) keep(in *input, why error) {
 		rest = rest[w.slot.Announced():]
 		end = in.after
 	}
-	if in.s.cfg.lined() && !w.slot.Cooked() {
-		rest = cookAll(batch{in: in, src: rest, when: time.Unix(0, w.slot.When()), end: end, most: math.MaxInt})
+	if in.s.cfg.lined() && !w.slot.Formatted() {
+		rest = formatAll(batch{in: in, src: rest, when: time.Unix(0, w.slot.When()), end: end, most: math.MaxInt})
 	}
 	stuck, err := w.slot.Split(w.e.slotPath(), rest)
 	if err != nil {
@@ -291,13 +291,13 @@ func (w *worker) keep(in *input, why error) {
 	w.e.trouble(in.s.id, why)
 }
 
-// cookAll formats all of b.src, however long it becomes.
-func cookAll(b batch) []byte {
+// formatAll formats all of b.src, however long it becomes.
+func formatAll(b batch) []byte {
 	var all []byte
 	buf := make([]byte, 0, stage.OutSize)
 	for len(b.src) > 0 {
 		b.dst = buf
-		b.src = b.src[b.cook():]
+		b.src = b.src[b.format():]
 		all = append(all, b.dst...)
 	}
 	return all

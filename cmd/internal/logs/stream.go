@@ -143,8 +143,8 @@ func (s *Stream) setUp() {
 
 // tend has the rotated files of earlier times treated as the settings say now.
 func (s *Stream) tend() {
-	s.e.janitor.tend(s.id, s.cfg.Path, s.cfg.Rotate)
-	s.e.janitor.tend(s.id, s.cfg.ErrPath, s.cfg.Rotate)
+	s.e.upkeep.tend(s.id, s.cfg.Path, s.cfg.Rotate)
+	s.e.upkeep.tend(s.id, s.cfg.ErrPath, s.cfg.Rotate)
 }
 
 // inputs returns the stream's inputs, the first always, the second where standard error is apart.

@@ -218,14 +218,14 @@ func TestStrangerHoldsTheSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heir, _ := run(t, []*os.File{file}, "inherit")
+	child, _ := run(t, []*os.File{file}, "inherit")
 	file.Close()
 	stranger.(*net.UnixListener).SetUnlinkOnClose(false)
 	stranger.Close()
-	if err := Once(within(t), c, Env{PID: heir, Owner: only(heir)}); err != nil {
+	if err := Once(within(t), c, Env{PID: child, Owner: only(child)}); err != nil {
 		t.Error(err)
 	}
-	wantError(t, Once(within(t), c, env), fmt.Sprintf("socket %s is held by pid %d ", path, heir))
+	wantError(t, Once(within(t), c, env), fmt.Sprintf("socket %s is held by pid %d ", path, child))
 }
 
 // TestDatagramSocket: whose it is counts here, too.
@@ -253,8 +253,8 @@ func TestHandedOverPortIsTheDaemons(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	heir, _ := run(t, []*os.File{file}, "inherit")
-	if err := Once(within(t), ask(spec.ProbeTCP, l.Addr().String()), Env{PID: heir, Owner: only(heir)}); err != nil {
+	child, _ := run(t, []*os.File{file}, "inherit")
+	if err := Once(within(t), ask(spec.ProbeTCP, l.Addr().String()), Env{PID: child, Owner: only(child)}); err != nil {
 		t.Error(err)
 	}
 }

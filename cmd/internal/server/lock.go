@@ -69,7 +69,7 @@ func Holder(state string) (pid int, held bool) {
 		return 0, false
 	}
 	pid = readPID(f)
-	return pid, !gone(pid)
+	return pid, !hasEnded(pid)
 }
 
 // locks are the locked files.
@@ -108,8 +108,8 @@ func lockFile(path string) (_ *os.File, err error) {
 		}
 	}()
 	asked := time.Now().Add(askTime)
-	err = tryLock(f, birthTime, func() bool { return gone(readPID(f)) || time.Now().Before(asked) })
-	if pid := readPID(f); errors.Is(err, sys.ErrLocked) && gone(pid) {
+	err = tryLock(f, birthTime, func() bool { return hasEnded(readPID(f)) || time.Now().Before(asked) })
+	if pid := readPID(f); errors.Is(err, sys.ErrLocked) && hasEnded(pid) {
 		return nil, fmt.Errorf("lock %s: process %d had it, which is gone, and one that it was starting holds it still", path, pid)
 	}
 	if errors.Is(err, sys.ErrLocked) {
@@ -178,9 +178,9 @@ const askTime = 50 * time.Millisecond
 // meanwhile.
 const execTime = time.Second
 
-// gone says whether the holder that the lock file names has ended: then it is held by those it was
+// hasEnded says whether the holder that the lock file names has ended: then it is held by those it was
 // starting.
-func gone(pid int) bool {
+func hasEnded(pid int) bool {
 	_, err := sys.Identify(pid) // which a zombie has none of
 	return pid > 1 && errors.Is(err, syscall.ESRCH)
 }

@@ -48,8 +48,8 @@ func (m *Manifest) numbers() []int {
 	return append(list, m.Engine.FDs()...)
 }
 
-// legacyName is ours among what one program leaves to the next.
-const legacyName = "supervisor"
+// handoverName is ours among what one program leaves to the next.
+const handoverName = "supervisor"
 
 // Become executes the program with our own arguments and environment, and what m lists. It returns
 // only if that failed; then nothing has changed.
@@ -70,8 +70,8 @@ func Become(program string, m Manifest) (err error) {
 			return err
 		}
 	}
-	return spawn.Replace(program, os.Args, os.Environ(), append(spawn.Legacies(), spawn.Legacy{
-		Name: legacyName,
+	return spawn.Replace(program, os.Args, os.Environ(), append(spawn.Handovers(), spawn.Handover{
+		Name: handoverName,
 		Give: func() ([]byte, []*os.File) { return nil, []*os.File{file} },
 	}))
 }
@@ -94,10 +94,10 @@ func write(m Manifest) (*os.File, error) {
 // Expected says whether Found has something.
 func Expected() bool {
 	born := spawn.Inherited()
-	if born == nil || !born.Heir {
+	if born == nil || !born.Successor {
 		return false
 	}
-	_, _, found := born.Legacy(legacyName)
+	_, _, found := born.Handover(handoverName)
 	return found
 }
 
@@ -107,7 +107,7 @@ func Found() (*Manifest, error) {
 	if !Expected() {
 		return nil, nil
 	}
-	_, files, _ := spawn.Inherited().Legacy(legacyName)
+	_, files, _ := spawn.Inherited().Handover(handoverName)
 	if len(files) != 1 {
 		return nil, fmt.Errorf("%d files from the program before, one is needed", len(files))
 	}
@@ -123,7 +123,7 @@ func Found() (*Manifest, error) {
 	}
 	// There is no way back: what else of this program takes somebody's place takes it now.
 	var errs []error
-	for _, l := range spawn.Legacies() {
+	for _, l := range spawn.Handovers() {
 		if l.Succeed != nil {
 			errs = append(errs, l.Succeed())
 		}

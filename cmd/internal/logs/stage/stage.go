@@ -72,7 +72,7 @@ type header struct {
 	phase         atomic.Uint32 // stored last: what is before it in program order is in the page when it is
 	input         uint32        // which of the owner's FIFOs
 	inCap, outCap uint32        // the lengths of the two halves, fixed
-	cooked        uint32        // the in half holds formatted bytes
+	formatted     uint32        // the in half holds formatted bytes
 
 	want, have uint32 // bytes asked from the FIFO; bytes in the slot
 	pos, next  uint32 // bytes of them that are done; that are done once the announced write is
@@ -238,7 +238,7 @@ func (s *Slot) Fetch(owner string, input int, when int64, fd, n int) (int, error
 	copy(in, h.witness[:h.witnessLen])
 	h.ownerLen = uint32(copy(h.owner[:], owner))
 	h.input, h.when, h.want = uint32(input), when, uint32(n)
-	h.cooked, h.drop, h.told = 0, Drop{}, Drop{}
+	h.formatted, h.drop, h.told = 0, Drop{}, Drop{}
 	s.step("before reading")
 	h.phase.Store(uint32(Reading))
 	s.step("before read")
@@ -262,7 +262,7 @@ func (s *Slot) Inject(owner string, input int, when int64, p []byte) {
 	h.ownerLen = uint32(copy(h.owner[:], owner))
 	h.input, h.when = uint32(input), when
 	h.have, h.pos = uint32(copy(s.in(), p)), 0
-	h.cooked, h.told = 1, h.drop
+	h.formatted, h.told = 1, h.drop
 	h.phase.Store(uint32(Have))
 }
 
@@ -341,8 +341,8 @@ func (s *Slot) Done() {
 // Drop returns the slot's counters of what was dropped, to be read and added to in place.
 func (s *Slot) Drop() *Drop { return &s.h.drop }
 
-// Cooked says that Rest is formatted already and is to be written as it is.
-func (s *Slot) Cooked() bool { return s.h.cooked != 0 }
+// Formatted says that Rest is formatted already and is to be written as it is.
+func (s *Slot) Formatted() bool { return s.h.formatted != 0 }
 
 // Split moves what cannot be written now into a slot of its own, no larger than it must be, in the
 // file path, and leaves s idle. What Begin announced, if it did, moves with it as it is; rest is
@@ -361,7 +361,7 @@ func (s *Slot) Split(path string, rest []byte) (*Slot, error) {
 		t.h.inCap = uint32(size)
 	}
 	h, from := t.h, s.h
-	h.input, h.when, h.cooked = from.input, from.when, 1
+	h.input, h.when, h.formatted = from.input, from.when, 1
 	h.ownerLen, h.owner = from.ownerLen, from.owner
 	h.next = uint32(copy(t.in(), piece))
 	h.have = h.next + uint32(copy(t.in()[h.next:], rest))
@@ -374,15 +374,15 @@ func (s *Slot) Split(path string, rest []byte) (*Slot, error) {
 	h.phase.Store(uint32(phase))
 	t.born()
 	s.step("after split")
-	from.phase.Store(uint32(Idle)) // from here on Load finds only t; before, both: see Twin
+	from.phase.Store(uint32(Idle)) // from here on Load finds only t; before, both: see SameInput
 	return t, err
 }
 
-// Twin says that a process died in the middle of Split: both slots hold the same output, and the
-// cooked one counts.
-func (s *Slot) Twin(o *Slot) bool {
+// SameInput says that a process died in the middle of Split: both slots hold the same output, and the
+// formatted one counts.
+func (s *Slot) SameInput(o *Slot) bool {
 	a, b := s.h, o.h
-	return a.when == b.when && a.input == b.input && a.owner == b.owner && a.cooked != b.cooked
+	return a.when == b.when && a.input == b.input && a.owner == b.owner && a.formatted != b.formatted
 }
 
 // Close unmaps the slot and leaves the file for whoever loads it.

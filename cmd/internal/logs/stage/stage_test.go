@@ -73,10 +73,10 @@ func (c *carrier) start() {
 		left = append(left, s)
 	}
 	if len(left) == 2 {
-		if !left[0].Twin(left[1]) {
+		if !left[0].SameInput(left[1]) {
 			c.t.Fatal("two slots that are not twins")
 		}
-		if !left[0].Cooked() {
+		if !left[0].Formatted() {
 			left[0], left[1] = left[1], left[0]
 		}
 		c.check(left[1].Remove())
@@ -134,7 +134,7 @@ func (c *carrier) settle(s *Slot) error {
 		}
 		rest := s.Rest()
 		take := len(rest)/2 + 1 // two or more pieces, as a rotation makes them
-		if s.Cooked() || take%2 == 0 {
+		if s.Formatted() || take%2 == 0 {
 			s.Begin(take, Same, c.state())
 		} else {
 			s.Begin(take, copy(s.Out(), rest[:take]), c.state())

@@ -11,9 +11,9 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Reap takes in the ended heir. An error means that the program reaps all its children itself
+// Reap takes in the ended successor. An error means that the program reaps all its children itself
 // and nobody can tell any more how this one ended.
-func (h *Heir) Reap() (Exit, error) {
+func (h *Successor) Reap() (Exit, error) {
 	if h.between != nil {
 		return h.between.reap()
 	}
@@ -24,23 +24,23 @@ func (h *Heir) Reap() (Exit, error) {
 	return ExitOf(status), nil
 }
 
-// Replace executes another program in this process, which finds with Inherited what StartHeir would
+// Replace executes another program in this process, which finds with Inherited what StartSuccessor would
 // have given it. Children stay children, the pid stays, and so do all descriptors that are not
 // close-on-exec. It returns only if that failed; then nothing has changed.
 //
 // Signals that a program like ours takes care of are blocked over the change: until the new program
 // asks for them (os/signal), they would end it.
-func Replace(path string, args, env []string, legacies []Legacy) error {
+func Replace(path string, args, env []string, handovers []Handover) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	payload, files := encodeLegacies(legacies)
+	payload, files := encodeHandovers(handovers)
 	stdin, err := sys.DupAbove(0, 3)
 	if err != nil {
 		return fail(StepDescriptors, "0", err)
 	}
 	in := os.NewFile(uintptr(stdin), "standard input")
 	defer in.Close()
-	o, err := heirOrders(payload, in, files)
+	o, err := successorOrders(payload, in, files)
 	if err != nil {
 		return err
 	}

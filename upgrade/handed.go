@@ -61,11 +61,11 @@ type heritage struct {
 
 func readHeritage(born *spawn.Born) (*heritage, error) {
 	h := &heritage{files: map[string]*os.File{}, alone: make(chan struct{})}
-	if born == nil || !born.Heir {
+	if born == nil || !born.Successor {
 		close(h.alone)
 		return h, nil
 	}
-	data, files, found := born.Legacy(legacyName)
+	data, files, found := born.Handover(handoverName)
 	if !found {
 		return nil, errors.New("the predecessor did not say what it hands over")
 	}
@@ -132,7 +132,7 @@ func (h *heritage) greet() error {
 		return err
 	}
 	// A predecessor that is gone is noticed in takeOver, and no reason to fail.
-	if err := h.predecessor.Send([]byte{sayHello}); err != nil && !gone(err) {
+	if err := h.predecessor.Send([]byte{sayHello}); err != nil && !isClosed(err) {
 		return err
 	}
 	return nil
@@ -148,7 +148,7 @@ func (h *heritage) takeOver() (err error) {
 		}
 	}()
 	err = h.predecessor.Send([]byte{sayReady})
-	if err != nil && !gone(err) {
+	if err != nil && !isClosed(err) {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
 	answer, err := h.predecessor.Receive()
@@ -164,7 +164,7 @@ func (h *heritage) takeOver() (err error) {
 		_ = h.predecessor.Send(append([]byte{sayFailed, 0}, err.Error()...))
 		return err
 	}
-	if err := h.predecessor.Send([]byte{sayTook}); err != nil && !gone(err) {
+	if err := h.predecessor.Send([]byte{sayTook}); err != nil && !isClosed(err) {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
 	go h.waitAlone(old)
@@ -188,16 +188,16 @@ func (h *heritage) holdPredecessor() *sys.Process {
 	return p
 }
 
-// gone says whether a message could not be sent because the other end is no more; with something of
+// isClosed says whether a message could not be sent because the other end is no more; with something of
 // ours unread, ECONNRESET.
-func gone(err error) bool {
+func isClosed(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // succeedAll has every part of the program take its place.
 func succeedAll() error {
 	var errs []error
-	for _, l := range spawn.Legacies() {
+	for _, l := range spawn.Handovers() {
 		if l.Succeed != nil {
 			errs = append(errs, l.Succeed())
 		}

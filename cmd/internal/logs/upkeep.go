@@ -17,16 +17,16 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// janitor compresses and removes rotated files, on a thread of its own with the lowest priority.
+// upkeep compresses and removes rotated files, on a thread of its own with the lowest priority.
 // That is kept from the first work on: a new one for each would have to be had when the kernel may
 // refuse one (sys.ReserveThreads). It begins a little late, so that the logs of a thousand services
 // that start together are looked at together: each look reads a whole directory.
-type janitor struct {
+type upkeep struct {
 	e *Engine
 
 	mu      sync.Mutex
-	jobs    map[string]chore // by the log's path
-	known   map[string]bool  // paths that count against the budget
+	jobs    map[string]task // by the log's path
+	known   map[string]bool // paths that count against the budget
 	running bool
 	stopped bool
 	begin   *time.Timer // of the work, while running
@@ -34,17 +34,17 @@ type janitor struct {
 	done    sync.WaitGroup
 }
 
-// janitorDelay is how late the janitor begins.
-const janitorDelay = 200 * time.Millisecond
+// upkeepDelay is how late the upkeep begins.
+const upkeepDelay = 200 * time.Millisecond
 
-// chore is what is to be done for one log.
-type chore struct {
+// task is what is to be done for one log.
+type task struct {
 	id     string
 	rotate Rotate
 }
 
 // tend has the rotated files of the log at path brought to what rotate says, soon.
-func (j *janitor) tend(id, path string, rotate Rotate) {
+func (j *upkeep) tend(id, path string, rotate Rotate) {
 	if path == "" {
 		return
 	}
@@ -52,7 +52,7 @@ func (j *janitor) tend(id, path string, rotate Rotate) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.known[path] = true
-	j.jobs[path] = chore{id, rotate}
+	j.jobs[path] = task{id, rotate}
 	if !j.running && !j.stopped {
 		j.launch(j.run)
 	}
@@ -60,7 +60,7 @@ func (j *janitor) tend(id, path string, rotate Rotate) {
 
 // start looks at the budget once: there may be less of it than there was, and it may be long until
 // a file is rotated.
-func (j *janitor) start() {
+func (j *upkeep) start() {
 	if j.e.opts.Budget <= 0 {
 		return
 	}
@@ -73,7 +73,7 @@ func (j *janitor) start() {
 }
 
 // launch has f run a little later, on the thread. j.mu is held.
-func (j *janitor) launch(f func()) {
+func (j *upkeep) launch(f func()) {
 	j.running = true
 	j.done.Add(1)
 	if j.work == nil {
@@ -81,13 +81,13 @@ func (j *janitor) launch(f func()) {
 		go j.thread(j.work)
 	}
 	work := j.work
-	j.begin = time.AfterFunc(janitorDelay, func() {
+	j.begin = time.AfterFunc(upkeepDelay, func() {
 		work <- func() { defer j.done.Done(); f() }
 	})
 }
 
-// thread does the work, and ends with the janitor.
-func (j *janitor) thread(work <-chan func()) {
+// thread does the work, and ends with the upkeep.
+func (j *upkeep) thread(work <-chan func()) {
 	// Never unlocked: the thread ends with the goroutine, and its priority with it.
 	runtime.LockOSThread()
 	if err := sys.IfSupported(sys.LowerThread()); err != nil {
@@ -99,7 +99,7 @@ func (j *janitor) thread(work <-chan func()) {
 }
 
 // ignore takes the log off the budget.
-func (j *janitor) ignore(path string) {
+func (j *upkeep) ignore(path string) {
 	path = filepath.Clean(path)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -109,7 +109,7 @@ func (j *janitor) ignore(path string) {
 
 // stop waits for the file that is being worked on; what else there was to do is done at the next
 // start.
-func (j *janitor) stop() {
+func (j *upkeep) stop() {
 	j.mu.Lock()
 	j.stopped = true
 	if j.begin != nil && j.begin.Stop() {
@@ -126,14 +126,14 @@ func (j *janitor) stop() {
 
 // take returns what is to be done in one directory, so that it is read once for all the logs in it;
 // nothing ends the work.
-func (j *janitor) take() (dir string, jobs map[string]chore) {
+func (j *upkeep) take() (dir string, jobs map[string]task) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.stopped || len(j.jobs) == 0 {
 		j.running = false
 		return "", nil
 	}
-	jobs = make(map[string]chore)
+	jobs = make(map[string]task)
 	for path, c := range j.jobs {
 		if dir == "" {
 			dir = filepath.Dir(path)
@@ -146,7 +146,7 @@ func (j *janitor) take() (dir string, jobs map[string]chore) {
 	return dir, jobs
 }
 
-func (j *janitor) run() {
+func (j *upkeep) run() {
 	for {
 		dir, jobs := j.take()
 		if jobs == nil {
@@ -168,8 +168,8 @@ func (j *janitor) run() {
 }
 
 // dropHalves removes what compressions of these logs have left that were killed. Nobody else makes
-// such names, and there is one janitor.
-func (j *janitor) dropHalves(dir string, jobs map[string]chore) {
+// such names, and there is one upkeep.
+func (j *upkeep) dropHalves(dir string, jobs map[string]task) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		j.e.trouble("", fmt.Errorf("half compressed logs: %w", err))
@@ -191,7 +191,7 @@ func (j *janitor) dropHalves(dir string, jobs map[string]chore) {
 }
 
 // tidy removes and compresses the rotated files of one log, the oldest first.
-func (j *janitor) tidy(list []layout.Rotated, rotate Rotate) error {
+func (j *upkeep) tidy(list []layout.Rotated, rotate Rotate) error {
 	drop := 0
 	if rotate.Keep >= 0 {
 		drop = max(0, len(list)-rotate.Keep)
@@ -233,7 +233,7 @@ type aged struct {
 
 // economize removes rotated files, the oldest of all logs first, until all logs together are within
 // the budget. Current files are never touched.
-func (j *janitor) economize() {
+func (j *upkeep) economize() {
 	budget := j.e.opts.Budget
 	if budget <= 0 {
 		return
@@ -255,7 +255,7 @@ func (j *janitor) economize() {
 }
 
 // survey returns what all logs take, and the rotated files among them.
-func (j *janitor) survey() (total int64, rotated []aged, err error) {
+func (j *upkeep) survey() (total int64, rotated []aged, err error) {
 	ours := j.e.opts.LogDir
 	dirs := make(map[string]bool)
 	if ours != "" {

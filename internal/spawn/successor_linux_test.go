@@ -12,11 +12,11 @@ import (
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
-// heirProgram says who its parent is as often as it is asked, and ends with 7 when it is told to,
+// successorProgram says who its parent is as often as it is asked, and ends with 7 when it is told to,
 // with 8 when nobody is left to tell it.
-var heirProgram = proctest.Register("heir", func([]string) int {
+var successorProgram = proctest.Register("successor", func([]string) int {
 	b := Inherited()
-	if b == nil || !b.Heir {
+	if b == nil || !b.Successor {
 		return 50
 	}
 	for {
@@ -35,9 +35,9 @@ var heirProgram = proctest.Register("heir", func([]string) int {
 	}
 })
 
-func startApartHeir(t *testing.T) *Heir {
+func startApartSuccessor(t *testing.T) *Successor {
 	t.Helper()
-	h, err := StartHeirApart(t.Context(), &Spec{Path: heirProgram.Path(t), Args: []string{"heir"}, Files: []File{{1, os.Stdout}, {2, os.Stderr}}}, os.Stdin, nil)
+	h, err := StartSuccessorApart(t.Context(), &Spec{Path: successorProgram.Path(t), Args: []string{"successor"}, Files: []File{{1, os.Stdout}, {2, os.Stderr}}}, os.Stdin, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +45,8 @@ func startApartHeir(t *testing.T) *Heir {
 	return h
 }
 
-// parent asks the heir for its parent.
-func parent(t *testing.T, h *Heir) string {
+// parent asks the successor for its parent.
+func parent(t *testing.T, h *Successor) string {
 	t.Helper()
 	if err := h.Send([]byte("who")); err != nil {
 		t.Fatal(err)
@@ -58,11 +58,11 @@ func parent(t *testing.T, h *Heir) string {
 	return string(m)
 }
 
-// TestHeirApart: its parent is a process between us as long as it is not let go, and that one tells
+// TestSuccessorApart: its parent is a process between us as long as it is not let go, and that one tells
 // how it ended.
-func TestHeirApart(t *testing.T) {
+func TestSuccessorApart(t *testing.T) {
 	proctest.CheckLeaks(t)
-	h := startApartHeir(t)
+	h := startApartSuccessor(t)
 	if p := parent(t, h); p != fmt.Sprint(h.between.pid) {
 		t.Errorf("parent %s, not %d", p, h.between.pid)
 	}
@@ -80,10 +80,10 @@ func TestHeirApart(t *testing.T) {
 	}
 }
 
-// TestHeirLetGo: the moment LetGo returns, the heir has another parent, and lives.
-func TestHeirLetGo(t *testing.T) {
+// TestSuccessorLetGo: the moment LetGo returns, the successor has another parent, and lives.
+func TestSuccessorLetGo(t *testing.T) {
 	proctest.CheckLeaks(t)
-	h := startApartHeir(t)
+	h := startApartSuccessor(t)
 	between := fmt.Sprint(h.between.pid)
 	if err := h.LetGo(); err != nil {
 		t.Fatal(err)
@@ -102,10 +102,10 @@ func TestHeirLetGo(t *testing.T) {
 	}
 }
 
-// TestHeirBetweenKilled: the heir goes on; only how it ends is not known any more.
-func TestHeirBetweenKilled(t *testing.T) {
+// TestSuccessorBetweenKilled: the successor goes on; only how it ends is not known any more.
+func TestSuccessorBetweenKilled(t *testing.T) {
 	proctest.CheckLeaks(t)
-	h := startApartHeir(t)
+	h := startApartSuccessor(t)
 	between := h.between.pid
 	if err := syscall.Kill(between, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -125,18 +125,18 @@ func TestHeirBetweenKilled(t *testing.T) {
 	}
 }
 
-// TestHeirApartFails: what cannot be executed is told with step and reason, and no process is left.
-func TestHeirApartFails(t *testing.T) {
+// TestSuccessorApartFails: what cannot be executed is told with step and reason, and no process is left.
+func TestSuccessorApartFails(t *testing.T) {
 	proctest.CheckLeaks(t)
-	h, err := StartHeirApart(t.Context(), &Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}}, os.Stdin, nil)
+	h, err := StartSuccessorApart(t.Context(), &Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}}, os.Stdin, nil)
 	var step *StepError
 	if h != nil || !errors.As(err, &step) || step.Step != StepExec || !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("%v, %v", h, err)
 	}
 }
 
-// unknown is an heir that asks whether it is known.
-var unknown = proctest.Register("unknown-heir", func([]string) int {
+// unknown is a successor that asks whether it is known.
+var unknown = proctest.Register("unknown-successor", func([]string) int {
 	if err := Inherited().Known(); err != nil {
 		fmt.Println(err)
 		return 9
@@ -144,12 +144,12 @@ var unknown = proctest.Register("unknown-heir", func([]string) int {
 	return 0
 })
 
-// TestHeirUnknown: the process between was killed after it had started the heir and before it could
+// TestSuccessorUnknown: the process between was killed after it had started the successor and before it could
 // say so. Two must not serve.
-func TestHeirUnknown(t *testing.T) {
+func TestSuccessorUnknown(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for _, known := range []bool{false, true} {
-		o, err := heirOrders(nil, os.Stdin, nil)
+		o, err := successorOrders(nil, os.Stdin, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

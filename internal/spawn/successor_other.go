@@ -8,8 +8,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Reap takes in the ended heir.
-func (h *Heir) Reap() (Exit, error) { return Exit{}, sys.Unsupported("wait4") }
+// Reap takes in the ended successor.
+func (h *Successor) Reap() (Exit, error) { return Exit{}, sys.Unsupported("wait4") }
 
 type intermediary struct{}
 
@@ -22,7 +22,7 @@ func (i *intermediary) held() error { return nil }
 func (i *intermediary) leave() error { return nil }
 
 // Replace executes another program in this process.
-func Replace(string, []string, []string, []Legacy) error {
+func Replace(string, []string, []string, []Handover) error {
 	return fail(StepExec, "", sys.Unsupported("execve"))
 }
 

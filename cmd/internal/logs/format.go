@@ -18,9 +18,9 @@ type batch struct {
 	one  bool       // take one piece and ignore most
 }
 
-// cook formats as much of b.src as there is room for and returns how much it took: 0 if not even
+// format formats as much of b.src as there is room for and returns how much it took: 0 if not even
 // the first piece fits into most. Each piece goes to the stream's targets as it is taken.
-func (b *batch) cook() int {
+func (b *batch) format() int {
 	s := b.in.s
 	cfg := s.cfg
 	if b.in.cut {

@@ -13,47 +13,47 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Heir is a process that was started to take this one's place: a child with a
+// Successor is a process that was started to take this one's place: a child with a
 // channel to us, which it finds with Inherited as a daemon finds its birth.
 //
 // Unlike every other pair here, the two ends are different binaries. So what
 // travels may be added to at its end, and nothing may be taken away.
-type Heir struct {
+type Successor struct {
 	PID     int
 	channel sys.Channel
 	process *sys.Process  // nil: it was dead before it could be held
 	between *intermediary // nil: it is our child
 }
 
-// StartHeir starts the process that s describes, which must import this package
-// for anything to come of it. The legacies travel along. It gets stdin as its
+// StartSuccessor starts the process that s describes, which must import this package
+// for anything to come of it. The handovers travel along. It gets stdin as its
 // standard input once it has taken the channel from there.
 //
-// The caller must Reap it, unless it lives on, and Close the Heir. When ctx ends before the heir is
+// The caller must Reap it, unless it lives on, and Close the Successor. When ctx ends before the successor is
 // executed, it is not.
-func StartHeir(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
-	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
+func StartSuccessor(ctx context.Context, s *Spec, stdin *os.File, handovers []Handover) (*Successor, error) {
+	return beginSuccessor(s, stdin, handovers, func(h *Successor, s *Spec) (err error) {
 		h.PID, err = Start(ctx, s)
 		return err
 	})
 }
 
-// StartHeirApart is StartHeir for an heir that can be Let go: it becomes a child of init, or of the
+// StartSuccessorApart is StartSuccessor for a successor that can be Let go: it becomes a child of init, or of the
 // nearest subreaper, while this process still lives. It is then the child of a manager that is
 // either of the two, and that is what systemd wants of a main process: it asks whether it is its
 // parent in the moment in which MAINPID= names one, and at a stop does not wait for the end of one
 // that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context). If this
-// process dies, the heir is let go.
-func StartHeirApart(ctx context.Context, s *Spec, stdin *os.File, legacies []Legacy) (*Heir, error) {
-	return bear(s, stdin, legacies, func(h *Heir, s *Spec) (err error) {
+// process dies, the successor is let go.
+func StartSuccessorApart(ctx context.Context, s *Spec, stdin *os.File, handovers []Handover) (*Successor, error) {
+	return beginSuccessor(s, stdin, handovers, func(h *Successor, s *Spec) (err error) {
 		h.between, h.PID, err = startIntermediate(ctx, s)
 		return err
 	})
 }
 
-func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) error) (*Heir, error) {
-	payload, files := encodeLegacies(legacies)
-	o, err := heirOrders(payload, stdin, files)
+func beginSuccessor(s *Spec, stdin *os.File, handovers []Handover, start func(*Successor, *Spec) error) (*Successor, error) {
+	payload, files := encodeHandovers(handovers)
+	o, err := successorOrders(payload, stdin, files)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) e
 	runtime.KeepAlive(files)
 	end := os.NewFile(uintptr(theirs), "channel")
 	defer end.Close()
-	h := &Heir{channel: ours}
+	h := &Successor{channel: ours}
 	target := *s
 	target.Files = append([]File{{FD: 0, Source: end}}, s.Files...)
 	if err := start(h, &target); err != nil {
@@ -87,24 +87,24 @@ func bear(s *Spec, stdin *os.File, legacies []Legacy, start func(*Heir, *Spec) e
 	return h, nil
 }
 
-// mayReap says that the heir is held, where another than this process reaps it.
-func (h *Heir) mayReap() error {
+// mayReap says that the successor is held, where another than this process reaps it.
+func (h *Successor) mayReap() error {
 	if h.between == nil {
 		return nil
 	}
 	return h.between.held()
 }
 
-// LetGo returns when the heir is not below this process any more. It can then not be Reaped.
-func (h *Heir) LetGo() error {
+// LetGo returns when the successor is not below this process any more. It can then not be Reaped.
+func (h *Successor) LetGo() error {
 	if h.between == nil {
 		return nil
 	}
 	return h.between.leave()
 }
 
-// heirOrders are those of an heir that gets stdin as its standard input.
-func heirOrders(payload []byte, stdin *os.File, files []*os.File) (*orders, error) {
+// successorOrders are those of a successor that gets stdin as its standard input.
+func successorOrders(payload []byte, stdin *os.File, files []*os.File) (*orders, error) {
 	if len(files) > maxFiles {
 		return nil, fail(StepStart, "", fmt.Errorf("%d files to hand over, at most %d can be", len(files), maxFiles))
 	}
@@ -112,26 +112,26 @@ func heirOrders(payload []byte, stdin *os.File, files []*os.File) (*orders, erro
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))
 	}
-	return &orders{heirMagic, payload, fds}, nil
+	return &orders{successorMagic, payload, fds}, nil
 }
 
-// Receive returns the next message, or io.EOF when the heir is dead or has closed its end.
-func (h *Heir) Receive() ([]byte, error) { return receiveMessage(h.channel) }
+// Receive returns the next message, or io.EOF when the successor is dead or has closed its end.
+func (h *Successor) Receive() ([]byte, error) { return receiveMessage(h.channel) }
 
-// Send sends the heir a message. EPIPE and ECONNRESET mean that it is gone.
-func (h *Heir) Send(message []byte) error { return sendFrame(h.channel, frameMessage, message) }
+// Send sends the successor a message. EPIPE and ECONNRESET mean that it is gone.
+func (h *Successor) Send(message []byte) error { return sendFrame(h.channel, frameMessage, message) }
 
-// Wait returns nil when the heir has ended, and leaves it to be reaped; the context's cause if that
+// Wait returns nil when the successor has ended, and leaves it to be reaped; the context's cause if that
 // comes first.
-func (h *Heir) Wait(ctx context.Context) error {
+func (h *Successor) Wait(ctx context.Context) error {
 	if h.process == nil {
 		return nil
 	}
 	return h.process.Wait(ctx)
 }
 
-// Signal sends sig to the heir. That it is gone is no error.
-func (h *Heir) Signal(sig syscall.Signal) error {
+// Signal sends sig to the successor. That it is gone is no error.
+func (h *Successor) Signal(sig syscall.Signal) error {
 	if h.process == nil {
 		return nil
 	}
@@ -141,8 +141,8 @@ func (h *Heir) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Close ends our part of the channel, which tells the heir that we are gone.
-func (h *Heir) Close() error {
+// Close ends our part of the channel, which tells the successor that we are gone.
+func (h *Successor) Close() error {
 	var err error
 	if h.process != nil {
 		err = h.process.Close()
@@ -150,7 +150,7 @@ func (h *Heir) Close() error {
 	return errors.Join(err, h.channel.Close())
 }
 
-// Known waits for the word that the one whose place this heir is to take has it in its hands. An
+// Known waits for the word that the one whose place this successor is to take has it in its hands. An
 // error means that it never will: a process that nobody knows of must not take anybody's place.
 func (b *Born) Known() error {
 	kind, _, files, err := recvFrame(b.channel)
@@ -175,9 +175,9 @@ func (b *Born) Orphaned() bool {
 	return n == 0 && err == nil
 }
 
-// Legacy returns what the predecessor of this process left for the part of the program that goes by
+// Handover returns what the predecessor of this process left for the part of the program that goes by
 // that name.
-func (b *Born) Legacy(name string) (data []byte, files []*os.File, found bool) {
+func (b *Born) Handover(name string) (data []byte, files []*os.File, found bool) {
 	d := decoder{b: b.Payload}
 	rest := b.Files
 	for range d.count() {
@@ -206,51 +206,51 @@ func receiveMessage(c sys.Channel) ([]byte, error) {
 	}
 }
 
-// Legacy is what one part of a program hands to the same part of the process that takes its place.
+// Handover is what one part of a program hands to the same part of the process that takes its place.
 // The functions may be nil, but for Give.
-type Legacy struct {
+type Handover struct {
 	Name string
 	// Give returns what is handed over, at each attempt anew. The files stay the giver's.
 	Give func() (data []byte, files []*os.File)
-	// Succeed is called in the heir when it takes the place.
+	// Succeed is called in the successor when it takes the place.
 	Succeed func() error
 	// Retire is called in the process whose place was taken.
 	Retire func() error
-	// Resume is called in a process whose heir failed after Succeed may have begun.
+	// Resume is called in a process whose successor failed after Succeed may have begun.
 	Resume func() error
 }
 
-// bequests are the legacies of this process: there is one, so there is one list.
-var bequests struct {
+// handovers are the handovers of this process: there is one, so there is one list.
+var handovers struct {
 	sync.Mutex
-	list []Legacy
+	list []Handover
 }
 
-// Bequeath adds a legacy to what every heir of this process gets. A name can be used once.
-func Bequeath(l Legacy) error {
-	bequests.Lock()
-	defer bequests.Unlock()
-	for _, other := range bequests.list {
+// AddHandover adds a handover to what every successor of this process gets. A name can be used once.
+func AddHandover(l Handover) error {
+	handovers.Lock()
+	defer handovers.Unlock()
+	for _, other := range handovers.list {
 		if other.Name == l.Name {
 			return fmt.Errorf("%s is in use in this process already", l.Name)
 		}
 	}
-	bequests.list = append(bequests.list, l)
+	handovers.list = append(handovers.list, l)
 	return nil
 }
 
-// Legacies returns what was bequeathed, in that order.
-func Legacies() []Legacy {
-	bequests.Lock()
-	defer bequests.Unlock()
-	return append([]Legacy(nil), bequests.list...)
+// Handovers returns what was handed over, in that order.
+func Handovers() []Handover {
+	handovers.Lock()
+	defer handovers.Unlock()
+	return append([]Handover(nil), handovers.list...)
 }
 
-func encodeLegacies(legacies []Legacy) ([]byte, []*os.File) {
+func encodeHandovers(handovers []Handover) ([]byte, []*os.File) {
 	var e encoder
 	var all []*os.File
-	e.uint(uint64(len(legacies)))
-	for _, l := range legacies {
+	e.uint(uint64(len(handovers)))
+	for _, l := range handovers {
 		data, files := l.Give()
 		e.string(l.Name)
 		e.bytes(data)
