@@ -130,13 +130,25 @@ var table = map[string]entry{
 		says:    "Package handover holds the descriptors that services are handed: sockets, what they have stored with us, and what goes to the next program.",
 		imports: "cmd/internal/launch cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
+	"cmd/internal/launch/supervised": {
+		says:    "Package supervised launches the processes of a supervised service: the main one, helper commands, and programs that read its log.",
+		imports: "internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/launch cmd/internal/logs cmd/internal/logs/ cmd/internal/probe internal/spawn internal/sys spec",
+	},
+	"cmd/internal/events": {
+		says:    "Package events keeps the last events of a supervisor and tells those who listen of new ones.",
+		imports: "cmd/internal/loop control",
+	},
+	"cmd/internal/hearing": {
+		says:    "Package hearing receives what services say (sd_notify(3)), and keeps what comes of processes that nobody knows yet.",
+		imports: "cmd/internal/handover cmd/internal/loop internal/sys notify",
+	},
 	"cmd/internal/persist": {
 		says:    "Package persist keeps what a supervisor must find again after it was killed: a journal of records that is true at every moment, who owns it, and files that are written in the background.",
 		imports: "internal/atomicfile internal/sys",
 	},
 	"cmd/internal/supervise": {
 		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "control internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		imports: "control internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/events cmd/internal/handover cmd/internal/hearing cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/launch cmd/internal/launch/ internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
 		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
@@ -152,7 +164,7 @@ var table = map[string]entry{
 	},
 	"cmd/internal/server": {
 		says:    "Package server serves the control API by sending messages to the engine.",
-		imports: "control cmd/internal/handover cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
+		imports: "control cmd/internal/events cmd/internal/handover cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
 	},
 	"cmd/internal/readers/": {imports: "spec"},
 	"internal/writers": {

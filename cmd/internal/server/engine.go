@@ -27,7 +27,7 @@ type Engine interface {
 	Subscribe(ctx context.Context, after uint64) ([]control.Event, Subscription, error)
 }
 
-// Subscription is what the API needs of [supervise.Subscription].
+// Subscription is what the API needs of [events.Subscription].
 type Subscription interface {
 	Next(ctx context.Context) (control.Event, error)
 	Close()

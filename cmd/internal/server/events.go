@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/control"
 )
 
@@ -153,7 +153,7 @@ func (f *feed) next(ctx context.Context, while time.Duration) ([]control.Event, 
 	case err == nil:
 		f.last = ev.ID
 		return []control.Event{ev}, nil
-	case errors.Is(err, supervise.ErrLagged):
+	case errors.Is(err, events.ErrLagged):
 		return f.again(ctx)
 	case ctx.Err() == nil && waiting.Err() != nil:
 		return nil, nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/cmd/internal/supervise"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
@@ -204,7 +205,7 @@ func (s *fakeSub) Next(ctx context.Context) (control.Event, error) {
 	case ev := <-s.events:
 		return ev, nil
 	case <-s.lost:
-		return control.Event{}, supervise.ErrLagged
+		return control.Event{}, events.ErrLagged
 	case <-s.ended:
 		return control.Event{}, supervise.ErrClosed
 	case <-ctx.Done():

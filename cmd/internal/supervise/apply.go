@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -185,7 +185,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 func (e *Engine) update(want spec.Service, a Apply) *service {
 	s := e.byName[want.Name]
 	if s == nil {
-		s = e.newService(service{spec: want, source: a.Source, since: time.Now()})
+		s = e.newService(description{spec: want, source: a.Source})
 		e.add(s)
 		e.describeEnviron(s, a.environ)
 		e.readopt(s)
@@ -231,7 +231,7 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 func (e *Engine) reconfigure(s *service) {
 	stream, want, described, dir := s.stream, s.spec, s.described, e.o.LogDir
 	e.work(func() func() {
-		config, err := logConfig(want, dir)
+		config, err := supervised.LogConfig(want, dir)
 		if err == nil {
 			err = stream.Reconfigure(config)
 		}

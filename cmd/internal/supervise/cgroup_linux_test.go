@@ -219,7 +219,7 @@ func TestWhoRanOutOfMemory(t *testing.T) {
 		{"taken over, and stopped by us", limited, Stopping, unknown, false},
 		{"ended by itself", limited, Ready, failed, false},
 	} {
-		e := &Engine{kernel: kernel{oomKills: func() (uint64, error) { return 1, nil }}}
+		e := &Engine{machine: machine{kernel: kernel{oomKills: func() (uint64, error) { return 1, nil }}}}
 		if got := e.ranOutOfMemory(test.group, test.state, test.exit); got != test.want {
 			t.Errorf("%s: %v", test.what, got)
 		}

@@ -11,9 +11,9 @@ import (
 // run runs argv as the service's own process would, with MAINPID, for at most
 // limit, and has the owner call done. What it prints goes to the service's log.
 func (e *Engine) run(s *service, argv spec.Command, limit time.Duration, done func(error)) *children.Command {
-	b := e.newBirth(s)
-	if e.notify != nil && s.spec.NotifyAccess != spec.NotifyMain {
-		b.notify = e.notify.Address
+	l := e.newLaunch(s)
+	if s.spec.NotifyAccess != spec.NotifyMain {
+		l.Notify = e.hearing.Address()
 	}
 	c := s.NewCommand(limit, done)
 	mainPID := s.PID()
@@ -21,7 +21,7 @@ func (e *Engine) run(s *service, argv spec.Command, limit time.Duration, done fu
 	birth.Do(func() func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		pid, err := b.startCommand(ctx, argv, mainPID)
+		pid, err := l.StartCommand(ctx, argv, mainPID)
 		return func() { e.commandStarted(s, birth, c, pid, err) }
 	})
 	return c
@@ -34,7 +34,7 @@ func (e *Engine) commandStarted(s *service, birth *children.Birth, c *children.C
 		return
 	}
 	birth.Started(c, pid)
-	e.hearAgain()
+	e.hearing.Again()
 }
 
 // CommandEnded goes on with a service that may have waited for that.

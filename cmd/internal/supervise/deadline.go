@@ -14,8 +14,6 @@ const (
 	// hearingTime bounds the wait for what is in the socket: others can fill it faster than we
 	// read.
 	hearingTime = time.Second
-	// hearingPeriod is how often we look whether all of it has been taken in.
-	hearingPeriod = time.Millisecond
 )
 
 // deadline has f run by the owner in d, unless the timer is stopped before, or by what waits to be
@@ -30,7 +28,7 @@ func (e *Engine) reach(s *service, t timer, f func(), moved bool) {
 		e.after(s, t, min(late, mostLate), func() { e.reach(s, t, f, true) })
 		return
 	}
-	if e.notify == nil {
+	if e.hearing.Address() == "" {
 		f()
 		return
 	}
@@ -38,30 +36,8 @@ func (e *Engine) reach(s *service, t timer, f func(), moved bool) {
 	e.after(s, t, hearingTime, f)
 	a := &s.timers[t]
 	a.Becomes(func() { e.reach(s, t, f, moved) })
-	e.hearAll(a.Unchanged(), func() {
+	e.hearing.WhenAllIsHeard(a.Unchanged(), func() {
 		s.stop(t)
 		f()
-	})
-}
-
-// hearAll runs then by the owner when all that is in the notify socket has been taken in, unless it
-// is in vain by then.
-func (e *Engine) hearAll(matters func() bool, then func()) {
-	if !matters() {
-		return
-	}
-	// Whoever receives holds the lock until the message is in the mailbox, which then runs after
-	// it.
-	e.receiving.Lock()
-	waiting := e.notify.Waiting()
-	e.receiving.Unlock()
-	if waiting {
-		time.AfterFunc(hearingPeriod, func() { e.post(func() { e.hearAll(matters, then) }) })
-		return
-	}
-	e.post(func() {
-		if matters() {
-			then()
-		}
 	})
 }

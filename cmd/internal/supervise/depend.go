@@ -96,7 +96,7 @@ func (e *Engine) wait(s *service) {
 // changedFor lets those go on that waited for s: to start, or to stop.
 func (e *Engine) changedFor(s *service) {
 	e.wakeInstances(s)
-	e.wakeHeirs(s)
+	e.wakeFollowers(s)
 	e.eachNeeder(s, func(d *service) bool {
 		if d.state == Waiting && !d.rechecking {
 			d.rechecking = true

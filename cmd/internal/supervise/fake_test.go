@@ -306,7 +306,7 @@ func plain(name string, change ...func(*spec.Service)) spec.Service {
 
 // put adds a service without starting it.
 func (b *bench) put(s spec.Service) *service {
-	one := b.newService(service{spec: s.WithDefaults()})
+	one := b.newService(description{spec: s.WithDefaults()})
 	b.add(one)
 	return one
 }

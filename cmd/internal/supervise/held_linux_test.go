@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/proctest"
@@ -115,18 +116,18 @@ var afterlifeScenarios = map[string]func(scene) error{
 	"the second process is ended": func(s scene) error {
 		pid, err := s.awaitPID("pid")
 		err = errors.Join(err, want("pid", s.one("web").PID, pid), want("state", s.one("web").State, Ready))
-		for s.Err() == nil && s.noKin("web") != nil {
+		for s.Err() == nil && s.oneProcess("web") != nil {
 			s.ask(s, func() {
-				for elder := range s.byName["web"].kin.elders {
-					if elder.PID() != 0 && strings.Contains(fmt.Sprint(elder.spec.Stop), "WINCH") {
-						syscall.Kill(elder.PID(), syscall.SIGKILL)
+				for old := range s.byName["web"].rolling.replaced {
+					if old.PID() != 0 && strings.Contains(fmt.Sprint(old.spec.Stop), "WINCH") {
+						syscall.Kill(old.PID(), syscall.SIGKILL)
 					}
 				}
 			})
 			time.Sleep(time.Millisecond)
 		}
 		_, _, getErr := get(s, "/")
-		return errors.Join(err, getErr, s.noKin("web"), want("pid", s.one("web").PID, pid), s.Signal(s, syscall.SIGKILL, "web"), s.Remove(s, "web"))
+		return errors.Join(err, getErr, s.oneProcess("web"), want("pid", s.one("web").PID, pid), s.Signal(s, syscall.SIGKILL, "web"), s.Remove(s, "web"))
 	},
 }
 
@@ -137,7 +138,7 @@ func (s scene) besideThen(f func() error) error {
 		ready := false
 		s.ask(s, func() {
 			main := s.byName["web"]
-			for _, one := range append(keys(main.kin.elders), main.kin.successor) {
+			for _, one := range append(keys(main.rolling.replaced), main.rolling.replacement) {
 				ready = ready || one != nil && one.PID() != 0 && strings.Contains(string(journal), fmt.Sprintf(`"beside":[{"invocation":%q,"main":{"pid":%d`, one.Invocation(), one.PID()))
 			}
 		})
@@ -272,7 +273,7 @@ func TestPipesAreHandedOver(t *testing.T) {
 	if _, err := log.Open("s", config); err != nil {
 		t.Fatal(err)
 	}
-	ready, theirs, err := makeReadyPipe(b.readyPipe("s"))
+	ready, theirs, err := supervised.MakeReadyPipe(b.readyPipe("s"))
 	if err != nil {
 		t.Fatal(err)
 	}

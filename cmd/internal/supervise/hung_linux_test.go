@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/spec"
@@ -85,35 +86,11 @@ func hangAround(s scene) error {
 			err = errors.Join(err, fmt.Errorf("%s: %v: %s\nnot %s", st.Name, st.State, st.Reason, words[i]))
 		}
 	}
-	if startErr := s.Start(s, all[0].Name); startErr == nil || !strings.Contains(startErr.Error(), errStuck.Error()) {
+	if startErr := s.Start(s, all[0].Name); startErr == nil || !strings.Contains(startErr.Error(), supervised.ErrStuck.Error()) {
 		err = errors.Join(err, fmt.Errorf("the next start: %w", startErr))
 	}
-	if startErr := s.Start(s, all[0].Name); startErr == nil || !strings.Contains(startErr.Error(), errStuck.Error()) {
+	if startErr := s.Start(s, all[0].Name); startErr == nil || !strings.Contains(startErr.Error(), supervised.ErrStuck.Error()) {
 		err = errors.Join(err, fmt.Errorf("the one after that: %w", startErr))
 	}
 	return errors.Join(err, s.Stop(s, all[0].Name))
-}
-
-// TestUnansweredHaveABound is about the threads that wait for nothing.
-func TestUnansweredHaveABound(t *testing.T) {
-	open := make(chan struct{})
-	closed := make(chan struct{})
-	close(closed)
-	for _, c := range []struct {
-		stuck stuck
-		want  string
-	}{
-		{stuck{}, ""},
-		{stuck{closed, 1}, ""},
-		{stuck{open, 1}, errStuck.Error()},
-		{stuck{nil, mostUnanswered}, "1000 starts wait for file systems that do not answer, and no more may"},
-	} {
-		got := ""
-		if err := c.stuck.still(); err != nil {
-			got = err.Error()
-		}
-		if got != c.want {
-			t.Errorf("%d: %q, want %q", c.stuck.all, got, c.want)
-		}
-	}
 }

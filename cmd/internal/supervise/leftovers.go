@@ -42,7 +42,7 @@ func (e *Engine) surveyFor(s *service, then func()) {
 
 func (e *Engine) sweepFound(s *service) {
 	found := e.procs.Look(&s.Unit)
-	if found && e.procs.Empty(&s.Unit) && !e.waitsForKin(s) {
+	if found && e.procs.Empty(&s.Unit) && !e.waitsForOthers(s) {
 		e.sweptClean(s)
 		return
 	}
@@ -174,7 +174,7 @@ func (e *Engine) isSweptClean(s *service) bool {
 }
 
 func (e *Engine) finishSweep(s *service) bool {
-	if !e.procs.Look(&s.Unit) || !e.procs.Empty(&s.Unit) || e.waitsForKin(s) {
+	if !e.procs.Look(&s.Unit) || !e.procs.Empty(&s.Unit) || e.waitsForOthers(s) {
 		e.tellRest(s) // also those that were found now
 		return false
 	}

@@ -1,132 +1,27 @@
 package supervise
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
-	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/control"
-	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
 
-// hear receives messages until the socket is closed, and hands each to the owner.
-func (e *Engine) hear(ctx context.Context, socket *sys.NotifySocket) {
-	buf := make([]byte, notify.MaxSize+1)
-	told := "" // the error that was told last, once and not ten times a second
-	for ctx.Err() == nil {
-		packet, err := socket.ReceiveLocked(buf, &e.receiving)
-		if errors.Is(err, os.ErrClosed) {
-			return
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			e.becomeDeaf(ctx)
-			continue
-		}
-		if err != nil { // a shortage that passes, of memory or descriptors
-			if text := err.Error(); text != told {
-				told = text
-				e.o.Trouble(fmt.Errorf("notify socket: %w", err))
-			}
-			select {
-			case <-time.After(hearPause):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		told = ""
-		// Fields that can be read count even if others cannot.
-		m, _ := notify.Parse(buf[:packet.N])
-		if packet.Cut {
-			e.receiving.Unlock()
-		} else {
-			// An error means that the engine is ending, and nothing is heard any more.
-			_ = e.loop.AskAnd(ctx, e.receiving.Unlock, func() { e.heard(heardMessage{sender: packet.Sender, Message: m, files: packet.Files}) })
-		}
-		e.handover.CloseFiles(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
-	}
-}
-
-// hearPause is how long nothing is heard after an error.
-const hearPause = 100 * time.Millisecond
-
-// heardMessage is a message and who sent it, as the kernel says.
-type heardMessage struct {
-	sender sys.Sender
-	notify.Message
-	files []int // that came with it; whoever handed over the message closes them
-}
-
-// What is kept for processes whose start is not known yet, at most. Beyond it somebody floods us:
-// any user of the machine can send a thousand messages with 253 descriptors each, and to have none
-// left would end much more than a start.
-const (
-	mostUnheard      = 1000
-	mostUnheardFiles = 256
-)
-
-// heard finds the service that a message is from, and whether it may speak. A
-// program that is quick speaks before its start is known here.
-func (e *Engine) heard(m heardMessage) {
-	if e.takeIn(m) || !e.procs.Expecting() || len(e.unheard) >= mostUnheard {
-		return
-	}
-	keep := m.filesToKeep()
-	kept := 0
-	for _, other := range e.unheard {
-		kept += len(other.files)
-	}
-	err := errUnheardFiles
-	if m.files = nil; kept+len(keep) <= mostUnheardFiles {
-		m.files, err = handover.Copy(keep)
-	}
-	if err != nil {
-		e.o.Trouble(fmt.Errorf("descriptor store: %w", err))
-	}
-	e.unheard = append(e.unheard, m)
-}
-
-var errUnheardFiles = errors.New("too many descriptors of processes whose start is not known yet: some are not kept")
-
 // takeIn does what a message says, if it is known whose it is.
-func (e *Engine) takeIn(m heardMessage) bool {
-	u, role := e.procs.Speaker(m.sender.PID)
+func (e *Engine) takeIn(m hearing.Message) bool {
+	u, role := e.procs.Speaker(m.Sender.PID)
 	if u == nil {
 		return false
 	}
 	if s := serviceOf(u); may(s.spec.NotifyAccess, role) {
 		main := s.registered()
-		e.handover.Store(main, &main.spec, m.Message, m.files)
+		e.handover.Store(main, &main.spec, m.Message, m.Files)
 		e.said(s, m.Message)
 	}
 	return true
-}
-
-// filesToKeep are the descriptors that a message is to leave with us. Those of a message without
-// FDSTORE=1 are not.
-func (m *heardMessage) filesToKeep() []int {
-	if !m.FDStore {
-		return nil
-	}
-	return m.files
-}
-
-// hearAgain takes in what was said too early.
-func (e *Engine) hearAgain() {
-	unheard := e.unheard
-	e.unheard = nil
-	for _, m := range unheard {
-		if !e.takeIn(m) && e.procs.Expecting() {
-			e.unheard = append(e.unheard, m)
-			continue
-		}
-		handover.CloseAway(m.files)
-	}
 }
 
 // may says whether NotifyAccess lets a process in this role speak.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -35,7 +36,7 @@ func FuzzNotify(f *testing.F) {
 				}
 				sender := []int{b.pidOf(a), child, 1, 7777}[packet[0]%4]
 				m, _ := notify.Parse(packet[1:]) // as hear does
-				b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: sender}, Message: m}) })
+				b.inOwner(func() { b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: sender}, Message: m}) })
 				b.inOwner(b.check)
 			}
 			b.inOwner(func() {

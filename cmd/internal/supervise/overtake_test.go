@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
@@ -99,7 +100,7 @@ func (o overtaking) try(b *bench) {
 		s.Stop = spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(5 * time.Second)}}
 	})
 	ctx := context.Background()
-	s := b.newService(service{spec: described, source: "file"})
+	s := b.newService(description{spec: described, source: "file"})
 	b.inOwner(func() {
 		b.add(s)
 		if o.second == "start of what needs it" {
@@ -207,7 +208,7 @@ func (b *bench) sayAll(m notify.Message) {
 		var pids []int
 		b.k.set(func() { pids = slices.Collect(maps.Keys(b.k.live)) })
 		for _, pid := range pids {
-			b.heard(heardMessage{sender: sys.Sender{PID: pid}, Message: m})
+			b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: pid}, Message: m})
 		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -33,12 +32,12 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 			answers <- answer{err: e.notFound(id)}
 			return
 		}
-		b := e.newBirth(s)
+		l := e.newLaunch(s)
 		birth := e.procs.Expect()
 		// Not one of the engine's jobs, of which only so many run at a time: all of those may be
 		// waiting for room in a log that this very program is to read.
 		birth.DoApart(func() func() {
-			pid, err := b.startProgram(argv, stdin)
+			pid, err := l.StartProgram(argv, stdin)
 			return func() {
 				if err != nil {
 					birth.None(nil)
@@ -56,22 +55,6 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 		return nil, ErrClosed
 	}
 }
-
-// startProgram starts a program that reads the service's log. Its standard error is ours: were it
-// the log, it would read its own complaints.
-func (b *birth) startProgram(argv spec.Command, stdin *os.File) (int, error) {
-	var sp spawn.Spec
-	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
-	defer cancel()
-	if err := b.describeBare(ctx, &sp, argv); err != nil {
-		return 0, err
-	}
-	sp.Files = []spawn.File{{FD: 0, Source: stdin}, {FD: 2, Source: os.Stderr}}
-	return b.spawn(ctx, &sp)
-}
-
-// programPatience is how long what its description names may take to be opened.
-const programPatience = 10 * time.Second
 
 // Time that a program has after the end of its input to end by itself, and after SIGKILL to be
 // gone.

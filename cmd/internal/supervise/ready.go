@@ -94,18 +94,10 @@ func (e *Engine) saidReady(s *service) {
 // said meanwhile nobody has heard; so its time begins anew, and who was to say that it is ready,
 // and is alive at the end of that, has most likely said it.
 func (e *Engine) watchReadyAgain(s *service) {
-	b := e.newBirth(s)
-	w := &launch.Watch{Check: probe.Check{Probe: b.spec.Ready}}
-	var sp spawn.Spec
+	l := e.newLaunch(s)
 	ctx, cancel := context.WithTimeout(context.Background(), ownersPatience)
 	defer cancel()
-	err := b.describe(ctx, &sp, b.spec.Command)
-	if err == nil {
-		err = b.lookAgain(w, &sp, s.startedAt)
-	}
-	if err == nil && w.Check.Kind == spec.ProbeFD {
-		w.Pipe, err = openReadyPipe(e.readyPipe(s.spec.Name))
-	}
+	w, err := l.WatchAgain(ctx, s.startedAt)
 	if err != nil {
 		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.Check, err)})
 		return

@@ -210,7 +210,8 @@ var scenarios = map[string]func(scene) error{
 	"log program that does not end is killed":        pipeIntoDeaf,
 	"log program is none of its service's processes": pipeOutlivesService,
 	"the log of a start under way is opened once": func(s scene) (err error) {
-		one := s.newService(service{spec: sh("a", "exec sleep 99").WithDefaults(), state: Starting})
+		one := s.newService(description{spec: sh("a", "exec sleep 99").WithDefaults()})
+		one.state = Starting
 		t := &takeover{e: s.Engine, again: []*service{one}, missing: []*service{one}}
 		askErr := s.ask(s, func() {
 			told := s.o.Trouble
@@ -290,7 +291,7 @@ var scenarios = map[string]func(scene) error{
 	"a stranger is not heard": func(s scene) error {
 		stranger := tells("stranger", "READY=1")
 		stranger.Ready, stranger.NotifyAccess = spec.Probe{Kind: spec.ProbeExec}, spec.NotifyNone
-		stranger.Env = map[string]string{"NOTIFY_SOCKET": s.notify.Address}
+		stranger.Env = map[string]string{"NOTIFY_SOCKET": s.hearing.Address()}
 		child := sh("child", os.Getenv("TELLER")+" READY=1 & wait", notified, func(c *spec.Service) {
 			c.Timeout, c.Restart = new(spec.Duration(300*time.Millisecond)), spec.RestartNo
 		})

@@ -24,7 +24,7 @@ func (e *Engine) refuse(s *service, pid int, err error) {
 		s.reason = s.refused
 		e.trouble(s, "%s", s.refused)
 		s.wake()
-		e.recheckHeirs(s)
+		e.recheckFollowers(s)
 	}
 	if e.closing && (s.killed || s.Killing) {
 		e.post(func() { e.leaveBehind(s) })

@@ -3,11 +3,9 @@ package supervise
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 )
@@ -15,9 +13,6 @@ import (
 // Left are the names in the runtime directory by which it is known that a supervisor has not come
 // to its end there.
 var Left = []string{persist.JournalFile}
-
-// mostNameless bounds the notify sockets that are kept after their name is gone.
-const mostNameless = 4
 
 // Remake makes what the engine has in its runtime directory anew, as far as it is not there any
 // more, in dir, which is there. It says whether anything was missing. Services go on with what they
@@ -42,12 +37,9 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	missing = made
-	if e.notify != nil && !isThere(e.notifyPath()) {
-		missing = true
-		if err := e.renewNotify(); err != nil {
-			return missing, fmt.Errorf("notify socket: %w", err)
-		}
+	renewed, err := e.hearing.Renew(dir)
+	if missing = made || renewed; err != nil {
+		return missing, err
 	}
 	journal := filepath.Join(dir, persist.JournalFile)
 	// One that is being written, or that cannot be, is not there for that reason, and is tried
@@ -64,30 +56,6 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 		e.tellTrouble("something had been removed from " + dir + "; it is there again")
 	}
 	return missing, e.cgroups.Remember(dir)
-}
-
-// notifyPath is where the notify socket should be.
-func (e *Engine) notifyPath() string {
-	return filepath.Join(e.o.RuntimeDir, "notify", filepath.Base(e.notify.Address))
-}
-
-// renewNotify gives services a socket to speak to again, by the name that they know.
-func (e *Engine) renewNotify() error {
-	old := e.notify
-	e.o.Handover.Notify = 0 // that of the program before us is the old one
-	if err := e.openNotify(); err != nil {
-		return err
-	}
-	e.nameless = append(e.nameless, old)
-	if e.hearAt != nil {
-		e.hearAt(e.notify)
-	}
-	if len(e.nameless) <= mostNameless {
-		return nil
-	}
-	err := e.nameless[0].File().Close()
-	e.nameless = slices.Delete(e.nameless, 0, 1)
-	return err
 }
 
 func isThere(path string) bool {

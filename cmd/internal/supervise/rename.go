@@ -46,17 +46,17 @@ func (s *service) predecessors() (list []string) {
 	return list
 }
 
-// wakeHeirs has the services that wait for the end of s start, if it has gone and nothing else is
+// wakeFollowers has the services that wait for the end of s start, if it has gone and nothing else is
 // in their way.
-func (e *Engine) wakeHeirs(s *service) {
+func (e *Engine) wakeFollowers(s *service) {
 	if s.state == Stopped {
-		e.recheckHeirs(s)
+		e.recheckFollowers(s)
 		s.followed = nil
 	}
 }
 
-// recheckHeirs has the services that wait for the end of s look again what they wait for.
-func (e *Engine) recheckHeirs(s *service) {
+// recheckFollowers has the services that wait for the end of s look again what they wait for.
+func (e *Engine) recheckFollowers(s *service) {
 	for _, d := range s.followed {
 		if d.state == Waiting && !d.rechecking {
 			d.rechecking = true

@@ -79,7 +79,7 @@ func (e *Engine) Restart(ctx context.Context, names ...string) error {
 // restart ends s, if it has anything to end, and starts it anew.
 func (e *Engine) restart(s *service, why string, by order) {
 	e.overtake(s, by)
-	e.dismiss(s, why, by)
+	e.dropReplacement(s, why, by)
 	e.comesBack(s)
 	s.again = s.state == Starting || s.state == Ready || s.state == Stopping
 	e.happen(s, hRestart, cause{text: why})
@@ -166,7 +166,7 @@ func (e *Engine) comesBack(s *service) {
 	s.wanted = true
 	if s.removed {
 		s.removed = false
-		e.recheckHeirs(s) // it does not go, and is followed by nobody
+		e.recheckFollowers(s) // it does not go, and is followed by nobody
 		e.state.Write(specsFile)
 	}
 }
@@ -178,7 +178,7 @@ func (e *Engine) unwant(list []*service, why string, by order) {
 			s.wanted = false
 		}
 		e.overtake(s, by)
-		e.dismiss(s, why, by)
+		e.dropReplacement(s, why, by)
 	}
 	e.endTogether(list)
 	for _, s := range list {

@@ -15,8 +15,8 @@ func (e *Engine) decide(s *service, _ cause) {
 	e.setHolding(s, false)
 	s.failure, s.again, s.rewound, s.Killing, s.told = "", false, false, false, false
 	e.procs.Renounce(&s.Unit)
-	if s.isSuccessor() || s.isElder() {
-		e.decideKin(s, failure)
+	if s.isReplacement() || s.isReplaced() {
+		e.decideBeside(s, failure)
 		return
 	}
 	switch {

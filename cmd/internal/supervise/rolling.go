@@ -13,45 +13,45 @@ import (
 )
 
 // A rolling restart has a second process of a service come up beside the first, on the same
-// sockets. It is a service value of its own, the successor, that no request finds; it goes through
+// sockets. It is a service value of its own, the replacement, that no request finds; it goes through
 // the same states by the same table. When it is ready it takes the first one's place in the
 // registry, with all that belongs to the service rather than to a process, and the first one, now
-// an elder, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
+// replaced, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
 
-// kin are the other processes of a service, of the value that is in the registry.
-type kin struct {
-	successor *service              // comes up to take its place
-	elders    map[*service]struct{} // have given it their place and are being ended
+// rolling are the other processes of a service, of the value that is in the registry.
+type rolling struct {
+	replacement *service              // comes up to take its place
+	replaced    map[*service]struct{} // have given it their place and are being ended
 
 	// Of those that are not in the registry:
-	succeeds *service
-	elderOf  *service
-	told     func(error) // how the successor's start ended, once
+	replaces   *service
+	replacedBy *service
+	told       func(error) // how the replacement's start ended, once
 }
 
 // all are the processes beside that of the registry.
-func (k *kin) all() []*service {
-	list := slices.Collect(maps.Keys(k.elders))
-	if k.successor != nil {
-		list = append(list, k.successor)
+func (r *rolling) all() []*service {
+	list := slices.Collect(maps.Keys(r.replaced))
+	if r.replacement != nil {
+		list = append(list, r.replacement)
 	}
 	return list
 }
 
 // registered is the value in the registry for the service that s is a process of.
 func (s *service) registered() *service {
-	for s.kin.succeeds != nil || s.kin.elderOf != nil {
-		if s.kin.succeeds != nil {
-			s = s.kin.succeeds
+	for s.rolling.replaces != nil || s.rolling.replacedBy != nil {
+		if s.rolling.replaces != nil {
+			s = s.rolling.replaces
 		} else {
-			s = s.kin.elderOf
+			s = s.rolling.replacedBy
 		}
 	}
 	return s
 }
 
-func (s *service) isSuccessor() bool { return s.kin.succeeds != nil }
-func (s *service) isElder() bool     { return s.kin.elderOf != nil }
+func (s *service) isReplacement() bool { return s.rolling.replaces != nil }
+func (s *service) isReplaced() bool    { return s.rolling.replacedBy != nil }
 
 // RestartRolling replaces the process of each service, one after the other: the new process starts
 // beside the old one on the same sockets, and only when it is ready is the old one ended. It
@@ -111,7 +111,7 @@ func (s *service) mayRoll() error {
 	switch {
 	case s.state != Ready || s.PID() == 0:
 		return no(fmt.Sprintf("it is %v, so nobody would notice an ordinary one", s.state), "use restart")
-	case s.kin.successor != nil:
+	case s.rolling.replacement != nil:
 		return no("it is being restarted in that way", "wait, or restart it in the ordinary way")
 	case s.spec.Type == spec.Oneshot:
 		return no("it is a oneshot", "use restart")
@@ -134,7 +134,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 			err = e.notFound(name)
 		default:
 			if err = s.mayRoll(); err == nil {
-				e.startSuccessor(s, func(err error) { result <- err })
+				e.startReplacement(s, func(err error) { result <- err })
 			}
 		}
 	}); askErr != nil {
@@ -146,102 +146,102 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	return e.answered(ctx, result) // what was begun is brought to its end all the same
 }
 
-// startSuccessor starts a second process of s. told is called when the old one is gone, or with the
+// startReplacement starts a second process of s. told is called when the old one is gone, or with the
 // reason why it stays.
-func (e *Engine) startSuccessor(s *service, told func(error)) *service {
-	h := e.newService(service{spec: s.spec, source: s.source, environ: s.environ, wanted: true, stream: s.stream})
-	h.kin.succeeds, h.kin.told = s, told
-	s.kin.successor = h
-	e.happen(h, hBeside, cause{})
-	return h
+func (e *Engine) startReplacement(s *service, told func(error)) *service {
+	next := e.newService(s.description)
+	next.wanted, next.stream = true, s.stream
+	next.rolling.replaces, next.rolling.told = s, told
+	s.rolling.replacement = next
+	e.happen(next, hBeside, cause{})
+	return next
 }
 
-// succeed gives a successor that is ready the place of the process before it, and returns the state
+// takePlace gives a replacement that is ready the place of the process before it, and returns the state
 // that the service had by that.
-func (e *Engine) succeed(h *service) control.State {
-	old := h.kin.succeeds
-	h.kin.succeeds, old.kin.successor = nil, nil
-	told := h.kin.told
-	h.kin.told = nil
+func (e *Engine) takePlace(next *service) control.State {
+	old := next.rolling.replaces
+	next.rolling.replaces, old.rolling.replacement = nil, nil
+	told := next.rolling.told
+	next.rolling.told = nil
 
 	// What belongs to the service. Its description may have changed meanwhile in what a process
 	// need not notice.
 	e.registry.remove(old)
-	h.spec, h.source, h.environ, h.held, h.restarts = old.spec, old.source, old.environ, old.held, old.restarts
-	h.logError = old.logError
-	h.exit, h.removed, h.described = old.exit, old.removed, old.described
-	e.handover.Move(old, h)
-	h.since = old.since
-	e.registry.add(h)
+	next.description, next.held, next.removed, next.logError = old.description, old.held, old.removed, old.logError
+	next.exit, next.restarts = old.exit, old.restarts
+	e.handover.Move(old, next)
+	next.since = old.since
+	e.registry.add(next)
 	e.overtakeReloads(old, orderRolling)
-	h.waiters, old.waiters = old.waiters, nil
-	for _, w := range h.waiters {
-		w.service = h
+	next.waiters, old.waiters = old.waiters, nil
+	for _, w := range next.waiters {
+		w.service = next
 	}
-	e.procs.Prints(&h.Unit, h.Output())
-	h.kin.elders, old.kin.elders = old.kin.elders, nil
-	if h.kin.elders == nil {
-		h.kin.elders = map[*service]struct{}{}
+	e.procs.Prints(&next.Unit, next.Output())
+	next.rolling.replaced, old.rolling.replaced = old.rolling.replaced, nil
+	if next.rolling.replaced == nil {
+		next.rolling.replaced = map[*service]struct{}{}
 	}
-	for elder := range h.kin.elders {
-		elder.kin.elderOf = h
+	for before := range next.rolling.replaced {
+		before.rolling.replacedBy = next
 	}
-	h.kin.elders[old] = struct{}{}
-	old.kin.elderOf, old.kin.told = h, told
+	next.rolling.replaced[old] = struct{}{}
+	old.rolling.replacedBy, old.rolling.told = next, told
 	old.wanted, old.again = false, false
-	e.note(h)
+	e.note(next)
 	e.state.Write(wantsFile)
-	e.tell(h, control.EventRolling, "process %d takes the place of process %d", h.PID(), old.PID())
+	e.tell(next, control.EventRolling, "process %d takes the place of process %d", next.PID(), old.PID())
 	// For everybody else nothing happens but that, perhaps, a service that was down is up.
 	return old.state
 }
 
-// retire ends the elders that a successor has just made.
-func (e *Engine) retire(s *service) {
-	for elder := range s.kin.elders {
-		if elder.kin.told != nil {
-			e.happen(elder, hUnwant, cause{text: "replaced by process " + strconv.Itoa(s.PID())})
-			if elder.state == Stopped && elder.isElder() {
-				e.decideKin(elder, "") // it had no process any more
+// endReplaced ends those whose place a replacement has just taken.
+func (e *Engine) endReplaced(s *service) {
+	for old := range s.rolling.replaced {
+		if old.rolling.told != nil {
+			e.happen(old, hUnwant, cause{text: "replaced by process " + strconv.Itoa(s.PID())})
+			if old.state == Stopped && old.isReplaced() {
+				e.decideBeside(old, "") // it had no process any more
 			}
 		}
 	}
 }
 
-// dismiss ends the successor of s, if it has one: s itself is being ended or started anew. Who
+// dropReplacement ends the replacement of s, if it has one: s itself is being ended or started anew. Who
 // asked for a rolling restart that is under way is told what has overtaken it.
-func (e *Engine) dismiss(s *service, why string, by order) {
+func (e *Engine) dropReplacement(s *service, why string, by order) {
 	if s == nil {
 		return
 	}
-	for elder := range s.kin.elders {
-		if told := elder.kin.told; told != nil {
+	for old := range s.rolling.replaced {
+		if told := old.rolling.told; told != nil {
 			told(overtaken(s, orderRolling, by))
-			elder.kin.told = func(error) {} // it is still one that is being replaced
+			old.rolling.told = func(error) {} // it is still one that is being replaced
 		}
 	}
-	if s.kin.successor == nil {
+	if s.rolling.replacement == nil {
 		return
 	}
-	h := s.kin.successor
-	if told := h.kin.told; told != nil {
+	next := s.rolling.replacement
+	if told := next.rolling.told; told != nil {
 		told(overtaken(s, orderRolling, by))
-		h.kin.told = nil
+		next.rolling.told = nil
 	}
-	h.wanted, h.again = false, false
-	if h.failure == "" {
-		h.failure = why
+	next.wanted, next.again = false, false
+	if next.failure == "" {
+		next.failure = why
 	}
-	e.happen(h, hUnwant, cause{text: why})
+	e.happen(next, hUnwant, cause{text: why})
 }
 
-// decideKin is decide for a process that is not in the registry: it is over.
-func (e *Engine) decideKin(s *service, failure string) {
+// decideBeside is decide for a process that is not in the registry: it is over.
+func (e *Engine) decideBeside(s *service, failure string) {
 	main := s.registered()
-	told := s.kin.told
-	s.kin.told = nil
+	told := s.rolling.told
+	s.rolling.told = nil
 	var err error
-	if s.isSuccessor() {
+	if s.isReplacement() {
 		if failure == "" {
 			failure = "its new process ended"
 		}
@@ -250,15 +250,15 @@ func (e *Engine) decideKin(s *service, failure string) {
 			reason += fmt.Sprintf("; the old one (process %d) goes on", main.PID())
 		}
 		err = &StartError{Name: s.spec.Name, Reason: reason, Exit: s.exit, Err: s.cause}
-		main.kin.successor = nil
+		main.rolling.replacement = nil
 		if main.stream == nil {
 			main.stream = s.stream
 		}
 	} else {
-		delete(main.kin.elders, s)
+		delete(main.rolling.replaced, s)
 	}
 	e.enter(s, Stopped, stoppedText(s, failure))
-	s.kin = kin{}
+	s.rolling = rolling{}
 	if err != nil {
 		e.tell(main, control.EventRolling, "%s", err.(*StartError).Reason)
 	} else {
@@ -272,24 +272,24 @@ func (e *Engine) decideKin(s *service, failure string) {
 	}
 }
 
-// waitsForKin says whether s, which has come to its end, is to wait for its other processes: who is
+// waitsForOthers says whether s, which has come to its end, is to wait for its other processes: who is
 // told that it is down must find nothing of it. When it is to be started again it does not wait.
-func (e *Engine) waitsForKin(s *service) bool {
-	return (!s.wanted || s.removed || e.closing) && (s.kin.successor != nil || len(s.kin.elders) > 0)
+func (e *Engine) waitsForOthers(s *service) bool {
+	return (!s.wanted || s.removed || e.closing) && (s.rolling.replacement != nil || len(s.rolling.replaced) > 0)
 }
 
 // staysDown is not being wanted where nothing runs but, perhaps, a second process.
 func (e *Engine) staysDown(s *service, why cause) {
-	if e.waitsForKin(s) {
+	if e.waitsForOthers(s) {
 		e.enter(s, Stopping, why.text)
 		e.sweep(s)
 	}
 }
 
-// ofKin turns the event of a process that is not in the registry into one of the service.
-func (s *service) ofKin(ev control.Event) control.Event {
+// ofBeside turns the event of a process that is not in the registry into one of the service.
+func (s *service) ofBeside(ev control.Event) control.Event {
 	who := "new process: "
-	if s.isElder() {
+	if s.isReplaced() {
 		who = "old process: "
 	}
 	if ev.Kind == control.EventState {
@@ -299,7 +299,7 @@ func (s *service) ofKin(ev control.Event) control.Event {
 		}
 	}
 	main := s.registered()
-	ev.State, ev.From = main.state, main.state
+	ev.State, ev.From = main.state, ""
 	ev.Reason = who + ev.Reason
 	return ev
 }

@@ -10,24 +10,24 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// TestSuccessorInEveryState has a second process become ready whatever has become of the first
+// TestReplacementInEveryState has a second process become ready whatever has become of the first
 // meanwhile, and end whatever has become of the first.
-func TestSuccessorInEveryState(t *testing.T) {
+func TestReplacementInEveryState(t *testing.T) {
 	for state := range reactions() {
 		t.Run(string(state)+"/takes its place", func(t *testing.T) {
-			b, old, h, told := withSuccessor(t, state)
+			b, old, h, told := withReplacement(t, state)
 			if state == Stopped || state == Stopping {
-				old.wanted = true // it came to that by itself; see TestSuccessorOfTheUnwanted
+				old.wanted = true // it came to that by itself; see TestReplacementOfTheUnwanted
 			}
 			b.happen(h, hReady, cause{})
-			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isSuccessor() {
-				t.Errorf("the successor is %v, registered: %v", h.state, b.byName["s"] == h)
+			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isReplacement() {
+				t.Errorf("the replacement is %v, registered: %v", h.state, b.byName["s"] == h)
 			}
 			b.check2(h, old)
 			b.end(old)
 			b.check2(h, nil)
-			if len(h.kin.elders) > 0 || h.kin.successor != nil || old.state != Stopped {
-				t.Errorf("left: %+v, the old one is %v", h.kin, old.state)
+			if len(h.rolling.replaced) > 0 || h.rolling.replacement != nil || old.state != Stopped {
+				t.Errorf("left: %+v, the old one is %v", h.rolling, old.state)
 			}
 			if len(*told) != 1 || (*told)[0] != nil {
 				t.Errorf("told %v", *told)
@@ -37,12 +37,12 @@ func TestSuccessorInEveryState(t *testing.T) {
 			b.check2(h, nil)
 		})
 		t.Run(string(state)+"/fails", func(t *testing.T) {
-			b, old, h, told := withSuccessor(t, state)
+			b, old, h, told := withReplacement(t, state)
 			b.k.die(h.PID(), exited(1))
 			b.procs.Reap()
 			b.settle()
-			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.kin.successor != nil {
-				t.Errorf("the old one is %v, the successor %v", old.state, h.state)
+			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.rolling.replacement != nil {
+				t.Errorf("the old one is %v, the replacement %v", old.state, h.state)
 			}
 			b.check2(old, nil)
 			if len(*told) != 1 || (*told)[0] == nil {
@@ -52,8 +52,8 @@ func TestSuccessorInEveryState(t *testing.T) {
 	}
 }
 
-// withSuccessor puts a service into a state and starts a second process of it.
-func withSuccessor(t *testing.T, state control.State) (*bench, *service, *service, *[]error) {
+// withReplacement puts a service into a state and starts a second process of it.
+func withReplacement(t *testing.T, state control.State) (*bench, *service, *service, *[]error) {
 	b := newBench(t)
 	old := b.put(plain("s"))
 	b.place(old, state, hWant)
@@ -61,10 +61,10 @@ func withSuccessor(t *testing.T, state control.State) (*bench, *service, *servic
 		b.after(old, timerDelay, 1<<40, func() {})
 	}
 	told := new([]error)
-	h := b.startSuccessor(old, func(err error) { *told = append(*told, err) })
+	h := b.startReplacement(old, func(err error) { *told = append(*told, err) })
 	b.settle()
 	if h.state != Starting || h.PID() == 0 || b.byName["s"] != old {
-		t.Fatalf("the successor is %v", h.state)
+		t.Fatalf("the replacement is %v", h.state)
 	}
 	return b, old, h, told
 }
@@ -98,10 +98,10 @@ func (b *bench) check2(s, other *service) {
 }
 
 // Who is told that a service is down finds no second process of it, in whatever state it was.
-func TestSuccessorOfTheUnwanted(t *testing.T) {
+func TestReplacementOfTheUnwanted(t *testing.T) {
 	for _, state := range []control.State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed} {
 		t.Run(string(state), func(t *testing.T) {
-			b, old, h, told := withSuccessor(t, state)
+			b, old, h, told := withReplacement(t, state)
 			b.k.deaf = true
 			w := old.newWaiter(waiter{order: orderStop})
 			b.unwant([]*service{old}, "stopped", orderStop)
@@ -115,7 +115,7 @@ func TestSuccessorOfTheUnwanted(t *testing.T) {
 			}
 			b.happen(h, hReady, cause{}) // too late
 			if b.byName["s"] != old || h.state != Stopping {
-				t.Errorf("the successor of what is not wanted is %v", h.state)
+				t.Errorf("the replacement of what is not wanted is %v", h.state)
 			}
 			b.end(h)
 			if old.state != Stopped || len(w.result) != 1 || len(*told) != 1 || (*told)[0] == nil {
@@ -128,8 +128,8 @@ func TestSuccessorOfTheUnwanted(t *testing.T) {
 
 // A description that changes while the new process comes up is the one that holds after it, and who
 // waits for the service is answered by whichever process is up.
-func TestSuccessorKeepsWhatBelongsToTheService(t *testing.T) {
-	b, old, h, _ := withSuccessor(t, Starting)
+func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
+	b, old, h, _ := withReplacement(t, Starting)
 	w := old.newWaiter(waiter{order: orderStart, up: true})
 	old.restarts, old.held = 7, true
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
@@ -158,7 +158,7 @@ func TestMayRoll(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		var h *service
-		b.inOwner(func() { h = s.kin.successor })
+		b.inOwner(func() { h = s.rolling.replacement })
 		b.say(h, notify.Message{Ready: true})
 		if err := <-done; err != nil {
 			t.Error(err)

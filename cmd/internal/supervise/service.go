@@ -15,46 +15,76 @@ import (
 // service is one service at run time. The owner alone touches it.
 type service struct {
 	engine *Engine
+	description
+	standing
+	children.Unit // the process that runs or is being started, and all that has come of it
+	attempt
+	wayUp
+	wayDown
+	onDemand
+	rolling rolling
+	past
 
-	spec    spec.Service // with defaults; replaced as a whole, never changed in place
-	source  string       // the file it came from, "" for the command line
-	environ *environment // of the command that described it; nil: ours
+	run     uint64 // counts starts, to tell an answer about an earlier one
+	timers  [numTimers]loop.Alarm
+	stream  *logs.Stream
+	cancel  context.CancelCauseFunc // ends the probe under way
+	waiters []*waiter
+}
 
-	state     control.State
+// description is what a service is to be.
+type description struct {
+	spec      spec.Service // with defaults; replaced as a whole, never changed in place
+	source    string       // the file it came from, "" for the command line
+	environ   *environment // of the command that described it; nil: ours
+	described uint64       // when the description became what it is, as the state files count
+}
+
+// standing is where a service stands.
+type standing struct {
+	state     control.State // set sets it
 	since     time.Time
 	wanted    bool
 	held      bool // stopped by hand: neither up nor a boot starts it
 	removed   bool // to be forgotten when stopped
 	completed bool // of a oneshot: the last run did its work
-	unproven  bool // failed, because a process of it that an earlier supervisor started may live, and was not found. Only by its name is it started
-	reason    string
-	text      string // STATUS=
-	logError  string // why its log cannot be written
+	// unproven: failed, because a process of it that an earlier supervisor started may live, and was
+	// not found. Only by its name is it started.
+	unproven bool
+	reason   string
+	text     string // STATUS=
+	logError string // why its log cannot be written
+}
 
-	described uint64 // when the description became what it is, as the store counts
-
-	children.Unit // the process that runs or is being started, and all that has come of it
-
-	run       uint64           // counts starts, to tell an answer about an earlier one
+// attempt is one start, and the run that comes of it.
+type attempt struct {
 	opening   bool             // its sockets are being opened, in place of a start
 	giveUp    func(error)      // while it starts: does not wait any more for what a file system owes it; nil before the first
-	stuck     <-chan struct{}  // what the last start waited for in vain, closed when it has come; nil: nothing
 	signals   []syscall.Signal // for it as soon as the pid is known
 	limits    spec.Limits      // that hold in its control group
 	startedAt time.Time
 	watchdog  spec.Duration
 	draining  bool // the process is dead, its last output not yet on disk
 	killed    bool // we sent it SIGKILL
+}
 
-	// The way up.
-	obstacle   obstacle // while it waits: why what it waits for does not come about
-	rechecking bool     // whether it still has to wait is about to be looked at
-	extended   bool     // the time allowed until ready was
-	lastAnswer error    // of the last run of a readiness command
-	rewound    bool     // ready was lost by RELOADING=1 and is to come back
-	saidReady  uint64   // the run that said READY=1 before it had come to rest
+// wayUp is what is known until a service is ready, and while it reloads.
+type wayUp struct {
+	obstacle   obstacle        // while it waits: why what it waits for does not come about
+	rechecking bool            // whether it still has to wait is about to be looked at
+	stuck      <-chan struct{} // what the last start waited for in vain, closed when it has come; nil: nothing
+	extended   bool            // the time allowed until ready was
+	lastAnswer error           // of the last run of a readiness command
+	rewound    bool            // ready was lost by RELOADING=1 and is to come back
+	saidReady  uint64          // the run that said READY=1 before it had come to rest
+	// follows were removed by the request that added this one, and are most likely the same under an
+	// old name: it starts when they have gone.
+	follows  []*service
+	followed []*service // of one that is being removed: the services that wait for it so
+}
 
-	// The way down.
+// wayDown is what is known of a service that is being ended.
+type wayDown struct {
 	failure      string    // why it is being stopped although wanted; "" if it was asked for
 	saidStopping bool      // STOPPING=1, since the stop began
 	endsWell     bool      // its main process has ended with success, without having been asked to
@@ -63,19 +93,19 @@ type service struct {
 	step         int       // of the stop schedule
 	holding      bool      // the stop waits for services that need this one
 	killedAt     time.Time // when killing began
-	told         bool      // that it does
+	told         bool      // that what is left behind is killed
 	refused      string    // why one of its processes cannot be signalled
+}
 
-	kin kin
-	// follows were removed by the request that added this one, and are most likely the same under
-	// an old name: it starts when they have gone.
-	follows  []*service
-	followed []*service // of one that is being removed: the services that wait for it so
-	called   bool       // on demand: somebody has connected
-	idle     bool       // it is being ended because nobody is connected
-	lonely   time.Time  // when nobody was first seen connected, zero while somebody is
+// onDemand is of a service that is started by a connection.
+type onDemand struct {
+	called bool      // somebody has connected
+	idle   bool      // it is being ended because nobody is connected
+	lonely time.Time // when nobody was first seen connected, zero while somebody is
+}
 
-	// What was.
+// past is what was.
+type past struct {
 	exit     *control.Exit
 	cause    error // why the last start failed, as an error
 	restarts int
@@ -83,24 +113,12 @@ type service struct {
 	crashes  int         // in a row, for the backoff
 	window   []time.Time // restarts within the budget's window
 	next     time.Time
-
-	timers  [numTimers]loop.Alarm
-	stream  *logs.Stream
-	cancel  context.CancelCauseFunc // ends the probe under way
-	waiters []*waiter
 }
 
-// newService is a service like the one given, of which nothing runs.
-func (e *Engine) newService(like service) *service {
-	s := &like
-	s.engine = e
+// newService is a service of which nothing runs.
+func (e *Engine) newService(d description) *service {
+	s := &service{engine: e, description: d, standing: standing{state: Stopped, since: time.Now()}}
 	s.Unit = children.Unit{Service: s}
-	if s.state == "" {
-		s.state = Stopped
-	}
-	if s.since.IsZero() {
-		s.since = time.Now()
-	}
 	return s
 }
 
@@ -177,7 +195,7 @@ func (e *Engine) again(s *service, _ cause) {
 func (e *Engine) rest(s *service, why cause) {
 	s.stop(timerDelay)
 	s.next = time.Time{}
-	if e.waitsForKin(s) {
+	if e.waitsForOthers(s) {
 		e.enter(s, Stopping, why.text)
 		e.sweep(s)
 		return
@@ -191,18 +209,18 @@ func (e *Engine) becomeReady(s *service, why cause) {
 	s.stop(timerSettle)
 	s.endProbe()
 	from := s.state
-	if s.isSuccessor() {
-		from = e.succeed(s)
+	if s.isReplacement() {
+		from = e.takePlace(s)
 	}
 	e.enterFrom(s, from, Ready, why.text)
 	s.wake()
 	e.watchLiveness(s)
 	e.watchIdle(s)
-	e.retire(s)
+	e.endReplaced(s)
 }
 
-// condemn ends a process for its own good: it is to run, but not like this.
-func (e *Engine) condemn(s *service, why cause) {
+// endFailing ends a process for its own good: it is to run, but not like this.
+func (e *Engine) endFailing(s *service, why cause) {
 	s.failure, s.cause = why.text, why.err
 	e.beginStop(s, why.text)
 }

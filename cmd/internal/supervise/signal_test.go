@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -21,7 +22,7 @@ func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
 				s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
 				b.inOwner(func() { b.want([]*service{s}, orderStart) })
 				b.inOwner(func() {
-					b.heard(heardMessage{sender: sys.Sender{PID: 101}, Message: message})
+					b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: 101}, Message: message})
 					if name == "stop" {
 						b.unwant([]*service{s}, "stopped", orderStop)
 					}

@@ -18,7 +18,7 @@ func (e *Engine) newHandover() *handover.Table[*service] {
 	return handover.New(handover.Options[*service]{
 		Post: e.post,
 		Room: func() (func(), error) {
-			return func() { e.room.leave(1) }, e.room.enter(context.Background(), 1)
+			return func() { e.room.Leave(1) }, e.room.Enter(context.Background(), 1)
 		},
 		Failed: func(s *service, err error) {
 			e.trouble(s, "%v", err)
@@ -35,15 +35,15 @@ func (e *Engine) holdSockets(s *service) {
 }
 
 // outdated lists the processes that have an older socket at an address that s is about to open:
-// those of other instances, which are restarted for the same edit, and elders of its own. The
+// those of other instances, which are restarted for the same edit, and those that it has replaced. The
 // address is free when they have ended.
 func (e *Engine) outdated(s *service) (list []string) {
 	if len(s.spec.Sockets) == 0 {
 		return nil // or a thousand instances without any would each look at all the others
 	}
 	others := e.byBase[s.spec.BaseName()]
-	for elder := range s.kin.elders {
-		others = append(others[:len(others):len(others)], elder)
+	for old := range s.rolling.replaced {
+		others = append(others[:len(others):len(others)], old)
 	}
 	for _, other := range others {
 		if other == s || !other.hasProcess() {
@@ -99,15 +99,9 @@ func (e *Engine) heldForServices() []handover.Descriptor {
 
 // toProgram is what the next program needs; what is in it is to be closed also after an error.
 func (e *Engine) toProgram() (p handover.ToProgram, err error) {
-	p.Event, p.Held = e.events.last, e.heldForServices()
-	if e.notify != nil {
-		conn, err := e.notify.File().SyscallConn()
-		if err == nil {
-			err = conn.Control(func(fd uintptr) { p.Notify = int(fd) })
-		}
-		if err != nil {
-			return p, fmt.Errorf("notify socket: %w", err)
-		}
+	p.Event, p.Held = e.events.Last(), e.heldForServices()
+	if p.Notify, err = e.hearing.FD(); err != nil {
+		return p, err
 	}
 	dirs := append(logs.FIFODirs(filepath.Join(e.o.RuntimeDir, logDir)), e.readyPipe(""))
 	err = p.OpenPipes(dirs...)

@@ -454,7 +454,7 @@ var socketScenarios = map[string]func(scene) error{
 			pids[s.one("web").PID] = true
 		}
 		err = errors.Join(err, l.end(), s.same("web", before), want("processes", len(pids), 4),
-			want("ready since", s.one("web").Since, since), s.noKin("web"))
+			want("ready since", s.one("web").Since, since), s.oneProcess("web"))
 		for pid := range l.pids {
 			if !pids[pid] {
 				err = errors.Join(err, fmt.Errorf("process %d answered", pid))
@@ -471,7 +471,7 @@ var socketScenarios = map[string]func(scene) error{
 		before, err := s.holds("web@3")
 		l := startLoad(s)
 		err = errors.Join(err, l.more(s, 50), s.RestartRolling(s, "web"), l.more(s, 50), l.end())
-		return errors.Join(err, s.same("web@1", before), s.same("web@3", before), want("answered", len(l.pids) >= 4, true), s.noKin("web@2"))
+		return errors.Join(err, s.same("web@1", before), s.same("web@3", before), want("answered", len(l.pids) >= 4, true), s.oneProcess("web@2"))
 	},
 	"rolling with a version that does not work": func(s scene) error {
 		one := web(s.path("next"))
@@ -499,7 +499,7 @@ var socketScenarios = map[string]func(scene) error{
 		}
 		err := errors.Join(l.more(s, 50), l.end())
 		now := s.one("web")
-		return errors.Join(err, want("pid", now.PID, old.PID), want("state", now.State, Ready), want("restarts", now.Restarts, 0), s.noKin("web"))
+		return errors.Join(err, want("pid", now.PID, old.PID), want("state", now.State, Ready), want("restarts", now.Restarts, 0), s.oneProcess("web"))
 	},
 	"rolling while the old one crashes": func(s scene) error {
 		one := web(s.path("next"))
@@ -512,7 +512,7 @@ var socketScenarios = map[string]func(scene) error{
 		var successor int
 		for successor == 0 && s.Err() == nil {
 			s.ask(s, func() {
-				if h := s.byName["web"].kin.successor; h != nil {
+				if h := s.byName["web"].rolling.replacement; h != nil {
 					successor = h.PID()
 				}
 			})
@@ -541,7 +541,7 @@ var socketScenarios = map[string]func(scene) error{
 		if told := <-result; told == nil || strings.Contains(told.Error(), "goes on") {
 			err = errors.Join(err, fmt.Errorf("told: %v", told))
 		}
-		return errors.Join(err, s.noKin("web"), want("state", s.one("web").State, Stopped))
+		return errors.Join(err, s.oneProcess("web"), want("state", s.one("web").State, Stopped))
 	},
 	"rolling is refused": func(s scene) error {
 		none, down := sh("none", "exec sleep 99"), sh("down", "exec sleep 99")
@@ -673,7 +673,7 @@ var socketScenarios = map[string]func(scene) error{
 		for i := range 2 { // what each process has stored is given to the next one
 			err = errors.Join(err, s.RestartRolling(s, "k"), s.stored("k", 2+i))
 			got, readErr := os.ReadFile(s.path("out"))
-			err = errors.Join(err, readErr, s.noKin("k"),
+			err = errors.Join(err, readErr, s.oneProcess("k"),
 				want("given", string(got), "limit 4"+strings.Repeat(" tape=precious", 1+i)+"\n"))
 		}
 		return errors.Join(err, s.Stop(s, "k"), s.stored("k", 0))
@@ -713,12 +713,12 @@ func unreaped() int {
 	return len(list)
 }
 
-// noKin says whether only one process of a service is left.
-func (s scene) noKin(name string) (err error) {
+// oneProcess says whether only one process of a service is left.
+func (s scene) oneProcess(name string) (err error) {
 	if askErr := s.ask(s, func() {
 		one := s.byName[name]
-		if one.kin.successor != nil || len(one.kin.elders) > 0 || unreaped() > len(s.byName) {
-			err = fmt.Errorf("%s has relatives: %+v", name, one.kin)
+		if one.rolling.replacement != nil || len(one.rolling.replaced) > 0 || unreaped() > len(s.byName) {
+			err = fmt.Errorf("%s has relatives: %+v", name, one.rolling)
 		}
 	}); askErr != nil {
 		return askErr

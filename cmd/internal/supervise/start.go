@@ -7,6 +7,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/launch"
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -14,26 +15,21 @@ import (
 // launch starts the process of s. The work is done elsewhere, because it takes
 // a millisecond and looks into files; its result comes back as hSpawned or hSpawnError.
 func (e *Engine) launch(s *service, _ cause) {
-	if s.spec.OnDemand && !s.called && !s.isSuccessor() {
+	if s.spec.OnDemand && !s.called && !s.isReplacement() {
 		e.listen(s)
 		return
 	}
 	s.called, s.idle, s.refused = false, false, ""
 	e.enter(s, Starting, "")
-	s.endsWell, s.forked = false, ""
-	s.text, s.step, s.failure, s.rewound, s.killed = "", 0, "", false, false
 	s.run++
-	s.signals = nil
-	s.watchdog = s.spec.Watchdog
-	s.completed, s.extended, s.lastAnswer = false, false, nil
+	s.attempt = attempt{watchdog: s.spec.Watchdog, limits: s.spec.Limits, startedAt: s.startedAt}
+	s.endsWell, s.forked, s.step, s.failure = false, "", 0, ""
+	s.text, s.completed, s.extended, s.lastAnswer, s.rewound = "", false, false, nil, false
 	e.procs.Announce(&s.Unit, s.spec.Cgroup)
-	s.limits = s.spec.Limits
-	b := e.newBirth(s)
+	l := e.newLaunch(s)
 	e.holdSockets(s)
-	b.handed = e.handover.ToProcess(s, s.registered(), &s.spec, (*service).hasProcess)
-	if e.notify != nil {
-		b.notify = e.notify.Address
-	}
+	l.Handed = e.handover.ToProcess(s, s.registered(), &s.spec, (*service).hasProcess)
+	l.Notify = e.hearing.Address()
 	ctx, giveUp := context.WithCancelCause(context.Background())
 	s.giveUp = giveUp
 	limit := *s.spec.Timeout
@@ -42,8 +38,8 @@ func (e *Engine) launch(s *service, _ cause) {
 	e.journal.Await(func(error) { // by its invocation it can be found by a successor who does not know its pid
 		birth.Do(func() func() {
 			defer giveUpAfter(limit, giveUp)()
-			watch, err := b.start(ctx)
-			return func() { e.launched(s, birth, &b, watch, err) }
+			watch, err := l.Start(ctx)
+			return func() { e.launched(s, birth, &l, watch, err) }
 		})
 	})
 }
@@ -62,26 +58,26 @@ func giveUpAfter(limit spec.Duration, giveUp context.CancelCauseFunc) func() {
 var errNotWanted = errors.New("it is to be stopped")
 
 // launched takes the result of a start in.
-func (e *Engine) launched(s *service, birth *children.Birth, b *birth, watch *launch.Watch, err error) {
+func (e *Engine) launched(s *service, birth *children.Birth, l *supervised.Launch, watch *launch.Watch, err error) {
 	s.giveUp(nil)
-	s.stream = b.stream
-	if s.isSuccessor() {
-		s.printed = b.printed // its last words are not those that the process beside it had before
+	s.stream = l.Stream
+	if s.isReplacement() {
+		s.printed = l.Printed // its last words are not those that the process beside it had before
 	}
 	if err != nil {
 		birth.None(&s.Unit)
 		e.happen(s, hSpawnError, cause{err: err, text: "spawn error"})
 		return
 	}
-	birth.Main(&s.Unit, b.identity, b.output)
-	if !s.isSuccessor() {
-		e.procs.Prints(&s.Unit, b.output)
+	birth.Main(&s.Unit, l.Identity, l.Output)
+	if !s.isReplacement() {
+		e.procs.Prints(&s.Unit, l.Output)
 	}
 	s.startedAt = time.Now()
 	e.happen(s, hSpawned, cause{text: "spawned"})
 	e.watchReady(s, watch)
 	e.sendEarly(s)
-	e.hearAgain()
+	e.hearing.Again()
 }
 
 // sendEarly sends what was asked to be sent before the pid was known.
@@ -117,7 +113,7 @@ func (e *Engine) spawnFailed(s *service, why cause) {
 	}
 	s.startedAt = time.Now()
 	e.procs.Renounce(&s.Unit)
-	if s.state == Stopping && e.waitsForKin(s) {
+	if s.state == Stopping && e.waitsForOthers(s) {
 		e.sweep(s) // who is told that it is down must find nothing of it
 		return
 	}

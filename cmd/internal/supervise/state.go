@@ -89,15 +89,15 @@ func reactions() table {
 		},
 		Starting: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
-			hSpawned: (*Engine).spawned, hSpawnError: (*Engine).spawnFailed, hReady: (*Engine).becomeReady, hNotReady: (*Engine).condemn,
-			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
+			hSpawned: (*Engine).spawned, hSpawnError: (*Engine).spawnFailed, hReady: (*Engine).becomeReady, hNotReady: (*Engine).endFailing,
+			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).endFailing,
 			hListening: (*Engine).listening, hConnection: ignore, hIdle: ignore,
 			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: (*Engine).startAgain, hLeftBehind: ignore,
 		},
 		Ready: {
 			hWant: ignore, hUnwant: (*Engine).end, hRestart: (*Engine).end, hDepsMet: ignore,
 			hSpawned: impossible, hSpawnError: impossible, hReady: (*Engine).reloaded, hNotReady: ignore,
-			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).condemn,
+			hExited: (*Engine).exited, hGone: ignore, hDelayOver: ignore, hStepOver: ignore, hUnhealthy: (*Engine).endFailing,
 			hListening: impossible, hConnection: ignore, hIdle: (*Engine).stopIdle,
 			hBeside: impossible, hDescribed: ignore, hPlaced: (*Engine).placed, hCutShort: ignore, hLeftBehind: ignore,
 		},
@@ -188,7 +188,7 @@ func (e *Engine) enterFrom(s *service, from, state control.State, reason string)
 	}
 	if state == Stopped || state == Failed && s.spec.Budget.Retry == 0 {
 		e.handover.Release(s) // nobody is to come any more
-		if !s.isSuccessor() && !s.isElder() {
+		if !s.isReplacement() && !s.isReplaced() {
 			e.handover.Empty(s)
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/spec"
@@ -19,8 +17,6 @@ var ErrBusy = errors.New("an upgrade is in progress")
 type still struct {
 	f     func(handover.ToProgram) error // what is done then; nil: nobody asks for it
 	reply chan error
-	deaf  bool          // hear has stopped, and all it had heard is taken in
-	again chan struct{} // closed when hear is to go on
 }
 
 // CanBeReplaced says what keeps another program from being executed in this process: services that
@@ -85,32 +81,13 @@ func (e *Engine) Standstill(ctx context.Context, f func(handover.ToProgram) erro
 }
 
 func (e *Engine) beginStill(f func(handover.ToProgram) error, reply chan error) {
-	e.still = still{f: f, reply: reply, again: make(chan struct{})}
+	e.still = still{f: f, reply: reply}
 	e.loop.HoldBirths(true) // before a standstill no process is born any more
-	if e.notify == nil {
-		e.still.deaf = true
-	} else if err := e.notify.File().SetReadDeadline(time.Unix(1, 0)); err != nil {
-		e.endStill(fmt.Errorf("notify socket: %w", err))
+	if err := e.hearing.Pause(); err != nil {
+		e.endStill(err)
 		return
 	}
 	e.tryStill()
-}
-
-// becomeDeaf is what hear does while the engine stands still. The owner has taken in all that it
-// heard before. It may have given the standstill up meanwhile: then there is nothing to wait for.
-func (e *Engine) becomeDeaf(ctx context.Context) {
-	var again chan struct{}
-	if e.ask(ctx, func() {
-		if again = e.still.again; again != nil {
-			e.still.deaf = true
-		}
-	}) != nil || again == nil {
-		return
-	}
-	select {
-	case <-again:
-	case <-ctx.Done():
-	}
 }
 
 // tryStill is called when the owner has nothing else to do, until nothing moves.
@@ -122,7 +99,7 @@ func (e *Engine) tryStill() {
 	case e.closing:
 		e.endStill(ErrClosed)
 		return
-	case !st.deaf, e.loop.Busy(), e.state.Busy(), e.journal.Busy():
+	case !e.hearing.Paused(), e.loop.Busy(), e.state.Busy(), e.journal.Busy():
 		return // the end of each brings the owner back here
 	case e.journal.Failing() != nil:
 		e.endStill(fmt.Errorf("a successor would not know the services again: %w", e.journal.Failing()))
@@ -149,12 +126,7 @@ func (e *Engine) endStill(err error) {
 	st := e.still
 	e.still = still{}
 	st.reply <- err
-	if e.notify != nil {
-		if err := e.notify.File().SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrClosed) {
-			e.o.Trouble(fmt.Errorf("notify socket: %w", err))
-		}
-	}
-	close(st.again)
+	e.hearing.Resume()
 	e.loop.HoldBirths(false)
 }
 

@@ -123,7 +123,7 @@ func (e *Engine) hurry(s *service) {
 	s.step = len(s.spec.Stop)
 	s.startKilling()
 	e.procs.EndCommands(&s.Unit, true)
-	for _, k := range s.kin.all() {
+	for _, k := range s.rolling.all() {
 		if k.state == Stopping {
 			e.hurry(k)
 		}
@@ -178,7 +178,7 @@ func (e *Engine) shutdown() {
 	e.closing = true
 	var all []*service
 	for _, s := range e.sorted() {
-		if (s.state != Stopped || s.kin.successor != nil) && !s.unproven {
+		if (s.state != Stopped || s.rolling.replacement != nil) && !s.unproven {
 			all = append(all, s)
 		}
 	}

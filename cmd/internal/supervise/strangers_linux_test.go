@@ -7,81 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
-	"github.com/daemonry/daemonry/internal/sys"
-	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
-
-// A standstill that is given up between the deadline that ends hear's wait and its turn with the
-// owner must not leave it deaf.
-func TestDeafOnlyWhileStandingStill(t *testing.T) {
-	bubble(t, func(b *bench) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		heard := make(chan struct{})
-		go func() {
-			b.becomeDeaf(ctx)
-			close(heard)
-		}()
-		synctest.Wait()
-		select {
-		case <-heard:
-		default:
-			t.Error("nothing stands still, and nobody is heard any more")
-		}
-		b.inOwner(func() {
-			if b.still.deaf {
-				t.Error("the next standstill would begin without waiting for what was heard")
-			}
-		})
-	})
-}
-
-// While a start is under way, the descriptors of whoever sends some are kept in a number that
-// leaves enough for us.
-func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
-	bubble(t, func(b *bench) {
-		b.k.slow = true
-		s := b.put(plain("s", func(s *spec.Service) { s.FDStore = 3 }))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer null.Close()
-		many := make([]int, 253)
-		for i := range many {
-			many[i] = int(null.Fd())
-		}
-		store := notify.Message{FDStore: true, FDName: "x"}
-		b.inOwner(func() {
-			for range 2 * mostUnheard {
-				b.heard(heardMessage{sender: sys.Sender{PID: 7777}, Message: store, files: many})
-			}
-			kept := 0
-			for _, m := range b.unheard {
-				kept += len(m.files)
-			}
-			if kept != len(many) || len(b.unheard) != mostUnheard {
-				t.Errorf("%d descriptors in %d messages", kept, len(b.unheard))
-			}
-		})
-		if len(b.troubles) == 0 || !strings.Contains(b.troubles[0], "too many descriptors") {
-			t.Error(b.troubles)
-		}
-		b.k.set(func() { b.k.slow = false })
-		time.Sleep(spawnTime)
-		b.inOwner(func() {
-			if len(b.unheard) != 0 {
-				t.Errorf("%d messages are kept for nobody", len(b.unheard))
-			}
-		})
-	})
-}
 
 func TestLastWordsAreShort(t *testing.T) {
 	long := strings.Repeat("x", wordsMost-1) + "é" + strings.Repeat("y", 1<<20)
@@ -104,7 +35,7 @@ func TestLogSettingsOfTheLastChange(t *testing.T) {
 		return plain("s", func(s *spec.Service) { s.Log.File = filepath.Join(dir, name) })
 	}
 	s := b.put(to("first"))
-	config, err := logConfig(s.spec, dir)
+	config, err := supervised.LogConfig(s.spec, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

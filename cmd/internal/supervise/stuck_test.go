@@ -23,13 +23,16 @@ func TestKilledAndNotGone(t *testing.T) {
 		time.Sleep(time.Minute)
 		b.is(s, Stopping, "process 101 was killed 5s ago and is not gone: it is in state ? of proc(5)")
 		told := 0
-		b.inOwner(func() {
-			for _, ev := range b.events.ring {
-				if strings.Contains(ev.Reason, "is not gone") {
-					told++
-				}
+		past, sub, err := b.Subscribe(context.Background(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.Close()
+		for _, ev := range past {
+			if strings.Contains(ev.Reason, "is not gone") {
+				told++
 			}
-		})
+		}
 		if told != 1 {
 			t.Errorf("told %d times", told)
 		}

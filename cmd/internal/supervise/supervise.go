@@ -22,10 +22,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
@@ -77,46 +79,59 @@ const logDir = "log"
 // Engine supervises services. Make it with New, run it with Run, and use its other
 // methods from any goroutine while Run runs.
 type Engine struct {
-	o       Options
-	kernel  kernel
-	table   table
-	procs   *children.Table
-	cgroups *cgroup.Set // nil: none
-	logs    *logs.Engine
-	notify  *sys.NotifySocket
-	hearAt  func(*sys.NotifySocket) // nil before Run
-	// nameless are earlier ones: who has connected to one speaks to it still.
-	nameless []*sys.NotifySocket
-
-	receiving sync.Mutex // held from the receipt of a message until it is in mail
-	spawner   *spawn.Spawner
-
-	loop *loop.Loop // ended when Run is over
-
-	// Owned by Run.
+	o    Options
+	loop *loop.Loop // whose owner has all that is below; ended when Run is over
+	machine
+	procs    *children.Table
+	handover *handover.Table[*service]
+	hearing  *hearing.Hearing
 	registry
-	removing   map[string]chan struct{} // closed when the log of a service that is gone is gone too
-	holding    int                      // services whose stop waits for others
-	stopping   map[*service]struct{}    // asked to end together: of those, who needs another ends before it
-	unheard    []heardMessage           // messages of processes that may be ones that are just being started
-	room       *room
-	logsEnd    logsEnd
-	unanswered int // calls of the kernel that starts have given up and that have not come back
-	journal    journal
-	state      stateFiles
-	left       leftState // until Restore has taken it in
-	handover   *handover.Table[*service]
-	resting    probe.Resting
-	still      still
-	events     eventLog
-	closing    bool
-	changing   *service // to which something is happening
-	alive      int      // services neither stopped nor failed
-	oomKills   uint64   // of the whole system, when last looked at
+	states
+	stops
+	logging
+	disk
+	still  still
+	events *events.Log
 }
 
-// ErrLagged is the end of a subscription whose listener was too slow.
-var ErrLagged = errors.New("too slow: events were missed")
+// machine is what the engine has of the system.
+type machine struct {
+	kernel     kernel
+	spawner    *spawn.Spawner
+	cgroups    *cgroup.Set // nil: none
+	room       *supervised.Room
+	resting    probe.Resting
+	unanswered int    // calls of the kernel that starts have given up and that have not come back
+	oomKills   uint64 // of the whole system, when last looked at
+}
+
+// states is what changes the states of services, and counts them.
+type states struct {
+	table    table
+	changing *service // to which something is happening
+	alive    int      // services neither stopped nor failed
+}
+
+// stops are the ends that are under way.
+type stops struct {
+	closing  bool                  // all are to end
+	stopping map[*service]struct{} // asked to end together: of those, who needs another ends before it
+	holding  int                   // services whose stop waits for others
+}
+
+// logging is what services print.
+type logging struct {
+	logs     *logs.Engine
+	removing map[string]chan struct{} // closed when the log of a service that is gone is gone too
+	logsEnd  logsEnd
+}
+
+// disk is what is kept of services.
+type disk struct {
+	journal journal
+	state   stateFiles
+	left    leftState // of the predecessor, until Restore has taken it in
+}
 
 // ErrClosed is the answer to a request when the engine is stopping or has stopped.
 var ErrClosed = errors.New("the supervisor is shutting down")
@@ -154,11 +169,11 @@ func New(o Options) (*Engine, error) {
 	if err := e.openJournal(); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
-	if err := e.openNotify(); err != nil {
+	if err := e.hearing.Open(o.RuntimeDir, o.Handover.Notify); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
 	if err := e.handover.Open(); err != nil {
-		return nil, errors.Join(err, e.notify.Close(), e.logs.Close())
+		return nil, errors.Join(err, e.hearing.Close(), e.logs.Close())
 	}
 	e.spawner = spawn.NewSpawner()
 	e.kernel.start = e.spawner.Start
@@ -187,21 +202,24 @@ func newEngine(o Options, k kernel) *Engine {
 	}
 	e := &Engine{
 		o:        o,
-		kernel:   k,
-		table:    reactions(),
 		loop:     loop.New(ErrClosed),
+		machine:  machine{kernel: k, room: supervised.NewRoom()},
 		registry: newRegistry(),
-		removing: map[string]chan struct{}{},
-		stopping: map[*service]struct{}{},
-		room:     newRoom(),
-		events:   eventLog{keep: o.EventsKept, last: o.Handover.Event},
+		states:   states{table: reactions()},
+		stops:    stops{stopping: map[*service]struct{}{}},
+		logging:  logging{removing: map[string]chan struct{}{}},
 	}
+	e.events = events.New(e.loop, o.EventsKept, o.Handover.Event)
 	e.procs = children.New(&e.kernel.Kernel, e.loop, o.Trouble)
 	e.state.replace = persist.StateFile.Replace
 	e.newWriters()
 	e.journal.unknown, e.state.environs = map[string]record{}, map[string]*environment{}
 	e.state.kept.Dir = filepath.Join(o.StateDir, environDir)
 	e.handover = e.newHandover()
+	e.hearing = hearing.New(hearing.Options{
+		Loop: e.loop, Take: e.takeIn, Expecting: e.procs.Expecting, Trouble: o.Trouble,
+		Close: func(p *sys.Packet) { e.handover.CloseFiles(p) },
+	})
 	return e
 }
 
@@ -217,10 +235,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.oomKills, _ = e.kernel.oomKills() // where it cannot be read, nothing is said about it
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if e.notify != nil {
-		e.hearAt = func(socket *sys.NotifySocket) { go e.hear(ctx, socket) }
-		e.hearAt(e.notify)
-	}
+	e.hearing.Listen(ctx)
 	go e.handover.See()
 	done := ctx.Done()
 	e.procs.Reap() // what died before the first signal could be caught
@@ -251,13 +266,7 @@ func (e *Engine) close() error {
 		e.spawner.Close()
 	}
 	errs = append(errs, e.procs.Close())
-	for _, socket := range e.nameless {
-		errs = append(errs, socket.File().Close())
-	}
-	if e.notify != nil {
-		errs = append(errs, e.notify.Close())
-	}
-	errs = append(errs, e.handover.Close())
+	errs = append(errs, e.hearing.Close(), e.handover.Close())
 	if e.logs != nil && !e.logsEnd.begun {
 		errs = append(errs, e.logs.Close())
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
@@ -67,9 +68,8 @@ func (e *Engine) Restore() {
 	l := e.left
 	e.left = leftState{}
 	for _, stored := range l.specs.Services {
-		e.add(e.newService(service{
+		e.add(e.newService(description{
 			spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ),
-			since: time.Now(),
 		}))
 	}
 	for _, name := range l.wants.Held {
@@ -109,7 +109,7 @@ func (t *takeover) describe() {
 		}
 		s := e.byName[r.Name]
 		if s == nil {
-			s = e.newService(service{spec: r.Spec.WithDefaults()})
+			s = e.newService(description{spec: r.Spec.WithDefaults()})
 			e.add(s)
 		}
 		e.unlink(s)
@@ -146,7 +146,7 @@ func (t *takeover) placeOne(s *service, r record) {
 	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
 	e.state.Mark(wantsFile)
 	e.happen(s, hPlaced, cause{state: knownState(r.State)})
-	t.findKin(s, r)
+	t.recallBeside(s, r)
 	if r.Ending {
 		e.stopping[s] = struct{}{}
 	}
@@ -217,17 +217,16 @@ func (t *takeover) openLogs() {
 		return twice || s.stream != nil || s.state != Starting && (s.state != Ready || s.PID() == 0) && s.state != Stopping
 	})
 	for some := range slices.Chunk(list, logsAtATime) {
-		births, errs := make([]birth, len(some)), make([]error, len(some))
+		launches, errs := make([]supervised.Launch, len(some)), make([]error, len(some))
 		var all sync.WaitGroup
 		for i, s := range some {
-			births[i] = e.newBirth(s)
-			all.Go(func() { errs[i] = births[i].openLogWithin() })
+			launches[i] = e.newLaunch(s)
+			all.Go(func() { errs[i] = launches[i].OpenLog() })
 		}
 		all.Wait()
 		for i, s := range some {
-			b := &births[i]
-			s.stream = b.stream
-			e.procs.Prints(&s.Unit, b.output)
+			s.stream = launches[i].Stream
+			e.procs.Prints(&s.Unit, launches[i].Output)
 			if errs[i] != nil {
 				e.o.Trouble(fmt.Errorf("%s: %w", s.spec.Name, errs[i]))
 			}
@@ -360,7 +359,7 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 		for _, s := range t.again {
 			e.goOn(s)
 		}
-		t.endKin()
+		t.endBeside()
 		e.clearGroups(t.Doubt)
 		e.want(up, orderStart)
 		e.journal.Write()

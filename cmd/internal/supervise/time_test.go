@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -41,7 +42,7 @@ func (b *bench) up(s *service) {
 // say has the main process of s send a message.
 func (b *bench) say(s *service, m notify.Message) {
 	b.Helper()
-	b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: s.PID()}, Message: m}) })
+	b.inOwner(func() { b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: s.PID()}, Message: m}) })
 }
 
 func (b *bench) crash(s *service) {
@@ -266,7 +267,9 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 	}
 	t.Run("ready", func(t *testing.T) {
 		slowly(t, func(b *bench, s *service) {
-			b.inOwner(func() { b.heard(heardMessage{sender: sys.Sender{PID: 101}, Message: notify.Message{Ready: true}}) })
+			b.inOwner(func() {
+				b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: 101}, Message: notify.Message{Ready: true}})
+			})
 			b.is(s, Starting, "")
 			time.Sleep(spawnTime)
 			b.is(s, Ready, "")

@@ -88,7 +88,7 @@ func (e *Engine) readopt(s *service) {
 	t.openLogs()
 	e.adoptHeld(s)
 	e.goOn(s)
-	t.endKin()
+	t.endBeside()
 }
 
 // leavesBehind says whether there is what may run and is not ours to end.

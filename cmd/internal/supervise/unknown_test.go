@@ -54,8 +54,8 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 					if got := fmt.Sprintf("%v %s %v", s.state, which, slices.Clone(o.signals)); got != tt.want {
 						t.Errorf("%s (%s), want %s", got, s.reason, tt.want)
 					}
-					if len(s.kin.elders) != 0 {
-						t.Errorf("%d processes are beside it still", len(s.kin.elders))
+					if len(s.rolling.replaced) != 0 {
+						t.Errorf("%d processes are beside it still", len(s.rolling.replaced))
 					}
 				})
 			})

@@ -155,7 +155,7 @@ func rollUnmodified(name string) func(scene) error {
 		if one.Reload != "" {
 			err = errors.Join(err, s.Reload(s, "web"), l.more(s, 300))
 		}
-		err = errors.Join(err, l.end(), s.same("web", before), want("new", s.one("web").PID != old, true), s.noKin("web"), s.Remove(s, "web"))
+		err = errors.Join(err, l.end(), s.same("web", before), want("new", s.one("web").PID != old, true), s.oneProcess("web"), s.Remove(s, "web"))
 		if err != nil {
 			b, _ := os.ReadFile(s.path("log/web.log"))
 			err = fmt.Errorf("%w\n%s", err, b)

@@ -1,4 +1,4 @@
-package supervise
+package supervised
 
 import (
 	"fmt"
@@ -16,9 +16,9 @@ var compressions = map[spec.Compress]layout.Compression{
 	spec.CompressZstd: layout.Zstd,
 }
 
-// logConfig says in the log engine's terms what a spec says of its log. A spec that names no file
+// LogConfig says in the log engine's terms what a spec says of its log. A spec that names no file
 // means one in dir.
-func logConfig(s spec.Service, dir string) (logs.Config, error) {
+func LogConfig(s spec.Service, dir string) (logs.Config, error) {
 	l := s.Log
 	c := logs.Config{
 		Mode:   uint32(*l.Mode),

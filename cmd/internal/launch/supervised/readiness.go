@@ -1,6 +1,7 @@
-package supervise
+package supervised
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,13 +15,9 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// readyPipe is the FIFO of a service that says it is ready by writing to a descriptor. A pipe
-// without a name would end with us, and the service by SIGPIPE; from this one a successor can read.
-func (e *Engine) readyPipe(name string) string { return filepath.Join(e.o.RuntimeDir, "ready", name) }
-
-// makeReadyPipe makes the FIFO anew, because what is left of an earlier run may still hold the old
+// MakeReadyPipe makes the FIFO anew, because what is left of an earlier run may still hold the old
 // one.
-func makeReadyPipe(path string) (ours, theirs *os.File, err error) {
+func MakeReadyPipe(path string) (ours, theirs *os.File, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
 	}
@@ -48,16 +45,30 @@ func openReadyPipe(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// lookAgain has w know what a start would have it know, for a process that was started at a time in
-// the past.
-func (b *birth) lookAgain(w *launch.Watch, sp *spawn.Spec, started time.Time) (err error) {
+// WatchAgain is what Start leaves for those who watch over readiness, for a process that an earlier
+// supervisor has started at that time.
+func (l *Launch) WatchAgain(ctx context.Context, started time.Time) (*launch.Watch, error) {
+	w := &launch.Watch{Check: probe.Check{Probe: l.Spec.Ready}}
+	var sp spawn.Spec
+	err := l.describe(ctx, &sp, l.Spec.Command)
+	if err == nil {
+		err = l.lookAgain(w, &sp, started)
+	}
+	if err == nil && w.Check.Kind == spec.ProbeFD {
+		w.Pipe, err = openReadyPipe(l.ReadyPipe)
+	}
+	return w, err
+}
+
+// lookAgain has w know what Start would have it know.
+func (l *Launch) lookAgain(w *launch.Watch, sp *spawn.Spec, started time.Time) (err error) {
 	var log logs.Config
-	if b.spec.Stdout.Kind == spec.StreamLog || b.spec.Stderr.Kind == spec.StreamLog {
-		if log, err = logConfig(b.spec, b.logDir); err != nil {
+	if l.Spec.Stdout.Kind == spec.StreamLog || l.Spec.Stderr.Kind == spec.StreamLog {
+		if log, err = LogConfig(l.Spec, l.LogDir); err != nil {
 			return err
 		}
 	}
-	w.Env = launch.ProbeEnv(sp, b.spec.Process, []string{log.Path, log.ErrPath})
+	w.Env = launch.ProbeEnv(sp, l.Spec.Process, []string{log.Path, log.ErrPath})
 	if w.Check.Kind == spec.ProbeFile {
 		if info, err := os.Stat(w.Check.Target); err == nil && !info.ModTime().Before(started) {
 			return nil // it was not there before

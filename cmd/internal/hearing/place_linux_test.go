@@ -1,4 +1,4 @@
-package supervise
+package hearing
 
 import (
 	"os"
@@ -22,16 +22,16 @@ func TestNotifySocketIsHidden(t *testing.T) {
 	if err := os.Chmod(run, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	open := func() *Engine {
-		e := &Engine{o: Options{RuntimeDir: run}}
-		if err := e.openNotify(); err != nil {
+	open := func() *Hearing {
+		h := New(Options{})
+		if err := h.Open(run, 0); err != nil {
 			t.Fatal(err)
 		}
-		return e
+		return h
 	}
-	e := open()
-	path := e.notify.Address
-	if name := filepath.Base(path); os.Geteuid() == 0 && len(name) != 2*notifyBytes || os.Geteuid() != 0 && name != notifyPlain {
+	h := open()
+	path := h.Address()
+	if name := filepath.Base(path); os.Geteuid() == 0 && len(name) != 2*nameBytes || os.Geteuid() != 0 && name != plainName {
 		t.Errorf("the socket is %s", path)
 	}
 	if list, err := os.ReadFile("/proc/net/unix"); err != nil || os.Geteuid() == 0 && strings.Contains(string(list), path) {
@@ -48,14 +48,14 @@ func TestNotifySocketIsHidden(t *testing.T) {
 	}
 	send()
 	// Killed: the descriptor is gone, the name is not.
-	if err := e.notify.File().Close(); err != nil {
+	if err := h.socket.File().Close(); err != nil {
 		t.Fatal(err)
 	}
-	if e = open(); e.notify.Address != path {
-		t.Errorf("the successor listens at %s, and those that live know %s", e.notify.Address, path)
+	if h = open(); h.Address() != path {
+		t.Errorf("the successor listens at %s, and those that live know %s", h.Address(), path)
 	}
 	send()
-	if err := e.notify.Close(); err != nil {
+	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {

@@ -24,35 +24,35 @@ func (s *service) beside() (list []beside) {
 		}
 		list = append(list, b)
 	}
-	if s.kin.successor != nil {
-		add(s.kin.successor)
+	if s.rolling.replacement != nil {
+		add(s.rolling.replacement)
 	}
-	for elder := range s.kin.elders {
-		add(elder)
+	for left := range s.rolling.replaced {
+		add(left)
 	}
 	return list
 }
 
-// findKin finds the processes that were beside s when the predecessor ended in the middle of a
+// recallBeside finds the processes that were beside s when the predecessor ended in the middle of a
 // rolling restart. Whichever of the two is in the registry stays the one, and the other is ended as
-// an elder: nobody waits for that restart any more.
-func (t *takeover) findKin(s *service, r record) {
+// replaced: nobody waits for that restart any more.
+func (t *takeover) recallBeside(s *service, r record) {
 	for _, b := range r.Beside {
-		elder := t.e.newService(service{spec: s.spec, source: s.source, environ: s.environ})
-		t.e.procs.Recall(&elder.Unit, b.Invocation, b.Session, b.Main, nil)
-		elder.kin.elderOf = s
-		if s.kin.elders == nil {
-			s.kin.elders = map[*service]struct{}{}
+		left := t.e.newService(s.description)
+		t.e.procs.Recall(&left.Unit, b.Invocation, b.Session, b.Main, nil)
+		left.rolling.replacedBy = s
+		if s.rolling.replaced == nil {
+			s.rolling.replaced = map[*service]struct{}{}
 		}
-		s.kin.elders[elder] = struct{}{}
-		t.e.happen(elder, hPlaced, cause{state: Starting})
+		s.rolling.replaced[left] = struct{}{}
+		t.e.happen(left, hPlaced, cause{state: Starting})
 		if b.Main.PID == 0 { // it was about to be started
-			t.missing = append(t.missing, elder)
+			t.missing = append(t.missing, left)
 			continue
 		}
 		h, err := t.e.procs.Prove(b.Main)
 		if err == nil {
-			err = t.e.procs.Adopt(&elder.Unit, b.Main, h, s.spec.Cgroup)
+			err = t.e.procs.Adopt(&left.Unit, b.Main, h, s.spec.Cgroup)
 		}
 		if err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.e.o.Trouble(fmt.Errorf("%s: the process beside it: %w", s.spec.Name, err))
@@ -60,12 +60,12 @@ func (t *takeover) findKin(s *service, r record) {
 	}
 }
 
-// endKin ends them.
-func (t *takeover) endKin() {
+// endBeside ends them.
+func (t *takeover) endBeside() {
 	for _, s := range t.again {
-		for elder := range s.kin.elders {
-			elder.stream = s.stream
-			t.e.happen(elder, hUnwant, cause{text: "left of a rolling restart that was cut short"})
+		for left := range s.rolling.replaced {
+			left.stream = s.stream
+			t.e.happen(left, hUnwant, cause{text: "left of a rolling restart that was cut short"})
 		}
 	}
 }

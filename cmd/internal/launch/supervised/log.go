@@ -1,4 +1,4 @@
-package supervise
+package supervised
 
 import (
 	"context"
@@ -31,12 +31,12 @@ func (l *logEnds) part(sp *spawn.Spec) {
 
 // logEnds opens what "log" means to the service, and the log if need be. Who writes it may be
 // waiting for the file system that it is on; so this is given up when ctx ends.
-func (b *birth) logEnds(ctx context.Context) (logEnds, error) {
+func (l *Launch) logEnds(ctx context.Context) (logEnds, error) {
 	type opened struct {
 		ends logEnds
-		by   *birth
+		by   *Launch
 	}
-	copied, had := *b, b.stream // b is somebody else's when this is given up
+	copied, had := *l, l.Stream // l is somebody else's when this is given up
 	open := func() (o opened, err error) {
 		o.by = &copied
 		o.ends, err = copied.openLogEnds()
@@ -44,31 +44,31 @@ func (b *birth) logEnds(ctx context.Context) (logEnds, error) {
 	}
 	o, err := sys.Within(ctx, "log", open, func(o opened) {
 		o.ends.close()
-		if copied.stream != had {
-			_ = copied.stream.Close() // the next start opens it anew
+		if copied.Stream != had {
+			_ = copied.Stream.Close() // the next start opens it anew
 		}
 	})
 	if o.by != nil { // also where it has failed half way
-		b.stream, b.log, b.output, b.printed = copied.stream, copied.log, copied.output, copied.printed
+		l.Stream, l.log, l.Output, l.Printed = copied.Stream, copied.log, copied.Output, copied.Printed
 	}
 	return o.ends, err
 }
 
-func (b *birth) openLogEnds() (l logEnds, err error) {
-	if b.stream != nil {
-		if stats, err := b.stream.Stats(); err == nil { // without, its last words may be an earlier process's
-			b.printed = stats.Bytes
+func (l *Launch) openLogEnds() (ends logEnds, err error) {
+	if l.Stream != nil {
+		if stats, err := l.Stream.Stats(); err == nil { // without, its last words may be an earlier process's
+			l.Printed = stats.Bytes
 		}
 	}
-	if err := b.openLog(); err != nil || !b.logged() {
-		return l, err
+	if err := l.openLog(); err != nil || !l.logged() {
+		return ends, err
 	}
-	if l.out, err = b.stream.ServiceEnd(); err == nil && b.log.Apart() {
-		l.err, err = b.stream.ErrorEnd()
+	if ends.out, err = l.Stream.ServiceEnd(); err == nil && l.log.Apart() {
+		ends.err, err = l.Stream.ErrorEnd()
 	}
 	if err != nil {
-		l.close()
+		ends.close()
 		return logEnds{}, fmt.Errorf("log: %w", err)
 	}
-	return l, nil
+	return ends, nil
 }

@@ -1,4 +1,4 @@
-package supervise
+package supervised
 
 import (
 	"context"
@@ -22,8 +22,8 @@ const (
 	mostReckoned = 8 * birthDescriptors
 )
 
-// room sees to it that services leave the supervisor the descriptors that it needs itself.
-type room struct {
+// Room sees to it that services leave the supervisor the descriptors that it needs itself.
+type Room struct {
 	have func(n int) error // sys.HaveDescriptors
 
 	mu       sync.Mutex
@@ -31,16 +31,16 @@ type room struct {
 	underWay int // descriptors of those that have entered and not left
 }
 
-func newRoom() *room {
-	r := &room{have: sys.HaveDescriptors}
+func NewRoom() *Room {
+	r := &Room{have: sys.HaveDescriptors}
 	r.less.L = &r.mu
 	return r
 }
 
-// enter takes n descriptors into account until leave. While there is too little room it waits for
+// Enter takes n descriptors into account until leave. While there is too little room it waits for
 // others to leave; if there is nobody who could, the error says which limit there is. It waits
 // until ctx ends. A nil room has no bounds.
-func (r *room) enter(ctx context.Context, n int) error {
+func (r *Room) Enter(ctx context.Context, n int) error {
 	if r == nil {
 		return nil
 	}
@@ -72,7 +72,7 @@ func (r *room) enter(ctx context.Context, n int) error {
 	}
 }
 
-func (r *room) leave(n int) {
+func (r *Room) Leave(n int) {
 	if r == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package supervise
+package supervised
 
 import (
 	"context"
@@ -12,10 +12,12 @@ import (
 )
 
 // Who comes when there is too little room waits for those who may leave some, and for nobody else.
+var errLate = errors.New("late")
+
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var free atomic.Int64
-		r := newRoom()
+		r := NewRoom()
 		r.have = func(n int) error {
 			if int64(n) > free.Load() {
 				return syscall.EMFILE
@@ -23,40 +25,40 @@ func TestRoom(t *testing.T) {
 			return nil
 		}
 		free.Store(ownDescriptors + 9)
-		if err := r.enter(t.Context(), 10); !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
+		if err := r.Enter(t.Context(), 10); !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
 			t.Errorf("no room, and nobody to wait for: %v", err)
 		}
 		free.Store(ownDescriptors + 10)
-		if err := r.enter(t.Context(), 10); err != nil {
+		if err := r.Enter(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
 		second := make(chan error)
-		go func() { second <- r.enter(t.Context(), 10) }()
+		go func() { second <- r.Enter(t.Context(), 10) }()
 		time.Sleep(time.Minute)
 		select {
 		case err := <-second:
 			t.Fatalf("it did not wait: %v", err)
 		default:
 		}
-		r.leave(10)
+		r.Leave(10)
 		if err := <-second; err != nil {
 			t.Errorf("room again: %v", err)
 		}
 		free.Store(0)
 		third := make(chan error)
-		go func() { third <- r.enter(t.Context(), 10) }()
+		go func() { third <- r.Enter(t.Context(), 10) }()
 		synctest.Wait()
-		r.leave(10)
+		r.Leave(10)
 		if err := <-third; !errors.Is(err, syscall.EMFILE) {
 			t.Errorf("nobody is left to wait for: %v", err)
 		}
 		free.Store(ownDescriptors + 10)
-		if err := r.enter(t.Context(), 10); err != nil {
+		if err := r.Enter(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
-		ctx, giveUp := context.WithTimeoutCause(t.Context(), time.Minute, errReadyTimeout)
+		ctx, giveUp := context.WithTimeoutCause(t.Context(), time.Minute, errLate)
 		defer giveUp()
-		if err := r.enter(ctx, 10); !errors.Is(err, errReadyTimeout) {
+		if err := r.Enter(ctx, 10); !errors.Is(err, errLate) {
 			t.Errorf("it waits longer than it may: %v", err)
 		}
 	})
