@@ -195,6 +195,11 @@ var broken = map[string][]map[string]string{
 		{"notify/a_test.go": "package notify\n\n/* FIX" + "ME */\n"},
 		{".ci/run": "#!/bin/sh\n# XX" + "X later\n"},
 	},
+	"one word for one thing": {
+		{"notify/a.go": notify("// The he" + "ir comes.\nfunc F() {}\n")},
+		{"notify/a.go": notify("func startHe" + "irs() {}\n")},
+		{"notify/a_test.go": "package notify\n\nvar jani" + "tor int\n"},
+	},
 	"a skipped test says why": {
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip() }\n"},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(``) }\n"},

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -19,6 +20,7 @@ var sourceRules = []Rule{
 	{"program files do not sleep", checkSleep},
 	{"files are short", checkLength},
 	{"nothing is left to do", checkMarks},
+	{"one word for one thing", checkWords},
 	{"a skipped test says why", checkSkip},
 	{"the root directory has no stray files", checkRoot},
 }
@@ -236,6 +238,53 @@ func checkMarks(t *Tree, report Report) {
 			report(name, "%s: do it or open an issue", m)
 		}
 	}
+}
+
+// otherWords are words that are not used, with the one that is (CONTRIBUTING, "One word for one
+// thing"). Written so as not to match themselves.
+var otherWords = map[string]string{
+	"he" + "ir": "successor", "el" + "der": "replaced", "k" + "in": "rolling", "lega" + "cy": "handover", "lega" + "cies": "handovers",
+	"beque" + "ath": "hand over", "beque" + "st": "handover", "co" + "ok": "format", "co" + "oked": "formatted",
+	"cho" + "re": "task", "jani" + "tor": "upkeep", "sib" + "ling": "instance",
+}
+
+// checkWords looks at comments and at the words that identifiers are made of.
+func checkWords(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		look := func(n ast.Node, text string) {
+			for _, word := range wordsOf(text) {
+				if use := otherWords[strings.TrimSuffix(word, "s")]; use != "" {
+					report(t.where(n), "%q: the word is %s", word, use)
+				}
+			}
+		}
+		for _, group := range f.Syntax.Comments {
+			for _, c := range group.List {
+				look(c, c.Text)
+			}
+		}
+		ast.Inspect(f.Syntax, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				look(id, id.Name)
+			}
+			return true
+		})
+	})
+}
+
+// wordsOf splits a text, and identifiers in it, into words in lower case.
+func wordsOf(text string) (words []string) {
+	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		begin := 0
+		for i := 1; i < len(part); i++ {
+			if part[i-1] >= 'a' && part[i-1] <= 'z' && part[i] >= 'A' && part[i] <= 'Z' {
+				words = append(words, strings.ToLower(part[begin:i]))
+				begin = i
+			}
+		}
+		words = append(words, strings.ToLower(part[begin:]))
+	}
+	return words
 }
 
 // checkSkip wants a reason from every skipped test: a call of SkipNow, of Skip
