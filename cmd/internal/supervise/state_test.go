@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,35 +19,38 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
+const bug = "bug"
+
+// becomes is the state of a service after something has happened to it in a state, with what else
+// can be seen of it. The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready,
+// exited, gone, delay over, step over, unhealthy, listening, connection, idle; beside, described,
+// placed, cut short, left behind.
+var becomes = map[control.State][numHappenings]string{
+	Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped", bug, "stopped", "stopped",
+		"starting", "stopped", "failed", "stopped", "stopped"},
+	Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting", bug, "waiting", "waiting",
+		bug, "waiting", "failed", "waiting", "waiting"},
+	Starting: {"starting", "stopping", "stopping", "starting", "starting", "starting", "ready", "stopping TERM",
+		"starting", "starting", "starting", "starting", "stopping TERM", "listening", "starting", "starting",
+		bug, "starting", "failed", "starting", "starting"},
+	Ready: {"ready", "stopping TERM", "stopping TERM", "ready", bug, bug, "ready", "ready", "starting", "ready", "ready", "ready", "stopping TERM", bug, "ready", "stopping TERM",
+		bug, "ready", "failed", "ready", "ready"},
+	Stopping: {"stopping again", "stopping", "stopping again", "stopping", "stopping TERM", "stopped", "stopping", "stopping",
+		"stopped", "stopped", "stopping", "stopping TERM", "stopping", "stopped", "stopping", "stopping",
+		bug, "stopping", "failed", "stopping", "failed"},
+	Backoff: {"starting", "stopped", "starting", "backoff", bug, bug, "backoff", "backoff", bug, "backoff", "starting", "backoff", "backoff", bug, "backoff", "backoff",
+		bug, "backoff", "failed", "backoff", "backoff"},
+	Failed: {"starting", "stopped", "starting", "failed", bug, bug, "failed", "failed", bug, "failed", "starting", "failed", "failed", bug, "failed", "failed",
+		bug, "failed", "failed", "failed", "failed"},
+	Listening: {"listening", "stopped", "starting", "listening", bug, bug, "listening", "listening", bug, "listening", "listening", "listening", "listening",
+		bug, "starting", "listening",
+		bug, "starting", "failed", "starting", "listening"},
+}
+
 // TestEveryCell drives a service into each state and lets everything happen to it there.
 // The answer is the state after it, with what else can be seen of it.
 func TestEveryCell(t *testing.T) {
-	const bug = "bug"
 	same := func(s control.State) string { return string(s) }
-	// The columns: want, unwant, restart, dependencies met, spawned, spawn error, ready, not ready,
-	// exited, gone, delay over, step over, unhealthy, listening, connection, idle; beside, described,
-	// placed, cut short, left behind.
-	want := map[control.State][numHappenings]string{
-		Stopped: {"starting", "stopped", "starting", "stopped", bug, bug, "stopped", "stopped", bug, bug, "stopped", "stopped", "stopped", bug, "stopped", "stopped",
-			"starting", "stopped", "failed", "stopped", "stopped"},
-		Waiting: {"waiting", "stopped", "waiting", "starting", bug, bug, "waiting", "waiting", bug, "waiting", "waiting", "waiting", "waiting", bug, "waiting", "waiting",
-			bug, "waiting", "failed", "waiting", "waiting"},
-		Starting: {"starting", "stopping", "stopping", "starting", "starting", "starting", "ready", "stopping TERM",
-			"starting", "starting", "starting", "starting", "stopping TERM", "listening", "starting", "starting",
-			bug, "starting", "failed", "starting", "starting"},
-		Ready: {"ready", "stopping TERM", "stopping TERM", "ready", bug, bug, "ready", "ready", "starting", "ready", "ready", "ready", "stopping TERM", bug, "ready", "stopping TERM",
-			bug, "ready", "failed", "ready", "ready"},
-		Stopping: {"stopping again", "stopping", "stopping again", "stopping", "stopping TERM", "stopped", "stopping", "stopping",
-			"stopped", "stopped", "stopping", "stopping TERM", "stopping", "stopped", "stopping", "stopping",
-			bug, "stopping", "failed", "stopping", "failed"},
-		Backoff: {"starting", "stopped", "starting", "backoff", bug, bug, "backoff", "backoff", bug, "backoff", "starting", "backoff", "backoff", bug, "backoff", "backoff",
-			bug, "backoff", "failed", "backoff", "backoff"},
-		Failed: {"starting", "stopped", "starting", "failed", bug, bug, "failed", "failed", bug, "failed", "starting", "failed", "failed", bug, "failed", "failed",
-			bug, "failed", "failed", "failed", "failed"},
-		Listening: {"listening", "stopped", "starting", "listening", bug, bug, "listening", "listening", bug, "listening", "listening", "listening", "listening",
-			bug, "starting", "listening",
-			bug, "starting", "failed", "starting", "listening"},
-	}
 	for state := range reactions() {
 		for h := range numHappenings {
 			t.Run(fmt.Sprintf("%v/%v", state, h), func(t *testing.T) {
@@ -78,8 +82,8 @@ func TestEveryCell(t *testing.T) {
 				if h == hRestart && state == Starting {
 					got = string(s.state)
 				}
-				if got != want[state][h] {
-					t.Errorf("%q, want %q", got, want[state][h])
+				if got != becomes[state][h] {
+					t.Errorf("%q, want %q", got, becomes[state][h])
 				}
 				b.settle()
 			})
@@ -232,4 +236,50 @@ func TestOnlyHappenChangesAState(t *testing.T) {
 	if !slices.Equal(callers, []string{"enterFrom", "placed"}) {
 		t.Errorf("set is called in %q", callers)
 	}
+}
+
+// TestStatesPage: docs/design/supervisor.md says what leads from which state to which. UPDATE=1
+// writes it.
+func TestStatesPage(t *testing.T) {
+	const page, begin, end = "../../../docs/design/supervisor.md", "<!-- states -->\n", "<!-- end -->\n"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), begin)
+	table, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("the page has no place for the table")
+	}
+	want := statesTable()
+	if table == want {
+		return
+	}
+	if os.Getenv("UPDATE") == "" {
+		t.Fatalf("the page says\n%s\nand so it is:\n%s", table, want)
+	}
+	if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// statesTable has a row for each state, with what leads out of it.
+func statesTable() string {
+	all := []control.State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed, Listening}
+	b := strings.Builder{}
+	b.WriteString("| in | what happens | becomes |\n|---|---|---|\n")
+	for _, from := range all {
+		for _, to := range all {
+			var why []string
+			for h := range numHappenings {
+				if got, _, _ := strings.Cut(becomes[from][h], " "); got == string(to) && to != from && h != hPlaced {
+					why = append(why, h.String())
+				}
+			}
+			if len(why) > 0 {
+				fmt.Fprintf(&b, "| %s | %s | %s |\n", from, strings.Join(why, ", "), to)
+			}
+		}
+	}
+	return b.String()
 }
