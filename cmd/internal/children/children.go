@@ -72,7 +72,7 @@ func (u *Unit) Identity() Identity { return u.identity }
 // Session is the one that the main process has led.
 func (u *Unit) Session() int { return u.session }
 
-// Invocation is the id of the start, "" if there was none since Renounce or Forget.
+// Invocation is the id of the start, "" if there was none since Renounce.
 func (u *Unit) Invocation() string { return u.invocation }
 
 // Group is the control group, nil if there is none.
@@ -183,13 +183,10 @@ func (t *Table) Prints(u *Unit, output sys.FileID) {
 	}
 }
 
-// Forget ends a unit of which nothing is left. The error says why its control group is still there.
+// Forget ends a unit of which nothing is left; Renounce follows. The error says why its control group is still there.
 func (t *Table) Forget(u *Unit) error {
 	if t.sessions[u.session] == u { // else the number has been given to another one's since
 		delete(t.sessions, u.session)
-	}
-	if t.invocations[u.invocation] == u {
-		delete(t.invocations, u.invocation)
 	}
 	if t.outputs[u.output] == u { // else another unit of the service has it
 		delete(t.outputs, u.output)

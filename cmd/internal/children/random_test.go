@@ -331,7 +331,7 @@ func (w *world) finish() {
 	if ended != w.begun {
 		w.Errorf("%d main processes have begun, and %d ends were told", w.begun, ended)
 	}
-	if !w.Idle() || len(w.mains)+len(w.sessions)+len(w.invocations)+len(w.outputs)+len(w.expected) > 0 {
+	if !w.Idle() || len(w.adoptions.byKey)+len(w.adoptions.byPID)+len(w.mains)+len(w.sessions)+len(w.invocations)+len(w.outputs)+len(w.expected) > 0 {
 		w.Errorf("the table is not empty: %+v", w.Table)
 	}
 }

@@ -3,6 +3,7 @@ package children
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,6 +166,9 @@ func TestRefused(t *testing.T) {
 	if len(one.told) != 1 || !strings.HasPrefix(one.told[0], "101: ") {
 		t.Error(one.told)
 	}
+	if n := s.SignalLeft(&one.Unit, 1, syscall.SIGTERM); n != 0 {
+		t.Errorf("%d were signalled twice in one step", n)
+	}
 }
 
 // Whoever has a control group of their own can make one below it that is called as a unit's is: that
@@ -261,8 +265,8 @@ func TestSeek(t *testing.T) {
 	s.k.born(process{parent: 1, invocation: "one"})
 	member := s.k.born(process{parent: 1})
 	output := sys.FileID{Device: 1, Inode: 2}
+	s.k.born(process{parent: 1, output: output, session: 99}) // leads no session
 	printer := s.k.born(process{parent: 1, output: output})
-	s.fork(printer, false) // leads no session
 	s.k.born(process{parent: 1, invocation: "other"})
 	found, err := s.Seek(Sought{
 		Invocations: map[string]*Unit{"one": byEnv}, Outputs: map[sys.FileID]*Unit{output: byLog},
@@ -295,6 +299,195 @@ func TestSeek(t *testing.T) {
 	if id, _, err := s.Born(""); id.PID != 0 || err != nil {
 		t.Error("born of nothing:", id, err)
 	}
+}
+
+// A dead child of which nobody knows anything, and that no birth can be, is reaped.
+func TestUnknownDead(t *testing.T) {
+	s := newScene(t)
+	pid := s.k.born(process{parent: us})
+	s.k.die(pid)
+	if s.Reap(); s.k.procs[pid] != nil {
+		t.Error("it stays a zombie")
+	}
+}
+
+// Who dies before its pid is told stays until it is, and its end is told then.
+func TestDeadBeforeItIsKnown(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	s.Announce(&one.Unit, "")
+	b := s.Expect()
+	b.begin()
+	pid := s.k.born(process{parent: us, invocation: one.invocation, mine: true})
+	id := s.kernel.Identify(pid)
+	s.k.die(pid)
+	if s.Reap(); s.k.procs[pid] == nil || one.ended != 0 {
+		t.Fatal("reaped before anybody knew whose it was")
+	}
+	b.over(func() { b.Main(&one.Unit, id, sys.FileID{}) })()
+	if s.k.procs[pid] != nil || one.ended != 1 {
+		t.Errorf("told %d times", one.ended)
+	}
+}
+
+// adopted is a unit whose main process an earlier supervisor has started.
+func (s *scene) adopted(one *subject) int {
+	pid := s.k.born(process{parent: 1, invocation: "earlier", mine: true})
+	id := s.kernel.Identify(pid)
+	s.Recall(&one.Unit, "earlier", pid, id, nil)
+	h, err := s.Prove(id)
+	if err == nil {
+		err = s.Adopt(&one.Unit, id, h, "")
+	}
+	if err != nil {
+		s.Error(err)
+	}
+	return pid
+}
+
+// An adopted process has ended, which is about to be told, and its number is a child's already: that
+// is signalled as a child, dies as a child, and each end is told to its own.
+func TestAdoptedWhoseNumberPassedOn(t *testing.T) {
+	s := newScene(t, "old", "new")
+	old, next := s.services[0], s.services[1]
+	pid := s.adopted(old)
+	s.k.die(pid)
+	s.Announce(&next.Unit, "")
+	b := s.Expect()
+	b.begin()
+	if again := s.k.born(process{parent: us, invocation: next.invocation, mine: true}); again != pid {
+		t.Fatalf("the number %d was not given again", pid)
+	}
+	id := s.kernel.Identify(pid)
+	b.over(func() { b.Main(&next.Unit, id, sys.FileID{}) })()
+	s.check()
+	if err := s.Signal(&next.Unit, syscall.SIGHUP); err != nil || len(s.k.sent) != 1 {
+		t.Error("the child is not signalled:", err, s.k.sent)
+	}
+	s.loop.Run()
+	if old.ended != 1 || next.ended != 0 {
+		t.Errorf("told: %d and %d", old.ended, next.ended)
+	}
+	s.k.die(pid)
+	if s.Reap(); next.ended != 1 || old.ended != 1 {
+		t.Errorf("told in the end: %d and %d", old.ended, next.ended)
+	}
+	s.check()
+}
+
+// The same for a helper command, and for a child that dies before it is known.
+func TestAdoptedWhoseNumberIsACommands(t *testing.T) {
+	s := newScene(t, "old", "new")
+	old, next := s.services[0], s.services[1]
+	pid := s.adopted(old)
+	s.k.die(pid)
+	c := next.NewCommand(time.Hour, func(error) {})
+	b := s.Expect()
+	b.begin()
+	s.k.born(process{parent: us, mine: true})
+	s.k.die(pid)
+	if s.Reap(); old.ended != 0 || s.k.procs[pid] == nil {
+		t.Fatal("the death of a child was told as that of the adopted process")
+	}
+	b.over(func() { b.Started(c, pid) })()
+	s.check()
+	s.loop.Run()
+	if old.ended != 1 || next.Busy() {
+		t.Errorf("told %d times; the command runs: %v", old.ended, next.Busy())
+	}
+}
+
+// The end of a process that is the main one no more is not told as the main one's.
+func TestEndOfAFormerMain(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	pid := s.adopted(one)
+	next := s.fork(pid, false)
+	s.k.die(pid)   // told only when the loop runs
+	s.release(pid) // its number is a child's
+	s.k.procs[next].parent = 1
+	s.sessions[one.session] = &one.Unit
+	s.ChangeMain(&one.Unit, next)
+	if one.PID() != next {
+		t.Fatal("the main process is", one.PID())
+	}
+	if s.loop.Run(); one.ended != 0 || one.PID() != next {
+		t.Errorf("told %d times", one.ended)
+	}
+}
+
+// A process that the main one has named takes its place: at once if it is our child, else when the
+// main one has ended; what was the main one is a leftover then.
+func TestChangeMain(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	pid := s.start(one)
+	next := s.fork(pid, false)
+	s.ChangeMain(&one.Unit, next)
+	if one.PID() != pid {
+		t.Fatal("one that is not our child became the main process")
+	}
+	s.k.die(pid)
+	if s.Reap(); one.PID() != next || one.ended != 0 {
+		t.Fatalf("the main process is %d, told %d times", one.PID(), one.ended)
+	}
+	s.k.born(process{parent: 1}) // has the number of the first
+	last := s.fork(next, false)
+	s.k.procs[last].parent = us
+	s.ChangeMain(&one.Unit, last)
+	if _, left := one.leftovers[next]; one.PID() != last || !left {
+		t.Errorf("the main process is %d; the former one is left: %v", one.PID(), left)
+	}
+	s.check()
+}
+
+// A unit is not empty while a helper command runs, and who is found while all is to be killed is.
+func TestEmpty(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	pid := s.start(one)
+	c := one.NewCommand(time.Hour, func(error) {})
+	b := s.Expect()
+	b.begin()
+	command := s.k.born(process{parent: us, mine: true})
+	b.over(func() { b.Started(c, command) })()
+	left := s.fork(pid, false)
+	s.k.die(pid)
+	s.Reap()
+	one.Killing = true
+	if s.Look(&one.Unit); s.Empty(&one.Unit) || !slices.Equal(s.k.sent, []string{fmt.Sprint(left, " SIGKILL")}) {
+		t.Errorf("sent %v", s.k.sent)
+	}
+	if s.Reap(); s.Empty(&one.Unit) {
+		t.Error("empty, and a command runs")
+	}
+	s.k.die(command)
+	if s.Reap(); !s.Empty(&one.Unit) {
+		t.Error("not empty")
+	}
+}
+
+// A survey takes in the processes of adopted units alone: those of others are children of ours.
+func TestSurveyIsForTheAdopted(t *testing.T) {
+	s := newScene(t, "ours", "adopted")
+	ours, theirs := s.services[0], s.services[1]
+	for _, one := range []*subject{ours, theirs} {
+		var pid int
+		if one == ours {
+			pid = s.start(one)
+		} else {
+			pid = s.adopted(one)
+		}
+		s.k.born(process{parent: 1, invocation: one.invocation})
+		s.k.die(pid)
+	}
+	s.Reap()
+	s.loop.Run()
+	list, err := s.lookAround()
+	if s.adoptStrays(list); err != nil || ours.HasLeftovers() || !theirs.HasLeftovers() {
+		t.Error(err, ours.HasLeftovers(), theirs.HasLeftovers())
+	}
+	s.check()
 }
 
 func TestEnvironmentIsRead(t *testing.T) {

@@ -67,6 +67,23 @@ func TestAsk(t *testing.T) {
 	})
 }
 
+// TestAskThatIsBeingDone: what has begun when the context ends is done, and that is the answer.
+func TestAskThatIsBeingDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(errOver)
+		defer own(l)()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := false
+		if err := l.Ask(ctx, func() {
+			cancel()
+			time.Sleep(time.Second)
+			done = true
+		}); err != nil || !done {
+			t.Error(err, done)
+		}
+	})
+}
+
 // TestAwait: an answer that comes with the end is the answer.
 func TestAwait(t *testing.T) {
 	l := New(errOver)
