@@ -397,6 +397,22 @@ func TestAdoptedWhoseNumberIsACommands(t *testing.T) {
 	}
 }
 
+// What was taken for a leftover before it was known whose start it is, is none.
+func TestNewbornIsNoLeftover(t *testing.T) {
+	s := newScene(t, "s", "other")
+	one, other := s.services[0], s.services[1]
+	s.Announce(&one.Unit, "")
+	b := s.Expect()
+	b.begin()
+	pid := s.k.born(process{parent: us, invocation: one.invocation, mine: true})
+	s.keep(pid, &other.Unit)
+	b.over(func() { b.Main(&one.Unit, s.kernel.Identify(pid), sys.FileID{}) })()
+	if other.HasLeftovers() || one.PID() != pid {
+		t.Error("it is a leftover still")
+	}
+	s.check()
+}
+
 // The end of a process that is the main one no more is not told as the main one's.
 func TestEndOfAFormerMain(t *testing.T) {
 	s := newScene(t, "s")
