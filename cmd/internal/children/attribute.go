@@ -18,11 +18,8 @@ import (
 // or led, by the invocation id in the environment it was started with, or by printing into the
 // service's log. What has rid itself of all of that and whose parents are gone can be known by a
 // control group only.
-func (t *Table) attribute(pid int) (*Unit, error) {
-	stat, err := t.kernel.Stat(pid)
-	if err != nil {
-		return nil, err
-	}
+func (t *Table) attribute(stat sys.ProcStat) (*Unit, error) {
+	pid := stat.PID
 	if u, err := t.groupOwner(pid); u != nil || err != nil {
 		return u, err
 	}

@@ -90,14 +90,22 @@ func (u *Unit) Adopted() bool { return u.adopted }
 // Busy says whether helper commands of it run.
 func (u *Unit) Busy() bool { return len(u.commands) > 0 }
 
-// expecting says whether a process of it is being started whose pid is not known yet.
-func (u *Unit) expecting() bool {
+// mayStart says whether a process may be one of u that is being started, whose pid is not known yet:
+// the main one, or a helper command. That is in our session, or leads one of its own: in the session
+// of the main process is only who was born there.
+func (u *Unit) mayStart(stat sys.ProcStat) bool {
+	if u.starting {
+		return true
+	}
+	if stat.PID == u.nextMain || u.session != 0 && stat.Session == u.session {
+		return false
+	}
 	for c := range u.commands {
 		if c.pid == 0 {
 			return true
 		}
 	}
-	return u.starting
+	return false
 }
 
 // HasLeftovers says whether processes are known that its main process has left behind.

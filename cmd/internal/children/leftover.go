@@ -195,13 +195,17 @@ func (t *Table) collect() error {
 		if _, known := t.leftovers[pid]; known {
 			continue
 		}
-		u, err := t.attribute(pid)
+		stat, err := t.kernel.Stat(pid)
+		var u *Unit
+		if err == nil {
+			u, err = t.attribute(stat)
+		}
 		switch {
 		case errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrNotExist):
 			// It is dead, and about to be reaped.
 		case err != nil:
 			return err
-		case u == nil && t.Expecting(), u != nil && u.expecting():
+		case u == nil && t.Expecting(), u != nil && u.mayStart(stat):
 			// Perhaps one that is just being started: asked again next time.
 		default:
 			t.keep(pid, u)

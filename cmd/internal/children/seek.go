@@ -87,8 +87,8 @@ func (t *Table) sought(stat sys.ProcStat, s Sought) (*Unit, Found) {
 	return nil, f
 }
 
-// AdoptFound adopts a process that was found, after proving that it is still there.
-func (t *Table) AdoptFound(u *Unit, f Found, parent string) error {
+// AdoptFound adopts a process that was found. It calls proven when that has proven to be there still.
+func (t *Table) AdoptFound(u *Unit, f Found, parent string, proven func()) error {
 	id := Identity{PID: f.Stat.PID, Start: f.Stat.StartTime}
 	h, err := t.Prove(id)
 	if err != nil {
@@ -97,6 +97,7 @@ func (t *Table) AdoptFound(u *Unit, f Found, parent string) error {
 	if ino, err := h.ID(); err == nil {
 		id = Identity{PID: id.PID, Pidfd: ino}
 	}
+	proven()
 	u.adopted, u.session = true, f.Stat.Session
 	if f.Invocation != "" {
 		u.invocation = f.Invocation

@@ -112,6 +112,37 @@ func TestCommandThatIsBeingStarted(t *testing.T) {
 	s.check()
 }
 
+// TestWhoIsNoCommandBeingStarted: while a helper command is being started, only what may be it is left
+// alone: what is in the session of the main process is a leftover, and who was announced is the next
+// main process.
+func TestWhoIsNoCommandBeingStarted(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	main := s.start(one)
+	left := s.k.born(process{parent: main, session: main, invocation: one.invocation, mine: true})
+	next := s.k.born(process{parent: main, invocation: one.invocation, mine: true})
+	s.ChangeMain(&one.Unit, next)
+	c := one.NewCommand(time.Hour, func(error) {})
+	b := s.Expect()
+	b.begin()
+	pid := s.k.born(process{parent: us, invocation: one.invocation, mine: true})
+	before := s.k.born(process{parent: us, session: us, invocation: one.invocation, mine: true})
+	s.k.die(main)
+	s.Reap()
+	s.Look(&one.Unit)
+	if one.PID() != next {
+		t.Errorf("the main process is %d, not %d", one.PID(), next)
+	}
+	for who, is := range map[int]bool{left: true, pid: false, before: false} {
+		if _, has := one.leftovers[who]; has != is {
+			t.Errorf("%d is a leftover: %v", who, has)
+		}
+	}
+	s.k.die(before)
+	b.over(func() { b.Started(c, pid) })()
+	s.check()
+}
+
 // TestEndedCommand: how a command ended is told once, and the reason is the one that we know.
 func TestEndedCommand(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -253,6 +284,31 @@ func TestProve(t *testing.T) {
 		if lives := s.MayLive(test.id); lives != test.lives {
 			t.Errorf("%+v may live: %v", test.id, lives)
 		}
+	}
+}
+
+// TestFoundAndGone: of a process that was found and has ended meanwhile, or whose number is another's,
+// nothing is said.
+func TestFoundAndGone(t *testing.T) {
+	for name, lives := range map[string]bool{"alive": true, "gone": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, "s")
+			u := &s.services[0].Unit
+			pid := s.k.born(process{parent: 1, invocation: "one"})
+			found, err := s.Seek(Sought{Invocations: map[string]*Unit{"one": u}})
+			if err != nil || found[u].Stat.PID != pid {
+				t.Fatal(found, err)
+			}
+			if !lives {
+				s.k.die(pid)
+				s.k.born(process{parent: 1})
+			}
+			proven := false
+			err = s.AdoptFound(u, found[u], "", func() { proven = true })
+			if proven != lives || (err == nil) != lives || (u.PID() == pid) != lives {
+				t.Errorf("proven: %v, main process %d, error %v", proven, u.PID(), err)
+			}
+		})
 	}
 }
 

@@ -91,18 +91,23 @@ func (e *Engine) heldFIFO(s *service) (sys.FileID, bool) {
 
 // find takes over a process that was found as the main one of s.
 func (t *takeover) find(s *service, f children.Found) error {
-	e := t.e
-	s.startedAt = f.Started
-	if s.state != Starting {
+	return t.e.procs.AdoptFound(&s.Unit, f, s.spec.Cgroup, func() {
+		if !f.Started.IsZero() {
+			s.startedAt = f.Started
+		}
+		if s.state == Starting {
+			return
+		}
 		by := "log"
 		if f.InGroup {
 			by = "control group"
 		}
-		e.happen(s, hPlaced, cause{state: Ready, text: "found alive by its " + by + "; what was known of it is lost"})
-		s.since = s.startedAt
+		t.e.happen(s, hPlaced, cause{state: Ready, text: "found alive by its " + by + "; what was known of it is lost"})
+		if !f.Started.IsZero() {
+			s.since = f.Started
+		}
 		if !slices.Contains(t.again, s) {
 			t.again = append(t.again, s)
 		}
-	}
-	return e.procs.AdoptFound(&s.Unit, f, s.spec.Cgroup)
+	})
 }
