@@ -149,7 +149,7 @@ func TestEnvironmentThatIsLost(t *testing.T) {
 	if _, err := o.client.Apply(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	pid := o.status("a").PID
+	pid := o.until("a", func(st control.Status) bool { return st.Ready }).PID
 	o.kill()
 	files, err := filepath.Glob(filepath.Join(o.root, "state", "environment", "*"))
 	if err != nil || len(files) != 1 {

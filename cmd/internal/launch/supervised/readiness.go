@@ -49,6 +49,9 @@ func openReadyPipe(path string) (*os.File, error) {
 // supervisor has started at that time.
 func (l *Launch) WatchAgain(ctx context.Context, started time.Time) (*launch.Watch, error) {
 	w := &launch.Watch{Check: probe.Check{Probe: l.Spec.Ready}}
+	if w.Check.Kind == spec.ProbeExec {
+		return w, nil // it runs, whatever has become of what it was started with
+	}
 	var sp spawn.Spec
 	err := l.describe(ctx, &sp, l.Spec.Command)
 	if err == nil {
