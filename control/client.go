@@ -72,13 +72,18 @@ func (c *Client) Status(ctx context.Context, r StatusRequest) (list []Status, er
 // statusAndSpecs asks for the description of each service by itself.
 func (c *Client) statusAndSpecs(ctx context.Context, r StatusRequest) ([]Status, error) {
 	r.Spec = false
-	list, err := c.Status(ctx, r)
-	for i := range list {
-		s, err := c.Spec(ctx, list[i].Name)
+	all, err := c.Status(ctx, r)
+	list := all[:0]
+	for _, st := range all {
+		s, err := c.Spec(ctx, st.Name)
+		if len(r.Names) == 0 && errors.Is(err, NotFound) { // removed meanwhile
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		list[i].Spec = &s
+		st.Spec = &s
+		list = append(list, st)
 	}
 	return list, err
 }

@@ -141,18 +141,26 @@ func TestSpecsOfAnOlderSupervisor(t *testing.T) {
 			w.WriteHeader(400)
 			fmt.Fprint(w, `{"error": "unknown parameter \"spec\"", "code": "bad_request"}`)
 		case r.URL.Path == "/v1/services":
-			fmt.Fprint(w, `[{"name": "a"}, {"name": "b@1"}]`)
+			fmt.Fprint(w, `[{"name": "a"}, {"name": "removed"}, {"name": "b@1"}]`)
+		case r.URL.Path == "/v1/services/removed/spec":
+			w.WriteHeader(404)
+			fmt.Fprint(w, `{"error": "no service \"removed\"", "code": "not_found"}`)
 		default:
 			fmt.Fprintf(w, `{"name": %q, "command": ["x"]}`, strings.Split(r.URL.Path, "/")[3])
 		}
 	})
 	list, err := c.Status(t.Context(), control.StatusRequest{Names: []string{"a", "b"}, Spec: true})
-	if err != nil || len(list) != 2 || list[0].Spec.Name != "a" || list[1].Spec.Name != "b@1" {
+	if !errors.Is(err, control.NotFound) {
 		t.Errorf("%+v, %v", list, err)
 	}
-	want := []string{"/v1/services?name=a&name=b&spec=1", "/v1/services?name=a&name=b", "/v1/services/a/spec", "/v1/services/b@1/spec"}
+	want := []string{"/v1/services?name=a&name=b&spec=1", "/v1/services?name=a&name=b", "/v1/services/a/spec", "/v1/services/removed/spec"}
 	if !reflect.DeepEqual(asked, want) {
 		t.Errorf("asked %q", asked)
+	}
+	// Who is not asked for by name may be removed meanwhile.
+	list, err = c.Status(t.Context(), control.StatusRequest{Spec: true})
+	if err != nil || len(list) != 2 || list[0].Spec.Name != "a" || list[1].Spec.Name != "b@1" {
+		t.Errorf("of all: %+v, %v", list, err)
 	}
 }
 

@@ -23,7 +23,8 @@ type Message struct {
 	Files []int // that came with it; whoever handed over the message closes them
 }
 
-// Options say whom a Hearing is for. All functions but Trouble are called by the owner of Loop.
+// Options say whom a Hearing is for. All functions but Close and Trouble are called by the owner of
+// Loop.
 type Options struct {
 	Loop *loop.Loop
 	// Take does what a message says, if it is known whose it is.

@@ -356,6 +356,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}{
 		{"POST /v1/apply", "", `{"services": [{"name": "web", "command": "sleep 1000", "description": "x", "labels": {"a": "b"}}, ` + crash + `]}`, 409},
 		{"POST /v1/apply", "", `{"services": [{"name": "web", "command": "sleep 1000", "autostart": false}], "plan": true}`, 200},
+		{"POST /v1/apply", "", `{"services": [], "source": "x", "plan": true}`, 200},
+		{"POST /v1/apply", "", `{"services": [], "source": "x"}`, 200},
 		{"POST /v1/apply", "", `{"services": [{"name": "a/b", "command": "x"}]}`, 422},
 		{"GET /v1/supervisor", "", "", 200},
 		{"GET /v1/services", "/v1/services?usage=1&spec=1", "", 200},

@@ -91,7 +91,7 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 	if problems := spec.ValidateSupervised(want, beside, e.o.LogDir); len(problems) > 0 {
 		return nil, problems
 	}
-	var plan []control.Planned
+	plan := []control.Planned{} // the API promises a list
 	for _, s := range want {
 		plan = append(plan, e.planOne(s, a))
 	}

@@ -124,7 +124,7 @@ func (s *storedExit) exit() *control.Exit {
 		x.Signal = spec.SignalOf(s.Signal)
 	}
 	if x.Text == "" { // of a version that did not keep it
-		x.Text = spawn.Exit{Code: s.Code, Signal: s.Signal, CoreDump: s.Core}.String()
+		x.Text = exitText(spawn.Exit{Code: s.Code, Signal: s.Signal, CoreDump: s.Core}, s.Unknown, s.OOM)
 	}
 	return x
 }

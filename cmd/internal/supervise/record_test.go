@@ -222,3 +222,17 @@ func TestStoredState(t *testing.T) {
 		t.Errorf("environments in use: %v", used)
 	}
 }
+
+// TestExitOfAnOlderJournal: a version that did not keep what is said of an exit has kept how it was.
+func TestExitOfAnOlderJournal(t *testing.T) {
+	for want, stored := range map[string]storedExit{
+		"exited with status 3":              {Code: 3},
+		"ended, and how is not known":       {Unknown: true},
+		"killed by SIGKILL (out of memory)": {Signal: 9, OOM: true},
+		"as it says":                        {Code: 3, Text: "as it says"},
+	} {
+		if got := stored.exit().Text; got != want {
+			t.Errorf("%+v: %q, not %q", stored, got, want)
+		}
+	}
+}

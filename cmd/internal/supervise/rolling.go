@@ -157,9 +157,8 @@ func (e *Engine) startReplacement(s *service, told func(error)) *service {
 	return next
 }
 
-// takePlace gives a replacement that is ready the place of the process before it, and returns the state
-// that the service had by that.
-func (e *Engine) takePlace(next *service) control.State {
+// takePlace gives a replacement that is ready the place of the process before it.
+func (e *Engine) takePlace(next *service) {
 	old := next.rolling.replaces
 	next.rolling.replaces, old.rolling.replacement = nil, nil
 	told := next.rolling.told
@@ -171,6 +170,8 @@ func (e *Engine) takePlace(next *service) control.State {
 	next.description, next.held, next.removed, next.logError = old.description, old.held, old.removed, old.logError
 	next.exit, next.restarts = old.exit, old.restarts
 	e.handover.Move(old, next)
+	// For everybody else nothing happens but that, perhaps, a service that was down is up.
+	e.set(next, old.state)
 	next.since = old.since
 	e.registry.add(next)
 	e.overtakeReloads(old, orderRolling)
@@ -192,8 +193,6 @@ func (e *Engine) takePlace(next *service) control.State {
 	e.note(next)
 	e.state.Write(wantsFile)
 	e.tell(next, control.EventRolling, "process %d takes the place of process %d", next.PID(), old.PID())
-	// For everybody else nothing happens but that, perhaps, a service that was down is up.
-	return old.state
 }
 
 // endReplaced ends those whose place a replacement has just taken.

@@ -208,11 +208,10 @@ func (e *Engine) becomeReady(s *service, why cause) {
 	s.stop(timerReady)
 	s.stop(timerSettle)
 	s.endProbe()
-	from := s.state
 	if s.isReplacement() {
-		from = e.takePlace(s)
+		e.takePlace(s)
 	}
-	e.enterFrom(s, from, Ready, why.text)
+	e.enter(s, Ready, why.text)
 	s.wake()
 	e.watchLiveness(s)
 	e.watchIdle(s)
@@ -232,7 +231,7 @@ func (e *Engine) exited(s *service, why cause) {
 	x := why.exit
 	x.OOM = !s.killed && e.ranOutOfMemory(s.Group(), s.state, x)
 	if x.OOM {
-		x.Text += " (out of memory)"
+		x.Text += outOfMemory
 	}
 	s.exit = x
 	if s.failure == "" {

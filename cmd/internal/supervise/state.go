@@ -165,11 +165,7 @@ func (e *Engine) set(s *service, state control.State) {
 // enter changes the state, says so, and wakes who waits for it: those who asked, and the services
 // that depend on it.
 func (e *Engine) enter(s *service, state control.State, reason string) {
-	e.enterFrom(s, s.state, state, reason)
-}
-
-// enterFrom is enter for a service that, for everybody else, was in another state.
-func (e *Engine) enterFrom(s *service, from, state control.State, reason string) {
+	from := s.state
 	e.set(s, state)
 	s.reason = reason
 	if from == state {

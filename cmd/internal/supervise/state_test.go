@@ -233,7 +233,7 @@ func TestOnlyHappenChangesAState(t *testing.T) {
 		t.Errorf("a state is set in %q", setters)
 	}
 	slices.Sort(callers)
-	if !slices.Equal(callers, []string{"enterFrom", "placed"}) {
+	if !slices.Equal(callers, []string{"enter", "placed", "takePlace"}) {
 		t.Errorf("set is called in %q", callers)
 	}
 }

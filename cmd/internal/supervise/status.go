@@ -26,14 +26,28 @@ func (s *service) status() control.Status {
 	return st
 }
 
+const outOfMemory = " (out of memory)"
+
+// exitText says in a few words how a process ended.
+func exitText(x spawn.Exit, unknown, oom bool) string {
+	text := x.String()
+	if unknown {
+		text = "ended, and how is not known"
+	}
+	if oom {
+		text += outOfMemory
+	}
+	return text
+}
+
 // exitOf is how a process ended, as the kernel says.
 func exitOf(x children.Exit) *control.Exit {
 	if x.Unknown {
-		return &control.Exit{Unknown: true, At: x.At, Text: "ended, and how is not known"}
+		return &control.Exit{Unknown: true, At: x.At, Text: exitText(spawn.Exit{}, true, false)}
 	}
 	e := spawn.ExitOf(x.Status)
 	exit := &control.Exit{
-		Code: e.Code, Core: e.CoreDump, Text: e.String(), At: x.At, MaxRSS: ownPeak(x.Usage.Maxrss) * 1024, // kilobytes on Linux (getrusage(2))
+		Code: e.Code, Core: e.CoreDump, Text: exitText(e, false, false), At: x.At, MaxRSS: ownPeak(x.Usage.Maxrss) * 1024, // kilobytes on Linux (getrusage(2))
 		User: spec.Duration(x.Usage.Utime.Nano()), System: spec.Duration(x.Usage.Stime.Nano()),
 	}
 	if e.Signal != 0 {
