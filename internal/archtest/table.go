@@ -166,7 +166,11 @@ var table = map[string]entry{
 		says:    "Package server serves the control API by sending messages to the engine.",
 		imports: "control cmd/internal/events cmd/internal/handover cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
 	},
-	"cmd/internal/readers/": {imports: "spec"},
+	"cmd/internal/readers": {
+		says:    "Package readers holds what the readers of all formats share: a file of theirs is read up to a bound.",
+		imports: "spec",
+	},
+	"cmd/internal/readers/": {imports: "cmd/internal/readers spec"},
 	"internal/writers": {
 		says:    "Package writers holds what the writers of all targets share: files, notes, and the account that keeps every field from being lost.",
 		imports: "internal/atomicfile spec",

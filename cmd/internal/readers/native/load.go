@@ -3,7 +3,6 @@ package native
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -39,20 +39,8 @@ func (osFiles) read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readBounded(path)
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err == nil && len(data) > maxSize {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s", spec.ByteSize(maxSize))}
-	}
-	return data, err
+	text, err := readers.Text(path, maxSize)
+	return []byte(text), err
 }
 
 // loader gathers the tables of one file after the other.

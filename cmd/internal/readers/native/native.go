@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -65,11 +66,11 @@ func Read(path string, opt Options) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	data, err := readBounded(path)
+	text, err := readers.Text(path, maxSize)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, data, opt, osFiles{})
+	return parse(path, []byte(text), opt, osFiles{})
 }
 
 // Parse reads data as if it stood in the file at path, which should be absolute

@@ -10,14 +10,13 @@ package procfile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -52,12 +51,12 @@ func Read(path string) ([]spec.Service, []Note, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	text, err := readBounded(path)
+	text, err := readers.Text(path, maxSize)
 	if err != nil {
 		return nil, nil, err
 	}
 	env := filepath.Join(filepath.Dir(path), ".env")
-	envText, err := readBounded(env)
+	envText, err := readers.Text(env, maxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		env, err = "", nil
 	}
@@ -65,19 +64,6 @@ func Read(path string) ([]spec.Service, []Note, error) {
 		return nil, nil, err
 	}
 	return parse(path, text, env, envText)
-}
-
-func readBounded(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err == nil && len(data) > maxSize {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s", spec.ByteSize(maxSize))}
-	}
-	return string(data), err
 }
 
 // foreman counts the ports of the lines from here, by hundreds.

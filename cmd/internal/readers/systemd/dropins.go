@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 )
 
 // unitDirs are the directories of units, those that win first, of the system and
@@ -27,7 +29,7 @@ type source struct{ path, text string }
 // order in which it does: by the names of the files, whichever directory they
 // are in.
 func sources(path string, groups [][]string) ([]source, error) {
-	text, err := readBounded(path)
+	text, err := readers.Text(path, maxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +39,7 @@ func sources(path string, groups [][]string) ([]source, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		text, err := readBounded(name)
+		text, err := readers.Text(name, maxSize)
 		if err != nil {
 			return nil, err
 		}

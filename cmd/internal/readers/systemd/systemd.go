@@ -11,8 +11,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,19 +140,6 @@ func parseTimer(all []source) ([]Note, error) {
 		}
 	}
 	return notes, errors.Join(errs...)
-}
-
-func readBounded(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err == nil && len(data) > maxSize {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s", spec.ByteSize(maxSize))}
-	}
-	return string(data), err
 }
 
 // dropForeign removes requirements of units that are not read with this one,
