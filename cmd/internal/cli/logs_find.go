@@ -55,7 +55,7 @@ func (a *app) findLogs(ctx context.Context, names []string) ([]foundLog, error) 
 		found, err = s.Status(ctx, control.StatusRequest{Names: names, Spec: true})
 	}
 	var list []foundLog
-	if len(names) > 0 && errors.Is(err, control.NotFound) {
+	if errors.Is(err, control.NotFound) {
 		found, list, err = s.withRemoved(ctx, names)
 	}
 	if absent(err) {
