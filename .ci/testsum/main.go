@@ -29,10 +29,11 @@ type event struct {
 type summary struct {
 	out                     io.Writer
 	passed, failed, skipped int
-	output                  map[string]*strings.Builder // by package and test, until the test has ended
-	blamed                  map[string]bool             // packages with a failed test
-	broken                  bool                        // something that is no test failed
-	bad                     []string                    // packages that failed
+	// by package and test, until the test has ended
+	output map[string]*strings.Builder
+	blamed map[string]bool // packages with a failed test
+	broken bool            // something that is no test failed
+	bad    []string        // packages that failed
 }
 
 // mostAgain is how many packages may fail for a second run to be worth it: more are not by chance.
@@ -114,7 +115,8 @@ func (s *summary) test(e event, key string) {
 	case "skip":
 		s.skipped++
 	}
-	fmt.Fprintf(s.out, "%s %s %s (%.2fs)\n%s", strings.ToUpper(e.Action), e.Package, e.Test, e.Elapsed, s.text(key))
+	fmt.Fprintf(s.out, "%s %s %s (%.2fs)\n%s",
+		strings.ToUpper(e.Action), e.Package, e.Test, e.Elapsed, s.text(key))
 }
 
 // pkg prints the line of a package. One that failed without a failed test did

@@ -101,12 +101,16 @@ func build(dir string) error {
 		return nil
 	}
 	for _, name := range []string{"measure", "target", "empty"} {
-		if err := command("gcc", "-O2", "-Wall", "-o", filepath.Join(dir, name), "c/"+name+".c"); err != nil {
+		if err := command("gcc", "-O2", "-Wall", "-o", filepath.Join(dir, name),
+			"c/"+name+".c"); err != nil {
 			return err
 		}
 	}
-	for name, pkg := range map[string]string{"daemonry": "../../cmd/daemonry", "library": "./library", "empty-go": "./empty"} {
-		if err := command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, name), pkg); err != nil {
+	for name, pkg := range map[string]string{
+		"daemonry": "../../cmd/daemonry", "library": "./library", "empty-go": "./empty",
+	} {
+		if err := command("go", "build", "-trimpath", "-ldflags=-s -w", "-o",
+			filepath.Join(dir, name), pkg); err != nil {
 			return err
 		}
 	}
@@ -121,14 +125,16 @@ func rowsIn(dir, fifo string) []*row {
 	return []*row{
 		{name: "empty Go program", command: []string{in("empty-go")}, nothing: true},
 		{name: "empty C program", command: []string{in("empty")}, nothing: true},
-		{name: "daemonry --ready=exec", command: with(in("daemonry"), "detach", "--ready=exec", "--")},
-		{name: "daemonry --ready=notify", command: with(in("daemonry"), "detach", "--ready=notify", "--")},
+		{name: "daemonry --ready=exec",
+			command: with(in("daemonry"), "detach", "--ready=exec", "--")},
+		{name: "daemonry --ready=notify",
+			command: with(in("daemonry"), "detach", "--ready=notify", "--")},
 		{name: "daemonry as daemonize", command: with(in("daemonize"))},
 		{name: "daemonry, the library", command: []string{in("library"), fifo}},
 		{name: "setsid -f", command: with("setsid", "-f")},
 		{name: "daemonize", command: with("daemonize")},
-		{name: "start-stop-daemon", command: []string{"start-stop-daemon", "--start", "--background",
-			"--pidfile", in("none.pid"), "--startas", in("target"), "--", fifo}},
+		{name: "start-stop-daemon", command: []string{"start-stop-daemon", "--start",
+			"--background", "--pidfile", in("none.pid"), "--startas", in("target"), "--", fifo}},
 		{name: "daemon (libslack)", command: with("daemon", "--unsafe", "--")},
 	}
 }
@@ -170,7 +176,8 @@ func (r *row) measure(dir, fifo string) (sample, error) {
 // program's time until it returned it is.
 func print(rows []*row, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tuntil it returns\t\tuntil the daemon's main\t\tCPU\tpeak memory\tsize of file\t")
+	fmt.Fprintln(w,
+		"\tuntil it returns\t\tuntil the daemon's main\t\tCPU\tpeak memory\tsize of file\t")
 	base := median(rows[0].samples, func(s sample) time.Duration { return s.returned })
 	for _, r := range rows {
 		size, err := os.Stat(r.command[0])
@@ -185,8 +192,8 @@ func print(rows []*row, out io.Writer) error {
 		if !r.nothing {
 			main = ratio(entered, base)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f ms\t%.1f MiB\t%.2f MiB\t\n", r.name, ratio(returned, base), main,
-			ms(cpu), float64(peak)/1024, float64(size.Size())/(1<<20))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f ms\t%.1f MiB\t%.2f MiB\t\n", r.name, ratio(returned, base),
+			main, ms(cpu), float64(peak)/1024, float64(size.Size())/(1<<20))
 	}
 	return w.Flush()
 }

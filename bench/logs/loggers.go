@@ -38,12 +38,16 @@ func loggers(engine string) []logger {
 	return []logger{
 		{name: "cat", bin: "cat", args: plainOnly("sh", "-c", "exec cat >current")},
 		{name: "svlogd", bin: "svlogd", args: byFormat(map[string][]string{
-			"plain": {"svlogd", "-b", "65536", "."}, "stamp": {"svlogd", "-b", "65536", "-tt", "."}})},
+			"plain": {"svlogd", "-b", "65536", "."},
+			"stamp": {"svlogd", "-b", "65536", "-tt", "."}})},
 		{name: "s6-log", bin: "s6-log", args: byFormat(map[string][]string{
-			"plain": {"s6-log", "-b", "n5", "s99999999", "."}, "stamp": {"s6-log", "-b", "n5", "s99999999", "T", "."}})},
+			"plain": {"s6-log", "-b", "n5", "s99999999", "."},
+			"stamp": {"s6-log", "-b", "n5", "s99999999", "T", "."}})},
 		{name: "multilog", bin: "multilog", args: byFormat(map[string][]string{
-			"plain": {"multilog", "s16777215", "n5", "."}, "stamp": {"multilog", "t", "s16777215", "n5", "."}})},
-		{name: "supervisord", bin: "supervisord", args: plainOnly("supervisord"), start: startSupervisord},
+			"plain": {"multilog", "s16777215", "n5", "."},
+			"stamp": {"multilog", "t", "s16777215", "n5", "."}})},
+		{name: "supervisord", bin: "supervisord", args: plainOnly("supervisord"),
+			start: startSupervisord},
 		{name: "daemonry", bin: engine, start: startEngine(engine),
 			args: byFormat(map[string][]string{"plain": {}, "stamp": {}, "json": {}})},
 	}
@@ -98,10 +102,14 @@ func startEngine(program string) func(dir string, j job) (*set, error) {
 // startSupervisord has supervisord start the producers itself: it captures only what it started.
 func startSupervisord(dir string, j job) (*set, error) {
 	var conf strings.Builder
-	fmt.Fprintf(&conf, "[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%s/pid\nminfds=4096\n", dir)
+	fmt.Fprintf(&conf,
+		"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%s/pid\n"+
+			"minfds=4096\n", dir)
 	for i := range j.services {
-		fmt.Fprintf(&conf, "[program:svc%d]\ncommand=%s %d %d %s\nenvironment=%s=produce\nstdout_logfile=%s/svc%d/current\n"+
-			"stdout_logfile_maxbytes=0\nautorestart=false\nstartsecs=0\n",
+		fmt.Fprintf(&conf,
+			"[program:svc%d]\ncommand=%s %d %d %s\nenvironment=%s=produce\n"+
+				"stdout_logfile=%s/svc%d/current\n"+
+				"stdout_logfile_maxbytes=0\nautorestart=false\nstartsecs=0\n",
 			i, os.Args[0], j.bytes/int64(j.services), j.write, resultPath(dir, i), roleEnv, dir, i)
 	}
 	path := filepath.Join(dir, "supervisord.conf")
@@ -135,6 +143,7 @@ func produce(args []string) {
 		at = (at + n) % 100
 	}
 	end := time.Now()
-	check(os.WriteFile(args[2]+".tmp", fmt.Appendf(nil, "%d %d\n", begin.UnixNano(), end.UnixNano()), 0o600))
+	check(os.WriteFile(args[2]+".tmp",
+		fmt.Appendf(nil, "%d %d\n", begin.UnixNano(), end.UnixNano()), 0o600))
 	check(os.Rename(args[2]+".tmp", args[2]))
 }

@@ -39,11 +39,13 @@ func main() {
 		produce(os.Args[1:])
 		return
 	}
-	only := flag.String("only", "", "loggers to run, separated by commas (default: all that are installed)")
+	only := flag.String("only", "",
+		"loggers to run, separated by commas (default: all that are installed)")
 	services := flag.String("services", "1,100", "numbers of services")
 	writes := flag.String("writes", "100,4096,65536", "bytes per write")
 	formats := flag.String("format", "plain,stamp,json", "formats")
-	total := flag.Int64("bytes", 1<<30, "bytes to carry in each run (a quarter of it with 100-byte writes)")
+	total := flag.Int64("bytes", 1<<30,
+		"bytes to carry in each run (a quarter of it with 100-byte writes)")
 	runs := flag.Int("runs", 3, "runs of which the best is taken")
 	lat := flag.Bool("latency", false, "measure the delay of single lines")
 	mute := flag.Int("quiet", 0, "measure the memory for so many services that say nothing")
@@ -114,7 +116,8 @@ type result struct {
 // table prints a row for each logger. The runs of the loggers alternate, so that a slow minute of
 // the machine hits them alike.
 func table(base string, chosen []logger, j job, runs int) {
-	fmt.Printf("\n%s, %d service(s), %d-byte writes, %d MB\n", j.format, j.services, j.write, j.bytes/1e6)
+	fmt.Printf("\n%s, %d service(s), %d-byte writes, %d MB\n",
+		j.format, j.services, j.write, j.bytes/1e6)
 	fmt.Printf("  %-12s %8s %9s %9s\n", "", "MB/s", "cpu s/GB", "PSS KiB")
 	results := make(map[string][]result)
 	for range runs {
@@ -136,7 +139,11 @@ func table(base string, chosen []logger, j job, runs int) {
 		}
 		best := rs[0]
 		for _, r := range rs[1:] {
-			best = result{mbs: max(best.mbs, r.mbs), cpu: min(best.cpu, r.cpu), pss: min(best.pss, r.pss)}
+			best = result{
+				mbs: max(best.mbs, r.mbs),
+				cpu: min(best.cpu, r.cpu),
+				pss: min(best.pss, r.pss),
+			}
 		}
 		fmt.Printf("  %-12s %8.0f %9.2f %9d\n", l.name, best.mbs, best.cpu, best.pss)
 	}
@@ -157,7 +164,8 @@ func quiet(base string, chosen []logger, n int) {
 
 // latencies prints the delay between a write and its being in the file, for one line every 20 ms.
 func latencies(base string, chosen []logger) {
-	fmt.Printf("delay of a line until it is in the file, one every 20 ms\n  %-12s %10s %10s\n", "", "median", "worst")
+	fmt.Printf("delay of a line until it is in the file, one every 20 ms\n  %-12s %10s %10s\n",
+		"", "median", "worst")
 	for _, l := range chosen {
 		d, err := latency(base, l)
 		if err != nil {
@@ -165,6 +173,7 @@ func latencies(base string, chosen []logger) {
 			continue
 		}
 		slices.Sort(d)
-		fmt.Printf("  %-12s %10v %10v\n", l.name, d[len(d)/2].Round(time.Microsecond), d[len(d)-1].Round(time.Microsecond))
+		fmt.Printf("  %-12s %10v %10v\n",
+			l.name, d[len(d)/2].Round(time.Microsecond), d[len(d)-1].Round(time.Microsecond))
 	}
 }

@@ -121,7 +121,8 @@ func run(base string, l logger, j job) result {
 	each := j.bytes / int64(j.services)
 	var producers []*exec.Cmd
 	for i, end := range s.ends {
-		cmd := exec.Command(os.Args[0], strconv.FormatInt(each, 10), strconv.Itoa(j.write), resultPath(dir, i))
+		cmd := exec.Command(os.Args[0], strconv.FormatInt(each, 10), strconv.Itoa(j.write),
+			resultPath(dir, i))
 		cmd.Env = append(os.Environ(), roleEnv+"=produce")
 		cmd.Stdout, cmd.Stderr = end, os.Stderr
 		if err := cmd.Start(); err != nil {
@@ -138,7 +139,10 @@ func run(base string, l logger, j job) result {
 	if err != nil {
 		return result{err: err}
 	}
-	r := result{mbs: float64(each*int64(j.services)) / 1e6 / last.Sub(first).Seconds(), pss: s.pss()}
+	r := result{
+		mbs: float64(each*int64(j.services)) / 1e6 / last.Sub(first).Seconds(),
+		pss: s.pss(),
+	}
 	if err := stored(dir, l, j, each); err != nil {
 		return result{err: err}
 	}

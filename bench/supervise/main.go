@@ -46,7 +46,8 @@ func main() {
 	var o options
 	sizes := flag.String("n", "100,1000,10000", "`numbers` of services")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured; the table shows medians")
-	flag.DurationVar(&o.idle, "idle", time.Minute, "how long they are watched doing nothing, in the last round")
+	flag.DurationVar(&o.idle, "idle", time.Minute,
+		"how long they are watched doing nothing, in the last round")
 	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "when a start or a stop is given up")
 	flag.IntVar(&o.kills, "kills", 200, "how many services are killed, each once")
 	flag.StringVar(&o.only, "only", "", "`names` of the supervisors to measure")
@@ -120,7 +121,8 @@ func build(dir string) error {
 	for _, words := range [][]string{
 		{"gcc", "-O2", "-Wall", "-static", "-o", dir + "/service", "c/service.c"},
 		{"gcc", "-O2", "-Wall", "-o", dir + "/bare", "c/bare.c"},
-		{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/daemonry", "../../cmd/daemonry"},
+		{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/daemonry",
+			"../../cmd/daemonry"},
 	} {
 		cmd := exec.Command(words[0], words[1:]...)
 		cmd.Dir = filepath.Join(strings.TrimSpace(string(root)), "bench", "supervise")

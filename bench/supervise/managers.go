@@ -76,7 +76,8 @@ func (*daemonry) name() string              { return "daemonry" }
 func (*daemonry) program(bin string) string { return bin + "/daemonry" }
 func (*daemonry) prepare(p *place) error {
 	var b bytes.Buffer
-	b.WriteString("[defaults]\nrestart = \"always\"\nbackoff = { first = \"0s\" }\nbudget = { restarts = -1 }\n")
+	b.WriteString("[defaults]\nrestart = \"always\"\nbackoff = { first = \"0s\" }\n" +
+		"budget = { restarts = -1 }\n")
 	for i := range p.n {
 		fmt.Fprintf(&b, "[service.s%d]\ncommand = [%q, \"%d\"]\n", i, p.service, i)
 	}
@@ -112,7 +113,9 @@ pidfile = %[1]s/pid
 childlogdir = %[1]s
 `, p.dir, min(limit.Max, uint64(4*p.n+1024)))
 	for i := range p.n {
-		fmt.Fprintf(&b, "[program:s%d]\ncommand = %s %d\nautorestart = true\nstartsecs = 0\nredirect_stderr = true\n", i, p.service, i)
+		fmt.Fprintf(&b,
+			"[program:s%d]\ncommand = %s %d\nautorestart = true\nstartsecs = 0\n"+
+				"redirect_stderr = true\n", i, p.service, i)
 	}
 	return os.WriteFile(p.dir+"/supervisord.conf", b.Bytes(), 0o600)
 }

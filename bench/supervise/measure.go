@@ -52,7 +52,8 @@ func (o options) measure(bin string, m manager, n int, idle bool) (f figures, er
 	if err != nil {
 		return f, err
 	}
-	p := &place{dir: dir, bin: bin, service: bin + "/service", n: n, env: append(os.Environ(), mark+file)}
+	p := &place{dir: dir, bin: bin, service: bin + "/service", n: n, env: append(os.Environ(),
+		mark+file)}
 	defer func() {
 		err = errors.Join(err, endAll(file), s.remove(), os.RemoveAll(dir))
 	}()
@@ -175,7 +176,8 @@ func (o options) timeRestarts(f *figures, s slots) error {
 
 // awaitNext returns when the process after pid started as service i, 0 if none does.
 func (s slots) awaitNext(i, pid int) (time.Duration, error) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(20 * time.Second)
+	for ; time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if next, started, err := s.read(i); err != nil || next != pid {
 			return started, err
 		}

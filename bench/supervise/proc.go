@@ -19,7 +19,8 @@ import (
 // nothing else of that command's environment.
 func marked(file string) (pids []int) {
 	self := os.Getpid()
-	marks := [][]byte{[]byte("\x00" + mark + file + "\x00"), []byte("\x00DAEMONRY_ROOT=" + strings.TrimSuffix(file, ".slots") + "/")}
+	marks := [][]byte{[]byte("\x00" + mark + file + "\x00"),
+		[]byte("\x00DAEMONRY_ROOT=" + strings.TrimSuffix(file, ".slots") + "/")}
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
@@ -28,7 +29,8 @@ func marked(file string) (pids []int) {
 		}
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		env = append([]byte{0}, env...)
-		if err == nil && slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(env, m) }) {
+		if err == nil &&
+			slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(env, m) }) {
 			pids = append(pids, pid)
 		}
 	}

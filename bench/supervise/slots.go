@@ -31,7 +31,8 @@ func makeSlots(name string, n int) (slots, error) {
 func (s slots) read(i int) (pid int, started time.Duration, err error) {
 	var b [slotSize]byte
 	_, err = s.file.ReadAt(b[:], int64(i*slotSize))
-	return int(binary.NativeEndian.Uint64(b[:])), time.Duration(binary.NativeEndian.Uint64(b[8:])), err
+	return int(binary.NativeEndian.Uint64(b[:])),
+		time.Duration(binary.NativeEndian.Uint64(b[8:])), err
 }
 
 // up counts the services that have been started, from the first to the first that was not, given

@@ -13,7 +13,8 @@ import (
 // print writes the medians as a Markdown table.
 func print(n int, list []manager, found map[string][]figures, base map[string]int64) {
 	fmt.Printf("\n### %d services\n\n", n)
-	fmt.Println("| | up per second | | memory | over one service | processes | threads | descriptors | idle CPU | restart p50 | p99 | `status` | stop all |")
+	fmt.Println("| | up per second | | memory | over one service | processes | threads | " +
+		"descriptors | idle CPU | restart p50 | p99 | `status` | stop all |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	var loop float64
 	for _, m := range list {
@@ -22,14 +23,18 @@ func print(n int, list []manager, found map[string][]figures, base map[string]in
 			fmt.Printf("| %s | not reached |%s\n", m.name(), " |||||||||||")
 			continue
 		}
-		rate := float64(n) / median(all, func(f figures) time.Duration { return f.started }).Seconds()
+		rate := float64(n) / median(all,
+			func(f figures) time.Duration { return f.started }).Seconds()
 		if loop == 0 {
 			loop = rate
 		}
 		pss := median(all, func(f figures) int64 { return f.pss })
-		fmt.Printf("| %s | %.0f | %.2f× | %.1f MB | %.1f KB each | %d | %d | %d | %s | %s | %s | %s | %s |\n",
+		fmt.Printf(
+			"| %s | %.0f | %.2f× | %.1f MB | %.1f KB each | %d | %d | %d | %s | %s | %s | %s | "+
+				"%s |\n",
 			m.name(), rate, rate/loop,
-			float64(pss)/1e6, float64(pss-base[m.name()])/1e3/float64(max(n-1, 1)),
+			float64(pss)/1e6,
+			float64(pss-base[m.name()])/1e3/float64(max(n-1, 1)),
 			median(all, func(f figures) int { return f.processes }),
 			median(all, func(f figures) int { return f.threads }),
 			median(all, func(f figures) int { return f.descriptors }),
@@ -37,7 +42,8 @@ func print(n int, list []manager, found map[string][]figures, base map[string]in
 			ms(median(all, func(f figures) time.Duration { return f.p50 })),
 			late(all)+ms(median(all, func(f figures) time.Duration { return f.p99 })),
 			ms(median(all, func(f figures) time.Duration { return f.statusTime })),
-			ms(median(all, func(f figures) time.Duration { return f.stopped })))
+			ms(median(all, func(f figures) time.Duration { return f.stopped })),
+		)
 	}
 }
 

@@ -49,7 +49,8 @@ func run(sizes string, rounds int) (err error) {
 	if err := build(dir); err != nil {
 		return err
 	}
-	fmt.Println("| services | taken over after | processor time | journal | memory before | after | for each service |")
+	fmt.Println("| services | taken over after | processor time | journal | memory before | " +
+		"after | for each service |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	var base int64
 	for f := range strings.SplitSeq(sizes, ",") {
@@ -72,7 +73,8 @@ func run(sizes string, rounds int) (err error) {
 		if base == 0 {
 			base = median(after)
 		}
-		fmt.Printf("| %d | %.0f ms | %.0f ms | %d KiB | %.1f MiB | %.1f MiB | %.1f KiB |\n", n, milli(median(took)), milli(median(used)), journal>>10,
+		fmt.Printf("| %d | %.0f ms | %.0f ms | %d KiB | %.1f MiB | %.1f MiB | %.1f KiB |\n",
+			n, milli(median(took)), milli(median(used)), journal>>10,
 			mebi(median(before)), mebi(median(after)), float64(median(after)-base)/float64(n)/1024)
 	}
 	return nil
@@ -90,12 +92,14 @@ func median[T int64 | time.Duration](list []T) T {
 // build makes our program as it is released, and a static service, the cheapest to run.
 func build(dir string) error {
 	source := filepath.Join(dir, "service.c")
-	if err := os.WriteFile(source, []byte("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"), 0o600); err != nil {
+	if err := os.WriteFile(source,
+		[]byte("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"), 0o600); err != nil {
 		return err
 	}
 	for _, words := range [][]string{
 		{"gcc", "-O2", "-static", "-o", dir + "/service", source},
-		{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/daemonry", "github.com/daemonry/daemonry/cmd/daemonry"},
+		{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/daemonry",
+			"github.com/daemonry/daemonry/cmd/daemonry"},
 	} {
 		cmd := exec.Command(words[0], words[1:]...)
 		cmd.Stderr = os.Stderr
@@ -123,8 +127,14 @@ func measure(dir string, n int) (m measured, err error) {
 	if err != nil {
 		return m, err
 	}
-	s := spec.Service{Name: "s", Command: spec.Command{dir + "/service"}, Instances: n, Ready: spec.Probe{Kind: spec.ProbeExec}}
-	if _, err := client.Apply(ctx, control.ApplyRequest{Source: "bench", Services: []spec.Service{s}}); err != nil {
+	s := spec.Service{
+		Name:      "s",
+		Command:   spec.Command{dir + "/service"},
+		Instances: n,
+		Ready:     spec.Probe{Kind: spec.ProbeExec},
+	}
+	if _, err := client.Apply(ctx,
+		control.ApplyRequest{Source: "bench", Services: []spec.Service{s}}); err != nil {
 		return m, errors.Join(err, first.Process.Kill())
 	}
 	pids, err := processes(ctx, client)

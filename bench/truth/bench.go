@@ -62,8 +62,11 @@ func (b *bench) in(name string) string { return filepath.Join(b.dir, name) }
 // build makes what is made once: our program, the compiled ones, a database.
 func (b *bench) build(ctx context.Context) error {
 	b.daemonry = b.in("daemonry")
-	steps := [][]string{{"go", "build", "-trimpath", "-o", b.daemonry, "github.com/daemonry/daemonry/cmd/daemonry"},
-		{"go", "build", "-trimpath", "-o", b.in("go"), "github.com/daemonry/daemonry/bench/truth/server"}}
+	steps := [][]string{
+		{"go", "build", "-trimpath", "-o", b.daemonry, "github.com/daemonry/daemonry/cmd/daemonry"},
+		{"go", "build", "-trimpath", "-o", b.in("go"),
+			"github.com/daemonry/daemonry/bench/truth/server"},
+	}
 	for _, name := range []string{"closed", "pg", "pgcut", "java"} {
 		if err := os.Mkdir(b.in(name), 0o700); err != nil {
 			return err
@@ -73,7 +76,8 @@ func (b *bench) build(ctx context.Context) error {
 		if err := b.write("programs/java", b.in("java"), strings.NewReplacer()); err != nil {
 			return err
 		}
-		steps = append(steps, []string{"sh", "-c", "javac -d " + b.in("java") + " " + b.in("java") + "/*.java"})
+		steps = append(steps,
+			[]string{"sh", "-c", "javac -d " + b.in("java") + " " + b.in("java") + "/*.java"})
 	}
 	for _, words := range steps {
 		if err := output(exec.CommandContext(ctx, words[0], words[1:]...)); err != nil {
@@ -177,7 +181,8 @@ func (b *bench) close() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err = b.client.Shutdown(ctx); err != nil {
-			err = errors.Join(err, b.supervisor.Process.Signal(syscall.SIGTERM)) // which does the same
+			// which does the same
+			err = errors.Join(err, b.supervisor.Process.Signal(syscall.SIGTERM))
 		}
 		err = errors.Join(err, b.supervisor.Wait())
 		b.client.Close()

@@ -67,7 +67,8 @@ func (b *bench) measure(ctx context.Context, r *row) error {
 		try  func(context.Context, *launch) (outcome, error)
 		to   *[]outcome
 	}{
-		{"plain", plain(r.good), &r.plain}, {"detach", detach(r.good), &r.detach}, {"up", up(r.good), &r.up},
+		{"plain", plain(r.good), &r.plain}, {"detach", detach(r.good), &r.detach}, {"up",
+			up(r.good), &r.up},
 	} {
 		l, err := b.prepare(r)
 		if err != nil {
@@ -95,7 +96,12 @@ func (b *bench) prepare(r *row) (*launch, error) {
 		return nil, err
 	}
 	b.launches++
-	l := &launch{bench: b, dir: b.in(strconv.Itoa(b.launches)), word: r.program.word, user: r.program.as(r.variant)}
+	l := &launch{
+		bench: b,
+		dir:   b.in(strconv.Itoa(b.launches)),
+		word:  r.program.word,
+		user:  r.program.as(r.variant),
+	}
 	_, l.port, err = net.SplitHostPort(free.Addr().String())
 	if err := errors.Join(err, free.Close()); err != nil {
 		return nil, err
@@ -108,12 +114,13 @@ func (b *bench) prepare(r *row) (*launch, error) {
 	if os.Geteuid() == 0 {
 		root = ""
 	}
-	replace := strings.NewReplacer("@DIR@", l.dir, "@PORT@", l.port, "@TAKEN@", taken, "@BUILD@", b.dir,
-		"@CLOSED@", b.in("closed"), "@ROOT@", root)
+	replace := strings.NewReplacer("@DIR@", l.dir, "@PORT@", l.port, "@TAKEN@", taken, "@BUILD@",
+		b.dir, "@CLOSED@", b.in("closed"), "@ROOT@", root)
 	for _, w := range r.variant.command {
 		l.command = append(l.command, replace.Replace(w))
 	}
-	l.env = append(os.Environ(), "HOME="+l.dir, "npm_config_update_notifier=false", "DAEMONRY_ROOT="+b.in("root"))
+	l.env = append(os.Environ(), "HOME="+l.dir, "npm_config_update_notifier=false",
+		"DAEMONRY_ROOT="+b.in("root"))
 	if err := os.Mkdir(l.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -146,9 +153,12 @@ func (l *launch) serves() bool {
 }
 
 // command runs one of ours, in the directory of the launch.
-func (l *launch) ours(ctx context.Context, words ...string) (status int, out, text string, err error) {
+func (l *launch) ours(
+	ctx context.Context, words ...string,
+) (status int, out, text string, err error) {
 	c := exec.CommandContext(ctx, l.bench.daemonry, words...)
-	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // which leaves nothing behind
+	// which leaves nothing behind
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	var stdout, stderr strings.Builder
 	c.Dir, c.Env, c.Stdout, c.Stderr = l.dir, l.env, &stdout, &stderr
 	err = c.Run()
@@ -156,7 +166,8 @@ func (l *launch) ours(ctx context.Context, words ...string) (status int, out, te
 	if errors.As(err, &exit) && ctx.Err() == nil {
 		err = nil
 	}
-	return c.ProcessState.ExitCode(), strings.TrimSpace(stdout.String()), strings.TrimSpace(stderr.String()), err
+	return c.ProcessState.ExitCode(), strings.TrimSpace(stdout.String()),
+		strings.TrimSpace(stderr.String()), err
 }
 
 // plain starts the program itself and waits until it serves, or until it dies.
@@ -214,7 +225,8 @@ func plain(good bool) func(context.Context, *launch) (outcome, error) {
 func detach(good bool) func(context.Context, *launch) (outcome, error) {
 	return func(ctx context.Context, l *launch) (o outcome, err error) {
 		pidFile := filepath.Join(l.bench.dir, "pid")
-		words := []string{"detach", "--pidfile", pidFile, "--chdir", l.dir, "--stdout", l.output(), "--stderr", "stdout"}
+		words := []string{"detach", "--pidfile", pidFile, "--chdir", l.dir, "--stdout", l.output(),
+			"--stderr", "stdout"}
 		if l.user != "" {
 			words = append(words, "--user", l.user, "--env", "HOME="+l.dir)
 		}
@@ -250,7 +262,8 @@ func detach(good bool) func(context.Context, *launch) (outcome, error) {
 // watch goes on until a good program serves, and one with a fault is dead.
 func (o *outcome) watch(ctx context.Context, l *launch, good bool, lives func() bool) error {
 	began := time.Now()
-	for end := began.Add(patience); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+	end := began.Add(patience)
+	for ; time.Now().Before(end) && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
 		if !lives() {
 			o.dead, o.lived = true, time.Since(began)
 			return nil
@@ -259,14 +272,18 @@ func (o *outcome) watch(ctx context.Context, l *launch, good bool, lives func() 
 			return nil
 		}
 	}
-	return errors.Join(ctx.Err(), fmt.Errorf("%v after it was called up it neither serves nor is dead", patience))
+	return errors.Join(ctx.Err(),
+		fmt.Errorf("%v after it was called up it neither serves nor is dead", patience))
 }
 
 // up is "daemonry up" with a file of one service.
 func up(good bool) func(context.Context, *launch) (outcome, error) {
 	return func(ctx context.Context, l *launch) (o outcome, err error) {
 		var file strings.Builder
-		fmt.Fprintf(&file, "restart = \"no\"\nchdir = %q\nstdout = %q\nstderr = \"stdout\"\ncommand = [", l.dir, l.output())
+		fmt.Fprintf(
+			&file, "restart = \"no\"\nchdir = %q\nstdout = %q\nstderr = \"stdout\"\ncommand = [",
+			l.dir, l.output(),
+		)
 		for _, w := range l.command {
 			fmt.Fprintf(&file, "%q, ", w)
 		}
@@ -283,7 +300,8 @@ func up(good bool) func(context.Context, *launch) (outcome, error) {
 		status, _, text, err := l.ours(ctx, "up", "-f", name)
 		o.took, o.up, o.note = time.Since(began), status == 0, text
 		defer func() {
-			err = errors.Join(err, l.bench.client.Remove(context.WithoutCancel(ctx), control.Names{Names: []string{"s"}}))
+			err = errors.Join(err, l.bench.client.Remove(context.WithoutCancel(ctx),
+				control.Names{Names: []string{"s"}}))
 		}()
 		if o.not = good && !o.up; err != nil || !o.up {
 			return o, err

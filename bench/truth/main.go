@@ -13,7 +13,8 @@
 // starts that many loops that do nothing but calculate, and ends them. A program that is not
 // installed is named and left out:
 //
-//	apt-get install python3 gunicorn nodejs npm ruby perl php-cli default-jdk-headless nginx-light redis-server postgresql
+//	apt-get install python3 gunicorn nodejs npm ruby perl php-cli default-jdk-headless \
+//		nginx-light redis-server postgresql
 package main
 
 import (

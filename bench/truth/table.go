@@ -17,19 +17,24 @@ type row struct {
 	plain, detach, up []outcome
 }
 
-func newRow(p program, v variant, good bool) *row { return &row{program: p, variant: v, good: good} }
+func newRow(p program, v variant, good bool) *row {
+	return &row{program: p, variant: v, good: good}
+}
 
 // half is the most that a good program, which starts in less, is to wait for.
 const half = 500 * time.Millisecond
 
 func print(rows []*row, load int) {
 	fmt.Printf("\nGood ones, beside %d busy loops. Medians, worst in brackets; "+
-		"over: up after more than %v, though it serves in less; early: up before it served; not: not called up.\n\n", load, half)
-	fmt.Println("| | serves by itself after | `detach` up after | over | early | `up` up after | over | early |")
+		"over: up after more than %v, though it serves in less; early: up before it served; not: "+
+		"not called up.\n\n", load, half)
+	fmt.Println("| | serves by itself after | `detach` up after | over | early | `up` up after | " +
+		"over | early |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, r := range rows {
 		if r.good && len(r.up) > 0 {
-			fmt.Printf("| %s | %s | %s | %s |\n", r.program.name, times(r.plain), waited(r.plain, r.detach), waited(r.plain, r.up))
+			fmt.Printf("| %s | %s | %s | %s |\n",
+				r.program.name, times(r.plain), waited(r.plain, r.detach), waited(r.plain, r.up))
 		}
 	}
 	fmt.Println("\nWith a fault in the start. False: called up, and died of it.")
@@ -40,14 +45,16 @@ func print(rows []*row, load int) {
 }
 
 func failing(rows []*row, asleep bool) {
-	fmt.Println("\n| | fault | dies by itself after | `detach`: false | told after | `up`: false | told after |")
+	fmt.Println("\n| | fault | dies by itself after | `detach`: false | told after | `up`: false " +
+		"| told after |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	var all, detached, upped int
 	for _, r := range rows {
 		if r.good || r.variant.asleep != asleep || len(r.up) == 0 {
 			continue
 		}
-		fmt.Printf("| %s | %s | %s | %s | %s |\n", r.program.name, r.variant.name, times(r.plain), falsely(r.detach), falsely(r.up))
+		fmt.Printf("| %s | %s | %s | %s | %s |\n",
+			r.program.name, r.variant.name, times(r.plain), falsely(r.detach), falsely(r.up))
 		all += len(r.detach)
 		detached += count(r.detach, isFalse)
 		upped += count(r.up, isFalse)
@@ -64,7 +71,8 @@ func times(list []outcome) string {
 		took = append(took, o.took)
 	}
 	slices.Sort(took)
-	return fmt.Sprintf("%d ms (%d)", took[len(took)/2].Milliseconds(), took[len(took)-1].Milliseconds())
+	return fmt.Sprintf("%d ms (%d)",
+		took[len(took)/2].Milliseconds(), took[len(took)-1].Milliseconds())
 }
 
 func waited(plain, list []outcome) string {
@@ -78,7 +86,8 @@ func waited(plain, list []outcome) string {
 	if n := count(list, func(o outcome) bool { return o.not }); n > 0 {
 		text += fmt.Sprintf(", **%d not**", n)
 	}
-	return fmt.Sprintf("%s | %s | %s", text, dash(over), dash(count(list, func(o outcome) bool { return o.early })))
+	return fmt.Sprintf("%s | %s | %s",
+		text, dash(over), dash(count(list, func(o outcome) bool { return o.early })))
 }
 
 func dash(n int) string {
@@ -96,7 +105,8 @@ func falsely(list []outcome) string {
 		for _, o := range list {
 			lived = max(lived, o.lived)
 		}
-		text = fmt.Sprintf("**%d of %d**, dead up to %d ms later", n, len(list), lived.Milliseconds())
+		text = fmt.Sprintf("**%d of %d**, dead up to %d ms later",
+			n, len(list), lived.Milliseconds())
 	}
 	return text + " | " + times(list)
 }

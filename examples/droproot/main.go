@@ -35,7 +35,8 @@ func main() {
 		log.Fatal(err)
 	}
 	// Background: this program changes its user by becoming a daemon, under a manager too.
-	proc, err := daemonry.Detach(context.Background(), daemonry.Options{User: &user, Files: files, Background: true})
+	proc, err := daemonry.Detach(context.Background(),
+		daemonry.Options{User: &user, Files: files, Background: true})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -3,8 +3,8 @@
 // Command graceful is a web server that replaces its own binary without failing a request.
 //
 //	graceful -addr 127.0.0.1:8080 &
-//	go build -o graceful .            # or whatever puts a new file in its place
-//	kill -HUP PID                     # the new one serves; the old one finishes what it is at and ends
+//	go build -o graceful .     # or whatever puts a new file in its place
+//	kill -HUP PID              # the new one serves; the old one finishes what it is at and ends
 package main
 
 import (
@@ -27,7 +27,8 @@ import (
 var version = "1"
 
 func main() {
-	u, err := upgrade.New(upgrade.Options{Store: true}) // where a manager keeps sockets, nobody is refused over a crash
+	// where a manager keeps sockets, nobody is refused over a crash
+	u, err := upgrade.New(upgrade.Options{Store: true})
 	if err != nil {
 		log.Fatal(err)
 	}

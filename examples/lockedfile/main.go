@@ -33,7 +33,8 @@ func main() {
 		log.Fatal(err)
 	}
 	if *background {
-		proc, err := daemonry.Detach(context.Background(), daemonry.Options{PIDFile: *pid, Files: []*os.File{file}})
+		proc, err := daemonry.Detach(context.Background(),
+			daemonry.Options{PIDFile: *pid, Files: []*os.File{file}})
 		if err != nil {
 			log.Fatal(err)
 		}

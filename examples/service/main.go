@@ -39,7 +39,8 @@ func main() {
 			Supervision: spec.Supervision{Restart: spec.RestartOnFailure},
 		},
 	}
-	if verb := flag.Arg(0); verb != "" { // one that there is not is an error, and nothing to serve for
+	// one that there is not is an error, and nothing to serve for
+	if verb := flag.Arg(0); verb != "" {
 		os.Exit(service.Run(ctx, verb, os.Stdout, os.Stderr))
 	}
 	if err := serve(ctx, *addr); err != nil {

@@ -33,13 +33,15 @@ func main() {
 	flag.Parse()
 
 	if *command != "" {
-		if err := daemonry.DefaultCommands().Send(context.Background(), *pid, *command); err != nil {
+		if err := daemonry.DefaultCommands().Send(context.Background(), *pid,
+			*command); err != nil {
 			log.Fatal(err)
 		}
 		return
 	}
 	if *background {
-		proc, err := daemonry.Detach(context.Background(), daemonry.Options{PIDFile: *pid, LogFile: *logFile})
+		proc, err := daemonry.Detach(context.Background(),
+			daemonry.Options{PIDFile: *pid, LogFile: *logFile})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -60,7 +62,8 @@ func serve(addr string) error {
 		return err
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
+		syscall.SIGUSR1)
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			log.Printf("%s %s", r.Method, r.URL.Path)

@@ -2,7 +2,8 @@
 // of their requests, and how many requests a second there are with an upgrade every second and
 // without any.
 //
-//	go build -o /tmp/daemonry ./cmd/daemonry && go run ./bench/survive/upgrade -daemonry /tmp/daemonry
+//	go build -o /tmp/daemonry ./cmd/daemonry &&
+//		go run ./bench/survive/upgrade -daemonry /tmp/daemonry
 package main
 
 import (
@@ -51,7 +52,12 @@ func measure(program string, services, clients int, lasting time.Duration) (err 
 	c := &control.Client{Socket: filepath.Join(root, "run", "control.sock")}
 	defer c.Close()
 	ctx := context.Background()
-	s := spec.Service{Name: "s", Command: spec.Command{"sleep", "100000"}, Instances: services, Ready: spec.Probe{Kind: spec.ProbeExec}}
+	s := spec.Service{
+		Name:      "s",
+		Command:   spec.Command{"sleep", "100000"},
+		Instances: services,
+		Ready:     spec.Probe{Kind: spec.ProbeExec},
+	}
 	if _, err := c.Apply(ctx, control.ApplyRequest{Services: []spec.Service{s}}); err != nil {
 		return err
 	}
@@ -77,10 +83,13 @@ func measure(program string, services, clients int, lasting time.Duration) (err 
 	slices.Sort(took)
 	fmt.Printf("%d services, %d clients asking for one of them\n", services, clients)
 	fmt.Printf("%-24s %12s %10s %10s\n", "", "requests/s", "p99", "longest")
-	fmt.Printf("%-24s %12.0f %10v %10v\n", "no upgrade", quiet.rate(lasting), quiet.at(99), quiet.at(100))
-	fmt.Printf("%-24s %12.0f %10v %10v\n", "an upgrade every second", busy.rate(lasting), busy.at(99), busy.at(100))
+	fmt.Printf("%-24s %12.0f %10v %10v\n",
+		"no upgrade", quiet.rate(lasting), quiet.at(99), quiet.at(100))
+	fmt.Printf("%-24s %12.0f %10v %10v\n",
+		"an upgrade every second", busy.rate(lasting), busy.at(99), busy.at(100))
 	fmt.Printf("%d upgrades, with the trial of the new program: median %v, longest %v\n",
-		len(took), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+		len(took), took[len(took)/2].Round(time.Millisecond),
+		took[len(took)-1].Round(time.Millisecond))
 	return nil
 }
 
