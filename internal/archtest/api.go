@@ -19,7 +19,13 @@ func checkAPI(t *Tree, report Report) {
 		if p == nil {
 			continue
 		}
-		w := &apiWalk{tree: t, report: report, types: p.types(), files: map[*ast.TypeSpec]*File{}, seen: map[string]bool{}}
+		w := &apiWalk{
+			tree:   t,
+			report: report,
+			types:  p.types(),
+			files:  map[*ast.TypeSpec]*File{},
+			seen:   map[string]bool{},
+		}
 		w.index(p)
 		for _, f := range p.Files {
 			if !f.Test {
@@ -119,7 +125,8 @@ func (w *apiWalk) expr(f *File, e ast.Node) {
 		case *ast.SelectorExpr:
 			if x, ok := n.X.(*ast.Ident); ok {
 				if imp := f.Imports[x.Name]; strings.HasPrefix(imp, Module+"/internal/") {
-					w.report(w.tree.where(n), "an exported identifier mentions %s.%s", x.Name, n.Sel.Name)
+					w.report(w.tree.where(n), "an exported identifier mentions %s.%s",
+						x.Name, n.Sel.Name)
 				}
 			}
 			return false

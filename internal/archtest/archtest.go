@@ -44,11 +44,13 @@ type Package struct {
 
 // File is one parsed Go file.
 type File struct {
-	Path    string // below the root, with slashes
-	Syntax  *ast.File
-	Lines   int
-	Test    bool              // never part of a program: *_test.go, or a package that is for tests only
-	Imports map[string]string // the name the file knows a package by → import path
+	Path   string // below the root, with slashes
+	Syntax *ast.File
+	Lines  int
+	// never part of a program: *_test.go, or a package that is for tests only
+	Test bool
+	// the name the file knows a package by → import path
+	Imports map[string]string
 }
 
 // Rule is one thing that must hold for the whole tree.
@@ -63,7 +65,12 @@ type Report func(where, format string, args ...any)
 // Load parses the tree below fsys, both modules of it. It leaves out testdata, hidden directories
 // and other modules, as the go command does.
 func Load(fsys fs.FS) (*Tree, error) {
-	t := &Tree{Packages: map[string]*Package{}, Mods: map[string][]byte{}, Scripts: map[string][]byte{}, fset: token.NewFileSet()}
+	t := &Tree{
+		Packages: map[string]*Package{},
+		Mods:     map[string][]byte{},
+		Scripts:  map[string][]byte{},
+		fset:     token.NewFileSet(),
+	}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -83,7 +90,8 @@ func Load(fsys fs.FS) (*Tree, error) {
 			t.Mods[name] = data
 		case path.Ext(name) == ".go":
 			return t.add(name, data)
-		case slices.Contains([]string{".sh", ".c", ".h", ".py", ".s"}, path.Ext(name)) || bytes.HasPrefix(data, []byte("#!")):
+		case slices.Contains([]string{".sh", ".c", ".h", ".py", ".s"}, path.Ext(name)) ||
+			bytes.HasPrefix(data, []byte("#!")):
 			t.Scripts[name] = data
 		}
 		return nil
@@ -97,7 +105,8 @@ func (t *Tree) enter(fsys fs.FS, dir string) error {
 	switch {
 	case dir == ".", dir == commandDir, base == ".ci":
 		return nil
-	case base == "testdata", base == "vendor", strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"):
+	case base == "testdata", base == "vendor", strings.HasPrefix(base, "."),
+		strings.HasPrefix(base, "_"):
 		return fs.SkipDir
 	}
 	if _, err := fs.Stat(fsys, path.Join(dir, "go.mod")); err == nil {
@@ -107,7 +116,8 @@ func (t *Tree) enter(fsys fs.FS, dir string) error {
 }
 
 func (t *Tree) add(name string, data []byte) error {
-	syntax, err := parser.ParseFile(t.fset, name, data, parser.ParseComments|parser.SkipObjectResolution)
+	syntax, err := parser.ParseFile(t.fset, name, data,
+		parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ var importRules = []Rule{
 func checkKnown(t *Tree, report Report) {
 	for _, dir := range t.dirs() {
 		if _, ok := lookup(dir); !ok {
-			report(dir, "package is not in the table of internal/archtest: add it with its sentence and its imports")
+			report(dir, "package is not in the table of internal/archtest: add it with its "+
+				"sentence and its imports")
 		}
 	}
 }
@@ -80,14 +81,17 @@ func checkFetched(t *Tree, report Report) {
 	t.files(func(_ *Package, f *File) {
 		for _, imp := range f.Imports {
 			_, mine := own(imp)
-			if !mine && !std(imp) && !strings.HasPrefix(imp, "golang.org/x/sys/") && !inCommand(f.Path) {
-				report(f.Path, "imports %s, which importers of the library would have to fetch", imp)
+			if !mine && !std(imp) && !strings.HasPrefix(imp, "golang.org/x/sys/") &&
+				!inCommand(f.Path) {
+				report(f.Path, "imports %s, which importers of the library would have to fetch",
+					imp)
 			}
 		}
 	})
 	for _, m := range requireLine.FindAllSubmatch(t.Mods["go.mod"], -1) {
 		if string(m[1]) != "golang.org/x/sys" {
-			report("go.mod", "requires %s, which importers of the library would have to fetch", m[1])
+			report("go.mod", "requires %s, which importers of the library would have to fetch",
+				m[1])
 		}
 	}
 }

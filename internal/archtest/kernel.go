@@ -29,13 +29,14 @@ var mayCall = map[string][]string{
 	"internal/spawn": {"syscall.Exec", "syscall.Exit", "syscall.ForkExec"},
 }
 
-// syscallFunction tells the functions of package syscall from its constants, which are in capitals, and
-// its types.
+// syscallFunction tells the functions of package syscall from its constants, which are in capitals,
+// and its types.
 var syscallFunction = regexp.MustCompile(`^syscall\.[A-Z]\w*[a-z]`)
 
 var syscallTypes = []string{
 	"syscall.Conn", "syscall.Credential", "syscall.Errno", "syscall.ProcAttr", "syscall.RawConn",
-	"syscall.Rusage", "syscall.Signal", "syscall.Stat_t", "syscall.SysProcAttr", "syscall.WaitStatus",
+	"syscall.Rusage", "syscall.Signal", "syscall.Stat_t", "syscall.SysProcAttr",
+	"syscall.WaitStatus",
 }
 
 func checkCalls(t *Tree, report Report) {
@@ -45,7 +46,8 @@ func checkCalls(t *Tree, report Report) {
 		}
 		ast.Inspect(f.Syntax, func(n ast.Node) bool {
 			name := f.qualified(n)
-			if syscallFunction.MatchString(name) && !slices.Contains(syscallTypes, name) && !slices.Contains(mayCall[p.Dir], name) {
+			if syscallFunction.MatchString(name) && !slices.Contains(syscallTypes, name) &&
+				!slices.Contains(mayCall[p.Dir], name) {
 				report(t.where(n), "%s: a system call belongs into internal/sys", name)
 			}
 			return true
@@ -68,7 +70,8 @@ func checkProc(t *Tree, report Report) {
 			if !ok || lit.Kind != token.STRING {
 				return true
 			}
-			if text, err := strconv.Unquote(lit.Value); err == nil && (text == "/proc" || strings.HasPrefix(text, "/proc/")) {
+			if text, err := strconv.Unquote(lit.Value); err == nil &&
+				(text == "/proc" || strings.HasPrefix(text, "/proc/")) {
 				report(t.where(n), "%s: a reading of /proc belongs into internal/sys", lit.Value)
 			}
 			return true
@@ -91,7 +94,8 @@ func checkTopics(t *Tree, report Report) {
 			return
 		}
 		if files++; f.Lines < leastLines {
-			report(f.Path, "has %d lines, fewer than %d: put them where their topic is", f.Lines, leastLines)
+			report(f.Path, "has %d lines, fewer than %d: put them where their topic is",
+				f.Lines, leastLines)
 		}
 	})
 	if files > mostTopics {

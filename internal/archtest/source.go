@@ -81,7 +81,8 @@ func checkLinkname(t *Tree, report Report) {
 		for _, group := range f.Syntax.Comments {
 			for _, c := range group.List {
 				if strings.HasPrefix(c.Text, "//go:linkname") {
-					report(t.where(c), "uses go:linkname, which binds to what the Go release may change")
+					report(t.where(c),
+						"uses go:linkname, which binds to what the Go release may change")
 				}
 			}
 		}
@@ -91,7 +92,9 @@ func checkLinkname(t *Tree, report Report) {
 // checkExit looks for the functions that end a process without running the
 // deferred calls of its callers.
 func checkExit(t *Tree, report Report) {
-	ends := []string{"os.Exit", "syscall.Exit", "log.Fatal", "log.Fatalf", "log.Fatalln", "runtime.Goexit"}
+	ends := []string{
+		"os.Exit", "syscall.Exit", "log.Fatal", "log.Fatalf", "log.Fatalln", "runtime.Goexit",
+	}
 	t.files(func(p *Package, f *File) {
 		if f.Test || within(f.Path, mayExit) {
 			return
@@ -113,9 +116,15 @@ func checkImportTime(t *Tree, report Report) {
 		if slices.Contains(mayInit, dir) {
 			continue
 		}
-		w := &importWalk{types: p.types(), funcs: p.funcs(), seen: map[*ast.FuncDecl]bool{}, work: func(n ast.Node) {
-			report(t.where(n), "work at import: neither a conversion nor a pure function of the table")
-		}}
+		w := &importWalk{
+			types: p.types(),
+			funcs: p.funcs(),
+			seen:  map[*ast.FuncDecl]bool{},
+			work: func(n ast.Node) {
+				report(t.where(n),
+					"work at import: neither a conversion nor a pure function of the table")
+			},
+		}
 		for _, f := range p.Files {
 			if f.Test {
 				continue
@@ -186,7 +195,8 @@ func (w *importWalk) call(f *File, call *ast.CallExpr) {
 		if slices.Contains(pure, f.qualified(fun)) {
 			return
 		}
-	case *ast.ArrayType, *ast.MapType, *ast.FuncType, *ast.InterfaceType, *ast.ChanType, *ast.StarExpr:
+	case *ast.ArrayType, *ast.MapType, *ast.FuncType, *ast.InterfaceType, *ast.ChanType,
+		*ast.StarExpr:
 		return // a conversion
 	}
 	w.work(call)
@@ -205,7 +215,8 @@ func checkSleep(t *Tree, report Report) {
 		}
 		ast.Inspect(f.Syntax, func(n ast.Node) bool {
 			if f.qualified(n) == "time.Sleep" {
-				report(t.where(n), "time.Sleep: wait for the event, or state in the table why there is none")
+				report(t.where(n),
+					"time.Sleep: wait for the event, or state in the table why there is none")
 			}
 			return true
 		})
@@ -243,9 +254,11 @@ func checkMarks(t *Tree, report Report) {
 // otherWords are words that are not used, with the one that is (CONTRIBUTING, "One word for one
 // thing"). Written so as not to match themselves.
 var otherWords = map[string]string{
-	"he" + "ir": "successor", "el" + "der": "replaced", "k" + "in": "rolling", "lega" + "cy": "handover", "lega" + "cies": "handovers",
-	"beque" + "ath": "hand over", "beque" + "st": "handover", "co" + "ok": "format", "co" + "oked": "formatted",
-	"cho" + "re": "task", "jani" + "tor": "upkeep", "sib" + "ling": "instance",
+	"he" + "ir": "successor", "el" + "der": "replaced", "k" + "in": "rolling",
+	"lega" + "cy": "handover", "lega" + "cies": "handovers",
+	"beque" + "ath": "hand over", "beque" + "st": "handover", "co" + "ok": "format",
+	"co" + "oked": "formatted",
+	"cho" + "re":  "task", "jani" + "tor": "upkeep", "sib" + "ling": "instance",
 }
 
 // checkWords looks at comments and at the words that identifiers are made of.
@@ -274,7 +287,8 @@ func checkWords(t *Tree, report Report) {
 
 // wordsOf splits a text, and identifiers in it, into words in lower case.
 func wordsOf(text string) (words []string) {
-	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
+	for _, part := range strings.FieldsFunc(text,
+		func(r rune) bool { return !unicode.IsLetter(r) }) {
 		begin := 0
 		for i := 1; i < len(part); i++ {
 			if part[i-1] >= 'a' && part[i-1] <= 'z' && part[i] >= 'A' && part[i] <= 'Z' {
@@ -319,8 +333,10 @@ func checkSkip(t *Tree, report Report) {
 // for what .gitignore names.
 func checkRoot(t *Tree, report Report) {
 	for _, name := range t.Root {
-		ignored := name == "daemonry" || strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof")
-		if !ignored && !strings.HasSuffix(name, ".go") && name[0] != '.' && !slices.Contains(rootFiles, name) {
+		ignored := name == "daemonry" || strings.HasSuffix(name, ".test") ||
+			strings.HasSuffix(name, ".prof")
+		if !ignored && !strings.HasSuffix(name, ".go") && name[0] != '.' &&
+			!slices.Contains(rootFiles, name) {
 			report(name, "does not belong into the root directory")
 		}
 	}

@@ -19,11 +19,13 @@ type entry struct {
 // until it is added here; a pattern stands for packages that are all alike.
 var table = map[string]entry{
 	".": {
-		says:    "Package daemonry turns the running program into a daemon and tells the launcher how that went.",
+		says: "Package daemonry turns the running program into a daemon and tells the " +
+			"launcher how that went.",
 		imports: "internal/lastwords internal/spawn internal/sys notify pidfile",
 	},
 	"notify": {
-		says:    "Package notify says ready, reloading, stopping, status and watchdog to whoever started us, and reads and writes the messages that do so.",
+		says: "Package notify says ready, reloading, stopping, status and watchdog to whoever " +
+			"started us, and reads and writes the messages that do so.",
 		imports: "internal/sys",
 	},
 	"listen": {
@@ -35,11 +37,13 @@ var table = map[string]entry{
 		imports: "internal/lastwords internal/spawn internal/sys listen notify pidfile",
 	},
 	"pidfile": {
-		says:    "Package pidfile holds a locked pid file and tells whether a recorded process is still that process.",
+		says: "Package pidfile holds a locked pid file and tells whether a recorded process " +
+			"is still that process.",
 		imports: "internal/atomicfile internal/sys",
 	},
 	"spec": {
-		says: "Package spec says what a service is: its fields, their defaults and their validation.",
+		says: "Package spec says what a service is: its fields, their defaults and their " +
+			"validation.",
 	},
 	"control": {
 		says:    "Package control is the supervisor's API: its types, its version and its client.",
@@ -53,10 +57,12 @@ var table = map[string]entry{
 	"bench/":    {imports: "internal/ " + publics},
 	".ci/":      {},
 	"internal/sys": {
-		says: "Package sys is the one place that talks to the kernel: one documented, EINTR-safe wrapper per system call, returning typed errors.",
+		says: "Package sys is the one place that talks to the kernel: one documented, EINTR-safe " +
+			"wrapper per system call, returning typed errors.",
 	},
 	"internal/cgroup": {
-		says:    "Package cgroup keeps each service in a control group of its own, so that whatever it forks is found there, limited and ended.",
+		says: "Package cgroup keeps each service in a control group of its own, so that " +
+			"whatever it forks is found there, limited and ended.",
 		imports: "internal/atomicfile internal/sys spec",
 	},
 	"internal/lastwords": {
@@ -70,7 +76,8 @@ var table = map[string]entry{
 		imports: "internal/sys",
 	},
 	"internal/proctree": {
-		says:    "Package proctree finds every process that belongs to a daemon, and ends them all without hitting a stranger.",
+		says: "Package proctree finds every process that belongs to a daemon, and ends them " +
+			"all without hitting a stranger.",
 		imports: "internal/cgroup internal/sys",
 	},
 	"cmd/internal/probe": {
@@ -82,76 +89,103 @@ var table = map[string]entry{
 		imports: "internal/sys spec",
 	},
 	"cmd/internal/launch": {
-		says:    "Package launch turns a service's description into what spawn starts and how it is learned that it is ready.",
+		says: "Package launch turns a service's description into what spawn starts and how it " +
+			"is learned that it is ready.",
 		imports: "cmd/internal/probe internal/spawn internal/sys spec",
 	},
 	"internal/check": {
-		says:    "Package check proves from the kernel's evidence which of the fifteen steps of daemon(7) hold for a process.",
+		says: "Package check proves from the kernel's evidence which of the fifteen steps of " +
+			"daemon(7) hold for a process.",
 		imports: "internal/proctree internal/sys pidfile",
 	},
 	"cmd/internal/detach": {
-		says:    "Package detach turns any program into a daemon, and finds, signals and stops it again by its pid file.",
-		imports: "cmd/internal/probe cmd/internal/launch internal/lastwords internal/proctree internal/spawn internal/sys notify pidfile spec",
+		says: "Package detach turns any program into a daemon, and finds, signals and stops " +
+			"it again by its pid file.",
+		imports: "cmd/internal/probe cmd/internal/launch internal/lastwords internal/proctree " +
+			"internal/spawn internal/sys notify pidfile spec",
 	},
 	"cmd/internal/logs": {
-		says:    "Package logs drains what services print into files, rotates them, and never blocks a service.",
+		says: "Package logs drains what services print into files, rotates them, and never " +
+			"blocks a service.",
 		imports: "internal/atomicfile internal/lastwords cmd/internal/logs/ internal/sys",
 	},
 	"cmd/internal/logs/benchengine": {
-		says:    "Command benchengine runs the log engine alone, in a process of its own, for bench/logs.",
+		says: "Command benchengine runs the log engine alone, in a process of its own, for " +
+			"bench/logs.",
 		imports: "cmd/internal/logs cmd/internal/logs/line",
 	},
 	"cmd/internal/children": {
-		says:    "Package children is the table of a supervisor's processes: for whom each was started, who has died or was left behind, and whom a signal may reach.",
+		says: "Package children is the table of a supervisor's processes: for whom each was " +
+			"started, who has died or was left behind, and whom a signal may reach.",
 		imports: "cmd/internal/loop internal/cgroup internal/proctree internal/spawn internal/sys",
 	},
 	"cmd/internal/loop": {
-		says: "Package loop runs functions, one after the other, in the goroutine that owns a state; its work elsewhere, and its timers.",
+		says: "Package loop runs functions, one after the other, in the goroutine that owns a " +
+			"state; its work elsewhere, and its timers.",
 	},
 	"cmd/internal/safetext": {
-		says: "Package safetext makes text that others can influence harmless for the terminal that shows it.",
+		says: "Package safetext makes text that others can influence harmless for the terminal " +
+			"that shows it.",
 	},
 	"cmd/internal/logs/layout": {
-		says:    "Package layout says how a service's log files are named, so that who writes them and who reads them agree.",
+		says: "Package layout says how a service's log files are named, so that who writes " +
+			"them and who reads them agree.",
 		imports: "internal/sys",
 	},
 	"cmd/internal/logs/stage": {
-		says:    "Package stage carries output from a FIFO into a file so that the death of the carrying process at any instruction loses nothing and doubles nothing.",
+		says: "Package stage carries output from a FIFO into a file so that the death of the " +
+			"carrying process at any instruction loses nothing and doubles nothing.",
 		imports: "internal/sys",
 	},
 	"cmd/internal/logs/line": {
-		says: "Package line says how a line of output is written into a log file and how it is read back.",
+		says: "Package line says how a line of output is written into a log file and how it is " +
+			"read back.",
 	},
 	"cmd/internal/logs/target": {
-		says:    "Package target delivers lines of output to places that are not files: syslog, the journal, a terminal, a program.",
+		says: "Package target delivers lines of output to places that are not files: syslog, " +
+			"the journal, a terminal, a program.",
 		imports: "cmd/internal/logs/line cmd/internal/safetext internal/sys",
 	},
 	"cmd/internal/handover": {
-		says:    "Package handover holds the descriptors that services are handed: sockets, what they have stored with us, and what goes to the next program.",
+		says: "Package handover holds the descriptors that services are handed: sockets, what " +
+			"they have stored with us, and what goes to the next program.",
 		imports: "cmd/internal/launch cmd/internal/socket internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/launch/supervised": {
-		says:    "Package supervised launches the processes of a supervised service: the main one, helper commands, and programs that read its log.",
-		imports: "internal/cgroup cmd/internal/children cmd/internal/handover cmd/internal/launch cmd/internal/logs cmd/internal/logs/ cmd/internal/probe internal/spawn internal/sys spec",
+		says: "Package supervised launches the processes of a supervised service: the main " +
+			"one, helper commands, and programs that read its log.",
+		imports: "internal/cgroup cmd/internal/children cmd/internal/handover " +
+			"cmd/internal/launch cmd/internal/logs cmd/internal/logs/ cmd/internal/probe " +
+			"internal/spawn internal/sys spec",
 	},
 	"cmd/internal/events": {
-		says:    "Package events keeps the last events of a supervisor and tells those who listen of new ones.",
+		says: "Package events keeps the last events of a supervisor and tells those who " +
+			"listen of new ones.",
 		imports: "cmd/internal/loop control",
 	},
 	"cmd/internal/hearing": {
-		says:    "Package hearing receives what services say (sd_notify(3)), and keeps what comes of processes that nobody knows yet.",
+		says: "Package hearing receives what services say (sd_notify(3)), and keeps what " +
+			"comes of processes that nobody knows yet.",
 		imports: "cmd/internal/handover cmd/internal/loop internal/sys notify",
 	},
 	"cmd/internal/persist": {
-		says:    "Package persist keeps what a supervisor must find again after it was killed: a journal of records that is true at every moment, who owns it, and files that are written in the background.",
+		says: "Package persist keeps what a supervisor must find again after it was killed: a " +
+			"journal of records that is true at every moment, who owns it, and files that are " +
+			"written in the background.",
 		imports: "internal/atomicfile internal/sys",
 	},
 	"cmd/internal/supervise": {
-		says:    "Package supervise owns every service: start, ready, restart, stop, adopt, events.",
-		imports: "control internal/atomicfile internal/cgroup cmd/internal/children cmd/internal/events cmd/internal/handover cmd/internal/hearing cmd/internal/loop cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe cmd/internal/launch cmd/internal/launch/ internal/proctree cmd/internal/socket internal/spawn internal/sys notify spec",
+		says: "Package supervise owns every service: start, ready, restart, stop, adopt, " +
+			"events.",
+		imports: "control internal/atomicfile internal/cgroup cmd/internal/children " +
+			"cmd/internal/events cmd/internal/handover cmd/internal/hearing cmd/internal/loop " +
+			"cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe " +
+			"cmd/internal/launch cmd/internal/launch/ internal/proctree cmd/internal/socket " +
+			"internal/spawn internal/sys notify spec",
 	},
 	"cmd/internal/logs/query": {
-		says:    "Package query finds lines in log files, current, rotated and compressed, and follows them as they grow.",
+		says: "Package query finds lines in log files, current, rotated and compressed, and " +
+			"follows them as they grow.",
 		imports: "cmd/internal/logs/layout cmd/internal/logs/line internal/sys spec",
 	},
 	"internal/paths": {
@@ -159,40 +193,56 @@ var table = map[string]entry{
 		imports: "internal/sys",
 	},
 	"cmd/internal/successor": {
-		says:    "Package successor puts another program in the place of a running supervisor, in the same process.",
+		says: "Package successor puts another program in the place of a running supervisor, " +
+			"in the same process.",
 		imports: "cmd/internal/handover internal/spawn cmd/internal/supervise internal/sys",
 	},
 	"cmd/internal/server": {
-		says:    "Package server serves the control API by sending messages to the engine.",
-		imports: "control cmd/internal/events cmd/internal/handover cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise internal/sys spec",
+		says: "Package server serves the control API by sending messages to the engine.",
+		imports: "control cmd/internal/events cmd/internal/handover cmd/internal/logs " +
+			"cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise " +
+			"internal/sys spec",
 	},
 	"cmd/internal/readers": {
-		says:    "Package readers holds what the readers of all formats share: a file of theirs is read up to a bound.",
+		says: "Package readers holds what the readers of all formats share: a file of theirs " +
+			"is read up to a bound.",
 		imports: "spec",
 	},
 	"cmd/internal/readers/": {imports: "cmd/internal/readers spec"},
 	"internal/writers": {
-		says:    "Package writers holds what the writers of all targets share: files, notes, and the account that keeps every field from being lost.",
+		says: "Package writers holds what the writers of all targets share: files, notes, and " +
+			"the account that keeps every field from being lost.",
 		imports: "internal/atomicfile spec",
 	},
-	"internal/writers/":     {imports: "internal/atomicfile internal/writers internal/writers/ spec"},
+	"internal/writers/": {
+		imports: "internal/atomicfile internal/writers internal/writers/ spec",
+	},
 	"cmd/internal/writers/": {imports: "internal/writers internal/writers/"},
 	"internal/boot": {
-		says:    "Package boot installs and removes boot services of the machine's init system.",
-		imports: "internal/atomicfile internal/paths internal/sys internal/writers internal/writers/ spec",
+		says: "Package boot installs and removes boot services of the machine's init system.",
+		imports: "internal/atomicfile internal/paths internal/sys internal/writers " +
+			"internal/writers/ spec",
 	},
 	"cmd/internal/cli": {
-		says:    "Package cli turns words into calls, and results into text, JSON and exit codes.",
-		imports: "internal/atomicfile internal/boot internal/cgroup internal/check cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/readers/ cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor cmd/internal/supervise internal/sys internal/writers cmd/internal/writers/ internal/writers/ " + publics,
+		says: "Package cli turns words into calls, and results into text, JSON and exit codes.",
+		imports: "internal/atomicfile internal/boot internal/cgroup internal/check " +
+			"cmd/internal/detach cmd/internal/logs cmd/internal/logs/ internal/paths " +
+			"cmd/internal/probe cmd/internal/launch internal/proctree cmd/internal/readers/ " +
+			"cmd/internal/safetext cmd/internal/server internal/spawn cmd/internal/successor " +
+			"cmd/internal/supervise internal/sys internal/writers cmd/internal/writers/ " +
+			"internal/writers/ " + publics,
 	},
 	"internal/archtest": {
-		says: "Package archtest holds the rules of the source tree as failing tests: who may import whom, and what no file may contain.",
+		says: "Package archtest holds the rules of the source tree as failing tests: who may " +
+			"import whom, and what no file may contain.",
 	},
 	"internal/proctest/slow": {
-		says: "Package slow has the initialisation of a test program, in every process of it, take as long as a variable of the environment says.",
+		says: "Package slow has the initialisation of a test program, in every process of it, " +
+			"take as long as a variable of the environment says.",
 	},
 	"internal/proctest": {
-		says:    "Package proctest lets a test binary be its own helper programs, start commands from hostile launchers and see what tests leave behind.",
+		says: "Package proctest lets a test binary be its own helper programs, start commands " +
+			"from hostile launchers and see what tests leave behind.",
 		imports: "internal/sys",
 	},
 	"cmd/daemonry": {
@@ -225,13 +275,16 @@ var thirdParty = []struct {
 	module     string
 	use, tests []string
 }{
-	{module: "golang.org/x/sys", use: []string{"internal/sys", "internal/proctest"}}, // of which the latter is for tests
+	// of which the latter is for tests
+	{module: "golang.org/x/sys", use: []string{"internal/sys", "internal/proctest"}},
 	{module: "github.com/spf13/cobra", use: []string{"cmd/internal/cli"}},
 	{module: "github.com/spf13/pflag", use: []string{"cmd/internal/cli"}},
 	{module: "github.com/pelletier/go-toml/v2", use: []string{"cmd/internal/readers/"}},
 	{module: "github.com/prometheus/client_golang", use: []string{"cmd/internal/server"}},
-	{module: "github.com/klauspost/compress", use: []string{"cmd/internal/logs", "cmd/internal/logs/query"}},
-	{module: "github.com/rogpeppe/go-internal", tests: []string{"cmd/daemonry", "cmd/internal/cli"}},
+	{module: "github.com/klauspost/compress",
+		use: []string{"cmd/internal/logs", "cmd/internal/logs/query"}},
+	{module: "github.com/rogpeppe/go-internal",
+		tests: []string{"cmd/daemonry", "cmd/internal/cli"}},
 	{module: "github.com/google/go-cmp", tests: []string{"cmd/"}},
 	{module: "go.uber.org/goleak", tests: []string{"cmd/"}},
 	{module: "pgregory.net/rapid", tests: []string{"cmd/"}},
@@ -254,10 +307,15 @@ var mayInit = []string{"internal/spawn"}
 
 // maySleep lists the program files that call time.Sleep.
 var maySleep = []string{
-	"internal/sys/open_unix.go",    // the end of another process's lease comes without an event for who asked
-	"cmd/internal/server/lock.go",  // flock(2) of another process cannot be polled, and waiting in the kernel for it could not be given up
-	"internal/spawn/start_unix.go", // that a child has stopped is told once, to whoever waits first: a program may do so besides us
-	"bench/",                       // a measurement takes place while time passes
+	// the end of another process's lease comes without an event for who asked
+	"internal/sys/open_unix.go",
+	// flock(2) of another process cannot be polled, and waiting in the kernel for it could not be
+	// given up
+	"cmd/internal/server/lock.go",
+	// that a child has stopped is told once, to whoever waits first: a program may do so besides us
+	"internal/spawn/start_unix.go",
+	// a measurement takes place while time passes
+	"bench/",
 }
 
 // pure are the functions and types of other packages that an initialiser of a
@@ -306,5 +364,6 @@ func within(name string, list []string) bool {
 
 // testOnly says whether a package is never part of a program.
 func testOnly(dir string) bool {
-	return dir == "internal/archtest" || dir == "internal/proctest" || dir == "internal/proctest/slow"
+	return dir == "internal/archtest" || dir == "internal/proctest" ||
+		dir == "internal/proctest/slow"
 }

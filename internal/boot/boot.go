@@ -180,7 +180,8 @@ func (m *Machine) manager() (manager, writers.Target, error) {
 	}
 	switch {
 	case m.User && !m.live():
-		return nil, target, errors.New("the services of a user cannot be changed in a tree that does not run")
+		return nil, target,
+			errors.New("the services of a user cannot be changed in a tree that does not run")
 	case m.User && m.Dir == "":
 		return nil, target, errors.New("no directory for the services of a user")
 	case m.Root != "":

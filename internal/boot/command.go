@@ -59,7 +59,12 @@ func runCommand(ctx context.Context, argv ...string) (string, error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	e := &CommandError{Argv: argv, Status: -1, Words: strings.Join(strings.Fields(words.String()), " "), Err: err}
+	e := &CommandError{
+		Argv:   argv,
+		Status: -1,
+		Words:  strings.Join(strings.Fields(words.String()), " "),
+		Err:    err,
+	}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

@@ -125,7 +125,8 @@ func (t tree) installed() (System, Evidence) {
 	if t.exists("/etc/rc.subr") && t.exists("/etc/defaults/rc.conf") {
 		return FreeBSD, append(seen, "/etc/rc.subr and /etc/defaults/rc.conf exist")
 	}
-	if head := t.text(init); strings.HasPrefix(head, "#!") && strings.Contains(head, "s6-linux-init") {
+	head := t.text(init)
+	if strings.HasPrefix(head, "#!") && strings.Contains(head, "s6-linux-init") {
 		return S6, append(seen, "which is a script that starts s6-linux-init")
 	}
 	inittab := t.text("/etc/inittab")

@@ -24,7 +24,8 @@ func (m *Machine) Enable(ctx context.Context, services []spec.Service) (*Plan, e
 	services = ordered(services)
 	for _, s := range services {
 		if s.Name == supervisorName || strings.HasPrefix(s.Name, supervisorName+"-") {
-			return nil, fmt.Errorf("%s: such names are for the supervisor's own boot service", s.Name)
+			return nil, fmt.Errorf("%s: such names are for the supervisor's own boot service",
+				s.Name)
 		}
 	}
 	opts, err := mgr.options(ctx)
@@ -54,7 +55,8 @@ func ordered(services []spec.Service) []spec.Service {
 		}
 		seen[s.Name] = true
 		for _, name := range slices.Concat(s.Requires, s.Wants, s.After) {
-			if i := slices.IndexFunc(services, func(o spec.Service) bool { return o.Name == name }); i >= 0 {
+			i := slices.IndexFunc(services, func(o spec.Service) bool { return o.Name == name })
+			if i >= 0 {
 				visit(services[i])
 			}
 		}
@@ -82,7 +84,8 @@ func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, er
 		return nil, err
 	}
 	if s.Running && (m.System == Runit || m.System == S6) {
-		return nil, fmt.Errorf("a supervisor runs already, and %s starts what it has at once", m.System)
+		return nil, fmt.Errorf("a supervisor runs already, and %s starts what it has at once",
+			m.System)
 	}
 	p := m.newPlan(out.Notes)
 	p.idle = s.Running
@@ -95,7 +98,9 @@ func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, er
 }
 
 // install plans that the files of the services are these and no others.
-func (m *Machine) install(ctx context.Context, p *Plan, services []spec.Service, files []writers.File) error {
+func (m *Machine) install(
+	ctx context.Context, p *Plan, services []spec.Service, files []writers.File,
+) error {
 	mgr, _, err := m.manager()
 	if err != nil {
 		return err
@@ -125,7 +130,8 @@ func (m *Machine) install(ctx context.Context, p *Plan, services []spec.Service,
 	if err := mgr.begin(ctx, p, files); err != nil {
 		return err
 	}
-	stale := slices.DeleteFunc(without(have, dir, files), func(f found) bool { return slices.Contains(single, f.service) })
+	stale := slices.DeleteFunc(without(have, dir, files),
+		func(f found) bool { return slices.Contains(single, f.service) })
 	if err := m.removal(ctx, mgr, p, stale, unitsOf("", pathsTo(files))); err != nil {
 		return err
 	}
@@ -146,7 +152,9 @@ func (m *Machine) install(ctx context.Context, p *Plan, services []spec.Service,
 
 // removal plans that files go, and what the manager knows of them, but for what
 // it knows of units that stay: service directories that lose a file.
-func (m *Machine) removal(ctx context.Context, mgr manager, p *Plan, files []found, staying []string) error {
+func (m *Machine) removal(
+	ctx context.Context, mgr manager, p *Plan, files []found, staying []string,
+) error {
 	gone := slices.DeleteFunc(slices.Clone(files), func(f found) bool {
 		return slices.Contains(staying, unitsOf(m.files(), []string{f.path})[0])
 	})
@@ -206,7 +214,8 @@ func (m *Machine) notInstances(names []string, have []found) error {
 		if err == nil && len(of) == 0 {
 			continue
 		}
-		return fmt.Errorf("%s: a boot service is disabled with all its instances: name %s", name, base)
+		return fmt.Errorf("%s: a boot service is disabled with all its instances: name %s",
+			name, base)
 	}
 	return nil
 }

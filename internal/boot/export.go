@@ -27,7 +27,8 @@ func Export(files []writers.File, o ExportOptions) (*Plan, error) {
 	}
 	p := (&Machine{}).newPlan(nil)
 	for _, f := range files {
-		if _, err := p.write(filepath.Join(dir, filepath.FromSlash(f.Path)), f.Mode, f.Content); err != nil {
+		if _, err := p.write(filepath.Join(dir, filepath.FromSlash(f.Path)), f.Mode,
+			f.Content); err != nil {
 			return nil, err
 		}
 	}

@@ -58,7 +58,8 @@ type ChangedError struct {
 }
 
 func (e *ChangedError) Error() string {
-	return strings.Join(e.Paths, ", ") + ": was changed after it was written, so it is not ours to replace or remove"
+	return strings.Join(e.Paths, ", ") +
+		": was changed after it was written, so it is not ours to replace or remove"
 }
 
 // ForeignError names what is in the way and was not written by us.
@@ -127,7 +128,8 @@ func (s System) named(file, service string) bool {
 	rest = skipNumber(rest, instance)
 	switch s {
 	case Systemd: // a second socket unit has a number too
-		return rest == ".service" || rest == ".timer" || rest == ".env" || skipNumber(rest, "-") == ".socket"
+		return rest == ".service" || rest == ".timer" || rest == ".env" ||
+			skipNumber(rest, "-") == ".socket"
 	case Launchd:
 		return rest == ".plist"
 	}
@@ -198,7 +200,9 @@ func markedDir(dir string, changed *ChangedError) ([]found, error) {
 		}
 		list = append(list, found{path, service, content, fi.Mode().Perm()})
 	}
-	for _, name := range []string{"finish", "check", "control/t", "control/h", "data/check", "log/run"} {
+	for _, name := range []string{
+		"finish", "check", "control/t", "control/h", "data/check", "log/run",
+	} {
 		files, err := markedFile(filepath.Join(dir, filepath.FromSlash(name)), changed)
 		if err != nil {
 			return nil, err
@@ -212,7 +216,9 @@ func markedDir(dir string, changed *ChangedError) ([]found, error) {
 // without returns those that are not among the files that will be written.
 func without(have []found, dir string, files []writers.File) []found {
 	return slices.DeleteFunc(slices.Clone(have), func(f found) bool {
-		return slices.ContainsFunc(files, func(w writers.File) bool { return filepath.Join(dir, filepath.FromSlash(w.Path)) == f.path })
+		return slices.ContainsFunc(files, func(w writers.File) bool {
+			return filepath.Join(dir, filepath.FromSlash(w.Path)) == f.path
+		})
 	})
 }
 

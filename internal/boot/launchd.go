@@ -113,7 +113,8 @@ func (l *launchdManager) status(ctx context.Context, files []found) (Status, err
 	}
 	up := 0
 	for _, f := range files {
-		out, err := l.m.run(ctx, "launchctl", "list", strings.TrimSuffix(filepath.Base(f.path), ".plist"))
+		out, err := l.m.run(ctx, "launchctl", "list",
+			strings.TrimSuffix(filepath.Base(f.path), ".plist"))
 		if _, err := exitStatus(err); err != nil {
 			return st, err
 		}

@@ -129,7 +129,8 @@ func (p *Plan) write(path string, mode fs.FileMode, content []byte) (bool, error
 	case err != nil:
 		return false, err
 	case !fi.Mode().IsRegular():
-		return false, &fs.PathError{Op: "replace", Path: path, Err: errors.New("it is not a regular file")}
+		return false,
+			&fs.PathError{Op: "replace", Path: path, Err: errors.New("it is not a regular file")}
 	default:
 		if have, err = os.ReadFile(path); err != nil {
 			return false, err
@@ -163,7 +164,8 @@ func (p *Plan) mkdirs(dir string) error {
 }
 
 func (p *Plan) plans(action Action, path string) bool {
-	return slices.ContainsFunc(p.steps, func(s Step) bool { return s.Action == action && s.Path == path })
+	return slices.ContainsFunc(p.steps,
+		func(s Step) bool { return s.Action == action && s.Path == path })
 }
 
 // isLink says whether a symbolic link with that target is at path; nothing may be
@@ -195,7 +197,8 @@ func (p *Plan) prune(files []found) {
 			dirs = append(dirs, dir)
 		}
 	}
-	slices.SortFunc(dirs, func(x, y string) int { return strings.Compare(y, x) }) // those inside first
+	// those inside first
+	slices.SortFunc(dirs, func(x, y string) int { return strings.Compare(y, x) })
 	for _, dir := range dirs {
 		p.add(Step{Action: Remove, Path: dir, optional: true})
 	}
@@ -293,7 +296,8 @@ func plain(err error) error {
 func (s Step) unchanged() error {
 	fi, err := os.Lstat(s.Path)
 	if err != nil || !fi.Mode().IsRegular() {
-		return ignoreMissing(err) // what is no file cannot be replaced, and a link is as good as another
+		// what is no file cannot be replaced, and a link is as good as another
+		return ignoreMissing(err)
 	}
 	now, err := os.ReadFile(s.Path)
 	if err == nil && (s.was == nil || !bytes.Equal(now, s.was)) {

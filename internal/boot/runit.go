@@ -46,7 +46,8 @@ func (r runitInit) shutdown(dir string) []string {
 func (r runitInit) state(_ context.Context, dir string) (scanState, error) {
 	st := scanState{word: strings.TrimSpace(tree(dir).text("supervise/stat"))}
 	if st.up = strings.HasPrefix(st.word, "run"); st.up {
-		st.pid, _ = strconv.Atoi(strings.TrimSpace(tree(dir).text("supervise/pid"))) // empty if it has just ended
+		// empty if it has just ended
+		st.pid, _ = strconv.Atoi(strings.TrimSpace(tree(dir).text("supervise/pid")))
 	}
 	return st, nil
 }

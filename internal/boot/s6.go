@@ -44,7 +44,10 @@ func (s s6Init) scans() ([]string, error) {
 	case len(words) < 2 || !filepath.IsAbs(live):
 		return nil, errors.New("s6: process 1 does not say which directory it scans")
 	case scans == nil && (strings.HasPrefix(live, "/run/") || strings.HasPrefix(live, "/tmp/")):
-		return nil, fmt.Errorf("s6: %s does not last over a boot, and there is no %s that it is made of", live, s6Image)
+		return nil, fmt.Errorf(
+			"s6: %s does not last over a boot, and there is no %s that it is made of", live,
+			s6Image,
+		)
 	}
 	return append(scans, live), nil
 }
@@ -60,7 +63,9 @@ func (s s6Init) start(dir string, ready bool) []string {
 	return []string{"s6-svc", wait, "-T", "30000", "-u", dir}
 }
 func (s s6Init) restart(dir string) []string { return []string{"s6-svc", "-r", dir} }
-func (s s6Init) stop(dir string) []string    { return []string{"s6-svc", "-wD", "-T", "60000", "-d", dir} }
+func (s s6Init) stop(dir string) []string {
+	return []string{"s6-svc", "-wD", "-T", "60000", "-d", dir}
+}
 func (s s6Init) shutdown(dir string) []string {
 	return []string{"s6-svc", "-wD", "-T", "60000", "-dx", dir}
 }
@@ -80,10 +85,13 @@ func (s s6Init) state(ctx context.Context, dir string) (scanState, error) {
 }
 
 func (s s6Init) control(ctx context.Context, verb string, dirs []string) error {
-	options := map[string][]string{"start": {"-wu", "-u"}, "stop": {"-wD", "-d"}, "restart": {"-wr", "-r"}}[verb]
+	options := map[string][]string{
+		"start": {"-wu", "-u"}, "stop": {"-wD", "-d"}, "restart": {"-wr", "-r"},
+	}[verb]
 	var errs []error
 	for _, dir := range dirs {
-		_, err := s.m.run(ctx, slices.Concat([]string{"s6-svc", "-T", "60000"}, options, []string{dir})...)
+		_, err := s.m.run(ctx,
+			slices.Concat([]string{"s6-svc", "-T", "60000"}, options, []string{dir})...)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

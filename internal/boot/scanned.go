@@ -81,7 +81,8 @@ func (s *scanManager) enable(ctx context.Context, p *Plan, files []writers.File,
 				return err
 			}
 		case p.plans(Write, dir+"/run"):
-			p.hint("%s has changed and takes it up when it is restarted: %s", name, strings.Join(s.restart(dir), " "))
+			p.hint("%s has changed and takes it up when it is restarted: %s",
+				name, strings.Join(s.restart(dir), " "))
 		}
 	}
 	if argv := s.rescan(scans[len(scans)-1]); argv != nil && len(fresh) > 0 {
@@ -93,7 +94,8 @@ func (s *scanManager) enable(ctx context.Context, p *Plan, files []writers.File,
 			p.add(Step{Action: Wait, Path: filepath.Join(dir, s.alive())})
 		}
 		has := func(file string) bool {
-			return slices.ContainsFunc(files, func(f writers.File) bool { return f.Path == name+"/"+file })
+			return slices.ContainsFunc(files,
+				func(f writers.File) bool { return f.Path == name+"/"+file })
 		}
 		if !has("down") {
 			p.run(nil, s.start(dir, has("notification-fd"))...)
@@ -104,7 +106,9 @@ func (s *scanManager) enable(ctx context.Context, p *Plan, files []writers.File,
 
 // unlessUp appends a service that was started by hand until now, if nobody did,
 // and has it stopped again if a later step fails.
-func (s *scanManager) unlessUp(ctx context.Context, p *Plan, start []string, name string) ([]string, error) {
+func (s *scanManager) unlessUp(
+	ctx context.Context, p *Plan, start []string, name string,
+) ([]string, error) {
 	dir := s.dir(name)
 	if !s.supervised(dir) {
 		return start, nil
@@ -179,11 +183,16 @@ func (s *scanManager) disable(_ context.Context, p *Plan, files []found) error {
 		dir := s.dir(name)
 		for _, scan := range scans {
 			path := filepath.Join(scan, name)
-			if linked, err := isLink(path, s.m.inside(dir)); err == nil && linked { // what else is there is not ours
+			// what else is there is not ours
+			if linked, err := isLink(path, s.m.inside(dir)); err == nil && linked {
 				p.remove(path, nil)
 			}
 		}
-		p.add(Step{Action: Run, Argv: s.shutdown(dir), do: func(ctx context.Context) error { return s.forget(ctx, dir, scans) }})
+		p.add(Step{
+			Action: Run,
+			Argv:   s.shutdown(dir),
+			do:     func(ctx context.Context) error { return s.forget(ctx, dir, scans) },
+		})
 	}
 	return nil
 }

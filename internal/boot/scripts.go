@@ -71,7 +71,8 @@ func (s *scriptManager) running(ctx context.Context, name string) (bool, error) 
 	}
 	running, known := s.up(status)
 	if !known {
-		return false, fmt.Errorf("%s: exit status %d says nothing about whether it runs", strings.Join(argv, " "), status)
+		return false, fmt.Errorf("%s: exit status %d says nothing about whether it runs",
+			strings.Join(argv, " "), status)
 	}
 	return running, nil
 }
@@ -97,7 +98,8 @@ func (s *scriptManager) enable(ctx context.Context, p *Plan, files []writers.Fil
 		case !running && s.m.live() && !p.idle:
 			start = append(start, f.Path)
 		case running && p.plans(Write, filepath.Join(s.m.files(), f.Path)):
-			p.hint("%s has changed and takes it up when it is restarted: %s", f.Path, strings.Join(s.service(f.Path, "restart"), " "))
+			p.hint("%s has changed and takes it up when it is restarted: %s",
+				f.Path, strings.Join(s.service(f.Path, "restart"), " "))
 		}
 	}
 	for _, name := range start {
@@ -126,7 +128,8 @@ func (s *scriptManager) runs(name string, want bool) func(ctx context.Context) e
 	return func(ctx context.Context) error {
 		running, err := s.running(ctx, name)
 		if err == nil && running != want {
-			_, err = s.m.run(ctx, s.service(name, map[bool]string{true: "start", false: "stop"}[want])...)
+			_, err = s.m.run(ctx,
+				s.service(name, map[bool]string{true: "start", false: "stop"}[want])...)
 		}
 		return err
 	}
@@ -197,7 +200,9 @@ func (o openrcScripts) enabled(_ context.Context, name string) (bool, error) {
 	return tree(o.m.path("/etc/runlevels/default")).exists(name), nil
 }
 
-func (o openrcScripts) service(name, verb string) []string { return []string{"rc-service", name, verb} }
+func (o openrcScripts) service(name, verb string) []string {
+	return []string{"rc-service", name, verb}
+}
 
 // up: what supervise-daemon keeps is "started" (0), or "crashed" (32) when it
 // gave up; 3 is "stopped". Whatever is neither must be stopped before it goes.
@@ -232,7 +237,8 @@ func (o sysvScripts) enabled(_ context.Context, name string) (bool, error) {
 // isStart says whether a link has a script run when its runlevel is entered: "S01NAME".
 func isStart(link, name string) bool {
 	number, ok := strings.CutSuffix(link, name)
-	return ok && len(number) == 3 && number[0] == 'S' && strings.Trim(number[1:], "0123456789") == ""
+	return ok && len(number) == 3 && number[0] == 'S' &&
+		strings.Trim(number[1:], "0123456789") == ""
 }
 
 func (o sysvScripts) service(name, verb string) []string { return []string{"service", name, verb} }
@@ -263,7 +269,9 @@ func (o freebsdScripts) enabled(ctx context.Context, name string) (bool, error) 
 	return status == 0 && strings.EqualFold(strings.TrimSpace(out), "YES"), err
 }
 
-func (o freebsdScripts) service(name, verb string) []string { return []string{"service", name, verb} }
+func (o freebsdScripts) service(name, verb string) []string {
+	return []string{"service", name, verb}
+}
 
 func (o freebsdScripts) up(status int) (running, known bool) {
 	return status == 0, status == 0 || status == 1

@@ -49,10 +49,14 @@ func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
 }
 
 // Start has the init system start a service that was enabled through us.
-func (m *Machine) Start(ctx context.Context, name string) error { return m.control(ctx, "start", name) }
+func (m *Machine) Start(ctx context.Context, name string) error {
+	return m.control(ctx, "start", name)
+}
 
 // Stop has the init system stop a service; it stays enabled.
-func (m *Machine) Stop(ctx context.Context, name string) error { return m.control(ctx, "stop", name) }
+func (m *Machine) Stop(ctx context.Context, name string) error {
+	return m.control(ctx, "stop", name)
+}
 
 // Restart stops and starts it.
 func (m *Machine) Restart(ctx context.Context, name string) error {

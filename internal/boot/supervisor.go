@@ -82,13 +82,16 @@ func (s Supervisor) render(target writers.Target, opts writers.Options) (writers
 		return writers.Output{}, fmt.Errorf("the program %q is not an absolute path", s.Program)
 	}
 	if target.Name == string(Systemd) {
-		content, err := systemd.SupervisorUnit(systemd.Supervisor{Program: s.Program, Env: s.Env, StopTime: stopTime}, opts)
+		content, err := systemd.SupervisorUnit(
+			systemd.Supervisor{Program: s.Program, Env: s.Env, StopTime: stopTime}, opts,
+		)
 		if err != nil {
 			return writers.Output{}, err
 		}
 		name := s.Name()
 		return writers.Output{Files: []writers.File{{
-			Path: name + ".service", Mode: 0o644, Service: name, Content: writers.Seal(content, name, target.Comment),
+			Path: name + ".service", Mode: 0o644, Service: name, Content: writers.Seal(content,
+				name, target.Comment),
 		}}}, nil
 	}
 	return target.Render([]spec.Service{s.service(System(target.Name))}, opts)
@@ -99,7 +102,8 @@ func (s Supervisor) service(system System) spec.Service {
 	name := s.Name()
 	service := spec.Service{
 		Name:    name,
-		Command: spec.Command{s.Program, "supervisor", "run"}, Process: spec.Process{Chdir: "/", Env: s.Env},
+		Command: spec.Command{s.Program, "supervisor", "run"},
+		Process: spec.Process{Chdir: "/", Env: s.Env},
 		Supervision: spec.Supervision{
 			Restart: spec.RestartOnFailure,
 			Stop:    spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(stopTime)}},
@@ -122,7 +126,10 @@ func (s Supervisor) service(system System) spec.Service {
 	}
 	// The scripts that ask have none of its variables.
 	if (system == SysV || system == Runit) && len(s.Env) == 0 {
-		service.Ready = spec.Probe{Kind: spec.ProbeCmd, Target: spec.Command{s.Program, "supervisor", "status"}.String()}
+		service.Ready = spec.Probe{
+			Kind:   spec.ProbeCmd,
+			Target: spec.Command{s.Program, "supervisor", "status"}.String(),
+		}
 	}
 	return service
 }
@@ -132,13 +139,15 @@ func (s Supervisor) judge(p *Plan) {
 	for at := s.Program; ; at = filepath.Dir(at) {
 		fi, err := os.Stat(p.m.path(at))
 		if err != nil {
-			p.hint("%s is what is started at every boot: %v; install it there", p.m.path(at), plain(err))
+			p.hint("%s is what is started at every boot: %v; install it there",
+				p.m.path(at), plain(err))
 			return
 		}
 		owner, _, err := sys.FileOwner(fi)
 		sticky := fi.IsDir() && fi.Mode()&os.ModeSticky != 0
 		if !p.m.User && err == nil && (owner.UID != 0 || fi.Mode().Perm()&0o022 != 0 && !sticky) {
-			p.hint("%s can be exchanged by others than root, and is started as root at every boot: install it in /usr/local/bin", at)
+			p.hint("%s can be exchanged by others than root, and is started as root at every "+
+				"boot: install it in /usr/local/bin", at)
 			return
 		}
 		if at == filepath.Dir(at) {

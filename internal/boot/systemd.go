@@ -64,7 +64,8 @@ func (s *systemdManager) begin(ctx context.Context, p *Plan, files []writers.Fil
 	}
 	enabled, err := s.enabled(ctx, manual)
 	if len(enabled) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...), s.systemctl(append([]string{"disable"}, enabled...)...)...)
+		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...),
+			s.systemctl(append([]string{"disable"}, enabled...)...)...)
 	}
 	return err
 }
@@ -103,68 +104,6 @@ func (s *systemdManager) enabled(ctx context.Context, names []string) ([]string,
 	return enabled, err
 }
 
-// unit is what systemd says of a unit.
-type unit struct {
-	id, load, file, active, sub, result, kind string
-	pid                                       int
-	reload                                    bool // the file is newer than what was read of it
-	job                                       bool // something is queued: to be started, if it is inactive
-}
-
-// up says that it has come up. What is "activating" may still fail to.
-func (u unit) up() bool {
-	return slices.Contains([]string{"active", "reloading", "refreshing"}, u.active)
-}
-
-// down says that nothing of it runs, or is about to: while a machine boots, what waits for its turn
-// is "inactive" too.
-func (u unit) down() bool { return !u.job && (u.active == "inactive" || u.active == "failed") }
-
-const unitProperties = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,Type,MainPID,NeedDaemonReload,Job"
-
-// show asks for the properties of units, in their order.
-func (s *systemdManager) show(ctx context.Context, names []string) ([]unit, error) {
-	argv := s.systemctl(append([]string{"show", "--property=" + unitProperties, "--"}, names...)...)
-	out, err := s.m.run(ctx, argv...)
-	if err != nil {
-		return nil, err
-	}
-	var units []unit
-	for block := range strings.SplitSeq(strings.TrimSpace(out), "\n\n") {
-		var u unit
-		for line := range strings.Lines(block) {
-			key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
-			switch key {
-			case "Id":
-				u.id = value
-			case "LoadState":
-				u.load = value
-			case "UnitFileState":
-				u.file = value
-			case "ActiveState":
-				u.active = value
-			case "SubState":
-				u.sub = value
-			case "Result":
-				u.result = value
-			case "Type":
-				u.kind = value
-			case "MainPID":
-				u.pid, _ = strconv.Atoi(value) // not there for units that are no services
-			case "NeedDaemonReload":
-				u.reload = value == "yes"
-			case "Job":
-				u.job = value != "" && value != "0"
-			}
-		}
-		units = append(units, u)
-	}
-	if len(units) != len(names) {
-		return nil, fmt.Errorf("%s: told of %d units in place of %d", strings.Join(argv, " "), len(units), len(names))
-	}
-	return units, nil
-}
-
 // wantedBy returns the targets that start a unit by its file.
 func wantedBy(content []byte) []string {
 	var targets []string
@@ -183,7 +122,9 @@ func wantedBy(content []byte) []string {
 	return targets
 }
 
-func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.File, changed bool) error {
+func (s *systemdManager) enable(
+	ctx context.Context, p *Plan, files []writers.File, changed bool,
+) error {
 	if !s.m.live() {
 		return s.enableInTree(p, files)
 	}
@@ -217,11 +158,13 @@ func (s *systemdManager) enable(ctx context.Context, p *Plan, files []writers.Fi
 			start = append(start, name)
 		}
 		if (u.up() || u.active == "activating") && s.writes(p, name) {
-			p.hint("%s has changed and takes it up when it is restarted: %s", name, strings.Join(s.systemctl("restart", name), " "))
+			p.hint("%s has changed and takes it up when it is restarted: %s",
+				name, strings.Join(s.systemctl("restart", name), " "))
 		}
 	}
 	if len(enable) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"disable"}, enable...)...)...), s.systemctl(append([]string{"enable"}, enable...)...)...)
+		p.run(p.command(s.systemctl(append([]string{"disable"}, enable...)...)...),
+			s.systemctl(append([]string{"enable"}, enable...)...)...)
 	}
 	if len(start) > 0 {
 		s.start(p, start)
@@ -239,11 +182,13 @@ func (s *systemdManager) writes(p *Plan, name string) bool {
 const variables = ".env"
 
 func unitFiles(files []writers.File) []writers.File {
-	return slices.DeleteFunc(slices.Clone(files), func(f writers.File) bool { return strings.HasSuffix(f.Path, variables) })
+	return slices.DeleteFunc(slices.Clone(files),
+		func(f writers.File) bool { return strings.HasSuffix(f.Path, variables) })
 }
 
 func foundUnits(files []found) []found {
-	return slices.DeleteFunc(slices.Clone(files), func(f found) bool { return strings.HasSuffix(f.path, variables) })
+	return slices.DeleteFunc(slices.Clone(files),
+		func(f found) bool { return strings.HasSuffix(f.path, variables) })
 }
 
 // start adds the start of units. Why one does not start is asked for: what
@@ -314,7 +259,8 @@ func (s *systemdManager) enableInTree(p *Plan, files []writers.File) error {
 		}
 	}
 	if len(names) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"disable"}, names...)...)...), s.systemctl(append([]string{"enable"}, names...)...)...)
+		p.run(p.command(s.systemctl(append([]string{"disable"}, names...)...)...),
+			s.systemctl(append([]string{"enable"}, names...)...)...)
 	}
 	return nil
 }
@@ -353,10 +299,12 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 		}
 	}
 	if len(running) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"start"}, running...)...)...), s.systemctl(append([]string{"stop"}, running...)...)...)
+		p.run(p.command(s.systemctl(append([]string{"start"}, running...)...)...),
+			s.systemctl(append([]string{"stop"}, running...)...)...)
 	}
 	if len(enabled) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...), s.systemctl(append([]string{"disable"}, enabled...)...)...)
+		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...),
+			s.systemctl(append([]string{"disable"}, enabled...)...)...)
 	}
 	// When it is undone, the manager must have read the files before it can start them.
 	s.reloadOnUndo(p)
@@ -381,7 +329,8 @@ func (s *systemdManager) status(ctx context.Context, files []found) (Status, err
 	for _, f := range foundUnits(files) {
 		targets := wantedBy(f.content)
 		names = append(names, filepath.Base(f.path))
-		st.Enabled = st.Enabled || len(targets) > 0 && !s.m.live() && s.linked(filepath.Base(f.path), targets)
+		st.Enabled = st.Enabled ||
+			len(targets) > 0 && !s.m.live() && s.linked(filepath.Base(f.path), targets)
 	}
 	if !s.m.live() {
 		return st, nil
@@ -415,7 +364,8 @@ func (s *systemdManager) status(ctx context.Context, files []found) (Status, err
 func (s *systemdManager) control(ctx context.Context, verb string, files []found) error {
 	var names []string
 	for _, f := range files {
-		if strings.HasSuffix(f.path, ".service") || len(wantedBy(f.content)) > 0 && verb != "restart" {
+		if strings.HasSuffix(f.path, ".service") ||
+			len(wantedBy(f.content)) > 0 && verb != "restart" {
 			names = append(names, filepath.Base(f.path))
 		}
 	}
@@ -435,6 +385,7 @@ func (s *systemdManager) lingering(ctx context.Context, p *Plan) error {
 	if err == nil && strings.TrimSpace(out) == "yes" {
 		return nil
 	}
-	p.hint("without lingering it starts at your login and ends with your logout: loginctl enable-linger")
+	p.hint("without lingering it starts at your login and ends with your logout: loginctl " +
+		"enable-linger")
 	return nil
 }

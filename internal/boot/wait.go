@@ -26,7 +26,8 @@ func appear(ctx context.Context, path string) error {
 
 // ended waits until nobody reads a FIFO any more.
 func ended(ctx context.Context, fifo string) error {
-	return poll(ctx, fifo+": its reader does not end", func() (bool, error) { return !alive(fifo), nil })
+	return poll(ctx, fifo+": its reader does not end",
+		func() (bool, error) { return !alive(fifo), nil })
 }
 
 // alive says whether somebody reads a FIFO: runsv(8) does so for "ok", and
@@ -42,7 +43,8 @@ func alive(fifo string) bool {
 
 // poll asks until it is so: whoever makes it so tells nobody.
 func poll(ctx context.Context, otherwise string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, waitTime, errors.New(otherwise+" within "+waitTime.String()))
+	ctx, cancel := context.WithTimeoutCause(ctx, waitTime,
+		errors.New(otherwise+" within "+waitTime.String()))
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -65,7 +65,8 @@ func open(wanted, record string) (*Parent, error) {
 // find goes on with the group that the record names, if it can be used, or makes one.
 func (c *Parent) find(m mount, wanted string) error {
 	if before, err := os.ReadFile(c.record); err == nil {
-		if dir := recordedGroup(string(before), c.record); m.pathOf(dir) != "" && writable(dir) == nil {
+		if dir := recordedGroup(string(before), c.record); m.pathOf(dir) != "" &&
+			writable(dir) == nil {
 			c.Dir, c.Path = dir, m.pathOf(dir) // what the last supervisor started runs there
 			return nil
 		}

@@ -31,7 +31,8 @@ func LeaveService() error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("started within service %s, and ends with its control group: %w", name, err)
+		return fmt.Errorf("started within service %s, and ends with its control group: %w",
+			name, err)
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ func controls(l spec.Limits) []control {
 		list[2].value = strconv.FormatInt(int64(*l.Swap), 10) // 0 is a limit, too
 	}
 	if l.CPUs > 0 {
-		list[3].value = fmt.Sprintf("%d %d", max(1000, int64(l.CPUs*cpuPeriod)), cpuPeriod) // the kernel takes no less than 1 ms
+		// the kernel takes no less than 1 ms
+		list[3].value = fmt.Sprintf("%d %d", max(1000, int64(l.CPUs*cpuPeriod)), cpuPeriod)
 	}
 	return list
 }
@@ -95,7 +96,8 @@ func (g *Group) Limit(l spec.Limits, lift bool) error {
 func (g *Group) weigh(value string) error {
 	err := writeFile(g.Dir, "io.weight", value)
 	if errors.Is(err, fs.ErrNotExist) {
-		if bfq := writeFile(g.Dir, "io.bfq.weight", bfqWeight(value)); !errors.Is(bfq, fs.ErrNotExist) {
+		if bfq := writeFile(g.Dir, "io.bfq.weight", bfqWeight(value)); !errors.Is(bfq,
+			fs.ErrNotExist) {
 			return bfq
 		}
 	}

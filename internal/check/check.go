@@ -7,22 +7,34 @@
 // state settles the question; it is not observable where the state could have
 // come about either way, or where we may not look. What may not be looked at never passes.
 //
-//	step                        looks at                             fails when
-//	 1 other descriptors        fd, fdinfo, net                      one that an execve let through is a file, device, terminal or pipe
-//	 2 signal actions           SigIgn, SigCgt                       signals are ignored and nothing shows that the program chose it
-//	 3 signal mask              SigBlk of all threads, signalfd      a signal is blocked in every thread and no signalfd takes it
-//	 4 environment              environ, cgroup                      it bears the mark of another daemonizer or manager
-//	 5 fork                     stat of it, parent, session leader   its parent started it and is still there
-//	 6 setsid                   the same, tty_nr                     it has a terminal or is in the session of a living stranger
-//	 7 second fork              session                              it leads its session, so a terminal it opens may become its own
-//	 8 first child gone         parent                               the parent has not changed to init or a subreaper
-//	 9 descriptors 0, 1, 2      fd, fdinfo                           closed, a terminal, or of the wrong direction
-//	10 umask                    Umask                                it takes the owner's rights away, or lets everybody write
-//	11 working directory        cwd, root, mountinfo                 deleted, or it keeps a mounted file system busy
-//	12 pid file                 the file, fdinfo of the process      it names another process, is older than this one, or anybody may write it
-//	13 privileges               Uid, Gid, Groups, Cap*               not the user asked for, or a way back to root was kept
-//	14 readiness reported       -                                    never: nothing of it remains to be seen
-//	15 original process gone    parent                               the parent of step 8 is still there
+//	step                      looks at                   fails when
+//	 1 other descriptors      fd, fdinfo, net            one that an execve let through is a file,
+//	                                                     device, terminal or pipe
+//	 2 signal actions         SigIgn, SigCgt             signals are ignored and nothing shows
+//	                                                     that the program chose it
+//	 3 signal mask            SigBlk: threads, signalfd  a signal is blocked in every thread and
+//	                                                     no signalfd takes it
+//	 4 environment            environ, cgroup            it bears the mark of another daemonizer
+//	                                                     or manager
+//	 5 fork                   stat: it, parent, leader   its parent started it and is still there
+//	 6 setsid                 the same, tty_nr           it has a terminal or is in the session of
+//	                                                     a living stranger
+//	 7 second fork            session                    it leads its session, so a terminal it
+//	                                                     opens may become its own
+//	 8 first child gone       parent                     the parent has not changed to init or a
+//	                                                     subreaper
+//	 9 descriptors 0, 1, 2    fd, fdinfo                 closed, a terminal, or of the wrong
+//	                                                     direction
+//	10 umask                  Umask                      it takes the owner's rights away, or lets
+//	                                                     everybody write
+//	11 working directory      cwd, root, mountinfo       deleted, or it keeps a mounted file
+//	                                                     system busy
+//	12 pid file               the file, its fdinfo       it names another process, is older than
+//	                                                     this one, or anybody may write it
+//	13 privileges             Uid, Gid, Groups, Cap*     not the user asked for, or a way back to
+//	                                                     root was kept
+//	14 readiness reported     -                          never: nothing of it remains to be seen
+//	15 original process gone  parent                     the parent of step 8 is still there
 //
 // A program that runs may have changed all of this itself: nginx ignores
 // SIGPIPE, redis leaves its sockets open across execve. Evidence cannot tell
@@ -134,8 +146,11 @@ func vanished(st sys.ProcStat) error {
 
 func ended(st sys.ProcStat) error {
 	if !st.Exited() {
-		return fmt.Errorf("process %d (%s): its main thread has ended, others run on and /proc does not show what they share: %w",
-			st.PID, clean(st.Comm), ErrNoProcess)
+		return fmt.Errorf(
+			"process %d (%s): its main thread has ended, others run on and /proc does not show "+
+				"what they share: %w",
+			st.PID, clean(st.Comm), ErrNoProcess,
+		)
 	}
 	return fmt.Errorf("process %d (%s) has ended and waits for its parent %s to reap it: %w",
 		st.PID, clean(st.Comm), nameOf(st.PPID), ErrNoProcess)
@@ -145,7 +160,8 @@ func ended(st sys.ProcStat) error {
 func hidden(pid int, why error) Report {
 	r := Report{PID: pid}
 	for i, name := range names {
-		r.Steps = append(r.Steps, Step{Number: i + 1, Name: name, Result: NotObservable, Evidence: why.Error()})
+		r.Steps = append(r.Steps,
+			Step{Number: i + 1, Name: name, Result: NotObservable, Evidence: why.Error()})
 	}
 	return r
 }
@@ -153,7 +169,8 @@ func hidden(pid int, why error) Report {
 var names = [15]string{
 	"close other descriptors", "reset signal actions", "reset signal mask", "clean the environment",
 	"fork", "new session", "fork again", "first child exits", "descriptors 0, 1 and 2", "umask",
-	"working directory", "pid file", "drop privileges", "report readiness", "original process exits",
+	"working directory", "pid file", "drop privileges", "report readiness",
+	"original process exits",
 }
 
 // finding is a Step without its place.
@@ -171,15 +188,23 @@ func unseenf(format string, a ...any) finding {
 
 func (f *facts) judge() []Step {
 	judges := [15]func(*facts) finding{
-		(*facts).otherDescriptors, (*facts).signalActions, (*facts).signalMask, (*facts).environment,
-		(*facts).forked, (*facts).ownSession, (*facts).forkedAgain, (*facts).reparented, (*facts).standardDescriptors,
+		(*facts).otherDescriptors, (*facts).signalActions, (*facts).signalMask,
+		(*facts).environment,
+		(*facts).forked, (*facts).ownSession, (*facts).forkedAgain, (*facts).reparented,
+		(*facts).standardDescriptors,
 		(*facts).umask, (*facts).workingDirectory, (*facts).pidFile, (*facts).privileges,
 		(*facts).readiness, (*facts).originalGone,
 	}
 	steps := make([]Step, len(judges))
 	for i, judge := range judges {
 		found := judge(f)
-		steps[i] = Step{Number: i + 1, Name: names[i], Result: found.result, Evidence: found.evidence, Details: found.details}
+		steps[i] = Step{
+			Number:   i + 1,
+			Name:     names[i],
+			Result:   found.result,
+			Evidence: found.evidence,
+			Details:  found.details,
+		}
 	}
 	return steps
 }
@@ -187,7 +212,8 @@ func (f *facts) judge() []Step {
 // clean makes a name chosen by a stranger fit for a line of text: no control
 // character of it reaches a terminal.
 func clean(s string) string {
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if !utf8.ValidString(s) ||
+		strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}
 	return s

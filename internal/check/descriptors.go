@@ -43,9 +43,13 @@ func (f *facts) otherDescriptors() finding {
 	found := passf("none is open above 2")
 	switch {
 	case count[inherited] > 0:
-		found = failf("%s of %d above 2 left open by whoever started it", plural(count[inherited], "descriptor"), total)
+		found = failf("%s of %d above 2 left open by whoever started it",
+			plural(count[inherited], "descriptor"), total)
 	case count[unknown] > 0:
-		found = unseenf("%s of %d above 2: opened by the program or left over, the kernel does not tell", plural(count[unknown], "descriptor"), total)
+		found = unseenf(
+			"%s of %d above 2: opened by the program or left over, the kernel does not tell",
+			plural(count[unknown], "descriptor"), total,
+		)
 	case total > 0:
 		found = passf("%s above 2, none left over", plural(total, "descriptor"))
 	}
@@ -127,7 +131,8 @@ func (f *facts) lifeLock(fd sys.FD) bool {
 // another program it would be of no use.
 func isEventQueue(fd sys.FD) bool {
 	switch strings.TrimPrefix(fd.Target, "anon_inode:") {
-	case "[eventpoll]", "[eventfd]", "[timerfd]", "[signalfd]", "[io_uring]", "[fanotify]", "inotify":
+	case "[eventpoll]", "[eventfd]", "[timerfd]", "[signalfd]", "[io_uring]",
+		"[fanotify]", "inotify":
 		return true
 	}
 	return false
@@ -141,7 +146,8 @@ func isTerminal(fd sys.FD) bool {
 	if err != nil {
 		// /proc/tty is masked in some containers: the numbers are fixed all the
 		// same (admin-guide/devices.txt): consoles and serial lines, /dev/tty, /dev/pts.
-		return strings.HasPrefix(fd.Target, "/dev/pts/") || strings.HasPrefix(fd.Target, "/dev/tty") || fd.Target == "/dev/console"
+		return strings.HasPrefix(fd.Target, "/dev/pts/") ||
+			strings.HasPrefix(fd.Target, "/dev/tty") || fd.Target == "/dev/console"
 	}
 	return is
 }
@@ -159,7 +165,8 @@ func (f *facts) pipeOrigin(fd sys.FD) (origin, string) {
 		}
 	}
 	for _, other := range f.fds {
-		if other.File.Dev == file.Dev && other.File.Inode == file.Inode && other.Writable() != fd.Writable() {
+		if other.File.Dev == file.Dev && other.File.Inode == file.Inode &&
+			other.Writable() != fd.Writable() {
 			return unknown, "not close-on-exec, and it holds both ends"
 		}
 	}
@@ -189,7 +196,8 @@ func (f *facts) standardDescriptors() finding {
 	for n := range 3 {
 		fd, open := f.descriptor(n)
 		if !open {
-			wrong = append(wrong, fmt.Sprintf("%d is closed: the next file opened will be taken for it", n))
+			wrong = append(wrong,
+				fmt.Sprintf("%d is closed: the next file opened will be taken for it", n))
 			continue
 		}
 		shown = append(shown, show(fd))

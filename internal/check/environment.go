@@ -83,7 +83,9 @@ func (f *facts) environment() finding {
 		}
 	}
 	if len(found) > 0 {
-		return finding{Fail, "marks of another launcher or manager: " + strings.Join(found, ", "), nil}
+		return finding{
+			Fail, "marks of another launcher or manager: " + strings.Join(found, ", "), nil,
+		}
 	}
 	return passf("%s, none the mark of a launcher or manager", plural(len(env), "variable"))
 }

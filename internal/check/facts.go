@@ -49,10 +49,12 @@ func gather(st sys.ProcStat, o Options) (*facts, error) {
 		return nil, fmt.Errorf("process %d (%s): %w", st.PID, clean(st.Comm), err)
 	}
 	if f.status.TGID != st.PID {
-		return nil, fmt.Errorf("%d is a thread of process %d: %w", st.PID, f.status.TGID, ErrNoProcess)
+		return nil, fmt.Errorf("%d is a thread of process %d: %w",
+			st.PID, f.status.TGID, ErrNoProcess)
 	}
 	if !f.status.Memory {
-		return nil, fmt.Errorf("process %d (%s) is a thread of the kernel or is just ending: %w", st.PID, clean(st.Comm), ErrNoProcess)
+		return nil, fmt.Errorf("process %d (%s) is a thread of the kernel or is just ending: %w",
+			st.PID, clean(st.Comm), ErrNoProcess)
 	}
 	if f.started, err = sys.StartedAt(st); err != nil {
 		return nil, fmt.Errorf("process %d: %w", st.PID, err)
@@ -124,19 +126,24 @@ func (f *facts) caught() sys.SignalSet {
 // setsUp says that the program did something of its own since execve: it
 // catches signals, or has a descriptor that can only have been made by it.
 func (f *facts) setsUp() bool {
-	return f.caught() != 0 || slices.ContainsFunc(f.fds, func(fd sys.FD) bool { return fd.CloseOnExec() || isEventQueue(fd) })
+	return f.caught() != 0 || slices.ContainsFunc(f.fds,
+		func(fd sys.FD) bool { return fd.CloseOnExec() || isEventQueue(fd) })
 }
 
 // inert says that nothing shows the program ever to have set up anything for
 // itself, not even a socket that it serves, though that could have been inherited.
 func (f *facts) inert() bool {
-	return f.fdsErr == nil && !f.setsUp() && !slices.ContainsFunc(f.fds, func(fd sys.FD) bool { return f.socketOf(fd).serves })
+	return f.fdsErr == nil && !f.setsUp() &&
+		!slices.ContainsFunc(f.fds, func(fd sys.FD) bool { return f.socketOf(fd).serves })
 }
 
 // mayNotLook turns the error of a read into a finding.
 func mayNotLook(what string, err error) finding {
 	if errors.Is(err, os.ErrPermission) {
-		return unseenf("%s: not ours to see: the process is another user's or has privileges that we lack", what)
+		return unseenf(
+			"%s: not ours to see: the process is another user's or has privileges that we lack",
+			what,
+		)
 	}
 	return unseenf("%s: %v", what, err)
 }

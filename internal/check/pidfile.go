@@ -59,7 +59,8 @@ func (f *facts) openPIDFile() string {
 		if fd.Number <= 2 || !fd.File.Is(syscall.S_IFREG) || !strings.HasSuffix(fd.Target, ".pid") {
 			continue
 		}
-		if file, err := sys.Statx(fd.Target); err == nil && file.Dev == fd.File.Dev && file.Inode == fd.File.Inode {
+		if file, err := sys.Statx(fd.Target); err == nil && file.Dev == fd.File.Dev &&
+			file.Inode == fd.File.Inode {
 			return fd.Target
 		}
 	}

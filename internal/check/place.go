@@ -17,7 +17,10 @@ func (f *facts) umask() finding {
 	case mask == 0:
 		return passf("umask 0000: the modes that the program gives apply")
 	case mask&owner != 0:
-		return failf("umask %04o takes rights away from the owner: the daemon cannot use what it makes", mask)
+		return failf(
+			"umask %04o takes rights away from the owner: the daemon cannot use what it makes",
+			mask,
+		)
 	case mask&othersWrite == 0:
 		return failf("umask %04o is not 0, and lets everybody write what the daemon makes", mask)
 	}

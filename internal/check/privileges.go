@@ -79,9 +79,12 @@ func (f *facts) identity() string {
 		if same(ids) {
 			return fmt.Sprintf("%s %d", what, ids[0])
 		}
-		return fmt.Sprintf("%s %d, effective %d, saved %d, file system %d", what, ids[0], ids[1], ids[2], ids[3])
+		return fmt.Sprintf("%s %d, effective %d, saved %d, file system %d",
+			what, ids[0], ids[1], ids[2], ids[3])
 	}
-	parts := []string{ids("uid", st.UID), ids("gid", st.GID), "no supplementary groups", capabilities(st)}
+	parts := []string{
+		ids("uid", st.UID), ids("gid", st.GID), "no supplementary groups", capabilities(st),
+	}
 	if len(st.Groups) > 0 {
 		parts[2] = "groups " + strings.Trim(fmt.Sprint(st.Groups), "[]")
 	}

@@ -33,7 +33,9 @@ func (f *facts) forked() finding {
 	case f.forkedAgain().result == Pass:
 		return passf("it was forked by the leader of session %d, which is gone", f.stat.Session)
 	case f.stat.PPID == 1:
-		return unseenf("its parent is pid 1: it was forked and left behind, or pid 1 started it as it is")
+		return unseenf(
+			"its parent is pid 1: it was forked and left behind, or pid 1 started it as it is",
+		)
 	case f.stat.PPID == 0:
 		return unseenf("its parent is outside of this pid namespace")
 	case f.parentErr != nil:
@@ -43,13 +45,15 @@ func (f *facts) forked() finding {
 	case f.stat.Session == f.parent.Session:
 		return failf("it is still the child, and in the session, of %s", describe(f.parent))
 	}
-	return unseenf("its parent is %s, which started it or adopted it: the kernel does not tell", describe(f.parent))
+	return unseenf("its parent is %s, which started it or adopted it: the kernel does not tell",
+		describe(f.parent))
 }
 
 func (f *facts) ownSession() finding {
 	switch {
 	case f.stat.TTYNr != 0:
-		return failf("it has the controlling terminal %s in session %d", terminalName(f.stat.TTYNr), f.stat.Session)
+		return failf("it has the controlling terminal %s in session %d",
+			terminalName(f.stat.TTYNr), f.stat.Session)
 	case f.leads():
 		return passf("session %d is its own and has no terminal", f.stat.Session)
 	case f.outside():
@@ -57,11 +61,13 @@ func (f *facts) ownSession() finding {
 	case f.leaderLives():
 		return failf("it is in session %d of %s", f.stat.Session, describe(f.leader))
 	case f.leaderHidden():
-		return failf("it is in session %d, whose leader is still there and may not be seen", f.stat.Session)
+		return failf("it is in session %d, whose leader is still there and may not be seen",
+			f.stat.Session)
 	case f.stat.PGRP != f.stat.Session:
 		// A shell with job control puts every job in a group of its own; the
 		// first child of daemon(7) does not.
-		return unseenf("session %d has no leader and no terminal, but process group %d: a daemon's session, or that of a login that has ended",
+		return unseenf("session %d has no leader and no terminal, but process group %d: a "+
+			"daemon's session, or that of a login that has ended",
 			f.stat.Session, f.stat.PGRP)
 	}
 	return passf("session %d has no terminal, and its leader is gone", f.stat.Session)
@@ -71,11 +77,13 @@ func (f *facts) forkedAgain() finding {
 	own := f.ownSession()
 	switch {
 	case f.leads():
-		return failf("it leads session %d: a terminal that it opens without O_NOCTTY may become its controlling terminal", f.stat.Session)
+		return failf("it leads session %d: a terminal that it opens without O_NOCTTY may become "+
+			"its controlling terminal", f.stat.Session)
 	case own.result == Fail:
 		return failf("it has no session of its own (step 6), so it was not forked from within one")
 	case own.result == NotObservable:
-		return unseenf("it does not lead session %d, which may not be its own (step 6)", f.stat.Session)
+		return unseenf("it does not lead session %d, which may not be its own (step 6)",
+			f.stat.Session)
 	}
 	return passf("it does not lead session %d, so it cannot acquire a terminal", f.stat.Session)
 }
@@ -89,21 +97,29 @@ func (f *facts) reparented() finding {
 	case f.parentErr != nil:
 		return unseenf("its parent %d cannot be seen: %v", f.stat.PPID, f.parentErr)
 	case f.stat.Session == f.parent.Session:
-		return failf("its parent %s is of the same session: the parent that forked it is still there", describe(f.parent))
+		return failf(
+			"its parent %s is of the same session: the parent that forked it is still there",
+			describe(f.parent),
+		)
 	case f.leads():
-		return unseenf("its parent is %s: a subreaper, or the one that forked it", describe(f.parent))
+		return unseenf("its parent is %s: a subreaper, or the one that forked it",
+			describe(f.parent))
 	case f.leaderHidden():
-		return unseenf("its parent is %s; the leader of its session may not be seen", describe(f.parent))
+		return unseenf("its parent is %s; the leader of its session may not be seen",
+			describe(f.parent))
 	case f.leaderLives():
-		return failf("its parent is %s, and the leader of its session, %s, is still there", describe(f.parent), describe(f.leader))
+		return failf("its parent is %s, and the leader of its session, %s, is still there",
+			describe(f.parent), describe(f.leader))
 	}
 	// It never led this session, so it was born into it; a parent in another
 	// session is not the one that forked it.
-	return passf("its parent %s is of another session: it was adopted, by a subreaper", describe(f.parent))
+	return passf("its parent %s is of another session: it was adopted, by a subreaper",
+		describe(f.parent))
 }
 
 func (f *facts) readiness() finding {
-	return unseenf("what went over the pipe to the original process leaves no trace; the exit status of the command that started it tells")
+	return unseenf("what went over the pipe to the original process leaves no trace; the exit " +
+		"status of the command that started it tells")
 }
 
 func (f *facts) originalGone() finding {
@@ -111,7 +127,8 @@ func (f *facts) originalGone() finding {
 	case Fail:
 		return failf("not even its parent %s has exited", describe(f.parent))
 	case Pass:
-		return unseenf("the one that forked it is gone (step 8); who called that one, the kernel does not record")
+		return unseenf("the one that forked it is gone (step 8); who called that one, the kernel " +
+			"does not record")
 	}
 	return unseenf("the kernel does not record who started it")
 }

@@ -56,9 +56,11 @@ func (f *facts) markAccepted() {
 		}
 	}
 	for inode, s := range f.socketTable {
-		s.accepted = !s.serves && s.address != "" && slices.ContainsFunc(listening, func(l socket) bool {
-			return l.address == s.address || port(l.address) != "" && port(l.address) == port(s.address)
-		})
+		s.accepted = !s.serves && s.address != "" &&
+			slices.ContainsFunc(listening, func(l socket) bool {
+				return l.address == s.address ||
+					port(l.address) != "" && port(l.address) == port(s.address)
+			})
 		f.socketTable[inode] = s
 	}
 }

@@ -32,8 +32,8 @@ func Clean(printed []byte) []byte {
 	return bytes.TrimRight(bytes.ToValidUTF8(printed, []byte("\ufffd")), "\n")
 }
 
-// Text is the last words as a text: the last lines, or of a Go program that broke off those from the
-// reason on, behind which come the stacks of all its goroutines.
+// Text is the last words as a text: the last lines, or of a Go program that broke off those from
+// the reason on, behind which come the stacks of all its goroutines.
 func Text(printed []byte) string {
 	printed = Clean(printed)
 	lines := strings.Split(string(printed), "\n")
@@ -45,8 +45,8 @@ func Text(printed []byte) string {
 	return strings.Join(Lines(printed, Most), "\n")
 }
 
-// Read returns what is in f behind the offset from, its last most bytes. cut says that there is more
-// before them.
+// Read returns what is in f behind the offset from, its last most bytes. cut says that there is
+// more before them.
 func Read(f *os.File, from, most int64) (tail []byte, cut bool, err error) {
 	info, err := f.Stat()
 	if err != nil {

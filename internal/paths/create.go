@@ -43,7 +43,8 @@ func passing() fs.FileMode {
 // anybody's supervisor. That there is no such directory is [fs.ErrNotExist].
 func (p Paths) Check() error {
 	uid := os.Geteuid()
-	f, err := open(p.Runtime, func(owner int) bool { return uid == 0 || owner == uid || owner == 0 })
+	f, err := open(p.Runtime,
+		func(owner int) bool { return uid == 0 || owner == uid || owner == 0 })
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,8 @@ func checkUpFrom(dir string, ours func(owner int) bool) error {
 		switch {
 		case err != nil:
 			return err
-		case !trusted(owner.UID) && !sys.Unmapped(owner.UID): // in a container that maps but one user, the root directory
+		case !trusted(owner.UID) && !sys.Unmapped(owner.UID):
+			// in a container that maps but one user, the root directory
 			return fmt.Errorf("%s above it belongs to user %d: %w", at, owner.UID, sys.ErrInsecure)
 		case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
 			return fmt.Errorf("everybody can write to %s above it: %w", at, sys.ErrInsecure)

@@ -33,7 +33,8 @@ func (p Paths) Elsewhere() Paths {
 // Rooted says whether all directories are below one that was named: then they are there, or
 // nowhere.
 func (p Paths) Rooted() bool {
-	return filepath.Base(p.State) == "state" && p.Runtime == filepath.Join(filepath.Dir(p.State), "run")
+	return filepath.Base(p.State) == "state" &&
+		p.Runtime == filepath.Join(filepath.Dir(p.State), "run")
 }
 
 // Remember writes down where the runtime directory is, for commands with another environment and
@@ -43,7 +44,8 @@ func (p Paths) Remember() error {
 	if p.remembered() == p.Runtime {
 		return nil
 	}
-	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_WRONLY | os.O_CREATE, Mode: 0o600, Regular: true})
+	f, _, err := sys.OpenTrusted(path,
+		sys.TrustedOpen{Flags: os.O_WRONLY | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,8 @@ const mostPointer = 4097
 
 // remembered is what Remember has written, "" if there is nothing to be read.
 func (p Paths) remembered() string {
-	f, _, err := sys.OpenTrusted(filepath.Join(p.State, pointerFile), sys.TrustedOpen{Regular: true})
+	f, _, err := sys.OpenTrusted(filepath.Join(p.State, pointerFile),
+		sys.TrustedOpen{Regular: true})
 	if err != nil {
 		return ""
 	}
@@ -126,7 +129,8 @@ func (p Paths) Temporary(getenv func(string) string, group *int) (q Paths, root 
 			err = errors.Join(err, tempErr)
 			continue
 		}
-		if os.Geteuid() == 0 { // services that run as other users pass through, as through any runtime directory of root's
+		// services that run as other users pass through, as through any runtime directory of root's
+		if os.Geteuid() == 0 {
 			tempErr = os.Chmod(root, 0o711)
 		}
 		if q = below(root, p.Config); tempErr == nil {
@@ -156,7 +160,8 @@ func temporary(getenv func(string) string) (list []string) {
 	if dir := getenv("TMPDIR"); filepath.IsAbs(dir) {
 		list = append(list, filepath.Clean(dir))
 	}
-	return append(list, "/tmp", "/dev/shm") // the latter is a container's even if all else is read-only
+	// the latter is a container's even if all else is read-only
+	return append(list, "/tmp", "/dev/shm")
 }
 
 func below(root, config string) Paths {
@@ -211,7 +216,8 @@ func (p Paths) createRuntime(group *int, made *made) error {
 // One that a supervisor which was killed has left is taken wherever it is: what is known of its
 // services is in there, under the names that left says.
 func (p Paths) Settle(group *int, left ...string) (q Paths, why error, err error) {
-	if q := p.Remembered(); q != p && q.holds(left) && !p.holds(left) && q.CreateRuntime(group) == nil {
+	if q := p.Remembered(); q != p && q.holds(left) && !p.holds(left) &&
+		q.CreateRuntime(group) == nil {
 		return q, nil, nil
 	}
 	err = p.CreateRuntime(group)

@@ -1,7 +1,8 @@
 // Package paths says where things live.
 //
 //	              root               ordinary user
-//	runtime       /run/daemonry      $XDG_RUNTIME_DIR/daemonry, else daemonry-UID in the temporary directory
+//	runtime       /run/daemonry      $XDG_RUNTIME_DIR/daemonry, else
+//	                                 daemonry-UID in the temporary directory
 //	state         /var/lib/daemonry  $XDG_STATE_HOME/daemonry
 //	logs          /var/log/daemonry  $XDG_STATE_HOME/daemonry/log
 //	configuration /etc/daemonry      $XDG_CONFIG_HOME/daemonry
@@ -48,7 +49,12 @@ func Of(getenv func(string) string, uid int) (Paths, error) {
 		}, nil
 	}
 	if uid == 0 {
-		return Paths{Runtime: systemRuntime(), State: "/var/lib/daemonry", Log: "/var/log/daemonry", Config: "/etc/daemonry"}, nil
+		return Paths{
+			Runtime: systemRuntime(),
+			State:   "/var/lib/daemonry",
+			Log:     "/var/log/daemonry",
+			Config:  "/etc/daemonry",
+		}, nil
 	}
 	return ofUser(getenv, uid)
 }

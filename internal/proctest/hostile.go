@@ -52,14 +52,17 @@ const (
 	CleanEnv Wrapper = "env -i"   // env(1): no environment
 	Cron     Wrapper = "cron"     // as cron(8) does: sh -c, a session, cwd /, four variables
 	Pipeline Wrapper = "pipeline" // the first part of one, as of bash: cmd | cat
-	PID1     Wrapper = "pid 1"    // the first process of a pid namespace with its own /proc: all in it dies with it
+	// the first process of a pid namespace with its own /proc: all in it dies with it
+	PID1 Wrapper = "pid 1"
 )
 
 // LeakedDescriptors are twenty scattered numbers: low ones that collide with
 // what a program opens itself, the edges of bit maps, and some above the usual
 // limit of 1024.
 func LeakedDescriptors() []int {
-	return []int{3, 4, 5, 7, 10, 13, 17, 31, 32, 63, 64, 65, 99, 255, 256, 511, 1000, 1023, 1024, 1500}
+	return []int{
+		3, 4, 5, 7, 10, 13, 17, 31, 32, 63, 64, 65, 99, 255, 256, 511, 1000, 1023, 1024, 1500,
+	}
 }
 
 // PollutedEnv returns an environment full of the marks that managers and other
@@ -99,9 +102,11 @@ func Launchers() []Launcher {
 	list := []Launcher{
 		{"nothing special", Hostile{}},
 		{"leaked descriptors", Hostile{Leak: LeakedDescriptors()}},
-		{"descriptors above the limit", Hostile{Leak: LeakedDescriptors(), NoFile: sys.Rlimit{Soft: 64, Hard: 64}}},
+		{"descriptors above the limit",
+			Hostile{Leak: LeakedDescriptors(), NoFile: sys.Rlimit{Soft: 64, Hard: 64}}},
 		{"blocked signals", Hostile{Block: []syscall.Signal{syscall.SIGTERM, sigusr2, sigchld}}},
-		{"ignored signals", Hostile{Ignore: []syscall.Signal{syscall.SIGPIPE, syscall.SIGINT, syscall.SIGHUP, sigusr1, sigchld}}},
+		{"ignored signals", Hostile{Ignore: []syscall.Signal{syscall.SIGPIPE, syscall.SIGINT,
+			syscall.SIGHUP, sigusr1, sigchld}}},
 		{"ignored job control", Hostile{Ignore: []syscall.Signal{sigttou, sigttin, sigtstp}}},
 		{"umask 077", Hostile{Umask: "077"}},
 		{"umask 0", Hostile{Umask: "0"}},

@@ -66,7 +66,8 @@ var leaser = func() *Program {
 	p := Register("leaser", func(args []string) int {
 		f, err := os.Open(args[0])
 		if err == nil {
-			_, _, e := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_SETLEASE, syscall.F_WRLCK)
+			_, _, e := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_SETLEASE,
+				syscall.F_WRLCK)
 			if e != 0 {
 				err = os.NewSyscallError("fcntl(F_SETLEASE)", e)
 			}
@@ -121,7 +122,8 @@ func serveSilence(dir string, how Silence) error {
 		return err
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device)
-	if err := syscall.Mount("hungfs", dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
+	if err := syscall.Mount("hungfs", dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV,
+		options); err != nil {
 		return os.NewSyscallError("mount", err)
 	}
 	if how != NeverBegun {
@@ -183,7 +185,8 @@ func answer(device int, how Silence) {
 		}
 		head := native.NativeEndian.AppendUint32(nil, uint32(16+len(reply.b)))
 		head = native.NativeEndian.AppendUint32(head, uint32(-reply.errno))
-		if _, err := syscall.Write(device, append(append(head, unique...), reply.b...)); err != nil && err != syscall.ENOENT {
+		if _, err := syscall.Write(device,
+			append(append(head, unique...), reply.b...)); err != nil && err != syscall.ENOENT {
 			return
 		}
 	}

@@ -29,7 +29,8 @@ func belowInit() bool {
 		initPID = parent
 	}
 	os.Unsetenv(initEnv)
-	worker := slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzzworker") })
+	worker := slices.ContainsFunc(os.Args,
+		func(a string) bool { return strings.HasPrefix(a, "-test.fuzzworker") })
 	return worker || initPID != 0
 }
 
@@ -62,7 +63,8 @@ func runInit() int {
 	forwardSignals(tests)
 	code := reapUntil(tests)
 	if left := killLeft(); len(left) > 0 {
-		fmt.Fprintf(os.Stderr, "proctest: the tests left %d processes behind (killed):\n\t%s\n", len(left), strings.Join(left, "\n\t"))
+		fmt.Fprintf(os.Stderr, "proctest: the tests left %d processes behind (killed):\n\t%s\n",
+			len(left), strings.Join(left, "\n\t"))
 		code = max(code, 1)
 	}
 	return code

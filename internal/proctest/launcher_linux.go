@@ -48,7 +48,8 @@ func launcherMain(args []string) int {
 	if err == nil {
 		err = l.execute()
 	}
-	_, _ = syscall.Write(complain, []byte("hostile launcher: "+err.Error()+"\n")) // nobody is left to hear of a failure here
+	// nobody is left to hear of a failure here
+	_, _ = syscall.Write(complain, []byte("hostile launcher: "+err.Error()+"\n"))
 	return launchFailed
 }
 
@@ -62,7 +63,8 @@ func (l launch) execute() error {
 		env = nil
 	}
 	env = append(env, l.Env...)
-	steps := []func() error{l.closeTerminal, l.setUmask, l.leak, l.limit, l.signals, l.deleteDir, l.closeStandard}
+	steps := []func() error{l.closeTerminal, l.setUmask, l.leak, l.limit, l.signals, l.deleteDir,
+		l.closeStandard}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err

@@ -69,7 +69,8 @@ func newGoroutines(before map[string]string) []string {
 	var left []string
 	for _, id := range slices.Sorted(maps.Keys(now)) {
 		stack := now[id]
-		if before[id] == "" && !strings.Contains(stack, "os/signal.signal_recv") && !strings.Contains(stack, "runtime.ensureSigM") {
+		if before[id] == "" && !strings.Contains(stack, "os/signal.signal_recv") &&
+			!strings.Contains(stack, "runtime.ensureSigM") {
 			left = append(left, stack)
 		}
 	}

@@ -52,13 +52,15 @@ func (s system) check(t testing.TB) {
 		left = s.newDescriptors(t)
 		return anyLeft(left)
 	}) != nil {
-		t.Errorf("%d descriptors left open or changed:\n\t%s", len(left), strings.Join(left, "\n\t"))
+		t.Errorf("%d descriptors left open or changed:\n\t%s",
+			len(left), strings.Join(left, "\n\t"))
 	}
 }
 
 func (s system) newProcesses() []process {
 	return slices.DeleteFunc(family(), func(p process) bool {
-		return slices.ContainsFunc(s.procs, func(q process) bool { return p.pid == q.pid && p.start == q.start })
+		return slices.ContainsFunc(s.procs,
+			func(q process) bool { return p.pid == q.pid && p.start == q.start })
 	})
 }
 

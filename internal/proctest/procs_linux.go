@@ -95,7 +95,8 @@ func processTable() (children map[int][]process, complete bool) {
 	if err != nil {
 		return children, false
 	}
-	pids := map[int]bool{0: true} // the parent of init, and of whose parent is outside our namespace
+	// the parent of init, and of whose parent is outside our namespace
+	pids := map[int]bool{0: true}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {

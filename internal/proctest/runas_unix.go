@@ -46,14 +46,19 @@ func commandAs(user, home, test string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(exe, "-test.run="+exactly(test), "-test.v", "-test.count=1", "-test.paniconexit0")
+	cmd := exec.Command(exe, "-test.run="+exactly(test), "-test.v", "-test.count=1",
+		"-test.paniconexit0")
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "XDG_") || strings.HasPrefix(kv, "GOCOVERDIR=")
 	})
 	cmd.Env = append(cmd.Env, "HOME="+home, "TMPDIR="+home, "USER="+user, "LOGNAME="+user,
 		runAsEnv+"="+test, usedEnv+"="+filepath.Join(home, "used"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{uint32(gid)}},
+		Credential: &syscall.Credential{
+			Uid:    uint32(uid),
+			Gid:    uint32(gid),
+			Groups: []uint32{uint32(gid)},
+		},
 	}
 	return cmd, nil
 }

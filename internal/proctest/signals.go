@@ -13,7 +13,8 @@ import (
 func AsLoggedIn() {
 	// A signal that is caught is back at its default after execve(2); one that is ignored is not.
 	caught := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} { // of the others the runtime takes no notice of how they were
+	// of the others the runtime takes no notice of how they were
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if signal.Ignored(s) {
 			signal.Notify(caught, s)
 		}

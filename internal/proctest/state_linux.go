@@ -30,8 +30,10 @@ type State struct {
 	Groups               []int
 	NoNewPrivs           bool
 	Nice, OOMScoreAdj    int
-	FDs                  map[int]string // number → target of the link
-	NoFile               [2]string      // soft and hard RLIMIT_NOFILE, as /proc/PID/limits words them
+	// number → target of the link
+	FDs map[int]string
+	// soft and hard RLIMIT_NOFILE, as /proc/PID/limits words them
+	NoFile [2]string
 }
 
 // Inspect reads the state of a process and fails the test if there is none.

@@ -25,17 +25,20 @@ type Result struct {
 // Outcome is what became of one process.
 type Outcome struct {
 	Process
-	Signals []string      `json:"signals,omitempty"` // sent, in order, with the prefix SIG
-	Ended   bool          `json:"ended"`
-	After   time.Duration `json:"after"`           // nanoseconds from the first signal, or from the start of Stop, until the end was seen
-	Error   string        `json:"error,omitempty"` // why a signal could not be sent
+	Signals []string `json:"signals,omitempty"` // sent, in order, with the prefix SIG
+	Ended   bool     `json:"ended"`
+	// nanoseconds from the first signal, or from the start of Stop, until the end was seen
+	After time.Duration `json:"after"`
+	// why a signal could not be sent
+	Error string `json:"error,omitempty"`
 }
 
 // String names a process for people: "4711 (web)". Control characters in the
 // name, which the program chose, are escaped.
 func (p Process) String() string {
 	name := p.Name
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		name = strings.Trim(strconv.Quote(name), `"`)
 	}
 	return fmt.Sprintf("%d (%s)", p.PID, name)

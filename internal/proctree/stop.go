@@ -247,7 +247,8 @@ func (s *stopper) settle() {
 // live are the members that can be ended, the main process first. One that we
 // may not signal is not waited for: nothing has been done to it.
 func (s *stopper) live() []*member {
-	return slices.DeleteFunc(s.sorted(), func(m *member) bool { return m.spared || m.done.refused != nil })
+	return slices.DeleteFunc(s.sorted(),
+		func(m *member) bool { return m.spared || m.done.refused != nil })
 }
 
 func (s *stopper) waitAll(ctx context.Context, list []*member, deadline time.Time) error {

@@ -126,7 +126,8 @@ func (t *tree) attribute(stats []sys.ProcStat, group []int) (complete bool) {
 	for pid, m := range t.members {
 		// What we started ourselves while we run inside of the tree, such as a
 		// pager, is no more the daemon's than we are.
-		m.spared = pid == t.self || m.key() != t.root && (ancestors[pid] || within && m.PPID == t.self)
+		m.spared = pid == t.self ||
+			m.key() != t.root && (ancestors[pid] || within && m.PPID == t.self)
 	}
 	return complete
 }
@@ -170,7 +171,13 @@ func (t *tree) add(st sys.ProcStat) *member {
 }
 
 func process(st sys.ProcStat) Process {
-	return Process{PID: st.PID, Name: st.Comm, PPID: st.PPID, Session: st.Session, Start: st.StartTime}
+	return Process{
+		PID:     st.PID,
+		Name:    st.Comm,
+		PPID:    st.PPID,
+		Session: st.Session,
+		Start:   st.StartTime,
+	}
 }
 
 func (m *member) String() string { return m.Process.String() }
@@ -251,7 +258,8 @@ func (a *attribution) owns(st sys.ProcStat) bool {
 	if st.PID == st.Session {
 		return true
 	}
-	if _, led := a.byPID[st.Session]; led || st.Session == 0 || a.options.Scope == ScopeDescendants {
+	_, led := a.byPID[st.Session]
+	if led || st.Session == 0 || a.options.Scope == ScopeDescendants {
 		return false
 	}
 	if st.TTYNr != 0 || st.PGRP != st.Session || !a.gone(st.Session) {

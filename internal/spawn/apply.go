@@ -31,7 +31,8 @@ func (s *description) apply() error {
 		do     func() error
 	}{
 		{StepCgroup, s.Cgroup, s.Cgroup != "", func() error { return sys.JoinCgroup(s.Cgroup) }},
-		{StepOOMScore, text(s.OOMScoreAdj), s.OOMScoreAdj != nil, func() error { return sys.SetOOMScoreAdj(*s.OOMScoreAdj) }},
+		{StepOOMScore, text(s.OOMScoreAdj), s.OOMScoreAdj != nil,
+			func() error { return sys.SetOOMScoreAdj(*s.OOMScoreAdj) }},
 		{StepNice, text(s.Nice), s.Nice != nil, func() error { return sys.SetNice(*s.Nice) }},
 		{StepLimits, "", len(s.Rlimits) > 0, func() error { return s.setLimits(early) }},
 		{StepUmask, "", s.Umask != nil, func() error { sys.Umask(*s.Umask); return nil }},
@@ -105,8 +106,10 @@ func (s *description) resetSignals() error {
 type when int
 
 const (
-	early when = iota // those that may need the rights of the first user, and whatever does us no harm
-	late              // those that could starve this very process before it executes
+	// those that may need the rights of the first user, and whatever does us no harm
+	early when = iota
+	// those that could starve this very process before it executes
+	late
 )
 
 // setLimits sets the limits that are due, in order. A limit on memory is set last of all: a Go
@@ -276,7 +279,8 @@ func (s *description) fork(null uintptr) (pid int, err error) {
 	if s.forking != nil && !s.forking() {
 		return 0, errGivenUp
 	}
-	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: s.table(null), Sys: attr})
+	pid, err = syscall.ForkExec(s.Path, s.Args,
+		&syscall.ProcAttr{Env: s.Env, Files: s.table(null), Sys: attr})
 	if isCgroupError(s.Into, err) {
 		return 0, fail(StepCgroup, s.Into.Name(), err)
 	}

@@ -8,8 +8,8 @@ import (
 
 // Born is what a process finds that was started with Spec.Birth or by StartSuccessor.
 type Born struct {
-	// Successor says that this process is to take the place of the one who started it (StartSuccessor). What
-	// is in Payload and Files is then for Handover to read.
+	// Successor says that this process is to take the place of the one who started it
+	// (StartSuccessor). What is in Payload and Files is then for Handover to read.
 	Successor bool
 	Payload   []byte
 	Files     []*os.File

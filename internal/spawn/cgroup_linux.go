@@ -23,7 +23,8 @@ func isCgroupError(group *os.File, err error) bool {
 		return false
 	}
 	switch err {
-	case syscall.EBUSY, syscall.ENODEV, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EPERM, syscall.EBADF:
+	case syscall.EBUSY, syscall.ENODEV, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EPERM,
+		syscall.EBADF:
 		return true
 	}
 	return false

@@ -17,8 +17,10 @@ type description struct {
 	parent int      // who started it, for DeathSignal
 	shared bool     // applied in a process that has work of its own and stays as it is; not sent
 
-	reached func(Step, string) // told of the steps that a file system may hold up; may be nil, not sent
-	forking func() bool        // asked right before the fork, for good; may be nil, not sent
+	// told of the steps that a file system may hold up; may be nil, not sent
+	reached func(Step, string)
+	// asked right before the fork, for good; may be nil, not sent
+	forking func() bool
 }
 
 // passed is a descriptor to pass and its number in the target.
@@ -122,7 +124,8 @@ func decodeDescription(payload []byte, files []int) (*description, error) {
 	s.Umask = d.optionalInt()
 	for range d.count() {
 		s.Rlimits = append(s.Rlimits, Rlimit{
-			Name: d.string(), Resource: int(d.uint()), Limit: sys.Rlimit{Soft: d.uint(), Hard: d.uint()},
+			Name: d.string(), Resource: int(d.uint()), Limit: sys.Rlimit{Soft: d.uint(),
+				Hard: d.uint()},
 		})
 	}
 	s.Chroot = d.string()

@@ -45,7 +45,8 @@ func intermediate(st *starter, s *description) error {
 	// As long as the target may not be held yet it must not be reaped, or its pid could become
 	// another's. Without a word that it is, nobody knows of it.
 	if kind, said := <-orders; !told || kind != frameMessage {
-		_ = sys.Kill(pid, syscall.SIGKILL) // EPERM: of another user. It finds that it is not known (Born.Known).
+		// EPERM: of another user. It finds that it is not known (Born.Known).
+		_ = sys.Kill(pid, syscall.SIGKILL)
 		if !told || !said {
 			// Nobody else says why the target ends: its own words go to the one that is gone.
 			return errStarterGone
@@ -57,7 +58,8 @@ func intermediate(st *starter, s *description) error {
 		<-orders
 		syscall.Exit(0)
 	}()
-	status, _ := sys.WaitChild(pid) // no error is possible: it is a child, and nobody else reaps here
+	// no error is possible: it is a child, and nobody else reaps here
+	status, _ := sys.WaitChild(pid)
 	var end encoder
 	end.uint(uint64(status))
 	_ = sendFrame(st.channel, frameExited, end.b) // a failure is the same end as above
@@ -81,7 +83,8 @@ func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, 
 	defer runtime.KeepAlive(s)
 	payload, files := d.encode()
 	i = &intermediary{}
-	if i.pid, i.channel, err = reexec(&orders{intermediateMagic, payload, files}, false); err != nil {
+	if i.pid, i.channel, err = reexec(&orders{intermediateMagic, payload, files},
+		false); err != nil {
 		return nil, 0, err
 	}
 	if pid, err = i.awaitStart(ctx); err != nil {
@@ -154,7 +157,9 @@ func (i *intermediary) reap() (Exit, error) {
 		err = d.err
 	}
 	if err != nil {
-		return Exit{}, errors.Join(fmt.Errorf("process %d, which could tell how it ended: %w", i.pid, err), i.leave())
+		return Exit{}, errors.Join(
+			fmt.Errorf("process %d, which could tell how it ended: %w", i.pid, err), i.leave(),
+		)
 	}
 	return exitOf(status), i.leave()
 }

@@ -181,7 +181,11 @@ func (l *Launch) forsake() error {
 		}
 		_ = l.channel.Close()
 	}()
-	return &sys.StuckError{What: fmt.Sprintf("process %d, which watches over the start", l.watcher), Cause: errKilled, Returned: gone}
+	return &sys.StuckError{
+		What:     fmt.Sprintf("process %d, which watches over the start", l.watcher),
+		Cause:    errKilled,
+		Returned: gone,
+	}
 }
 
 // close closes the channel, unless somebody still listens to it.
@@ -328,7 +332,8 @@ func (l *Launch) Release() error {
 // that names what cannot be ended: a program of another user (set-user-ID).
 func (l *Launch) Kill(grace time.Duration) error {
 	grace = max(grace, 0)
-	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(grace)), grace+deathWait)
+	return l.finish(frameKill, binary.LittleEndian.AppendUint64(nil, uint64(grace)),
+		grace+deathWait)
 }
 
 // releaseWait is how long a watcher may take to leave. It has nothing else to do: one that takes

@@ -28,7 +28,8 @@ func obey(c sys.Channel) error {
 	case err != nil:
 		return err
 	case peer.UID != 0 && (peer.UID != uid || peer.GID != gid):
-		return fmt.Errorf("%w: they are of user %d and group %d, and this is user %d and group %d", errRefused, peer.UID, peer.GID, uid, gid)
+		return fmt.Errorf("%w: they are of user %d and group %d, and this is user %d and group %d",
+			errRefused, peer.UID, peer.GID, uid, gid)
 	}
 	return nil
 }

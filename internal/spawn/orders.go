@@ -8,8 +8,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// Orders are what a process of ours is started with: a stage, or a newborn daemon, or a successor. All
-// of it is in the channel before the process exists, as one message: a greeting, with it the
+// Orders are what a process of ours is started with: a stage, or a newborn daemon, or a successor.
+// All of it is in the channel before the process exists, as one message: a greeting, with it the
 // descriptors, of which the first is the file that the orders are written in (sys.SealedFile). So
 // nothing of it can fail, or be waited for, when there is a process that waits for it.
 //
@@ -36,7 +36,8 @@ const (
 	watcherMagic      = "\x00daemonry-watch\x02"
 	intermediateMagic = "\x00daemonry-inter\x02"
 	birthMagic        = "\x00daemonry-birth\x02"
-	successorMagic    = "\x00daemonry-heir.\x02" // the word of older programs, which may start this one
+	// the word of older programs, which may start this one
+	successorMagic = "\x00daemonry-heir.\x02"
 
 	// stageName is the whole argument vector of a stage, and what ps(1) shows while it lives.
 	stageName = "daemonry-stage"
@@ -91,7 +92,8 @@ var errInFlight error = inFlightError{}
 type inFlightError struct{}
 
 func (inFlightError) Error() string {
-	return "too many descriptors of this user are in flight in sockets, more than the limit on open files (unix(7))"
+	return "too many descriptors of this user are in flight in sockets, more than the limit on " +
+		"open files (unix(7))"
 }
 
 func (inFlightError) Unwrap() error { return syscall.ETOOMANYREFS }

@@ -35,11 +35,13 @@ func find(c sys.Channel, args []string) (kind string, err error) {
 		return "", nil
 	}
 	socket, statErr := sys.StatFD(int(c))
-	if n < greetingLen || statErr != nil || binary.LittleEndian.Uint64(greet[magicLen:]) != socket.Ino {
+	if n < greetingLen || statErr != nil ||
+		binary.LittleEndian.Uint64(greet[magicLen:]) != socket.Ino {
 		return "", nil
 	}
 	switch {
-	case errors.Is(err, errors.ErrUnsupported): // the file can not be looked at here: take proves it
+	case errors.Is(err, errors.ErrUnsupported):
+		// the file can not be looked at here: take proves it
 	case err != nil:
 		return kind, err
 	case !isOf(greet[:], kind, c, file):

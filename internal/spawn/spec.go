@@ -207,7 +207,8 @@ const watchdogPID = "WATCHDOG_PID="
 // needsPID says whether the target's own pid is in its environment.
 func (s *Spec) needsPID() bool {
 	return len(s.ListenNames) > 0 ||
-		slices.ContainsFunc(s.Env, func(kv string) bool { return strings.HasPrefix(kv, watchdogPID) })
+		slices.ContainsFunc(s.Env,
+			func(kv string) bool { return strings.HasPrefix(kv, watchdogPID) })
 }
 
 // needsStage says whether s can not be applied on a mere thread of ours,
@@ -216,5 +217,6 @@ func (s *Spec) needsPID() bool {
 // killed, and the process with it, by the user it became.
 func (s *Spec) needsStage() bool {
 	return s.needsOwnProcess() || s.Cgroup != "" || s.OOMScoreAdj != nil || s.Chroot != "" ||
-		s.DeathSignal != 0 || s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.FailAt != 0 || !threadsOwnFS
+		s.DeathSignal != 0 ||
+		s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.FailAt != 0 || !threadsOwnFS
 }

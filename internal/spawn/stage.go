@@ -51,7 +51,8 @@ func init() {
 // given them, if that is one whom a stage would obey.
 func refuse(c sys.Channel, kind string, err error) {
 	newborn := kind == birthMagic || kind == successorMagic
-	if newborn || errors.Is(err, errRefused) || sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
+	if newborn || errors.Is(err, errRefused) ||
+		sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
 		lastResort(2, err)
 	}
 	syscall.Exit(StatusFailed) // the parent goes by the message

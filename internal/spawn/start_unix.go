@@ -109,7 +109,8 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 		return 0, alsoError(cut, reapKilled(pid))
 	case err == io.EOF && executing:
 		return pid, nil // close-on-exec closed the channel: the target runs
-	case err == io.EOF || errors.Is(err, syscall.ECONNRESET): // reset: before it had taken its orders
+	case err == io.EOF || errors.Is(err, syscall.ECONNRESET):
+		// reset: before it had taken its orders
 		err = fail(StepStart, "", errors.New("the stage ended without a word"))
 	case err == nil && kind == frameFailed:
 		err = decodeError(report)
@@ -152,7 +153,9 @@ func unheard(err error) error {
 // cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it
 // reads orders, for so long, and is killed. The function that it returns puts an end to that,
 // before the stage can be reaped, and says why the stage was ended, if it was.
-func cutShort(ctx context.Context, pid int, c sys.Channel, obey time.Duration, at *place) (uncut func() error) {
+func cutShort(
+	ctx context.Context, pid int, c sys.Channel, obey time.Duration, at *place,
+) (uncut func() error) {
 	var why error
 	over, done := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -209,7 +212,8 @@ func heldBefore(pid int, c sys.Channel) bool {
 			break
 		}
 	}
-	_ = sys.Kill(pid, syscall.SIGCONT) // gone, or of another user: then the stop was refused as well
+	// gone, or of another user: then the stop was refused as well
+	_ = sys.Kill(pid, syscall.SIGCONT)
 	return false
 }
 
@@ -248,7 +252,11 @@ func reapKilled(pid int) error {
 	case <-gone:
 		return nil
 	case <-time.After(killedWait):
-		return &sys.StuckError{What: fmt.Sprintf("process %d", pid), Cause: errKilled, Returned: gone}
+		return &sys.StuckError{
+			What:     fmt.Sprintf("process %d", pid),
+			Cause:    errKilled,
+			Returned: gone,
+		}
 	}
 }
 
@@ -288,7 +296,8 @@ func stageEnvironment(env []string) []string {
 func forkSelf(channel sys.Channel, session bool, group *os.File) (int, error) {
 	self, err := sys.Self()
 	if err != nil {
-		return 0, &StepError{Step: StepStart, Err: fmt.Errorf("find the program's own file: %w", err)}
+		return 0,
+			&StepError{Step: StepStart, Err: fmt.Errorf("find the program's own file: %w", err)}
 	}
 	attr := &syscall.SysProcAttr{Setsid: session}
 	bearInto(attr, group)

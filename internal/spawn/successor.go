@@ -29,29 +29,35 @@ type Successor struct {
 // for anything to come of it. The handovers travel along. It gets stdin as its
 // standard input once it has taken the channel from there.
 //
-// The caller must Reap it, unless it lives on, and Close the Successor. When ctx ends before the successor is
-// executed, it is not.
-func StartSuccessor(ctx context.Context, s *Spec, stdin *os.File, handovers []Handover) (*Successor, error) {
+// The caller must Reap it, unless it lives on, and Close the Successor. When ctx ends before the
+// successor is executed, it is not.
+func StartSuccessor(
+	ctx context.Context, s *Spec, stdin *os.File, handovers []Handover,
+) (*Successor, error) {
 	return beginSuccessor(s, stdin, handovers, func(h *Successor, s *Spec) (err error) {
 		h.PID, err = Start(ctx, s)
 		return err
 	})
 }
 
-// StartSuccessorApart is StartSuccessor for a successor that can be Let go: it becomes a child of init, or of the
-// nearest subreaper, while this process still lives. It is then the child of a manager that is
-// either of the two, and that is what systemd wants of a main process: it asks whether it is its
-// parent in the moment in which MAINPID= names one, and at a stop does not wait for the end of one
-// that is not its child, but sends SIGKILL at once (KillMode=mixed; unit_kill_context). If this
-// process dies, the successor is let go.
-func StartSuccessorApart(ctx context.Context, s *Spec, stdin *os.File, handovers []Handover) (*Successor, error) {
+// StartSuccessorApart is StartSuccessor for a successor that can be Let go: it becomes a child of
+// init, or of the nearest subreaper, while this process still lives. It is then the child of a
+// manager that is either of the two, and that is what systemd wants of a main process: it asks
+// whether it is its parent in the moment in which MAINPID= names one, and at a stop does not wait
+// for the end of one that is not its child, but sends SIGKILL at once (KillMode=mixed;
+// unit_kill_context). If this process dies, the successor is let go.
+func StartSuccessorApart(
+	ctx context.Context, s *Spec, stdin *os.File, handovers []Handover,
+) (*Successor, error) {
 	return beginSuccessor(s, stdin, handovers, func(h *Successor, s *Spec) (err error) {
 		h.between, h.PID, err = startIntermediate(ctx, s)
 		return err
 	})
 }
 
-func beginSuccessor(s *Spec, stdin *os.File, handovers []Handover, start func(*Successor, *Spec) error) (*Successor, error) {
+func beginSuccessor(
+	s *Spec, stdin *os.File, handovers []Handover, start func(*Successor, *Spec) error,
+) (*Successor, error) {
 	payload, files := encodeHandovers(handovers)
 	o, err := successorOrders(payload, stdin, files)
 	if err != nil {
@@ -106,7 +112,8 @@ func (h *Successor) LetGo() error {
 // successorOrders are those of a successor that gets stdin as its standard input.
 func successorOrders(payload []byte, stdin *os.File, files []*os.File) (*orders, error) {
 	if len(files) > maxFiles {
-		return nil, fail(StepStart, "", fmt.Errorf("%d files to hand over, at most %d can be", len(files), maxFiles))
+		return nil, fail(StepStart, "",
+			fmt.Errorf("%d files to hand over, at most %d can be", len(files), maxFiles))
 	}
 	fds := []int{int(stdin.Fd())}
 	for _, f := range files {
@@ -119,10 +126,12 @@ func successorOrders(payload []byte, stdin *os.File, files []*os.File) (*orders,
 func (h *Successor) Receive() ([]byte, error) { return receiveMessage(h.channel) }
 
 // Send sends the successor a message. EPIPE and ECONNRESET mean that it is gone.
-func (h *Successor) Send(message []byte) error { return sendFrame(h.channel, frameMessage, message) }
+func (h *Successor) Send(message []byte) error {
+	return sendFrame(h.channel, frameMessage, message)
+}
 
-// Wait returns nil when the successor has ended, and leaves it to be reaped; the context's cause if that
-// comes first.
+// Wait returns nil when the successor has ended, and leaves it to be reaped; the context's cause if
+// that comes first.
 func (h *Successor) Wait(ctx context.Context) error {
 	if h.process == nil {
 		return nil
@@ -150,8 +159,8 @@ func (h *Successor) Close() error {
 	return errors.Join(err, h.channel.Close())
 }
 
-// Known waits for the word that the one whose place this successor is to take has it in its hands. An
-// error means that it never will: a process that nobody knows of must not take anybody's place.
+// Known waits for the word that the one whose place this successor is to take has it in its hands.
+// An error means that it never will: a process that nobody knows of must not take anybody's place.
 func (b *Born) Known() error {
 	kind, _, files, err := recvFrame(b.channel)
 	closeAll(files)
@@ -175,8 +184,8 @@ func (b *Born) Orphaned() bool {
 	return n == 0 && err == nil
 }
 
-// Handover returns what the predecessor of this process left for the part of the program that goes by
-// that name.
+// Handover returns what the predecessor of this process left for the part of the program that goes
+// by that name.
 func (b *Born) Handover(name string) (data []byte, files []*os.File, found bool) {
 	d := decoder{b: b.Payload}
 	rest := b.Files
@@ -206,8 +215,8 @@ func receiveMessage(c sys.Channel) ([]byte, error) {
 	}
 }
 
-// Handover is what one part of a program hands to the same part of the process that takes its place.
-// The functions may be nil, but for Give.
+// Handover is what one part of a program hands to the same part of the process that takes its
+// place. The functions may be nil, but for Give.
 type Handover struct {
 	Name string
 	// Give returns what is handed over, at each attempt anew. The files stay the giver's.
@@ -226,7 +235,8 @@ var handovers struct {
 	list []Handover
 }
 
-// AddHandover adds a handover to what every successor of this process gets. A name can be used once.
+// AddHandover adds a handover to what every successor of this process gets. A name can be used
+// once.
 func AddHandover(l Handover) error {
 	handovers.Lock()
 	defer handovers.Unlock()

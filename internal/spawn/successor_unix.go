@@ -24,9 +24,9 @@ func (h *Successor) Reap() (Exit, error) {
 	return ExitOf(status), nil
 }
 
-// Replace executes another program in this process, which finds with Inherited what StartSuccessor would
-// have given it. Children stay children, the pid stays, and so do all descriptors that are not
-// close-on-exec. It returns only if that failed; then nothing has changed.
+// Replace executes another program in this process, which finds with Inherited what StartSuccessor
+// would have given it. Children stay children, the pid stays, and so do all descriptors that are
+// not close-on-exec. It returns only if that failed; then nothing has changed.
 //
 // Signals that a program like ours takes care of are blocked over the change: until the new program
 // asks for them (os/signal), they would end it.
@@ -55,7 +55,9 @@ func Replace(path string, args, env []string, handovers []Handover) error {
 	if err := sys.Dup2(int(theirs), 0); err != nil {
 		return fail(StepDescriptors, "0", err)
 	}
-	old, err := sys.SetSignalMask(sys.SignalSet(0).Add(syscall.SIGHUP).Add(syscall.SIGINT).Add(syscall.SIGTERM))
+	old, err := sys.SetSignalMask(
+		sys.SignalSet(0).Add(syscall.SIGHUP).Add(syscall.SIGINT).Add(syscall.SIGTERM),
+	)
 	if err == nil || errors.Is(err, errors.ErrUnsupported) {
 		d := description{Spec: Spec{Path: path}}
 		err = d.execError(syscall.Exec(path, args, env))

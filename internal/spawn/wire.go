@@ -18,22 +18,23 @@ import (
 //	                  ◄───────────── failed                failed
 //	                  ◄───────────── executing              started
 //	                  ◄───────────── end of file: executed
-//	                                                       message …  (from the target, with Birth)
+//	                                                       message …  (the target's, with Birth)
 //	                                                       exited
 //	                                                       left: why, if something cannot be ended
-//	  release, or kill ────────────────────────────────────►
-//	                  ◄───────────────────────────────────── end of file: nothing of ours is left
+//	  release, or kill ──────────────────────────────────►
+//	                  ◄─────────────────────────────────── end of file: nothing of ours is left
 //
 // The stage that watch.go calls a watcher has a lesser brother between a process and its successor
-// (intermediate.go), which speaks as it does, is told by a message that the successor is held, and takes
-// a release for the only order.
+// (intermediate.go), which speaks as it does, is told by a message that the successor is held, and
+// takes a release for the only order.
 //
 // A frame is a kind byte, a length of four bytes, little-endian, and that many bytes.
 
 type frameKind byte
 
 const (
-	frameAt        frameKind = 'a' // a step and its object, which may take as long as a file system takes to answer
+	// a step and its object, which may take as long as a file system takes to answer
+	frameAt        frameKind = 'a'
 	frameExecuting frameKind = 'e'
 	frameFailed    frameKind = 'f'
 	frameStarted   frameKind = 'p'

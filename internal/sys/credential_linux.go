@@ -148,7 +148,8 @@ func setThreadGroups(groups []uint32) error {
 	if have, err := unix.Getgroups(); err == nil && sameGroups(have, groups) {
 		return nil
 	}
-	if _, _, errno := unix.RawSyscall(sysSetgroups, uintptr(len(groups)), uintptr(p), 0); errno != 0 {
+	_, _, errno := unix.RawSyscall(sysSetgroups, uintptr(len(groups)), uintptr(p), 0)
+	if errno != 0 {
 		return wrap("setgroups", errno)
 	}
 	return nil

@@ -188,7 +188,8 @@ func SealedFile(name string, content []byte) (int, error) {
 	for _, make := range makers {
 		fd, err := make(name, content)
 		if err == nil {
-			if err = CheckSealed(fd); err == nil { // a network file system keeps a name for what was removed
+			// a network file system keeps a name for what was removed
+			if err = CheckSealed(fd); err == nil {
 				return fd, nil
 			}
 			err = also(err, CloseFD(fd))
@@ -236,7 +237,8 @@ func sealedPipe(_ string, content []byte) (int, error) {
 	var inner error
 	err = conn.Control(func(fd uintptr) {
 		widenPipe(int(fd), len(content))
-		inner = writeAll(int(fd), content) // the descriptor does not block: EAGAIN if there is no room
+		// the descriptor does not block: EAGAIN if there is no room
+		inner = writeAll(int(fd), content)
 	})
 	if err == nil {
 		err = inner
@@ -272,7 +274,8 @@ func CheckSealed(fd int) error {
 	case kind == syscall.S_IFREG && st.Nlink == 0 && mode == 0o600:
 	case kind == syscall.S_IFIFO && mode == 0o600:
 	default:
-		return fmt.Errorf("a file of mode %#o with %d names is not what orders are in", st.Mode, st.Nlink)
+		return fmt.Errorf("a file of mode %#o with %d names is not what orders are in",
+			st.Mode, st.Nlink)
 	}
 	if !ours {
 		return fmt.Errorf("it is of user %d", st.Uid)

@@ -66,8 +66,10 @@ func lockError(call string, err error) error {
 // on the whole file would be refused.
 func queryLock(f *os.File, cmd int) (held bool, err error) {
 	err = withFD(f, func(fd int) error {
-		lk := unix.Flock_t{Type: unix.F_WRLCK} // from 0, length 0: to the end, wherever that will be
-		if err := retry(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lk) }); err != nil {
+		// from 0, length 0: to the end, wherever that will be
+		lk := unix.Flock_t{Type: unix.F_WRLCK}
+		if err := retry(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lk) }); err !=
+			nil {
 			return wrap("fcntl(F_GETLK)", err)
 		}
 		held = lk.Type != unix.F_UNLCK

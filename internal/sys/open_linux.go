@@ -126,7 +126,9 @@ func (p place) readlink(_ string, link entry) (target string, err error) {
 // description ("pipe:[4711]", "/tmp/x (deleted)"), not a path.
 func (p place) magic(link entry) bool {
 	var st unix.Statfs_t
-	err := link.in(func(fd int) error { return retry(func() error { return unix.Fstatfs(fd, &st) }) })
+	err := link.in(func(fd int) error {
+		return retry(func() error { return unix.Fstatfs(fd, &st) })
+	})
 	return err == nil && int64(st.Type) == unix.PROC_SUPER_MAGIC
 }
 
@@ -148,7 +150,9 @@ func (p place) openMagic(name, path string, flags int) (*os.File, error) {
 
 func (p place) openat(name, path string, flags int, mode fs.FileMode) (f *os.File, err error) {
 	err = p.in(func(dir int) error {
-		fd, err := retry1(func() (int, error) { return unix.Openat(dir, name, flags, uint32(mode)) })
+		fd, err := retry1(func() (int, error) {
+			return unix.Openat(dir, name, flags, uint32(mode))
+		})
 		if err == nil {
 			f = os.NewFile(uintptr(fd), path)
 		}
@@ -173,12 +177,14 @@ func (p place) mkdir(name string, mode fs.FileMode, owner Owner) error {
 		if err := unix.Mkdirat(dir, name, uint32(mode.Perm()&0o700)); err != nil {
 			return err
 		}
-		if err := unix.Fchownat(dir, name, owner.UID, owner.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.Fchownat(dir, name, owner.UID, owner.GID,
+			unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return fmt.Errorf("set owner %d:%d: %w", owner.UID, owner.GID, err)
 		}
 		// Not fchmodat(2), which follows a link.
 		fd, err := retry1(func() (int, error) {
-			return unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+			return unix.Openat(dir, name,
+				unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		})
 		if err != nil {
 			return err

@@ -91,7 +91,8 @@ func (w *walk) open(name string, fi fs.FileInfo) (*os.File, error) {
 	}
 	f, err := leased(func() (*os.File, error) { return w.at.open(name, w.path, w.openFlags(), 0) })
 	switch {
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK):
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ELOOP), errors.Is(err,
+		syscall.EMLINK):
 		return nil, errRaced // gone, or a link now (FreeBSD says EMLINK)
 	case err != nil:
 		return nil, unread(fi, bare(err))
@@ -128,7 +129,9 @@ func leased[T any](open func() (T, error)) (T, error) {
 // openMagic opens through a link of /proc, which leads to an open file and not
 // to a name: only the kernel can follow it.
 func (w *walk) openMagic(name string) (*os.File, error) {
-	f, err := leased(func() (*os.File, error) { return w.at.openMagic(name, w.path, w.openFlags()) })
+	f, err := leased(func() (*os.File, error) {
+		return w.at.openMagic(name, w.path, w.openFlags())
+	})
 	if err != nil {
 		return nil, bare(err)
 	}
@@ -226,8 +229,10 @@ func (w *walk) check(fi fs.FileInfo) error {
 			ErrInsecure, links)
 	case !created || trustedUID(owner.UID) || owner.UID == dirOwner.UID:
 	case dir.Mode().Perm()&0o002 != 0:
-		return fmt.Errorf("%w: user %d put it there before us, in a directory that everybody may write",
-			ErrInsecure, owner.UID)
+		return fmt.Errorf(
+			"%w: user %d put it there before us, in a directory that everybody may write",
+			ErrInsecure, owner.UID,
+		)
 	}
 	return nil
 }

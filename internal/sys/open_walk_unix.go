@@ -301,8 +301,8 @@ func bare(err error) error {
 
 func trustedUID(uid int) bool { return uid == 0 || uid == os.Geteuid() }
 
-// FileIDOf returns the id of a file that info, of package os, tells of; the zero value where it does
-// not tell.
+// FileIDOf returns the id of a file that info, of package os, tells of; the zero value where it
+// does not tell.
 func FileIDOf(info fs.FileInfo) FileID {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

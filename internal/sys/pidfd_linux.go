@@ -93,7 +93,8 @@ func (p BarePidfd) pid() (int, error) {
 			return pid, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/self/fdinfo/%d: no process in it: %w", int(p), errors.ErrUnsupported)
+	return 0, fmt.Errorf("/proc/self/fdinfo/%d: no process in it: %w",
+		int(p), errors.ErrUnsupported)
 }
 
 // Exited reports whether the process has ended, reaped or not.

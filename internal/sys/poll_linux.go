@@ -167,7 +167,11 @@ func (e *epoll) ctl(op, fd int, events uint32, key uint64) error {
 	if err == nil { // before its name is made: this is called for every chunk of output
 		return nil
 	}
-	ops := [...]string{unix.EPOLL_CTL_ADD: "ADD", unix.EPOLL_CTL_DEL: "DEL", unix.EPOLL_CTL_MOD: "MOD"}
+	ops := [...]string{
+		unix.EPOLL_CTL_ADD: "ADD",
+		unix.EPOLL_CTL_DEL: "DEL",
+		unix.EPOLL_CTL_MOD: "MOD",
+	}
 	return wrap("epoll_ctl(EPOLL_CTL_"+ops[op]+")", err)
 }
 
@@ -282,8 +286,8 @@ func (p *Poller) waitRaw(raw []unix.EpollEvent, timeout time.Duration) (int, err
 	}
 	if !p.coarse {
 		ts := kernelTimespec{sec: int64(timeout / time.Second), nsec: int64(timeout % time.Second)}
-		n, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.ep), uintptr(unsafe.Pointer(&raw[0])),
-			uintptr(len(raw)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+		n, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.ep),
+			uintptr(unsafe.Pointer(&raw[0])), uintptr(len(raw)), uintptr(unsafe.Pointer(&ts)), 0, 0)
 		runtime.KeepAlive(raw)
 		if e == 0 {
 			return int(n), nil

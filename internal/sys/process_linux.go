@@ -79,7 +79,8 @@ const (
 func LowerThread() error {
 	// On Linux, against POSIX, PRIO_PROCESS with 0 is the calling thread alone (setpriority(2),
 	// BUGS).
-	if err := retry(func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, 19) }); err != nil {
+	err := retry(func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, 19) })
+	if err != nil {
 		return wrap("setpriority", err)
 	}
 	if _, _, e := unix.RawSyscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, ioprioIdle); e != 0 {
@@ -109,7 +110,8 @@ func JoinCgroup(dir string) error {
 // (PR_SET_CHILD_SUBREAPER, Linux 3.4; procctl(PROC_REAP_ACQUIRE) on FreeBSD is not used yet).
 // Children do not inherit it.
 func BecomeSubreaper() error {
-	return wrap("prctl(PR_SET_CHILD_SUBREAPER)", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+	return wrap("prctl(PR_SET_CHILD_SUBREAPER)",
+		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 }
 
 // UnshareFS gives the calling thread a umask, working directory and root of its own.
@@ -128,7 +130,8 @@ func Self() (string, error) {
 	name, err := os.Readlink(selfLink)
 	if err != nil {
 		if _, gone := os.Stat("/proc/self"); gone != nil {
-			err = fmt.Errorf("%w: /proc is not mounted", err) // there is no other way to be sure of it
+			// there is no other way to be sure of it
+			err = fmt.Errorf("%w: /proc is not mounted", err)
 		}
 		return "", err
 	}

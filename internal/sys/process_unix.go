@@ -28,7 +28,9 @@ func ReapChild(pid int) (status syscall.WaitStatus, usage syscall.Rusage, ok boo
 // ReapAny reaps a child that has ended, whichever, without waiting; pid is 0 if there is none. The
 // error is ECHILD without children.
 func ReapAny() (pid int, status syscall.WaitStatus, err error) {
-	pid, err = retry1(func() (int, error) { return syscall.Wait4(-1, &status, syscall.WNOHANG, nil) })
+	pid, err = retry1(func() (int, error) {
+		return syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+	})
 	return pid, status, wrap("wait4", err)
 }
 

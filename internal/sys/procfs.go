@@ -173,12 +173,13 @@ type Usage struct {
 // NetSocket is one line of a table of sockets (NetSockets).
 type NetSocket struct {
 	Local, Remote InetAddr // of IPv4 and IPv6
-	Name          string   // of a Unix socket, as it was bound, "@name" if abstract; "" if it was not
-	Kind          int      // of a Unix socket: syscall.SOCK_STREAM and so on
-	Accepts       bool     // a Unix socket that listens
-	State         SocketState
-	UID           int    // who made it; of IPv4 and IPv6
-	Inode         uint64 // 0: no process holds it, or has yet
+	// of a Unix socket, as it was bound, "@name" if abstract; "" if it was not
+	Name    string
+	Kind    int  // of a Unix socket: syscall.SOCK_STREAM and so on
+	Accepts bool // a Unix socket that listens
+	State   SocketState
+	UID     int    // who made it; of IPv4 and IPv6
+	Inode   uint64 // 0: no process holds it, or has yet
 }
 
 // SocketState is the state of a socket: of TCP by tcp_states.h, and so of UDP, which is

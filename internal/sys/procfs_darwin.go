@@ -40,7 +40,8 @@ func ReadStat(pid int) (ProcStat, error) {
 	}
 	s := ProcStat{
 		PID: pid, Comm: unix.ByteSliceToString(k.Proc.P_comm[:]), State: stateLetter(k.Proc.P_stat),
-		PPID: int(k.Eproc.Ppid), PGRP: int(k.Eproc.Pgid), Session: session, TPGID: int(k.Eproc.Tpgid),
+		PPID: int(k.Eproc.Ppid), PGRP: int(k.Eproc.Pgid), Session: session,
+		TPGID:     int(k.Eproc.Tpgid),
 		StartTime: uint64(k.Proc.P_starttime.Sec)*1e6 + uint64(k.Proc.P_starttime.Usec),
 	}
 	if k.Eproc.Tdev != -1 { // NODEV: no controlling terminal

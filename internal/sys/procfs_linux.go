@@ -83,8 +83,11 @@ func (l *ProcList) Read() ([]ProcStat, error) {
 		return nil, fmt.Errorf("%w: %w", err, ErrHidden)
 	}
 	if self != strconv.Itoa(os.Getpid()) {
-		return nil, fmt.Errorf("/proc/self is %s and we are %d: /proc is of another pid namespace: %w",
-			self, os.Getpid(), ErrHidden)
+		return nil, fmt.Errorf(
+			"/proc/self is %s and we are %d: /proc is of another pid namespace: %w",
+			self,
+			os.Getpid(), ErrHidden,
+		)
 	}
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
@@ -159,7 +162,9 @@ const page = 4096
 // system calls where os.ReadFile makes ten, which try whether the file can be polled: "status"
 // reads thousands.
 func readWhole(path string, buf []byte) ([]byte, error) {
-	fd, err := retry1(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := retry1(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -210,7 +215,8 @@ func readProc(pid int, name string) ([]byte, error) {
 		return data, nil
 	case errors.Is(err, syscall.ESRCH): // it ended between open and read
 		return nil, err
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.EACCES), errors.Is(err,
+		syscall.EPERM):
 		if !exists(pid) {
 			return nil, fmt.Errorf("read %s: %w", path, syscall.ESRCH)
 		}

@@ -95,7 +95,8 @@ func parseUnix(line string) (s NetSocket, ok bool) {
 	state, stateErr := strconv.ParseUint(field[5], 16, 8)
 	inode, inodeErr := strconv.ParseUint(field[6], 10, 64)
 	s = NetSocket{
-		Name: line, Kind: int(kind), Accepts: flags&accepts != 0, State: SocketState(state), Inode: inode,
+		Name: line, Kind: int(kind), Accepts: flags&accepts != 0,
+		State: SocketState(state), Inode: inode,
 	}
 	return s, flagsErr == nil && kindErr == nil && stateErr == nil && inodeErr == nil
 }

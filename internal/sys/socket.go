@@ -78,10 +78,11 @@ type Packet struct {
 
 // SocketKind is what a descriptor is.
 type SocketKind struct {
-	Socket    bool        // a socket; the fields below say which
-	Type      int         // syscall.SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
-	Listening bool        // listen(2) was called
-	Mode      os.FileMode // type bits of the file: os.ModeSocket, os.ModeNamedPipe, os.ModeDevice, …
+	Socket    bool // a socket; the fields below say which
+	Type      int  // syscall.SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
+	Listening bool // listen(2) was called
+	// type bits of the file: os.ModeSocket, os.ModeNamedPipe, os.ModeDevice, …
+	Mode os.FileMode
 }
 
 // InetAddr is the address of an IPv4 or IPv6 socket. Package net/netip is not imported for it: Go

@@ -56,8 +56,8 @@ func Errno(err error) (syscall.Errno, bool) {
 	return errno, ok
 }
 
-// IfSupported is err, but nil if err says that this system has no such thing: for what is done where
-// it can be.
+// IfSupported is err, but nil if err says that this system has no such thing: for what is done
+// where it can be.
 func IfSupported(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
@@ -65,8 +65,8 @@ func IfSupported(err error) error {
 	return err
 }
 
-// UnlessGone is err, but nil if err says that there is no such process: for what is done to one that
-// may end by itself.
+// UnlessGone is err, but nil if err says that there is no such process: for what is done to one
+// that may end by itself.
 func UnlessGone(err error) error {
 	if errors.Is(err, syscall.ESRCH) {
 		return nil

@@ -27,7 +27,13 @@ type Account struct {
 }
 
 func newAccount(s, origin spec.Service, t Target) *Account {
-	a := &Account{Service: s.WithDefaults(), origin: origin, target: t, open: map[string]bool{}, said: map[string]bool{}}
+	a := &Account{
+		Service: s.WithDefaults(),
+		origin:  origin,
+		target:  t,
+		open:    map[string]bool{},
+		said:    map[string]bool{},
+	}
 	for _, field := range setFields(a.Service) {
 		a.open[field], a.said[field] = true, true
 	}
@@ -61,7 +67,8 @@ func (a *Account) Alive() (spec.Duration, bool) {
 
 // Shared tells whether the i-th socket is that of all instances of a service.
 func (a *Account) Shared(i int) bool {
-	return a.Instance > 0 && i < len(a.origin.Sockets) && a.Sockets[i].Listen == a.origin.Sockets[i].Listen
+	return a.Instance > 0 && i < len(a.origin.Sockets) &&
+		a.Sockets[i].Listen == a.origin.Sockets[i].Listen
 }
 
 // Use records that fields are expressed in full.
@@ -100,7 +107,8 @@ func (t Target) reason(field string) string {
 func Fields() []string {
 	var all []string
 	s := spec.Service{Sockets: []spec.Socket{{}}}
-	eachField("", reflect.ValueOf(s), reflect.ValueOf(s), func(field string, _, _ reflect.Value) { all = append(all, field) })
+	eachField("", reflect.ValueOf(s), reflect.ValueOf(s),
+		func(field string, _, _ reflect.Value) { all = append(all, field) })
 	slices.Sort(all)
 	return all
 }
@@ -116,11 +124,12 @@ func setFields(s spec.Service) []string {
 	if base.Type != spec.Daemon {
 		fields = append(fields, "type")
 	}
-	eachField("", reflect.ValueOf(s), reflect.ValueOf(base.WithDefaults()), func(field string, v, base reflect.Value) {
-		if !same(field, v, base) {
-			fields = append(fields, field)
-		}
-	})
+	eachField("", reflect.ValueOf(s), reflect.ValueOf(base.WithDefaults()),
+		func(field string, v, base reflect.Value) {
+			if !same(field, v, base) {
+				fields = append(fields, field)
+			}
+		})
 	return fields
 }
 
@@ -137,7 +146,9 @@ func same(field string, v, base reflect.Value) bool {
 // eachField visits the fields of two structs of one type side by side: what is
 // embedded as if it were here, what has fields of its own under "NAME.", and
 // lists of such under the same for each element.
-func eachField(prefix string, v, base reflect.Value, visit func(field string, v, base reflect.Value)) {
+func eachField(
+	prefix string, v, base reflect.Value, visit func(field string, v, base reflect.Value),
+) {
 	for i := range v.NumField() {
 		f, x, y := v.Type().Field(i), v.Field(i), base.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -161,5 +172,6 @@ func eachField(prefix string, v, base reflect.Value, visit func(field string, v,
 func isGroup(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) }
 
 func isText(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || t.Implements(reflect.TypeFor[json.Marshaler]())
+	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) ||
+		t.Implements(reflect.TypeFor[json.Marshaler]())
 }

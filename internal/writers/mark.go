@@ -58,7 +58,8 @@ func Seal(content []byte, service string, comment func(string) string) []byte {
 	if bytes.HasPrefix(content, []byte("#!")) || bytes.HasPrefix(content, []byte("<?xml")) {
 		at = bytes.IndexByte(content, '\n') + 1
 	}
-	return slices.Insert(slices.Clone(content), at, []byte(comment(markText+sumOf(content)+" for "+markName(service))+"\n")...)
+	return slices.Insert(slices.Clone(content), at,
+		[]byte(comment(markText+sumOf(content)+" for "+markName(service))+"\n")...)
 }
 
 func sumOf(content []byte) string {

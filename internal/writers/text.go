@@ -68,7 +68,8 @@ func IsEnvName(name string) bool {
 // errors; a byte that is no UTF-8 is utf8.RuneError.
 func FirstNot(text string, ok func(rune) bool) (rune, bool) {
 	for i, r := range text {
-		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size <= 1 || !ok(r) {
+		_, size := utf8.DecodeRuneInString(text[i:])
+		if r == utf8.RuneError && size <= 1 || !ok(r) {
 			return r, true
 		}
 	}

@@ -27,7 +27,8 @@ var lost = map[string]string{
 	"timeout":  "left out: there is nothing that is waited for",
 	"liveness": "left out: daemon(8) asks nobody",
 	"success":  "left out: daemon(8) restarts after every end",
-	"backoff":  "daemon(8) waits the same time before every restart: that of backoff.first, in whole seconds",
+	"backoff": "daemon(8) waits the same time before every restart: that of backoff.first, in " +
+		"whole seconds",
 	"budget":   "left out: daemon(8) restarts without a limit",
 	"log":      "left out: the output goes to a file as it is; newsyslog(8) can rotate it",
 	"sandbox":  "left out: give the service a jail(8)",
@@ -40,7 +41,8 @@ var lost = map[string]string{
 func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	name := identifier(a.Name)
 	s := shell.NewScript("/bin/sh")
-	a.Use("after", "requires", "wants", "autostart", "description", "command", "umask", "pidfile", "type")
+	a.Use("after", "requires", "wants", "autostart", "description", "command", "umask",
+		"pidfile", "type")
 	s.Line("# PROVIDE: %s", name)
 	require := []string{"LOGIN"}
 	for _, list := range []struct {

@@ -16,10 +16,12 @@ func container(a *writers.Account, name string, hasConfig bool) object {
 	image := a.Labels[imageLabel]
 	if image == "" {
 		image = name + ":latest"
-		a.Note("command", "the image is not known: %s is a guess; the label %s names it", image, imageLabel)
+		a.Note("command", "the image is not known: %s is a guess; the label %s names it",
+			image, imageLabel)
 	}
 	// A container's name has no dots.
-	c := object{{"name", strings.ReplaceAll(name, ".", "-")}, {"image", image}, {"command", expandable(a.Command)}}
+	c := object{{"name", strings.ReplaceAll(name, ".", "-")}, {"image", image}, {"command",
+		expandable(a.Command)}}
 	if a.Says("chdir") {
 		c.add("workingDir", a.Chdir)
 	}
@@ -33,11 +35,14 @@ func container(a *writers.Account, name string, hasConfig bool) object {
 	probes(a, &c)
 	a.Use("stop", "stop_timeout", "stop_command")
 	if len(a.StopCommand) > 0 {
-		c.add("lifecycle", object{{"preStop", object{{"exec", object{{"command", asIs(a.StopCommand)}}}}}})
-		a.Note("stop_command", "MAINPID is not in its environment; in the container the program is process 1")
+		c.add("lifecycle",
+			object{{"preStop", object{{"exec", object{{"command", asIs(a.StopCommand)}}}}}})
+		a.Note("stop_command",
+			"MAINPID is not in its environment; in the container the program is process 1")
 	}
 	if len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal {
-		a.Note("stop", "Kubernetes sends the image's STOPSIGNAL, or TERM, and KILL when the time of all steps is over")
+		a.Note("stop", "Kubernetes sends the image's STOPSIGNAL, or TERM, and KILL when the time "+
+			"of all steps is over")
 	}
 	return c
 }
@@ -107,7 +112,8 @@ func security(a *writers.Account) object {
 		}
 		if add != nil {
 			capabilities.add("add", add)
-			a.Note("cap", "a container's capabilities are not ambient: a user other than root has them by file capabilities alone")
+			a.Note("cap", "a container's capabilities are not ambient: a user other than root "+
+				"has them by file capabilities alone")
 		}
 		s.add("capabilities", capabilities)
 	}
@@ -130,7 +136,8 @@ func probes(a *writers.Account, c *object) {
 		ready.add("periodSeconds", 10)
 		c.add("readinessProbe", ready)
 	} else if _, waits := a.Alive(); !waits {
-		a.Note("ready", "Kubernetes has no probe %q: the container is up as soon as it runs", a.Ready.Kind)
+		a.Note("ready", "Kubernetes has no probe %q: the container is up as soon as it runs",
+			a.Ready.Kind)
 	}
 	if a.Liveness.Check == (spec.Probe{}) {
 		return
@@ -140,7 +147,8 @@ func probes(a *writers.Account, c *object) {
 		a.Note("liveness.check", "Kubernetes has no probe %q", a.Liveness.Check.Kind)
 		return
 	}
-	a.Use("liveness.check", "liveness.interval", "liveness.timeout", "liveness.threshold", "liveness.grace")
+	a.Use("liveness.check", "liveness.interval", "liveness.timeout", "liveness.threshold",
+		"liveness.grace")
 	action.add("periodSeconds", max(1, writers.Seconds(*a.Liveness.Interval)))
 	action.add("timeoutSeconds", max(1, writers.Seconds(*a.Liveness.Timeout)))
 	action.add("failureThreshold", *a.Liveness.Threshold)
@@ -151,7 +159,8 @@ func probes(a *writers.Account, c *object) {
 }
 
 func action(a *writers.Account, field string, p spec.Probe) (object, bool) {
-	const address = "is asked at the address of the pod: the program must listen there, not on the loopback interface"
+	const address = "is asked at the address of the pod: the program must listen there, not on " +
+		"the loopback interface"
 	switch p.Kind {
 	case spec.ProbeCmd:
 		return object{{"exec", object{{"command", asIs(p.Argv())}}}}, true
@@ -173,7 +182,8 @@ func action(a *writers.Account, field string, p spec.Probe) (object, bool) {
 		}
 		n, ok := number(port)
 		a.Note(field, address)
-		return object{{"httpGet", object{{"path", u.RequestURI()}, {"port", n}, {"scheme", strings.ToUpper(u.Scheme)}}}}, ok
+		return object{{"httpGet", object{{"path", u.RequestURI()}, {"port", n},
+			{"scheme", strings.ToUpper(u.Scheme)}}}}, ok
 	}
 	return nil, false
 }

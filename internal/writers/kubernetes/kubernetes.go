@@ -39,29 +39,35 @@ func Target() writers.Target {
 
 var lost = map[string]string{
 	"description": "left out",
-	"after":       "Kubernetes orders nothing: a container must wait for what it needs, or end and be restarted",
-	"requires":    "Kubernetes orders nothing: a container must wait for what it needs, or end and be restarted",
-	"wants":       "Kubernetes orders nothing: a container must wait for what it needs, or end and be restarted",
-	"backoff":     "left out: Kubernetes waits 10s to 5m before a restart",
-	"budget":      "left out: Kubernetes restarts without a limit",
-	"log":         "left out: the output goes to the log of the container; the node rotates it",
-	"stdin":       "left out: the container has none",
-	"stdout":      "left out: the output goes to the log of the container",
-	"stderr":      "left out: the output goes to the log of the container",
-	"env_file":    "left out: make a ConfigMap or a Secret of it",
-	"clear_env":   "a container has the environment of its image",
-	"pass_env":    "left out: a container has the environment of its image",
-	"chroot":      "left out: the container has its image for a root",
-	"umask":       "left out: set it in the image",
-	"sockets":     "left out: nobody hands sockets over; the program must listen, and a Service lead to it",
-	"reload":      "left out: Kubernetes replaces containers instead",
-	"stop_to":     "left out: the first process gets the signal",
-	"orphan":      "left out",
-	"sandbox":     "left out: see the security context",
+	"after": "Kubernetes orders nothing: a container must wait for what it needs, or end " +
+		"and be restarted",
+	"requires": "Kubernetes orders nothing: a container must wait for what it needs, or end and " +
+		"be restarted",
+	"wants": "Kubernetes orders nothing: a container must wait for what it needs, or end and " +
+		"be restarted",
+	"backoff":   "left out: Kubernetes waits 10s to 5m before a restart",
+	"budget":    "left out: Kubernetes restarts without a limit",
+	"log":       "left out: the output goes to the log of the container; the node rotates it",
+	"stdin":     "left out: the container has none",
+	"stdout":    "left out: the output goes to the log of the container",
+	"stderr":    "left out: the output goes to the log of the container",
+	"env_file":  "left out: make a ConfigMap or a Secret of it",
+	"clear_env": "a container has the environment of its image",
+	"pass_env":  "left out: a container has the environment of its image",
+	"chroot":    "left out: the container has its image for a root",
+	"umask":     "left out: set it in the image",
+	"sockets": "left out: nobody hands sockets over; the program must listen, and a Service " +
+		"lead to it",
+	"reload":  "left out: Kubernetes replaces containers instead",
+	"stop_to": "left out: the first process gets the signal",
+	"orphan":  "left out",
+	"sandbox": "left out: see the security context",
 }
 
 func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
-	name := strings.ToLower(strings.NewReplacer("_", "-", "@", "-").Replace(strings.Trim(a.Name, "-_.@")))
+	name := strings.ToLower(
+		strings.NewReplacer("_", "-", "@", "-").Replace(strings.Trim(a.Name, "-_.@")),
+	)
 	if name != a.Name {
 		a.Note("name", "is %s: Kubernetes has names of lower case letters, digits, - and .", name)
 	}
@@ -98,7 +104,8 @@ func configMap(a *writers.Account, name string) object {
 	if len(data) == 0 {
 		return nil
 	}
-	return object{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", metadata(a, name+"-env")}, {"data", data}}
+	return object{{"apiVersion", "v1"}, {"kind", "ConfigMap"},
+		{"metadata", metadata(a, name+"-env")}, {"data", data}}
 }
 
 // metadata names an object. Labels of ours that Kubernetes cannot have become
@@ -153,12 +160,17 @@ func workload(a *writers.Account, name string, hasConfig bool) object {
 	kind := a.Labels[kindLabel]
 	switch {
 	case a.Schedule != (spec.Schedule{}):
-		job := object{{"schedule", a.Schedule.String()}, {"suspend", !*a.Autostart}, {"concurrencyPolicy", "Forbid"},
+		job := object{{"schedule", a.Schedule.String()}, {"suspend", !*a.Autostart},
+			{"concurrencyPolicy", "Forbid"},
 			{"jobTemplate", object{{"spec", jobSpec(a, name, hasConfig)}}}}
-		return object{{"apiVersion", "batch/v1"}, {"kind", "CronJob"}, {"metadata", meta}, {"spec", job}}
+		return object{
+			{"apiVersion", "batch/v1"}, {"kind", "CronJob"}, {"metadata", meta}, {"spec", job},
+		}
 	case a.Type == spec.Oneshot:
 		job := append(object{{"suspend", !*a.Autostart}}, jobSpec(a, name, hasConfig)...)
-		return object{{"apiVersion", "batch/v1"}, {"kind", "Job"}, {"metadata", meta}, {"spec", job}}
+		return object{
+			{"apiVersion", "batch/v1"}, {"kind", "Job"}, {"metadata", meta}, {"spec", job},
+		}
 	case kind != "StatefulSet" && kind != "DaemonSet":
 		if kind != "" && kind != "Deployment" {
 			a.Note("labels", "%s = %q is not Deployment, StatefulSet or DaemonSet", kindLabel, kind)
@@ -187,7 +199,8 @@ func workload(a *writers.Account, name string, hasConfig bool) object {
 		}
 	}
 	if a.Instances > 0 {
-		a.Note("instances", "a container does not find its number: {instance} stays as it is, and INSTANCE is not set")
+		a.Note("instances", "a container does not find its number: {instance} stays as it is, "+
+			"and INSTANCE is not set")
 	}
 	if kind == "StatefulSet" {
 		body.add("serviceName", name)
@@ -213,7 +226,8 @@ func jobSpec(a *writers.Account, name string, hasConfig bool) object {
 		a.Note("remain", "a Job that succeeded stays as it is until it is deleted")
 	}
 	parallel := max(1, a.Instances)
-	return object{{"parallelism", parallel}, {"completions", parallel}, {"backoffLimit", max(0, *a.Budget.Restarts)},
+	return object{{"parallelism", parallel}, {"completions", parallel},
+		{"backoffLimit", max(0, *a.Budget.Restarts)},
 		{"template", template(a, name, policy, hasConfig)}}
 }
 
@@ -225,13 +239,16 @@ func template(a *writers.Account, name, policy string, hasConfig bool) object {
 			grace = spec.Forever
 		}
 	}
-	pod := object{{"restartPolicy", policy}, {"terminationGracePeriodSeconds", writers.Seconds(grace)}}
+	pod := object{
+		{"restartPolicy", policy}, {"terminationGracePeriodSeconds", writers.Seconds(grace)},
+	}
 	if s := podSecurity(a); len(s) > 0 {
 		pod.add("securityContext", s)
 	}
 	pod.add("automountServiceAccountToken", false)
 	pod.add("containers", []any{container(a, name, hasConfig)})
-	return object{{"metadata", object{{"labels", object{{"app.kubernetes.io/name", appName(a)}}}}}, {"spec", pod}}
+	return object{{"metadata", object{{"labels", object{{"app.kubernetes.io/name", appName(a)}}}}},
+		{"spec", pod}}
 }
 
 // expandable doubles "$": in commands and arguments "$(NAME)" stands for a

@@ -36,17 +36,19 @@ var lost = map[string]string{
 	"env_file":  "left out: launchd reads no such files",
 	"clear_env": "launchd gives a few variables of its own",
 	"pass_env":  "left out: launchd passes on no variables",
-	"backoff":   "launchd waits the same time before every restart: that of backoff.first, in whole seconds",
-	"budget":    "left out: launchd restarts without a limit",
-	"after":     "launchd orders nothing: a job must wait for what it needs",
-	"requires":  "launchd orders nothing: a job must wait for what it needs",
-	"wants":     "launchd orders nothing: a job must wait for what it needs",
-	"log":       "left out: the output goes to a file as it is; newsyslog(8) can rotate it",
-	"sandbox":   "left out: launchd builds no sandbox",
-	"limits":    "left out: launchd has limits of the process alone: rlimit",
-	"sockets":   "left out: launchd hands sockets over by launch_activate_socket(3), not as LISTEN_FDS",
-	"reload":    "left out: launchctl kill sends any signal by hand",
-	"orphan":    "left out: there is no supervisor that could be gone",
+	"backoff": "launchd waits the same time before every restart: that of backoff.first, in " +
+		"whole seconds",
+	"budget":   "left out: launchd restarts without a limit",
+	"after":    "launchd orders nothing: a job must wait for what it needs",
+	"requires": "launchd orders nothing: a job must wait for what it needs",
+	"wants":    "launchd orders nothing: a job must wait for what it needs",
+	"log":      "left out: the output goes to a file as it is; newsyslog(8) can rotate it",
+	"sandbox":  "left out: launchd builds no sandbox",
+	"limits":   "left out: launchd has limits of the process alone: rlimit",
+	"sockets": "left out: launchd hands sockets over by launch_activate_socket(3), not as " +
+		"LISTEN_FDS",
+	"reload": "left out: launchctl kill sends any signal by hand",
+	"orphan": "left out: there is no supervisor that could be gone",
 }
 
 // dict is a dictionary in its order.
@@ -74,7 +76,8 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 			env.add(name, a.Env[name])
 		}
 		d.add("EnvironmentVariables", env)
-		a.Note("env", "the file is closed to others, but launchctl print shows the values to everybody")
+		a.Note("env",
+			"the file is closed to others, but launchctl print shows the values to everybody")
 	}
 	if a.Description != "" {
 		a.Note("description", "left out: a job has a label alone")
@@ -100,7 +103,8 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 func identity(a *writers.Account, d *dict, opts writers.Options) {
 	user, group := a.UserGroup()
 	for _, id := range []struct{ field, key, value string }{
-		{"user", "UserName", user}, {"user", "GroupName", group}, {"chroot", "RootDirectory", a.Chroot},
+		{"user", "UserName", user}, {"user", "GroupName", group}, {"chroot",
+			"RootDirectory", a.Chroot},
 	} {
 		switch {
 		case id.value == "":
@@ -122,7 +126,8 @@ func identity(a *writers.Account, d *dict, opts writers.Options) {
 
 // restarts says when the job runs. KeepAlive implies RunAtLoad.
 func restarts(a *writers.Account, d *dict) {
-	a.Use("restart", "autostart", "remain", "schedule", "stop", "stop_timeout", "stop_to", "backoff.first")
+	a.Use("restart", "autostart", "remain", "schedule", "stop", "stop_timeout", "stop_to",
+		"backoff.first")
 	if a.Remain {
 		a.Note("remain", "a job that has ended is not up for launchd")
 	}
@@ -150,7 +155,8 @@ func restarts(a *writers.Account, d *dict) {
 		a.Note("stop", "launchd sends TERM alone, and KILL when the time of all steps is over")
 	}
 	if a.StopTo == spec.StopAll {
-		a.Note("stop_to", "launchd signals the process, and sends KILL to its group when it has ended")
+		a.Note("stop_to",
+			"launchd signals the process, and sends KILL to its group when it has ended")
 	}
 }
 
@@ -178,7 +184,8 @@ func streams(a *writers.Account, d *dict) {
 		return "/var/log/" + a.Name + ".log"
 	}
 	out, err := file("stdout", a.Stdout, a.Log.File), file("stderr", a.Stderr, a.Log.ErrorFile)
-	if a.Stderr.Kind == spec.StreamStdout || a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
+	if a.Stderr.Kind == spec.StreamStdout ||
+		a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
 		err = out
 	}
 	d.add("StandardOutPath", out)
@@ -197,8 +204,9 @@ func streams(a *writers.Account, d *dict) {
 }
 
 var limitKeys = map[spec.RlimitName]string{
-	"core": "Core", "cpu": "CPU", "data": "Data", "fsize": "FileSize", "memlock": "MemoryLock", "nofile": "NumberOfFiles",
-	"nproc": "NumberOfProcesses", "rss": "ResidentSetSize", "stack": "Stack",
+	"core": "Core", "cpu": "CPU", "data": "Data", "fsize": "FileSize", "memlock": "MemoryLock",
+	"nofile": "NumberOfFiles",
+	"nproc":  "NumberOfProcesses", "rss": "ResidentSetSize", "stack": "Stack",
 }
 
 func limits(a *writers.Account, d *dict) {
@@ -240,7 +248,8 @@ func calendar(a *writers.Account) []any {
 		key string
 		set spec.Set
 		all int
-	}{{"Minute", s.Minute, 60}, {"Hour", s.Hour, 24}, {"Day", s.Day, 31}, {"Month", s.Month, 12}, {"Weekday", s.Weekday, 7}}
+	}{{"Minute", s.Minute, 60}, {"Hour", s.Hour, 24}, {"Day", s.Day, 31}, {"Month", s.Month, 12},
+		{"Weekday", s.Weekday, 7}}
 	expand := func(skip string) []any {
 		all := []any{dict{}}
 		for _, k := range kinds {
@@ -275,7 +284,8 @@ func anys(words []string) []any {
 func marshal(d dict) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString(xml.Header)
-	b.WriteString(`<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">` + "\n<plist version=\"1.0\">\n")
+	b.WriteString(`<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" ` +
+		`"http://www.apple.com/DTDs/PropertyList-1.0.dtd">` + "\n<plist version=\"1.0\">\n")
 	if err := value(&b, "", d); err != nil {
 		return nil, err
 	}
@@ -331,5 +341,6 @@ func escape(text string) (string, error) {
 
 // inXML is the production Char of XML 1.0.
 func inXML(r rune) bool {
-	return r == '\t' || r == '\n' || r == '\r' || r >= ' ' && r <= 0xd7ff || r >= 0xe000 && r <= 0xfffd || r >= 0x10000
+	return r == '\t' || r == '\n' || r == '\r' || r >= ' ' && r <= 0xd7ff ||
+		r >= 0xe000 && r <= 0xfffd || r >= 0x10000
 }

@@ -31,24 +31,27 @@ func Target() writers.Target {
 
 var lost = map[string]string{
 	"description": "left out",
-	"after":       "Nomad orders nothing between jobs: a task must wait for what it needs, or end and be restarted",
-	"requires":    "Nomad orders nothing between jobs: a task must wait for what it needs, or end and be restarted",
-	"wants":       "Nomad orders nothing between jobs: a task must wait for what it needs, or end and be restarted",
-	"env_file":    "left out: make a template of it",
-	"clear_env":   "the exec driver gives the environment of Nomad's own client",
-	"pass_env":    "left out: the exec driver gives the environment of Nomad's own client",
-	"log":         "left out: Nomad keeps and rotates the output by its own logs stanza",
-	"stdin":       "left out: a task has none",
-	"stdout":      "left out: the output goes to Nomad's log of the task",
-	"stderr":      "left out: the output goes to Nomad's log of the task",
-	"chroot":      "left out: the exec driver makes a root of its own",
-	"chdir":       "left out: a task starts in its own directory",
-	"sockets":     "left out: nobody hands sockets over; the program must listen",
-	"reload":      "left out: nomad alloc signal sends any signal by hand",
-	"stop_to":     "left out",
-	"success":     "left out: 0 alone is success for Nomad",
-	"orphan":      "left out",
-	"sandbox":     "left out: the exec driver isolates by its own settings",
+	"after": "Nomad orders nothing between jobs: a task must wait for what it needs, or " +
+		"end and be restarted",
+	"requires": "Nomad orders nothing between jobs: a task must wait for what it needs, or end " +
+		"and be restarted",
+	"wants": "Nomad orders nothing between jobs: a task must wait for what it needs, or end " +
+		"and be restarted",
+	"env_file":  "left out: make a template of it",
+	"clear_env": "the exec driver gives the environment of Nomad's own client",
+	"pass_env":  "left out: the exec driver gives the environment of Nomad's own client",
+	"log":       "left out: Nomad keeps and rotates the output by its own logs stanza",
+	"stdin":     "left out: a task has none",
+	"stdout":    "left out: the output goes to Nomad's log of the task",
+	"stderr":    "left out: the output goes to Nomad's log of the task",
+	"chroot":    "left out: the exec driver makes a root of its own",
+	"chdir":     "left out: a task starts in its own directory",
+	"sockets":   "left out: nobody hands sockets over; the program must listen",
+	"reload":    "left out: nomad alloc signal sends any signal by hand",
+	"stop_to":   "left out",
+	"success":   "left out: 0 alone is success for Nomad",
+	"orphan":    "left out",
+	"sandbox":   "left out: the exec driver isolates by its own settings",
 }
 
 // body is a block that is being written.
@@ -95,7 +98,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	h := &body{}
 	a.Use("type", "schedule", "instances", "autostart", "labels")
 	h.open("job %s", h.text(a.Name))
-	h.line("type = %s", h.text(map[spec.Type]string{spec.Daemon: "service", spec.Oneshot: "batch"}[a.Type]))
+	h.line("type = %s",
+		h.text(map[spec.Type]string{spec.Daemon: "service", spec.Oneshot: "batch"}[a.Type]))
 	if a.Schedule != (spec.Schedule{}) {
 		if a.Type == spec.Daemon {
 			a.Note("schedule", "left out: in Nomad a oneshot alone can have one")
@@ -129,7 +133,9 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	if len(h.errs) > 0 {
 		return nil, h.errs[0]
 	}
-	return []writers.File{{Path: a.Name + ".nomad.hcl", Mode: 0o600, Content: []byte(h.b.String())}}, nil
+	return []writers.File{
+		{Path: a.Name + ".nomad.hcl", Mode: 0o600, Content: []byte(h.b.String())},
+	}, nil
 }
 
 // mapping writes texts by name. It is an attribute, not a block, for a block
@@ -192,7 +198,8 @@ func update(a *writers.Account, h *body) {
 func checks(a *writers.Account, h *body) {
 	ready, live := address(a.Ready), address(a.Liveness.Check)
 	if _, waits := a.Alive(); a.Says("ready") && ready == nil && !waits {
-		a.Note("ready", "Nomad's own services have no probe %q: the task is up as soon as it runs", a.Ready.Kind)
+		a.Note("ready", "Nomad's own services have no probe %q: the task is up as soon as it runs",
+			a.Ready.Kind)
 	}
 	if a.Liveness.Check.Kind != "" && live == nil {
 		a.Note("liveness.check", "Nomad's own services have no probe %q", a.Liveness.Check.Kind)
@@ -222,7 +229,8 @@ func checks(a *writers.Account, h *body) {
 		a.Note("liveness.check", "left out: its port is not that of ready")
 	} else if live != nil {
 		a.Use("liveness.interval", "liveness.timeout", "liveness.threshold", "liveness.grace")
-		a.Note("liveness.check", "is asked at the address of the node: the program must listen there")
+		a.Note("liveness.check",
+			"is asked at the address of the node: the program must listen there")
 		check(h, live, writers.Seconds(*a.Liveness.Interval), writers.Seconds(*a.Liveness.Timeout))
 		h.open("check_restart")
 		h.line("limit = %d", *a.Liveness.Threshold)
@@ -252,7 +260,8 @@ type where struct{ kind, port, path, scheme string }
 func address(p spec.Probe) *where {
 	switch p.Kind {
 	case spec.ProbeTCP:
-		if _, port, err := net.SplitHostPort(p.Target); err == nil && strings.Trim(port, "0123456789") == "" {
+		if _, port, err := net.SplitHostPort(p.Target); err == nil &&
+			strings.Trim(port, "0123456789") == "" {
 			return &where{kind: "tcp", port: port}
 		}
 	case spec.ProbeHTTP:

@@ -23,7 +23,8 @@ func task(a *writers.Account, h *body) {
 	h.line("kill_signal  = %s", h.text("SIG"+string(a.Stop[0].Signal)))
 	h.line("kill_timeout = %s", h.text(span(a.StopTotal())))
 	if len(a.Stop) > 1 {
-		a.Note("stop", "Nomad sends %s alone, and KILL when the time of all steps is over", a.Stop[0].Signal)
+		a.Note("stop", "Nomad sends %s alone, and KILL when the time of all steps is over",
+			a.Stop[0].Signal)
 	}
 	h.open("config")
 	h.line("command = %s", h.text(a.Program(a.Command)))
@@ -53,12 +54,14 @@ func isComposed(text string) bool {
 func interpolation(a *writers.Account) {
 	for _, word := range slices.Concat([]string(a.Command), slices.Sorted(maps.Values(a.Env))) {
 		if !isComposed(word) {
-			a.Note("command", "%.40q may change: HCL turns every text into Unicode's form NFC", word)
+			a.Note("command", "%.40q may change: HCL turns every text into Unicode's form NFC",
+				word)
 		}
 	}
 	for _, word := range a.Command {
 		if strings.Contains(word, "${") {
-			a.Note("command", "%.40q: Nomad replaces what it knows of ${…} when the task starts", word)
+			a.Note("command", "%.40q: Nomad replaces what it knows of ${…} when the task starts",
+				word)
 		}
 	}
 	for _, name := range a.EnvNames() {
@@ -115,7 +118,8 @@ func quote(text string) (string, error) {
 			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff, (r == '$' || r == '%') && beforeBrace:
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff,
+			(r == '$' || r == '%') && beforeBrace:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)

@@ -49,7 +49,8 @@ var lost = map[string]string{
 // render writes one script.
 func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	s := shell.NewScript("/sbin/openrc-run")
-	a.Use("description", "command", "type", "chdir", "chroot", "umask", "user", "nice", "no_new_privs", "cap", "oom_score", "autostart")
+	a.Use("description", "command", "type", "chdir", "chroot", "umask", "user", "nice",
+		"no_new_privs", "cap", "oom_score", "autostart")
 	description := a.Description
 	if description == "" {
 		description = a.Name
@@ -140,7 +141,8 @@ func capabilities(a *writers.Account, s *shell.Script) {
 func restarts(a *writers.Account, s *shell.Script) {
 	a.Use("backoff.first", "budget.restarts", "budget.window", "stop", "stop_timeout")
 	if a.Restart != spec.RestartAlways {
-		a.Note("restart", "not %s: supervise-daemon restarts after every end, success too", a.Restart)
+		a.Note("restart", "not %s: supervise-daemon restarts after every end, success too",
+			a.Restart)
 	} else {
 		a.Use("restart")
 	}
@@ -160,7 +162,8 @@ func restarts(a *writers.Account, s *shell.Script) {
 func logs(a *writers.Account, indirect func(variable, name, value string)) {
 	a.Use("stdin", "stdout", "stderr", "log.targets", "log.file", "log.error_file")
 	out, err := logFile(a, a.Stdout, a.Log.File), logFile(a, a.Stderr, a.Log.ErrorFile)
-	if a.Stderr.Kind == spec.StreamStdout || a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
+	if a.Stderr.Kind == spec.StreamStdout ||
+		a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
 		err = out
 	}
 	indirect("output_log", "service_out", out)
@@ -222,7 +225,8 @@ func oneshot(a *writers.Account, s *shell.Script) {
 		a.Note("remain", "OpenRC takes a oneshot that succeeded for started until it is stopped")
 	}
 	a.Use("remain", "restart")
-	s.Line("body=%s", shell.Quote("unset body\n"+shell.Body(a))) // not among the arguments, which ps(1) shows
+	// not among the arguments, which ps(1) shows
+	s.Line("body=%s", shell.Quote("unset body\n"+shell.Body(a)))
 	s.Line("")
 	s.Line("start() {")
 	s.Line("\tebegin \"Running $name\"")

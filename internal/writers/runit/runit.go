@@ -35,12 +35,13 @@ var lost = map[string]string{
 	"backoff":       "left out: runsv waits a second before every restart",
 	"backoff.first": "left out: runsv waits a second before every restart",
 	"budget":        "left out: runsv restarts without a limit",
-	"stop_timeout":  "left out: sv waits as long as its -w says, and sends KILL with force-stop alone",
-	"stop_to":       "left out: runsv signals the process alone",
-	"sandbox":       "left out: runit builds no sandbox",
-	"limits":        "left out: runit makes no cgroup",
-	"orphan":        "left out: a service whose runsv is gone lives on",
-	"schedule":      "left out: write it into crontab(5)",
+	"stop_timeout": "left out: sv waits as long as its -w says, and sends KILL with force-stop " +
+		"alone",
+	"stop_to":  "left out: runsv signals the process alone",
+	"sandbox":  "left out: runit builds no sandbox",
+	"limits":   "left out: runit makes no cgroup",
+	"orphan":   "left out: a service whose runsv is gone lives on",
+	"schedule": "left out: write it into crontab(5)",
 }
 
 // render writes one directory.
@@ -55,7 +56,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		}
 		s := shell.NewScript("/bin/sh")
 		s.Lines(lines...)
-		files = append(files, writers.File{Path: a.Name + "/" + name, Mode: 0o755, Content: s.Bytes()})
+		files = append(files,
+			writers.File{Path: a.Name + "/" + name, Mode: 0o755, Content: s.Bytes()})
 	}
 	add("finish", finish(a)...)
 	add("check", check(a)...)
@@ -121,7 +123,8 @@ func finish(a *writers.Account) []string {
 			for _, signal := range a.Success.Signals {
 				names = append(names, string(signal))
 			}
-			lines = append(lines, `-1) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) stay_down ;; esac ;;`)
+			lines = append(lines,
+				`-1) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) stay_down ;; esac ;;`)
 		}
 		lines = append(lines, "esac")
 	case spec.RestartAlways:
@@ -140,7 +143,8 @@ func check(a *writers.Account) []string {
 	case test != "":
 		return []string{"exec " + test}
 	case a.Says("ready"):
-		a.Note("ready", "sv takes the service for up as soon as it runs: runit has no probe %q", a.Ready.Kind)
+		a.Note("ready", "sv takes the service for up as soon as it runs: runit has no probe %q",
+			a.Ready.Kind)
 	}
 	return nil
 }
@@ -152,7 +156,8 @@ func stop(a *writers.Account) []string {
 	a.Use("stop", "stop_command")
 	var lines []string
 	if len(a.StopCommand) > 0 {
-		lines = append(lines, pidLine, "export MAINPID=\"$pid\"", "( cd "+shell.Quote(a.Chdir)+" && "+shell.Join(a.StopCommand...)+" ) || :")
+		lines = append(lines, pidLine, "export MAINPID=\"$pid\"",
+			"( cd "+shell.Quote(a.Chdir)+" && "+shell.Join(a.StopCommand...)+" ) || :")
 		a.Note("stop_command", "is run as root")
 	}
 	if len(a.Stop) > 1 {
@@ -172,7 +177,8 @@ func reload(a *writers.Account) []string {
 	switch {
 	case len(a.ReloadCommand) > 0:
 		a.Note("reload_command", "is run as root, by sv hup")
-		return []string{pidLine, "export MAINPID=\"$pid\"", "cd " + shell.Quote(a.Chdir) + " && " + shell.Join(a.ReloadCommand...), "exit 0"}
+		return []string{pidLine, "export MAINPID=\"$pid\"",
+			"cd " + shell.Quote(a.Chdir) + " && " + shell.Join(a.ReloadCommand...), "exit 0"}
 	case a.Reload != "" && a.Reload != "HUP":
 		a.Note("reload", "by sv hup")
 		return []string{pidLine, `kill -` + string(a.Reload) + ` "$pid"`, "exit 0"}
@@ -185,7 +191,8 @@ func reload(a *writers.Account) []string {
 // logger is the service that takes the output. svlogd reads the file config in
 // its directory.
 func logger(a *writers.Account) []string {
-	a.Use("log.targets", "log.file", "log.rotate_size", "log.rotate_age", "log.keep", "log.compress", "log.timestamp")
+	a.Use("log.targets", "log.file", "log.rotate_size", "log.rotate_age", "log.keep",
+		"log.compress", "log.timestamp")
 	if a.Log.Targets[0].Kind == spec.TargetNone {
 		return []string{"exec cat >/dev/null"}
 	}

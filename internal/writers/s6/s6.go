@@ -49,12 +49,18 @@ type directory struct {
 func (d *directory) script(name string, lines ...string) {
 	s := shell.NewScript("/bin/sh")
 	s.Lines(lines...)
-	d.files = append(d.files, writers.File{Path: d.Name + "/" + name, Mode: 0o755, Content: s.Bytes()})
+	d.files = append(d.files,
+		writers.File{Path: d.Name + "/" + name, Mode: 0o755, Content: s.Bytes()})
 }
 
 // value writes a file that holds one value and nothing else.
 func (d *directory) value(name string, value any) {
-	d.files = append(d.files, writers.File{Path: d.Name + "/" + name, Mode: 0o644, Content: fmt.Appendln(nil, value), Bare: true})
+	d.files = append(d.files, writers.File{
+		Path:    d.Name + "/" + name,
+		Mode:    0o644,
+		Content: fmt.Appendln(nil, value),
+		Bare:    true,
+	})
 }
 
 func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
@@ -82,7 +88,8 @@ func (d *directory) dependencies() []string {
 	}{{d.Requires, "exit 1"}, {d.Wants, ":"}} {
 		for _, name := range list.names {
 			dir := shell.Quote("../" + name)
-			lines = append(lines, "s6-svc -u "+dir+" && s6-svwait -u -t 30000 "+dir+" || "+list.otherwise)
+			lines = append(lines,
+				"s6-svc -u "+dir+" && s6-svwait -u -t 30000 "+dir+" || "+list.otherwise)
 		}
 	}
 	return lines
@@ -100,7 +107,10 @@ func (d *directory) ready() []string {
 		d.script("data/check", "exec "+test)
 		return []string{`s6-notifyoncheck -w 200 -n 0 -c ` + shell.Quote("./data/check")}
 	case d.Says("ready"):
-		d.Note("ready", "s6-supervise takes the service for up as soon as it runs: s6 has no probe %q", d.Ready.Kind)
+		d.Note(
+			"ready", "s6-supervise takes the service for up as soon as it runs: s6 has no probe %q",
+			d.Ready.Kind,
+		)
 	}
 	return nil
 }
@@ -126,7 +136,8 @@ func (d *directory) finish() {
 			for _, signal := range d.Success.Signals {
 				names = append(names, string(signal))
 			}
-			lines = append(lines, `256) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) exit 125 ;; esac ;;`)
+			lines = append(lines,
+				`256) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) exit 125 ;; esac ;;`)
 		}
 		d.script("finish", append(lines, "esac")...)
 	case spec.RestartAlways:
@@ -141,7 +152,8 @@ func (d *directory) stop() {
 	d.Use("stop", "stop_timeout", "reload")
 	d.value("down-signal", "SIG"+string(d.Stop[0].Signal))
 	if len(d.Stop) > 1 {
-		d.Note("stop", "s6 sends %s alone, and KILL when the time of all steps is over", d.Stop[0].Signal)
+		d.Note("stop", "s6 sends %s alone, and KILL when the time of all steps is over",
+			d.Stop[0].Signal)
 	}
 	if total := d.StopTotal(); total != spec.Forever {
 		d.value("timeout-kill", int64(total)/1e6)
@@ -185,5 +197,6 @@ func (d *directory) logger() {
 		words = append(words, "T")
 		d.Note("log.timestamp", "s6-log stamps lines in local time: run it with TZ=UTC")
 	}
-	d.script("log/run", "set -e", "umask 0027", "mkdir -p "+shell.Quote(dir), "exec s6-log "+shell.Join(append(words, dir)...))
+	d.script("log/run", "set -e", "umask 0027", "mkdir -p "+shell.Quote(dir),
+		"exec s6-log "+shell.Join(append(words, dir)...))
 }

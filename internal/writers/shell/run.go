@@ -19,7 +19,8 @@ func Become(a *writers.Account) []string {
 	}
 	if a.Chroot != "" {
 		tools = append(tools, "chroot "+Quote(a.Chroot))
-		a.Note("chroot", "the tools behind it, setpriv and env, must exist inside it if the service needs them")
+		a.Note("chroot",
+			"the tools behind it, setpriv and env, must exist inside it if the service needs them")
 		if a.Chdir != "/" {
 			a.Note("chdir", "is / inside chroot: the script has no tool that changes both")
 		}

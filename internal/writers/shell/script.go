@@ -38,8 +38,9 @@ func (s *Script) Bytes() []byte { return []byte(s.b.String()) }
 // special are variables that some shell keeps for itself, so that to assign
 // them does something else, or fails.
 var special = []string{
-	"_", "BASHOPTS", "BASH_ENV", "CDPATH", "ENV", "EUID", "FCEDIT", "HISTFILE", "HISTSIZE", "IFS", "LINENO", "MAIL", "MAILCHECK", "MAILPATH",
-	"OLDPWD", "OPTARG", "OPTIND", "PATH", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "SHELLOPTS", "UID",
+	"_", "BASHOPTS", "BASH_ENV", "CDPATH", "ENV", "EUID", "FCEDIT", "HISTFILE", "HISTSIZE", "IFS",
+	"LINENO", "MAIL", "MAILCHECK", "MAILPATH", "OLDPWD", "OPTARG", "OPTIND", "PATH",
+	"POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "SHELLOPTS", "UID",
 }
 
 // Environment returns the lines that export the service's variables, and the
@@ -54,7 +55,8 @@ func Environment(a *writers.Account) (lines, words []string) {
 			line = "if [ -e " + Quote(name) + " ]; then " + line + "; fi"
 		}
 		lines = append(lines, line)
-		a.Note("env_file", "the shell reads %s: it expands $ and backquotes, and runs what is no assignment", name)
+		a.Note("env_file",
+			"the shell reads %s: it expands $ and backquotes, and runs what is no assignment", name)
 	}
 	for _, name := range a.EnvNames() {
 		if !writers.IsEnvName(name) || slices.Contains(special, name) {
@@ -102,8 +104,10 @@ var ulimits = map[spec.RlimitName]struct {
 	option string
 	unit   uint64
 }{
-	"as": {"-v", 1024}, "core": {"-c", 512}, "cpu": {"-t", 1}, "data": {"-d", 1024}, "fsize": {"-f", 512},
-	"memlock": {"-l", 1024}, "nofile": {"-n", 1}, "nproc": {"-u", 1}, "rss": {"-m", 1024}, "stack": {"-s", 1024},
+	"as": {"-v", 1024}, "core": {"-c", 512}, "cpu": {"-t", 1}, "data": {"-d", 1024},
+	"fsize":   {"-f", 512},
+	"memlock": {"-l", 1024}, "nofile": {"-n", 1}, "nproc": {"-u", 1}, "rss": {"-m", 1024},
+	"stack": {"-s", 1024},
 }
 
 // Limits returns the lines that set resource limits.
@@ -159,7 +163,8 @@ func Streams(a *writers.Account) []string {
 		lines = append(lines, "exec <"+Quote(a.Stdin.Path))
 	}
 	lines = append(lines, redirect(">", a.Stdout)...)
-	if a.Stderr.Kind == spec.StreamLog || a.Stderr.Kind == spec.StreamStdout || a.Stderr == a.Stdout {
+	if a.Stderr.Kind == spec.StreamLog || a.Stderr.Kind == spec.StreamStdout ||
+		a.Stderr == a.Stdout {
 		if a.Stdout.Kind == spec.StreamLog || a.Stderr.Kind != spec.StreamLog {
 			return append(lines, "exec 2>&1")
 		}

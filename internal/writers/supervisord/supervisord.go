@@ -32,7 +32,8 @@ var lost = map[string]string{
 	"ready":    "supervisord asks nobody: a program is up when it has run for startsecs",
 	"timeout":  "left out: there is nothing that is waited for",
 	"liveness": "left out: supervisord asks nobody",
-	"backoff":  "left out: supervisord waits a second more with each try to start, and nothing after a crash",
+	"backoff": "left out: supervisord waits a second more with each try to start, and nothing " +
+		"after a crash",
 	"budget":   "left out: supervisord counts tries to start alone (startretries)",
 	"after":    "supervisord orders by priority alone and waits for nobody",
 	"requires": "supervisord orders by priority alone and waits for nobody",
@@ -67,13 +68,16 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	}
 	key("stopsignal", signal)
 	if len(a.Stop) > 1 {
-		a.Note("stop", "supervisord sends %s alone, and KILL when the time of all steps is over", signal)
+		a.Note("stop", "supervisord sends %s alone, and KILL when the time of all steps is over",
+			signal)
 	}
 	key("stopwaitsecs", writers.Seconds(a.StopTotal()))
 	key("killasgroup", true)
 	key("stopasgroup", a.StopTo == spec.StopAll)
 	logs(a, key)
-	return []writers.File{{Path: a.Name + ".conf", Mode: shell.Mode(a) &^ 0o111, Content: []byte(b.String())}}, nil
+	return []writers.File{
+		{Path: a.Name + ".conf", Mode: shell.Mode(a) &^ 0o111, Content: []byte(b.String())},
+	}, nil
 }
 
 // encode returns a text for "printf %b" that no quoting and no expansion of supervisord's means
@@ -81,7 +85,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 func encode(text string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
-		if c|0x20 >= 'a' && c|0x20 <= 'z' || c == '/' || c == '.' || c == '-' || c == '_' || c == ' ' {
+		if c|0x20 >= 'a' && c|0x20 <= 'z' || c == '/' || c == '.' || c == '-' ||
+			c == '_' || c == ' ' {
 			b.WriteByte(c)
 			continue
 		}
@@ -100,9 +105,12 @@ func restarts(a *writers.Account, key func(string, any)) {
 		key("startsecs", writers.Seconds(alive))
 	default:
 		key("startsecs", 0)
-		a.Note("ready", "supervisord has no probe %q: the program is up as soon as it runs", a.Ready.Kind)
+		a.Note("ready", "supervisord has no probe %q: the program is up as soon as it runs",
+			a.Ready.Kind)
 	}
-	key("autorestart", map[spec.Restart]string{spec.RestartNo: "false", spec.RestartOnFailure: "unexpected", spec.RestartAlways: "true"}[a.Restart])
+	key("autorestart",
+		map[spec.Restart]string{spec.RestartNo: "false", spec.RestartOnFailure: "unexpected",
+			spec.RestartAlways: "true"}[a.Restart])
 	codes := "0"
 	for _, code := range a.Success.Codes {
 		codes += fmt.Sprintf(",%d", code)
@@ -121,7 +129,8 @@ func logs(a *writers.Account, key func(string, any)) {
 			return "NONE"
 		case file == "":
 			return otherwise
-		case strings.Trim(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@+=-") != "":
+		case strings.Trim(file,
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@+=-") != "":
 			a.Note("log.file", "the name has characters that the configuration cannot hold: AUTO")
 			return "AUTO"
 		}
@@ -131,7 +140,8 @@ func logs(a *writers.Account, key func(string, any)) {
 	out := [][2]string{{"stdout", path(a.Log.File, "AUTO")}}
 	if a.Log.ErrorFile != "" {
 		out = append(out, [2]string{"stderr", path(a.Log.ErrorFile, "AUTO")})
-		a.Note("log.error_file", "is empty unless stderr is apart from stdout: the command joins them")
+		a.Note("log.error_file",
+			"is empty unless stderr is apart from stdout: the command joins them")
 	}
 	for _, stream := range out {
 		key(stream[0]+"_logfile", stream[1])

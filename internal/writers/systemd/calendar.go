@@ -24,7 +24,8 @@ func calendar(s spec.Schedule) []string {
 		if withDay {
 			days = numbers(s.Day, 31)
 		}
-		return fmt.Sprintf("%s*-%s-%s %s:%s:00", text, numbers(s.Month, 12), days, numbers(s.Hour, 24), numbers(s.Minute, 60))
+		return fmt.Sprintf("%s*-%s-%s %s:%s:00",
+			text, numbers(s.Month, 12), days, numbers(s.Hour, 24), numbers(s.Minute, 60))
 	}
 	if day && weekday {
 		return []string{event(true, false), event(false, true)}

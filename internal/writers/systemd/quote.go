@@ -45,7 +45,8 @@ func quote(text string) string {
 // for specifiers. Such a key has no word for what a line cannot hold: control
 // characters, blanks at its ends, a backslash at its end.
 func raw(key, text string) (string, error) {
-	bad := strings.TrimSpace(text) != text || strings.HasSuffix(text, `\`) || !utf8.ValidString(text) ||
+	bad := strings.TrimSpace(text) != text || strings.HasSuffix(text, `\`) ||
+		!utf8.ValidString(text) ||
 		strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
 	if bad {
 		return "", fmt.Errorf("%s= cannot hold %q", key, text)

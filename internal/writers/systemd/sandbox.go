@@ -33,7 +33,9 @@ func (w *writer) sandbox() {
 	}
 	strict := level == spec.SandboxStrict
 	if level != spec.SandboxOff {
-		for _, key := range []string{"RestrictRealtime", "RestrictSUIDSGID", "RestrictNamespaces", "LockPersonality"} {
+		for _, key := range []string{
+			"RestrictRealtime", "RestrictSUIDSGID", "RestrictNamespaces", "LockPersonality",
+		} {
 			w.set(key, "yes")
 		}
 		w.set("SystemCallArchitectures", "native")
@@ -64,13 +66,14 @@ func (w *writer) sandbox() {
 // foreignCalls are groups of system calls that administer a machine, or that
 // only debuggers and the programs of other systems make. "@mount" is not one of
 // them, for chroot is in it, which daemons do.
-var foreignCalls = []string{"@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io", "@reboot", "@swap"}
+var foreignCalls = []string{"@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io",
+	"@reboot", "@swap"}
 
 // foreignCaps are capabilities of root that no daemon uses: those that belong
 // to the calls above, and to what the other switches shut.
 var foreignCaps = []string{
-	"block_suspend", "linux_immutable", "mac_admin", "mac_override", "mknod", "sys_boot", "sys_module", "sys_pacct",
-	"sys_rawio", "sys_time", "sys_tty_config", "syslog", "wake_alarm",
+	"block_suspend", "linux_immutable", "mac_admin", "mac_override", "mknod", "sys_boot",
+	"sys_module", "sys_pacct", "sys_rawio", "sys_time", "sys_tty_config", "syslog", "wake_alarm",
 }
 
 // capabilities bounds what root means in the service. The manager of a user has
@@ -85,7 +88,8 @@ func (w *writer) capabilities(level spec.SandboxLevel) {
 	case w.Cap != nil:
 		w.set("CapabilityBoundingSet", capLine(w.Cap))
 		w.set("AmbientCapabilities", capLine(w.Cap))
-	case level == spec.SandboxStrict, level == spec.SandboxDefault && user != "" && user != "root" && user != "0":
+	case level == spec.SandboxStrict, level == spec.SandboxDefault && user != "" &&
+		user != "root" && user != "0":
 		// Who is not root has none, and NoNewPrivileges= keeps it so.
 		w.set("CapabilityBoundingSet", "")
 	case level == spec.SandboxDefault && !w.mentions(deviceDirs):
@@ -107,7 +111,8 @@ func (w *writer) choose(key string, said *bool, byLevel bool) {
 // machine.
 func (w *writer) mounts() {
 	s := w.Sandbox
-	w.Use("sandbox.private_tmp", "sandbox.private_devices", "sandbox.private_network", "sandbox.protect_system",
+	w.Use("sandbox.private_tmp", "sandbox.private_devices", "sandbox.private_network",
+		"sandbox.protect_system",
 		"sandbox.protect_home", "sandbox.read_write", "sandbox.read_only", "sandbox.inaccessible")
 	on, strict := s.Level != spec.SandboxOff, s.Level == spec.SandboxStrict
 	w.choose("PrivateTmp", s.PrivateTmp, strict || on && !w.mentions(tmpDirs))
@@ -131,8 +136,8 @@ func (w *writer) mounts() {
 	}
 	if on {
 		for _, key := range []string{
-			"ProtectControlGroups", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
-			"ProtectClock", "ProtectHostname", "PrivateMounts",
+			"ProtectControlGroups", "ProtectKernelTunables", "ProtectKernelModules",
+			"ProtectKernelLogs", "ProtectClock", "ProtectHostname", "PrivateMounts",
 		} {
 			w.set(key, "yes")
 		}
@@ -148,7 +153,8 @@ func (w *writer) mounts() {
 	for _, list := range []struct {
 		key   string
 		paths []string
-	}{{"ReadWritePaths", s.ReadWrite}, {"ReadOnlyPaths", s.ReadOnly}, {"InaccessiblePaths", s.Inaccessible}} {
+	}{{"ReadWritePaths", s.ReadWrite}, {"ReadOnlyPaths", s.ReadOnly}, {"InaccessiblePaths",
+		s.Inaccessible}} {
 		if len(list.paths) > 0 {
 			w.words(list.key, list.paths...)
 		}
@@ -180,8 +186,10 @@ var (
 	tmpDirs     = []string{"/tmp", "/var/tmp"}
 	homeDirs    = []string{"/home", "/root", "/run/user"}
 	deviceDirs  = []string{"/dev"}
-	sameDevices = strings.NewReplacer("/dev/null", "", "/dev/zero", "", "/dev/random", "", "/dev/urandom", "",
-		"/dev/shm", "", "/dev/log", "", "/dev/stdin", "", "/dev/stdout", "", "/dev/stderr", "", "/dev/fd", "")
+	sameDevices = strings.NewReplacer("/dev/null", "", "/dev/zero", "", "/dev/random", "",
+		"/dev/urandom", "",
+		"/dev/shm", "", "/dev/log", "", "/dev/stdin", "", "/dev/stdout", "", "/dev/stderr", "",
+		"/dev/fd", "")
 )
 
 // mentions tells whether a text of the service has one of the directories, or
@@ -212,5 +220,6 @@ func (w *writer) mentions(dirs []string) bool {
 }
 
 func inName(c byte) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("._-", c) >= 0
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("._-", c) >= 0
 }

@@ -17,7 +17,8 @@ import (
 func (w *writer) commandLine(c spec.Command) string {
 	words := append([]string{w.Program(c)}, c[1:]...)
 	prefix := ""
-	if strings.ContainsFunc(words[0], func(r rune) bool { return strings.ContainsRune(`"'\`, r) || r < ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(words[0],
+		func(r rune) bool { return strings.ContainsRune(`"'\`, r) || r < ' ' || r == 0x7f }) {
 		return lineOf("", append([]string{"/bin/sh", "-c", `exec "$0" "$@"`}, words...)...)
 	}
 	if words[0] != c[0] {
@@ -51,7 +52,8 @@ func (w *writer) start() {
 		w.ready()
 	}
 	w.set("TimeoutStartSec", timespan(*w.Timeout))
-	if access := w.NotifyAccess; access != spec.NotifyMain || strings.HasPrefix(unitType, "notify") || w.Watchdog > 0 || w.FDStore > 0 {
+	if access := w.NotifyAccess; access != spec.NotifyMain ||
+		strings.HasPrefix(unitType, "notify") || w.Watchdog > 0 || w.FDStore > 0 {
 		w.set("NotifyAccess", access)
 	}
 	if w.Watchdog > 0 {
@@ -79,7 +81,8 @@ func (w *writer) nonblocking() {
 		w.set("NonBlocking", "yes")
 	default:
 		w.set("NonBlocking", "yes")
-		w.Note("sockets.nonblocking", "holds for all sockets of the service or for none: all are handed over so")
+		w.Note("sockets.nonblocking",
+			"holds for all sockets of the service or for none: all are handed over so")
 	}
 }
 
@@ -87,7 +90,8 @@ func (w *writer) nonblocking() {
 // PATH the service has.
 func (w *writer) searchNote() {
 	if _, ok := w.Env["PATH"]; ok && !strings.Contains(w.Command[0], "/") {
-		w.Note("command", "%s is searched where systemd searches programs, not in the PATH of env", w.Command[0])
+		w.Note("command", "%s is searched where systemd searches programs, not in the PATH of env",
+			w.Command[0])
 	}
 }
 
@@ -119,12 +123,15 @@ func (w *writer) ready() {
 	case w.Ready.Kind == spec.ProbeExec, w.Ready.Kind == spec.ProbeNotify:
 		return
 	case test == "":
-		w.Note("ready", "systemd has no probe %q: the service is up as soon as it is executed; let it send READY=1", w.Ready.Kind)
+		w.Note("ready",
+			"systemd has no probe %q: the service is up as soon as it is executed; let it send "+
+				"READY=1", w.Ready.Kind)
 		return
 	case w.Ready.Kind == spec.ProbeUnix:
 		w.Note("ready", "the service is up when the socket exists, not when it takes a connection")
 	}
-	const loop = `while kill -0 "$MAINPID" 2>/dev/null; do %s >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1`
+	const loop = `while kill -0 "$MAINPID" 2>/dev/null; ` +
+		`do %s >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1`
 	w.startPost(lineOf("", "/bin/sh", "-c", fmt.Sprintf(loop, test)))
 }
 
@@ -176,13 +183,15 @@ func (w *writer) stop() {
 	w.Use("stop", "stop_timeout", "stop_command", "stop_to", "reload", "reload_command")
 	w.set("KillSignal", "SIG"+string(w.Stop[0].Signal))
 	if len(w.Stop) > 1 {
-		w.Note("stop", "systemd sends %s alone, and KILL when the time of all steps is over", w.Stop[0].Signal)
+		w.Note("stop", "systemd sends %s alone, and KILL when the time of all steps is over",
+			w.Stop[0].Signal)
 	}
 	wait := w.StopTotal()
 	if len(w.StopCommand) > 0 {
 		// TimeoutStopSec= holds for the command and for the signal, each.
 		if wait != *w.StopTimeout {
-			w.Note("stop_timeout", "stop_command and the signals have the same time in systemd, the longer one")
+			w.Note("stop_timeout",
+				"stop_command and the signals have the same time in systemd, the longer one")
 		}
 		wait = max(wait, *w.StopTimeout)
 		w.set("ExecStop", w.commandLine(w.StopCommand))
@@ -198,7 +207,8 @@ func (w *writer) stop() {
 		w.set("ExecReload", w.commandLine(w.ReloadCommand))
 	case w.Reload != "" && w.unitType() != "notify-reload":
 		// The shell's own kill: that of procps is not on every machine.
-		w.set("ExecReload", lineOf("", "/bin/sh", "-c", fmt.Sprintf(`kill -%s "$MAINPID"`, w.Reload)))
+		w.set("ExecReload",
+			lineOf("", "/bin/sh", "-c", fmt.Sprintf(`kill -%s "$MAINPID"`, w.Reload)))
 	}
 	if w.Chroot != "" && w.Reload != "" {
 		w.Note("chroot", "reload needs /bin/sh inside it")
@@ -266,14 +276,18 @@ func (w *writer) environment() []writers.File {
 			continue
 		}
 		if _, bad := writers.FirstNot(w.Env[name], func(rune) bool { return true }); bad {
-			w.errs = append(w.errs, fmt.Errorf("env.%s: the value is not UTF-8, which that of a systemd service must be", name))
+			w.errs = append(w.errs,
+				fmt.Errorf(
+					"env.%s: the value is not UTF-8, which that of a systemd service must be", name,
+				))
 			continue
 		}
 		fmt.Fprintf(&text, "%s=\"%s\"\n", name, envEscapes.Replace(w.Env[name]))
 	}
 	for _, file := range w.EnvFile {
 		if strings.ContainsAny(file, `*?[\`) {
-			w.errs = append(w.errs, fmt.Errorf("env_file: EnvironmentFile= takes %q for a pattern", file))
+			w.errs = append(w.errs,
+				fmt.Errorf("env_file: EnvironmentFile= takes %q for a pattern", file))
 			continue
 		}
 		w.raw("EnvironmentFile", file)
@@ -289,7 +303,8 @@ func (w *writer) environment() []writers.File {
 	}
 	file := w.Name + ".env"
 	if w.opts.User {
-		w.prefixed("EnvironmentFile", "%E/systemd/user/", file) // Target.UserDir, wherever the user's configuration is
+		// Target.UserDir, wherever the user's configuration is
+		w.prefixed("EnvironmentFile", "%E/systemd/user/", file)
 	} else {
 		w.raw("EnvironmentFile", systemDir+"/"+file)
 	}

@@ -16,7 +16,8 @@ import (
 // so neighbours that agree share a unit. Instances of a service share the units
 // of sockets whose address does not tell them apart.
 func socketUnits(a *writers.Account) ([]writers.File, []string, error) {
-	a.Use("sockets.name", "sockets.listen", "sockets.owner", "sockets.mode", "sockets.backlog", "sockets.v6only", "sockets.reuseport")
+	a.Use("sockets.name", "sockets.listen", "sockets.owner", "sockets.mode", "sockets.backlog",
+		"sockets.v6only", "sockets.reuseport")
 	var groups [][]spec.Socket
 	var shared []bool
 	for i, s := range a.Sockets {
@@ -27,7 +28,9 @@ func socketUnits(a *writers.Account) ([]writers.File, []string, error) {
 		groups, shared = append(groups, []spec.Socket{s}), append(shared, a.Shared(i))
 	}
 	if len(groups) > 1 {
-		a.Note("sockets.listen", "the descriptors come from %d units, in no promised order: go by their names", len(groups))
+		a.Note("sockets.listen",
+			"the descriptors come from %d units, in no promised order: go by their names",
+			len(groups))
 	}
 	var files []writers.File
 	var names []string
@@ -132,7 +135,8 @@ func listen(a spec.Address) (key, value string, err error) {
 	ip, err := netip.ParseAddr(host)
 	n, numErr := strconv.ParseUint(port, 10, 16)
 	if err != nil || numErr != nil {
-		return "", "", fmt.Errorf("sockets: systemd resolves no names: write the address of %q", a.Addr)
+		return "", "", fmt.Errorf("sockets: systemd resolves no names: write the address of %q",
+			a.Addr)
 	}
 	return key, netip.AddrPortFrom(ip, uint16(n)).String(), nil
 }

@@ -9,7 +9,8 @@ import (
 // streams says where the standard descriptors lead. The log is the journal,
 // unless the service names a file.
 func (w *writer) streams() {
-	w.Use("stdin", "stdout", "stderr", "log.targets", "log.file", "log.error_file", "log.facility", "log.rate_limit")
+	w.Use("stdin", "stdout", "stderr", "log.targets", "log.file", "log.error_file", "log.facility",
+		"log.rate_limit")
 	switch w.Stdin.Kind {
 	case spec.StreamPath:
 		w.prefixed("StandardInput", "file:", w.Stdin.Path)
@@ -28,7 +29,8 @@ func (w *writer) streams() {
 	if r := w.Log.RateLimit; r.Events > 0 {
 		w.set("LogRateLimitIntervalSec", timespan(r.Per))
 		w.set("LogRateLimitBurst", r.Events)
-		w.Note("log.rate_limit", "holds for the journal, and for all processes of the unit together")
+		w.Note("log.rate_limit",
+			"holds for the journal, and for all processes of the unit together")
 	}
 	for _, target := range w.Log.Targets {
 		switch target.Kind {
@@ -70,7 +72,8 @@ func (w *writer) output(key, field string, s spec.Stream, logFile string) {
 
 // limits bound the service as a whole.
 func (w *writer) limits() {
-	w.Use("limits.memory", "limits.memory_high", "limits.swap", "limits.cpus", "limits.cpu_weight", "limits.io_weight", "limits.tasks")
+	w.Use("limits.memory", "limits.memory_high", "limits.swap", "limits.cpus", "limits.cpu_weight",
+		"limits.io_weight", "limits.tasks")
 	l := w.Limits
 	var swap any
 	if l.Swap != nil {

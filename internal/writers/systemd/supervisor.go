@@ -42,7 +42,8 @@ func SupervisorUnit(s Supervisor, opts writers.Options) ([]byte, error) {
 	u.comment("asked of it alone, and it ends them in order, each in its own time.")
 	u.set("KillMode", "process")
 	u.set("TimeoutStopSec", timespan(spec.Duration(s.StopTime)))
-	u.comment("The control groups below are its own, and a service that runs out of memory is not its end.")
+	u.comment("The control groups below are its own, and a service that runs out of memory is " +
+		"not its end.")
 	u.set("Delegate", "yes")
 	u.set("OOMPolicy", "continue")
 	u.set("TasksMax", "infinity")

@@ -38,18 +38,22 @@ func Target() writers.Target {
 }
 
 var lost = map[string]string{
-	"labels":                "left out: units have no labels",
-	"liveness":              "left out: systemd asks nobody; a service that sends WATCHDOG=1 can have a watchdog",
-	"backoff":               "systemd before 254 waits the same time before every restart: that of backoff.first",
-	"backoff.jitter":        "left out: the delays of systemd are not random",
-	"budget.retry":          "left out: failed stays failed",
-	"idle_stop":             "left out: a service must end by itself when it is idle; the socket starts it again",
+	"labels": "left out: units have no labels",
+	"liveness": "left out: systemd asks nobody; a service that sends WATCHDOG=1 can " +
+		"have a watchdog",
+	"backoff": "systemd before 254 waits the same time before every restart: that " +
+		"of backoff.first",
+	"backoff.jitter": "left out: the delays of systemd are not random",
+	"budget.retry":   "left out: failed stays failed",
+	"idle_stop": "left out: a service must end by itself when it is idle; the socket " +
+		"starts it again",
 	"orphan":                "left out: there is no supervisor that could be gone",
 	"pidfile":               "left out: systemd knows the process without one",
 	"lockfile":              "left out: systemd starts a unit only once",
 	"limits.memory_restart": "left out: limits.memory ends the service, memory_high slows it down",
-	"log":                   "left out: the journal keeps, rotates and stamps the log by journald.conf(5)",
-	"on_demand":             "left out",
+	"log": "left out: the journal keeps, rotates and stamps the log by " +
+		"journald.conf(5)",
+	"on_demand": "left out",
 }
 
 // writer renders one service.

@@ -64,10 +64,13 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		if a.Remain {
 			a.Note("remain", "status cannot tell a oneshot that succeeded")
 		}
-		s.Line("\tbody=\"$body\" /bin/sh -c 'eval \"$body\"' %s >>%s 2>&1", shell.Quote(a.Name), shell.Quote(log))
+		s.Line("\tbody=\"$body\" /bin/sh -c 'eval \"$body\"' %s >>%s 2>&1",
+			shell.Quote(a.Name), shell.Quote(log))
 	} else {
-		s.Line("\tbody=\"$body\" start-stop-daemon --start --oknodo --quiet --background --no-close --make-pidfile --pidfile \"$pidfile\" \\")
-		s.Line("\t\t--startas /bin/sh -- -c 'eval \"$body\"' %s >>%s 2>&1 || return 1", shell.Quote(a.Name), shell.Quote(log))
+		s.Line("\tbody=\"$body\" start-stop-daemon --start --oknodo --quiet --background " +
+			"--no-close --make-pidfile --pidfile \"$pidfile\" \\")
+		s.Line("\t\t--startas /bin/sh -- -c 'eval \"$body\"' %s >>%s 2>&1 || return 1",
+			shell.Quote(a.Name), shell.Quote(log))
 		ready(a, s)
 	}
 	s.Line("}")
@@ -85,8 +88,10 @@ func header(a *writers.Account, s *shell.Script) {
 	}
 	s.Line("### BEGIN INIT INFO")
 	s.Line("# Provides:          %s", a.Name)
-	s.Line("# Required-Start:    %s", strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " "))
-	s.Line("# Required-Stop:     %s", strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " "))
+	s.Line("# Required-Start:    %s",
+		strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " "))
+	s.Line("# Required-Stop:     %s",
+		strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " "))
 	should := strings.Join(append(append([]string{}, a.Wants...), a.After...), " ")
 	s.Line("# Should-Start:      %s", should)
 	s.Line("# Should-Stop:       %s", should)
@@ -129,14 +134,17 @@ func ready(a *writers.Account, s *shell.Script) {
 		test = ":"
 	}
 	if test == "" {
-		a.Note("ready", "the service is up as soon as it runs: a script has no probe %q", a.Ready.Kind)
+		a.Note("ready", "the service is up as soon as it runs: a script has no probe %q",
+			a.Ready.Kind)
 		a.Note("timeout", "left out, for nothing is waited for")
 		return
 	}
 	s.Line("\tleft=%d", writers.Seconds(*a.Timeout))
 	s.Line("\tuntil %s >/dev/null 2>&1; do", test)
 	s.Line("\t\tleft=$((left - 1))")
-	s.Line("\t\t[ \"$left\" -gt 0 ] && start-stop-daemon --status --pidfile \"$pidfile\" || return 1")
+	s.Line(
+		"\t\t[ \"$left\" -gt 0 ] && start-stop-daemon --status --pidfile \"$pidfile\" || return 1",
+	)
 	s.Line("\t\tsleep 1")
 	s.Line("\tdone")
 	s.Line("\tstart-stop-daemon --status --pidfile \"$pidfile\"")
@@ -153,15 +161,21 @@ func stop(a *writers.Account, s *shell.Script) {
 	s.Line("stop() {")
 	if len(a.StopCommand) > 0 {
 		a.Note("stop_command", "is run as root, without a limit of time")
-		s.Line("\tif read -r MAINPID <\"$pidfile\"; then export MAINPID; ( cd %s && %s ) || :; fi", shell.Quote(a.Chdir), shell.Join(a.StopCommand...))
+		s.Line("\tif read -r MAINPID <\"$pidfile\"; then export MAINPID; ( cd %s && %s ) || :; fi",
+			shell.Quote(a.Chdir), shell.Join(a.StopCommand...))
 	}
-	s.Line("\tstart-stop-daemon --stop --oknodo --quiet --remove-pidfile --pidfile \"$pidfile\" --retry %s", strings.Join(append(steps, "KILL", "5"), "/"))
+	s.Line(
+		"\tstart-stop-daemon --stop --oknodo --quiet --remove-pidfile --pidfile \"$pidfile\" "+
+			"--retry %s",
+		strings.Join(append(steps, "KILL", "5"), "/"),
+	)
 	s.Line("}")
 }
 
 // known are the signals that start-stop-daemon(8) of dpkg has names for.
 var known = []spec.Signal{
-	"ABRT", "ALRM", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "STOP", "TERM", "TSTP", "TTIN", "TTOU", "USR1", "USR2",
+	"ABRT", "ALRM", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV",
+	"STOP", "TERM", "TSTP", "TTIN", "TTOU", "USR1", "USR2",
 }
 
 // signal writes a signal in a schedule of start-stop-daemon: others than those by
@@ -183,9 +197,11 @@ func reloadLines(a *writers.Account) []string {
 	switch {
 	case len(a.ReloadCommand) > 0:
 		a.Note("reload_command", "is run as root")
-		return []string{`read -r MAINPID <"$pidfile" || return 7; export MAINPID`, "cd " + shell.Quote(a.Chdir) + " && " + shell.Join(a.ReloadCommand...)}
+		return []string{`read -r MAINPID <"$pidfile" || return 7; export MAINPID`, "cd " +
+			shell.Quote(a.Chdir) + " && " + shell.Join(a.ReloadCommand...)}
 	case a.Reload != "":
-		return []string{`start-stop-daemon --stop --quiet --signal ` + strings.TrimPrefix(signal(a.Reload), "-") + ` --pidfile "$pidfile"`}
+		return []string{`start-stop-daemon --stop --quiet --signal ` +
+			strings.TrimPrefix(signal(a.Reload), "-") + ` --pidfile "$pidfile"`}
 	}
 	return []string{"return 3 # there is none"}
 }
@@ -201,11 +217,15 @@ func verbs(s *shell.Script, reload []string) {
 	s.Line(`case "$1" in`)
 	s.Line("start|stop|reload) \"$1\" ;;")
 	s.Line("restart|force-reload) stop; start ;;")
-	s.Line("try-restart) start-stop-daemon --status --pidfile \"$pidfile\" || exit 0; stop; start ;;")
+	s.Line(
+		"try-restart) start-stop-daemon --status --pidfile \"$pidfile\" || exit 0; stop; start ;;",
+	)
 	s.Line("status)")
 	s.Line("\tstart-stop-daemon --status --pidfile \"$pidfile\"")
 	s.Line("\tstatus=$?")
-	s.Line("\tcase $status in 0) echo running ;; 1|3) echo \"not running\" ;; *) echo unknown ;; esac")
+	s.Line(
+		"\tcase $status in 0) echo running ;; 1|3) echo \"not running\" ;; *) echo unknown ;; esac",
+	)
 	s.Line("\texit $status")
 	s.Line("\t;;")
 	s.Line("*)")
