@@ -104,7 +104,9 @@ func (t *Table) MayLive(id Identity) bool {
 
 // Recall gives a unit what an earlier supervisor has known it by, and what it has remembered of it.
 // Its main process is not there before Adopt.
-func (t *Table) Recall(u *Unit, invocation string, session int, main Identity, remembered []Identity) {
+func (t *Table) Recall(
+	u *Unit, invocation string, session int, main Identity, remembered []Identity,
+) {
 	u.invocation, u.session, u.identity, u.adopted = invocation, session, main, true
 	if invocation != "" {
 		t.invocations[invocation] = u
@@ -116,8 +118,8 @@ func (t *Table) Recall(u *Unit, invocation string, session int, main Identity, r
 	}
 }
 
-// Adopt makes the held process the main one of u, whose control group is below parent if it has one,
-// and watches it. The handle is the table's from here on.
+// Adopt makes the held process the main one of u, whose control group is below parent if it has
+// one, and watches it. The handle is the table's from here on.
 func (t *Table) Adopt(u *Unit, id Identity, h Handle, parent string) error {
 	if stat, err := t.kernel.Stat(id.PID); err == nil && stat.PPID == os.Getpid() {
 		u.adopted = false // we are the supervisor that started it, in another program
@@ -290,8 +292,10 @@ func (t *Table) changeAdopted(u *Unit, pid int) {
 	if err != nil {
 		return
 	}
-	if err := t.watch(u, id, h, true); err != nil { // what is not watched could not be signalled safely either
-		t.trouble(errors.Join(fmt.Errorf("%s: main process %d: %w", u.Service.Name(), pid, err), h.Close()))
+	// what is not watched could not be signalled safely either
+	if err := t.watch(u, id, h, true); err != nil {
+		t.trouble(errors.Join(fmt.Errorf("%s: main process %d: %w", u.Service.Name(), pid, err),
+			h.Close()))
 		return
 	}
 	if old := t.adoptions.byPID[u.pid]; old != nil {

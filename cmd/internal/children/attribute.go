@@ -98,7 +98,8 @@ const (
 // whose it is, perhaps not yet.
 func (t *Table) Speaker(pid int) (*Unit, Role) {
 	if !t.lives(pid) {
-		return nil, Other // a process that is not our child, and whose number may be another's by now
+		// a process that is not our child, and whose number may be another's by now
+		return nil, Other
 	}
 	if u := t.mains[pid]; u != nil {
 		return u, Main

@@ -16,7 +16,8 @@ type births struct {
 	begun     uint64              // counts those that have begun to work
 	running   map[uint64]struct{} // of those, the ones whose pid is not known yet
 	unclaimed map[int]uint64      // dead children that nobody knows, with begun when first seen
-	unseen    bool                // there may be more dead children, which have been signalled and not been taken in
+	// there may be more dead children, which have been signalled and not been taken in
+	unseen bool
 }
 
 func newBirths() births {

@@ -1,9 +1,9 @@
-// Package children is the table of a supervisor's processes: for whom each was started, who has died
-// or was left behind, and whom a signal may reach.
+// Package children is the table of a supervisor's processes: for whom each was started, who has
+// died or was left behind, and whom a signal may reach.
 //
 // The supervisor's process is the subreaper of its services (PR_SET_CHILD_SUBREAPER), so that
-// whatever a service forks and forgets becomes a child of it. No goroutine and no thread waits for a
-// child: a SIGCHLD makes the owner ask waitid(2) for all the dead at once.
+// whatever a service forks and forgets becomes a child of it. No goroutine and no thread waits for
+// a child: a SIGCHLD makes the owner ask waitid(2) for all the dead at once.
 //
 // All methods are for the one goroutine that owns the table, the owner of its loop, unless they say
 // otherwise.
@@ -55,12 +55,16 @@ type Unit struct {
 	identity   Identity      // of it, or of the one before it
 	nextMain   int           // announced by MAINPID=, to be the main process when this one ends
 	starting   bool          // the main process is being started, and the pid not known yet
-	adopted    bool          // started by an earlier supervisor: what it leaves behind are no children of ours
-	commands   map[*Command]struct{}
+	// started by an earlier supervisor: what it leaves behind are no children of ours
+	adopted  bool
+	commands map[*Command]struct{}
 
-	leftovers map[int]struct{} // processes that outlive, or have given up, the main one's place
-	expected  map[int]uint64   // descendants when the stop began, with their start times
-	reached   map[int]int      // the last step of the schedule that each leftover has had its signal of
+	// processes that outlive, or have given up, the main one's place
+	leftovers map[int]struct{}
+	// descendants when the stop began, with their start times
+	expected map[int]uint64
+	// the last step of the schedule that each leftover has had its signal of
+	reached map[int]int
 }
 
 // PID is the main process, 0 if there is none.
@@ -90,9 +94,9 @@ func (u *Unit) Adopted() bool { return u.adopted }
 // Busy says whether helper commands of it run.
 func (u *Unit) Busy() bool { return len(u.commands) > 0 }
 
-// mayStart says whether a process may be one of u that is being started, whose pid is not known yet:
-// the main one, or a helper command. That is in our session, or leads one of its own: in the session
-// of the main process is only who was born there.
+// mayStart says whether a process may be one of u that is being started, whose pid is not known
+// yet: the main one, or a helper command. That is in our session, or leads one of its own: in the
+// session of the main process is only who was born there.
 func (u *Unit) mayStart(stat sys.ProcStat) bool {
 	if u.starting {
 		return true
@@ -134,19 +138,21 @@ type Table struct {
 	expected    map[int]*Unit // descendants of units that are being ended
 	commands    map[int]*Command
 	programs    map[int]*Program
-	leftovers   map[int]*Unit // children that we did not start, with whose they are; nil for nobody's
-	births      births
-	adoptions   adoptions
-	survey      survey
+	// children that we did not start, with whose they are; nil for nobody's
+	leftovers map[int]*Unit
+	births    births
+	adoptions adoptions
+	survey    survey
 }
 
 // New makes a table. What is in the way of the table itself is told to trouble.
 func New(kernel *Kernel, l *loop.Loop, trouble func(error)) *Table {
 	return &Table{
 		kernel: kernel, loop: l, trouble: trouble,
-		mains: map[int]*Unit{}, sessions: map[int]*Unit{}, invocations: map[string]*Unit{}, outputs: map[sys.FileID]*Unit{},
-		expected: map[int]*Unit{}, commands: map[int]*Command{}, programs: map[int]*Program{}, leftovers: map[int]*Unit{},
-		births:    newBirths(),
+		mains: map[int]*Unit{}, sessions: map[int]*Unit{}, invocations: map[string]*Unit{},
+		outputs:  map[sys.FileID]*Unit{},
+		expected: map[int]*Unit{}, commands: map[int]*Command{}, programs: map[int]*Program{},
+		leftovers: map[int]*Unit{}, births: newBirths(),
 		adoptions: adoptions{byPID: map[int]*adopted{}, byKey: map[uint64]*adopted{}},
 	}
 }
@@ -184,14 +190,16 @@ func (t *Table) Renounce(u *Unit) {
 // Announced says whether a unit has that invocation id.
 func (t *Table) Announced(invocation string) bool { return t.invocations[invocation] != nil }
 
-// Prints says that nobody else prints into what u prints into: whoever does is one of its processes.
+// Prints says that nobody else prints into what u prints into: whoever does is one of its
+// processes.
 func (t *Table) Prints(u *Unit, output sys.FileID) {
 	if u.output = output; output != (sys.FileID{}) {
 		t.outputs[output] = u
 	}
 }
 
-// Forget ends a unit of which nothing is left; Renounce follows. The error says why its control group is still there.
+// Forget ends a unit of which nothing is left; Renounce follows. The error says why its control
+// group is still there.
 func (t *Table) Forget(u *Unit) error {
 	if t.sessions[u.session] == u { // else the number has been given to another one's since
 		delete(t.sessions, u.session)

@@ -24,8 +24,8 @@ func (t *Table) Look(u *Unit) bool {
 	return err == nil
 }
 
-// Left are the processes of u but the main one, with whether a process is known by its control group
-// alone: then nobody tells us its end.
+// Left are the processes of u but the main one, with whether a process is known by its control
+// group alone: then nobody tells us its end.
 func (t *Table) Left(u *Unit) map[int]bool {
 	left := map[int]bool{}
 	pids, err := u.group.Members()
@@ -74,8 +74,8 @@ func (t *Table) SignalLeft(u *Unit, step int, sig syscall.Signal) int {
 		}
 		n++
 		if sig != syscall.SIGKILL {
-			// A stopped process takes no signal but KILL before it is continued. That it is gone was
-			// noticed with the signal itself.
+			// A stopped process takes no signal but KILL before it is continued. That it is gone
+			// was noticed with the signal itself.
 			_ = signal(pid, syscall.SIGCONT)
 		}
 	}
@@ -86,15 +86,16 @@ func (t *Table) SignalLeft(u *Unit, step int, sig syscall.Signal) int {
 }
 
 // SignalRest signals every process of u but the main one that has not had the signal of this step:
-// those that are our children by now, and its descendants, each known by its pid and start time from
-// a moment ago (Remember). It returns how many of the first there are.
+// those that are our children by now, and its descendants, each known by its pid and start time
+// from a moment ago (Remember). It returns how many of the first there are.
 func (t *Table) SignalRest(u *Unit, step int, sig syscall.Signal) int {
 	t.Look(u)
 	n := t.SignalLeft(u, step, sig)
 	for pid, start := range u.expected {
 		if u.reached[pid] < step {
 			u.reach(pid, step)
-			_ = t.kernel.SignalFound(sys.ProcStat{PID: pid, StartTime: start}, sig) // what has ended meanwhile needs none
+			// what has ended meanwhile needs none
+			_ = t.kernel.SignalFound(sys.ProcStat{PID: pid, StartTime: start}, sig)
 		}
 	}
 	return n

@@ -24,7 +24,8 @@ func (t *Table) Reap() {
 			t.reapKnown()
 			return
 		case errors.Is(err, syscall.ECHILD) || err == nil && pid == 0:
-			clear(t.births.unclaimed) // whoever was dead has been reaped by those who failed to start it
+			// whoever was dead has been reaped by those who failed to start it
+			clear(t.births.unclaimed)
 			t.births.unseen = false
 			return
 		case err != nil:
@@ -42,16 +43,18 @@ func (t *Table) Reap() {
 
 // reapKnown asks after each child that is known, one by one.
 func (t *Table) reapKnown() {
-	for _, pid := range slices.Concat(slices.Collect(maps.Keys(t.mains)), slices.Collect(maps.Keys(t.commands)),
-		slices.Collect(maps.Keys(t.leftovers)), slices.Collect(maps.Keys(t.programs))) {
+	for _, pid := range slices.Concat(
+		slices.Collect(maps.Keys(t.mains)), slices.Collect(maps.Keys(t.commands)),
+		slices.Collect(maps.Keys(t.leftovers)), slices.Collect(maps.Keys(t.programs)),
+	) {
 		if t.isChild(pid) {
 			t.reap(pid)
 		}
 	}
 }
 
-// isChild says whether pid is known as that of a child that has not been reaped. What was adopted is
-// none, and if its number belongs to a child by now, to one that nobody knows yet.
+// isChild says whether pid is known as that of a child that has not been reaped. What was adopted
+// is none, and if its number belongs to a child by now, to one that nobody knows yet.
 func (t *Table) isChild(pid int) bool {
 	if t.adoptions.byPID[pid] != nil {
 		return false
@@ -64,7 +67,9 @@ func (t *Table) isChild(pid int) bool {
 func (t *Table) reap(pid int) bool {
 	x, ok, err := t.kernel.Reap(pid)
 	if errors.Is(err, syscall.ECHILD) && !t.isChild(pid) {
-		return true // by who failed to start it: the runtime reaps a child that could not execute its program (forkExec)
+		// by who failed to start it: the runtime reaps a child that could not execute its program
+		// (forkExec)
+		return true
 	}
 	if err != nil {
 		t.trouble(err)

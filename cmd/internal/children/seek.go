@@ -23,8 +23,8 @@ type Member struct {
 // Found is a main process that was sought.
 type Found struct {
 	Stat sys.ProcStat
-	// Invocation is the id in its environment, or, with InGroup, that of its control group: a program
-	// may have written over its environment.
+	// Invocation is the id in its environment, or, with InGroup, that of its control group: a
+	// program may have written over its environment.
 	Invocation string
 	InGroup    bool
 	Started    time.Time // zero where it cannot be told
@@ -87,7 +87,8 @@ func (t *Table) sought(stat sys.ProcStat, s Sought) (*Unit, Found) {
 	return nil, f
 }
 
-// AdoptFound adopts a process that was found. It calls proven when that has proven to be there still.
+// AdoptFound adopts a process that was found. It calls proven when that has proven to be there
+// still.
 func (t *Table) AdoptFound(u *Unit, f Found, parent string, proven func()) error {
 	id := Identity{PID: f.Stat.PID, Start: f.Stat.StartTime}
 	h, err := t.Prove(id)

@@ -9,11 +9,12 @@ import (
 
 // What is signalled here is one of these, and nothing else is:
 //
-//   - a child of ours that has not been reaped (signal): its pid cannot belong to another process, because
-//     only Reap reaps, and what it reaps it forgets in the same step;
+//   - a child of ours that has not been reaped (signal): its pid cannot belong to another process,
+//     because only Reap reaps, and what it reaps it forgets in the same step;
 //   - a process that was adopted, held by a pidfd since its identity was proved (signal, adopted);
 //   - the process group of such a child, which leads it (signalGroup);
-//   - a process that is not our child, held by a pidfd, if its start time is that with which it was found (signalFound).
+//   - a process that is not our child, held by a pidfd, if its start time is that with which it was
+//     found (signalFound).
 
 // Signal signals the main process of u.
 func (t *Table) Signal(u *Unit, sig syscall.Signal) error { return t.signal(u.pid, sig) }

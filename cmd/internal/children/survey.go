@@ -76,7 +76,8 @@ func (t *Table) lookAround() ([]stray, error) {
 		id := Identity{PID: stat.PID, Start: stat.StartTime}
 		s, ok := v.seen[id]
 		if !ok {
-			s.invocation, _ = t.kernel.invocation(stat.PID) // what we may not look at is not known to be ours
+			// what we may not look at is not known to be ours
+			s.invocation, _ = t.kernel.invocation(stat.PID)
 			s.outputs = t.kernel.Outputs(stat.PID)
 		}
 		seen[id] = s
@@ -102,7 +103,10 @@ func (t *Table) adoptStrays(list []stray) {
 			continue // it has ended
 		}
 		if err := t.watch(u, id, h, false); err != nil {
-			t.trouble(errors.Join(fmt.Errorf("%s: process %d left behind: %w", u.Service.Name(), p.PID, err), h.Close()))
+			t.trouble(errors.Join(
+				fmt.Errorf("%s: process %d left behind: %w", u.Service.Name(), p.PID, err),
+				h.Close(),
+			))
 			continue
 		}
 		t.keep(p.PID, u)

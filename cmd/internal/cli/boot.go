@@ -55,7 +55,8 @@ func (a *app) printBootPlan(call *bootCall, plan *boot.Plan, evidence boot.Evide
 	for _, s := range plan.Steps() {
 		fmt.Fprintln(&b, printable(s.String()))
 		for line := range strings.Lines(string(s.Content)) {
-			fmt.Fprintln(&b, strings.TrimRight("    "+printable(strings.TrimSuffix(line, "\n")), " "))
+			fmt.Fprintln(&b,
+				strings.TrimRight("    "+printable(strings.TrimSuffix(line, "\n")), " "))
 		}
 	}
 	if len(plan.Steps()) == 0 {
@@ -181,8 +182,8 @@ func (a *app) startBootService(ctx context.Context, s *session) (bool, error) {
 		return true, statusf(exitOurs, "start the supervisor: %w", err)
 	}
 	if err := a.appear(ctx, s, bootTime); err != nil {
-		return true, statusf(exitOurs, "%s started the supervisor, which does not answer: %w", m.System,
-			err)
+		return true, statusf(exitOurs, "%s started the supervisor, which does not answer: %w",
+			m.System, err)
 	}
 	_, err = fmt.Fprintf(a.err, "%s: %s started the supervisor\n", program, m.System)
 	return true, err

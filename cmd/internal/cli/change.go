@@ -56,7 +56,8 @@ func (a *app) changed(c *change, words []string, there goal, do request) error {
 	list, err := s.Status(ctx, control.StatusRequest{Names: words})
 	if down := there(control.Status{State: control.Stopped}); down && (absent(err) || broken(err) ||
 		errors.Is(err, control.Closing)) {
-		list, err = endedWith(words), nil // the supervisor has stopped all the others too, and itself
+		// the supervisor has stopped all the others too, and itself
+		list, err = endedWith(words), nil
 	}
 	if err != nil {
 		return failure(err, exitFailed, words)

@@ -88,7 +88,8 @@ func (a *app) servicePID(name string) (int, error) {
 	case err != nil:
 		return 0, failure(interrupted(ctx, err, "the supervisor"), exitUnknown, []string{name})
 	case len(list) != 1:
-		return 0, usagef("", "%s stands for %s: name one of them", name, counted(len(list), "instance"))
+		return 0, usagef("", "%s stands for %s: name one of them",
+			name, counted(len(list), "instance"))
 	case list[0].PID == 0:
 		return 0, statusf(exitUnknown, "%s: no process runs: %s", name, briefState(list[0]))
 	}

@@ -43,7 +43,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 1 && args[1] == personality {
 		// under the name itself that is a bad option, as it is to daemonize(1)
 		if len(args) == 3 && args[2] == "--help" {
-			_, err := fmt.Fprintf(a.out, daemonizeUsage, program+" "+personality, thisBuild().Version)
+			_, err := fmt.Fprintf(a.out, daemonizeUsage, program+" "+personality,
+				thisBuild().Version)
 			return a.report(unread(err))
 		}
 		return a.daemonize(personality, args[2:])
@@ -207,6 +208,8 @@ func (a *app) command(v *verb) *cobra.Command {
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return inVerb(v.name, flagError(v, err))
 	})
-	c.SetHelpFunc(func(*cobra.Command, []string) { _, a.unsaid = fmt.Fprint(a.out, v.page().text()) })
+	c.SetHelpFunc(func(*cobra.Command, []string) {
+		_, a.unsaid = fmt.Fprint(a.out, v.page().text())
+	})
 	return c
 }

@@ -102,7 +102,8 @@ func (o *daemonizeOptions) check() (detach.Options, error) {
 			return detach.Options{}, complaint("Must be root to specify a different user.")
 		}
 		if _, err := launch.LookupAccount(o.user); err != nil || strings.Contains(o.user, ":") {
-			return detach.Options{}, complaint(fmt.Sprintf("Can't find user %q in password file.", o.user))
+			return detach.Options{},
+				complaint(fmt.Sprintf("Can't find user %q in password file.", o.user))
 		}
 	}
 	s, err := service(o.service(), o.command)
@@ -170,14 +171,16 @@ func (o *daemonizeOptions) translate(err error) error {
 	if errors.As(err, &step) {
 		switch {
 		case step.Step == spawn.StepDirectory:
-			return complaint(fmt.Sprintf("Can't change working directory to %q: %v", o.dir, step.Err))
+			return complaint(fmt.Sprintf("Can't change working directory to %q: %v",
+				o.dir, step.Err))
 		case step.Step == spawn.StepExec && o.user == "" && errors.Is(err, fs.ErrPermission):
 			return complaint(fmt.Sprintf("File %q is not executable.", o.command[0]))
 		}
 		return err
 	}
 	if o.lock != "" && errors.Is(err, sys.ErrLocked) {
-		return complaint(fmt.Sprintf("Can't lock the lock file %q. Is another instance running?", o.lock))
+		return complaint(fmt.Sprintf("Can't lock the lock file %q. Is another instance running?",
+			o.lock))
 	}
 	var path *fs.PathError
 	if !errors.As(err, &path) {

@@ -89,7 +89,8 @@ func (o *daemonizeOptions) argument(letter, arg string) error {
 		o.user = arg
 	case "E":
 		if strings.Index(arg, "=") < 1 {
-			return complaint(fmt.Sprintf("Argument to -%s (%q) is not of the form name=value.", letter, arg))
+			return complaint(fmt.Sprintf("Argument to -%s (%q) is not of the form name=value.",
+				letter, arg))
 		}
 		o.env = append(o.env, arg)
 	}

@@ -106,7 +106,8 @@ func detachOptions(call *detachCall) []group {
 	groups := []group{
 		{"When it is ready", []option{
 			{"ready", "MODE", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
-			{"timeout", "DURATION", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+			{"timeout", "DURATION", spec.DefaultTimeout.String(),
+				parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 	}
 	groups = append(groups, processOptions(&s.Process)...)

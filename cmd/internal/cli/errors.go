@@ -161,7 +161,9 @@ func problem(p spec.Problem) *usageError {
 
 // asOptions writes the names of fields as those of options.
 func asOptions(text string) string {
-	for _, field := range []string{"clear_env", "pass_env", "env_file", "no_new_privs", "oom_score"} {
+	for _, field := range []string{
+		"clear_env", "pass_env", "env_file", "no_new_privs", "oom_score",
+	} {
 		text = strings.ReplaceAll(text, field, asOption(field))
 	}
 	return text

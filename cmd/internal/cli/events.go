@@ -70,7 +70,8 @@ const eventTime = "2006-01-02 15:04:05.000"
 func eventText(ev control.Event, p palette) string {
 	var b strings.Builder
 	colour, what := eventWhat(ev, p)
-	fmt.Fprintf(&b, "%s%s%s  %-12s  %s%-8s%s  %s\n", p.dim, ev.Time.Local().Format(eventTime), p.reset,
+	fmt.Fprintf(&b, "%s%s%s  %-12s  %s%-8s%s  %s\n",
+		p.dim, ev.Time.Local().Format(eventTime), p.reset,
 		printable(firstOf(ev.Service, "-")), colour, what, p.reset, printable(eventReason(ev)))
 	if ev.Exit != nil {
 		for _, line := range ev.Exit.Words {
@@ -85,7 +86,8 @@ func eventWhat(ev control.Event, p palette) (colour, what string) {
 	switch {
 	case ev.Kind == control.EventState:
 		return p.of(ev.State), string(ev.State)
-	case ev.Kind == control.EventExit && ev.Exit != nil && (ev.Exit.Code != 0 || ev.Exit.Signal != ""):
+	case ev.Kind == control.EventExit && ev.Exit != nil &&
+		(ev.Exit.Code != 0 || ev.Exit.Signal != ""):
 		return p.bad, string(ev.Kind)
 	case ev.Kind == control.EventTrouble, ev.Kind == control.EventMissed:
 		return p.bad, string(ev.Kind)

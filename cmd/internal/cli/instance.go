@@ -39,7 +39,8 @@ func (c *instanceCall) alone(services chosen, names []string) error {
 func noSupervisor(status int, name string) error {
 	return &statusError{
 		status: status,
-		err:    fmt.Errorf("%s: no supervisor is running that could know a service by its name", name),
+		err: fmt.Errorf("%s: no supervisor is running that could know a service by its name",
+			name),
 		hint: "a detached daemon is named by its pid file: " +
 			"check, signal, status and stop take --pidfile FILE",
 	}

@@ -102,8 +102,8 @@ func momentBefore(now func() time.Time) func(string) (time.Time, error) {
 			}
 			if t.Year() == 0 {
 				n := now().In(time.Local)
-				t = time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(),
-					time.Local)
+				t = time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), t.Second(),
+					t.Nanosecond(), time.Local)
 			}
 			return t, nil
 		}

@@ -102,7 +102,8 @@ func usageTable(list []logUsage, p palette) string {
 				path += "  (no such service any more)"
 			}
 		}
-		line := fmt.Sprintf("%-*s  %*s  %*s  %s", width[0], r[0], width[1], r[1], width[2], r[2], path)
+		line := fmt.Sprintf("%-*s  %*s  %*s  %s",
+			width[0], r[0], width[1], r[1], width[2], r[2], path)
 		b.WriteString(colour + strings.TrimRight(line, " ") + reset + "\n")
 	}
 	return b.String()

@@ -119,7 +119,8 @@ func filesOf(dir string, names []string) (list []foundLog, err error) {
 	for _, l := range logs {
 		switch _, err := os.Stat(l.Path); {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("%s: no supervisor is running, and there is no %s", l.Service, l.Path)
+			return nil, fmt.Errorf("%s: no supervisor is running, and there is no %s",
+				l.Service, l.Path)
 		case err != nil:
 			return nil, fmt.Errorf("%s: no supervisor is running: %w", l.Service, err)
 		}

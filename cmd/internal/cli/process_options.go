@@ -154,8 +154,10 @@ func here(s spec.Service) (spec.Service, error) {
 func keptOptions(s *spec.Service) []group {
 	return []group{
 		{"How it is kept running", []option{
-			{"restart", "WHEN", string(spec.RestartOnFailure), parsed(&s.Restart, text[spec.Restart])},
-			{"budget", "N", strconv.Itoa(spec.DefaultBudgetRestarts), parsedTo(&s.Budget.Restarts, number)},
+			{"restart", "WHEN", string(spec.RestartOnFailure),
+				parsed(&s.Restart, text[spec.Restart])},
+			{"budget", "N", strconv.Itoa(spec.DefaultBudgetRestarts),
+				parsedTo(&s.Budget.Restarts, number)},
 			{"backoff", "FIRST[/CAP]",
 				spec.DefaultBackoffFirst.String() + "/" + spec.DefaultBackoffCap.String(),
 				addBackoff(&s.Backoff)},
@@ -177,7 +179,8 @@ func keptOptions(s *spec.Service) []group {
 			{"tasks", "N", "", parsed(&s.Limits.Tasks, number)},
 		}},
 		{"How it ends and reloads", []option{
-			{"stop", "SCHEDULE", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
+			{"stop", "SCHEDULE", string(spec.DefaultStopSignal),
+				parsed(&s.Stop, spec.ParseStopSchedule)},
 			{"stop-timeout", "DURATION", spec.DefaultStopTimeout.String(),
 				parsedTo(&s.StopTimeout, spec.ParseDuration)},
 			{"stop-to", "WHO", string(spec.StopMain), parsed(&s.StopTo, text[spec.StopTo])},

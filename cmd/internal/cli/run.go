@@ -54,11 +54,13 @@ func runOptions(call *runCall) []group {
 		}},
 		{"PROGRAM: when it is ready", []option{
 			{"ready", "MODE", "exec", parsed(&s.Ready, spec.ParseProbe)},
-			{"timeout", "DURATION", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+			{"timeout", "DURATION", spec.DefaultTimeout.String(),
+				parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 		{"PROGRAM: how it is kept and ended", []option{
 			{"restart", "WHEN", string(spec.RestartNo), parsed(&s.Restart, text[spec.Restart])},
-			{"stop", "SCHEDULE", string(spec.DefaultStopSignal), parsed(&s.Stop, spec.ParseStopSchedule)},
+			{"stop", "SCHEDULE", string(spec.DefaultStopSignal),
+				parsed(&s.Stop, spec.ParseStopSchedule)},
 		}},
 	}
 	for _, g := range supervisedOptions(&s.Process) {
@@ -335,6 +337,7 @@ func (f *foreground) outcome(err error) error {
 // tellReady tells whoever waits for us that the services are up.
 func (f *foreground) tellReady() {
 	if err := daemonry.Ready(); err != nil {
-		fmt.Fprintf(f.a.err, "%s: say that the services are ready: %s\n", program, oneLine(err.Error()))
+		fmt.Fprintf(f.a.err, "%s: say that the services are ready: %s\n",
+			program, oneLine(err.Error()))
 	}
 }

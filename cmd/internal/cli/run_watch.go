@@ -140,7 +140,8 @@ func (f *foreground) note(ev control.Event) {
 		if ev.Service == f.main {
 			f.exit = ev.Exit
 		}
-		if !f.program && ev.State != control.Stopping && (ev.Exit.Code != 0 || ev.Exit.Signal != "") {
+		if !f.program && ev.State != control.Stopping &&
+			(ev.Exit.Code != 0 || ev.Exit.Signal != "") {
 			f.say("%s: %s %s", ev.Service, whose(ev), ev.Exit.Text)
 		}
 	case ev.Kind == control.EventState:

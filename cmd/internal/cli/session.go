@@ -78,7 +78,8 @@ func (a *app) session() (*session, error) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(10 * time.Millisecond): // nothing tells of a socket that somebody else makes
+		case <-time.After(10 * time.Millisecond):
+			// nothing tells of a socket that somebody else makes
 		}
 		places = p.Places(os.Getenv, os.Geteuid())
 	}
@@ -201,7 +202,8 @@ func (s *session) killed(ctx context.Context) bool {
 	for {
 		_, err := s.Supervisor(ctx)
 		if !broken(err) {
-			return errors.Is(err, syscall.ECONNREFUSED) || absent(err) && supervise.CutOff(s.paths.State)
+			return errors.Is(err, syscall.ECONNREFUSED) ||
+				absent(err) && supervise.CutOff(s.paths.State)
 		}
 		select {
 		case <-ctx.Done():

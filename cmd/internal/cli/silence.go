@@ -26,8 +26,11 @@ type silentError struct {
 }
 
 func (e *silentError) Error() string {
-	return fmt.Sprintf("the supervisor does not answer: %slistens at %s, and has said nothing for %v",
-		e.process, e.socket, e.after)
+	return fmt.Sprintf(
+		"the supervisor does not answer: %slistens at %s, and has said nothing for %v",
+		e.process,
+		e.socket, e.after,
+	)
 }
 
 // longSilence is how long one that has answered may then say nothing, while a request waits: on a
@@ -45,7 +48,8 @@ func silence(ctx context.Context, c *control.Client, p paths.Paths, limit time.D
 			return nil // what is wrong otherwise, the command finds when it asks for something
 		}
 		who, stopped := listener(p.Socket())
-		paused := time.Now().Before(server.PausedUntil(p.Runtime)) && time.Since(start) < server.PauseTime
+		paused := time.Now().Before(server.PausedUntil(p.Runtime)) &&
+			time.Since(start) < server.PauseTime
 		if stopped || !paused && tries*answerTime >= limit {
 			return &silentError{p.Socket(), who, tries * answerTime}
 		}

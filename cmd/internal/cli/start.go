@@ -38,7 +38,8 @@ func startOptions(call *startCall) []group {
 		}, call.options()...)},
 		{"When it is ready", []option{
 			{"ready", "MODE", string(spec.ProbeSettled), parsed(&s.Ready, spec.ParseProbe)},
-			{"timeout", "DURATION", spec.DefaultTimeout.String(), parsedTo(&s.Timeout, spec.ParseDuration)},
+			{"timeout", "DURATION", spec.DefaultTimeout.String(),
+				parsedTo(&s.Timeout, spec.ParseDuration)},
 		}},
 	}
 	groups = append(groups, keptOptions(s)...)
@@ -161,8 +162,10 @@ func supervised(s spec.Service, words []string) (spec.Service, error) {
 		if err != nil {
 			return s, &statusError{
 				status: exitOurs,
-				err: fmt.Errorf("the working directory, which would be the service's, cannot be found: %w",
-					err),
+				err: fmt.Errorf(
+					"the working directory, which would be the service's, cannot be found: %w",
+					err,
+				),
 				hint: "name another with --chdir",
 			}
 		}

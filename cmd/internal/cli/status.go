@@ -21,8 +21,10 @@ type statusCall struct {
 func statusVerb(a *app) *verb {
 	call := &statusCall{}
 	return &verb{
-		options: []group{{"", append(call.options(), option{"watch", "", "", toggle(&call.watch)})}},
-		run:     func(words []string) error { return a.status(call, words) },
+		options: []group{
+			{"", append(call.options(), option{"watch", "", "", toggle(&call.watch)})},
+		},
+		run: func(words []string) error { return a.status(call, words) },
 	}
 }
 
@@ -205,7 +207,8 @@ var errEnded = errors.New("the supervisor has ended")
 // as ctx lasts.
 func (s *session) tellEvents(ctx context.Context, names []string, happened chan<- error) {
 	end := errEnded
-	for _, err := range s.Events(ctx, control.EventsRequest{New: true, Follow: true, Names: names}) {
+	for _, err := range s.Events(ctx,
+		control.EventsRequest{New: true, Follow: true, Names: names}) {
 		if err != nil {
 			end = err
 			break

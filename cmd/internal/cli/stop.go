@@ -100,7 +100,8 @@ func (a *app) printStopped(call *stopCall, r proctree.Result) error {
 		return nil // nothing was done; the error says why
 	}
 	for _, p := range r.Spared {
-		fmt.Fprintf(a.err, "%s: left alone %v, which this command runs under or started\n", program, p)
+		fmt.Fprintf(a.err, "%s: left alone %v, which this command runs under or started\n",
+			program, p)
 	}
 	outcomes := append([]proctree.Outcome{r.Main}, r.Others...)
 	if !call.json {

@@ -40,8 +40,10 @@ func (b *logBudget) over(settings *native.Supervisor) {
 func supervisorVerb(a *app) *verb {
 	call := &supervisorCall{}
 	return &verb{
-		options: []group{{"", []option{{"json", "", "", toggle(&call.json)}, call.logBudget.option()}}},
-		run:     func(words []string) error { return a.supervisorCommand(call, words) },
+		options: []group{
+			{"", []option{{"json", "", "", toggle(&call.json)}, call.logBudget.option()}},
+		},
+		run: func(words []string) error { return a.supervisorCommand(call, words) },
 	}
 }
 
@@ -210,7 +212,8 @@ const leaveTime = 15 * time.Second
 func awaitLeave(ctx context.Context, process *sys.Process, limit time.Duration) error {
 	notGone := fmt.Errorf("the supervisor has ended its services, "+
 		"and process %d is not gone after %v: "+
-		"a thread of it waits in the kernel, for a file system that does not answer", process.PID, limit)
+		"a thread of it waits in the kernel, for a file system that does not answer",
+		process.PID, limit)
 	limited, cancel := context.WithTimeoutCause(ctx, limit, notGone)
 	defer cancel()
 	err := process.Wait(limited)

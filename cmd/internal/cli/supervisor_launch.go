@@ -101,7 +101,8 @@ func shed(trouble func(error)) {
 	}
 	if n, err := sys.OOMScoreAdj(); err == nil && n != 0 {
 		if err := sys.SetOOMScoreAdj(0); err != nil {
-			trouble(fmt.Errorf("started with an oom score of %d, which services have too: %w", n, err))
+			trouble(fmt.Errorf("started with an oom score of %d, which services have too: %w",
+				n, err))
 		}
 	}
 }
@@ -204,12 +205,14 @@ func settingsOf(path string) (native.Supervisor, error) {
 	if err != nil {
 		// Services may name variables of whoever calls "up", which we do not have. Any value will
 		// do, for they are not looked at.
-		other, otherErr := native.Read(path, native.Options{LookupEnv: func(name string) (string, bool) {
-			if value, ok := os.LookupEnv(name); ok {
-				return value, true
-			}
-			return "1", true
-		}})
+		other, otherErr := native.Read(path, native.Options{
+			LookupEnv: func(name string) (string, bool) {
+				if value, ok := os.LookupEnv(name); ok {
+					return value, true
+				}
+				return "1", true
+			},
+		})
 		if otherErr != nil {
 			return native.Supervisor{}, err
 		}

@@ -74,7 +74,8 @@ func (l *ownLog) trouble(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bound()
-	fmt.Fprintf(l.out, "%s: %s: %s\n", time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
+	fmt.Fprintf(l.out, "%s: %s: %s\n",
+		time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
 }
 
 // bound puts a log that is too long aside. It is copied and cut, for it is open as standard output
@@ -101,7 +102,7 @@ func (l *ownLog) bound() {
 		return
 	}
 	if err != nil {
-		fmt.Fprintf(l.out, "%s: %s: what was here before is lost: %s\n", time.Now().Format(time.RFC3339),
-			program, oneLine(err.Error()))
+		fmt.Fprintf(l.out, "%s: %s: what was here before is lost: %s\n",
+			time.Now().Format(time.RFC3339), program, oneLine(err.Error()))
 	}
 }

@@ -128,7 +128,8 @@ func (a *app) printOutcomes(call *fileCall, plan []control.Planned, list []contr
 
 var pastOf = map[control.Action]string{
 	control.ActionAdd: "added", control.ActionRemove: "removed", control.ActionRestart: "restarted",
-	control.ActionUpdate: "updated", control.ActionStart: "started", control.ActionNone: "unchanged",
+	control.ActionUpdate: "updated", control.ActionStart: "started",
+	control.ActionNone: "unchanged",
 }
 
 // done is what was done to a service in a word, and its colour.

@@ -78,7 +78,8 @@ func (l *attempt) record(pid int, r *Result) error {
 		return nil // dead by now, which is heard of in a moment, with its reason
 	}
 	if errors.Is(err, pidfile.ErrNoFingerprint) {
-		r.Note = fmt.Sprintf("pid file %s: nothing will prove whose pid is in it: %v", l.s.Pidfile, err)
+		r.Note = fmt.Sprintf("pid file %s: nothing will prove whose pid is in it: %v",
+			l.s.Pidfile, err)
 		return nil
 	}
 	return err
@@ -96,7 +97,8 @@ func (l *attempt) bound(p patience) time.Duration {
 	if *l.s.Timeout == spec.Forever {
 		return probe.DefaultBound
 	}
-	return min(probe.DefaultBound, max(time.Millisecond, time.Duration(*l.s.Timeout)-time.Since(p.began)))
+	return min(probe.DefaultBound,
+		max(time.Millisecond, time.Duration(*l.s.Timeout)-time.Since(p.began)))
 }
 
 func (l *attempt) patience(ctx context.Context) (patience, func()) {
@@ -149,13 +151,15 @@ func (l *attempt) notReady(ctx context.Context, late *probe.NotReadyError) *Erro
 	var stop Interrupted
 	switch {
 	case errors.As(late.Cause, &stop):
-		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w while waiting for %v", l.name(), stop, late.Check)}
+		return &Error{Status: 128 + int(stop.Signal), Err: fmt.Errorf("%s: %w while waiting for %v",
+			l.name(), stop, late.Check)}
 	case ctx.Err() != nil:
 		return ours(fmt.Errorf("given up while waiting for %v: %w", late.Check, late.Cause))
 	}
 	return &Error{
 		Status: spawn.StatusNotReady,
-		Err:    fmt.Errorf("%s: not ready within %v: %v: %v", l.name(), l.s.Timeout, late.Check, late.Last),
+		Err: fmt.Errorf("%s: not ready within %v: %v: %v",
+			l.name(), l.s.Timeout, late.Check, late.Last),
 	}
 }
 
@@ -202,7 +206,8 @@ func (l *attempt) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) erro
 	switch {
 	case e.Status == 0:
 		e.Status = spawn.StatusFailed // it is not up, so this is no success
-		e.Hint = "a program that puts itself into the background must be told not to (an option such as --foreground or --no-daemon)"
+		e.Hint = "a program that puts itself into the background must be told not to (an option " +
+			"such as --foreground or --no-daemon)"
 	case l.s.Stderr.Kind == spec.StreamNull || l.s.Stderr.Kind == spec.StreamLog:
 		e.Hint = "its output went to /dev/null; --stderr FILE keeps it"
 	}

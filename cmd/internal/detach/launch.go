@@ -142,7 +142,8 @@ func passedFile(fd int) *os.File {
 // claim takes what only one may have, and opens what the program will use.
 func (l *attempt) claim(p patience) (err error) {
 	if l.s.Pidfile != "" {
-		if l.pidfile, err = sys.Within(p, "pid file "+l.s.Pidfile, l.acquire, giveBack); err != nil {
+		if l.pidfile, err = sys.Within(p, "pid file "+l.s.Pidfile, l.acquire,
+			giveBack); err != nil {
 			return err
 		}
 		if lock := l.pidfile.LockFile(); lock != nil {
@@ -151,7 +152,8 @@ func (l *attempt) claim(p patience) (err error) {
 	}
 	if l.s.Lockfile != "" {
 		open := func() (*os.File, error) { return openLock(l.s.Lockfile) }
-		if l.lock, err = sys.Within(p, "lock file "+l.s.Lockfile, open, func(f *os.File) { f.Close() }); err != nil {
+		if l.lock, err = sys.Within(p, "lock file "+l.s.Lockfile, open,
+			func(f *os.File) { f.Close() }); err != nil {
 			return err
 		}
 		l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(3), Source: l.lock})
@@ -181,7 +183,8 @@ func giveBack(f *pidfile.File) {
 // openLock takes a lock file the way flock(1) and daemonize do: the program gets the descriptor,
 // and the lock lives as long as it or a descendant has it open.
 func openLock(path string) (*os.File, error) {
-	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	f, _, err := sys.OpenTrusted(path,
+		sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err != nil {
 		return nil, fmt.Errorf("lock file: %w", err)
 	}

@@ -80,14 +80,17 @@ func listenNotify(l *attempt) (*sys.NotifySocket, error) {
 
 // wait returns when the daemon is ready, or why it was not before ctx ended. It prolongs ctx by
 // extend as the daemon asks for it.
-func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.Duration)) (probe.Heard, error) {
+func (r *readiness) wait(
+	ctx context.Context, d *spawn.Launch, extend func(time.Duration),
+) (probe.Heard, error) {
 	r.Started()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.Env.PID = d.PID
 	// What has lost its parent is a child of the watcher, which leads the session.
 	r.Env.Members = func() []int {
-		pids, _ := sys.ChildrenOf(d.Session) // who is not seen there has a parent, and is seen by that
+		// who is not seen there has a parent, and is seen by that
+		pids, _ := sys.ChildrenOf(d.Session)
 		return pids
 	}
 	r.Env.Note = func(text string) { r.note = text }
@@ -111,7 +114,10 @@ func (r *readiness) wait(ctx context.Context, d *spawn.Launch, extend func(time.
 		}()
 	}
 	if r.socket != nil {
-		l := probe.Listener{Allowed: func(s sys.Sender) bool { return mayNotify(s, d) }, Extend: extend}
+		l := probe.Listener{
+			Allowed: func(s sys.Sender) bool { return mayNotify(s, d) },
+			Extend:  extend,
+		}
 		ask(r.Check.Kind == spec.ProbeNotify, func() (probe.Heard, error) {
 			h, err := probe.Hear(ctx, r.socket, l)
 			if err == nil && r.Check.Kind == spec.ProbeSettled {

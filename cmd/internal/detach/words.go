@@ -36,7 +36,8 @@ func (w *lastWords) lines() []string {
 	if w.path == "" {
 		return nil
 	}
-	f, _, err := sys.OpenTrusted(w.path, sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true, Single: true})
+	f, _, err := sys.OpenTrusted(w.path,
+		sys.TrustedOpen{Flags: os.O_RDONLY, Regular: true, Single: true})
 	if err != nil {
 		return nil
 	}

@@ -61,7 +61,9 @@ const buffered = 256
 
 // Subscribe delivers events from now on, after those kept with an ID above after; math.MaxUint64
 // means none of those. It may be called by any goroutine.
-func (l *Log) Subscribe(ctx context.Context, after uint64) (past []control.Event, s *Subscription, err error) {
+func (l *Log) Subscribe(
+	ctx context.Context, after uint64,
+) (past []control.Event, s *Subscription, err error) {
 	s = &Subscription{log: l, events: make(chan control.Event, buffered), lost: make(chan struct{})}
 	err = l.loop.Ask(ctx, func() {
 		for _, ev := range l.ring {

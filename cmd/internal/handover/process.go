@@ -36,7 +36,11 @@ func storeLimit(s *spec.Service) int {
 // ToProcess is what the process of u is handed: the sockets that u holds, and what its service has
 // stored. runs says which other users have a process, or soon will.
 func (t *Table[U]) ToProcess(u, service U, described *spec.Service, runs func(U) bool) ToProcess {
-	p := ToProcess{sockets: t.holders(u), alone: !t.sharesWith(u, runs), limit: storeLimit(described)}
+	p := ToProcess{
+		sockets: t.holders(u),
+		alone:   !t.sharesWith(u, runs),
+		limit:   storeLimit(described),
+	}
 	for _, one := range described.Sockets {
 		p.names = append(p.names, one.Name)
 	}

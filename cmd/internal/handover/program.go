@@ -32,11 +32,15 @@ type ToProgram struct {
 
 // Descriptor is one that is held for a service.
 type Descriptor struct {
-	Service string `json:"service"`         // whose it is; of a socket that several share, one of them
-	Socket  string `json:"socket,omitzero"` // the key of a socket; opaque
-	Name    string `json:"name,omitzero"`   // of a stored descriptor, as FDNAME= has it
-	Dead    bool   `json:"dead,omitzero"`   // a stored one is kept with its other side gone (FDPOLL=0)
-	FD      int    `json:"fd"`
+	// whose it is; of a socket that several share, one of them
+	Service string `json:"service"`
+	// the key of a socket; opaque
+	Socket string `json:"socket,omitzero"`
+	// of a stored descriptor, as FDNAME= has it
+	Name string `json:"name,omitzero"`
+	// a stored one is kept with its other side gone (FDPOLL=0)
+	Dead bool `json:"dead,omitzero"`
+	FD   int  `json:"fd"`
 }
 
 // FDs are all descriptors in it.
@@ -86,7 +90,8 @@ func (t *Table[U]) Held(services []U, name func(U) string) (list []Descriptor) {
 		}
 		if st := t.stores[u]; st != nil {
 			for _, f := range st.files {
-				list = append(list, Descriptor{Service: name(u), Name: f.name, Dead: f.key == 0, FD: f.fd})
+				list = append(list,
+					Descriptor{Service: name(u), Name: f.name, Dead: f.key == 0, FD: f.fd})
 			}
 		}
 	}
@@ -119,8 +124,9 @@ func (t *Table[U]) Adopt(u U, pid int) {
 			continue
 		}
 		if err := t.adopt(&h.holder, pid); err != nil {
-			t.o.Failed(u, fmt.Errorf("socket %s: not taken over, and opened anew at the next start: %w",
-				h.spec.Listen, err))
+			t.o.Failed(u,
+				fmt.Errorf("socket %s: not taken over, and opened anew at the next start: %w",
+					h.spec.Listen, err))
 		}
 	}
 }

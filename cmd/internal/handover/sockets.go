@@ -122,9 +122,10 @@ func (t *Table[U]) Hold(u U, described *spec.Service, instances []U) {
 	if len(described.Sockets) > 0 { // or a thousand without any would each look at all the others
 		for _, other := range instances {
 			if other != u {
-				t.keep(other, slices.DeleteFunc(slices.Clone(t.held[other]), func(h *shared[U]) bool {
-					return h.isOutdatedFor(described)
-				}))
+				t.keep(other,
+					slices.DeleteFunc(slices.Clone(t.held[other]), func(h *shared[U]) bool {
+						return h.isOutdatedFor(described)
+					}))
 			}
 		}
 	}
@@ -247,7 +248,8 @@ func (t *Table[U]) Await(u U, connected func(spec.Address)) error {
 		h.watch, err = t.watch.add(h.fd(), sys.WaitInput, func() {
 			h.watch = 0
 			for u := range maps.Clone(h.waiting) {
-				if connected := h.waiting[u]; connected != nil { // else one before it has ended its wait
+				// else one before it has ended its wait
+				if connected := h.waiting[u]; connected != nil {
 					t.StopAwaiting(u)
 					connected(h.spec.Listen)
 				}

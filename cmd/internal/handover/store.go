@@ -47,7 +47,8 @@ func (t *Table[U]) Store(u U, described *spec.Service, m notify.Message, files [
 			if n := len(files) - i; n > 1 {
 				refused = fmt.Sprintf("%d descriptors", n)
 			}
-			t.o.Failed(u, fmt.Errorf("descriptor store: %s refused, the limit is %d", refused, limit))
+			t.o.Failed(u,
+				fmt.Errorf("descriptor store: %s refused, the limit is %d", refused, limit))
 			return
 		}
 		if st.has(fd) {

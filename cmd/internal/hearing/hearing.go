@@ -128,18 +128,20 @@ func (h *Hearing) receive(ctx context.Context, socket *sys.NotifySocket) {
 			h.receiving.Unlock()
 		} else {
 			// An error means that the owner is ending, and nothing is heard any more.
-			_ = h.o.Loop.AskAnd(ctx, h.receiving.Unlock, func() { h.Heard(Message{packet.Sender, m, packet.Files}) })
+			_ = h.o.Loop.AskAnd(ctx, h.receiving.Unlock,
+				func() { h.Heard(Message{packet.Sender, m, packet.Files}) })
 		}
-		h.o.Close(&packet) // and by that answers BARRIER=1: all that was sent before has been taken in
+		// and by that answers BARRIER=1: all that was sent before has been taken in
+		h.o.Close(&packet)
 	}
 }
 
 // errorPause is how long nothing is heard after an error.
 const errorPause = 100 * time.Millisecond
 
-// What is kept of processes whose start is not known yet, at most. Beyond it somebody floods us: any
-// user of the machine can send a thousand messages with 253 descriptors each, and to have none left
-// would end much more than a start.
+// What is kept of processes whose start is not known yet, at most. Beyond it somebody floods us:
+// any user of the machine can send a thousand messages with 253 descriptors each, and to have none
+// left would end much more than a start.
 const (
 	mostUnknown      = 1000
 	mostUnknownFiles = 256
@@ -165,7 +167,8 @@ func (h *Hearing) Heard(m Message) {
 	h.unknown = append(h.unknown, m)
 }
 
-var errUnknownFiles = errors.New("too many descriptors of processes whose start is not known yet: some are not kept")
+var errUnknownFiles = errors.New("too many descriptors of processes whose start is not known " +
+	"yet: some are not kept")
 
 // filesToKeep are the descriptors that a message is to leave with us. Those of a message without
 // FDSTORE=1 are not.
@@ -203,7 +206,8 @@ func (h *Hearing) WhenAllIsHeard(matters func() bool, then func()) {
 	waiting := h.socket.Waiting()
 	h.receiving.Unlock()
 	if waiting {
-		time.AfterFunc(lookPeriod, func() { h.o.Loop.Post(func() { h.WhenAllIsHeard(matters, then) }) })
+		time.AfterFunc(lookPeriod,
+			func() { h.o.Loop.Post(func() { h.WhenAllIsHeard(matters, then) }) })
 		return
 	}
 	h.o.Loop.Post(func() {
@@ -232,7 +236,8 @@ func (h *Hearing) Paused() bool { return h.paused }
 func (h *Hearing) Resume() {
 	h.paused = false
 	if h.socket != nil {
-		if err := h.socket.File().SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrClosed) {
+		if err := h.socket.File().SetReadDeadline(time.Time{}); err != nil &&
+			!errors.Is(err, os.ErrClosed) {
 			h.o.Trouble(fmt.Errorf("notify socket: %w", err))
 		}
 	}

@@ -65,13 +65,14 @@ func (h *Hearing) Open(runtime string, fd int) error {
 // mostRenewed bounds the sockets that are kept after their name is gone.
 const mostRenewed = 4
 
-// Renew gives services a socket to speak to again, by the name that they know, if it is not there any
-// more below runtime, which may be another directory by now. It says whether it was missing.
+// Renew gives services a socket to speak to again, by the name that they know, if it is not there
+// any more below runtime, which may be another directory by now. It says whether it was missing.
 func (h *Hearing) Renew(runtime string) (missing bool, err error) {
 	if h.socket == nil {
 		return false, nil
 	}
-	if _, err := os.Lstat(filepath.Join(runtime, "notify", filepath.Base(h.socket.Address))); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(runtime, "notify",
+		filepath.Base(h.socket.Address))); !errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	old := h.socket

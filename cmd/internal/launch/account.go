@@ -66,9 +66,11 @@ func numericAccount(uid uint32, name string, hasGroup bool, err error) (*Account
 		return nil, fmt.Errorf("user %q: %w", name, err)
 	}
 	if !hasGroup {
-		return nil, fmt.Errorf("user %q: not in the user database, so it needs a group: %s:GROUP", name, name)
+		return nil, fmt.Errorf("user %q: not in the user database, so it needs a group: %s:GROUP",
+			name, name)
 	}
-	return &Account{Credential: sys.Credential{UID: uid}, Name: name, Home: "/", Shell: "/bin/sh"}, nil
+	return &Account{Credential: sys.Credential{UID: uid}, Name: name, Home: "/", Shell: "/bin/sh"},
+		nil
 }
 
 func accountOf(u *user.User) (*Account, error) {

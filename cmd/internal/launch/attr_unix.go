@@ -13,5 +13,7 @@ func commandAttr(c *sys.Credential) *syscall.SysProcAttr {
 	if c == nil {
 		return nil
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}}
+	return &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups},
+	}
 }

@@ -34,13 +34,15 @@ func environment(
 		if !inherits(kv) {
 			continue
 		}
-		if p.ClearEnv && (name == "PATH" && value == "" || name != "PATH" && !slices.Contains(p.PassEnv, name)) {
+		if p.ClearEnv &&
+			(name == "PATH" && value == "" || name != "PATH" && !slices.Contains(p.PassEnv, name)) {
 			continue
 		}
 		env = append(env, kv)
 	}
 	if account != nil {
-		env = append(env, "HOME="+account.Home, "SHELL="+account.Shell, "USER="+account.Name, "LOGNAME="+account.Name)
+		env = append(env, "HOME="+account.Home, "SHELL="+account.Shell, "USER="+account.Name,
+			"LOGNAME="+account.Name)
 	}
 	for _, path := range p.EnvFile {
 		vars, err := readEnvFile(ctx, path, account)
@@ -72,7 +74,8 @@ func Inherited(vars []string) []string {
 // lastOfEach sorts variables by name and drops all but the last of each. It takes no map to do it:
 // every start needs it.
 func lastOfEach(env []string) []string {
-	slices.SortStableFunc(env, func(a, b string) int { return strings.Compare(nameOf(a), nameOf(b)) })
+	slices.SortStableFunc(env,
+		func(a, b string) int { return strings.Compare(nameOf(a), nameOf(b)) })
 	list := env[:0]
 	for i, kv := range env {
 		if i == len(env)-1 || nameOf(kv) != nameOf(env[i+1]) {
@@ -99,7 +102,8 @@ func readEnvFile(ctx context.Context, path string, account *Account) ([]string, 
 	if account != nil {
 		user = &account.Credential
 	}
-	text, err := sys.Within(ctx, "env file "+path, func() (string, error) { return readText(path, user) }, nil)
+	text, err := sys.Within(ctx, "env file "+path,
+		func() (string, error) { return readText(path, user) }, nil)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -32,7 +32,9 @@ type Streams struct {
 // Nothing is waited for but an answer of the file system, and that until ctx ends (sys.StuckError):
 // a FIFO with a name is opened whether somebody has its other end or not, and for writing it must
 // have a reader.
-func OpenStreams(ctx context.Context, p spec.Process, owner *sys.Credential, log *os.File) (_ *Streams, err error) {
+func OpenStreams(
+	ctx context.Context, p spec.Process, owner *sys.Credential, log *os.File,
+) (_ *Streams, err error) {
 	s := new(Streams)
 	defer func() {
 		if err != nil {
@@ -105,7 +107,9 @@ func (s *Streams) openOutput(
 	return f, nil
 }
 
-func (s *Streams) openFile(ctx context.Context, out spec.Stream, owner *sys.Credential) (*os.File, error) {
+func (s *Streams) openFile(
+	ctx context.Context, out spec.Stream, owner *sys.Credential,
+) (*os.File, error) {
 	o := sys.TrustedOpen{Flags: os.O_WRONLY | os.O_CREATE | os.O_APPEND, Mode: logMode}
 	if out.Kind == spec.StreamTruncate {
 		o.Flags |= os.O_TRUNC

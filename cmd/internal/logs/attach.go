@@ -51,7 +51,8 @@ var errLeft = errors.New("the log engine was not running")
 // written says whether somebody holds the writing end, as far as the platform tells.
 func (w *worker) written(in *input) bool {
 	p, err := w.slot.Peek(int(in.fd), w.scratch, 1)
-	return err != nil || len(p) > 0 // tee(2) of an empty pipe: EAGAIN if there is a writer, 0 if not
+	// tee(2) of an empty pipe: EAGAIN if there is a writer, 0 if not
+	return err != nil || len(p) > 0
 }
 
 // revive has an input watched again whose writers had all gone.

@@ -70,7 +70,8 @@ func pack(out io.Writer, in io.Reader, how layout.Compression) error {
 	case layout.Gzip:
 		w = gzip.NewWriter(out)
 	default:
-		z, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
+		z, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window),
+			zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			return err
 		}

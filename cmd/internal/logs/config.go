@@ -52,11 +52,15 @@ type Config struct {
 
 // Rotate says when a log file is renamed and a new one begun. The zero value never rotates.
 type Rotate struct {
-	Size int64         // when the next line would make the file longer than this many bytes; 0: not by size
-	Age  time.Duration // when the file is older than this and a line comes; 0: not by age
+	// when the next line would make the file longer than this many bytes; 0: not by size
+	Size int64
+	// when the file is older than this and a line comes; 0: not by age
+	Age time.Duration
 
-	Keep   int           // how many rotated files are kept; negative: all
-	MaxAge time.Duration // rotated files older than this are removed, at the next rotation or start; 0: not by age
+	// how many rotated files are kept; negative: all
+	Keep int
+	// rotated files older than this are removed, at the next rotation or start; 0: not by age
+	MaxAge time.Duration
 
 	Compress layout.Compression // how rotated files are kept
 }
@@ -114,7 +118,8 @@ func (c *Config) check(group int) error {
 		c.Limit.Per = time.Second
 	}
 	r := c.Rotate
-	if c.MaxWait < 0 || c.Buffer < 0 || c.Limit.Lines < 0 || c.Limit.Per < 0 || r.Size < 0 || r.Age < 0 || r.MaxAge < 0 {
+	if c.MaxWait < 0 || c.Buffer < 0 || c.Limit.Lines < 0 || c.Limit.Per < 0 || r.Size < 0 ||
+		r.Age < 0 || r.MaxAge < 0 {
 		return errors.New("log settings: negative value")
 	}
 	if r.Compress > layout.Zstd {

@@ -35,7 +35,8 @@ func newLimiter(rate Limit) *limiter {
 
 func (l *limiter) fill(now time.Time) {
 	if d := now.Sub(l.last); d > 0 && !l.last.IsZero() {
-		l.tokens = min(float64(l.rate.Lines), l.tokens+float64(l.rate.Lines)*float64(d)/float64(l.rate.Per))
+		l.tokens = min(float64(l.rate.Lines),
+			l.tokens+float64(l.rate.Lines)*float64(d)/float64(l.rate.Per))
 	}
 	l.last = now
 }

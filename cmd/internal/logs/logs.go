@@ -103,7 +103,13 @@ func newEngine(opts Options) (*Engine, error) {
 	if opts.Workers <= 0 {
 		opts.Workers = min(4, runtime.GOMAXPROCS(0))
 	}
-	e := &Engine{opts: opts, streams: make(map[string]*Stream), files: make(map[string]*Stream), senders: make(map[Target]*sender), left: make(map[source]*stage.Slot)}
+	e := &Engine{
+		opts:    opts,
+		streams: make(map[string]*Stream),
+		files:   make(map[string]*Stream),
+		senders: make(map[Target]*sender),
+		left:    make(map[source]*stage.Slot),
+	}
 	e.upkeep = &upkeep{e: e, jobs: make(map[string]task), known: make(map[string]bool)}
 	e.dir.Store(&opts.Dir)
 	for _, d := range []string{opts.Dir, e.fifoDir(), e.errDir(), e.stageDir()} {
@@ -155,7 +161,11 @@ func ownDir(dir string) error {
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("not a directory")}
 	}
 	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
-		return &fs.PathError{Op: "mkdir", Path: dir, Err: fmt.Errorf("others have access to it (mode %04o, want 0700)", fi.Mode().Perm())}
+		return &fs.PathError{
+			Op:   "mkdir",
+			Path: dir,
+			Err:  fmt.Errorf("others have access to it (mode %04o, want 0700)", fi.Mode().Perm()),
+		}
 	}
 	return nil
 }
@@ -375,7 +385,8 @@ func (e *Engine) exchange(s *Stream, cfg *Config, between func()) error {
 }
 
 func validID(id string) bool {
-	return id != "" && id != "." && id != ".." && len(id) <= 200 && !strings.ContainsAny(id, "/\x00")
+	return id != "" && id != "." && id != ".." && len(id) <= 200 &&
+		!strings.ContainsAny(id, "/\x00")
 }
 
 // Close carries what waits in the FIFOs, as far as it can be written, and stops. The FIFOs stay:

@@ -27,11 +27,13 @@ const (
 // Target is a place for a stream's lines beside its files. Streams with equal targets share one
 // connection, except to a Program.
 type Target struct {
-	Kind          Kind
-	Network, Addr string // of Syslog, see target.Syslog; of Journal, Addr may be another socket than systemd's
-	Facility      int    // of Syslog
-	TLS           *tls.Config
-	Command       string // of Program
+	Kind Kind
+	// of Syslog, see target.Syslog; of Journal, Addr may be another socket than systemd's
+	Network, Addr string
+	// of Syslog
+	Facility int
+	TLS      *tls.Config
+	Command  string // of Program
 }
 
 // record is one line on its way to a target.
@@ -190,7 +192,13 @@ func (t *sender) next() (o *outlet, batch []target.Record, more bool) {
 	}
 	o = t.list[0]
 	for _, r := range o.queue {
-		batch = append(batch, target.Record{Service: o.id, Stream: r.stream, Time: time.Unix(0, r.when), Text: r.text, More: r.more})
+		batch = append(batch, target.Record{
+			Service: o.id,
+			Stream:  r.stream,
+			Time:    time.Unix(0, r.when),
+			Text:    r.text,
+			More:    r.more,
+		})
 		if len(batch) == 256 {
 			break
 		}
@@ -263,7 +271,9 @@ func (e *Engine) newSender(id string, t Target) (*sender, error) {
 	var err error
 	switch t.Kind {
 	case Syslog:
-		s.dest, err = target.NewSyslog(target.Syslog{Network: t.Network, Addr: t.Addr, Facility: t.Facility, TLS: t.TLS})
+		s.dest, err = target.NewSyslog(
+			target.Syslog{Network: t.Network, Addr: t.Addr, Facility: t.Facility, TLS: t.TLS},
+		)
 	case Journal:
 		s.dest = target.NewJournal(t.Addr)
 	case Console:

@@ -80,7 +80,8 @@ func (w *worker) renewFIFO(in *input) error {
 	}
 	path := w.e.fifoPath(in.s.id, in.which)
 	err := sys.MakeFIFO(path, fifoMode)
-	if errors.Is(err, fs.ErrNotExist) { // its directory went too, and a start need not wait for who looks after those
+	// its directory went too, and a start need not wait for who looks after those
+	if errors.Is(err, fs.ErrNotExist) {
 		if err = errors.Join(ownDir(*w.e.dir.Load()), ownDir(w.e.fifoDir())); err == nil {
 			err = sys.MakeFIFO(path, fifoMode)
 		}

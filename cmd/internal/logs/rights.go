@@ -15,7 +15,11 @@ import (
 // rotation would rename the link.
 func openAppend(path string, create bool, perm fs.FileMode, gid int) (*os.File, error) {
 	if fi, err := os.Lstat(path); err == nil && fi.Mode().Type() == fs.ModeSymlink {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("a log must not be a symbolic link")}
+		return nil, &fs.PathError{
+			Op:   "open",
+			Path: path,
+			Err:  errors.New("a log must not be a symbolic link"),
+		}
 	}
 	o := sys.TrustedOpen{Flags: os.O_RDWR | os.O_APPEND, Regular: true}
 	if create {

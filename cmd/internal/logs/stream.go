@@ -103,7 +103,9 @@ func (s *Stream) openInput(in *input, which line.Stream) error {
 	if err != nil {
 		return err
 	}
-	*in = input{s: s, which: which, fd: int32(fd), key: -1, place: -1, gap: startGap, size: smallPipe}
+	*in = input{
+		s: s, which: which, fd: int32(fd), key: -1, place: -1, gap: startGap, size: smallPipe,
+	}
 	if n, err := sys.PipeSize(fd); err == nil {
 		in.size = int32(n)
 	}

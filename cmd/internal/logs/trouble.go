@@ -29,7 +29,8 @@ func (w *worker) fail(in *input, why error) {
 func (w *worker) retry(in *input) {
 	err := w.settle(in, in.stuck)
 	if d := in.stuck.Drop(); err == nil && d.Bytes > 0 {
-		in.stuck.Inject(in.s.id, int(in.which), time.Now().UnixNano(), in.s.notice(in, noticeText(d, in.why)))
+		in.stuck.Inject(in.s.id, int(in.which), time.Now().UnixNano(),
+			in.s.notice(in, noticeText(d, in.why)))
 		err = w.settle(in, in.stuck)
 	}
 	if err != nil {
@@ -44,15 +45,21 @@ func (w *worker) retry(in *input) {
 const noticeTime = "2006-01-02T15:04:05.000Z"
 
 func span(d *stage.Drop) string {
-	return time.Unix(0, d.First).UTC().Format(noticeTime) + " to " + time.Unix(0, d.Last).UTC().Format(noticeTime)
+	return time.Unix(0, d.First).UTC().Format(noticeTime) + " to " +
+		time.Unix(0, d.Last).UTC().Format(noticeTime)
 }
 
 // noticeText is what tells of dropped output.
 func noticeText(d *stage.Drop, why error) []byte {
 	if why == nil {
-		return fmt.Appendf(nil, "daemonry: %d lines (%d bytes) dropped from %s: they came faster than they were taken", d.Lines, d.Bytes, span(d))
+		return fmt.Appendf(
+			nil,
+			"daemonry: %d lines (%d bytes) dropped from %s: they came faster than they were taken",
+			d.Lines, d.Bytes, span(d),
+		)
 	}
-	return fmt.Appendf(nil, "daemonry: %d lines (%d bytes) dropped from %s: %v", d.Lines, d.Bytes, span(d), why)
+	return fmt.Appendf(nil, "daemonry: %d lines (%d bytes) dropped from %s: %v",
+		d.Lines, d.Bytes, span(d), why)
 }
 
 // notice formats a line of our own for the input's file.
@@ -70,7 +77,8 @@ func (w *worker) tellSuppressed(in *input) error {
 		return nil
 	}
 	d := &s.limit.held
-	text := fmt.Appendf(nil, "daemonry: %d lines (%d bytes) suppressed from %s: over %d lines in %v",
+	text := fmt.Appendf(nil,
+		"daemonry: %d lines (%d bytes) suppressed from %s: over %d lines in %v",
 		d.Lines, d.Bytes, span(d), s.cfg.Limit.Lines, s.cfg.Limit.Per)
 	now := time.Now()
 	s.tell(line.Log, text, true, now)

@@ -83,7 +83,8 @@ func (j *jobs) next() (next Job, ok bool) {
 	if !births && !others {
 		return Job{}, false
 	}
-	at := slices.IndexFunc(j.queue, func(one Job) bool { return one.Birth && births || !one.Birth && others })
+	at := slices.IndexFunc(j.queue,
+		func(one Job) bool { return one.Birth && births || !one.Birth && others })
 	if at < 0 {
 		return Job{}, false
 	}

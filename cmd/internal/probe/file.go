@@ -16,9 +16,12 @@ import (
 // Seen is what was there before the start, and so is not the program's doing.
 // The zero value: nothing was there.
 type Seen struct {
-	file  os.FileInfo   // of file: nil if there was none
-	taken bool          // of tcp, http and unix: somebody answered, and this system does not tell who
-	logs  []os.FileInfo // of log: one for each of Env.Logs, nil if there was none
+	// of file: nil if there was none
+	file os.FileInfo
+	// of tcp, http and unix: somebody answered, and this system does not tell who
+	taken bool
+	// of log: one for each of Env.Logs, nil if there was none
+	logs []os.FileInfo
 }
 
 // Look records what is there before the program is started: the file of a check of the kind
@@ -49,7 +52,8 @@ func Look(c Check, env Env) (Seen, error) {
 }
 
 // errTaken says that an answer cannot be told from that of who was there before.
-var errTaken = errors.New("somebody answered there before the start, and this system does not tell who does now")
+var errTaken = errors.New("somebody answered there before the start, and this system does not " +
+	"tell who does now")
 
 // answered says whether somebody answers a check that nobody should.
 func answered(c Check, env Env) bool {

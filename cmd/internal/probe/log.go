@@ -107,7 +107,9 @@ func (t *tail) open() error {
 		return err // not there yet, or renamed and not created again
 	}
 	if !fi.Mode().IsRegular() {
-		return final{fmt.Errorf("%s is not a regular file: what is printed there cannot be read back", t.path)}
+		return final{fmt.Errorf(
+			"%s is not a regular file: what is printed there cannot be read back", t.path,
+		)}
 	}
 	if n := len(t.files); n > 0 && os.SameFile(fi, t.files[n-1].info) {
 		return nil

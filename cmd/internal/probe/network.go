@@ -37,7 +37,8 @@ func dialTCP(ctx context.Context, network, addr string, env Env) (net.Conn, erro
 }
 
 // errElsewhere ends the asking: what is asked there will not become provable.
-var errElsewhere = errors.New("not an address of this machine, so nothing proves that it is the daemon who answers there; use cmd:, log: or notify")
+var errElsewhere = errors.New("not an address of this machine, so nothing proves that it is the " +
+	"daemon who answers there; use cmd:, log: or notify")
 
 // tcpStranger returns an error if it is not proven that the service listens at the other end of
 // conn, and, if it must be alone, nobody else with it.

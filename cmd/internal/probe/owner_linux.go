@@ -22,9 +22,11 @@ import (
 // the listener that gave it is provably the service's:
 //
 //   - a process of the service is seen to hold it; or
-//   - the kernel says that a process of the service called listen(2) (Unix sockets, SO_PEERCRED); or
-//   - it is a socket of a user, all of whose processes that we may not look into are the service's (a program with file
-//     capabilities is one that its own user may not look into), and no process that we may look into holds it.
+//   - the kernel says that a process of the service called listen(2) (Unix sockets, SO_PEERCRED);
+//     or
+//   - it is a socket of a user, all of whose processes that we may not look into are the service's
+//     (a program with file capabilities is one that its own user may not look into), and no process
+//     that we may look into holds it.
 //
 // Everything else is a stranger's, or nobody can say whose, and is no answer: an earlier instance,
 // another user's server, a proxy of a container engine. What is looked at is a snapshot: a process
@@ -45,7 +47,10 @@ func (e *strangerError) Error() string {
 type unprovenError struct{ what, why string }
 
 func (e *unprovenError) Error() string {
-	return fmt.Sprintf("%s answers, but nothing proves that it is the daemon: %s; use cmd:, log: or notify", e.what, e.why)
+	return fmt.Sprintf(
+		"%s answers, but nothing proves that it is the daemon: %s; use cmd:, log: or notify",
+		e.what, e.why,
+	)
 }
 
 // inodes are those of sockets; 0 is not among them.
@@ -75,7 +80,9 @@ func judgeTCP(remote netip.AddrPort, alone bool, env Env) error {
 		return &unprovenError{what, err.Error()}
 	}
 	if len(l.held) == 0 {
-		return &unprovenError{what, "nothing listens there in this network namespace, so something passes it on"}
+		return &unprovenError{
+			what, "nothing listens there in this network namespace, so something passes it on",
+		}
 	}
 	if !alone || len(l.held) == 1 {
 		return judge(what, l, env)
@@ -238,7 +245,9 @@ func judgeHidden(what string, l listening, hidden []int, env Env) error {
 		if err != nil {
 			continue // gone, or of a user that hides it from us, so not ours
 		}
-		if !slices.ContainsFunc(l.uids, func(uid int) bool { return uid == ids.Real || uid == ids.Effective || uid == ids.Saved }) {
+		if !slices.ContainsFunc(l.uids, func(uid int) bool {
+			return uid == ids.Real || uid == ids.Effective || uid == ids.Saved
+		}) {
 			continue
 		}
 		if env.Owner(pid) {
@@ -251,9 +260,13 @@ func judgeHidden(what string, l listening, hidden []int, env Env) error {
 	case len(l.uids) == 0:
 		return &unprovenError{what, "a process holds it that we may not look into"}
 	case ours == 0:
-		return &unprovenError{what, fmt.Sprintf("it is a socket of user %d, whose processes we may not look into", l.uids[0])}
+		return &unprovenError{what, fmt.Sprintf(
+			"it is a socket of user %d, whose processes we may not look into", l.uids[0],
+		)}
 	case others > 0:
-		return &unprovenError{what, fmt.Sprintf("it is a socket of user %d, and more than the daemon's processes of that user may not be looked into", l.uids[0])}
+		return &unprovenError{what,
+			fmt.Sprintf("it is a socket of user %d, and more than the daemon's processes of that "+
+				"user may not be looked into", l.uids[0])}
 	}
 	return nil
 }
@@ -290,7 +303,8 @@ func holdsOurs(pid int, held inodes) (bool, error) {
 	done := make(chan struct{})
 	sys.OnThread(func() {
 		defer close(done)
-		if leave, idErr := sys.SetThreadFSUser(int(status.UID[1]), int(status.GID[1])); idErr == nil {
+		leave, idErr := sys.SetThreadFSUser(int(status.UID[1]), int(status.GID[1]))
+		if idErr == nil {
 			defer leave()
 			yes, err = holds(pid, held)
 		}

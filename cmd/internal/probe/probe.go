@@ -174,7 +174,11 @@ func settle(ctx context.Context, c Check) error {
 	case <-t.C:
 		return nil
 	case <-ctx.Done():
-		return &NotReadyError{Check: c, Last: errors.New("its time to settle is not over"), Cause: context.Cause(ctx)}
+		return &NotReadyError{
+			Check: c,
+			Last:  errors.New("its time to settle is not over"),
+			Cause: context.Cause(ctx),
+		}
 	}
 }
 
@@ -196,12 +200,16 @@ func (s stateless) longest() time.Duration        { return s.pause }
 func (s stateless) Close() error                  { return nil }
 
 func newQuestion(c Check, env Env) (question, error) {
-	slow := func(f func(context.Context) error) (question, error) { return stateless{f, longestPause}, nil }
+	slow := func(f func(context.Context) error) (question, error) {
+		return stateless{f, longestPause}, nil
+	}
 	switch c.Kind {
 	case spec.ProbeTCP:
 		return slow(func(ctx context.Context) error { return askTCP(ctx, c.Target, env) })
 	case spec.ProbeUnix:
-		return slow(func(ctx context.Context) error { return askUnix(ctx, env.path(c.Target), env) })
+		return slow(func(ctx context.Context) error {
+			return askUnix(ctx, env.path(c.Target), env)
+		})
 	case spec.ProbeHTTP:
 		return slow(func(ctx context.Context) error { return askHTTP(ctx, c.Target, env) })
 	case spec.ProbeCmd:
@@ -211,7 +219,10 @@ func newQuestion(c Check, env Env) (question, error) {
 		}
 		return slow(func(ctx context.Context) error { return askCommand(ctx, argv, env) })
 	case spec.ProbeFile:
-		return stateless{func(context.Context) error { return askFile(env.path(c.Target), env.Seen.file) }, longestLook}, nil
+		return stateless{
+			func(context.Context) error { return askFile(env.path(c.Target), env.Seen.file) },
+			longestLook,
+		}, nil
 	case spec.ProbeLog:
 		pattern, err := regexp.Compile(c.Target)
 		if err != nil {
@@ -272,7 +283,8 @@ func over(ctx context.Context) bool {
 // isTimeout does not use the Timeout method: EAGAIN has it too, which a Unix
 // socket with a full queue answers at once.
 func isTimeout(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // reason leaves out what the check's own text says already: the operation, the

@@ -93,7 +93,8 @@ type rest struct {
 }
 
 func newRest(c Check, looks Looks, now time.Time) *rest {
-	r := &rest{window: time.Duration(c.Settle), busy: c.Busy, bound: c.Bound, looks: looks, began: now, last: now, quiet: now, period: now}
+	r := &rest{window: time.Duration(c.Settle), busy: c.Busy, bound: c.Bound, looks: looks,
+		began: now, last: now, quiet: now, period: now}
 	if r.window == 0 {
 		r.window = DefaultWindow
 	}
@@ -126,8 +127,11 @@ func (r *rest) look(now time.Time) (v verdict, next time.Duration) {
 	if left := max(r.window, RestUnseen) - now.Sub(r.began); left > 0 {
 		return verdict{}, left
 	}
-	return verdict{true, fmt.Sprintf("counts as up: alive for %v; whether it has come to rest cannot be seen: %v",
-		max(r.window, RestUnseen), unseenReason(r.unseen))}, 0
+	return verdict{
+		true,
+		fmt.Sprintf("counts as up: alive for %v; whether it has come to rest cannot be seen: %v",
+			max(r.window, RestUnseen), unseenReason(r.unseen)),
+	}, 0
 }
 
 func unseenReason(err error) error {
@@ -170,9 +174,11 @@ func (r *rest) judge(now time.Time, cost time.Duration, d sys.Doing) (verdict, t
 	case still >= r.window:
 		return verdict{up: true}, 0
 	case r.calm >= max(calmAfter, r.window):
-		return verdict{true, fmt.Sprintf("counts as up: it is never at rest for %v, and does little", r.window)}, 0
+		return verdict{true,
+			fmt.Sprintf("counts as up: it is never at rest for %v, and does little", r.window)}, 0
 	case left <= 0 && r.asks != "":
-		return verdict{true, fmt.Sprintf("counts as up: alive for %v; %s", age.Round(time.Second), r.asks)}, 0
+		return verdict{true, fmt.Sprintf("counts as up: alive for %v; %s",
+			age.Round(time.Second), r.asks)}, 0
 	case left <= 0:
 		return verdict{true, fmt.Sprintf("counts as up: busy for %v", age.Round(time.Second))}, 0
 	}

@@ -207,7 +207,9 @@ func (h Heard) notReady(ctx context.Context) error {
 	if more := h.String(); more != "" {
 		last = fmt.Errorf("%w; %s", last, more)
 	}
-	return &NotReadyError{Check{Probe: spec.Probe{Kind: spec.ProbeNotify}}, last, context.Cause(ctx)}
+	return &NotReadyError{
+		Check{Probe: spec.Probe{Kind: spec.ProbeNotify}}, last, context.Cause(ctx),
+	}
 }
 
 // interruptible makes every read from f end when ctx does. undo takes that
@@ -234,7 +236,9 @@ func interruptible(ctx context.Context, f *os.File) (undo func(), err error) {
 // the context lasts at least d from then on. It never ends sooner for that, as
 // EXTEND_TIMEOUT_USEC is defined, sd_notify(3). Its cause is
 // [context.DeadlineExceeded]. extend is for one goroutine.
-func WithTimeout(parent context.Context, d time.Duration) (ctx context.Context, extend func(time.Duration), cancel func()) {
+func WithTimeout(
+	parent context.Context, d time.Duration,
+) (ctx context.Context, extend func(time.Duration), cancel func()) {
 	ctx, stop := context.WithCancelCause(parent)
 	end := time.Now().Add(d)
 	timer := time.AfterFunc(d, func() { stop(context.DeadlineExceeded) })

@@ -1,4 +1,5 @@
-// Package readers holds what the readers of all formats share: a file of theirs is read up to a bound.
+// Package readers holds what the readers of all formats share: a file of theirs is read up to a
+// bound.
 package readers
 
 import (
@@ -20,7 +21,8 @@ func Text(path string, most int64) (string, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(data)) > most {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s", spec.ByteSize(most))}
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s",
+			spec.ByteSize(most))}
 	}
 	return string(data), err
 }

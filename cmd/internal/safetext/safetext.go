@@ -122,7 +122,8 @@ func hidden(r rune) bool {
 		return false
 	case r < 0xa0:
 		return unicode.IsControl(r)
-	case r == 0x61c, r == 0x200e, r == 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x206f, r == 0xfeff:
+	case r == 0x61c, r == 0x200e, r == 0x200f, r >= 0x2028 && r <= 0x202e,
+		r >= 0x2066 && r <= 0x206f, r == 0xfeff:
 		return true
 	}
 	return r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe0fff

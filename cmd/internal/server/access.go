@@ -98,7 +98,11 @@ func tcpGate(token []byte, names func(host string) bool) gate {
 		// Of the hashes, so that not even the length of the token shows in the time.
 		have := sha256.Sum256([]byte(shown))
 		if !ok || subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
-			return &control.Error{Message: "the token is missing or wrong", Hint: "send Authorization: Bearer TOKEN", Code: control.Unauthorized}
+			return &control.Error{
+				Message: "the token is missing or wrong",
+				Hint:    "send Authorization: Bearer TOKEN",
+				Code:    control.Unauthorized,
+			}
 		}
 		return nil
 	}
@@ -120,7 +124,8 @@ func ownNames(listen string, cert *x509.Certificate) func(host string) bool {
 		if _, err := netip.ParseAddr(host); err == nil {
 			return true
 		}
-		if strings.EqualFold(host, "localhost") || host != "" && strings.EqualFold(host, configured) {
+		if strings.EqualFold(host, "localhost") ||
+			host != "" && strings.EqualFold(host, configured) {
 			return true
 		}
 		return cert != nil && cert.VerifyHostname(host) == nil
@@ -145,7 +150,8 @@ func readToken(path string) ([]byte, error) {
 		return nil, fmt.Errorf("token file: %w", err)
 	}
 	if fi.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("token file %s: mode %#o lets others read it; make it 0600", path, fi.Mode().Perm())
+		return nil, fmt.Errorf("token file %s: mode %#o lets others read it; make it 0600",
+			path, fi.Mode().Perm())
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxToken))
 	if err != nil {
@@ -153,7 +159,8 @@ func readToken(path string) ([]byte, error) {
 	}
 	token := strings.TrimSpace(string(data))
 	if len(token) < minToken {
-		return nil, fmt.Errorf("token file %s: %w", path, errors.New("the token has fewer than 20 characters; try: openssl rand -base64 32"))
+		return nil, fmt.Errorf("token file %s: %w", path,
+			errors.New("the token has fewer than 20 characters; try: openssl rand -base64 32"))
 	}
 	return []byte(token), nil
 }

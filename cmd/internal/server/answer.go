@@ -33,7 +33,8 @@ func (t *timedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 // Write writes in pieces, so that the time is for making progress and not for all of it.
 func (t *timedWriter) Write(p []byte) (n int, err error) {
 	for first := true; first || n < len(p); first = false {
-		if err := http.NewResponseController(t.ResponseWriter).SetWriteDeadline(time.Now().Add(t.limit)); err != nil {
+		if err := http.NewResponseController(t.ResponseWriter).
+			SetWriteDeadline(time.Now().Add(t.limit)); err != nil {
 			return n, err
 		}
 		wrote, err := t.ResponseWriter.Write(p[n:min(len(p), n+writePiece)])
@@ -53,7 +54,10 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 		b.Reset()
 		status = http.StatusInternalServerError
 		// Two texts cannot fail.
-		_ = e.Encode(control.Error{Message: "encode the answer: " + err.Error(), Code: control.Internal})
+		_ = e.Encode(control.Error{
+			Message: "encode the answer: " + err.Error(),
+			Code:    control.Internal,
+		})
 	}
 	answer(w, status, "application/json", b.Bytes())
 }
@@ -123,7 +127,10 @@ func errorOf(err error) *control.Error {
 	case errors.Is(err, errUpgrading):
 		return &control.Error{Message: err.Error(), Code: control.Upgrading}
 	case errors.Is(err, context.Canceled):
-		return &control.Error{Message: "the client did not wait for the answer", Code: control.TimedOut}
+		return &control.Error{
+			Message: "the client did not wait for the answer",
+			Code:    control.TimedOut,
+		}
 	case errors.As(err, &missing):
 		e = &control.Error{Message: err.Error(), Code: control.NotFound}
 		if missing.Hint != "" {
@@ -149,7 +156,13 @@ func invalid(problems spec.Problems) *control.Error {
 }
 
 func failureOf(e *supervise.StartError) control.Failure {
-	f := control.Failure{Name: e.Name, Reason: e.Reason, Status: e.Status(), Exit: e.Exit, Retry: e.Retry}
+	f := control.Failure{
+		Name:   e.Name,
+		Reason: e.Reason,
+		Status: e.Status(),
+		Exit:   e.Exit,
+		Retry:  e.Retry,
+	}
 	if e.Cause != nil {
 		f.Cause = new(failureOf(e.Cause))
 	}
@@ -179,5 +192,9 @@ func failuresIn(err error) []control.Failure {
 
 // badRequest is an error about what was asked.
 func badRequest(hint, format string, args ...any) error {
-	return &control.Error{Message: fmt.Sprintf(format, args...), Hint: hint, Code: control.BadRequest}
+	return &control.Error{
+		Message: fmt.Sprintf(format, args...),
+		Hint:    hint,
+		Code:    control.BadRequest,
+	}
 }

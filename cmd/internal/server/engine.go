@@ -36,7 +36,9 @@ type Subscription interface {
 // realEngine is the Engine of Serve.
 type realEngine struct{ *supervise.Engine }
 
-func (e realEngine) Subscribe(ctx context.Context, after uint64) ([]control.Event, Subscription, error) {
+func (e realEngine) Subscribe(
+	ctx context.Context, after uint64,
+) ([]control.Event, Subscription, error) {
 	past, s, err := e.Engine.Subscribe(ctx, after)
 	return past, s, err
 }

@@ -62,7 +62,11 @@ func (a *api) follow(ctx context.Context, f *feed, out *eventWriter) {
 			// Without an ID: who follows is to ask again, for what comes after the last that had
 			// one.
 			out.buf = out.buf[:0]
-			if out.add(control.Event{Kind: control.EventUpgrade, Time: time.Now(), Reason: errUpgrading.Error()}) == nil {
+			if out.add(control.Event{
+				Kind:   control.EventUpgrade,
+				Time:   time.Now(),
+				Reason: errUpgrading.Error(),
+			}) == nil {
 				_ = send(out.w, out.buf) // the client may have gone
 			}
 			return
@@ -122,7 +126,9 @@ func (f *feed) since(ctx context.Context, after uint64) ([]control.Event, error)
 	}
 	f.last = newest
 	if after > newest {
-		f.gap = missed(0, fmt.Sprintf("the supervisor has no event %d: it is another one, and counts anew", after))
+		f.gap = missed(0,
+			fmt.Sprintf("the supervisor has no event %d: it is another one, and counts anew",
+				after))
 		return past, nil
 	}
 	past = slices.DeleteFunc(past, func(ev control.Event) bool { return ev.ID <= after })

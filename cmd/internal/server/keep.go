@@ -58,7 +58,8 @@ func (k *keeper) keep(ctx context.Context) (end func()) {
 				k.pause(keepCalm)
 				continue // look again, now that it is watched
 			}
-			if text := fmt.Sprint(err); err != nil && text != told && ctx.Err() == nil && !errors.Is(err, supervise.ErrClosed) {
+			if text := fmt.Sprint(err); err != nil && text != told && ctx.Err() == nil &&
+				!errors.Is(err, supervise.ErrClosed) {
 				k.o.Trouble(fmt.Errorf("runtime directory: %w", err))
 			}
 			told = fmt.Sprint(err)

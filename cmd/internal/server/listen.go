@@ -35,8 +35,8 @@ type TCP struct {
 const unnamed = "new.sock"
 
 // listenUnnamed opens the control socket under a name that nobody knows, until publish: who cannot
-// become the supervisor after all leaves what tells of the last one. Whoever calls it holds the lock
-// of the directory, so a socket that is there is a dead supervisor's.
+// become the supervisor after all leaves what tells of the last one. Whoever calls it holds the
+// lock of the directory, so a socket that is there is a dead supervisor's.
 func listenUnnamed(path string, group *int) (*limited, error) {
 	at := filepath.Join(filepath.Dir(path), unnamed)
 	if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -167,13 +167,20 @@ func listenTCP(o TCP, inherited int) (l net.Listener, base *limited, allowed gat
 func (o TCP) check() error {
 	switch {
 	case o.TokenFile == "" && o.ClientCA == "":
-		return fmt.Errorf("control address %s: without a token or client certificates anybody could give orders", o.Listen)
+		return fmt.Errorf(
+			"control address %s: without a token or client certificates anybody could give orders",
+			o.Listen,
+		)
 	case (o.Cert == "") != (o.Key == ""):
 		return fmt.Errorf("control address %s: a certificate and its key need each other", o.Listen)
 	case o.ClientCA != "" && o.Cert == "":
-		return fmt.Errorf("control address %s: client certificates need a certificate of our own", o.Listen)
+		return fmt.Errorf("control address %s: client certificates need a certificate of our own",
+			o.Listen)
 	case o.Cert == "" && !loopback(o.Listen):
-		return fmt.Errorf("control address %s: without TLS the token would cross the network in the clear", o.Listen)
+		return fmt.Errorf(
+			"control address %s: without TLS the token would cross the network in the clear",
+			o.Listen,
+		)
 	}
 	return nil
 }
@@ -192,7 +199,11 @@ func (o TCP) tls() (*tls.Config, *x509.Certificate, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("certificate %s: %w", o.Cert, err)
 	}
-	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}
+	c := &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS13,
+		NextProtos:   []string{"http/1.1"},
+	}
 	if o.ClientCA != "" {
 		pem, err := os.ReadFile(o.ClientCA)
 		if err != nil {
@@ -200,7 +211,8 @@ func (o TCP) tls() (*tls.Config, *x509.Certificate, error) {
 		}
 		c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
 		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, nil, fmt.Errorf("authority of client certificates: %s has no certificate", o.ClientCA)
+			return nil, nil, fmt.Errorf("authority of client certificates: %s has no certificate",
+				o.ClientCA)
 		}
 	}
 	return c, cert.Leaf, nil

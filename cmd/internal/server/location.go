@@ -102,7 +102,8 @@ func (o Options) lockedRuntime(p paths.Paths) (paths.Paths, *os.File, error) {
 		return p, nil, err
 	}
 	if err := to.Remember(); err != nil && (why != nil || to != o.Paths) {
-		o.Trouble(fmt.Errorf("commands with another environment may not find the supervisor: %w", err))
+		o.Trouble(fmt.Errorf("commands with another environment may not find the supervisor: %w",
+			err))
 	}
 	return to, dir, nil
 }
@@ -120,7 +121,8 @@ func (k *keeper) restore() (changed bool, err error) {
 		if err := k.at.move(to, dir); err != nil {
 			return changed, err
 		}
-		k.o.Trouble(fmt.Errorf("the runtime directory %s was removed; %s is made anew", was, to.Runtime))
+		k.o.Trouble(fmt.Errorf("the runtime directory %s was removed; %s is made anew",
+			was, to.Runtime))
 	}
 	if changed || !k.control.named() {
 		changed = true

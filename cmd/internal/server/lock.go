@@ -108,9 +108,14 @@ func lockFile(path string) (_ *os.File, err error) {
 		}
 	}()
 	asked := time.Now().Add(askTime)
-	err = tryLock(f, birthTime, func() bool { return hasEnded(readPID(f)) || time.Now().Before(asked) })
+	err = tryLock(f, birthTime,
+		func() bool { return hasEnded(readPID(f)) || time.Now().Before(asked) })
 	if pid := readPID(f); errors.Is(err, sys.ErrLocked) && hasEnded(pid) {
-		return nil, fmt.Errorf("lock %s: process %d had it, which is gone, and one that it was starting holds it still", path, pid)
+		return nil, fmt.Errorf(
+			"lock %s: process %d had it, which is gone, and one that it was starting holds it "+
+				"still",
+			path, pid,
+		)
 	}
 	if errors.Is(err, sys.ErrLocked) {
 		return nil, &heldError{readPID(f)}
@@ -131,7 +136,8 @@ func lockFile(path string) (_ *os.File, err error) {
 // the directory itself, lock as well; a network file system, which locks only what is open for
 // writing, says so.
 func openLock(path string) (*os.File, error) {
-	f, _, err := sys.OpenTrusted(path, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	f, _, err := sys.OpenTrusted(path,
+		sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err == nil || !unwritable(err) {
 		return f, err
 	}
@@ -147,7 +153,9 @@ func openLock(path string) (*os.File, error) {
 
 // unwritable says that an error is of a disk that is full, or may not be written to.
 func unwritable(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+	for _, errno := range []syscall.Errno{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM,
+	} {
 		if errors.Is(err, errno) {
 			return true
 		}
@@ -162,7 +170,8 @@ func tryLock(f *os.File, limit time.Duration, again func() bool) error {
 		if !errors.Is(err, sys.ErrLocked) || !again() || time.Now().After(end) {
 			return err
 		}
-		time.Sleep(time.Millisecond) // nothing tells of the end of a lock that one does not wait for in the kernel
+		// nothing tells of the end of a lock that one does not wait for in the kernel
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -178,8 +187,8 @@ const askTime = 50 * time.Millisecond
 // meanwhile.
 const execTime = time.Second
 
-// hasEnded says whether the holder that the lock file names has ended: then it is held by those it was
-// starting.
+// hasEnded says whether the holder that the lock file names has ended: then it is held by those it
+// was starting.
 func hasEnded(pid int) bool {
 	_, err := sys.Identify(pid) // which a zombie has none of
 	return pid > 1 && errors.Is(err, syscall.ESRCH)

@@ -40,7 +40,10 @@ func logQuery(r *http.Request) (req logquery.Query, err error) {
 	if text := q.Get("n"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n > mostLines {
-			return req, badRequest(fmt.Sprintf("it is a number of lines, %d at most; -1 is all", mostLines), "parameter \"n\" is %q", text)
+			return req, badRequest(
+				fmt.Sprintf("it is a number of lines, %d at most; -1 is all", mostLines),
+				"parameter \"n\" is %q", text,
+			)
 		}
 		if req.Last = max(0, n); n == 0 { // none of what is there
 			req.Since = time.Now()
@@ -73,7 +76,10 @@ func moment(q url.Values, name string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		err = badRequest("it is a time as in 2026-11-21T07:48:30Z, or a duration before now as in 10m", "parameter %q is %q", name, text)
+		err = badRequest(
+			"it is a time as in 2026-11-21T07:48:30Z, or a duration before now as in 10m",
+			"parameter %q is %q", name, text,
+		)
 	}
 	return t, err
 }

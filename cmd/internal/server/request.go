@@ -65,11 +65,13 @@ func decodeError(err error) error {
 	)
 	switch {
 	case errors.As(err, &large):
-		return &control.Error{Message: fmt.Sprintf("the body is larger than %d bytes", large.Limit), Code: control.TooLarge}
+		return &control.Error{Message: fmt.Sprintf("the body is larger than %d bytes", large.Limit),
+			Code: control.TooLarge}
 	case errors.As(err, &syntax):
 		return badRequest("", "the body is not JSON: %v at byte %d", err, syntax.Offset)
 	case errors.As(err, &wrong):
-		return badRequest("", "%s: the type %s is wrong here", strings.TrimSuffix("the body: "+wrong.Field, ": "), wrong.Value)
+		return badRequest("", "%s: the type %s is wrong here",
+			strings.TrimSuffix("the body: "+wrong.Field, ": "), wrong.Value)
 	case errors.As(err, &hint):
 		return badRequest(hint.Hint, "the body: %s", hint.Message)
 	case errors.Is(err, io.EOF):
@@ -130,7 +132,8 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	}
 	for name, values := range q {
 		if !slices.Contains(known, name) {
-			return nil, badRequest("known are: "+strings.Join(known, ", "), "unknown parameter %q", name)
+			return nil, badRequest("known are: "+strings.Join(known, ", "), "unknown parameter %q",
+				name)
 		}
 		if name != "name" && name != "stream" && len(values) > 1 {
 			return nil, badRequest("", "parameter %q is there twice", name)

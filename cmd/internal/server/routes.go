@@ -70,7 +70,8 @@ func newHandler(a *api, allowed gate) http.Handler {
 			}
 		})
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { answerError(w, noRoute(mux, w, r)) })
+	mux.HandleFunc("/",
+		func(w http.ResponseWriter, r *http.Request) { answerError(w, noRoute(mux, w, r)) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = &timedWriter{w, a.writeTime}
 		if err := allowed(r); err != nil {
@@ -104,8 +105,16 @@ func noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if len(allow) == 0 {
-		return &control.Error{Message: "no such path: " + r.URL.Path, Hint: "see docs/api.md", Code: control.NotFound}
+		return &control.Error{
+			Message: "no such path: " + r.URL.Path,
+			Hint:    "see docs/api.md",
+			Code:    control.NotFound,
+		}
 	}
 	w.Header().Set("Allow", strings.Join(allow, ", "))
-	return &control.Error{Message: r.Method + " is not for " + r.URL.Path, Hint: "use " + strings.Join(allow, " or "), Code: control.BadMethod}
+	return &control.Error{
+		Message: r.Method + " is not for " + r.URL.Path,
+		Hint:    "use " + strings.Join(allow, " or "),
+		Code:    control.BadMethod,
+	}
 }

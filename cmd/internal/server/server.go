@@ -88,15 +88,18 @@ func Serve(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, at.release()) }()
 	o.Paths = at.where()
 	if path := o.Paths.Socket(); len(path) > maxSocketPath { // before anything else is made
-		return fmt.Errorf("control socket %s: the path has %d bytes, and %d are possible", path, len(path), maxSocketPath)
+		return fmt.Errorf("control socket %s: the path has %d bytes, and %d are possible",
+			path, len(path), maxSocketPath)
 	}
 	group, err := o.Paths.LogGroup()
 	if err != nil {
 		return err
 	}
 	options := supervise.Options{
-		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log, Environ: o.Environ, Trouble: o.Trouble,
-		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console, Lock: at.locks.state, Displaced: o.Displaced,
+		RuntimeDir: o.Paths.Runtime, StateDir: o.Paths.State, LogDir: o.Paths.Log,
+		Environ: o.Environ, Trouble: o.Trouble,
+		LogBudget: o.LogBudget, LogGroup: group, Cgroup: o.Cgroup, Console: o.Console,
+		Lock: at.locks.state, Displaced: o.Displaced,
 	}
 	if m := o.Inherited; m != nil {
 		options.Handover = m.Engine
@@ -135,7 +138,9 @@ func Serve(ctx context.Context, o Options) (err error) {
 const spareThreads = 14
 
 // reopenLogs has the logs opened anew at each signal, as logrotate(8) wants it, until ctx ends.
-func reopenLogs(ctx context.Context, engine *supervise.Engine, signals <-chan os.Signal, trouble func(error)) {
+func reopenLogs(
+	ctx context.Context, engine *supervise.Engine, signals <-chan os.Signal, trouble func(error),
+) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -221,7 +226,9 @@ func closeAll(list []entrance) error {
 }
 
 // run runs the engine and the servers.
-func (o Options) run(ctx context.Context, engine *supervise.Engine, entrances []entrance, c *changeover) error {
+func (o Options) run(
+	ctx context.Context, engine *supervise.Engine, entrances []entrance, c *changeover,
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stopped := make(chan struct{})
@@ -287,15 +294,17 @@ func newServer(h http.Handler, trouble func(error)) *http.Server {
 	protocols.SetHTTP1(true) // HTTP/2 has deadlines of its own
 	return &http.Server{
 		Handler: h, Protocols: protocols,
-		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ConnContext: withPeer,
-		ErrorLog:    log.New(troubleWriter(trouble), "", 0),
+		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: maxHeader, ConnContext: withPeer,
+		ErrorLog: log.New(troubleWriter(trouble), "", 0),
 	}
 }
 
 // serve serves one listener. If that fails the services go on: they must not
 // die because nobody can ask about them.
-func (o Options) serve(base context.Context, h http.Handler, l net.Listener, note func(net.Conn, http.ConnState)) *http.Server {
+func (o Options) serve(
+	base context.Context, h http.Handler, l net.Listener, note func(net.Conn, http.ConnState),
+) *http.Server {
 	s := newServer(h, o.Trouble)
 	s.ConnState = note
 	s.BaseContext = func(net.Listener) context.Context { return base }

@@ -91,7 +91,8 @@ func (a *api) service(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(list) != 1 || list[0].Name != name {
-		return badRequest("ask for one, or for /v1/services?name="+name, "%s is a service with instances", name)
+		return badRequest("ask for one, or for /v1/services?name="+name,
+			"%s is a service with instances", name)
 	}
 	answerJSON(w, http.StatusOK, list[0])
 	return nil
@@ -99,7 +100,9 @@ func (a *api) service(w http.ResponseWriter, r *http.Request) error {
 
 // statuses asks the engine and, if the query says so, /proc: three files a service, which is why it
 // must be asked for. Of one that is removed meanwhile there is nothing to be told any more.
-func (a *api) statuses(ctx context.Context, q url.Values, names ...string) ([]control.Status, error) {
+func (a *api) statuses(
+	ctx context.Context, q url.Values, names ...string,
+) ([]control.Status, error) {
 	usage, err := toggle(q, "usage")
 	if err != nil {
 		return nil, err
@@ -188,7 +191,8 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	plan, err := a.engine.Apply(r.Context(), supervise.Apply{
-		Services: body.Services, Source: body.Source, Environ: environ, PlanOnly: body.Plan, NoStart: body.NoStart,
+		Services: body.Services, Source: body.Source, Environ: environ, PlanOnly: body.Plan,
+		NoStart: body.NoStart,
 	})
 	if err != nil {
 		e := errorOf(err)
@@ -314,7 +318,10 @@ func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx := r.Context()
 	if body.Timeout > 0 && body.Timeout != spec.Forever {
-		late := &control.Error{Message: "not within " + body.Timeout.String(), Code: control.TimedOut}
+		late := &control.Error{
+			Message: "not within " + body.Timeout.String(),
+			Code:    control.TimedOut,
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(body.Timeout), late)
 		defer cancel()

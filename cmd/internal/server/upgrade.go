@@ -22,9 +22,12 @@ var errUpgrading = errors.New("the supervisor's program is being replaced: ask a
 
 // Times of an upgrade.
 const (
-	answerTime = time.Second      // for requests that wait for a service, before they are told to ask again
-	quietTime  = 5 * time.Second  // for answers to go out after that
-	stillTime  = 10 * time.Second // for starts under way to come to an end
+	// for requests that wait for a service, before they are told to ask again
+	answerTime = time.Second
+	// for answers to go out after that
+	quietTime = 5 * time.Second
+	// for starts under way to come to an end
+	stillTime = 10 * time.Second
 )
 
 // changeover is how the supervisor's program is replaced. Who asks meanwhile waits in the queue of
@@ -57,7 +60,14 @@ func interruptible() *interrupted {
 }
 
 func newChangeover(o Options, engine *supervise.Engine, at *location, list []entrance) *changeover {
-	return &changeover{o: o, engine: engine, at: at, entrances: list, streams: interruptible(), others: interruptible()}
+	return &changeover{
+		o:         o,
+		engine:    engine,
+		at:        at,
+		entrances: list,
+		streams:   interruptible(),
+		others:    interruptible(),
+	}
 }
 
 // wrap has requests end when the program is replaced.
@@ -222,7 +232,11 @@ func (c *changeover) drain() error {
 
 func (c *changeover) manifest(next handover.ToProgram) (m successor.Manifest, err error) {
 	c.at.mu.Lock()
-	m = successor.Manifest{StateLock: int(c.at.locks.state.Fd()), RuntimeLock: int(c.at.locks.dir.Fd()), Engine: next}
+	m = successor.Manifest{
+		StateLock:   int(c.at.locks.state.Fd()),
+		RuntimeLock: int(c.at.locks.dir.Fd()),
+		Engine:      next,
+	}
 	c.at.mu.Unlock()
 	if m.Control, err = c.entrances[0].base.descriptor(); err != nil {
 		return m, err
@@ -245,14 +259,19 @@ func (a *api) upgrade(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if a.changeover == nil || a.changeover.o.Pinned {
-		return &control.Error{Message: "this supervisor runs in the foreground (daemonry run): what started it has to start the new program", Code: control.Unsupported}
+		return &control.Error{Message: "this supervisor runs in the foreground (daemonry run): " +
+			"what started it has to start the new program", Code: control.Unsupported}
 	}
 	if req.Program == "" || req.Program[0] != '/' {
 		return badRequest("", "program %q is not an absolute path", req.Program)
 	}
 	version, err := a.changeover.check(r.Context(), req.Program)
 	if err != nil {
-		return &control.Error{Message: err.Error(), Hint: "the supervisor goes on as it was", Code: control.NotDone}
+		return &control.Error{
+			Message: err.Error(),
+			Hint:    "the supervisor goes on as it was",
+			Code:    control.NotDone,
+		}
 	}
 	go a.changeover.proceed(req.Program)
 	answerJSON(w, http.StatusOK, control.Upgrade{Version: version})

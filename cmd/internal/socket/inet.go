@@ -36,7 +36,8 @@ func openInet(ctx context.Context, s spec.Socket) (int, error) {
 	}
 	fd, err := bindInet(s, netip.AddrPortFrom(netip.IPv6Unspecified(), port))
 	// No IPv6 in the kernel, or switched off (disable_ipv6).
-	if !*s.V6Only && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
+	if !*s.V6Only &&
+		(errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
 		s.V6Only = nil
 		return bindInet(s, netip.AddrPortFrom(netip.IPv4Unspecified(), port))
 	}

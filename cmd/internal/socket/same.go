@@ -25,9 +25,11 @@ func Is(fd int, s spec.Socket) bool {
 		if s.Listen.Network == spec.NetUDP {
 			want = syscall.SOCK_DGRAM
 		}
-		return kind.Socket && kind.Type == want && kind.Listening == (want == syscall.SOCK_STREAM) && isAt(fd, s.Listen.Addr)
+		return kind.Socket && kind.Type == want &&
+			kind.Listening == (want == syscall.SOCK_STREAM) && isAt(fd, s.Listen.Addr)
 	}
-	if !kind.Socket || kind.Type != unixKind(s.Listen.Network) || kind.Listening != Accepts(s.Listen.Network) {
+	if !kind.Socket || kind.Type != unixKind(s.Listen.Network) ||
+		kind.Listening != Accepts(s.Listen.Network) {
 		return false
 	}
 	name, err := sys.SocketName(fd)

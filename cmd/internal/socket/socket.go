@@ -27,7 +27,8 @@ type Socket struct {
 	Path string
 
 	owner sys.Owner
-	file  fs.FileInfo // what Path was when it was made; its inode is not used again while the socket is open
+	// what Path was when it was made; its inode is not used again while the socket is open
+	file fs.FileInfo
 }
 
 // Open opens what s says, with its defaults (spec.Service.WithDefaults), for owner, who gets the

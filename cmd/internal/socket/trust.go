@@ -45,7 +45,8 @@ func trustedDir(dir string, user int) (string, bool, error) {
 			return "", false, err
 		}
 		if !trusted(owner.UID) {
-			return "", false, fmt.Errorf("%w: %s is a symbolic link owned by user %d", sys.ErrInsecure, next, owner.UID)
+			return "", false, fmt.Errorf("%w: %s is a symbolic link owned by user %d",
+				sys.ErrInsecure, next, owner.UID)
 		}
 		if links++; links > maxLinks {
 			return "", false, fmt.Errorf("%s: %w", next, syscall.ELOOP)
@@ -78,9 +79,11 @@ func judgeDir(dir string, user int, last bool) (his bool, err error) {
 	his = last && owner.UID == user && !trusted(user)
 	switch {
 	case !trusted(owner.UID) && !his:
-		return false, fmt.Errorf("%w: directory %s belongs to user %d", sys.ErrInsecure, dir, owner.UID)
+		return false, fmt.Errorf("%w: directory %s belongs to user %d",
+			sys.ErrInsecure, dir, owner.UID)
 	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
-		return false, fmt.Errorf("%w: others may write to directory %s (%v)", sys.ErrInsecure, dir, info.Mode())
+		return false, fmt.Errorf("%w: others may write to directory %s (%v)",
+			sys.ErrInsecure, dir, info.Mode())
 	}
 	return his, nil
 }

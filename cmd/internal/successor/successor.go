@@ -137,7 +137,8 @@ func read(r io.Reader) (*Manifest, error) {
 		return nil, err
 	}
 	if m.Version < oldestVersion || m.Version > manifestVersion {
-		return nil, fmt.Errorf("written in version %d, and this program reads %d to %d", m.Version, oldestVersion, manifestVersion)
+		return nil, fmt.Errorf("written in version %d, and this program reads %d to %d",
+			m.Version, oldestVersion, manifestVersion)
 	}
 	return &m, nil
 }

@@ -26,7 +26,9 @@ const TryTime = 10 * time.Second
 // Try has the program look at all that it would have to go on with. It returns what the program
 // says its version is, or why it would not do: the words of execve(2), its own, or that it did not
 // come to an end.
-func Try(ctx context.Context, program string, m Manifest, runtimeDir, stateDir string) (version string, err error) {
+func Try(
+	ctx context.Context, program string, m Manifest, runtimeDir, stateDir string,
+) (version string, err error) {
 	m.Version = manifestVersion
 	in, err := write(m)
 	if err != nil {
@@ -47,9 +49,9 @@ func Try(ctx context.Context, program string, m Manifest, runtimeDir, stateDir s
 		return "", err
 	}
 	pid, err := spawn.Start(ctx, &spawn.Spec{
-		Path: program, Args: append(append([]string{"daemonry"}, Verb...), runtimeDir, stateDir), Env: os.Environ(), Dir: "/",
-		Session: true, // whatever it starts is found by it
-		Files:   []spawn.File{{FD: 0, Source: in}, {FD: 1, Source: out}, {FD: 2, Source: words}},
+		Path: program, Args: append(append([]string{"daemonry"}, Verb...), runtimeDir, stateDir),
+		Env: os.Environ(), Dir: "/", Session: true, // whatever it starts is found by it
+		Files: []spawn.File{{FD: 0, Source: in}, {FD: 1, Source: out}, {FD: 2, Source: words}},
 	})
 	if err != nil {
 		return "", err
@@ -89,7 +91,8 @@ func await(ctx context.Context, pid int) error {
 	ctx, cancel := context.WithTimeout(ctx, TryTime)
 	defer cancel()
 	if err := process.Wait(ctx); err != nil {
-		return errors.Join(fmt.Errorf("it did not come to a result within %v: %w", TryTime, err), process.Signal(syscall.SIGKILL))
+		return errors.Join(fmt.Errorf("it did not come to a result within %v: %w", TryTime, err),
+			process.Signal(syscall.SIGKILL))
 	}
 	return nil
 }

@@ -49,14 +49,16 @@ func (l *Launch) logEnds(ctx context.Context) (logEnds, error) {
 		}
 	})
 	if o.by != nil { // also where it has failed half way
-		l.Stream, l.log, l.Output, l.Printed = copied.Stream, copied.log, copied.Output, copied.Printed
+		l.Stream, l.log, l.Output, l.Printed = copied.Stream, copied.log, copied.Output,
+			copied.Printed
 	}
 	return o.ends, err
 }
 
 func (l *Launch) openLogEnds() (ends logEnds, err error) {
 	if l.Stream != nil {
-		if stats, err := l.Stream.Stats(); err == nil { // without, its last words may be an earlier process's
+		// without, its last words may be an earlier process's
+		if stats, err := l.Stream.Stats(); err == nil {
 			l.Printed = stats.Bytes
 		}
 	}

@@ -24,8 +24,8 @@ func LogConfig(s spec.Service, dir string) (logs.Config, error) {
 		Mode:   uint32(*l.Mode),
 		Format: query.FormatOf(l),
 		Rotate: logs.Rotate{
-			Size: int64(*l.RotateSize), Age: time.Duration(l.RotateAge), Keep: *l.Keep, MaxAge: time.Duration(l.KeepAge),
-			Compress: compressions[l.Compress],
+			Size: int64(*l.RotateSize), Age: time.Duration(l.RotateAge), Keep: *l.Keep,
+			MaxAge: time.Duration(l.KeepAge), Compress: compressions[l.Compress],
 		},
 		Limit:   logs.Limit{Lines: l.RateLimit.Events, Per: time.Duration(l.RateLimit.Per)},
 		Block:   l.Block,
@@ -51,7 +51,12 @@ func LogConfig(s spec.Service, dir string) (logs.Config, error) {
 		case spec.TargetJournald:
 			c.Targets = append(c.Targets, logs.Target{Kind: logs.Journal})
 		case spec.TargetSyslog:
-			c.Targets = append(c.Targets, logs.Target{Kind: logs.Syslog, Network: t.Network, Addr: t.Addr, Facility: facility})
+			c.Targets = append(c.Targets, logs.Target{
+				Kind:     logs.Syslog,
+				Network:  t.Network,
+				Addr:     t.Addr,
+				Facility: facility,
+			})
 		case spec.TargetPipe:
 			c.Targets = append(c.Targets, logs.Target{Kind: logs.Program, Command: t.Command})
 		}

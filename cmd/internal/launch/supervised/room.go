@@ -65,8 +65,10 @@ func (r *Room) Enter(ctx context.Context, n int) error {
 			if !errors.As(err, &errno) {
 				return err
 			}
-			return fmt.Errorf("%w: the supervisor may have %d descriptors (RLIMIT_NOFILE), and keeps the last %d",
-				errno, sys.MostDescriptors(), ownDescriptors+n)
+			return fmt.Errorf(
+				"%w: the supervisor may have %d descriptors (RLIMIT_NOFILE), and keeps the last %d",
+				errno, sys.MostDescriptors(), ownDescriptors+n,
+			)
 		}
 		r.less.Wait()
 	}

@@ -16,8 +16,10 @@ const mostUnanswered = 1000
 
 // Stuck is what starts wait for in vain at the time of another one.
 type Stuck struct {
-	Own <-chan struct{} // closed when what an earlier one of the service has asked has come back; nil: nothing
-	All int             // of all services
+	// closed when what an earlier one of the service has asked has come back; nil: nothing
+	Own <-chan struct{}
+	// of all services
+	All int
 }
 
 var ErrStuck = errors.New("the file system still has not answered what an earlier start asked it")
@@ -25,7 +27,8 @@ var ErrStuck = errors.New("the file system still has not answered what an earlie
 // still refuses what would add to that.
 func (s Stuck) still() error {
 	if s.All >= mostUnanswered {
-		return fmt.Errorf("%d starts wait for file systems that do not answer, and no more may", s.All)
+		return fmt.Errorf("%d starts wait for file systems that do not answer, and no more may",
+			s.All)
 	}
 	if s.Own == nil {
 		return nil

@@ -21,7 +21,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// Launch is one start of a process of a service, away from the owner: it has copies of all it needs.
+// Launch is one start of a process of a service, away from the owner: it has copies of all it
+// needs.
 type Launch struct {
 	Spawn    func(context.Context, *spawn.Spec) (int, error)
 	Identify func(pid int) children.Identity
@@ -39,10 +40,13 @@ type Launch struct {
 	Room       *Room
 	Stuck      Stuck
 
-	Logs     *logs.Engine
-	LogDir   string          // for a service that names no file
-	Stream   *logs.Stream    // opened if it is nil
-	Removing <-chan struct{} // of the log of an earlier service of the name, which the new one's would go with; nil: none
+	Logs *logs.Engine
+	// for a service that names no file
+	LogDir string
+	// opened if it is nil
+	Stream *logs.Stream
+	// of the log of an earlier service of the name, which the new one's would go with; nil: none
+	Removing <-chan struct{}
 
 	// What comes of it.
 	Output   sys.FileID        // what Stream's output goes into
@@ -52,8 +56,8 @@ type Launch struct {
 	log logs.Config // known from when the log is opened
 }
 
-// Start starts the process and finds out who it is. What its description names is waited for until ctx
-// ends.
+// Start starts the process and finds out who it is. What its description names is waited for until
+// ctx ends.
 func (l *Launch) Start(ctx context.Context) (_ *launch.Watch, err error) {
 	defer l.Handed.Close()
 	if err := l.Room.Enter(ctx, birthDescriptors); err != nil {
@@ -187,12 +191,14 @@ func (l *Launch) spawnInto(ctx context.Context, group *os.File, sp *spawn.Spec) 
 // process will not get into the group by itself either.
 func noClone3(err error) bool {
 	var step *spawn.StepError
-	return errors.As(err, &step) && step.Step == spawn.StepCgroup && (errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM))
+	return errors.As(err, &step) && step.Step == spawn.StepCgroup &&
+		(errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM))
 }
 
 // logged says whether "log" means anything to the service.
 func (l *Launch) logged() bool {
-	return l.Logs != nil && (l.Spec.Stdout.Kind == spec.StreamLog || l.Spec.Stderr.Kind == spec.StreamLog)
+	return l.Logs != nil &&
+		(l.Spec.Stdout.Kind == spec.StreamLog || l.Spec.Stderr.Kind == spec.StreamLog)
 }
 
 // openLog opens the log of the service, if it has one.
@@ -236,7 +242,8 @@ func (l *Launch) variables() []string {
 		v = append(v, "NOTIFY_SOCKET="+l.Notify)
 	}
 	if l.Spec.Watchdog > 0 {
-		v = append(v, "WATCHDOG_USEC="+strconv.FormatInt(time.Duration(l.Spec.Watchdog).Microseconds(), 10))
+		v = append(v,
+			"WATCHDOG_USEC="+strconv.FormatInt(time.Duration(l.Spec.Watchdog).Microseconds(), 10))
 	}
 	if l.Spec.Instance > 0 {
 		v = append(v, spec.InstanceEnv+"="+strconv.Itoa(l.Spec.Instance))

@@ -121,7 +121,8 @@ func scan(dir string) (all map[string][]Rotated, files map[string]bool, err erro
 		slices.SortFunc(list, func(a, b Rotated) int {
 			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Compression, b.Compression))
 		})
-		all[base] = slices.CompactFunc(list, func(a, b Rotated) bool { return a.Time.Equal(b.Time) })
+		all[base] = slices.CompactFunc(list,
+			func(a, b Rotated) bool { return a.Time.Equal(b.Time) })
 	}
 	return all, files, nil
 }

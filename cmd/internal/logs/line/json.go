@@ -49,7 +49,8 @@ func appendEscaped(dst, p []byte) []byte {
 // plain returns how many bytes at the start of p need no escape, eight at a time where it can.
 func plain(p []byte) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	zero := func(v uint64) uint64 { return (v - ones) & ^v & highs } // a high bit for each byte that is 0, and perhaps for some above it
+	// a high bit for each byte that is 0, and perhaps for some above it
+	zero := func(v uint64) uint64 { return (v - ones) & ^v & highs }
 	i := 0
 	for ; i+8 <= len(p); i += 8 {
 		v := binary.LittleEndian.Uint64(p[i:])

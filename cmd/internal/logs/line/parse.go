@@ -107,7 +107,8 @@ func parseJSON(l []byte) (Record, bool) {
 		Bytes   []byte    `json:"bytes"`
 		Partial bool      `json:"partial"`
 	}
-	if err := json.Unmarshal(l, &j); err != nil || j.Time.IsZero() || j.Line == nil && j.Bytes == nil {
+	if err := json.Unmarshal(l, &j); err != nil || j.Time.IsZero() ||
+		j.Line == nil && j.Bytes == nil {
 		return Record{}, false
 	}
 	r := Record{Time: j.Time, Text: j.Bytes, More: j.Partial}

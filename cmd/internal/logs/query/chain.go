@@ -13,12 +13,15 @@ import (
 // chain is all files of one log in order, as they were at one moment: a source of the records that
 // match a query.
 type chain struct {
-	log     Log
-	q       Query
-	files   []layout.Rotated // not read yet
-	current *segment         // the file that had the log's own name, read after them; nil: there was none
-	seg     *segment         // being read
-	begun   bool
+	log Log
+	q   Query
+	// not read yet
+	files []layout.Rotated
+	// the file that had the log's own name, read after them; nil: there was none
+	current *segment
+	// being read
+	seg   *segment
+	begun bool
 }
 
 func openChains(logs []Log, q Query) ([]*chain, error) {
@@ -183,7 +186,8 @@ func (c *chain) advance() (*segment, error) {
 	for len(c.files) > 0 {
 		f := c.files[0]
 		c.files = c.files[1:]
-		if s, err := openSegment(c.log, f); !errors.Is(err, fs.ErrNotExist) { // removed by age or number meanwhile
+		// removed by age or number meanwhile
+		if s, err := openSegment(c.log, f); !errors.Is(err, fs.ErrNotExist) {
 			return s, err
 		}
 	}

@@ -195,7 +195,8 @@ func (f *follower) after() (*segment, error) {
 			continue
 		}
 		f.t = r.Time
-		if s, err := openSegment(f.c.log, r); !errors.Is(err, fs.ErrNotExist) { // removed by age or number: too slow
+		// removed by age or number: too slow
+		if s, err := openSegment(f.c.log, r); !errors.Is(err, fs.ErrNotExist) {
 			return s, err
 		}
 	}

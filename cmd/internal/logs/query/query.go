@@ -22,9 +22,12 @@ import (
 type Log struct {
 	Service string
 	Path    string
-	Format  line.Format // how the lines are written; what does not look like it is taken as it is
-	Stream  line.Stream // for formats that do not say: where the lines come from
-	Apart   bool        // standard output and error have a file each, so the file says which a line is of
+	// how the lines are written; what does not look like it is taken as it is
+	Format line.Format
+	// for formats that do not say: where the lines come from
+	Stream line.Stream
+	// standard output and error have a file each, so the file says which a line is of
+	Apart bool
 }
 
 // Query says which lines are wanted. The zero value is all there are.

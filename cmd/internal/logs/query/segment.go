@@ -80,7 +80,8 @@ func newSegment(l Log, f *os.File, c layout.Compression) (*segment, error) {
 		}
 		s.r, s.unpack = bufio.NewReaderSize(z, pieceMax), z
 	case layout.Zstd:
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderMaxMemory(64<<20))
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +136,8 @@ func (s *segment) record(p []byte) Record {
 	p, end := bytes.CutSuffix(p, []byte{'\n'})
 	r := Record{Service: s.log.Service}
 	if s.inLine {
-		r.Record, r.Dated = line.Record{Text: p, Time: s.prev, Stream: s.stream, Rest: true}, s.dated
+		r.Record, r.Dated = line.Record{Text: p, Time: s.prev, Stream: s.stream, Rest: true},
+			s.dated
 	} else {
 		r.Record = s.log.Format.Parse(p)
 		r.Dated = !r.Time.IsZero()

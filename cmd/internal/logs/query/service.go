@@ -11,8 +11,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// OfService are the files that the output of s goes to, which has its defaults and no instances. dir
-// is where the logs of services are that name no file.
+// OfService are the files that the output of s goes to, which has its defaults and no instances.
+// dir is where the logs of services are that name no file.
 func OfService(s spec.Service, dir string) []Log {
 	var list []Log
 	add := func(path string, format line.Format, stream line.Stream) {
@@ -66,7 +66,8 @@ func InDir(dir string, rotated bool) ([]Log, error) {
 	slices.Sort(files)
 	var list []Log
 	for _, path := range slices.Compact(files) {
-		list = append(list, Log{Service: strings.TrimSuffix(filepath.Base(path), spec.LogExt), Path: path})
+		list = append(list,
+			Log{Service: strings.TrimSuffix(filepath.Base(path), spec.LogExt), Path: path})
 	}
 	return list, nil
 }
@@ -77,8 +78,9 @@ func (l Log) CheckTells() error {
 		return nil
 	}
 	return &spec.HintError{
-		Message: fmt.Sprintf("%s: its log does not tell standard output from standard error", l.Service),
-		Hint:    "log.stream = true marks each line, log.error_file puts standard error apart",
+		Message: fmt.Sprintf("%s: its log does not tell standard output from standard error",
+			l.Service),
+		Hint: "log.stream = true marks each line, log.error_file puts standard error apart",
 	}
 }
 

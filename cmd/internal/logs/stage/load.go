@@ -60,7 +60,8 @@ func load(path string) (*Slot, error) {
 // check refuses a header whose numbers would lead outside the slot.
 func (s *Slot) check() error {
 	h := s.h
-	bad := int64(len(s.mem)) != headSize+int64(h.inCap)+int64(h.outCap) || h.want > h.inCap || h.have > h.inCap || h.ownerLen > OwnerMax || h.witnessLen > uint32(len(h.witness))
+	bad := int64(len(s.mem)) != headSize+int64(h.inCap)+int64(h.outCap) || h.want > h.inCap ||
+		h.have > h.inCap || h.ownerLen > OwnerMax || h.witnessLen > uint32(len(h.witness))
 	switch s.Phase() {
 	case Idle, Reading:
 	case Have:

@@ -17,12 +17,12 @@
 //   - have: the bytes are in the slot and nowhere else.
 //   - writing: the file's length minus the length it had says how many bytes were
 //     appended; the kernel makes a file longer only after it has copied the bytes in.
-//   - reading: either the read took place or it did not; the witness tells which. The first byte that
-//     waits in the FIFO is known before (tee(2) copies it without taking it), and its
-//     complement stands where the read will put it. If it stands there still, nothing was
-//     read. Otherwise everything was: exactly as many bytes are asked for as wait in the
-//     pipe, so read(2) never sleeps, copies them all under the pipe's mutex, and a fatal
-//     signal is acted upon only when it returns.
+//   - reading: either the read took place or it did not; the witness tells which. The first byte
+//     that waits in the FIFO is known before (tee(2) copies it without taking it), and its
+//     complement stands where the read will put it. If it stands there still, nothing was read.
+//     Otherwise everything was: exactly as many bytes are asked for as wait in the pipe, so read(2)
+//     never sleeps, copies them all under the pipe's mutex, and a fatal signal is acted upon only
+//     when it returns.
 //
 // The slot survives the process, not the machine: after a loss of power the FIFO is gone as well.
 package stage
@@ -68,19 +68,23 @@ const (
 
 // header is the slot's first page, in the machine's own byte order: it never leaves the machine.
 type header struct {
-	magic         [8]byte
-	phase         atomic.Uint32 // stored last: what is before it in program order is in the page when it is
-	input         uint32        // which of the owner's FIFOs
-	inCap, outCap uint32        // the lengths of the two halves, fixed
-	formatted     uint32        // the in half holds formatted bytes
+	magic [8]byte
+	// stored last: what is before it in program order is in the page when it is
+	phase         atomic.Uint32
+	input         uint32 // which of the owner's FIFOs
+	inCap, outCap uint32 // the lengths of the two halves, fixed
+	formatted     uint32 // the in half holds formatted bytes
 
-	want, have uint32 // bytes asked from the FIFO; bytes in the slot
-	pos, next  uint32 // bytes of them that are done; that are done once the announced write is
-	out        uint32 // bytes to append; they are in the out half, or, when same is set, in[pos:next] themselves
-	same       uint32
-	dev, ino   uint64 // the file appended to
-	base       int64  // its length before
-	when       int64  // time of the Fetch, Unix nanoseconds
+	// bytes asked from the FIFO; bytes in the slot
+	want, have uint32
+	// bytes of them that are done; that are done once the announced write is
+	pos, next uint32
+	// bytes to append; they are in the out half, or, when same is set, in[pos:next] themselves
+	out      uint32
+	same     uint32
+	dev, ino uint64 // the file appended to
+	base     int64  // its length before
+	when     int64  // time of the Fetch, Unix nanoseconds
 
 	witnessLen uint32
 	ownerLen   uint32
@@ -378,11 +382,12 @@ func (s *Slot) Split(path string, rest []byte) (*Slot, error) {
 	return t, err
 }
 
-// SameInput says that a process died in the middle of Split: both slots hold the same output, and the
-// formatted one counts.
+// SameInput says that a process died in the middle of Split: both slots hold the same output, and
+// the formatted one counts.
 func (s *Slot) SameInput(o *Slot) bool {
 	a, b := s.h, o.h
-	return a.when == b.when && a.input == b.input && a.owner == b.owner && a.formatted != b.formatted
+	return a.when == b.when && a.input == b.input && a.owner == b.owner &&
+		a.formatted != b.formatted
 }
 
 // Close unmaps the slot and leaves the file for whoever loads it.

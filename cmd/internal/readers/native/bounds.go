@@ -41,9 +41,11 @@ func scan(data []byte) (keys, at int, tooMuch string) {
 		}
 		switch {
 		case brackets > maxDepth || dots >= maxDepth:
-			return keys, at, fmt.Sprintf("more than %d tables or arrays inside each other", maxDepth)
+			return keys, at, fmt.Sprintf("more than %d tables or arrays inside each other",
+				maxDepth)
 		case keys > maxKeys:
-			return keys, at, fmt.Sprintf("more than %d keys, tables and arrays in one file", maxKeys)
+			return keys, at, fmt.Sprintf("more than %d keys, tables and arrays in one file",
+				maxKeys)
 		}
 	}
 	return keys, 0, ""

@@ -175,7 +175,8 @@ func (d *decoder) command(n *node, path string, c *spec.Command) {
 		return
 	}
 	if n.list == nil {
-		d.fail(n, path, `write ["prog", "arg"] or "prog arg"`, "must be an array of texts or a text, not %s", n.kind())
+		d.fail(n, path, `write ["prog", "arg"] or "prog arg"`,
+			"must be an array of texts or a text, not %s", n.kind())
 		return
 	}
 	d.slice(n, path, reflect.ValueOf(c).Elem())
@@ -312,7 +313,8 @@ func (x fieldIndexes) of(t reflect.Type) map[string][]int {
 		fields = map[string][]int{}
 		for _, f := range reflect.VisibleFields(t) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if !f.Anonymous && (!t.ConvertibleTo(serviceType) || !slices.Contains(notForPeople, name)) {
+			if !f.Anonymous &&
+				(!t.ConvertibleTo(serviceType) || !slices.Contains(notForPeople, name)) {
 				fields[name] = f.Index
 			}
 		}
@@ -329,10 +331,14 @@ var notForPeople = []string{"name", "instance"}
 
 // foreign are the names that other tools have for our fields.
 var foreign = map[string]string{
-	"cmd": "command", "exec": "command", "program": "command", "dir": "chdir", "directory": "chdir", "cwd": "chdir", "workdir": "chdir",
-	"working_dir": "chdir", "working_directory": "chdir", "environment": "env", "depends_on": "requires", "numprocs": "instances",
-	"replicas": "instances", "autorestart": "restart", "stopsignal": "stop", "stop_signal": "stop", "stopwaitsecs": "stop_timeout", "startsecs": "ready",
-	"startretries": "budget", "stdout_logfile": "log", "healthcheck": "liveness", "health_check": "liveness", "ulimits": "rlimit",
+	"cmd": "command", "exec": "command", "program": "command", "dir": "chdir", "directory": "chdir",
+	"cwd": "chdir", "workdir": "chdir",
+	"working_dir": "chdir", "working_directory": "chdir", "environment": "env",
+	"depends_on": "requires", "numprocs": "instances",
+	"replicas": "instances", "autorestart": "restart", "stopsignal": "stop", "stop_signal": "stop",
+	"stopwaitsecs": "stop_timeout", "startsecs": "ready",
+	"startretries": "budget", "stdout_logfile": "log", "healthcheck": "liveness",
+	"health_check": "liveness", "ulimits": "rlimit",
 }
 
 // unknown reports a key that is no field, with the one that may be meant. That

@@ -34,7 +34,8 @@ func expand(text string, lookup func(string) (string, bool)) (string, error) {
 			text = rest
 		case nameLength(after) > 0:
 			name := after[:nameLength(after)]
-			return "", fmt.Errorf("$%s is not expanded: write ${%s}, or $$%s for a dollar sign", name, name, name)
+			return "", fmt.Errorf("$%s is not expanded: write ${%s}, or $$%s for a dollar sign",
+				name, name, name)
 		default:
 			b.WriteByte('$')
 			text = after

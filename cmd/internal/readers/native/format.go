@@ -20,7 +20,8 @@ func Format(services []spec.Service) ([]byte, error) {
 	var w writer
 	for i := range services {
 		if text, bad := notUTF8(reflect.ValueOf(services[i])); bad {
-			return nil, fmt.Errorf("format service %s: %q is not UTF-8, which a TOML file must be", services[i].Name, text)
+			return nil, fmt.Errorf("format service %s: %q is not UTF-8, which a TOML file must be",
+				services[i].Name, text)
 		}
 		if i > 0 {
 			w.b.WriteByte('\n')
@@ -29,7 +30,8 @@ func Format(services []spec.Service) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("format service %s: %w", services[i].Name, err)
 		}
-		w.table("service."+tomlKey(services[i].Name), "["+"service."+tomlKey(services[i].Name)+"]", fields)
+		w.table("service."+tomlKey(services[i].Name),
+			"["+"service."+tomlKey(services[i].Name)+"]", fields)
 	}
 	return w.b.Bytes(), nil
 }

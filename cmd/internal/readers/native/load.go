@@ -138,7 +138,8 @@ func (l *loader) takeServices(root *node, dir string, defaults *node) {
 		}
 		l.at[name] = table.at
 		if table.table == nil {
-			l.errs.add(table.at, "write [service.NAME]", "service %s: must be a table, not %s", name, table.kind())
+			l.errs.add(table.at, "write [service.NAME]", "service %s: must be a table, not %s",
+				name, table.kind())
 			continue
 		}
 		table.own("service " + name)
@@ -271,7 +272,8 @@ func (l *loader) problem(tree *node, problem spec.Problem) {
 // on the way to it that there is, and whether it went any way at all.
 func (n *node) find(path string) (*node, bool) {
 	at, found := n, false
-	for part := range strings.FieldsFuncSeq(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
+	for part := range strings.FieldsFuncSeq(path,
+		func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
 		next := at.table[part]
 		if index, err := strconv.Atoi(part); err == nil && index >= 0 && index < len(at.list) {
 			next = at.list[index]

@@ -83,7 +83,13 @@ func parse(path string, data []byte, opt Options, files files) (*File, error) {
 	if opt.LookupEnv == nil {
 		opt.LookupEnv = os.LookupEnv
 	}
-	l := &loader{opt: opt, files: files, at: map[string]place{}, fields: fieldIndexes{}, room: maxAllKeys}
+	l := &loader{
+		opt:    opt,
+		files:  files,
+		at:     map[string]place{},
+		fields: fieldIndexes{},
+		room:   maxAllKeys,
+	}
 	l.load(path, data, nil, nil)
 	file := l.finish(path)
 	if len(l.errs) > 0 {

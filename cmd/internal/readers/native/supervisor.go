@@ -80,7 +80,8 @@ func (s *Supervisor) check(l *loader, n *node) {
 	case s.TokenFile == "" && s.TLSClientCA == "":
 		fail("listen", "set token_file or tls_client_ca", "anybody could give orders")
 	case s.TLSCert == "" && !isLoopback(s.Listen):
-		fail("listen", "set tls_cert and tls_key, or listen on 127.0.0.1", "the token would cross the network in the clear")
+		fail("listen", "set tls_cert and tls_key, or listen on 127.0.0.1",
+			"the token would cross the network in the clear")
 	}
 }
 

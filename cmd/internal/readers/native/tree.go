@@ -69,7 +69,8 @@ func (n *node) kind() string {
 // given twice and makes the values; its parser then tells the places. room is how many keys there
 // may still be in this run.
 func parseTree(file string, data []byte, room *int) (*node, *Error) {
-	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin with this; it has no place in their columns
+	// some editors begin with this; it has no place in their columns
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	fail := func(at int, hint, message string) (*node, *Error) {
 		p := newPlaces(file, data).place(at)
 		return nil, &Error{p.file, p.line, p.col, message, hint}
@@ -86,7 +87,8 @@ func parseTree(file string, data []byte, room *int) (*node, *Error) {
 		return fail(at, "", tooMuch)
 	}
 	if *room -= keys; *room < 0 {
-		return fail(0, "", fmt.Sprintf("with this file, more than %d keys, tables and arrays in all", maxAllKeys))
+		return fail(0, "",
+			fmt.Sprintf("with this file, more than %d keys, tables and arrays in all", maxAllKeys))
 	}
 	values := map[string]any{}
 	if err := toml.Unmarshal(data, &values); err != nil {
@@ -137,7 +139,14 @@ func byKey(from int, key string) step  { return step{from, key, -1} }
 func byIndex(from int, index int) step { return step{from, "", index} }
 
 func newPlaces(file string, data []byte) *places {
-	p := &places{file: file, data: data, starts: []int{0}, paths: map[step]int{}, at: make([]place, 1), tables: map[int]int{}}
+	p := &places{
+		file:   file,
+		data:   data,
+		starts: []int{0},
+		paths:  map[step]int{},
+		at:     make([]place, 1),
+		tables: map[int]int{},
+	}
 	for at := 0; ; {
 		n := bytes.IndexByte(data[at:], '\n')
 		if n < 0 {

@@ -22,15 +22,19 @@ func (e *Error) inWords(data []byte) {
 	switch {
 	case strings.HasPrefix(e.Message, "invalid escape character"):
 		e.Hint = `a backslash stands for itself in '…'; in "…" write two`
-	case strings.Contains(e.Message, "strings cannot have new lines"), strings.HasPrefix(e.Message, "unterminated "):
-		e.Message, e.Hint = "the text is not closed on its line", `close it with the mark that it begins with; """ and ''' go over lines`
+	case strings.Contains(e.Message, "strings cannot have new lines"), strings.HasPrefix(e.Message,
+		"unterminated "):
+		e.Message, e.Hint = "the text is not closed on its line",
+			`close it with the mark that it begins with; """ and ''' go over lines`
 	case strings.HasPrefix(e.Message, "expected '=' after key"):
 		e.Hint = "write KEY = VALUE"
 	case ok && (value == "" || value[0] == '#'):
 		e.Message, e.Hint = named(key, "there is no value"), `write "" for an empty text`
-	case strings.HasPrefix(start, "“"), strings.HasPrefix(start, "„"), strings.HasPrefix(start, "‘"), strings.HasPrefix(start, "”"), strings.HasPrefix(start, "’"):
+	case strings.HasPrefix(start, "“"), strings.HasPrefix(start, "„"),
+		strings.HasPrefix(start, "‘"), strings.HasPrefix(start, "”"), strings.HasPrefix(start, "’"):
 		e.Message, e.Hint = named(key, "these quotation marks are for people"), `write " or '`
-	case start != "" && (key != "" || strings.Contains(e.Message, "at start of value")) && !strings.ContainsRune(`"'`, rune(start[0])):
+	case start != "" && (key != "" || strings.Contains(e.Message, "at start of value")) &&
+		!strings.ContainsRune(`"'`, rune(start[0])):
 		e.unquoted(key, start)
 	}
 }
@@ -54,9 +58,11 @@ func (e *Error) unquoted(key, start string) {
 	e.Message, e.Hint = named(key, "a text stands in quotation marks"), "write "+assigned(key, text)
 	switch strings.ToLower(text) {
 	case "yes", "on", "true":
-		e.Message, e.Hint = named(key, "neither a text in quotation marks nor true"), "write "+assigned(key, text)+" or true"
+		e.Message, e.Hint = named(key, "neither a text in quotation marks nor true"), "write "+
+			assigned(key, text)+" or true"
 	case "no", "off", "false":
-		e.Message, e.Hint = named(key, "neither a text in quotation marks nor false"), "write "+assigned(key, text)+" or false"
+		e.Message, e.Hint = named(key, "neither a text in quotation marks nor false"), "write "+
+			assigned(key, text)+" or false"
 	}
 }
 
@@ -79,7 +85,8 @@ func keyAndValue(line string) (key, value string, ok bool) {
 	key, value, ok = strings.Cut(line, "=")
 	key = strings.TrimSpace(key)
 	bare := func(r rune) bool {
-		return r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z'
+		return r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' ||
+			r|0x20 >= 'a' && r|0x20 <= 'z'
 	}
 	if !ok || key == "" || strings.ContainsFunc(key, func(r rune) bool { return !bare(r) }) {
 		return "", "", false

@@ -89,10 +89,12 @@ func parse(path, text, env, envText string) ([]spec.Service, []Note, error) {
 			continue
 		}
 		if len(services)+len(errs) > maxServices {
-			return nil, nil, errors.Join(append(errs, Error{path, n, fmt.Sprintf("more than %d lines NAME: COMMAND", maxServices)})...)
+			return nil, nil, errors.Join(append(errs,
+				Error{path, n, fmt.Sprintf("more than %d lines NAME: COMMAND", maxServices)})...)
 		}
 		s, err := service(line)
-		if err == nil && slices.ContainsFunc(services, func(have spec.Service) bool { return have.Name == s.Name }) {
+		if err == nil && slices.ContainsFunc(services,
+			func(have spec.Service) bool { return have.Name == s.Name }) {
 			err = fmt.Errorf("there are two lines %q", s.Name)
 		}
 		if err != nil {
@@ -105,7 +107,8 @@ func parse(path, text, env, envText string) ([]spec.Service, []Note, error) {
 		s.Env = map[string]string{"PORT": strconv.Itoa(port + portStep*len(services))}
 		if s.Name == "release" {
 			s.Type, s.Autostart = spec.Oneshot, new(false)
-			notes = append(notes, Note{path, n, "release runs at each deployment elsewhere; here it waits for \"daemonry start release\""})
+			notes = append(notes, Note{path, n, "release runs at each deployment elsewhere; here " +
+				"it waits for \"daemonry start release\""})
 		}
 		services = append(services, s.Resolve(filepath.Dir(path)))
 	}
@@ -169,8 +172,9 @@ func service(line string) (spec.Service, error) {
 // inShell are words that a shell takes for itself: there are no programs of these
 // names, or they do something else.
 var inShell = []string{
-	"!", ".", ":", "break", "case", "cd", "continue", "eval", "exec", "exit", "export", "for", "if", "read", "readonly", "return", "set", "shift",
-	"source", "time", "times", "trap", "ulimit", "umask", "unset", "until", "wait", "while", "{",
+	"!", ".", ":", "break", "case", "cd", "continue", "eval", "exec", "exit", "export", "for", "if",
+	"read", "readonly", "return", "set", "shift", "source", "time", "times", "trap", "ulimit",
+	"umask", "unset", "until", "wait", "while", "{",
 }
 
 // isAssignment tells whether a shell would take the first word for NAME=VALUE.

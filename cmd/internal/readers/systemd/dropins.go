@@ -16,10 +16,12 @@ import (
 // and what is below a home directory, is looked for beside the unit alone.
 var unitDirs = [][]string{
 	{
-		"/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system", "/run/systemd/system",
-		"/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+		"/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system",
+		"/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+		"/lib/systemd/system",
 	},
-	{"/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"},
+	{"/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user",
+		"/usr/lib/systemd/user"},
 }
 
 // source is the text of a unit, or of a drop-in for it.
@@ -71,7 +73,8 @@ func dropIns(path string, groups [][]string) ([]string, error) {
 			}
 			for _, e := range entries {
 				name := e.Name()
-				if _, ok := chosen[name]; ok || name[0] == '.' || !strings.HasSuffix(name, ".conf") || e.IsDir() {
+				_, ok := chosen[name]
+				if ok || name[0] == '.' || !strings.HasSuffix(name, ".conf") || e.IsDir() {
 					continue
 				}
 				chosen[name] = filepath.Join(dir, special, name)
@@ -82,7 +85,8 @@ func dropIns(path string, groups [][]string) ([]string, error) {
 	for _, path := range chosen {
 		paths = append(paths, path)
 	}
-	slices.SortFunc(paths, func(x, y string) int { return strings.Compare(filepath.Base(x), filepath.Base(y)) })
+	slices.SortFunc(paths,
+		func(x, y string) int { return strings.Compare(filepath.Base(x), filepath.Base(y)) })
 	return paths, nil
 }
 
@@ -97,7 +101,8 @@ func dropInDirs(unit string) []string {
 		names = append(names, stem+"@"+unitType)
 	}
 	var beginnings []string
-	for at := strings.LastIndexByte(strings.TrimSuffix(stem, "-"), '-'); at >= 0; at = strings.LastIndexByte(stem[:at], '-') {
+	at := strings.LastIndexByte(strings.TrimSuffix(stem, "-"), '-')
+	for ; at >= 0; at = strings.LastIndexByte(stem[:at], '-') {
 		beginnings = append(beginnings, stem[:at+1])
 	}
 	for _, b := range beginnings {

@@ -72,7 +72,8 @@ func (r *reader) finishRestart() {
 	}
 	limit := delay
 	factor := 1.0
-	if r.restartSteps > 0 && r.restartMax.Duration > delay && delay > 0 && r.restartMax.Duration != spec.Forever {
+	if r.restartSteps > 0 && r.restartMax.Duration > delay && delay > 0 &&
+		r.restartMax.Duration != spec.Forever {
 		limit = r.restartMax.Duration
 		factor = math.Pow(float64(limit)/float64(delay), 1/float64(r.restartSteps))
 	}
@@ -103,12 +104,14 @@ func (r *reader) finishCapabilities() {
 		if len(r.ambient) > 0 {
 			s.Cap = r.ambient
 		}
-	case slices.Equal(slices.Sorted(slices.Values(r.ambient)), slices.Sorted(slices.Values(r.bounding))):
+	case slices.Equal(slices.Sorted(slices.Values(r.ambient)),
+		slices.Sorted(slices.Values(r.bounding))):
 		s.Cap = r.bounding
 	default:
 		if len(r.ambient) > 0 || s.User == "" {
 			s.Cap = r.bounding
 		}
-		r.note(r.last["Service.CapabilityBoundingSet"], "is not the same as AmbientCapabilities=; here one set is both")
+		r.note(r.last["Service.CapabilityBoundingSet"],
+			"is not the same as AmbientCapabilities=; here one set is both")
 	}
 }

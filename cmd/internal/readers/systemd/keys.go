@@ -12,16 +12,19 @@ import (
 
 // silent are keys without an effect on how a service runs.
 var silent = map[string]struct{}{
-	"Unit.Documentation": {}, "Unit.DefaultDependencies": {}, "Unit.SourcePath": {}, "Service.GuessMainPID": {},
+	"Unit.Documentation": {}, "Unit.DefaultDependencies": {}, "Unit.SourcePath": {},
+	"Service.GuessMainPID": {},
 }
 
 // accumulate are keys whose assignments add up. Any other takes the place of the
 // one before it.
 var accumulate = map[string]struct{}{
 	"Unit.After": {}, "Unit.Requires": {}, "Unit.Wants": {}, "Unit.BindsTo": {},
-	"Service.ExecStart": {}, "Service.ExecReload": {}, "Service.ExecStop": {}, "Service.SuccessExitStatus": {}, "Service.Sockets": {},
+	"Service.ExecStart": {}, "Service.ExecReload": {}, "Service.ExecStop": {},
+	"Service.SuccessExitStatus": {}, "Service.Sockets": {},
 	"Service.Environment": {}, "Service.EnvironmentFile": {}, "Service.PassEnvironment": {},
-	"Service.AmbientCapabilities": {}, "Service.CapabilityBoundingSet": {}, "Service.RestrictAddressFamilies": {}, "Service.SystemCallFilter": {},
+	"Service.AmbientCapabilities": {}, "Service.CapabilityBoundingSet": {},
+	"Service.RestrictAddressFamilies": {}, "Service.SystemCallFilter": {},
 	"Service.ReadWritePaths": {}, "Service.ReadOnlyPaths": {}, "Service.InaccessiblePaths": {},
 }
 
@@ -53,56 +56,91 @@ var keys = map[string]setter{
 	"Service.SuccessExitStatus":  success,
 	"Service.TimeoutStartSec":    timeoutStart,
 	"Service.TimeoutStopSec":     timeoutStop,
-	"Service.TimeoutSec":         func(r *reader, e entry) { timeoutStart(r, e); timeoutStop(r, e) },
-	"Service.WatchdogSec":        watchdog,
+	"Service.TimeoutSec": func(r *reader, e entry) {
+		timeoutStart(r, e)
+		timeoutStop(r, e)
+	},
+	"Service.WatchdogSec": watchdog,
 
-	"Service.NotifyAccess":           text(func(r *reader) *string { return (*string)(&r.service.NotifyAccess) }),
+	"Service.NotifyAccess": text(func(r *reader) *string {
+		return (*string)(&r.service.NotifyAccess)
+	}),
 	"Service.FileDescriptorStoreMax": count(func(r *reader) *int { return &r.service.FDStore }),
 	"Service.KillMode":               killMode,
 	"Service.KillSignal":             killSignal,
 
-	"Service.User":                  text(func(r *reader) *string { return &r.service.User }),
-	"Service.Group":                 text(func(r *reader) *string { return &r.group }),
-	"Service.WorkingDirectory":      workingDirectory,
-	"Service.RootDirectory":         text(func(r *reader) *string { return &r.service.Chroot }),
-	"Service.UMask":                 umask,
-	"Service.Environment":           environment,
-	"Service.EnvironmentFile":       environmentFile,
-	"Service.PassEnvironment":       list(func(r *reader) *[]string { return &r.service.PassEnv }),
-	"Service.StandardInput":         standardInput,
-	"Service.StandardOutput":        output(func(r *reader) *spec.Stream { return &r.service.Stdout }),
-	"Service.StandardError":         output(func(r *reader) *spec.Stream { return &r.service.Stderr }),
-	"Service.Sockets":               socketsOf,
-	"Service.NonBlocking":           boolean(func(r *reader) *bool { return &r.nonblocking }),
-	"Service.Nice":                  pointer(func(r *reader) **int { return &r.service.Nice }),
-	"Service.OOMScoreAdjust":        pointer(func(r *reader) **int { return &r.service.OOMScore }),
-	"Service.NoNewPrivileges":       boolean(func(r *reader) *bool { return &r.service.NoNewPrivs }),
+	"Service.User":             text(func(r *reader) *string { return &r.service.User }),
+	"Service.Group":            text(func(r *reader) *string { return &r.group }),
+	"Service.WorkingDirectory": workingDirectory,
+	"Service.RootDirectory":    text(func(r *reader) *string { return &r.service.Chroot }),
+	"Service.UMask":            umask,
+	"Service.Environment":      environment,
+	"Service.EnvironmentFile":  environmentFile,
+	"Service.PassEnvironment":  list(func(r *reader) *[]string { return &r.service.PassEnv }),
+	"Service.StandardInput":    standardInput,
+	"Service.StandardOutput": output(func(r *reader) *spec.Stream {
+		return &r.service.Stdout
+	}),
+	"Service.StandardError": output(func(r *reader) *spec.Stream {
+		return &r.service.Stderr
+	}),
+	"Service.Sockets":        socketsOf,
+	"Service.NonBlocking":    boolean(func(r *reader) *bool { return &r.nonblocking }),
+	"Service.Nice":           pointer(func(r *reader) **int { return &r.service.Nice }),
+	"Service.OOMScoreAdjust": pointer(func(r *reader) **int { return &r.service.OOMScore }),
+	"Service.NoNewPrivileges": boolean(func(r *reader) *bool {
+		return &r.service.NoNewPrivs
+	}),
 	"Service.AmbientCapabilities":   capabilities(func(r *reader) *[]string { return &r.ambient }),
 	"Service.CapabilityBoundingSet": capabilities(func(r *reader) *[]string { return &r.bounding }),
 
-	"Service.MemoryMax":     size(func(r *reader) *spec.ByteSize { return &r.service.Limits.Memory }),
-	"Service.MemoryHigh":    size(func(r *reader) *spec.ByteSize { return &r.service.Limits.MemoryHigh }),
+	"Service.MemoryMax": size(func(r *reader) *spec.ByteSize {
+		return &r.service.Limits.Memory
+	}),
+	"Service.MemoryHigh": size(func(r *reader) *spec.ByteSize {
+		return &r.service.Limits.MemoryHigh
+	}),
 	"Service.MemorySwapMax": memorySwapMax,
 	"Service.CPUQuota":      cpuQuota,
 	"Service.CPUWeight":     weight(func(r *reader) *int { return &r.service.Limits.CPUWeight }),
 	"Service.IOWeight":      weight(func(r *reader) *int { return &r.service.Limits.IOWeight }),
 	"Service.TasksMax":      tasksMax,
 
-	"Service.SyslogFacility":          text(func(r *reader) *string { return &r.service.Log.Facility }),
+	"Service.SyslogFacility": text(func(r *reader) *string {
+		return &r.service.Log.Facility
+	}),
 	"Service.LogRateLimitIntervalSec": span(func(r *reader) *timespan { return &r.rateInterval }),
 	"Service.LogRateLimitBurst":       count(func(r *reader) *int { return &r.rateBurst }),
 
-	"Service.PrivateTmp":              switchOf(func(b *spec.Sandbox) **bool { return &b.PrivateTmp }),
-	"Service.PrivateDevices":          switchOf(func(b *spec.Sandbox) **bool { return &b.PrivateDevices }),
-	"Service.PrivateNetwork":          switchOf(func(b *spec.Sandbox) **bool { return &b.PrivateNetwork }),
-	"Service.MemoryDenyWriteExecute":  switchOf(func(b *spec.Sandbox) **bool { return &b.MemoryDenyWriteExecute }),
-	"Service.ProtectSystem":           protect(func(b *spec.Sandbox) *spec.ProtectSystem { return &b.ProtectSystem }),
-	"Service.ProtectHome":             protect(func(b *spec.Sandbox) *spec.ProtectHome { return &b.ProtectHome }),
-	"Service.RestrictAddressFamilies": allowList(func(b *spec.Sandbox) *[]string { return &b.AddressFamilies }),
-	"Service.SystemCallFilter":        allowList(func(b *spec.Sandbox) *[]string { return &b.SystemCalls }),
-	"Service.ReadWritePaths":          pathList(func(b *spec.Sandbox) *[]string { return &b.ReadWrite }),
-	"Service.ReadOnlyPaths":           pathList(func(b *spec.Sandbox) *[]string { return &b.ReadOnly }),
-	"Service.InaccessiblePaths":       pathList(func(b *spec.Sandbox) *[]string { return &b.Inaccessible }),
+	"Service.PrivateTmp": switchOf(func(b *spec.Sandbox) **bool {
+		return &b.PrivateTmp
+	}),
+	"Service.PrivateDevices": switchOf(func(b *spec.Sandbox) **bool {
+		return &b.PrivateDevices
+	}),
+	"Service.PrivateNetwork": switchOf(func(b *spec.Sandbox) **bool {
+		return &b.PrivateNetwork
+	}),
+	"Service.MemoryDenyWriteExecute": switchOf(func(b *spec.Sandbox) **bool {
+		return &b.MemoryDenyWriteExecute
+	}),
+	"Service.ProtectSystem": protect(func(b *spec.Sandbox) *spec.ProtectSystem {
+		return &b.ProtectSystem
+	}),
+	"Service.ProtectHome": protect(func(b *spec.Sandbox) *spec.ProtectHome {
+		return &b.ProtectHome
+	}),
+	"Service.RestrictAddressFamilies": allowList(func(b *spec.Sandbox) *[]string {
+		return &b.AddressFamilies
+	}),
+	"Service.SystemCallFilter": allowList(func(b *spec.Sandbox) *[]string {
+		return &b.SystemCalls
+	}),
+	"Service.ReadWritePaths": pathList(func(b *spec.Sandbox) *[]string { return &b.ReadWrite }),
+	"Service.ReadOnlyPaths":  pathList(func(b *spec.Sandbox) *[]string { return &b.ReadOnly }),
+	"Service.InaccessiblePaths": pathList(func(b *spec.Sandbox) *[]string {
+		return &b.Inaccessible
+	}),
 }
 
 // setterOf returns what takes over a key, nil if nothing does.
@@ -237,7 +275,8 @@ func dependency(field func(*spec.Service) *[]string) setter {
 
 // readAlong knows sockets that become part of a service.
 func (r *reader) readAlong(unit string) bool {
-	return slices.ContainsFunc(r.along, func(path string) bool { return filepath.Base(path) == unit })
+	return slices.ContainsFunc(r.along,
+		func(path string) bool { return filepath.Base(path) == unit })
 }
 
 // socketsOf are sockets besides the one of the same name; which is whose is

@@ -21,7 +21,8 @@ func execStart(r *reader, e entry) {
 		return
 	}
 	if len(r.service.Command) > 0 || len(all) > 1 {
-		r.note(e, "more than one command cannot be expressed: make each a oneshot that the next one requires")
+		r.note(e, "more than one command cannot be expressed: make each a oneshot that the next "+
+			"one requires")
 		if len(r.service.Command) > 0 {
 			return
 		}
@@ -35,7 +36,8 @@ func (r *reader) command(e entry, line commandLine) spec.Command {
 	for _, c := range line.prefixes {
 		switch c {
 		case '-':
-			r.note(e, "a failure that is ignored (-) cannot be expressed: list the exit codes in success")
+			r.note(e,
+				"a failure that is ignored (-) cannot be expressed: list the exit codes in success")
 		case '@':
 			r.note(e, "a name other than the program's (@) cannot be expressed")
 			if len(list) > 1 {

@@ -35,11 +35,13 @@ var socketKeys = map[string]func(r *socketReader, e entry){
 	"Socket.ListenDatagram":         listenKey(spec.NetUDP, spec.NetUnixgram),
 	"Socket.ListenSequentialPacket": listenKey("", spec.NetUnixpacket),
 	"Socket.ListenFIFO":             listenKey("", spec.NetFIFO),
-	"Socket.FileDescriptorName":     func(r *socketReader, e entry) { r.options.Name = cmp.Or(e.value, r.unit.full+".socket") },
-	"Socket.SocketUser":             func(r *socketReader, e entry) { r.user = e.value },
-	"Socket.SocketGroup":            func(r *socketReader, e entry) { r.userGroup = e.value },
-	"Socket.Service":                socketService,
-	"Socket.BindIPv6Only":           bindV6Only,
+	"Socket.FileDescriptorName": func(r *socketReader, e entry) {
+		r.options.Name = cmp.Or(e.value, r.unit.full+".socket")
+	},
+	"Socket.SocketUser":   func(r *socketReader, e entry) { r.user = e.value },
+	"Socket.SocketGroup":  func(r *socketReader, e entry) { r.userGroup = e.value },
+	"Socket.Service":      socketService,
+	"Socket.BindIPv6Only": bindV6Only,
 	"Socket.SocketMode": func(r *socketReader, e entry) {
 		mode, err := spec.ParseMode(e.value)
 		r.bad(e, err)
@@ -59,7 +61,8 @@ var socketKeys = map[string]func(r *socketReader, e entry){
 	"Socket.Accept": func(r *socketReader, e entry) {
 		if on, err := parseBool(e.value); err != nil || on {
 			r.bad(e, err)
-			r.note(e, "a process for each connection cannot be expressed: the service gets the listening socket")
+			r.note(e, "a process for each connection cannot be expressed: the service gets the "+
+				"listening socket")
 		}
 	},
 }
@@ -112,7 +115,11 @@ func parseSocket(all []source) (socketUnit, []Note, error) {
 	path := all[0].path
 	name := strings.TrimSuffix(filepath.Base(path), ".socket")
 	r := &socketReader{reader: reader{path: path, unit: newUnitName(name)}}
-	r.socketUnit = socketUnit{file: path, of: name, options: spec.Socket{Name: name + ".socket", Mode: new(spec.Mode(0o666))}}
+	r.socketUnit = socketUnit{
+		file:    path,
+		of:      name,
+		options: spec.Socket{Name: name + ".socket", Mode: new(spec.Mode(0o666))},
+	}
 	for _, one := range all {
 		entries, err := parseLines(one.path, one.text)
 		if err != nil {
@@ -147,7 +154,8 @@ func (r *socketReader) socketEntry(e entry) {
 	set := socketKeys[key]
 	if set == nil {
 		// Those among them that order against targets say nothing about a service.
-		if e.section != "Unit" || !slices.Contains([]string{"After", "Before", "Wants", "PartOf"}, e.key) {
+		if e.section != "Unit" ||
+			!slices.Contains([]string{"After", "Before", "Wants", "PartOf"}, e.key) {
 			if e.value != "" {
 				r.note(e, "cannot be expressed")
 			}

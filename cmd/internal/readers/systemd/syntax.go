@@ -31,7 +31,8 @@ func parseLines(path, text string) ([]entry, error) {
 		switch {
 		case line == "":
 		case line[0] == '[':
-			if name, ok := strings.CutSuffix(line[1:], "]"); ok && name != "" && !strings.ContainsAny(name, "[]") {
+			if name, ok := strings.CutSuffix(line[1:], "]"); ok && name != "" &&
+				!strings.ContainsAny(name, "[]") {
 				section = name
 			} else {
 				errs = append(errs, Error{path, first, fmt.Sprintf("%q is not a section", line)})
@@ -43,11 +44,13 @@ func parseLines(path, text string) ([]entry, error) {
 			case !ok || key == "":
 				errs = append(errs, Error{path, first, fmt.Sprintf("%q is not KEY=VALUE", line)})
 			case section == "":
-				errs = append(errs, Error{path, first, fmt.Sprintf("%s= stands before any section", key)})
+				errs = append(errs,
+					Error{path, first, fmt.Sprintf("%s= stands before any section", key)})
 			case strings.ContainsRune(value, 0) || !utf8.ValidString(line):
 				errs = append(errs, Error{path, first, fmt.Sprintf("%s= is not text", key)})
 			default:
-				entries = append(entries, entry{section, key, strings.TrimSpace(value), path, first})
+				entries = append(entries,
+					entry{section, key, strings.TrimSpace(value), path, first})
 			}
 		}
 	}
@@ -224,8 +227,8 @@ func (u unitName) specifier(c byte) (string, bool) {
 		return u.instance, true
 	}
 	value, ok := map[byte]string{
-		't': "/run", 'S': "/var/lib", 'C': "/var/cache", 'L': "/var/log", 'E': "/etc", 'T': "/tmp", 'V': "/var/tmp",
-		'h': "/root", // of the manager's user, whatever User= says
+		't': "/run", 'S': "/var/lib", 'C': "/var/cache", 'L': "/var/log", 'E': "/etc", 'T': "/tmp",
+		'V': "/var/tmp", 'h': "/root", // of the manager's user, whatever User= says
 	}[c]
 	return value, ok
 }

@@ -83,7 +83,8 @@ func read(paths []string, dirs [][]string) ([]spec.Service, []Note, error) {
 	for _, u := range sockets {
 		at := slices.IndexFunc(units, func(r *reader) bool { return r.service.Name == u.of })
 		if at < 0 {
-			errs = append(errs, Error{u.file, 1, fmt.Sprintf("%s.service, which it is for, is not read along with it", u.of)})
+			errs = append(errs, Error{u.file, 1,
+				fmt.Sprintf("%s.service, which it is for, is not read along with it", u.of)})
 			continue
 		}
 		u.options.Nonblocking = units[at].nonblocking
@@ -133,9 +134,11 @@ func parseTimer(all []source) ([]Note, error) {
 			switch {
 			case e.section != "Timer" || e.value == "":
 			case strings.HasPrefix(e.key, "On"):
-				notes = append(notes, Note{e.file, e.line, e.section + "." + e.key, "cannot be expressed: " + noSchedule})
+				notes = append(notes, Note{e.file, e.line, e.section + "." + e.key,
+					"cannot be expressed: " + noSchedule})
 			case e.key != "Unit":
-				notes = append(notes, Note{e.file, e.line, e.section + "." + e.key, "cannot be expressed"})
+				notes = append(notes,
+					Note{e.file, e.line, e.section + "." + e.key, "cannot be expressed"})
 			}
 		}
 	}
@@ -151,9 +154,11 @@ func dropForeign(s *spec.Service, all []spec.Service, path string) []Note {
 		names *[]string
 	}{{"Unit.Requires", &s.Requires}, {"Unit.Wants", &s.Wants}} {
 		*list.names = slices.DeleteFunc(*list.names, func(name string) bool {
-			known := slices.ContainsFunc(all, func(other spec.Service) bool { return other.Name == name })
+			known := slices.ContainsFunc(all,
+				func(other spec.Service) bool { return other.Name == name })
 			if !known {
-				notes = append(notes, Note{path, 1, list.key, fmt.Sprintf("%s.service is not read along with this unit: left out", name)})
+				notes = append(notes, Note{path, 1, list.key,
+					fmt.Sprintf("%s.service is not read along with this unit: left out", name)})
 			}
 			return !known
 		})
@@ -231,7 +236,8 @@ func (t timespan) set() bool { return t.at.key != "" }
 
 // note reports what cannot be expressed.
 func (r *reader) note(e entry, format string, args ...any) {
-	r.notes = append(r.notes, Note{e.file, e.line, e.section + "." + e.key, fmt.Sprintf(format, args...)})
+	r.notes = append(r.notes,
+		Note{e.file, e.line, e.section + "." + e.key, fmt.Sprintf(format, args...)})
 }
 
 // bad reports what systemd would not take.
@@ -292,7 +298,8 @@ func (r *reader) supersede(e entry) {
 			return
 		}
 		key = key[:strings.IndexFunc(key[len("Unit.A"):], unicode.IsUpper)+len("Unit.A")]
-		r.notes = slices.DeleteFunc(r.notes, func(n Note) bool { return strings.HasPrefix(n.Key, key) })
+		r.notes = slices.DeleteFunc(r.notes,
+			func(n Note) bool { return strings.HasPrefix(n.Key, key) })
 	case e.section != "Unit" && e.value == "", setterOf(key) != nil && !grows:
 		r.notes = slices.DeleteFunc(r.notes, func(n Note) bool { return n.Key == key })
 	}
@@ -320,7 +327,9 @@ func (r *reader) isWanted() bool { return r.wantedBy["WantedBy"] || r.wantedBy["
 // finish settles what depends on several keys.
 func (r *reader) finish() {
 	s := &r.service
-	for _, names := range []*[]string{&s.After, &s.Requires, &s.Wants, &s.PassEnv, &r.ambient, &r.bounding} {
+	for _, names := range []*[]string{
+		&s.After, &s.Requires, &s.Wants, &s.PassEnv, &r.ambient, &r.bounding,
+	} {
 		*names = unique(*names)
 	}
 	if !r.isWanted() {

@@ -10,11 +10,15 @@ import (
 )
 
 var timeUnits = map[string]time.Duration{
-	"us": time.Microsecond, "usec": time.Microsecond, "µs": time.Microsecond, "μs": time.Microsecond,
-	"ms": time.Millisecond, "msec": time.Millisecond, "": time.Second, "s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
-	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute, "h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
+	"us": time.Microsecond, "usec": time.Microsecond, "µs": time.Microsecond,
+	"μs": time.Microsecond,
+	"ms": time.Millisecond, "msec": time.Millisecond, "": time.Second, "s": time.Second,
+	"sec": time.Second, "second": time.Second, "seconds": time.Second,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
 	"month": month, "months": month, "M": month, "year": year, "years": year, "y": year,
-	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "w": 7 * 24 * time.Hour,
+	"week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
 }
 
 // A month and a year have these lengths in systemd.time(7).
@@ -34,7 +38,8 @@ func parseTime(text string) (spec.Duration, error) {
 		return 0, fmt.Errorf("there is no time in %q", text)
 	}
 	for rest != "" {
-		end := strings.IndexFunc(rest, func(r rune) bool { return !strings.ContainsRune("0123456789.", r) })
+		end := strings.IndexFunc(rest,
+			func(r rune) bool { return !strings.ContainsRune("0123456789.", r) })
 		if end < 0 {
 			end = len(rest)
 		}
@@ -178,7 +183,8 @@ func divider(text string) int {
 			}
 		case c == '"' || c == '\'':
 			quote = c
-		case c == ';' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\t'):
+		case c == ';' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') &&
+			(i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\t'):
 			return i
 		}
 	}
@@ -211,7 +217,8 @@ func toCommand(list []string, literal bool) spec.Command {
 
 // shellWord writes a word for a shell and tells whether a variable is in it.
 func shellWord(word string) (string, bool) {
-	if name := strings.TrimPrefix(word, "$"); name != word && name != "" && nameLength(name) == len(name) {
+	if name := strings.TrimPrefix(word, "$"); name != word && name != "" &&
+		nameLength(name) == len(name) {
 		return word, true
 	}
 	var b strings.Builder
@@ -224,7 +231,8 @@ func shellWord(word string) (string, bool) {
 		if !found {
 			break
 		}
-		if inside, tail, ok := strings.Cut(strings.TrimPrefix(after, "{"), "}"); ok && after[0] == '{' && inside != "" && nameLength(inside) == len(inside) {
+		if inside, tail, ok := strings.Cut(strings.TrimPrefix(after, "{"), "}"); ok &&
+			after[0] == '{' && inside != "" && nameLength(inside) == len(inside) {
 			b.WriteString(`"${` + inside + `}"`)
 			rest, variable = tail, true
 			continue
