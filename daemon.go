@@ -100,7 +100,8 @@ func stayForeground(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Write(os.Getpid()); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) { // as in record
+	// as in record
+	if err := f.Write(os.Getpid()); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) {
 		return errors.Join(err, f.Remove(), f.Close())
 	}
 	self.pidfile = f
@@ -173,7 +174,8 @@ func failWith(err error) {
 	}
 	status := 1
 	var s exitStatuser
-	if errors.As(err, &s) && s.ExitStatus() > 0 && s.ExitStatus() <= 255 { // else what exit(3) leaves of it may be 0
+	// else what exit(3) leaves of it may be 0
+	if errors.As(err, &s) && s.ExitStatus() > 0 && s.ExitStatus() <= 255 {
 		status = s.ExitStatus()
 	}
 	self.mu.Lock()

@@ -3,7 +3,10 @@
 // The whole of it, for a program with a -d flag:
 //
 //	if *background {
-//		proc, err := daemonry.Detach(ctx, daemonry.Options{PIDFile: "/run/app.pid", LogFile: "/var/log/app.log"})
+//		proc, err := daemonry.Detach(ctx, daemonry.Options{
+//			PIDFile: "/run/app.pid",
+//			LogFile: "/var/log/app.log",
+//		})
 //		if err != nil {
 //			log.Fatal(err) // the daemon's own words, if it was the daemon that failed
 //		}
@@ -122,9 +125,9 @@ type Process struct {
 
 // Detach makes a daemon of the program. It returns in two processes:
 //
-//   - in the launcher, with the Process when the daemon has called Ready, or with an error when it is certain that
-//     it will not: the daemon failed (*LaunchError, with its own words and exit status), died, or took too
-//     long. Nothing of the daemon is left then.
+//   - in the launcher, with the Process when the daemon has called Ready, or with an error when it
+//     is certain that it will not: the daemon failed (*LaunchError, with its own words and exit
+//     status), died, or took too long. Nothing of the daemon is left then.
 //   - in the daemon, with nil and nil. So it does in a program that is to stay in the foreground.
 //
 // When ctx ends, or the launcher dies (Ctrl-C), before the daemon is ready, the

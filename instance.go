@@ -29,7 +29,8 @@ func Find(pidFile string) (*Instance, error) {
 		return nil, err
 	}
 	if i.State != pidfile.Running {
-		return nil, errors.Join(fmt.Errorf("pid file %s: %v: %w", pidFile, i.State, ErrNotRunning), i.Close())
+		return nil, errors.Join(fmt.Errorf("pid file %s: %v: %w", pidFile, i.State, ErrNotRunning),
+			i.Close())
 	}
 	return &Instance{PID: i.PID, file: i}, nil
 }
@@ -79,7 +80,8 @@ type Commands map[string]syscall.Signal
 func (c Commands) Send(ctx context.Context, pidFile, word string) error {
 	sig, ok := c[word]
 	if !ok {
-		return fmt.Errorf("unknown command %q: use one of %s", word, strings.Join(slices.Sorted(maps.Keys(c)), ", "))
+		return fmt.Errorf("unknown command %q: use one of %s",
+			word, strings.Join(slices.Sorted(maps.Keys(c)), ", "))
 	}
 	i, err := Find(pidFile)
 	if err != nil {

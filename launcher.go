@@ -298,7 +298,12 @@ func (l *launcher) ended(exit spawn.Exit, said *report) *LaunchError {
 
 // failure makes the error and clears away the pid file, which names nobody now.
 func (l *launcher) failure(phase string, err error) *LaunchError {
-	e := &LaunchError{Phase: phase, Err: err, status: spawn.StatusFailed, Output: lastwords.Text(l.printed())}
+	e := &LaunchError{
+		Phase:  phase,
+		Err:    err,
+		status: spawn.StatusFailed,
+		Output: lastwords.Text(l.printed()),
+	}
 	if l.pidfile != nil {
 		// If it cannot be removed it stays as a stale one, which is recognised.
 		_ = l.pidfile.Remove()

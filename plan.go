@@ -46,7 +46,13 @@ func decodePlan(b []byte) (plan, error) {
 		}
 		numbers = append(numbers, uint32(n))
 	}
-	p := plan{pidFile: f[0], logFile: f[1], chroot: f[2], dir: f[3], logMode: fs.FileMode(numbers[0])}
+	p := plan{
+		pidFile: f[0],
+		logFile: f[1],
+		chroot:  f[2],
+		dir:     f[3],
+		logMode: fs.FileMode(numbers[0]),
+	}
 	if ids := numbers[1:]; len(ids) >= 2 {
 		p.user = &User{UID: ids[0], GID: ids[1], Groups: ids[2:]}
 	}

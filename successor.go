@@ -10,7 +10,8 @@ import (
 	"github.com/daemonry/daemonry/pidfile"
 )
 
-// handoverName is ours among what a process hands to the one that takes its place (package upgrade).
+// handoverName is ours among what a process hands to the one that takes its place (package
+// upgrade).
 const handoverName = "daemonry"
 
 // What a handover begins with. The two processes are different binaries: these and the plan after
@@ -26,7 +27,13 @@ func addHandover() error {
 		return nil
 	}
 	self.handed = true
-	return spawn.AddHandover(spawn.Handover{Name: handoverName, Give: giveHandover, Succeed: succeed, Retire: retire, Resume: record})
+	return spawn.AddHandover(spawn.Handover{
+		Name:    handoverName,
+		Give:    giveHandover,
+		Succeed: succeed,
+		Retire:  retire,
+		Resume:  record,
+	})
 }
 
 func giveHandover() ([]byte, []*os.File) {
@@ -36,7 +43,8 @@ func giveHandover() ([]byte, []*os.File) {
 		if self.pidfile == nil {
 			return nil, nil
 		}
-		return append([]byte{handoverForeground}, self.pidfile.Path()...), []*os.File{self.pidfile.File()}
+		return append([]byte{handoverForeground}, self.pidfile.Path()...),
+			[]*os.File{self.pidfile.File()}
 	}
 	p, files := self.plan, []*os.File{self.log}
 	if self.pidfile == nil {

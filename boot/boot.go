@@ -132,9 +132,13 @@ func (s Service) Start(ctx context.Context) error { return s.control(ctx, (*boot
 func (s Service) Stop(ctx context.Context) error { return s.control(ctx, (*boot.Machine).Stop) }
 
 // Restart stops the service and starts it.
-func (s Service) Restart(ctx context.Context) error { return s.control(ctx, (*boot.Machine).Restart) }
+func (s Service) Restart(ctx context.Context) error {
+	return s.control(ctx, (*boot.Machine).Restart)
+}
 
-func (s Service) control(ctx context.Context, verb func(*boot.Machine, context.Context, string) error) error {
+func (s Service) control(
+	ctx context.Context, verb func(*boot.Machine, context.Context, string) error,
+) error {
 	name, m, err := s.find()
 	if err != nil {
 		return err
@@ -208,7 +212,10 @@ func ownProgram() (string, error) {
 	}
 	for dir := range strings.SplitSeq(filepath.ToSlash(self), "/") {
 		if strings.HasPrefix(dir, "go-build") {
-			return "", fmt.Errorf("%s was made by go run, or go test, and will be gone: build the program first", self)
+			return "", fmt.Errorf(
+				"%s was made by go run, or go test, and will be gone: build the program first",
+				self,
+			)
 		}
 	}
 	return self, nil

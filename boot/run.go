@@ -67,7 +67,9 @@ func (s Service) Run(ctx context.Context, verb string, stdout, stderr io.Writer)
 	return exitOK
 }
 
-func (s Service) runChange(ctx context.Context, verb, name string, stdout, stderr io.Writer, failed func(error) int) int {
+func (s Service) runChange(
+	ctx context.Context, verb, name string, stdout, stderr io.Writer, failed func(error) int,
+) int {
 	do := s.Install
 	if verb == "uninstall" {
 		do = s.Uninstall
@@ -90,7 +92,9 @@ func (s Service) runChange(ctx context.Context, verb, name string, stdout, stder
 	return exitOK
 }
 
-func (s Service) runStatus(ctx context.Context, name string, stdout io.Writer, failed func(error) int) int {
+func (s Service) runStatus(
+	ctx context.Context, name string, stdout io.Writer, failed func(error) int,
+) int {
 	st, err := s.Status(ctx)
 	if err != nil {
 		return failed(err)

@@ -129,7 +129,8 @@ func (c *Client) Stop(ctx context.Context, n Names) error { return c.change(ctx,
 // Restart stops services and starts them, and returns when they are ready again.
 func (c *Client) Restart(ctx context.Context, n Names) error {
 	err := c.changeOnce(ctx, "restart", n)
-	if errors.Is(err, Upgrading) { // it has begun, and goes on; to ask for it again would be one more
+	// it has begun, and goes on; to ask for it again would be one more
+	if errors.Is(err, Upgrading) {
 		return c.Start(ctx, n)
 	}
 	return err
@@ -157,7 +158,11 @@ func (c *Client) Upgrade(ctx context.Context, r UpgradeRequest) (s Supervisor, e
 	c.Close()                  // a connection to the old program would be answered by that
 	s, err = c.Supervisor(ctx) // asked of whoever is there then
 	if err == nil && s.Started.Equal(before.Started) {
-		err = &Error{Message: s.UpgradeError, Hint: "the supervisor goes on as it was", Code: NotDone}
+		err = &Error{
+			Message: s.UpgradeError,
+			Hint:    "the supervisor goes on as it was",
+			Code:    NotDone,
+		}
 	}
 	return s, err
 }
@@ -171,7 +176,9 @@ func (c *Client) Remove(ctx context.Context, n Names) error { return c.change(ct
 
 // ReopenLogs has the log files of services opened anew, by the names that they have now: for who
 // renames them, such as logrotate(8).
-func (c *Client) ReopenLogs(ctx context.Context, n Names) error { return c.change(ctx, "reopen", n) }
+func (c *Client) ReopenLogs(ctx context.Context, n Names) error {
+	return c.change(ctx, "reopen", n)
+}
 
 // Signal sends a signal to the main process of each service.
 func (c *Client) Signal(ctx context.Context, r SignalRequest) error {
@@ -221,7 +228,9 @@ func (c *Client) post(ctx context.Context, path string, body, answer any) error 
 
 // do sends a request and decodes the answer. A supervisor whose program is being replaced has
 // whoever waits ask again: its successor, which takes the connection when it is there.
-func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, answer any) error {
+func (c *Client) do(
+	ctx context.Context, method, path string, q url.Values, body []byte, answer any,
+) error {
 	for {
 		if err := c.doOnce(ctx, method, path, q, body, answer); !errors.Is(err, Upgrading) {
 			return err
@@ -229,7 +238,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	}
 }
 
-func (c *Client) doOnce(ctx context.Context, method, path string, q url.Values, body []byte, answer any) error {
+func (c *Client) doOnce(
+	ctx context.Context, method, path string, q url.Values, body []byte, answer any,
+) error {
 	resp, err := c.send(ctx, method, path, q, body)
 	if err != nil {
 		return err
@@ -243,7 +254,9 @@ func (c *Client) doOnce(ctx context.Context, method, path string, q url.Values, 
 }
 
 // send sends a request for an escaped path; an answer other than success is an error.
-func (c *Client) send(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
+func (c *Client) send(
+	ctx context.Context, method, path string, q url.Values, body []byte,
+) (*http.Response, error) {
 	address := "http://daemonry"
 	if c.Socket == "" {
 		address = "http://" + c.Address
@@ -302,7 +315,8 @@ func readError(resp *http.Response) error {
 		err = json.Unmarshal(data, &answer)
 	}
 	if err != nil {
-		return fmt.Errorf("the supervisor answers %s, and no reason that can be read: %w", resp.Status, err)
+		return fmt.Errorf("the supervisor answers %s, and no reason that can be read: %w",
+			resp.Status, err)
 	}
 	e := answer.Error
 	e.notReady = answer.NotReady
@@ -316,10 +330,16 @@ func readError(resp *http.Response) error {
 // between: what is said here is for the supervisor alone.
 func (c *Client) client() *http.Client {
 	c.once.Do(func() {
-		c.kept = &http.Transport{DialContext: c.dial, TLSClientConfig: c.TLS, DisableCompression: true}
+		c.kept = &http.Transport{
+			DialContext:        c.dial,
+			TLSClientConfig:    c.TLS,
+			DisableCompression: true,
+		}
 		c.http = &http.Client{
-			Transport:     c.kept,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: c.kept,
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
 		}
 		if c.Socket != "" {
 			c.kept.IdleConnTimeout = socketIdle

@@ -17,15 +17,19 @@ const (
 	Forbidden    Code = "forbidden"    // 403: who asks may not
 	NotFound     Code = "not_found"    // 404: no such service, or no such path
 	BadMethod    Code = "bad_method"   // 405: the path is right, the method is not
-	NotDone      Code = "not_done"     // 409: understood, tried, and did not come to a good end; Failures may say more
-	TooLarge     Code = "too_large"    // 413: the body is larger than 8 MiB
-	Invalid      Code = "invalid"      // 422: descriptions of services are wrong; Problems says where
-	Internal     Code = "internal"     // 500: a mistake of the supervisor's
-	Unsupported  Code = "unsupported"  // 501: this supervisor cannot do that
-	Closing      Code = "closing"      // 503: the supervisor is shutting down
-	Upgrading    Code = "upgrading"    // 503: the supervisor's program is being replaced; what was asked for goes on, ask again
-	TimedOut     Code = "timed_out"    // 504: the timeout in the request is over
-	NotSaved     Code = "not_saved"    // 507: done, and not on disk: a supervisor that is started again would not know it
+	// 409: understood, tried, and did not come to a good end; Failures may say more
+	NotDone  Code = "not_done"
+	TooLarge Code = "too_large" // 413: the body is larger than 8 MiB
+	// 422: descriptions of services are wrong; Problems says where
+	Invalid     Code = "invalid"
+	Internal    Code = "internal"    // 500: a mistake of the supervisor's
+	Unsupported Code = "unsupported" // 501: this supervisor cannot do that
+	Closing     Code = "closing"     // 503: the supervisor is shutting down
+	// 503: the supervisor's program is being replaced; what was asked for goes on, ask again
+	Upgrading Code = "upgrading"
+	TimedOut  Code = "timed_out" // 504: the timeout in the request is over
+	// 507: done, and not on disk: a supervisor that is started again would not know it
+	NotSaved Code = "not_saved"
 )
 
 func (c Code) Error() string { return string(c) }

@@ -42,7 +42,8 @@ func (c *Client) Events(ctx context.Context, r EventsRequest) iter.Seq2[Event, e
 // events delivers a stream, and says whether it ended because the supervisor's program is being
 // replaced. In r is then from where to go on.
 func events(stream io.Reader, r *EventsRequest, yield func(Event, error) bool) (upgrading bool) {
-	lines := json.NewDecoder(stream) // which skips the empty lines that show that the connection is alive
+	// which skips the empty lines that show that the connection is alive
+	lines := json.NewDecoder(stream)
 	for {
 		var ev Event
 		switch err := lines.Decode(&ev); {

@@ -55,7 +55,8 @@ func open[T socket](a Address, how opener[T], networks ...string) (T, error) {
 		known = known || n == a.Network
 	}
 	if !known {
-		return none, fmt.Errorf("listen %s %s: network is none of %s", a.Network, a.Address, strings.Join(networks, ", "))
+		return none, fmt.Errorf("listen %s %s: network is none of %s",
+			a.Network, a.Address, strings.Join(networks, ", "))
 	}
 	config := new(net.ListenConfig)
 	if !strings.HasPrefix(a.Network, "unix") || strings.HasPrefix(a.Address, "@") {
@@ -83,7 +84,8 @@ func (a Address) openUnix(config *net.ListenConfig, open func() (socket, error))
 		mode = 0o600
 	}
 	if mode&^fs.ModePerm != 0 {
-		return nil, fmt.Errorf("listen %s %s: mode %v: more than permissions", a.Network, a.Address, a.Mode)
+		return nil, fmt.Errorf("listen %s %s: mode %v: more than permissions",
+			a.Network, a.Address, a.Mode)
 	}
 	unlock, err := lockName(a.Address)
 	if err != nil {
@@ -140,7 +142,8 @@ func (a Address) removeDead() error {
 // lockName makes this process the only one that opens a socket of that name
 // through this package. The lock is a file beside it, gone after unlock.
 func lockName(path string) (unlock func(), err error) {
-	f, _, err := sys.OpenTrusted(path+".lock", sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	f, _, err := sys.OpenTrusted(path+".lock",
+		sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err != nil {
 		return nil, err
 	}

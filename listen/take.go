@@ -40,7 +40,8 @@ func Take() (*Set, error) {
 	for i, name := range names {
 		kind, err := sys.KindOf(first + i)
 		if err != nil {
-			return nil, fmt.Errorf("descriptor %d (%s), one of %d announced by LISTEN_FDS: %w", first+i, name, len(names), err)
+			return nil, fmt.Errorf("descriptor %d (%s), one of %d announced by LISTEN_FDS: %w",
+				first+i, name, len(names), err)
 		}
 		set.sockets = append(set.sockets, &Socket{Name: name, Kind: kindOf(kind), fd: first + i})
 	}
@@ -93,7 +94,8 @@ func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]
 		return names, nil
 	}
 	if !sys.DescriptorOpen(first + n - 1) { // before a great number becomes a great slice
-		return nil, fmt.Errorf("$LISTEN_FDS: %d descriptors announced, number %d is not open", n, first+n-1)
+		return nil, fmt.Errorf("$LISTEN_FDS: %d descriptors announced, number %d is not open",
+			n, first+n-1)
 	}
 	names := make([]string, n)
 	for i := range names {

@@ -92,7 +92,8 @@ func checkFiles(m Message, n int) error {
 	case m.FDStore && n == 0:
 		return errors.New("notify message: FDSTORE=1 without a file")
 	case n > 0 && !m.FDStore && !m.Barrier && !m.MainPIDFD && m.Other == nil:
-		return errors.New("notify message: nothing in it says what the files are for: they would be closed unread")
+		return errors.New("notify message: nothing in it says what the files are for: they would " +
+			"be closed unread")
 	}
 	return nil
 }

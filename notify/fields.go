@@ -57,7 +57,9 @@ func (f number[T]) set(m *Message, value string) string {
 	return ""
 }
 
-func (f number[T]) get(m *Message) (string, bool) { return fmt.Sprint(*f.field(m)), *f.field(m) != 0 }
+func (f number[T]) get(m *Message) (string, bool) {
+	return fmt.Sprint(*f.field(m)), *f.field(m) != 0
+}
 
 // duration is a time in microseconds of which zero is as good as none.
 type duration struct{ field func(*Message) *time.Duration }
@@ -70,7 +72,9 @@ func (f duration) set(m *Message, value string) string {
 	return problem
 }
 
-func (f duration) get(m *Message) (string, bool) { return formatUsec(*f.field(m)), *f.field(m) != 0 }
+func (f duration) get(m *Message) (string, bool) {
+	return formatUsec(*f.field(m)), *f.field(m) != 0
+}
 
 type status struct{}
 

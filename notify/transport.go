@@ -63,7 +63,11 @@ func parseAddress(s string) (address, error) {
 	if err1 != nil || err2 != nil || uint32(cid) == sys.VsockAny || uint32(port) == ^uint32(0) {
 		return bad("not vsock:CID:PORT with both given")
 	}
-	return address{to: sys.Address{CID: uint32(cid), Port: uint32(port)}, vsock: true, kinds: kinds}, nil
+	return address{
+		to:    sys.Address{CID: uint32(cid), Port: uint32(port)},
+		vsock: true,
+		kinds: kinds,
+	}, nil
 }
 
 // deliver sends text and fds as one message and, on a stream, waits until the
@@ -149,7 +153,9 @@ func (a address) openKind(kind int) (*os.File, error) {
 // next is worth trying. A kernel may learn it from the transport only when it
 // connects (vsock_assign_transport).
 func kindMissing(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.EOPNOTSUPP, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT} {
+	for _, errno := range []syscall.Errno{
+		syscall.ENODEV, syscall.EOPNOTSUPP, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT,
+	} {
 		if errors.Is(err, errno) {
 			return true
 		}
@@ -162,7 +168,8 @@ func kindMissing(err error) bool {
 // told them by the kernel in any case; this is for one that turns it on when it
 // reads.
 func (a address) sender() *sys.Sender {
-	if a.vsock || runtime.GOOS != "linux" || os.Getuid() == os.Geteuid() && os.Getgid() == os.Getegid() {
+	if a.vsock || runtime.GOOS != "linux" ||
+		os.Getuid() == os.Geteuid() && os.Getgid() == os.Getegid() {
 		return nil
 	}
 	return &sys.Sender{PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid()}
@@ -199,7 +206,9 @@ func finish(raw syscall.RawConn) error {
 }
 
 // waitFor calls step through one of a RawConn's methods until it is done or fails.
-func waitFor(method func(func(uintptr) bool) error, step func(fd int) (done bool, err error)) error {
+func waitFor(
+	method func(func(uintptr) bool) error, step func(fd int) (done bool, err error),
+) error {
 	var stepErr error
 	err := method(func(fd uintptr) bool {
 		done, err := step(int(fd))

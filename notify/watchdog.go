@@ -22,7 +22,8 @@ func WatchdogInterval() (time.Duration, error) {
 	}
 	interval, problem := parseUsec(text)
 	if problem != "" || interval == 0 || text == infinity {
-		return 0, fmt.Errorf("$WATCHDOG_USEC: %s is not a number of microseconds above zero", quoteShort(text))
+		return 0, fmt.Errorf("$WATCHDOG_USEC: %s is not a number of microseconds above zero",
+			quoteShort(text))
 	}
 	if text, ok := os.LookupEnv("WATCHDOG_PID"); ok {
 		pid, err := strconv.ParseUint(text, 10, 31)

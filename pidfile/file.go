@@ -32,7 +32,8 @@ func (f *File) adopt(path string) error {
 		return err
 	}
 	var cloexec error
-	if err := conn.Control(func(fd uintptr) { cloexec = sys.SetCloseOnExec(int(fd), true) }); err != nil {
+	if err := conn.Control(func(fd uintptr) { cloexec = sys.SetCloseOnExec(int(fd), true) }); err !=
+		nil {
 		return err
 	}
 	if cloexec != nil {
@@ -77,7 +78,8 @@ func (f *File) Write(pid int) error {
 func (f *File) write(pid int) error {
 	id, idErr := sys.Identify(pid)
 	switch {
-	case errors.Is(idErr, sys.ErrHidden), errors.Is(idErr, errors.ErrUnsupported), errors.Is(idErr, fs.ErrNotExist):
+	case errors.Is(idErr, sys.ErrHidden), errors.Is(idErr, errors.ErrUnsupported), errors.Is(idErr,
+		fs.ErrNotExist):
 		// It cannot be told who the process is: no /proc, or another user's under hidepid.
 	case idErr != nil:
 		return idErr
@@ -98,7 +100,8 @@ func (f *File) write(pid int) error {
 		return fmt.Errorf("%w: %w", ErrNoFingerprint, err)
 	}
 	if kept.Nanosecond() != want.Nanosecond() {
-		return fmt.Errorf("%w: the file system rounded %d ns to %d", ErrNoFingerprint, want.Nanosecond(), kept.Nanosecond())
+		return fmt.Errorf("%w: the file system rounded %d ns to %d",
+			ErrNoFingerprint, want.Nanosecond(), kept.Nanosecond())
 	}
 	return nil
 }

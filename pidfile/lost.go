@@ -133,7 +133,9 @@ func (f *File) supersede(path string, owner int) error {
 		return fmt.Errorf("%w, and it cannot be replaced: %w", ErrLocked, err)
 	}
 	if busy, err := sys.WriteLocked(f.file); busy || err != nil {
-		return ErrLocked // by a start that got the lock in the instant before; it finds the file gone, or is found by lost
+		// by a start that got the lock in the instant before; it finds the file gone, or is found
+		// by lost
+		return ErrLocked
 	}
 	return ErrReplaced
 }
@@ -187,13 +189,17 @@ func (*heldError) Is(target error) bool { return target == ErrLocked }
 // else may open, so that nobody else can lock it. It is gone after release.
 func guard(path string) (release func(), err error) {
 	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".start")
-	file, _, err := openTrusted(name, sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
+	file, _, err := openTrusted(name,
+		sys.TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o600, Regular: true})
 	if err != nil {
 		return nil, fmt.Errorf("%w, and it cannot be replaced: %w", ErrLocked, err)
 	}
 	own := &File{file: file, path: name}
 	if owner, err := secure(file); err != nil || !trusted(owner) {
-		return nil, also(cmp.Or(err, fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, name, owner)), file.Close())
+		return nil, also(
+			cmp.Or(err, fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, name, owner)),
+			file.Close(),
+		)
 	}
 	if err := sys.TryFlock(file); errors.Is(err, sys.ErrLocked) {
 		return nil, also(ErrLocked, file.Close())
@@ -212,7 +218,9 @@ func guard(path string) (release func(), err error) {
 // unmake removes a file that we created, if it is empty still, for a claim that failed with cause.
 // What another start has locked since is not to be removed.
 func (f *File) unmake(path string, cause error) error {
-	if !f.locked && (errors.Is(cause, ErrLocked) || errors.Is(cause, sys.ErrLocked) || errors.Is(cause, ErrReplaced)) {
+	if !f.locked &&
+		(errors.Is(cause, ErrLocked) || errors.Is(cause, sys.ErrLocked) ||
+			errors.Is(cause, ErrReplaced)) {
 		return nil
 	}
 	fi, err := f.file.Stat()

@@ -80,12 +80,14 @@ type Owner struct{ UID, GID int }
 
 // File is a pid file we hold locked. Its methods are for one goroutine at a time.
 type File struct {
-	path    string // absolute, without symbolic links
-	file    *os.File
-	lockFD  *os.File // that has the lock, if it is not file
-	locked  bool
-	stale   bool // it was there before Acquire, holds nothing of ours, and we have not written since
-	written int  // the pid we wrote last, 0 for none
+	path   string // absolute, without symbolic links
+	file   *os.File
+	lockFD *os.File // that has the lock, if it is not file
+	locked bool
+	// it was there before Acquire, holds nothing of ours, and we have not written since
+	stale bool
+	// the pid we wrote last, 0 for none
+	written int
 }
 
 // held keeps the open files from the garbage collector, which would close them
@@ -121,7 +123,8 @@ func acquire(path string, o Options) (*File, error) {
 		o.Mode = 0o644
 	}
 	if o.Mode&^0o755 != 0 || o.Mode&0o600 != 0o600 {
-		return nil, fmt.Errorf("mode %04o: the owner must read and write, others must not write", o.Mode)
+		return nil, fmt.Errorf("mode %04o: the owner must read and write, others must not write",
+			o.Mode)
 	}
 	for range maxTries {
 		f, err := try(path, o)

@@ -25,7 +25,8 @@ func parse(data []byte) (int, error) {
 	}
 	pid, err := strconv.ParseInt(string(text), 10, 32)
 	if err != nil || pid <= 0 || text[0] < '1' || text[0] > '9' {
-		return 0, fmt.Errorf("it holds %d bytes that are not a pid", len(text)) // and might be anything: they are not quoted
+		// and might be anything: they are not quoted
+		return 0, fmt.Errorf("it holds %d bytes that are not a pid", len(text))
 	}
 	return int(pid), nil
 }
@@ -105,7 +106,8 @@ func identify(id sys.Identity, file *os.File, rec record, owner int) (State, err
 		return Unproven, err
 	}
 	if !ids.SignalledBy(owner) {
-		return Unproven, fmt.Errorf("%w: user %d owns the file, but process %d belongs to user %d", ErrInsecure, owner, id.PID, ids.Real)
+		return Unproven, fmt.Errorf("%w: user %d owns the file, but process %d belongs to user %d",
+			ErrInsecure, owner, id.PID, ids.Real)
 	}
 	return Running, nil
 }
@@ -143,7 +145,12 @@ func mismatch(pid int, rec record) (State, error) {
 		return Unproven, err
 	}
 	if started.After(rec.fi.ModTime().Add(clockSlack)) {
-		return Dead, fmt.Errorf("process %d (%q) is another one: it started after the pid file was written", pid, stat.Comm)
+		return Dead, fmt.Errorf(
+			"process %d (%q) is another one: it started after the pid file was written", pid,
+			stat.Comm,
+		)
 	}
-	return Unproven, fmt.Errorf("process %d (%q) is alive, but nothing proves that it is the one recorded", pid, stat.Comm)
+	return Unproven, fmt.Errorf(
+		"process %d (%q) is alive, but nothing proves that it is the one recorded", pid, stat.Comm,
+	)
 }

@@ -31,7 +31,8 @@ func (c *Command) UnmarshalJSON(data []byte) error {
 	}
 	var words []string
 	if err := json.Unmarshal(data, &words); err != nil {
-		return hintf(`write ["prog", "arg"] or "prog arg"`, "a command is an array of texts or one text")
+		return hintf(`write ["prog", "arg"] or "prog arg"`,
+			"a command is an array of texts or one text")
 	}
 	*c = words
 	return nil

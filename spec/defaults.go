@@ -134,26 +134,32 @@ func (s Service) Clone() Service {
 	}
 	for _, list := range []*[]string{
 		&s.After, &s.Requires, &s.Wants, &s.Groups, &s.EnvFile, &s.PassEnv, &s.Cap, &s.Log.Mask,
-		&s.Sandbox.AddressFamilies, &s.Sandbox.SystemCalls, &s.Sandbox.ReadWrite, &s.Sandbox.ReadOnly, &s.Sandbox.Inaccessible,
+		&s.Sandbox.AddressFamilies, &s.Sandbox.SystemCalls, &s.Sandbox.ReadWrite,
+		&s.Sandbox.ReadOnly, &s.Sandbox.Inaccessible,
 	} {
 		*list = slices.Clone(*list)
 	}
 	s.Success = ExitSet{slices.Clone(s.Success.Codes), slices.Clone(s.Success.Signals)}
 	for _, d := range []**Duration{
-		&s.Timeout, &s.StopTimeout, &s.Backoff.First, &s.Backoff.Cap, &s.Budget.Window, &s.Liveness.Interval, &s.Liveness.Timeout,
+		&s.Timeout, &s.StopTimeout, &s.Backoff.First, &s.Backoff.Cap, &s.Budget.Window,
+		&s.Liveness.Interval, &s.Liveness.Timeout,
 	} {
 		*d = clonePointer(*d)
 	}
-	for _, n := range []**int{&s.Nice, &s.OOMScore, &s.Budget.Restarts, &s.Liveness.Threshold, &s.Log.Keep} {
+	for _, n := range []**int{
+		&s.Nice, &s.OOMScore, &s.Budget.Restarts, &s.Liveness.Threshold, &s.Log.Keep,
+	} {
 		*n = clonePointer(*n)
 	}
 	for _, b := range []**bool{
-		&s.Autostart, &s.Sandbox.PrivateTmp, &s.Sandbox.PrivateDevices, &s.Sandbox.PrivateNetwork, &s.Sandbox.MemoryDenyWriteExecute,
+		&s.Autostart, &s.Sandbox.PrivateTmp, &s.Sandbox.PrivateDevices, &s.Sandbox.PrivateNetwork,
+		&s.Sandbox.MemoryDenyWriteExecute,
 	} {
 		*b = clonePointer(*b)
 	}
 	s.Umask, s.Log.Mode = clonePointer(s.Umask), clonePointer(s.Log.Mode)
-	s.Backoff.Factor, s.Backoff.Jitter = clonePointer(s.Backoff.Factor), clonePointer(s.Backoff.Jitter)
+	s.Backoff.Factor, s.Backoff.Jitter = clonePointer(s.Backoff.Factor),
+		clonePointer(s.Backoff.Jitter)
 	s.Limits.Swap = clonePointer(s.Limits.Swap)
 	s.Log.RotateSize, s.Log.Buffer = clonePointer(s.Log.RotateSize), clonePointer(s.Log.Buffer)
 	return s

@@ -50,17 +50,18 @@ type Change struct {
 func Diff(before, after Service) []Change {
 	var changes []Change
 	b, a := before.WithDefaults(), after.WithDefaults()
-	eachField(reflect.ValueOf(b), reflect.ValueOf(a), func(f reflect.StructField, x, y reflect.Value) {
-		if empty(f, x) && empty(f, y) || reflect.DeepEqual(x.Interface(), y.Interface()) {
-			return
-		}
-		c := Change{jsonName(f), effectOf(f)}
-		// The descriptor is made at birth; other probes look from outside.
-		if f.Name == "Ready" && (b.Ready.Kind == ProbeFD || a.Ready.Kind == ProbeFD) {
-			c.Effect = EffectRestart
-		}
-		changes = append(changes, c)
-	})
+	eachField(reflect.ValueOf(b), reflect.ValueOf(a),
+		func(f reflect.StructField, x, y reflect.Value) {
+			if empty(f, x) && empty(f, y) || reflect.DeepEqual(x.Interface(), y.Interface()) {
+				return
+			}
+			c := Change{jsonName(f), effectOf(f)}
+			// The descriptor is made at birth; other probes look from outside.
+			if f.Name == "Ready" && (b.Ready.Kind == ProbeFD || a.Ready.Kind == ProbeFD) {
+				c.Effect = EffectRestart
+			}
+			changes = append(changes, c)
+		})
 	return changes
 }
 

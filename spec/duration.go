@@ -75,7 +75,10 @@ func (d *Duration) UnmarshalText(text []byte) error { return parseInto(d, text, 
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	text, err := jsonText(data)
 	if err != nil {
-		return hintf(fmt.Sprintf("write it with a unit, as in %q", strings.Trim(string(data), `"`)+"s"), "a duration is a text")
+		return hintf(
+			fmt.Sprintf("write it with a unit, as in %q", strings.Trim(string(data), `"`)+"s"),
+			"a duration is a text",
+		)
 	}
 	return d.UnmarshalText([]byte(text))
 }

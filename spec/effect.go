@@ -18,7 +18,8 @@ func (s Service) WithoutEffect() Problems {
 		}
 		switch socket.Listen.Network {
 		case NetUDP, NetUnixgram, NetFIFO:
-			p.when(socket.Backlog != 0, field+"backlog", "", "has no effect: nobody connects to "+string(socket.Listen.Network))
+			p.when(socket.Backlog != 0, field+"backlog", "",
+				"has no effect: nobody connects to "+string(socket.Listen.Network))
 		}
 	}
 	return p.list
@@ -26,7 +27,8 @@ func (s Service) WithoutEffect() Problems {
 
 func (s *Service) idleProbes(p *problems) {
 	if s.Type == Oneshot {
-		p.when(s.Ready.Kind == ProbeSettle, "ready", "leave it out", "has no effect: a oneshot is up when it has ended well")
+		p.when(s.Ready.Kind == ProbeSettle, "ready", "leave it out",
+			"has no effect: a oneshot is up when it has ended well")
 	}
 	l := s.Liveness
 	if l.Check != (Probe{}) {
@@ -45,8 +47,10 @@ func (s *Service) idleLog(p *problems) {
 	for _, t := range l.Targets {
 		file, syslog = file || t.Kind == TargetFile, syslog || t.Kind == TargetSyslog
 	}
-	p.when(l.Facility != "" && !syslog, "log.facility", `add "syslog" to log.targets`, "has no effect: nothing goes to syslog")
-	p.when(l.MaxWait != 0 && l.Block, "log.max_wait", "leave one out", "has no effect: block waits as long as it takes")
+	p.when(l.Facility != "" && !syslog, "log.facility", `add "syslog" to log.targets`,
+		"has no effect: nothing goes to syslog")
+	p.when(l.MaxWait != 0 && l.Block, "log.max_wait", "leave one out",
+		"has no effect: block waits as long as it takes")
 	if file {
 		return
 	}

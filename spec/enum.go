@@ -107,9 +107,11 @@ const (
 
 // Values returns the legal values of each enumeration, for validation,
 // schemas and completion.
-func (Type) Values() []string         { return texts(Daemon, Oneshot) }
-func (Restart) Values() []string      { return texts(RestartNo, RestartOnFailure, RestartAlways) }
-func (NotifyAccess) Values() []string { return texts(NotifyNone, NotifyMain, NotifyExec, NotifyAll) }
+func (Type) Values() []string    { return texts(Daemon, Oneshot) }
+func (Restart) Values() []string { return texts(RestartNo, RestartOnFailure, RestartAlways) }
+func (NotifyAccess) Values() []string {
+	return texts(NotifyNone, NotifyMain, NotifyExec, NotifyAll)
+}
 func (StopTo) Values() []string       { return texts(StopMain, StopAll) }
 func (Orphan) Values() []string       { return texts(OrphanLive, OrphanEnd) }
 func (Compress) Values() []string     { return texts(CompressNone, CompressGzip, CompressZstd) }
@@ -140,6 +142,7 @@ func texts[T ~string](values ...T) []string {
 // checkEnum reports a value that is neither empty nor legal.
 func checkEnum[T enum](p *problems, field string, value T) {
 	if value != "" && !slices.Contains(value.Values(), string(value)) {
-		p.hint(field, "must be one of "+strings.Join(value.Values(), ", "), "%q is not known", value)
+		p.hint(field, "must be one of "+strings.Join(value.Values(), ", "), "%q is not known",
+			value)
 	}
 }

@@ -52,7 +52,8 @@ func envLine(text string) (used int, v string, err error) {
 		return 0, "", hintf("write NAME=VALUE", "there is no =")
 	}
 	if checkEnvName(name) != nil {
-		return 0, "", hintf("letters, digits and _, not beginning with a digit", "what is before the = is not the name of a variable")
+		return 0, "", hintf("letters, digits and _, not beginning with a digit",
+			"what is before the = is not the name of a variable")
 	}
 	for at < len(text) && (text[at] == ' ' || text[at] == '\t') {
 		at++
@@ -117,7 +118,8 @@ func envQuoted(s string) (int, string, error) {
 // checkEnvName wants a name that every program and shell can use.
 func checkEnvName(name string) error {
 	if name == "" || !isName(name, "_") || name[0] >= '0' && name[0] <= '9' {
-		return hintf("letters, digits and _, not beginning with a digit", "%q is not the name of a variable", name)
+		return hintf("letters, digits and _, not beginning with a digit",
+			"%q is not the name of a variable", name)
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ func parseOffset(text string) (offset, length int) {
 		return 0, 0
 	case inside == "":
 		return 0, 1
-	case inside[0] != '+' && inside[0] != '-' || len(inside) == 1 || strings.Trim(inside[1:], "0123456789") != "":
+	case inside[0] != '+' && inside[0] != '-' || len(inside) == 1 ||
+		strings.Trim(inside[1:], "0123456789") != "":
 		return 0, 0
 	}
 	offset, err := strconv.Atoi(inside)
@@ -121,7 +122,8 @@ func (s Service) instance(n int) Service {
 		}
 	}
 	for _, text := range []*string{
-		&c.Description, &c.Chdir, &c.Chroot, &c.Pidfile, &c.Lockfile, &c.Cgroup, &c.Stdin.Path, &c.Stdout.Path, &c.Stderr.Path,
+		&c.Description, &c.Chdir, &c.Chroot, &c.Pidfile, &c.Lockfile, &c.Cgroup, &c.Stdin.Path,
+		&c.Stdout.Path, &c.Stderr.Path,
 		&c.Ready.Target, &c.Liveness.Check.Target, &c.Log.File, &c.Log.ErrorFile,
 	} {
 		replace(text)

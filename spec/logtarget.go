@@ -54,8 +54,11 @@ func ParseLogTarget(text string) (LogTarget, error) {
 }
 
 func unknownTarget(text string) error {
-	return hintf("file, journald, syslog, syslog:unix:PATH, syslog:udp|tcp|tls:HOST:PORT, stdout, pipe:COMMAND or none",
-		"%q is not a log target", text)
+	return hintf(
+		"file, journald, syslog, syslog:unix:PATH, syslog:udp|tcp|tls:HOST:PORT, stdout, "+
+			"pipe:COMMAND or none",
+		"%q is not a log target", text,
+	)
 }
 
 func (t LogTarget) check() error {
@@ -111,8 +114,9 @@ func (t *LogTarget) UnmarshalText(text []byte) error { return parseInto(t, text,
 // facilities are the names that Log.Facility can have, in the order of their
 // numbers (RFC 5424, section 6.2.1); reserved ones have no name.
 var facilities = []string{
-	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
-	"", "", "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+	"ftp", "", "", "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+	"local7",
 }
 
 // FacilityNumber returns the number of a syslog facility.

@@ -33,7 +33,8 @@ func (s Service) Resolve(dir string) Service {
 		s.Chdir = path.Join("/", s.Chdir)
 	}
 	for _, name := range []*string{
-		&s.Chroot, &s.Pidfile, &s.Lockfile, &s.Cgroup, &s.Stdin.Path, &s.Stdout.Path, &s.Stderr.Path, &s.Log.File, &s.Log.ErrorFile,
+		&s.Chroot, &s.Pidfile, &s.Lockfile, &s.Cgroup, &s.Stdin.Path, &s.Stdout.Path,
+		&s.Stderr.Path, &s.Log.File, &s.Log.ErrorFile,
 	} {
 		from(name)
 	}
@@ -56,7 +57,9 @@ func (s Service) Resolve(dir string) Service {
 		}
 	}
 	dir = plain // for instances have no paths of their own there
-	for _, list := range [][]string{s.Sandbox.ReadWrite, s.Sandbox.ReadOnly, s.Sandbox.Inaccessible} {
+	for _, list := range [][]string{
+		s.Sandbox.ReadWrite, s.Sandbox.ReadOnly, s.Sandbox.Inaccessible,
+	} {
 		for i := range list {
 			from(&list[i])
 		}

@@ -13,7 +13,8 @@ type RlimitName string
 
 // rlimitNames tells which of them count bytes, so take a [ByteSize].
 var rlimitNames = map[RlimitName]bool{
-	"as": true, "core": true, "cpu": false, "data": true, "fsize": true, "locks": false, "memlock": true,
+	"as": true, "core": true, "cpu": false, "data": true, "fsize": true, "locks": false,
+	"memlock":  true,
 	"msgqueue": true, "nice": false, "nofile": false, "nproc": false, "rss": true, "rtprio": false,
 	"rttime": false, "sigpending": false, "stack": true,
 }
@@ -60,7 +61,8 @@ func ParseRlimit(text string) (Rlimit, error) {
 		return Rlimit{}, err
 	}
 	if l.Soft > l.Hard {
-		return Rlimit{}, hintf("write SOFT:HARD", "soft limit %s is above hard limit %s", soft, hard)
+		return Rlimit{}, hintf("write SOFT:HARD", "soft limit %s is above hard limit %s",
+			soft, hard)
 	}
 	return l, nil
 }

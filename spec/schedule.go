@@ -43,7 +43,8 @@ var cronFields = [5]cronField{
 	{name: "minute", max: 59},
 	{name: "hour", max: 23},
 	{name: "day of month", min: 1, max: 31},
-	{name: "month", min: 1, max: 12, names: []string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}},
+	{name: "month", min: 1, max: 12, names: []string{"jan", "feb", "mar", "apr", "may", "jun",
+		"jul", "aug", "sep", "oct", "nov", "dec"}},
 	{name: "day of week", max: 7, names: []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
 }
 
@@ -62,7 +63,8 @@ func ParseSchedule(text string) (Schedule, error) {
 		return Schedule{}, hintf("set autostart", "a service that runs at boot needs no schedule")
 	}
 	if len(fields) != len(cronFields) {
-		return Schedule{}, hintf(`write "MINUTE HOUR DAY MONTH WEEKDAY" or "@daily"`, "schedule %q has %d fields, not 5", text, len(fields))
+		return Schedule{}, hintf(`write "MINUTE HOUR DAY MONTH WEEKDAY" or "@daily"`,
+			"schedule %q has %d fields, not 5", text, len(fields))
 	}
 	var s Schedule
 	for i, dst := range []*Set{&s.Minute, &s.Hour, &s.Day, &s.Month, &s.Weekday} {
@@ -86,13 +88,17 @@ func (f *cronField) parse(text string) (Set, error) {
 		if hasStep {
 			n, err := strconv.Atoi(stepText)
 			ok = ok && err == nil && n > 0
-			step = min(n, f.max+1)            // a longer one reaches no further, and the sum below must not overflow
+			// a longer one reaches no further, and the sum below must not overflow
+			step = min(n, f.max+1)
 			if !strings.Contains(span, "-") { // "5/10" is "5-59/10"
 				high = f.max
 			}
 		}
 		if !ok || low < f.min || high > f.max || low > high {
-			return 0, hintf("it is "+strconv.Itoa(f.min)+" to "+strconv.Itoa(f.max)+", a range, a step or *", "%q is not a %s", part, f.name)
+			return 0, hintf(
+				"it is "+strconv.Itoa(f.min)+" to "+strconv.Itoa(f.max)+", a range, a step or *",
+				"%q is not a %s", part, f.name,
+			)
 		}
 		for n := low; n <= high; n += step {
 			set |= 1 << n

@@ -30,10 +30,13 @@ func ValidateSet(services []Service) Problems {
 		total += max(1, s.Instances)
 	}
 	if total > maxServices {
-		return append(list, Problem{"", "", fmt.Sprintf("%d services and instances are more than %d", total, maxServices), ""})
+		return append(list, Problem{"", "",
+			fmt.Sprintf("%d services and instances are more than %d", total, maxServices), ""})
 	}
 	if tooManyEdges(services) {
-		return append(list, Problem{"", "", fmt.Sprintf("more than %d dependencies of one service or instance upon another", maxEdges), ""})
+		return append(list, Problem{"", "",
+			fmt.Sprintf("more than %d dependencies of one service or instance upon another",
+				maxEdges), ""})
 	}
 	list = append(list, sameNames(services)...)
 	g := newGraph(services)
@@ -42,13 +45,15 @@ func ValidateSet(services []Service) Problems {
 			for i, name := range *dep.names {
 				if len(g.find(name)) == 0 && dep.field != "after" {
 					field := fmt.Sprintf("%s[%d]", dep.field, i)
-					list = append(list, Problem{s.Name, field, fmt.Sprintf("there is no service %q", name), g.near(name)})
+					list = append(list, Problem{s.Name, field,
+						fmt.Sprintf("there is no service %q", name), g.near(name)})
 				}
 			}
 		}
 	}
 	if cycle := g.cycle(); len(cycle) > 2 { // Validate told of a → a
-		list = append(list, Problem{cycle[0], "", "waits for itself: " + strings.Join(cycle, " → "), ""})
+		list = append(list,
+			Problem{cycle[0], "", "waits for itself: " + strings.Join(cycle, " → "), ""})
 	}
 	return list
 }
@@ -95,7 +100,8 @@ func sameNames(services []Service) Problems {
 		}
 		for _, name := range names {
 			if seen[name] {
-				list = append(list, Problem{s.Name, "name", fmt.Sprintf("there are two services %q", name), ""})
+				list = append(list,
+					Problem{s.Name, "name", fmt.Sprintf("there are two services %q", name), ""})
 				break
 			}
 			seen[name] = true

@@ -17,10 +17,11 @@ type Signal string
 // number in a description is read by this table wherever that happens, so the
 // same file means the same everywhere. 16 (SIGSTKFLT) is unused and absent.
 var linuxSignals = map[Signal]int{
-	"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9, "USR1": 10,
+	"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8,
+	"KILL": 9, "USR1": 10,
 	"SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "CHLD": 17, "CONT": 18, "STOP": 19,
-	"TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24, "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28,
-	"IO": 29, "PWR": 30, "SYS": 31,
+	"TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24, "XFSZ": 25, "VTALRM": 26, "PROF": 27,
+	"WINCH": 28, "IO": 29, "PWR": 30, "SYS": 31,
 }
 
 var linuxSignalNames = func() map[int]Signal {

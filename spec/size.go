@@ -14,8 +14,10 @@ var byteUnits = []struct {
 	name string
 	size ByteSize
 }{
-	{"EiB", 1 << 60}, {"PiB", 1 << 50}, {"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"EB", 1e18}, {"PB", 1e15}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"kB", 1e3}, {"B", 1},
+	{"EiB", 1 << 60}, {"PiB", 1 << 50}, {"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20},
+	{"KiB", 1 << 10},
+	{"EB", 1e18}, {"PB", 1e15}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3},
+	{"kB", 1e3}, {"B", 1},
 }
 
 // ParseByteSize reads the text form. A fraction is allowed where it makes a
@@ -51,8 +53,10 @@ func ParseByteSize(text string) (ByteSize, error) {
 func byteHint(text string) string {
 	if text != "" {
 		number, unit := text[:len(text)-1], strings.ToUpper(text[len(text)-1:])
-		if _, err := strconv.ParseFloat(number, 64); err == nil && strings.Contains("KMGTPE", unit) {
-			return "write " + strconv.Quote(number+unit+"iB") + " (powers of 1024) or " + strconv.Quote(number+unit+"B") + " (powers of 1000)"
+		_, err := strconv.ParseFloat(number, 64)
+		if err == nil && strings.Contains("KMGTPE", unit) {
+			return "write " + strconv.Quote(number+unit+"iB") + " (powers of 1024) or " +
+				strconv.Quote(number+unit+"B") + " (powers of 1000)"
 		}
 	}
 	return `write it like "64MiB", "10MB" or "512B"`

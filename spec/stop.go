@@ -75,7 +75,8 @@ func (s *StopSchedule) UnmarshalJSON(data []byte) error {
 	}
 	var parts []string
 	if err := json.Unmarshal(data, &parts); err != nil || len(parts) == 0 {
-		return hintf(`write "TERM", "INT/5s/TERM/10s" or ["INT/5s", "TERM/10s"]`, "a stop is a text or an array of texts")
+		return hintf(`write "TERM", "INT/5s/TERM/10s" or ["INT/5s", "TERM/10s"]`,
+			"a stop is a text or an array of texts")
 	}
 	return s.UnmarshalText([]byte(strings.Join(parts, "/")))
 }
@@ -124,7 +125,8 @@ func (e *ExitSet) UnmarshalJSON(data []byte) error {
 				return err
 			}
 			if _, err := strconv.Atoi(text); err == nil {
-				return hintf("write it without quotes for an exit code, by name for a signal", "%q is neither", text)
+				return hintf("write it without quotes for an exit code, by name for a signal",
+					"%q is neither", text)
 			}
 			set.Signals = append(set.Signals, signal)
 			continue

@@ -38,7 +38,8 @@ func ParseStream(text string) (Stream, error) {
 		name = rest
 	}
 	if name == "" || strings.ContainsRune(name, 0) {
-		return Stream{}, hintf("null, log, inherit, stdout, PATH or truncate:PATH", "%q is not a stream", text)
+		return Stream{}, hintf("null, log, inherit, stdout, PATH or truncate:PATH",
+			"%q is not a stream", text)
 	}
 	if kind == StreamPath && name == "/dev/null" {
 		return Stream{Kind: StreamNull}, nil
@@ -124,8 +125,10 @@ func (a Address) check() error {
 			return hintf("", "fifo: needs a path")
 		}
 	default:
-		return hintf("tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unixgram:PATH, unixpacket:PATH or fifo:PATH",
-			"%q is not a socket address", a.String())
+		return hintf(
+			"tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unixgram:PATH, unixpacket:PATH or fifo:PATH",
+			"%q is not a socket address", a.String(),
+		)
 	}
 	return nil
 }

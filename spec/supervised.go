@@ -33,10 +33,12 @@ func (s *Service) checkSupervised(p *problems) {
 		p.hint("sandbox", elsewhere, "has no effect under the supervisor, which builds no sandbox")
 	}
 	for _, file := range []struct{ field, path, why string }{
-		{"pidfile", s.Pidfile, "its status has the pid"}, {"lockfile", s.Lockfile, "its name is the lock"},
+		{"pidfile", s.Pidfile, "its status has the pid"}, {"lockfile", s.Lockfile,
+			"its name is the lock"},
 	} {
 		if file.path != "" {
-			p.hint(file.field, "leave it out", "is for \"daemonry detach\": of a supervised service, %s", file.why)
+			p.hint(file.field, "leave it out",
+				"is for \"daemonry detach\": of a supervised service, %s", file.why)
 		}
 	}
 	if len(s.Groups) > 0 && s.User == "" {
@@ -46,9 +48,12 @@ func (s *Service) checkSupervised(p *problems) {
 
 // isZero says whether nothing is asked for. The default level is what other managers do unasked.
 func (b Sandbox) isZero() bool {
-	return b.Level != SandboxStrict && b.PrivateTmp == nil && b.PrivateDevices == nil && b.PrivateNetwork == nil &&
-		b.ProtectSystem == "" && b.ProtectHome == "" && b.MemoryDenyWriteExecute == nil && len(b.AddressFamilies) == 0 &&
-		len(b.SystemCalls) == 0 && len(b.ReadWrite) == 0 && len(b.ReadOnly) == 0 && len(b.Inaccessible) == 0
+	return b.Level != SandboxStrict && b.PrivateTmp == nil && b.PrivateDevices == nil &&
+		b.PrivateNetwork == nil &&
+		b.ProtectSystem == "" &&
+		b.ProtectHome == "" && b.MemoryDenyWriteExecute == nil && len(b.AddressFamilies) == 0 &&
+		len(b.SystemCalls) == 0 &&
+		len(b.ReadWrite) == 0 && len(b.ReadOnly) == 0 && len(b.Inaccessible) == 0
 }
 
 // sameLogs reports files that two services, or two instances of one, would have as their log: they
@@ -80,7 +85,8 @@ func sameLogs(services, beside []Service, logDir string) Problems {
 				if own[file.path] {
 					hint = "put {instance} into it"
 				}
-				list = append(list, Problem{s.Name, file.field, fmt.Sprintf("%s is the log of %s already", file.path, owner), hint})
+				list = append(list, Problem{s.Name, file.field,
+					fmt.Sprintf("%s is the log of %s already", file.path, owner), hint})
 			}
 		}
 	}
@@ -104,8 +110,8 @@ func (s *Service) logFiles(logDir string) []logFile {
 const LogExt = ".log"
 
 // LogFiles are the files that the output of s, which has no instances, is written to where its log
-// has the target "file": file, and errorFile for what is standard error's alone; "" for none. dir is
-// where the logs of services are that name no file, "" if that is not known.
+// has the target "file": file, and errorFile for what is standard error's alone; "" for none. dir
+// is where the logs of services are that name no file, "" if that is not known.
 func (s *Service) LogFiles(dir string) (file, errorFile string) {
 	toFile := func(t LogTarget) bool { return t.Kind == TargetFile }
 	if len(s.Log.Targets) > 0 && !slices.ContainsFunc(s.Log.Targets, toFile) {

@@ -59,7 +59,8 @@ func (s *Service) checkWhat(p *problems) {
 	if s.Instances < 0 || s.Instances > maxInstances {
 		p.add("instances", "%d is not in 0 to %d", s.Instances, maxInstances)
 	}
-	if len(fmt.Sprintf("%s@%d", s.Name, s.Instances)) > maxName && s.Instances > 0 && len(s.Name) <= maxName {
+	if len(fmt.Sprintf("%s@%d", s.Name, s.Instances)) > maxName && s.Instances > 0 &&
+		len(s.Name) <= maxName {
 		p.add("instances", "name of the last instance is longer than %d bytes", maxName)
 	}
 	if strings.ContainsAny(s.Description, "\n\r\x00") {
@@ -187,7 +188,8 @@ func (b Budget) checkReachable(p *problems, backoff Backoff) {
 		sum += float64(backoff.Delay(n, 1))
 		if sum > float64(*b.Window) {
 			p.hint("budget", "lengthen budget.window, or say restarts = -1",
-				"is never spent: the delays of %d restarts take longer than the window of %s", *b.Restarts, *b.Window)
+				"is never spent: the delays of %d restarts take longer than the window of %s",
+				*b.Restarts, *b.Window)
 			return
 		}
 	}
@@ -196,8 +198,10 @@ func (b Budget) checkReachable(p *problems, backoff Backoff) {
 func (s *Service) checkReady(p *problems) {
 	p.err("ready", s.Ready.check())
 	p.err("timeout", checkAbove(*s.Timeout))
-	if (s.Ready.Kind == ProbeSettle || s.Ready.Kind == ProbeSettled) && *s.Timeout > 0 && s.Ready.Settle >= *s.Timeout {
-		p.add("ready", "settles for %s, which is not within the time-out of %s", s.Ready.Settle, *s.Timeout)
+	if (s.Ready.Kind == ProbeSettle || s.Ready.Kind == ProbeSettled) && *s.Timeout > 0 &&
+		s.Ready.Settle >= *s.Timeout {
+		p.add("ready", "settles for %s, which is not within the time-out of %s",
+			s.Ready.Settle, *s.Timeout)
 	}
 	checkNotNegative(p, "watchdog", s.Watchdog)
 	if s.Watchdog == Forever {
@@ -242,7 +246,10 @@ func (s *Service) checkLimits(p *problems) {
 	for _, size := range []struct {
 		field string
 		value ByteSize
-	}{{"memory", l.Memory}, {"memory_high", l.MemoryHigh}, {"memory_restart", l.MemoryRestart}, {"swap", valueOf(l.Swap)}} {
+	}{
+		{"memory", l.Memory}, {"memory_high", l.MemoryHigh}, {"memory_restart", l.MemoryRestart},
+		{"swap", valueOf(l.Swap)},
+	} {
 		if size.value < 0 {
 			p.add("limits."+size.field, "is negative")
 		}
@@ -252,7 +259,8 @@ func (s *Service) checkLimits(p *problems) {
 		value ByteSize
 	}{{"memory_high", l.MemoryHigh}, {"memory_restart", l.MemoryRestart}} {
 		if l.Memory > 0 && lower.value >= l.Memory {
-			p.add("limits."+lower.field, "%s is never reached: memory ends at %s", lower.value, l.Memory)
+			p.add("limits."+lower.field, "%s is never reached: memory ends at %s",
+				lower.value, l.Memory)
 		}
 	}
 	if !(l.CPUs >= 0 && l.CPUs <= 10_000) {
@@ -305,14 +313,16 @@ func (l Log) check(p *problems) {
 	checkNotNegative(p, "log.keep_age", l.KeepAge)
 	checkNotNegative(p, "log.max_wait", l.MaxWait)
 	if l.MaxWait > Duration(time.Minute) {
-		p.hint("log.max_wait", "block = true waits as long as it takes", "%s is more than a minute", l.MaxWait)
+		p.hint("log.max_wait", "block = true waits as long as it takes", "%s is more than a minute",
+			l.MaxWait)
 	}
 	checkRange(p, "log.keep", *l.Keep, 0, 100_000)
 	checkEnum(p, "log.compress", l.Compress)
 	checkEnum(p, "log.timestamp", l.Timestamp)
 	checkEnum(p, "log.format", l.Format)
 	if _, ok := FacilityNumber(l.Facility); !ok {
-		p.hint("log.facility", "daemon, user or local0 to local7", "%q is not a syslog facility", l.Facility)
+		p.hint("log.facility", "daemon, user or local0 to local7", "%q is not a syslog facility",
+			l.Facility)
 	}
 	if !l.RateLimit.valid() {
 		p.add("log.rate_limit", "%s is not a rate", l.RateLimit)

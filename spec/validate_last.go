@@ -24,6 +24,7 @@ func (s *Service) checkLast(p *problems) {
 		check("liveness.check", s.Liveness.Check.check(), last.Liveness.Check.check())
 	}
 	for i := range s.Sockets {
-		check(fmt.Sprintf("sockets[%d].listen", i), s.Sockets[i].Listen.check(), last.Sockets[i].Listen.check())
+		check(fmt.Sprintf("sockets[%d].listen", i), s.Sockets[i].Listen.check(),
+			last.Sockets[i].Listen.check())
 	}
 }

@@ -30,7 +30,8 @@ func (s *Service) checkProcess(p *problems) {
 			p.hint("rlimit", "one of "+joinTexts(RlimitNames()), "%q is not a resource limit", name)
 		}
 		if limit.Soft > limit.Hard {
-			p.add("rlimit."+string(name), "soft limit %s is above hard limit %s", limitText(limit.Soft), limitText(limit.Hard))
+			p.add("rlimit."+string(name), "soft limit %s is above hard limit %s",
+				limitText(limit.Soft), limitText(limit.Hard))
 		}
 	}
 	checkRange(p, "nice", valueOf(s.Nice), -20, 19)
@@ -52,7 +53,8 @@ func checkUser(text string) error {
 	if text == "" {
 		return nil
 	}
-	if user == "" || strings.ContainsAny(user, userForbidden) || strings.ContainsAny(group, userForbidden) || hasGroup && group == "" {
+	if user == "" || strings.ContainsAny(user, userForbidden) ||
+		strings.ContainsAny(group, userForbidden) || hasGroup && group == "" {
 		return hintf("write USER or USER:GROUP", "%q is not a user", text)
 	}
 	return nil
@@ -115,7 +117,8 @@ func (s *Service) checkEnv(p *problems) {
 		p.err(fmt.Sprintf("pass_env[%d]", i), checkEnvName(name))
 	}
 	if len(s.PassEnv) > 0 && !s.ClearEnv {
-		p.hint("pass_env", "set clear_env, or leave it out", "has no effect where nothing is cleared")
+		p.hint("pass_env", "set clear_env, or leave it out",
+			"has no effect where nothing is cleared")
 	}
 }
 
@@ -127,7 +130,8 @@ func (s *Service) checkSockets(p *problems) {
 		checkPath(p, field+"listen", socket.Listen.Path())
 		// sd_listen_fds_with_names(3): at most 255 ASCII characters, no ":".
 		if len(socket.Name) > 255 || !isName(socket.Name, "-_.@") {
-			p.hint(field+"name", "letters, digits, - _ . @", "%q is not the name of a socket", socket.Name)
+			p.hint(field+"name", "letters, digits, - _ . @", "%q is not the name of a socket",
+				socket.Name)
 		}
 		shared, taken := reuse[socket.Listen]
 		if taken && !(shared && socket.ReusePort) {
@@ -155,7 +159,8 @@ func (b Sandbox) check(p *problems) {
 	checkEnum(p, "sandbox.protect_home", b.ProtectHome)
 	for i, family := range b.AddressFamilies {
 		if !strings.HasPrefix(family, "AF_") || !isName(family, "_") {
-			p.hint(fmt.Sprintf("sandbox.address_families[%d]", i), "write AF_INET, AF_INET6, AF_UNIX, …", "%q is not an address family", family)
+			p.hint(fmt.Sprintf("sandbox.address_families[%d]", i),
+				"write AF_INET, AF_INET6, AF_UNIX, …", "%q is not an address family", family)
 		}
 	}
 	for i, call := range b.SystemCalls {
@@ -180,12 +185,12 @@ func (b Sandbox) check(p *problems) {
 // capabilities are those of capabilities(7) in the order of their numbers, so
 // that the index is the number.
 var capabilities = []string{
-	"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-	"linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-	"sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
-	"sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap",
-	"mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf",
-	"checkpoint_restore",
+	"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid",
+	"setpcap", "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw",
+	"ipc_lock", "ipc_owner", "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct",
+	"sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time", "sys_tty_config", "mknod",
+	"lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog",
+	"wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore",
 }
 
 // CapabilityNumber returns the kernel's number of a capability, by its name in
@@ -196,7 +201,8 @@ func CapabilityNumber(name string) (int, bool) {
 }
 
 func capHint(name string) string {
-	if short := strings.TrimPrefix(strings.ToLower(name), "cap_"); slices.Contains(capabilities, short) {
+	short := strings.TrimPrefix(strings.ToLower(name), "cap_")
+	if slices.Contains(capabilities, short) {
 		return fmt.Sprintf("write %q", short)
 	}
 	return "see capabilities(7); lower case, without CAP_"

@@ -13,7 +13,8 @@ func (s *Service) checkAnswers(p *problems) {
 	} {
 		for i, socket := range s.Sockets {
 			if socket.Listen.answers(probe.Probe) {
-				p.hint(probe.field, probe.hint, "connecting to sockets[%d] proves nothing: the supervisor holds it open", i)
+				p.hint(probe.field, probe.hint,
+					"connecting to sockets[%d] proves nothing: the supervisor holds it open", i)
 			}
 		}
 	}
@@ -56,7 +57,8 @@ func (s *Service) checkIdle(p *problems) {
 	for i, socket := range s.Sockets {
 		switch socket.Listen.Network {
 		case NetUDP, NetUnixgram, NetFIFO:
-			p.hint("idle_stop", "have the service exit by itself", "sockets[%d] has no connections to count", i)
+			p.hint("idle_stop", "have the service exit by itself",
+				"sockets[%d] has no connections to count", i)
 		}
 	}
 }

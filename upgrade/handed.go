@@ -35,17 +35,22 @@ type socketNote struct {
 }
 
 const (
-	filePID    = "pidfile"
-	fileStderr = "stderr" // the predecessor's standard error
-	fileWords  = "words"  // the reading end of what is the successor's standard error until it has taken over
-	fileWaiter = "waiter" // a channel to the process that waits, see Options.KeepPID
+	filePID = "pidfile"
+	// the predecessor's standard error
+	fileStderr = "stderr"
+	// the reading end of what is the successor's standard error until it has taken over
+	fileWords = "words"
+	// a channel to the process that waits, see Options.KeepPID
+	fileWaiter = "waiter"
 )
 
 // The messages between the two. The first byte says what it is, text may follow.
 const (
-	sayHello  = 'H' // new to old: New was called
-	sayReady  = 'R' // new to old: Ready was called; the same byte as of package daemonry
-	sayFailed = 'F' // new to old: it will not; a status as of encoding/binary.Varint and the text, as of package daemonry
+	sayHello = 'H' // new to old: New was called
+	sayReady = 'R' // new to old: Ready was called; the same byte as of package daemonry
+	// new to old: it will not; a status as of encoding/binary.Varint and the text, as of package
+	// daemonry
+	sayFailed = 'F'
 	sayGo     = 'G' // old to new: take over
 	sayTook   = 'T' // new to old: done
 )
@@ -73,7 +78,8 @@ func readHeritage(born *spawn.Born) (*heritage, error) {
 		return nil, fmt.Errorf("read what the predecessor hands over: %w", err)
 	}
 	if len(files) != len(h.note.Files) {
-		return nil, fmt.Errorf("%d files from the predecessor, %d announced", len(files), len(h.note.Files))
+		return nil, fmt.Errorf("%d files from the predecessor, %d announced",
+			len(files), len(h.note.Files))
 	}
 	for i, what := range h.note.Files {
 		h.files[what] = files[i]
@@ -188,8 +194,8 @@ func (h *heritage) holdPredecessor() *sys.Process {
 	return p
 }
 
-// isClosed says whether a message could not be sent because the other end is no more; with something of
-// ours unread, ECONNRESET.
+// isClosed says whether a message could not be sent because the other end is no more; with
+// something of ours unread, ECONNRESET.
 func isClosed(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
@@ -216,7 +222,8 @@ func (h *heritage) waitAlone(old *sys.Process) {
 	// A process that ends closes its descriptors one by one, in the order of their numbers: locks
 	// and sockets that both used may still be open there.
 	if old != nil {
-		_ = old.Wait(context.Background()) // the context does not end, and a failure has the same consequence as no process held
+		// the context does not end, and a failure has the same consequence as no process held
+		_ = old.Wait(context.Background())
 		_ = old.Close()
 	}
 }

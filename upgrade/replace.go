@@ -61,7 +61,10 @@ func (u *Upgrader) Upgrade(ctx context.Context) error {
 	err := a.run(ctx)
 	if err == nil {
 		if err = errors.Join(a.successor.LetGo(), u.sayReplaced(a.successor.PID)); err != nil {
-			err = fmt.Errorf("upgrade: process %d serves now, but the manager could not be told: %w", a.successor.PID, err)
+			err = fmt.Errorf(
+				"upgrade: process %d serves now, but the manager could not be told: %w",
+				a.successor.PID, err,
+			)
 		}
 		return errors.Join(u.end(nil), err)
 	}
@@ -241,8 +244,8 @@ func (a *attempt) listen(quit chan struct{}) {
 	}
 }
 
-// await returns nil when the successor has taken over, and else what was first: it failed, it ended, it
-// is out of time, it is not wanted any more.
+// await returns nil when the successor has taken over, and else what was first: it failed, it
+// ended, it is out of time, it is not wanted any more.
 func (a *attempt) await(ctx context.Context) error {
 	ended := make(chan struct{})
 	watch, cancel := context.WithCancel(context.Background())
@@ -357,7 +360,8 @@ func (a *attempt) end() (spawn.Exit, error) {
 	// A stopped process gets no SIGTERM before it continues.
 	err := errors.Join(a.successor.Signal(syscall.SIGTERM), a.successor.Signal(sigcont))
 	if a.successor.Wait(ctx) != nil {
-		err = errors.Join(err, a.successor.Signal(syscall.SIGKILL), a.successor.Wait(context.Background()))
+		err = errors.Join(err, a.successor.Signal(syscall.SIGKILL),
+			a.successor.Wait(context.Background()))
 	}
 	if err != nil {
 		return spawn.Exit{}, err

@@ -25,13 +25,15 @@ type socket struct {
 // or else a new one. Network and address are as in listen.Address. A listener that was closed is
 // not handed to successors; its name can be used again.
 func (u *Upgrader) Listen(name, network, address string) (net.Listener, error) {
-	return open(u, socketNote{name, network, []byte(address)}, listen.Address.Listen, (*listen.Socket).Listener)
+	return open(u, socketNote{name, network, []byte(address)}, listen.Address.Listen,
+		(*listen.Socket).Listener)
 }
 
 // ListenPacket is Listen for datagrams. Both processes read from the socket while the old one
 // finishes: a program that must answer the same peer from the same process waits for Alone.
 func (u *Upgrader) ListenPacket(name, network, address string) (net.PacketConn, error) {
-	return open(u, socketNote{name, network, []byte(address)}, listen.Address.ListenPacket, (*listen.Socket).PacketConn)
+	return open(u, socketNote{name, network, []byte(address)}, listen.Address.ListenPacket,
+		(*listen.Socket).PacketConn)
 }
 
 // File returns the open file of that name that a predecessor had, or else what open returns. It is
@@ -43,11 +45,17 @@ func (u *Upgrader) File(name string, open func() (*os.File, error)) (*os.File, e
 	return openAs(u, socketNote{Name: name, Network: "file"}, fresh, (*listen.Socket).File)
 }
 
-func open[T io.Closer](u *Upgrader, want socketNote, fresh func(listen.Address) (T, error), take func(*listen.Socket) (T, error)) (T, error) {
+func open[T io.Closer](
+	u *Upgrader, want socketNote, fresh func(listen.Address) (T, error),
+	take func(*listen.Socket) (T, error),
+) (T, error) {
 	return openAs(u, want, fresh, take)
 }
 
-func openAs[T io.Closer](u *Upgrader, want socketNote, fresh func(listen.Address) (T, error), take func(*listen.Socket) (T, error)) (T, error) {
+func openAs[T io.Closer](
+	u *Upgrader, want socketNote, fresh func(listen.Address) (T, error),
+	take func(*listen.Socket) (T, error),
+) (T, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var none T
@@ -66,14 +74,19 @@ func openAs[T io.Closer](u *Upgrader, want socketNote, fresh func(listen.Address
 		s.owned = known
 		c, err = take(found[0])
 	} else {
-		c, err = fresh(listen.Address{Network: want.Network, Address: string(want.Address), Mode: u.o.SocketMode})
+		c, err = fresh(listen.Address{
+			Network: want.Network,
+			Address: string(want.Address),
+			Mode:    u.o.SocketMode,
+		})
 	}
 	if err != nil {
 		return none, fmt.Errorf("upgrade: open %s: %w", want.Name, err)
 	}
 	var ok bool
 	if s.conn, ok = any(c).(syscall.Conn); !ok {
-		return none, errors.Join(fmt.Errorf("upgrade: open %s: %T has no descriptor", want.Name, c), c.Close())
+		return none, errors.Join(fmt.Errorf("upgrade: open %s: %T has no descriptor", want.Name, c),
+			c.Close())
 	}
 	if len(found) == 0 && u.o.Store {
 		if err := u.store(s); err != nil {
@@ -88,7 +101,10 @@ func (u *Upgrader) checkName(name string) error {
 	// The rule for FDNAME= in sd_notify(3); a colon would also end the name in LISTEN_FDNAMES.
 	bad := strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' })
 	if name == "" || len(name) > 255 || bad {
-		return fmt.Errorf("%q is not a name of a socket: 1 to 255 printable characters of ASCII without a colon", name)
+		return fmt.Errorf(
+			"%q is not a name of a socket: 1 to 255 printable characters of ASCII without a colon",
+			name,
+		)
 	}
 	for _, s := range u.sockets {
 		if f, err := s.dup(); s.Name == name && err == nil {
@@ -123,7 +139,9 @@ func (s *socket) dup() (*os.File, error) {
 
 // dupSockets returns a descriptor of every socket that is open, with its note. The caller closes
 // them.
-func (u *Upgrader) dupSockets() (files []*os.File, notes []socketNote, owned []socketNote, err error) {
+func (u *Upgrader) dupSockets() (
+	files []*os.File, notes []socketNote, owned []socketNote, err error,
+) {
 	for _, s := range u.sockets {
 		f, err := s.dup()
 		if err == errClosed {

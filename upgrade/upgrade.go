@@ -107,7 +107,8 @@ type Upgrader struct {
 	inherited *listen.Set
 	pidfile   *pidfile.File
 
-	giving func() ([]byte, []*os.File) // what give gives; of the attempt under way, of which there is one
+	// what give gives; of the attempt under way, of which there is one
+	giving func() ([]byte, []*os.File)
 
 	exit    chan struct{}
 	stop    chan struct{} // closed by Close
@@ -153,7 +154,8 @@ func newUpgrader(o Options) (*Upgrader, error) {
 		heritage: h,
 		exit:     make(chan struct{}),
 		stop:     make(chan struct{}),
-		signals:  make(chan os.Signal, 1), // while one upgrade is under way any number of signals ask for one more
+		// while one upgrade is under way any number of signals ask for one more
+		signals: make(chan os.Signal, 1),
 	}
 	if u.program, err = u.findProgram(); err != nil {
 		return nil, err
@@ -164,7 +166,13 @@ func newUpgrader(o Options) (*Upgrader, error) {
 	if u.inherited, err = listen.Take(); err != nil {
 		return nil, err
 	}
-	if err := spawn.AddHandover(spawn.Handover{Name: handoverName, Give: u.give, Succeed: u.succeed, Retire: u.retire, Resume: u.resume}); err != nil {
+	if err := spawn.AddHandover(spawn.Handover{
+		Name:    handoverName,
+		Give:    u.give,
+		Succeed: u.succeed,
+		Retire:  u.retire,
+		Resume:  u.resume,
+	}); err != nil {
 		return nil, err
 	}
 	return u, h.greet()
@@ -220,7 +228,8 @@ func (u *Upgrader) Ready() error {
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	if err := u.unstore(unused); err != nil {
-		return fmt.Errorf("upgrade: take what nobody asked for out of the manager's keeping: %w", err)
+		return fmt.Errorf("upgrade: take what nobody asked for out of the manager's keeping: %w",
+			err)
 	}
 	u.phase = serving
 	if !u.o.NoSignal {
@@ -275,7 +284,8 @@ func (u *Upgrader) Close() error {
 		return nil
 	}
 	var err error
-	if was == serving || u.heritage.predecessor == nil { // else the predecessor is still the one to speak of
+	// else the predecessor is still the one to speak of
+	if was == serving || u.heritage.predecessor == nil {
 		_, err = u.o.Notify.Stopping()
 		if u.pidfile != nil {
 			err = errors.Join(err, u.pidfile.Remove())

@@ -100,10 +100,11 @@ func (w *waiter) start() error {
 		return err
 	}
 	others := spawn.Handovers() // of what main called before New
-	successor, err := spawn.StartSuccessor(context.Background(), spec, os.Stdin, append(others, spawn.Handover{
-		Name: handoverName,
-		Give: func() ([]byte, []*os.File) { return data, []*os.File{end} },
-	}))
+	successor, err := spawn.StartSuccessor(context.Background(), spec, os.Stdin,
+		append(others, spawn.Handover{
+			Name: handoverName,
+			Give: func() ([]byte, []*os.File) { return data, []*os.File{end} },
+		}))
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}
@@ -113,7 +114,8 @@ func (w *waiter) start() error {
 			err = errors.Join(err, l.Retire())
 		}
 	}
-	return errors.Join(err, successor.Close()) // it speaks to us by the other channel, as its successors do
+	// it speaks to us by the other channel, as its successors do
+	return errors.Join(err, successor.Close())
 }
 
 // forward passes a signal on to the main process, which is not reaped by anybody but us, or by its
@@ -155,7 +157,8 @@ func (w *waiter) reap() (status int, over bool) {
 	for {
 		pid, s, err := sys.ReapAny()
 		switch {
-		case err != nil: // ECHILD: the main process was reaped by another, and so there is nothing to wait for
+		case err != nil:
+			// ECHILD: the main process was reaped by another, and so there is nothing to wait for
 			return spawn.StatusFailed, true
 		case pid == 0:
 			return 0, false
@@ -171,9 +174,11 @@ func (w *waiter) reap() (status int, over bool) {
 // itself (SIGURG, SIGPROF) and those by which the kernel reports a fault or a closed pipe of ours.
 func forwarded() []os.Signal {
 	own := map[syscall.Signal]bool{
-		syscall.SIGKILL: true, syscall.SIGSTOP: true, syscall.SIGCHLD: true, syscall.SIGTTIN: true, syscall.SIGTTOU: true,
-		syscall.SIGTSTP: true, syscall.SIGURG: true, syscall.SIGPROF: true, syscall.SIGPIPE: true, syscall.SIGSEGV: true,
-		syscall.SIGBUS: true, syscall.SIGFPE: true, syscall.SIGILL: true, syscall.SIGTRAP: true,
+		syscall.SIGKILL: true, syscall.SIGSTOP: true, syscall.SIGCHLD: true, syscall.SIGTTIN: true,
+		syscall.SIGTTOU: true,
+		syscall.SIGTSTP: true, syscall.SIGURG: true, syscall.SIGPROF: true, syscall.SIGPIPE: true,
+		syscall.SIGSEGV: true,
+		syscall.SIGBUS:  true, syscall.SIGFPE: true, syscall.SIGILL: true, syscall.SIGTRAP: true,
 	}
 	var list []os.Signal
 	for s := syscall.Signal(1); s <= lastSignal(); s++ {
