@@ -66,7 +66,8 @@ func (m *machine) gone(name string) {
 	if left := m.left(name); left != "" {
 		m.t.Errorf("boot %d: left of %s:\n%s", m.boots, name, left)
 	}
-	if out, _ := m.try("sh", "-c", `ls -l /proc/[0-9]*/exe 2>/dev/null | grep `+probeDir); out != "" {
+	out, _ := m.try("sh", "-c", `ls -l /proc/[0-9]*/exe 2>/dev/null | grep `+probeDir)
+	if out != "" {
 		m.t.Errorf("boot %d: still running:\n%s", m.boots, out)
 	}
 }
@@ -75,14 +76,19 @@ func (m *machine) gone(name string) {
 // before.
 func TestReady(t *testing.T) {
 	m := newMachine(t, systemdSystem)
-	s := spec.Service{Name: "slow", Command: spec.Command{m.addProbe("slow")}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
+	s := spec.Service{
+		Name:    "slow",
+		Command: spec.Command{m.addProbe("slow")},
+		Ready:   spec.Probe{Kind: spec.ProbeNotify},
+	}
 	m.write(file, toml(t, s), 0o644)
 	m.boot()
 	m.run("daemonry", "enable", "--native", "-f", file)
 	m.reboot()
 	m.born("slow")
 	state := func() string {
-		return strings.TrimSpace(m.run("systemctl", "show", "--property=ActiveState,SubState", "--value", "slow.service"))
+		return strings.TrimSpace(m.run("systemctl", "show", "--property=ActiveState,SubState",
+			"--value", "slow.service"))
 	}
 	if got := state(); got != "active\nrunning" {
 		t.Errorf("after a boot: %q", got)
@@ -117,14 +123,20 @@ func TestUserSupervisor(t *testing.T) {
 
 func supervisor(m *machine, user string) {
 	t := m.t
-	daemonry := func(words ...string) []string { return m.as(user, append([]string{"daemonry"}, words...)...) }
+	daemonry := func(words ...string) []string {
+		return m.as(user, append([]string{"daemonry"}, words...)...)
+	}
 	up := func(name string) bool {
 		_, status := m.try(daemonry("status", name)...)
 		return status == 0
 	}
 	var services []spec.Service
 	for _, name := range five {
-		services = append(services, spec.Service{Name: name, Command: spec.Command{m.addProbe(name)}, Ready: spec.Probe{Kind: spec.ProbeNotify}})
+		services = append(services, spec.Service{
+			Name:    name,
+			Command: spec.Command{m.addProbe(name)},
+			Ready:   spec.Probe{Kind: spec.ProbeNotify},
+		})
 	}
 	m.write(file, toml(t, services...), 0o644)
 	m.boot()

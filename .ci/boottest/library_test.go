@@ -20,7 +20,8 @@ func TestLibrary(t *testing.T) {
 			verb := func(word string, want int) {
 				t.Helper()
 				if out, status := m.try(program, word); status != want {
-					t.Fatalf("boot %d: %s: status %d, want %d: %s", m.boots, word, status, want, out)
+					t.Fatalf("boot %d: %s: status %d, want %d: %s",
+						m.boots, word, status, want, out)
 				}
 			}
 			verb("status", 3)
@@ -56,7 +57,8 @@ func TestLibrary(t *testing.T) {
 // own.
 func (m *machine) answers() bool {
 	m.t.Helper()
-	out, _ := m.try("bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3`)
+	out, _ := m.try("bash", "-c",
+		`exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3`)
 	return strings.Contains(out, "hello from process")
 }
 

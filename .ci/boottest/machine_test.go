@@ -70,9 +70,11 @@ func (m *machine) testify() {
 	if m.leader == 0 || m.system != systemdSystem {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // that of the test has ended
+	// that of the test has ended
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	const script = "systemctl --no-pager --failed; systemctl --no-pager list-jobs; journalctl --no-pager --boot --lines=50"
+	const script = "systemctl --no-pager --failed; systemctl --no-pager list-jobs; journalctl " +
+		"--no-pager --boot --lines=50"
 	if out, err = m.command(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
 		out = append(out, err.Error()...)
 	}
@@ -97,10 +99,12 @@ func (m *machine) boot() {
 	defer console.Close()
 
 	cmd := in(m.groups,
-		"systemd-nspawn", "-D", m.root, "--machine="+machineName(m.root), "--register=no", "--keep-unit", "--private-network",
+		"systemd-nspawn", "-D", m.root, "--machine="+machineName(m.root), "--register=no",
+		"--keep-unit", "--private-network",
 		"--console=pipe", "--notify-ready="+strconv.FormatBool(m.system.tells), "-b")
 	if m.system == systemdSystem {
-		cmd.Args = append(cmd.Args, "systemd.show_status=yes") // on the console, which is no terminal
+		// on the console, which is no terminal
+		cmd.Args = append(cmd.Args, "systemd.show_status=yes")
 	}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket}
 	cmd.Stdout, cmd.Stderr = console, console
@@ -132,11 +136,15 @@ func (m *machine) listen(conn *net.UnixConn) {
 		n, err := conn.Read(buf)
 		select {
 		case <-m.ended:
-			m.t.Fatalf("boot %d: the machine went down before init was ready: nspawn: %v; it said %q", m.boots, m.nspawn.ProcessState, said.String())
+			m.t.Fatalf(
+				"boot %d: the machine went down before init was ready: nspawn: %v; it said %q",
+				m.boots, m.nspawn.ProcessState, said.String(),
+			)
 		default:
 		}
 		if err != nil {
-			m.t.Fatalf("boot %d: init was not ready within %v: %v; it said %q", m.boots, patience, err, said.String())
+			m.t.Fatalf("boot %d: init was not ready within %v: %v; it said %q",
+				m.boots, patience, err, said.String())
 		}
 		said.Write(append(buf[:n], '\n'))
 		for line := range strings.Lines(string(buf[:n])) {
@@ -162,7 +170,8 @@ func (m *machine) reboot() {
 	select {
 	case <-m.ended:
 	case <-time.After(patience):
-		m.t.Fatalf("boot %d: the machine does not go down within %v; reboot: status %d: %s", m.boots, patience, status, out)
+		m.t.Fatalf("boot %d: the machine does not go down within %v; reboot: status %d: %s",
+			m.boots, patience, status, out)
 	}
 	if status := m.nspawn.ProcessState.ExitCode(); status != rebooted {
 		m.t.Fatalf("boot %d: nspawn ended with status %d, want %d", m.boots, status, rebooted)
@@ -195,7 +204,8 @@ func (m *machine) inside(path string) string {
 func (m *machine) command(ctx context.Context, argv ...string) *exec.Cmd {
 	// -w keeps the directory from being taken for one in the machine.
 	enter := []string{"-t", strconv.Itoa(m.leader), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--",
-		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}
+		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, argv...)...)
 	cmd.WaitDelay = 10 * time.Second // somebody left behind has the pipe
 	return cmd
@@ -257,7 +267,9 @@ func machineName(root string) string {
 // one would take each other's services for theirs.
 func cgroups(t *testing.T, name string) (groups []string) {
 	t.Helper()
-	for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"} {
+	for _, hierarchy := range []string{
+		"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd",
+	} {
 		if _, err := os.Stat(filepath.Join(hierarchy, "cgroup.procs")); err == nil {
 			groups = append(groups, filepath.Join(hierarchy, filepath.Base(dir)+"-"+name))
 		}

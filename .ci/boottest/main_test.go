@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 		os.Exit(probe(self))
 	}
 	if dir == "" {
-		fmt.Fprintln(os.Stderr, "boottest: run .ci/real/boot: it makes the namespaces that this needs")
+		fmt.Fprintln(os.Stderr,
+			"boottest: run .ci/real/boot: it makes the namespaces that this needs")
 		os.Exit(1)
 	}
 	if err := debootstrap(); err != nil {

@@ -45,7 +45,8 @@ func probe(self string) int {
 	for _, variable := range os.Environ() {
 		b.Env = append(b.Env, []byte(variable))
 	}
-	for _, err := os.Stat(probeFile(name) + ".hold"); err == nil; _, err = os.Stat(probeFile(name) + ".hold") {
+	for _, err := os.Stat(probeFile(name) +
+		".hold"); err == nil; _, err = os.Stat(probeFile(name) + ".hold") {
 		select {
 		case <-ends:
 			return 0

@@ -12,9 +12,12 @@ import (
 
 // nasty are texts that some format, shell or init system mangles.
 var nasty = []string{
-	"", " ", "a b", "  two  ", "tab\there", "'", `it's`, `"`, `say "hi"`, `\`, `\\n \x41 \u0041 \101`, `trailing\`, "a\nb", "\n", "\r\n", "ends\n",
-	"%", "%%", "%n %i %h %u %% %", "$", "$$", "$HOME ${HOME} $$ $(id) $1", "`id`", ";", "a ; b", "# x", "a#b", "!", "!!", "&", "|", "<x>", "(x)", "[x]", "{a,b}",
-	"*", "?", "~", "~root", "-", "--", "-n", "@x", "+x", ":x", "=", "a=b", "é ☃ 𝄞", "ÿ\u00a0\u0085\u2028\ufeff", "\x01\x1b\x7f", "/dev/null", "true", "0", ",", "^",
+	"", " ", "a b", "  two  ", "tab\there", "'", `it's`, `"`, `say "hi"`, `\`,
+	`\\n \x41 \u0041 \101`, `trailing\`, "a\nb", "\n", "\r\n", "ends\n",
+	"%", "%%", "%n %i %h %u %% %", "$", "$$", "$HOME ${HOME} $$ $(id) $1", "`id`", ";", "a ; b",
+	"# x", "a#b", "!", "!!", "&", "|", "<x>", "(x)", "[x]", "{a,b}",
+	"*", "?", "~", "~root", "-", "--", "-n", "@x", "+x", ":x", "=", "a=b", "é ☃ 𝄞",
+	"ÿ\u00a0\u0085\u2028\ufeff", "\x01\x1b\x7f", "/dev/null", "true", "0", ",", "^",
 	strings.Repeat("x", 4096), strings.Repeat("x\"'$% \\\n", 512),
 }
 
@@ -45,7 +48,8 @@ func toml(t *testing.T, services ...spec.Service) string {
 	}
 	var b strings.Builder
 	for _, s := range services {
-		fmt.Fprintf(&b, "[service.%s]\ncommand = %s\nready = %s\ntimeout = %q\n", s.Name, text([]string(s.Command)), text(s.Ready.String()), patience)
+		fmt.Fprintf(&b, "[service.%s]\ncommand = %s\nready = %s\ntimeout = %q\n",
+			s.Name, text([]string(s.Command)), text(s.Ready.String()), patience)
 		fmt.Fprintf(&b, "[service.%s.env]\n", s.Name)
 		for name, value := range s.Env {
 			fmt.Fprintf(&b, "%s = %s\n", name, text(value))

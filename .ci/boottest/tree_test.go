@@ -33,7 +33,8 @@ func debootstrap() error {
 		if err := overlay(root, upper, lower); err != nil {
 			return err
 		}
-		if err := run(exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "bookworm", root, mirror)); err != nil {
+		if err := run(exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "bookworm", root,
+			mirror)); err != nil {
 			return err
 		}
 		base = upper
@@ -86,10 +87,14 @@ type system struct {
 }
 
 var (
-	systemdSystem = &system{name: "systemd", packages: "systemd systemd-sysv dbus libpam-systemd", tells: true}
-	sysvSystem    = &system{name: "sysv", packages: "sysvinit-core initscripts", finish: sayBooted}
-	openrcSystem  = &system{name: "openrc", packages: "openrc sysvinit-core", finish: sayBooted}
-	runitSystem   = &system{name: "runit", packages: "runit-init runit", finish: sayServices}
+	systemdSystem = &system{
+		name:     "systemd",
+		packages: "systemd systemd-sysv dbus libpam-systemd",
+		tells:    true,
+	}
+	sysvSystem   = &system{name: "sysv", packages: "sysvinit-core initscripts", finish: sayBooted}
+	openrcSystem = &system{name: "openrc", packages: "openrc sysvinit-core", finish: sayBooted}
+	runitSystem  = &system{name: "runit", packages: "runit-init runit", finish: sayServices}
 )
 
 // booted is the file that init makes behind the last script of the boot, where
@@ -101,7 +106,8 @@ const booted = "/run/booted"
 func sayBooted(t *testing.T, root *os.Root) {
 	table, err := root.ReadFile("etc/inittab")
 	if err == nil {
-		err = root.WriteFile("etc/inittab", append(table, "ok:2345:once:/bin/touch "+booted+"\n"...), 0o644)
+		err = root.WriteFile("etc/inittab",
+			append(table, "ok:2345:once:/bin/touch "+booted+"\n"...), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +119,8 @@ func sayBooted(t *testing.T, root *os.Root) {
 func sayServices(t *testing.T, root *os.Root) {
 	err := root.MkdirAll("etc/sv/booted", 0o755)
 	if err == nil {
-		err = root.WriteFile("etc/sv/booted/run", []byte("#!/bin/sh\ntouch "+booted+"\nexec sleep infinity\n"), 0o755)
+		err = root.WriteFile("etc/sv/booted/run",
+			[]byte("#!/bin/sh\ntouch "+booted+"\nexec sleep infinity\n"), 0o755)
 	}
 	if err == nil {
 		err = root.Symlink("/etc/sv/booted", "etc/runit/runsvdir/default/booted")
@@ -164,19 +171,23 @@ func (s *system) layer(t *testing.T) string {
 func (s *system) install(root string) error {
 	return download(func(ctx context.Context, attempt int) error {
 		apt := func(words ...string) error {
-			cmd := exec.CommandContext(ctx, "chroot", append([]string{root, "apt-get", "-y", "-q", "-o", "Acquire::Retries=3"}, words...)...)
+			cmd := exec.CommandContext(ctx, "chroot",
+				append([]string{root, "apt-get", "-y", "-q", "-o", "Acquire::Retries=3"},
+					words...)...)
 			cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
 			return run(cmd)
 		}
 		if attempt > 1 {
-			if err := run(exec.CommandContext(ctx, "chroot", root, "dpkg", "--configure", "-a")); err != nil {
+			if err := run(exec.CommandContext(ctx, "chroot", root, "dpkg", "--configure",
+				"-a")); err != nil {
 				return err
 			}
 			if err := apt("update"); err != nil {
 				return err
 			}
 		}
-		return apt(append([]string{"--no-install-recommends", "install"}, strings.Fields(s.packages)...)...)
+		return apt(append([]string{"--no-install-recommends", "install"},
+			strings.Fields(s.packages)...)...)
 	})
 }
 
@@ -190,7 +201,8 @@ func overlay(root, upper string, lower ...string) error {
 			return err
 		}
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,volatile", strings.Join(lower, ":"), upper, work)
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,volatile",
+		strings.Join(lower, ":"), upper, work)
 	if err := syscall.Mount("overlay", root, "overlay", 0, options); err != nil {
 		return fmt.Errorf("mount overlay on %s: %w", root, err)
 	}

@@ -30,23 +30,56 @@ func TestUnits(t *testing.T) {
 		exposure float64
 	}{
 		{service: spec.Service{Name: "root", Ready: ready}, exposure: 4.1},
-		{service: spec.Service{Name: "other", Ready: ready, Process: spec.Process{User: "www-data"}}, exposure: 2.1},
-		{service: spec.Service{Name: "strict", Ready: ready, Sandbox: spec.Sandbox{Level: spec.SandboxStrict, ReadWrite: []string{probeOut}}}, exposure: 1.2},
+		{
+			service: spec.Service{Name: "other", Ready: ready,
+				Process: spec.Process{User: "www-data"}},
+			exposure: 2.1,
+		},
+		{
+			service: spec.Service{Name: "strict", Ready: ready,
+				Sandbox: spec.Sandbox{Level: spec.SandboxStrict, ReadWrite: []string{probeOut}}},
+			exposure: 1.2,
+		},
 		{service: spec.Service{
 			Name: "strictother", Ready: ready, Process: spec.Process{User: "www-data:adm"},
 			Sandbox: spec.Sandbox{Level: spec.SandboxStrict, ReadWrite: []string{probeOut}},
 		}, exposure: 0.9},
-		{service: spec.Service{Name: "open", Ready: ready, Sandbox: spec.Sandbox{Level: spec.SandboxOff}}, exposure: 9.6},
-		{service: spec.Service{Name: "settle", Process: spec.Process{User: "daemon", Groups: []string{"adm"}}}, exposure: 2.1},
-		{service: spec.Service{Name: "binds", Ready: ready, Process: spec.Process{User: "www-data", Cap: []string{"net_bind_service"}}}, exposure: 2.2},
-		{service: spec.Service{Name: "timed", Type: spec.Oneshot, Schedule: schedule, Process: spec.Process{User: "www-data"}}, exposure: 2.1},
+		{
+			service: spec.Service{Name: "open", Ready: ready,
+				Sandbox: spec.Sandbox{Level: spec.SandboxOff}},
+			exposure: 9.6,
+		},
+		{
+			service: spec.Service{Name: "settle",
+				Process: spec.Process{User: "daemon", Groups: []string{"adm"}}},
+			exposure: 2.1,
+		},
+		{
+			service: spec.Service{Name: "binds", Ready: ready,
+				Process: spec.Process{User: "www-data", Cap: []string{"net_bind_service"}}},
+			exposure: 2.2,
+		},
+		{service: spec.Service{Name: "timed", Type: spec.Oneshot, Schedule: schedule,
+			Process: spec.Process{User: "www-data"}}, exposure: 2.1},
 		{service: spec.Service{
-			Name: "socket", Ready: ready, Watchdog: spec.Duration(time.Minute), Process: spec.Process{User: "www-data"},
-			Sockets: []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:8081"}}, {Listen: spec.Address{Network: spec.NetUnix, Addr: "/run/socket.sock"}}},
+			Name: "socket", Ready: ready, Watchdog: spec.Duration(time.Minute),
+			Process: spec.Process{User: "www-data"},
+			Sockets: []spec.Socket{
+				{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:8081"}},
+				{Listen: spec.Address{Network: spec.NetUnix, Addr: "/run/socket.sock"}},
+			},
 		}, exposure: 2.1},
-		{service: spec.Service{Name: "limited", Ready: ready, Limits: spec.Limits{Memory: 256 << 20, Tasks: 50, CPUs: 1.5}, Supervision: spec.Supervision{Reload: "HUP"}}, exposure: 4.1},
+		{
+			service: spec.Service{
+				Name: "limited", Ready: ready,
+				Limits:      spec.Limits{Memory: 256 << 20, Tasks: 50, CPUs: 1.5},
+				Supervision: spec.Supervision{Reload: "HUP"},
+			},
+			exposure: 4.1,
+		},
 		{service: spec.Service{Name: "mine", Ready: ready}, user: true, exposure: 6.6},
-		{service: spec.Service{Name: "minestrict", Ready: ready, Sandbox: spec.Sandbox{Level: spec.SandboxStrict}}, user: true, exposure: 6.4},
+		{service: spec.Service{Name: "minestrict", Ready: ready,
+			Sandbox: spec.Sandbox{Level: spec.SandboxStrict}}, user: true, exposure: 6.4},
 	}
 	m.addUser("alice")
 	var units []string
@@ -54,7 +87,8 @@ func TestUnits(t *testing.T) {
 		test := &tests[i]
 		test.service.Command = spec.Command{m.addProbe(test.service.Name)}
 		test.service.Timeout = new(spec.Duration(patience))
-		out, err := systemd.Target().Render([]spec.Service{test.service}, writers.Options{User: test.user})
+		out, err := systemd.Target().Render([]spec.Service{test.service},
+			writers.Options{User: test.user})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,14 +104,16 @@ func TestUnits(t *testing.T) {
 		}
 	}
 	m.boot()
-	if out := m.run(append([]string{"systemd-analyze", "verify", "--man=no"}, units...)...); out != "" {
+	if out := m.run(append([]string{"systemd-analyze", "verify", "--man=no"}, units...)...); out !=
+		"" {
 		t.Errorf("systemd-analyze verify:\n%s", out)
 	}
 	for _, test := range tests {
 		ctl, path := m.as("", "systemctl"), "/etc/systemd/system/"
 		if test.user {
 			ctl, path = m.as("alice", "systemctl", "--user"), "/etc/systemd/user/"
-			if out := m.run(m.as("alice", "systemd-analyze", "verify", "--user", "--man=no", path+test.service.Name+".service")...); out != "" {
+			if out := m.run(m.as("alice", "systemd-analyze", "verify", "--user", "--man=no",
+				path+test.service.Name+".service")...); out != "" {
 				t.Errorf("systemd-analyze verify: %s:\n%s", test.service.Name, out)
 			}
 		}

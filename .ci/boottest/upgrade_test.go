@@ -58,7 +58,8 @@ stop_timeout = "1m"
 	m.install(program, []byte("#!/no/such/interpreter\n"))
 	m.run("systemctl", "reload", "graceful.service")
 	m.wait("systemd to know that an upgrade failed", func() bool {
-		return strings.HasPrefix(m.show("StatusText"), "upgrade failed: ") && m.show("ActiveState") == "active"
+		return strings.HasPrefix(m.show("StatusText"), "upgrade failed: ") &&
+			m.show("ActiveState") == "active"
 	})
 	t.Log(m.show("StatusText"))
 	if got := m.mainPID(); got != pid {
@@ -69,7 +70,8 @@ stop_timeout = "1m"
 
 	m.run("sh", "-c", "kill -KILL "+strconv.Itoa(pid))
 	m.wait("systemd to see the crash", func() bool { return m.mainPID() != pid })
-	if !strings.Contains(m.once(client), "process ") { // waits in the queue of the socket until somebody is there
+	// waits in the queue of the socket until somebody is there
+	if !strings.Contains(m.once(client), "process ") {
 		t.Error("nobody answers after a crash")
 	}
 	m.wait("systemd to have restarted it", func() bool { return m.show("ActiveState") == "active" })
@@ -113,7 +115,8 @@ func (m *machine) replaced(old int) (pid int) {
 	if got := m.mainPID(); got != pid || pid == 0 {
 		m.t.Fatalf("main process %d, then %d", pid, got)
 	}
-	if got, want := m.once(probeDir+"/"+clientName), fmt.Sprintf("process %d\n", pid); !strings.HasSuffix(got, want) {
+	if got, want := m.once(probeDir+"/"+clientName), fmt.Sprintf("process %d\n",
+		pid); !strings.HasSuffix(got, want) {
 		m.t.Errorf("the answer is %q, want %q", got, want)
 	}
 	return pid
@@ -121,7 +124,8 @@ func (m *machine) replaced(old int) (pid int) {
 
 func (m *machine) show(property string) string {
 	m.t.Helper()
-	return strings.TrimSpace(m.run("systemctl", "show", "--property="+property, "--value", "graceful.service"))
+	return strings.TrimSpace(m.run("systemctl", "show", "--property="+property, "--value",
+		"graceful.service"))
 }
 
 func (m *machine) mainPID() int {

@@ -10,7 +10,9 @@ import (
 // addUser adds an ordinary user whose manager is started at boot.
 func (m *machine) addUser(name string) {
 	m.t.Helper()
-	if out, err := exec.Command("chroot", m.root, "useradd", "--create-home", "--shell", "/bin/bash", name).CombinedOutput(); err != nil {
+	out, err := exec.Command("chroot", m.root, "useradd", "--create-home", "--shell", "/bin/bash",
+		name).CombinedOutput()
+	if err != nil {
 		m.t.Fatalf("useradd %s: %v: %s", name, err, out)
 	}
 	m.write("/var/lib/systemd/linger/"+name, "", 0o644) // what loginctl enable-linger makes
@@ -24,7 +26,8 @@ func (m *machine) as(user string, argv ...string) []string {
 	}
 	uid := strings.TrimSpace(m.run("id", "-u", user))
 	return append([]string{"setpriv", "--reuid=" + user, "--regid=" + user, "--init-groups",
-		"env", "HOME=/home/" + user, "USER=" + user, "LOGNAME=" + user, "XDG_RUNTIME_DIR=/run/user/" + uid}, argv...)
+		"env", "HOME=/home/" + user, "USER=" + user, "LOGNAME=" + user,
+		"XDG_RUNTIME_DIR=/run/user/" + uid}, argv...)
 }
 
 // TestUserLibrary: a program on package boot, installed by an ordinary user for

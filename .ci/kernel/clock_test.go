@@ -51,7 +51,8 @@ stop_timeout = "3s"
 // Whatever the clock is set to, services go on, and delays are as long as they are.
 func TestClockSet(t *testing.T) {
 	for _, by := range []time.Duration{400 * day, -400 * day, -9000 * day} {
-		t.Run(fmt.Sprint(int(by/day), " days"), func(t *testing.T) { clockSet(newSite(t, timed), by) })
+		t.Run(fmt.Sprint(int(by/day), " days"),
+			func(t *testing.T) { clockSet(newSite(t, timed), by) })
 	}
 }
 
@@ -96,7 +97,8 @@ func clockSet(s site, by time.Duration) {
 		s.Errorf("dog: %+v, was %+v", now, dog)
 	}
 	s.daemonry("signal", "USR1", "dog")
-	s.wait("the watchdog to bite", func() bool { st := s.status("dog"); return st.Restarts == 1 && st.State == "ready" })
+	s.wait("the watchdog to bite",
+		func() bool { st := s.status("dog"); return st.Restarts == 1 && st.State == "ready" })
 
 	// The next supervisor reads times of before in the journal.
 	s.crash()
@@ -143,7 +145,8 @@ func TestSuspend(t *testing.T) {
 	s.crash()
 	for range 2 {
 		slept := boottime(t) - monotonic()
-		if out, err := exec.Command("rtcwake", "-m", "mem", "-s", "40").CombinedOutput(); err != nil {
+		out, err := exec.Command("rtcwake", "-m", "mem", "-s", "40").CombinedOutput()
+		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		slept = boottime(t) - monotonic() - slept
@@ -165,7 +168,8 @@ func TestSuspend(t *testing.T) {
 		}
 	}
 	s.daemonry("signal", "USR1", "dog")
-	s.wait("the watchdog to bite", func() bool { st := s.status("dog"); return st.Restarts == 1 && st.State == "ready" })
+	s.wait("the watchdog to bite",
+		func() bool { st := s.status("dog"); return st.Restarts == 1 && st.State == "ready" })
 }
 
 // boottime is the time since the boot, sleep included (CLOCK_BOOTTIME).

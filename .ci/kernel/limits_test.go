@@ -30,11 +30,13 @@ command = ["sleep", "1000"]
 	s.up()
 	before := s.await("neighbour", "ready")
 	st := s.await("hog", "failed")
-	if st.Restarts != 2 || st.Exit == nil || st.Exit.Signal != "KILL" || !strings.Contains(st.Reason, "out of memory") {
+	if st.Restarts != 2 || st.Exit == nil || st.Exit.Signal != "KILL" ||
+		!strings.Contains(st.Reason, "out of memory") {
 		t.Errorf("hog: %+v %+v", st, st.Exit)
 	}
 	if n := strings.Count(s.daemonry("events", "hog"), "killed by SIGKILL (out of memory)"); n < 3 {
-		t.Errorf("%d of 3 ends for want of memory are among the events:\n%s", n, s.daemonry("events", "hog"))
+		t.Errorf("%d of 3 ends for want of memory are among the events:\n%s",
+			n, s.daemonry("events", "hog"))
 	}
 	if after := s.status("neighbour"); after != before {
 		t.Errorf("neighbour: %+v, was %+v", after, before)
@@ -63,7 +65,8 @@ tasks = 40
 	if max := read(t, group+"/pids.max"); max != "40" {
 		t.Errorf("pids.max is %s", max)
 	}
-	s.wait("the limit to be reached", func() bool { return value(t, group+"/pids.events", "max") > 0 })
+	s.wait("the limit to be reached",
+		func() bool { return value(t, group+"/pids.events", "max") > 0 })
 	if n, err := strconv.Atoi(read(t, group+"/pids.current")); err != nil || n > 40 {
 		t.Errorf("%d processes, %v", n, err)
 	}
@@ -74,7 +77,8 @@ tasks = 40
 	if _, err := os.Stat(group); !os.IsNotExist(err) {
 		t.Errorf("%s: %v: %s", group, err, read(t, group+"/cgroup.procs"))
 	}
-	if out, _ := exec.Command("pgrep", "-x", "bash", "-f").Output(); strings.Contains(string(out), "bomb") {
+	if out, _ := exec.Command("pgrep", "-x", "bash", "-f").Output(); strings.Contains(string(out),
+		"bomb") {
 		t.Errorf("left: %s", out)
 	}
 }
@@ -109,7 +113,8 @@ cpus = 0.2
 	}
 	first := share()
 	if first > 0.25 || first < 0.1 || value(t, group+"/cpu.stat", "nr_throttled") == 0 {
-		t.Errorf("it has %.2f of a processor, and may have 0.20:\n%s", first, read(t, group+"/cpu.stat"))
+		t.Errorf("it has %.2f of a processor, and may have 0.20:\n%s",
+			first, read(t, group+"/cpu.stat"))
 	}
 	// A changed limit holds at once, and the service goes on.
 	s.write(strings.Replace(read(t, s.file()), "cpus = 0.2", "cpus = 0.6", 1))
@@ -117,7 +122,8 @@ cpus = 0.2
 	s.wait("the new limit", func() bool { return read(t, group+"/cpu.max") == "60000 100000" })
 	second := share()
 	if second > 0.7 || second < 0.35 {
-		t.Errorf("it has %.2f of a processor, and may have 0.60:\n%s", second, read(t, group+"/cpu.stat"))
+		t.Errorf("it has %.2f of a processor, and may have 0.60:\n%s",
+			second, read(t, group+"/cpu.stat"))
 	}
 	if after := s.status("busy"); after.PID != before.PID {
 		t.Errorf("it was started again: %+v, was %+v", after, before)
@@ -137,7 +143,8 @@ limits = { cpu_weight = 400, io_weight = 200 }
 	s.daemonry("up", "-f", s.file())
 	light, heavy := groupOf(t, s.status("light").PID), groupOf(t, s.status("heavy").PID)
 	for file, want := range map[string]string{
-		light + "/cpu.weight": "50", heavy + "/cpu.weight": "400", light + "/io.weight": "default 50", heavy + "/io.weight": "default 200",
+		light + "/cpu.weight": "50", heavy + "/cpu.weight": "400",
+		light + "/io.weight": "default 50", heavy + "/io.weight": "default 200",
 	} {
 		if got := read(t, file); got != want {
 			t.Errorf("%s: %q, want %q", file, got, want)
@@ -158,7 +165,9 @@ func TestDelegated(t *testing.T) {
 		limits string
 		files  map[string]string
 	}{
-		"all": {`cpus = 0.5, memory = "64MiB", tasks = 20`, map[string]string{"/cpu.max": "50000 100000", "/memory.max": "67108864", "/pids.max": "20"}},
+		"all": {`cpus = 0.5, memory = "64MiB", tasks = 20`, map[string]string{
+			"/cpu.max": "50000 100000", "/memory.max": "67108864", "/pids.max": "20",
+		}},
 		// Controllers of threads, as which a group with processes in it takes them and spoils those
 		// below it.
 		"tasks": {`tasks = 20`, map[string]string{"/pids.max": "20"}},
@@ -226,7 +235,8 @@ limits = { tasks = 20 }
 func TestDetachIntoGroup(t *testing.T) {
 	box := newGroup(t, "detached")
 	s := newSite(t, "")
-	pid, err := strconv.Atoi(strings.TrimSpace(s.daemonry("detach", "--cgroup", box, "--", "sleep", "1000")))
+	pid, err := strconv.Atoi(strings.TrimSpace(s.daemonry("detach", "--cgroup", box, "--",
+		"sleep", "1000")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +247,8 @@ func TestDetachIntoGroup(t *testing.T) {
 		t.Error(err)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	s.wait("it to be gone", func() bool { return strings.Contains(read(t, box+"/cgroup.events"), "populated 0") })
+	s.wait("it to be gone",
+		func() bool { return strings.Contains(read(t, box+"/cgroup.events"), "populated 0") })
 	out, err := s.command("detach", "--cgroup", box+"/none", "--", "sleep", "1000").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "no such file") {
 		t.Errorf("into a group that is not there: %v %s", err, out)

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if os.Getenv("DAEMONRY_GUEST") == "" {
-		fmt.Fprintln(os.Stderr, "these tests fill memory and set the clock: .ci/kernel/run has a machine for them")
+		fmt.Fprintln(os.Stderr,
+			"these tests fill memory and set the clock: .ci/kernel/run has a machine for them")
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -55,7 +56,8 @@ func newSite(t *testing.T, services string) site {
 	s := site{t, root}
 	s.write(strings.ReplaceAll(services, `"@"`, strconv.Quote(self)))
 	t.Cleanup(func() {
-		if out, err := s.command("supervisor", "stop").CombinedOutput(); err != nil && !strings.Contains(string(out), "not running") {
+		if out, err := s.command("supervisor", "stop").CombinedOutput(); err != nil &&
+			!strings.Contains(string(out), "not running") {
 			t.Errorf("supervisor stop: %v: %s", err, out)
 		}
 		if t.Failed() {
@@ -142,7 +144,8 @@ func (s site) wait(what string, done func() bool) {
 func (s site) supervisor() int {
 	s.Helper()
 	var about struct{ PID int }
-	if err := json.Unmarshal([]byte(s.daemonry("supervisor", "status", "--json")), &about); err != nil {
+	err := json.Unmarshal([]byte(s.daemonry("supervisor", "status", "--json")), &about)
+	if err != nil {
 		s.Fatal(err)
 	}
 	return about.PID
@@ -155,7 +158,8 @@ func (s site) kill() {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
-	s.wait("the supervisor to be gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+	s.wait("the supervisor to be gone",
+		func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 }
 
 // groupOf is the directory of the control group of a process.

@@ -36,13 +36,15 @@ swap = "0B"
 	if err := syscall.Kill(b.PID, syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("b to be started again", func() bool { st := s.status("b"); return st.Restarts == 1 && st.State == "ready" })
+	s.wait("b to be started again",
+		func() bool { st := s.status("b"); return st.Restarts == 1 && st.State == "ready" })
 	exit := s.status("b").Exit
 	t.Logf("how b ended, which the supervisor had taken over: %s", exit.Text)
 	if !strings.Contains(exit.Text, "out of memory") {
 		t.Errorf("b: %+v", exit)
 	}
-	if again := groupOf(t, s.status("b").PID); again == groupB || read(t, again+"/memory.max") != "50331648" {
+	again := groupOf(t, s.status("b").PID)
+	if again == groupB || read(t, again+"/memory.max") != "50331648" {
 		t.Errorf("b is in %s, was in %s", again, groupB)
 	}
 	s.daemonry("stop", "a")

@@ -60,7 +60,8 @@ func TestServesAsAnotherUser(t *testing.T) {
 		t.Errorf("answer %q, %v", answer, err)
 	}
 	state := proctest.Inspect(t, pid)
-	if want := [4]int{65534, 65534, 65534, 65534}; state.UIDs != want || state.GIDs != want || len(state.Groups) > 0 {
+	if want := [4]int{65534, 65534, 65534, 65534}; state.UIDs != want || state.GIDs != want ||
+		len(state.Groups) > 0 {
 		t.Errorf("users %v, groups %v %v", state.UIDs, state.GIDs, state.Groups)
 	}
 }

@@ -38,11 +38,13 @@ func TestLockIsNeverFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	proctest.KillAtEnd(t, pid)
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+	if err := syscall.Flock(int(f.Fd()),
+		syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
 		t.Errorf("the lock is free: %v", err)
 	}
 	out, err = lockedfile.Command(t, "-d", "-file", file).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "lock "+file+": resource temporarily unavailable") {
+	if err == nil ||
+		!strings.Contains(string(out), "lock "+file+": resource temporarily unavailable") {
 		t.Errorf("a second one: %v, %s", err, out)
 	}
 
@@ -55,7 +57,8 @@ func TestLockIsNeverFree(t *testing.T) {
 		t.Error(err)
 	}
 	b, err := os.ReadFile(file)
-	if want := fmt.Sprintf("process %d begins\nprocess %d ends\n", pid, pid); string(b) != want || err != nil {
+	want := fmt.Sprintf("process %d begins\nprocess %d ends\n", pid, pid)
+	if string(b) != want || err != nil {
 		t.Errorf("journal %q, want %q, %v", b, want, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {

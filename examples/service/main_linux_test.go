@@ -46,7 +46,8 @@ func TestServe(t *testing.T) {
 	defer cmd.Process.Kill()
 	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	message := make([]byte, 4096)
-	if n, err := conn.Read(message); err != nil || !strings.Contains(string(message[:n]), "READY=1") {
+	if n, err := conn.Read(message); err != nil ||
+		!strings.Contains(string(message[:n]), "READY=1") {
 		t.Fatalf("%q, %v", message[:n], err)
 	}
 	line, err := bufio.NewReader(words).ReadString('\n')

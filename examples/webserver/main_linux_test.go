@@ -54,7 +54,8 @@ func TestLife(t *testing.T) {
 	dir, addr := t.TempDir(), freeAddress(t)
 	pidFile, log := filepath.Join(dir, "pid"), filepath.Join(dir, "log")
 	files := []string{"-pid", pidFile, "-log", log}
-	out, err := webserver.Command(t, append([]string{"-d", "-addr", addr}, files...)...).CombinedOutput()
+	out, err := webserver.Command(t,
+		append([]string{"-d", "-addr", addr}, files...)...).CombinedOutput()
 	pid, numErr := strconv.Atoi(strings.TrimSpace(string(out)))
 	if err != nil || numErr != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -67,7 +68,8 @@ func TestLife(t *testing.T) {
 	if err != nil || report.Failed() {
 		t.Errorf("%+v, %v", report, err)
 	}
-	if out, err := webserver.Command(t, append([]string{"-d", "-addr", addr}, files...)...).CombinedOutput(); err == nil || !strings.Contains(string(out), strconv.Itoa(pid)) {
+	if out, err := webserver.Command(t, append([]string{"-d", "-addr", addr}, files...)...).
+		CombinedOutput(); err == nil || !strings.Contains(string(out), strconv.Itoa(pid)) {
 		t.Errorf("a second one: %v, %s", err, out)
 	}
 
@@ -76,7 +78,8 @@ func TestLife(t *testing.T) {
 		if err := os.Rename(log, old); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := webserver.Command(t, append([]string{"-s", word}, files...)...).CombinedOutput(); err != nil {
+		if out, err := webserver.Command(t, append([]string{"-s", word}, files...)...).
+			CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", word, err, out)
 		}
 		// A signal is only sent, so requests may go to the old file for a moment.
@@ -90,7 +93,8 @@ func TestLife(t *testing.T) {
 		})
 	}
 
-	if out, err := webserver.Command(t, append([]string{"-s", "stop"}, files...)...).CombinedOutput(); err != nil {
+	if out, err := webserver.Command(t, append([]string{"-s", "stop"}, files...)...).
+		CombinedOutput(); err != nil {
 		t.Errorf("stop: %v: %s", err, out)
 	}
 	if proctest.Alive(pid) {
@@ -99,7 +103,8 @@ func TestLife(t *testing.T) {
 	if _, err := os.Stat(pidFile); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the pid file: %v", err)
 	}
-	if out, err := webserver.Command(t, append([]string{"-s", "stop"}, files...)...).CombinedOutput(); err == nil {
+	if out, err := webserver.Command(t, append([]string{"-s", "stop"}, files...)...).
+		CombinedOutput(); err == nil {
 		t.Errorf("stopped twice: %s", out)
 	}
 }
