@@ -20,7 +20,8 @@ func TestTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	if tree.Packages["cmd/daemonry"] == nil || len(tree.Mods) != 2 {
-		t.Fatalf("found %d packages and %d of two go.mod files: not the root of the tree", len(tree.Packages), len(tree.Mods))
+		t.Fatalf("found %d packages and %d of two go.mod files: not the root of the tree",
+			len(tree.Packages), len(tree.Mods))
 	}
 	for _, rule := range allRules {
 		t.Run(rule.Name, func(t *testing.T) {
@@ -39,7 +40,9 @@ func TestStandardLibraryIsLight(t *testing.T) {
 		if files, err := os.ReadDir("../../" + dir); err != nil || !hasGo(files) {
 			continue // not written yet; the table rule sees it when it is
 		}
-		for _, env := range []string{"GOOS=linux CGO_ENABLED=1", "GOOS=linux CGO_ENABLED=0", "GOOS=darwin CGO_ENABLED=0"} {
+		for _, env := range []string{
+			"GOOS=linux CGO_ENABLED=1", "GOOS=linux CGO_ENABLED=0", "GOOS=darwin CGO_ENABLED=0",
+		} {
 			for _, dep := range listDeps(t, "./"+dir, env) {
 				if slices.Contains(forbidden, dep) {
 					t.Errorf("%s pulls in %s (%s)", dir, dep, env)
@@ -52,13 +55,15 @@ func TestStandardLibraryIsLight(t *testing.T) {
 // TestListDepsSeesTheStandardLibrary shows that the question above can be
 // answered with yes.
 func TestListDepsSeesTheStandardLibrary(t *testing.T) {
-	if deps := listDeps(t, "log/syslog", "GOOS=linux CGO_ENABLED=0"); !slices.Contains(deps, "net") {
+	deps := listDeps(t, "log/syslog", "GOOS=linux CGO_ENABLED=0")
+	if !slices.Contains(deps, "net") {
 		t.Errorf("log/syslog does not pull in net: %v", deps)
 	}
 }
 
 func hasGo(files []os.DirEntry) bool {
-	return slices.ContainsFunc(files, func(d os.DirEntry) bool { return strings.HasSuffix(d.Name(), ".go") })
+	return slices.ContainsFunc(files,
+		func(d os.DirEntry) bool { return strings.HasSuffix(d.Name(), ".go") })
 }
 
 func listDeps(t *testing.T, pkg, env string) []string {
@@ -77,13 +82,18 @@ func listDeps(t *testing.T, pkg, env string) []string {
 
 // good is a tree that breaks no rule; each case below adds or replaces files.
 var good = map[string]string{
-	"README.md":         "# Daemonry\n",
-	"go.mod":            "module " + Module + "\n\ngo 1.26.0\n\nrequire golang.org/x/sys v0.1.0\n",
-	"cmd/go.mod":        "module " + Module + "/cmd\n\nrequire (\n\tgithub.com/spf13/cobra v1.0.0\n)\n",
-	"internal/sys/a.go": "// " + table["internal/sys"].says + "\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n" + strings.Repeat("\n", leastLines),
-	"notify/a.go":       "// " + table["notify"].says + "\npackage notify\n\nimport _ \"" + Module + "/internal/sys\"\n",
-	"notify/a_test.go":  "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n",
-	"cmd/daemonry/m.go": "// " + table["cmd/daemonry"].says + "\npackage main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",
+	"README.md": "# Daemonry\n",
+	"go.mod":    "module " + Module + "\n\ngo 1.26.0\n\nrequire golang.org/x/sys v0.1.0\n",
+	"cmd/go.mod": "module " + Module +
+		"/cmd\n\nrequire (\n\tgithub.com/spf13/cobra v1.0.0\n)\n",
+	"internal/sys/a.go": "// " + table["internal/sys"].says +
+		"\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n" +
+		strings.Repeat("\n", leastLines),
+	"notify/a.go": "// " + table["notify"].says + "\npackage notify\n\nimport _ \"" + Module +
+		"/internal/sys\"\n",
+	"notify/a_test.go": "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n",
+	"cmd/daemonry/m.go": "// " + table["cmd/daemonry"].says +
+		"\npackage main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",
 }
 
 // notify is a file of package notify with the doc comment it must have.
@@ -123,12 +133,15 @@ var broken = map[string][]map[string]string{
 		{"internal/proctest/a.go": "package proctest\n\nimport _ \"go.uber.org/goleak\"\n"},
 		{"internal/sys/a_test.go": "package sys\n\nimport _ \"pgregory.net/rapid\"\n"},
 		{"bench/logs/a.go": "package main\n\nimport _ \"github.com/spf13/cobra\"\n"},
-		{"go.mod": "module m\n\nrequire golang.org/x/sys v0.1.0\n\nrequire pgregory.net/rapid v1.0.0 // indirect\n"},
-		{"go.mod": "module m\n\nrequire (\n\tgolang.org/x/sys v0.1.0\n\tpgregory.net/rapid v1.0.0\n)\n"},
+		{"go.mod": "module m\n\nrequire golang.org/x/sys v0.1.0\n\n" +
+			"require pgregory.net/rapid v1.0.0 // indirect\n"},
+		{"go.mod": "module m\n\nrequire (\n\tgolang.org/x/sys v0.1.0\n" +
+			"\tpgregory.net/rapid v1.0.0\n)\n"},
 	},
 	"the library does not import the command": {
 		{"bench/logs/a.go": "package main\n\nimport _ \"" + Module + "/cmd/internal/logs\"\n"},
-		{"internal/sys/a_test.go": "package sys\n\nimport _ \"" + Module + "/cmd/internal/logs\"\n"},
+		{"internal/sys/a_test.go": "package sys\n\nimport _ \"" + Module +
+			"/cmd/internal/logs\"\n"},
 	},
 	"unsafe only in internal/sys and internal/proctest": {
 		{"notify/b.go": "package notify\n\nimport _ \"unsafe\"\n"},
@@ -140,7 +153,8 @@ var broken = map[string][]map[string]string{
 		{"cmd/go.mod": "module m\n\nreplace " + Module + " => ../\n"},
 	},
 	"system calls only in internal/sys": {
-		{"notify/a.go": notify("import \"syscall\"\n\nfunc F() { _ = syscall.Kill(1, syscall.SIGHUP) }\n")},
+		{"notify/a.go": notify("import \"syscall\"\n\n" +
+			"func F() { _ = syscall.Kill(1, syscall.SIGHUP) }\n")},
 		{"notify/a.go": notify("import \"syscall\"\n\nvar wait = syscall.Wait4\n")},
 		{"notify/b_windows.go": notify("import s \"syscall\"\n\nvar l s.Rlimit\n")},
 		{"internal/spawn/a.go": "package spawn\n\nimport \"syscall\"\n\nvar open = syscall.Open\n"},
@@ -172,16 +186,20 @@ var broken = map[string][]map[string]string{
 		{"notify/a.go": notify("import \"os\"\n\nfunc F() { os.Exit(1) }\n")},
 		{"notify/a.go": notify("import o \"os\"\n\nvar exit = o.Exit\n")},
 		{"notify/a.go": notify("import \"log\"\n\nfunc F() { log.Fatalf(\"no\") }\n")},
-		{"cmd/internal/server/a.go": "package server\n\nimport \"os\"\n\nfunc F() { os.Exit(1) }\n"},
-		{"internal/spawn/other.go": "package spawn\n\nimport \"syscall\"\n\nfunc F() { syscall.Exit(1) }\n"},
+		{"cmd/internal/server/a.go": "package server\n\nimport \"os\"\n\n" +
+			"func F() { os.Exit(1) }\n"},
+		{"internal/spawn/other.go": "package spawn\n\nimport \"syscall\"\n\n" +
+			"func F() { syscall.Exit(1) }\n"},
 	},
 	"no work at import": {
 		{"notify/a.go": notify("func init() {}\n")},
 		{"notify/a.go": notify("import \"os\"\n\nvar home = os.Getenv(\"HOME\")\n")},
-		{"notify/a.go": notify("import \"os\"\n\nvar x = f()\n\nfunc f() int { return os.Getpid() }\n")},
+		{"notify/a.go": notify("import \"os\"\n\nvar x = f()\n\n" +
+			"func f() int { return os.Getpid() }\n")},
 		{"notify/a.go": notify("var x = func() int { go func() {}(); return 1 }()\n")},
 		{"notify/a.go": notify("import \"os\"\n\nvar x = func() int { return os.Getpid() }()\n")},
-		{"notify/a.go": notify("import \"regexp\"\n\nvar x = map[string]any{\"a\": regexp.MustCompile(\"a\")}\n")},
+		{"notify/a.go": notify("import \"regexp\"\n\n" +
+			"var x = map[string]any{\"a\": regexp.MustCompile(\"a\")}\n")},
 	},
 	"program files do not sleep": {
 		{"notify/a.go": notify("import \"time\"\n\nfunc F() { time.Sleep(1) }\n")},
@@ -201,9 +219,12 @@ var broken = map[string][]map[string]string{
 		{"notify/a_test.go": "package notify\n\nvar jani" + "tor int\n"},
 	},
 	"a skipped test says why": {
-		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip() }\n"},
-		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(``) }\n"},
-		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.SkipNow() }\n"},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\n" +
+			"func TestA(t *testing.T) { t.Skip() }\n"},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\n" +
+			"func TestA(t *testing.T) { t.Skip(``) }\n"},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\n" +
+			"func TestA(t *testing.T) { t.SkipNow() }\n"},
 	},
 	"the root directory has no stray files": {
 		{"notes.md": "\n"},
@@ -219,7 +240,9 @@ var broken = map[string][]map[string]string{
 		{"notify/a.go": api("type A interface { M(sys.T) }")},
 		{"notify/a.go": api("type A[P sys.T] struct{}")},
 		{"notify/a.go": api("type A struct{}; func (a *A) M() sys.T { panic(0) }")},
-		{"notify/a.go": api("func F() a { panic(0) }; type a int; func (a) M() sys.T { panic(0) }")},
+		{"notify/a.go": api(
+			"func F() a { panic(0) }; type a int; func (a) M() sys.T { panic(0) }",
+		)},
 		{"notify/a.go": api("var A sys.T")},
 		{"notify/a.go": api("var A = sys.New()")},
 	},
@@ -234,7 +257,8 @@ func api(body string) string {
 func manyTopics() map[string]string {
 	files := map[string]string{}
 	for i := range mostTopics {
-		files[fmt.Sprintf("internal/sys/topic%d.go", i)] = "package sys\n" + strings.Repeat("\n", leastLines)
+		files[fmt.Sprintf("internal/sys/topic%d.go", i)] = "package sys\n" +
+			strings.Repeat("\n", leastLines)
 	}
 	return files
 }
@@ -244,16 +268,26 @@ func manyTopics() map[string]string {
 func TestRulesAcceptGoodTree(t *testing.T) {
 	kept := []map[string]string{
 		nil,
-		{"notify/a.go": api("type A struct { b sys.T; C int }; func f(sys.T) {}; func (a A) m(sys.T) {}; var A1 error = sys.Err")},
+		{"notify/a.go": api("type A struct { b sys.T; C int }; func f(sys.T) {}; func (a A) " +
+			"m(sys.T) {}; var A1 error = sys.Err")},
 		{"notify/a.go": notify("import (\"errors\"; \"sync\")\n\ntype T int\n\n" +
-			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n h = func() T { return T(2) }()\n i = g()\n)\n\nfunc g() int { return 1 }\n")},
-		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says + "\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
-		{"notify/a.go": notify("import \"syscall\"\n\nvar a = syscall.Errno(1)\n\nfunc F(syscall.RawConn) any { return syscall.O_RDWR }\n")},
-		{"notify/a.go": notify("const a = \"/proc hides it\"\n"), "internal/boot/detect.go": "// " + table["internal/boot"].says + "\npackage boot\n\nconst a = \"/proc/1/comm\"\n"},
-		{"notify/a_test.go": "package notify\n\nimport \"syscall\"\n\nvar kill = syscall.Kill\nvar a = \"/proc/1\"\n"},
-		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n", "nested/x.go": "package nope\n"},
-		{"cmd/nested/go.mod": "module nested\n", "cmd/nested/x.go": "package nope\n", "daemonry": "", ".envrc": ""},
-		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},
+			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n" +
+			" d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n" +
+			" h = func() T { return T(2) }()\n i = g()\n)\n\nfunc g() int { return 1 }\n")},
+		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says +
+			"\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
+		{"notify/a.go": notify("import \"syscall\"\n\nvar a = syscall.Errno(1)\n\n" +
+			"func F(syscall.RawConn) any { return syscall.O_RDWR }\n")},
+		{"notify/a.go": notify("const a = \"/proc hides it\"\n"), "internal/boot/detect.go": "// " +
+			table["internal/boot"].says + "\npackage boot\n\nconst a = \"/proc/1/comm\"\n"},
+		{"notify/a_test.go": "package notify\n\nimport \"syscall\"\n\nvar kill = syscall.Kill\n" +
+			"var a = \"/proc/1\"\n"},
+		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n",
+			"nested/x.go": "package nope\n"},
+		{"cmd/nested/go.mod": "module nested\n", "cmd/nested/x.go": "package nope\n",
+			"daemonry": "", ".envrc": ""},
+		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\n" +
+			"func TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},
 	}
 	for _, change := range kept {
 		for _, f := range findings(t, change, allRules) {

@@ -38,14 +38,18 @@ func TestWrite(t *testing.T) {
 	for _, c := range []struct {
 		data string
 		perm fs.FileMode
-	}{{"first", 0o644}, {"", 0o600}, {strings.Repeat("x", 1<<20), 0o666}, {"last", 0o400}, {"after", 0o644}} {
+	}{
+		{"first", 0o644}, {"", 0o600}, {strings.Repeat("x", 1<<20), 0o666}, {"last", 0o400},
+		{"after", 0o644},
+	} {
 		must(t, Write(path, []byte(c.data), c.perm))
 		data, err := os.ReadFile(path)
 		must(t, err)
 		fi, err := os.Stat(path)
 		must(t, err)
 		if string(data) != c.data || fi.Mode() != c.perm {
-			t.Errorf("%d bytes with mode %v, want %d with %v", len(data), fi.Mode(), len(c.data), c.perm)
+			t.Errorf("%d bytes with mode %v, want %d with %v",
+				len(data), fi.Mode(), len(c.data), c.perm)
 		}
 	}
 	only(t, dir, "file")
@@ -72,11 +76,13 @@ func TestWriteRefuses(t *testing.T) {
 	must(t, os.Symlink("nowhere", filepath.Join(dir, "dangling")))
 	must(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
 	for name, says := range map[string]string{
-		"link": "not a regular file", "dangling": "not a regular file", "sub": "not a regular file", "sub/": "not a regular file",
+		"link": "not a regular file", "dangling": "not a regular file", "sub": "not a regular file",
+		"sub/":      "not a regular file",
 		"none/file": "none/", "victim/file": "not a directory", "new/": "it is a directory",
 	} {
 		err := Write(dir+"/"+name, []byte("x"), 0o600)
-		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), says) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", name, err, says)
 		}
 	}
@@ -118,7 +124,8 @@ func TestWriteIsAtomic(t *testing.T) {
 }
 
 func TestMissingDirectoryIsNotExist(t *testing.T) {
-	if err := Write(filepath.Join(t.TempDir(), "a", "b"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
+	if err := Write(filepath.Join(t.TempDir(), "a", "b"), nil, 0o600); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("%v, want ErrNotExist", err)
 	}
 }

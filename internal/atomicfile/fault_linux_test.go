@@ -28,8 +28,12 @@ func inOwnMounts(t *testing.T, body func(t *testing.T)) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{
+			{ContainerID: 0, HostID: os.Getuid(), Size: 1},
+		}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{
+			{ContainerID: 0, HostID: os.Getgid(), Size: 1},
+		}
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
@@ -51,7 +55,8 @@ func TestFullDisk(t *testing.T) {
 		tmpfs(t, dir, "size=64k")
 		path := filepath.Join(dir, "file")
 		must(t, Write(path, []byte("old"), 0o640))
-		if err := Write(path, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "write ") {
+		if err := Write(path, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) ||
+			!strings.Contains(err.Error(), "write ") {
 			t.Errorf("on a full disk: %v, want ENOSPC", err)
 		}
 		if b, err := os.ReadFile(path); string(b) != "old" || err != nil {
@@ -66,7 +71,8 @@ func TestNoInodesLeft(t *testing.T) {
 		dir := t.TempDir()
 		tmpfs(t, dir, "nr_inodes=2")
 		must(t, os.WriteFile(filepath.Join(dir, "file"), []byte("old"), 0o600))
-		if err := Write(filepath.Join(dir, "file"), []byte("new"), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		if err := Write(filepath.Join(dir, "file"), []byte("new"), 0o600); !errors.Is(err,
+			syscall.ENOSPC) {
 			t.Errorf("without inodes: %v, want ENOSPC", err)
 		}
 		only(t, dir, "file")
@@ -79,7 +85,8 @@ func TestReadOnlyFileSystem(t *testing.T) {
 		tmpfs(t, dir, "")
 		must(t, os.WriteFile(filepath.Join(dir, "file"), []byte("old"), 0o600))
 		must(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
-		if err := Write(filepath.Join(dir, "file"), []byte("new"), 0o600); !errors.Is(err, syscall.EROFS) {
+		if err := Write(filepath.Join(dir, "file"), []byte("new"), 0o600); !errors.Is(err,
+			syscall.EROFS) {
 			t.Errorf("read-only: %v, want EROFS", err)
 		}
 		only(t, dir, "file")
@@ -95,7 +102,8 @@ func TestRenameFails(t *testing.T) {
 		must(t, os.WriteFile(path, []byte("old"), 0o600))
 		must(t, syscall.Mount(path, path, "", syscall.MS_BIND, ""))
 		defer func() { _ = syscall.Unmount(path, syscall.MNT_DETACH) }()
-		if err := Write(path, []byte("new"), 0o600); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "rename ") {
+		if err := Write(path, []byte("new"), 0o600); !errors.Is(err, syscall.EBUSY) ||
+			!strings.Contains(err.Error(), "rename ") {
 			t.Errorf("over a mount point: %v, want EBUSY", err)
 		}
 		only(t, dir, "file")

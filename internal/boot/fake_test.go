@@ -28,7 +28,13 @@ type fakeSystemd struct {
 }
 
 func newFakeSystemd(dir string) *fakeSystemd {
-	return &fakeSystemd{dir: dir, known: map[string]string{}, enabled: map[string]bool{}, active: map[string]string{}, queued: map[string]bool{}}
+	return &fakeSystemd{
+		dir:     dir,
+		known:   map[string]string{},
+		enabled: map[string]bool{},
+		active:  map[string]string{},
+		queued:  map[string]bool{},
+	}
 }
 
 func (f *fakeSystemd) run(ctx context.Context, argv ...string) (string, error) {
@@ -76,7 +82,11 @@ func (f *fakeSystemd) command(words []string) (string, error) {
 	case "enable":
 		for _, u := range units {
 			if _, ok := f.known[u]; !ok {
-				return "", &CommandError{Argv: words, Status: 1, Err: fmt.Errorf("unit %s does not exist", u)}
+				return "", &CommandError{
+					Argv:   words,
+					Status: 1,
+					Err:    fmt.Errorf("unit %s does not exist", u),
+				}
 			}
 			f.enabled[u] = true
 		}
@@ -87,7 +97,8 @@ func (f *fakeSystemd) command(words []string) (string, error) {
 	case "start", "restart":
 		for _, u := range units {
 			if _, ok := f.known[u]; !ok {
-				return "", &CommandError{Argv: words, Status: 5, Err: fmt.Errorf("unit %s not found", u)}
+				return "",
+					&CommandError{Argv: words, Status: 5, Err: fmt.Errorf("unit %s not found", u)}
 			}
 			f.active[u] = "active"
 			delete(f.queued, u)
@@ -95,7 +106,8 @@ func (f *fakeSystemd) command(words []string) (string, error) {
 	case "stop":
 		for _, u := range units {
 			if f.active[u] == "" && !f.queued[u] {
-				return "", &CommandError{Argv: words, Status: 5, Err: fmt.Errorf("unit %s not loaded", u)}
+				return "",
+					&CommandError{Argv: words, Status: 5, Err: fmt.Errorf("unit %s not loaded", u)}
 			}
 			delete(f.active, u)
 			delete(f.queued, u)
@@ -103,7 +115,8 @@ func (f *fakeSystemd) command(words []string) (string, error) {
 	case "reset-failed":
 		for _, u := range units {
 			if f.active[u] != "failed" {
-				return "", &CommandError{Argv: words, Status: 1, Err: fmt.Errorf("unit %s not loaded", u)}
+				return "",
+					&CommandError{Argv: words, Status: 1, Err: fmt.Errorf("unit %s not loaded", u)}
 			}
 			delete(f.active, u)
 		}
@@ -148,8 +161,12 @@ func (f *fakeSystemd) show(words []string) (string, error) {
 		if f.queued[u] {
 			kind += "Job=12\n"
 		}
-		blocks = append(blocks, fmt.Sprintf("%sMainPID=%s\nResult=%s\nId=%s\nLoadState=%s\nActiveState=%s\nSubState=x\nUnitFileState=%s\nNeedDaemonReload=%s\n",
-			kind, pid, result, u, load, active, file, map[bool]string{true: "yes", false: "no"}[reload]))
+		blocks = append(blocks, fmt.Sprintf(
+			"%sMainPID=%s\nResult=%s\nId=%s\nLoadState=%s\nActiveState=%s\nSubState=x\n"+
+				"UnitFileState=%s\nNeedDaemonReload=%s\n",
+			kind, pid, result, u, load, active, file,
+			map[bool]string{true: "yes", false: "no"}[reload],
+		))
 	}
 	return strings.Join(blocks, "\n"), nil
 }
@@ -157,7 +174,8 @@ func (f *fakeSystemd) show(words []string) (string, error) {
 // state is all that a machine has of us: files, and what the manager knows.
 func (f *fakeSystemd) state(t *testing.T, root string) string {
 	t.Helper()
-	return fmt.Sprintf("%s\nknown %v\nenabled %v\nactive %v", filesBelow(t, root), sortedKeys(f.known), f.enabled, f.active)
+	return fmt.Sprintf("%s\nknown %v\nenabled %v\nactive %v",
+		filesBelow(t, root), sortedKeys(f.known), f.enabled, f.active)
 }
 
 func sortedKeys(m map[string]string) []string {
@@ -205,11 +223,15 @@ func services() []spec.Service {
 		panic(err)
 	}
 	return []spec.Service{
-		{Name: "web", Command: spec.Command{"/usr/bin/web"}, Process: spec.Process{Chdir: "/"}, Requires: []string{"db"}, Instances: 2,
+		{Name: "web", Command: spec.Command{"/usr/bin/web"}, Process: spec.Process{Chdir: "/"},
+			Requires: []string{"db"}, Instances: 2,
 			Sockets: []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: ":8081"}}}},
-		{Name: "db", Command: spec.Command{"/usr/bin/db"}, Process: spec.Process{Chdir: "/", Env: map[string]string{"A": "b c"}}},
-		{Name: "backup", Command: spec.Command{"/usr/bin/backup"}, Type: spec.Oneshot, Schedule: schedule, Process: spec.Process{Chdir: "/"}},
-		{Name: "by-hand", Command: spec.Command{"/usr/bin/hand"}, Autostart: new(false), Process: spec.Process{Chdir: "/"}},
+		{Name: "db", Command: spec.Command{"/usr/bin/db"},
+			Process: spec.Process{Chdir: "/", Env: map[string]string{"A": "b c"}}},
+		{Name: "backup", Command: spec.Command{"/usr/bin/backup"}, Type: spec.Oneshot,
+			Schedule: schedule, Process: spec.Process{Chdir: "/"}},
+		{Name: "by-hand", Command: spec.Command{"/usr/bin/hand"}, Autostart: new(false),
+			Process: spec.Process{Chdir: "/"}},
 	}
 }
 

@@ -34,7 +34,8 @@ func TestFullDisk(t *testing.T) {
 			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 			cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 		}
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestFullDisk") {
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestFullDisk") {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
@@ -45,7 +46,8 @@ func TestFullDisk(t *testing.T) {
 	full := 0
 	for inodes := 2; inodes < 12; inodes++ {
 		dir := t.TempDir()
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("nr_inodes=%d", inodes)); err != nil {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0,
+			fmt.Sprintf("nr_inodes=%d", inodes)); err != nil {
 			t.Fatal(err)
 		}
 		f := newFakeSystemd(dir + "/units")
@@ -80,7 +82,8 @@ func TestNoRight(t *testing.T) {
 		for _, dir := range []string{"/etc/systemd/system", "/etc"} {
 			f := newFakeSystemd(dir)
 			m := &Machine{System: Systemd, Dir: dir, Run: f.run}
-			p, err := m.Enable(t.Context(), []spec.Service{{Name: "boot-test-x", Command: spec.Command{"/bin/x"}, Process: spec.Process{Chdir: "/"}}})
+			p, err := m.Enable(t.Context(), []spec.Service{{Name: "boot-test-x",
+				Command: spec.Command{"/bin/x"}, Process: spec.Process{Chdir: "/"}}})
 			if err == nil {
 				err = p.Apply(t.Context())
 			}
@@ -127,16 +130,21 @@ func scanned(t *testing.T, system System, argv ...string) *Machine {
 
 // TestScanned: the whole life of a service under the real runit and s6.
 func TestScanned(t *testing.T) {
-	for system, argv := range map[System][]string{Runit: {"runsvdir", "-P"}, S6: {"s6-svscan", "-t0"}} {
+	for system, argv := range map[System][]string{
+		Runit: {"runsvdir", "-P"}, S6: {"s6-svscan", "-t0"},
+	} {
 		t.Run(string(system), func(t *testing.T) {
 			m := scanned(t, system, argv...)
 			root := filepath.Dir(m.Dir)
 			live := []spec.Service{
 				{
-					Name: "web", Command: spec.Command{"/bin/sh", "-c", `echo "$1" >` + root + `/out; exec sleep 600`, "sh", "it's $HOME %n\n"},
-					Process: spec.Process{Chdir: "/"}, Log: spec.Log{Targets: []spec.LogTarget{{Kind: spec.TargetNone}}},
+					Name: "web", Command: spec.Command{"/bin/sh", "-c",
+						`echo "$1" >` + root + `/out; exec sleep 600`, "sh", "it's $HOME %n\n"},
+					Process: spec.Process{Chdir: "/"},
+					Log:     spec.Log{Targets: []spec.LogTarget{{Kind: spec.TargetNone}}},
 				},
-				{Name: "hand", Command: spec.Command{"/bin/sleep", "600"}, Process: spec.Process{Chdir: "/"}, Autostart: new(false),
+				{Name: "hand", Command: spec.Command{"/bin/sleep", "600"},
+					Process: spec.Process{Chdir: "/"}, Autostart: new(false),
 					Log: spec.Log{Targets: []spec.LogTarget{{Kind: spec.TargetNone}}}},
 			}
 			mustEnable(t, m, live)

@@ -33,9 +33,11 @@ func (f *fakeTools) run(ctx context.Context, argv ...string) (string, error) {
 	}
 	status, out, err := f.command(argv)
 	if status != 0 || err != nil {
-		return "", &CommandError{Argv: argv, Status: status, Err: errors.Join(err, fmt.Errorf("exit status %d", status))}
+		return "", &CommandError{Argv: argv, Status: status, Err: errors.Join(err,
+			fmt.Errorf("exit status %d", status))}
 	}
-	if !strings.Contains(line, "status") && !strings.Contains(line, "print") && !strings.Contains(line, "-n -q") && argv[1] != "list" {
+	if !strings.Contains(line, "status") && !strings.Contains(line, "print") &&
+		!strings.Contains(line, "-n -q") && argv[1] != "list" {
 		f.log = append(f.log, line)
 	}
 	return out, nil
@@ -120,14 +122,17 @@ func (f *fakeTools) state(t *testing.T) string {
 func staged(t *testing.T, system System) (*Machine, *fakeTools) {
 	t.Helper()
 	f := &fakeTools{root: t.TempDir(), running: map[string]bool{}, vars: map[string]string{}}
-	plant(t, f.root, "etc/runlevels/default", "etc/rc2.d", "etc/init.d/README=x\n", "usr/local/etc/rc.d", "Library/LaunchDaemons")
+	plant(t, f.root, "etc/runlevels/default", "etc/rc2.d", "etc/init.d/README=x\n",
+		"usr/local/etc/rc.d", "Library/LaunchDaemons")
 	return &Machine{System: system, Root: f.root, Run: f.run, stage: true}, f
 }
 
 func scripted() []spec.Service {
 	return []spec.Service{
-		{Name: "web", Command: spec.Command{"/usr/bin/web"}, Process: spec.Process{Chdir: "/"}, Requires: []string{"db"}},
-		{Name: "db", Command: spec.Command{"/usr/bin/db"}, Process: spec.Process{Chdir: "/", Env: map[string]string{"A": "b"}}},
+		{Name: "web", Command: spec.Command{"/usr/bin/web"}, Process: spec.Process{Chdir: "/"},
+			Requires: []string{"db"}},
+		{Name: "db", Command: spec.Command{"/usr/bin/db"},
+			Process: spec.Process{Chdir: "/", Env: map[string]string{"A": "b"}}},
 	}
 }
 
@@ -145,8 +150,12 @@ func TestManagers(t *testing.T) {
 				t.Errorf("running: %v", f.running)
 			}
 			// What is needed by others is started first.
-			if at := slices.IndexFunc(f.log, func(l string) bool { return strings.Contains(l, "start") && strings.Contains(l, "web") }); system != Launchd &&
-				!slices.ContainsFunc(f.log[:max(at, 0)], func(l string) bool { return strings.Contains(l, "start") && strings.Contains(l, "db") }) {
+			if at := slices.IndexFunc(f.log, func(l string) bool {
+				return strings.Contains(l, "start") && strings.Contains(l, "web")
+			}); system != Launchd &&
+				!slices.ContainsFunc(f.log[:max(at, 0)], func(l string) bool {
+					return strings.Contains(l, "start") && strings.Contains(l, "db")
+				}) {
 				t.Errorf("order: %q", f.log)
 			}
 			st, err := m.Status(t.Context(), "web")
@@ -163,7 +172,8 @@ func TestManagers(t *testing.T) {
 				t.Errorf("a change: %v, %q", p.Steps(), p.Hints)
 			}
 			byHand(t, m, scripted())
-			if err := errors.Join(m.Stop(t.Context(), "web"), m.Start(t.Context(), "web")); err != nil {
+			if err := errors.Join(m.Stop(t.Context(), "web"),
+				m.Start(t.Context(), "web")); err != nil {
 				t.Errorf("stop and start: %v", err)
 			}
 			if err := m.Start(t.Context(), "other"); !errors.Is(err, ErrNotEnabled) {
@@ -195,14 +205,16 @@ func byHand(t *testing.T, m *Machine, changed []spec.Service) {
 			t.Fatal(err)
 		}
 		p.steps = append(p.steps, Step{do: func(context.Context) error { return errInjected }})
-		if err := p.Apply(t.Context()); !errors.Is(err, errInjected) || strings.Contains(err.Error(), "be undone") {
+		if err := p.Apply(t.Context()); !errors.Is(err, errInjected) ||
+			strings.Contains(err.Error(), "be undone") {
 			t.Fatal(err)
 		}
 		if st, err := m.Status(t.Context(), "web"); err != nil || st.Enabled == autostart {
 			t.Errorf("autostart %v undone: %+v, %v", autostart, st, err)
 		}
 		mustEnable(t, m, changed)
-		if st, err := m.Status(t.Context(), "web"); err != nil || st.Enabled != autostart || !st.Running {
+		if st, err := m.Status(t.Context(), "web"); err != nil ||
+			st.Enabled != autostart || !st.Running {
 			t.Errorf("autostart %v: %+v, %v", autostart, st, err)
 		}
 	}
@@ -229,12 +241,15 @@ func TestManagersUndo(t *testing.T) {
 					if at == len(p.steps) {
 						break
 					}
-					p.steps = append(p.steps[:at+1:at+1], Step{do: func(context.Context) error { return errInjected }})
-					if err := p.Apply(t.Context()); !errors.Is(err, errInjected) || strings.Contains(err.Error(), "be undone") {
+					p.steps = append(p.steps[:at+1:at+1],
+						Step{do: func(context.Context) error { return errInjected }})
+					if err := p.Apply(t.Context()); !errors.Is(err, errInjected) ||
+						strings.Contains(err.Error(), "be undone") {
 						t.Fatalf("step %d %s: %v", at, p.steps[at], err)
 					}
 					if got := f.state(t); got != before {
-						t.Errorf("disable %v, step %d %s leaves\n%s\nbefore it was\n%s", disable, at, p.steps[at], got, before)
+						t.Errorf("disable %v, step %d %s leaves\n%s\nbefore it was\n%s",
+							disable, at, p.steps[at], got, before)
 					}
 				}
 			}
@@ -257,26 +272,32 @@ func TestTree(t *testing.T) {
 			root := t.TempDir()
 			plant(t, root, "etc/service")
 			var log []string
-			m := &Machine{System: system, Root: root, Run: func(_ context.Context, argv ...string) (string, error) {
-				line := strings.ReplaceAll(strings.Join(argv, " "), root, "ROOT")
-				if strings.Contains(line, " -n ") {
-					return "", &CommandError{Status: 1, Err: errInjected}
-				}
-				log = append(log, line)
-				return "", nil
-			}}
+			m := &Machine{
+				System: system,
+				Root:   root,
+				Run: func(_ context.Context, argv ...string) (string, error) {
+					line := strings.ReplaceAll(strings.Join(argv, " "), root, "ROOT")
+					if strings.Contains(line, " -n ") {
+						return "", &CommandError{Status: 1, Err: errInjected}
+					}
+					log = append(log, line)
+					return "", nil
+				},
+			}
 			mustEnable(t, m, scripted()[1:])
 			if got := strings.Join(log, "\n"); got != want {
 				t.Errorf("ran %q, want %q", got, want)
 			}
-			if st, err := m.Status(t.Context(), "db"); err != nil || st.Running || len(st.Files) == 0 || !strings.HasPrefix(st.Files[0], root) {
+			if st, err := m.Status(t.Context(), "db"); err != nil || st.Running ||
+				len(st.Files) == 0 || !strings.HasPrefix(st.Files[0], root) {
 				t.Errorf("status %+v, %v", st, err)
 			}
 			if err := m.Start(t.Context(), "db"); err == nil {
 				t.Error("something was started")
 			}
 			if system == Runit {
-				if target, err := os.Readlink(root + "/etc/service/db"); err != nil || target != "/etc/sv/db" {
+				if target, err := os.Readlink(root + "/etc/service/db"); err != nil ||
+					target != "/etc/sv/db" {
 					t.Errorf("link to %q, %v", target, err)
 				}
 			}
@@ -298,10 +319,18 @@ func TestTreeLinks(t *testing.T) {
 		tree []string
 		want string // "" if it cannot be
 	}{
-		"absolute":       {[]string{"etc/sv->" + outside + "/sv", "etc/service->" + outside + "/service", strings.TrimPrefix(outside, "/") + "/service"}, outside},
-		"above the root": {[]string{"etc/sv->../../../../../.." + outside + "/sv", "etc/service"}, outside},
-		"void":           {[]string{"var/service->/run/runit/runsvdir/current", "etc/runit/runsvdir/default"}, "etc/sv"},
-		"itself":         {[]string{"etc/sv->/etc/sv", "etc/service"}, ""},
+		"absolute": {
+			[]string{"etc/sv->" + outside + "/sv", "etc/service->" + outside + "/service",
+				strings.TrimPrefix(outside, "/") + "/service"},
+			outside,
+		},
+		"above the root": {[]string{"etc/sv->../../../../../.." + outside + "/sv", "etc/service"},
+			outside},
+		"void": {
+			[]string{"var/service->/run/runit/runsvdir/current", "etc/runit/runsvdir/default"},
+			"etc/sv",
+		},
+		"itself": {[]string{"etc/sv->/etc/sv", "etc/service"}, ""},
 	} {
 		root := t.TempDir()
 		plant(t, root, test.tree...)
@@ -316,7 +345,8 @@ func TestTreeLinks(t *testing.T) {
 			}
 			continue
 		}
-		if st, statusErr := m.Status(t.Context(), "db"); err != nil || statusErr != nil || !st.Enabled ||
+		if st, statusErr := m.Status(t.Context(), "db"); err != nil || statusErr != nil ||
+			!st.Enabled ||
 			!strings.HasPrefix(st.Files[0], filepath.Join(root, test.want)) {
 			t.Errorf("%s: %v, %+v, %v", name, err, st, statusErr)
 		}
@@ -335,7 +365,8 @@ func TestSupervisorEverywhere(t *testing.T) {
 		}
 		m, _ := staged(t, system)
 		for _, env := range []map[string]string{nil, {"DAEMONRY_ROOT": "/srv/a b"}} {
-			out, err := Supervisor{Program: "/opt/a b/daemonry", Env: env}.render(target, writers.Options{})
+			out, err := Supervisor{Program: "/opt/a b/daemonry", Env: env}.render(target,
+				writers.Options{})
 			if err != nil || len(out.Files) == 0 {
 				t.Errorf("%s: %v", system, err)
 				continue

@@ -38,7 +38,12 @@ func TestOwnProgram(t *testing.T) {
 	}
 	run := func(dir, name string, env []string, args ...string) string {
 		t.Helper()
-		cmd := &exec.Cmd{Path: link, Args: append([]string{name}, args...), Dir: dir, Env: append(os.Environ(), env...)}
+		cmd := &exec.Cmd{
+			Path: link,
+			Args: append([]string{name}, args...),
+			Dir:  dir,
+			Env:  append(os.Environ(), env...),
+		}
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)

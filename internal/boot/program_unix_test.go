@@ -17,9 +17,14 @@ func TestLeadsTo(t *testing.T) {
 	}
 	cellar := filepath.Join(base, "Cellar", "app")
 	file := filepath.Join(cellar, "1.0", "app")
-	err = errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("x"), 0o755), os.MkdirAll(base+"/bin", 0o755),
-		os.Symlink("1.0", cellar+"/current"), os.Symlink("../Cellar/app/current/app", base+"/bin/app"),
-		os.Symlink(base+"/bin", base+"/sbin"), os.Symlink("../nowhere", base+"/bin/dangling"), os.Symlink("loop", base+"/bin/loop"))
+	err = errors.Join(
+		os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("x"), 0o755),
+		os.MkdirAll(base+"/bin", 0o755),
+		os.Symlink("1.0", cellar+"/current"),
+		os.Symlink("../Cellar/app/current/app", base+"/bin/app"),
+		os.Symlink(base+"/bin", base+"/sbin"), os.Symlink("../nowhere", base+"/bin/dangling"),
+		os.Symlink("loop", base+"/bin/loop"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

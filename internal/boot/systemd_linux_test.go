@@ -60,20 +60,25 @@ func TestEnable(t *testing.T) {
 		}
 	}
 	st, err := m.Status(t.Context(), "db")
-	if err != nil || !st.Enabled || !st.Running || st.PID != 77 || st.State != "active" || len(st.Files) != 2 {
+	if err != nil || !st.Enabled || !st.Running || st.PID != 77 || st.State != "active" ||
+		len(st.Files) != 2 {
 		t.Errorf("status %+v, %v", st, err)
 	}
-	if st, err := m.Status(t.Context(), "web"); err != nil || !st.Running || st.PID != 0 || len(st.Files) != 5 {
+	if st, err := m.Status(t.Context(), "web"); err != nil || !st.Running || st.PID != 0 ||
+		len(st.Files) != 5 {
 		t.Errorf("status of instances %+v, %v", st, err)
 	}
-	if st, err := m.Status(t.Context(), "other"); err != nil || st.Enabled || st.Running || len(st.Files) > 0 {
+	if st, err := m.Status(t.Context(), "other"); err != nil || st.Enabled || st.Running ||
+		len(st.Files) > 0 {
 		t.Errorf("status of what is not there %+v, %v", st, err)
 	}
 
-	if p, err := m.Disable(t.Context(), "web@1"); err == nil || !strings.Contains(err.Error(), "name web") {
+	if p, err := m.Disable(t.Context(), "web@1"); err == nil ||
+		!strings.Contains(err.Error(), "name web") {
 		t.Errorf("disable one instance: %v, %v", p, err)
 	}
-	if p, err := m.Disable(t.Context(), "db@1"); err == nil || !strings.Contains(err.Error(), "name db") {
+	if p, err := m.Disable(t.Context(), "db@1"); err == nil ||
+		!strings.Contains(err.Error(), "name db") {
 		t.Errorf("disable an instance that there is not: %v, %v", p, err)
 	}
 	if p, err := m.Disable(t.Context(), "other@1"); err != nil || len(p.Steps()) > 0 {
@@ -88,14 +93,17 @@ func TestEnable(t *testing.T) {
 	fewer := services()
 	fewer[0].Instances, fewer[0].Sockets, fewer[1].Nice = 1, nil, new(3)
 	p = mustEnable(t, m, fewer)
-	if f.enabled["web@2.service"] || f.active["web.socket"] != "" || f.known["web@2.service"] != "" || f.active["db.service"] != "active" {
+	if f.enabled["web@2.service"] || f.active["web.socket"] != "" ||
+		f.known["web@2.service"] != "" || f.active["db.service"] != "active" {
 		t.Errorf("after a change: %s", f.state(t, m.Dir))
 	}
 	if !strings.Contains(strings.Join(p.Hints, "\n"), "systemctl restart db.service") {
 		t.Errorf("hints %q", p.Hints)
 	}
 
-	byHand(t, m, []spec.Service{{Name: "web", Command: spec.Command{"/bin/web"}, Process: spec.Process{Chdir: "/"}}})
+	byHand(t, m, []spec.Service{
+		{Name: "web", Command: spec.Command{"/bin/web"}, Process: spec.Process{Chdir: "/"}},
+	})
 
 	p, err = m.Disable(t.Context(), namesOf(services())...)
 	if err != nil {
@@ -121,7 +129,10 @@ func TestOnItsWay(t *testing.T) {
 	db := services()[1:2]
 	ways := map[string]func(f *fakeSystemd){
 		"activating": func(f *fakeSystemd) { f.active["db.service"] = "activating" },
-		"queued":     func(f *fakeSystemd) { delete(f.active, "db.service"); f.queued["db.service"] = true },
+		"queued": func(f *fakeSystemd) {
+			delete(f.active, "db.service")
+			f.queued["db.service"] = true
+		},
 	}
 	for name, set := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +168,9 @@ func TestUndo(t *testing.T) {
 		_, _ = m, f
 		return len(p.steps)
 	}
-	for name, prepare := range map[string]func(t *testing.T, m *Machine, f *fakeSystemd) func() (*Plan, error){
+	for name, prepare := range map[string]func(
+		t *testing.T, m *Machine, f *fakeSystemd,
+	) func() (*Plan, error){
 		"enable": func(t *testing.T, m *Machine, _ *fakeSystemd) func() (*Plan, error) {
 			return func() (*Plan, error) { return m.Enable(t.Context(), services()) }
 		},
@@ -165,7 +178,11 @@ func TestUndo(t *testing.T) {
 			mustEnable(t, m, services())
 			other := services()
 			other[0].Instances, other[1].Nice = 1, new(1)
-			other = append(other, spec.Service{Name: "new", Command: spec.Command{"/bin/new"}, Process: spec.Process{Chdir: "/"}})
+			other = append(other, spec.Service{
+				Name:    "new",
+				Command: spec.Command{"/bin/new"},
+				Process: spec.Process{Chdir: "/"},
+			})
 			return func() (*Plan, error) { return m.Enable(t.Context(), other) }
 		},
 		"disable": func(t *testing.T, m *Machine, _ *fakeSystemd) func() (*Plan, error) {
@@ -194,16 +211,19 @@ func TestUndo(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					p.steps = append(p.steps[:at+1:at+1], Step{do: func(context.Context) error { return errInjected }})
+					p.steps = append(p.steps[:at+1:at+1],
+						Step{do: func(context.Context) error { return errInjected }})
 					if !half {
 						p.steps = p.steps[:at+1]
 						p.steps[at].do = func(context.Context) error { return errInjected }
 					}
-					if err := p.Apply(t.Context()); !errors.Is(err, errInjected) || strings.Contains(err.Error(), "could be undone") {
+					if err := p.Apply(t.Context()); !errors.Is(err, errInjected) ||
+						strings.Contains(err.Error(), "could be undone") {
 						t.Fatalf("step %d %s: %v", at, s, err)
 					}
 					if got := f.state(t, filepath.Dir(m.Dir)); got != before {
-						t.Errorf("step %d %s (done %v) leaves\n%s\nbefore it was\n%s\n%q", at, s, half, got, before, f.log)
+						t.Errorf("step %d %s (done %v) leaves\n%s\nbefore it was\n%s\n%q",
+							at, s, half, got, before, f.log)
 					}
 				}
 			}
@@ -283,15 +303,25 @@ func TestInTheWay(t *testing.T) {
 		put  func(path string) error
 		want string
 	}{
-		"foreign":  {func(path string) error { return os.WriteFile(path, []byte("[Service]\nExecStart=/bin/x\n"), 0o644) }, "was not written by us"},
-		"masked":   {func(path string) error { return os.Symlink("/dev/null", path) }, "was not written by us"},
-		"dangling": {func(path string) error { return os.Symlink("/nowhere/x", path) }, "was not written by us"},
+		"foreign": {
+			func(path string) error {
+				return os.WriteFile(path, []byte("[Service]\nExecStart=/bin/x\n"), 0o644)
+			},
+			"was not written by us",
+		},
+		"masked": {func(path string) error { return os.Symlink("/dev/null", path) },
+			"was not written by us"},
+		"dangling": {func(path string) error { return os.Symlink("/nowhere/x", path) },
+			"was not written by us"},
 		"another's": {func(path string) error {
 			return os.WriteFile(path, writers.Seal([]byte("x\n"), "other", writers.Hash), 0o644)
 		}, "was written for the service other"},
 		"a link to one of ours": {func(path string) error {
 			kept := filepath.Join(filepath.Dir(filepath.Dir(path)), "kept")
-			return errors.Join(os.WriteFile(kept, writers.Seal([]byte("x\n"), "db", writers.Hash), 0o644), os.Symlink(kept, path))
+			return errors.Join(
+				os.WriteFile(kept, writers.Seal([]byte("x\n"), "db", writers.Hash), 0o644),
+				os.Symlink(kept, path),
+			)
 		}, "was not written by us"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -301,7 +331,8 @@ func TestInTheWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := f.state(t, m.Dir)
-			if _, err := m.Enable(t.Context(), db); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := m.Enable(t.Context(), db); err == nil ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("enable: %v", err)
 			}
 			p, err := m.Disable(t.Context(), "db")
@@ -326,7 +357,8 @@ func TestInTheWay(t *testing.T) {
 		}
 		before := f.state(t, m.Dir)
 		var changed *ChangedError
-		if _, err := m.Enable(t.Context(), db); !errors.As(err, &changed) || changed.Paths[0] != path {
+		if _, err := m.Enable(t.Context(), db); !errors.As(err, &changed) ||
+			changed.Paths[0] != path {
 			t.Errorf("enable: %v", err)
 		}
 		if _, err := m.Disable(t.Context(), "db"); !errors.As(err, &changed) {
@@ -348,7 +380,8 @@ func TestInTheWay(t *testing.T) {
 // TestCopies: what a person has made of a file of ours, under another name, is theirs.
 func TestCopies(t *testing.T) {
 	for system, copies := range map[System][]string{
-		Systemd: {"db.service.bak", "db2.service", "db.conf", "xdb.service", "db@.service", "db-2.service"},
+		Systemd: {"db.service.bak", "db2.service", "db.conf", "xdb.service", "db@.service",
+			"db-2.service"},
 		SysV:    {"db.bak", "db~", "db-2", "db2"},
 		Runit:   {"db.bak", "db@"},
 		Launchd: {"daemonry.db.plist.bak", "db.plist"},
@@ -371,7 +404,8 @@ func TestCopies(t *testing.T) {
 	if err == nil {
 		err = p.Apply(t.Context())
 	}
-	if got := f.state(t, m.Dir); err != nil || !strings.Contains(got, "db.service.bak") || !strings.Contains(got, "db2.service") || strings.Contains(got, "db.service ") {
+	if got := f.state(t, m.Dir); err != nil || !strings.Contains(got, "db.service.bak") ||
+		!strings.Contains(got, "db2.service") || strings.Contains(got, "db.service ") {
 		t.Errorf("%v, left: %s", err, got)
 	}
 }
@@ -399,11 +433,13 @@ func TestMeanwhile(t *testing.T) {
 		}
 		path := filepath.Join(m.Dir, "db.service")
 		content, err := os.ReadFile(path)
-		if err = errors.Join(ignoreMissing(err), os.MkdirAll(m.Dir, 0o755), os.WriteFile(path, append(content, "# mine\n"...), 0o644)); err != nil {
+		if err = errors.Join(ignoreMissing(err), os.MkdirAll(m.Dir, 0o755),
+			os.WriteFile(path, append(content, "# mine\n"...), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 		p.steps = slices.DeleteFunc(p.steps, func(s Step) bool { return s.Action == Mkdir })
-		if err := p.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), "somebody has changed it meanwhile") {
+		if err := p.Apply(t.Context()); err == nil ||
+			!strings.Contains(err.Error(), "somebody has changed it meanwhile") {
 			t.Errorf("%s: %v", name, err)
 		}
 		now, err := os.ReadFile(path)
@@ -415,7 +451,8 @@ func TestMeanwhile(t *testing.T) {
 
 func TestReservedName(t *testing.T) {
 	m, _ := fakeMachine(t)
-	if _, err := m.Enable(t.Context(), []spec.Service{{Name: "daemonry", Command: spec.Command{"/bin/x"}}}); err == nil {
+	if _, err := m.Enable(t.Context(),
+		[]spec.Service{{Name: "daemonry", Command: spec.Command{"/bin/x"}}}); err == nil {
 		t.Error("a service took the name of the supervisor's own")
 	}
 }
@@ -424,7 +461,8 @@ func TestReservedName(t *testing.T) {
 func TestUser(t *testing.T) {
 	m, f := fakeMachine(t)
 	m.User, m.UID, f.user = true, 1000, true
-	p, err := m.EnableSupervisor(t.Context(), Supervisor{Program: "/usr/bin/daemonry", Env: map[string]string{"XDG_STATE_HOME": "/s p"}})
+	p, err := m.EnableSupervisor(t.Context(),
+		Supervisor{Program: "/usr/bin/daemonry", Env: map[string]string{"XDG_STATE_HOME": "/s p"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +472,9 @@ func TestUser(t *testing.T) {
 	if !f.enabled["daemonry.service"] || f.active["daemonry.service"] != "active" {
 		t.Error(f.state(t, m.Dir))
 	}
-	if content := f.known["daemonry.service"]; !strings.Contains(content, "WantedBy=default.target") || !strings.Contains(content, `Environment="XDG_STATE_HOME=/s p"`) {
+	content := f.known["daemonry.service"]
+	if !strings.Contains(content, "WantedBy=default.target") ||
+		!strings.Contains(content, `Environment="XDG_STATE_HOME=/s p"`) {
 		t.Error(content)
 	}
 	if len(p.Hints) == 0 || !strings.Contains(p.Hints[0], "loginctl enable-linger") {
@@ -472,7 +512,10 @@ func TestSupervisorUnit(t *testing.T) {
 		if err != nil || len(words) > 0 {
 			t.Errorf("user %v: %v\n%s\n%s", user, err, words, out.Files[0].Content)
 		}
-		for _, line := range []string{"Type=notify", "KillMode=process", "Delegate=yes", "OOMPolicy=continue", "Restart=on-failure"} {
+		for _, line := range []string{
+			"Type=notify", "KillMode=process", "Delegate=yes", "OOMPolicy=continue",
+			"Restart=on-failure",
+		} {
 			if !slices.Contains(strings.Split(string(out.Files[0].Content), "\n"), line) {
 				t.Errorf("user %v: no %s", user, line)
 			}
@@ -486,12 +529,14 @@ func TestSupervisorOf(t *testing.T) {
 	if s, err := SupervisorOf(getenv, 0); err != nil || len(s.Env) != 0 || s.Name() != "daemonry" {
 		t.Errorf("root: %+v, %v", s, err)
 	}
-	if s, err := SupervisorOf(getenv, 7); err != nil || fmt.Sprint(s.Env) != "map[XDG_STATE_HOME:/s]" {
+	if s, err := SupervisorOf(getenv, 7); err != nil ||
+		fmt.Sprint(s.Env) != "map[XDG_STATE_HOME:/s]" {
 		t.Errorf("user: %+v, %v", s, err)
 	}
 	env["DAEMONRY_ROOT"] = "/r"
 	s, err := SupervisorOf(getenv, 7)
-	if err != nil || fmt.Sprint(s.Env) != "map[DAEMONRY_ROOT:/r]" || s.Name() == "daemonry" || spec.CheckName(s.Name()) != nil {
+	if err != nil || fmt.Sprint(s.Env) != "map[DAEMONRY_ROOT:/r]" || s.Name() == "daemonry" ||
+		spec.CheckName(s.Name()) != nil {
 		t.Errorf("another root: %+v %q, %v", s, s.Name(), err)
 	}
 }

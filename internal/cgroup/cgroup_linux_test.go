@@ -18,14 +18,18 @@ import (
 )
 
 func TestFindMount(t *testing.T) {
-	one := func(root, point, kind string) sys.Mount { return sys.Mount{Root: root, Point: point, Type: kind} }
+	one := func(root, point, kind string) sys.Mount {
+		return sys.Mount{Root: root, Point: point, Type: kind}
+	}
 	for name, test := range map[string]struct {
 		mounts    []sys.Mount
 		dir, root string
 	}{
-		"unified":   {[]sys.Mount{one("/", "/sys/fs/cgroup", "cgroup2")}, "/sys/fs/cgroup", "/"},
-		"hybrid":    {[]sys.Mount{one("/", "/sys/fs/cgroup/memory", "cgroup"), one("/", "/sys/fs/cgroup/unified", "cgroup2")}, "/sys/fs/cgroup/unified", "/"},
-		"bind":      {[]sys.Mount{one("/docker/x", "/sys/fs/cgroup", "cgroup2")}, "/sys/fs/cgroup", "/docker/x"},
+		"unified": {[]sys.Mount{one("/", "/sys/fs/cgroup", "cgroup2")}, "/sys/fs/cgroup", "/"},
+		"hybrid": {[]sys.Mount{one("/", "/sys/fs/cgroup/memory", "cgroup"),
+			one("/", "/sys/fs/cgroup/unified", "cgroup2")}, "/sys/fs/cgroup/unified", "/"},
+		"bind": {[]sys.Mount{one("/docker/x", "/sys/fs/cgroup", "cgroup2")},
+			"/sys/fs/cgroup", "/docker/x"},
 		"version 1": {[]sys.Mount{one("/", "/sys/fs/cgroup/memory", "cgroup")}, "", ""},
 		"empty":     {nil, "", ""},
 	} {
@@ -56,14 +60,17 @@ func TestPaths(t *testing.T) {
 	}
 	c := &Parent{Dir: "/sys/fs/cgroup/d", Path: "/docker/x/d"}
 	for path, want := range map[string][2]string{
-		"/docker/x/daemonry-1/service-web@1+ab": {"web@1", "ab"}, "/docker/x/daemonry-1/service-web@1+ab/command": {"web@1", "ab"},
-		"/docker/x/daemonry-1": {}, "/docker/x/d/supervisor": {}, "/service-web+ab": {},
+		"/docker/x/daemonry-1/service-web@1+ab":         {"web@1", "ab"},
+		"/docker/x/daemonry-1/service-web@1+ab/command": {"web@1", "ab"},
+		"/docker/x/daemonry-1":                          {}, "/docker/x/d/supervisor": {},
+		"/service-web+ab": {},
 	} {
 		if name, invocation := StartAt(path); name != want[0] || invocation != want[1] {
 			t.Errorf("%s: %q, %q", path, name, invocation)
 		}
 	}
-	if g := c.Group("web", "ab"); g.Path != "/docker/x/d/service-web+ab" || g.Dir != "/sys/fs/cgroup/d/service-web+ab" {
+	if g := c.Group("web", "ab"); g.Path != "/docker/x/d/service-web+ab" ||
+		g.Dir != "/sys/fs/cgroup/d/service-web+ab" {
 		t.Errorf("%+v", g)
 	}
 }
@@ -79,9 +86,12 @@ func tree(t *testing.T, controllers string) *Parent {
 		t.Fatal(err)
 	}
 	for file, text := range map[string]string{
-		parent + "/cgroup.controllers": controllers, parent + "/cgroup.subtree_control": "", c.Dir + "/cgroup.subtree_control": "",
-		group + "/memory.max": "max", group + "/memory.high": "max", group + "/memory.swap.max": "max", group + "/cpu.max": "max 100000",
-		group + "/cpu.weight": "100", group + "/pids.max": "max", group + "/memory.events": "low 0\noom 3\noom_kill 2\noom_group_kill 0\n",
+		parent + "/cgroup.controllers":     controllers,
+		parent + "/cgroup.subtree_control": "", c.Dir + "/cgroup.subtree_control": "",
+		group + "/memory.max": "max", group + "/memory.high": "max",
+		group + "/memory.swap.max": "max", group + "/cpu.max": "max 100000",
+		group + "/cpu.weight": "100", group + "/pids.max": "max",
+		group + "/memory.events": "low 0\noom 3\noom_kill 2\noom_group_kill 0\n",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -100,14 +110,23 @@ func TestLimitsAreWritten(t *testing.T) {
 		}
 		return string(b)
 	}
-	l := spec.Limits{Memory: 1 << 20, Swap: new(spec.ByteSize(0)), CPUs: 1.5, CPUWeight: 7, Tasks: 12}
+	l := spec.Limits{
+		Memory:    1 << 20,
+		Swap:      new(spec.ByteSize(0)),
+		CPUs:      1.5,
+		CPUWeight: 7,
+		Tasks:     12,
+	}
 	if err := g.Limit(l, false); err != nil {
 		t.Fatal(err)
 	}
 	// A file, unlike the kernel's, keeps what it had behind what is written over its beginning.
 	for file, want := range map[string]string{
-		g.Dir + "/memory.max": "1048576", g.Dir + "/memory.high": "max", g.Dir + "/memory.swap.max": "0", g.Dir + "/cpu.max": "150000 100000",
-		g.Dir + "/cpu.weight": "7", g.Dir + "/pids.max": "12", filepath.Dir(c.Dir) + "/cgroup.subtree_control": "+pids", c.Dir + "/cgroup.subtree_control": "+pids",
+		g.Dir + "/memory.max": "1048576", g.Dir + "/memory.high": "max",
+		g.Dir + "/memory.swap.max": "0", g.Dir + "/cpu.max": "150000 100000",
+		g.Dir + "/cpu.weight": "7", g.Dir + "/pids.max": "12",
+		filepath.Dir(c.Dir) + "/cgroup.subtree_control": "+pids",
+		c.Dir + "/cgroup.subtree_control":               "+pids",
 	} {
 		if got := read("", file); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q, want %q", file, got, want)
@@ -151,12 +170,14 @@ func TestControllersNeedRoom(t *testing.T) {
 	write(leaf+"/cgroup.procs", "")
 	write(parent+"/cgroup.procs", "1\n"+self)
 	err := c.Group("a", "1").Limit(spec.Limits{Tasks: 5}, false)
-	if !errors.Is(err, syscall.EBUSY) || written(parent+"/cgroup.subtree_control") != "" || written(leaf+"/cgroup.procs") != "" {
+	if !errors.Is(err, syscall.EBUSY) || written(parent+"/cgroup.subtree_control") != "" ||
+		written(leaf+"/cgroup.procs") != "" {
 		t.Errorf("with others in it: %v", err)
 	}
 	write(parent+"/cgroup.procs", self)
 	err = c.Group("a", "1").Limit(spec.Limits{Tasks: 5}, false)
-	if err != nil || written(parent+"/cgroup.subtree_control") != "+pids" || written(leaf+"/cgroup.procs") != strings.TrimSpace(self) {
+	if err != nil || written(parent+"/cgroup.subtree_control") != "+pids" ||
+		written(leaf+"/cgroup.procs") != strings.TrimSpace(self) {
 		t.Errorf("alone in it: %v", err)
 	}
 }
@@ -185,7 +206,8 @@ func TestKillEach(t *testing.T) {
 	}
 	into.Close()
 	deadline := time.Now().Add(10 * time.Second)
-	for pids, _ := g.Members(); len(pids) < 3 && time.Now().Before(deadline); pids, _ = g.Members() {
+	for pids, _ := g.Members(); len(pids) < 3 &&
+		time.Now().Before(deadline); pids, _ = g.Members() {
 		time.Sleep(time.Millisecond)
 	}
 	if err := g.Signal(os.Getpid(), syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
@@ -227,7 +249,8 @@ func TestWeightOfBFQ(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.weigh("50"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "io.weight") {
+	if err := g.weigh("50"); !errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), "io.weight") {
 		t.Errorf("without either: %v", err)
 	}
 }

@@ -99,7 +99,8 @@ func launch(text string) error {
 		return err
 	}
 	p, err := os.StartProcess(os.Args[0], os.Args, &os.ProcAttr{
-		Env: append(os.Environ(), "CHECK_HELPER="+string(again)), Files: files, Sys: &syscall.SysProcAttr{Credential: s.Cred},
+		Env: append(os.Environ(), "CHECK_HELPER="+string(again)), Files: files,
+		Sys: &syscall.SysProcAttr{Credential: s.Cred},
 	})
 	if err != nil {
 		return err
@@ -147,7 +148,8 @@ func (s state) files() ([]*os.File, error) {
 			return nil
 		}
 		mode, path, _ := strings.Cut(spec, ":")
-		flags := map[string]int{"r": os.O_RDONLY, "w": os.O_WRONLY | os.O_CREATE, "a": os.O_WRONLY | os.O_APPEND | os.O_CREATE, "rw": os.O_RDWR}[mode]
+		flags := map[string]int{"r": os.O_RDONLY, "w": os.O_WRONLY | os.O_CREATE,
+			"a": os.O_WRONLY | os.O_APPEND | os.O_CREATE, "rw": os.O_RDWR}[mode]
 		file, err := os.OpenFile(path, flags|syscall.O_NOCTTY, 0o644)
 		files = append(files, file)
 		return err
@@ -256,7 +258,8 @@ func inspect(t *testing.T, pid int, o Options) Report {
 		t.Fatalf("%d steps", len(r.Steps))
 	}
 	for i, step := range r.Steps {
-		if step.Number != i+1 || step.Name == "" || step.Evidence == "" || strings.Contains(step.Evidence, "\n") {
+		if step.Number != i+1 || step.Name == "" || step.Evidence == "" ||
+			strings.Contains(step.Evidence, "\n") {
 			t.Errorf("step %d: %+v", i+1, step)
 		}
 	}
@@ -265,7 +268,8 @@ func inspect(t *testing.T, pid int, o Options) Report {
 
 // What a good daemon looks like: nobody sees whom it told or who started it, and no pid file was
 // named.
-var good = [16]Result{1: Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, NotObservable, Pass, NotObservable, NotObservable}
+var good = [16]Result{1: Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass, Pass,
+	NotObservable, Pass, NotObservable, NotObservable}
 
 // TestStates changes one thing of a good daemon at a time, and sees the one
 // step that it concerns change, and no other.
@@ -285,35 +289,64 @@ func TestStates(t *testing.T) {
 		want    map[int]Result // beside good
 		says    map[int]string
 	}{
-		"good":              {},
-		"umask 0":           {state: state{Umask: 0}, says: map[int]string{10: "umask 0000"}},
-		"umask 022":         {state: state{Umask: 0o022}, says: map[int]string{10: "umask 0022"}},
-		"umask 077":         {state: state{Umask: 0o077}},
-		"umask 027":         {state: state{Umask: 0o027}},
-		"umask 020":         {state: state{Umask: 0o020}, want: map[int]Result{10: Fail}},
-		"umask 0777":        {state: state{Umask: 0o777}, want: map[int]Result{10: Fail}},
-		"leaked file":       {state: state{Leak: []string{"r:/etc/passwd"}}, want: map[int]Result{1: Fail}, says: map[int]string{1: "1 descriptor of 1"}},
-		"leaked /dev/null":  {state: state{Leak: []string{"rw:/dev/null", "r:/dev/null"}}, want: map[int]Result{1: Fail}},
-		"leaked directory":  {state: state{Leak: []string{"r:/"}}, want: map[int]Result{1: Fail}},
-		"leaked pipe":       {state: state{Pipe: true}, want: map[int]Result{1: NotObservable}},
-		"leaked socket":     {state: state{Socket: true}, want: map[int]Result{1: NotObservable}},
-		"named file":        {state: state{Leak: []string{"a:" + log}}, options: Options{Files: []string{log}}},
-		"passed socket":     {state: state{Socket: true, Env: []string{"LISTEN_FDS=1", "LISTEN_PID=1"}}, want: map[int]Result{1: NotObservable, 4: Fail}},
-		"ignored":           {state: state{Ignore: []syscall.Signal{syscall.SIGPIPE, syscall.SIGHUP}}, want: map[int]Result{2: Fail}, says: map[int]string{2: "SIGHUP, SIGPIPE"}},
-		"ignored real time": {state: state{Ignore: []syscall.Signal{35}}, want: map[int]Result{2: Fail}, says: map[int]string{2: "SIGRTMIN+1"}},
-		"blocked":           {state: state{Block: []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR2}}, want: map[int]Result{3: Fail}, says: map[int]string{3: "SIGUSR2, SIGTERM"}},
-		"environment":       {state: state{Env: []string{"PATH=/bin", "_GO_DAEMON=1", "SUPERVISOR_ENABLED=1"}}, want: map[int]Result{4: Fail}, says: map[int]string{4: "_GO_DAEMON=1 (go-daemon), SUPERVISOR_ENABLED=1"}},
-		"clean environment": {state: state{Env: []string{"PATH=/bin", "TERM=vt100", "DAEMONRY_ROOT=/x"}}, says: map[int]string{4: "3 variables"}},
+		"good":       {},
+		"umask 0":    {state: state{Umask: 0}, says: map[int]string{10: "umask 0000"}},
+		"umask 022":  {state: state{Umask: 0o022}, says: map[int]string{10: "umask 0022"}},
+		"umask 077":  {state: state{Umask: 0o077}},
+		"umask 027":  {state: state{Umask: 0o027}},
+		"umask 020":  {state: state{Umask: 0o020}, want: map[int]Result{10: Fail}},
+		"umask 0777": {state: state{Umask: 0o777}, want: map[int]Result{10: Fail}},
+		"leaked file": {state: state{Leak: []string{"r:/etc/passwd"}},
+			want: map[int]Result{1: Fail}, says: map[int]string{1: "1 descriptor of 1"}},
+		"leaked /dev/null": {state: state{Leak: []string{"rw:/dev/null", "r:/dev/null"}},
+			want: map[int]Result{1: Fail}},
+		"leaked directory": {state: state{Leak: []string{"r:/"}}, want: map[int]Result{1: Fail}},
+		"leaked pipe":      {state: state{Pipe: true}, want: map[int]Result{1: NotObservable}},
+		"leaked socket":    {state: state{Socket: true}, want: map[int]Result{1: NotObservable}},
+		"named file": {state: state{Leak: []string{"a:" + log}},
+			options: Options{Files: []string{log}}},
+		"passed socket": {
+			state: state{Socket: true, Env: []string{"LISTEN_FDS=1", "LISTEN_PID=1"}},
+			want:  map[int]Result{1: NotObservable, 4: Fail},
+		},
+		"ignored": {
+			state: state{Ignore: []syscall.Signal{syscall.SIGPIPE, syscall.SIGHUP}},
+			want:  map[int]Result{2: Fail}, says: map[int]string{2: "SIGHUP, SIGPIPE"},
+		},
+		"ignored real time": {state: state{Ignore: []syscall.Signal{35}},
+			want: map[int]Result{2: Fail}, says: map[int]string{2: "SIGRTMIN+1"}},
+		"blocked": {
+			state: state{Block: []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR2}},
+			want:  map[int]Result{3: Fail}, says: map[int]string{3: "SIGUSR2, SIGTERM"},
+		},
+		"environment": {
+			state: state{Env: []string{"PATH=/bin", "_GO_DAEMON=1", "SUPERVISOR_ENABLED=1"}},
+			want:  map[int]Result{4: Fail},
+			says:  map[int]string{4: "_GO_DAEMON=1 (go-daemon), SUPERVISOR_ENABLED=1"},
+		},
+		"clean environment": {
+			state: state{Env: []string{"PATH=/bin", "TERM=vt100", "DAEMONRY_ROOT=/x"}},
+			says:  map[int]string{4: "3 variables"},
+		},
 		"launcher's socket": {state: state{Env: []string{"NOTIFY_SOCKET=@0001f"}}},
-		"notify socket":     {state: state{Env: []string{"NOTIFY_SOCKET=/run/other"}}, want: map[int]Result{4: Fail}},
-		"no second fork":    {state: state{Leader: true}, want: map[int]Result{5: NotObservable, 7: Fail, 8: NotObservable}},
-		"stdin closed":      {state: state{Stdio: [3]string{0: "closed"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "0 is closed"}},
-		"stdin write only":  {state: state{Stdio: [3]string{0: "w:/dev/null"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "0 cannot be read"}},
-		"stdout read only":  {state: state{Stdio: [3]string{1: "r:/dev/null", 2: "r:/dev/null"}}, want: map[int]Result{9: Fail}, says: map[int]string{9: "2 cannot be written"}},
-		"log":               {state: state{Stdio: [3]string{1: "a:" + log, 2: "a:" + log}}, says: map[int]string{9: "O_WRONLY|O_APPEND"}},
-		"deleted directory": {state: state{Dir: gone}, want: map[int]Result{11: Fail}, says: map[int]string{11: "the directory is gone"}},
-		"busy file system":  {state: state{Dir: "/proc"}, want: map[int]Result{11: Fail}, says: map[int]string{11: "mounted at /proc"}},
-		"other directory":   {state: state{Dir: "/etc"}, says: map[int]string{11: "/etc, on the root file system"}},
+		"notify socket": {state: state{Env: []string{"NOTIFY_SOCKET=/run/other"}},
+			want: map[int]Result{4: Fail}},
+		"no second fork": {state: state{Leader: true},
+			want: map[int]Result{5: NotObservable, 7: Fail, 8: NotObservable}},
+		"stdin closed": {state: state{Stdio: [3]string{0: "closed"}},
+			want: map[int]Result{9: Fail}, says: map[int]string{9: "0 is closed"}},
+		"stdin write only": {state: state{Stdio: [3]string{0: "w:/dev/null"}},
+			want: map[int]Result{9: Fail}, says: map[int]string{9: "0 cannot be read"}},
+		"stdout read only": {state: state{Stdio: [3]string{1: "r:/dev/null", 2: "r:/dev/null"}},
+			want: map[int]Result{9: Fail}, says: map[int]string{9: "2 cannot be written"}},
+		"log": {state: state{Stdio: [3]string{1: "a:" + log, 2: "a:" + log}},
+			says: map[int]string{9: "O_WRONLY|O_APPEND"}},
+		"deleted directory": {state: state{Dir: gone}, want: map[int]Result{11: Fail},
+			says: map[int]string{11: "the directory is gone"}},
+		"busy file system": {state: state{Dir: "/proc"}, want: map[int]Result{11: Fail},
+			says: map[int]string{11: "mounted at /proc"}},
+		"other directory": {state: state{Dir: "/etc"},
+			says: map[int]string{11: "/etc, on the root file system"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -330,13 +363,16 @@ func TestStates(t *testing.T) {
 					want = other
 				}
 				if step.Result != want {
-					t.Errorf("step %d (%s): %s, want %s: %s %q", step.Number, step.Name, step.Result, want, step.Evidence, step.Details)
+					t.Errorf("step %d (%s): %s, want %s: %s %q",
+						step.Number, step.Name, step.Result, want, step.Evidence, step.Details)
 				}
 				if !strings.Contains(step.Evidence, test.says[step.Number]) {
-					t.Errorf("step %d says %q, want %q", step.Number, step.Evidence, test.says[step.Number])
+					t.Errorf("step %d says %q, want %q",
+						step.Number, step.Evidence, test.says[step.Number])
 				}
 			}
-			if r.Failed() != slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Result == Fail }) {
+			if r.Failed() != slices.ContainsFunc(r.Steps,
+				func(s Step) bool { return s.Result == Fail }) {
 				t.Error("Failed disagrees with the steps")
 			}
 		})
@@ -394,7 +430,8 @@ func TestChild(t *testing.T) {
 	for _, step := range []int{5, 6, 7, 8, 15} {
 		want := Fail
 		if (step == 6 || step == 7) && st.Session == 0 {
-			want = NotObservable // these tests are run in a pid namespace, from a session outside of it
+			// these tests are run in a pid namespace, from a session outside of it
+			want = NotObservable
 		}
 		if result(r, step) != want {
 			t.Errorf("want %v: %+v", want, r.Steps[step-1])
@@ -405,7 +442,8 @@ func TestChild(t *testing.T) {
 // A program that sets itself up is not accused of what may be its own doing.
 func TestPrograms(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("trap 'exit 0' TERM\ntrap '' PIPE\nsleep 1000 & wait\n"), 0o644); err != nil {
+	if err := os.WriteFile(script, []byte("trap 'exit 0' TERM\ntrap '' PIPE\nsleep 1000 & wait\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	pid := born(t, state{Program: []string{"/bin/sh", script}})
@@ -441,19 +479,27 @@ func TestPIDFile(t *testing.T) {
 		want    Result
 		says    string
 	}{
-		"none":    {func() error { return nil }, Fail, "does not exist"},
-		"good":    {func() error { return os.WriteFile(name, fmt.Appendln(nil, pid), 0o644) }, Pass, "names it"},
-		"other":   {func() error { return os.WriteFile(name, []byte("1\n"), 0o644) }, Fail, "names 1"},
-		"empty":   {func() error { return os.WriteFile(name, nil, 0o644) }, Fail, "names no process"},
-		"rubbish": {func() error { return os.WriteFile(name, []byte("\x1b[2Jx"), 0o644) }, Fail, "names no process"},
+		"none": {func() error { return nil }, Fail, "does not exist"},
+		"good": {func() error { return os.WriteFile(name, fmt.Appendln(nil, pid), 0o644) },
+			Pass, "names it"},
+		"other": {func() error { return os.WriteFile(name, []byte("1\n"), 0o644) },
+			Fail, "names 1"},
+		"empty": {func() error { return os.WriteFile(name, nil, 0o644) }, Fail,
+			"names no process"},
+		"rubbish": {func() error { return os.WriteFile(name, []byte("\x1b[2Jx"), 0o644) }, Fail,
+			"names no process"},
 		"writable": {func() error {
-			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644), os.Chmod(name, 0o666))
+			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644),
+				os.Chmod(name, 0o666))
 		}, Fail, "lets others write"},
 		"stale": {func() error {
-			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644), os.Chtimes(name, time.Time{}, time.Now().Add(-time.Hour)))
+			return errors.Join(os.WriteFile(name, fmt.Appendln(nil, pid), 0o644),
+				os.Chtimes(name, time.Time{}, time.Now().Add(-time.Hour)))
 		}, Fail, "stale"},
-		"link":     {func() error { return os.Symlink("/etc/passwd", name) }, Fail, "names no process"},
-		"fifo":     {func() error { return syscall.Mkfifo(name, 0o644) }, Fail, "not a regular file"},
+		"link": {func() error { return os.Symlink("/etc/passwd", name) }, Fail,
+			"names no process"},
+		"fifo": {func() error { return syscall.Mkfifo(name, 0o644) }, Fail,
+			"not a regular file"},
 		"is a dir": {func() error { return os.Mkdir(name, 0o755) }, Fail, "is a directory"},
 	}
 	for what, test := range tests {
@@ -463,7 +509,8 @@ func TestPIDFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			step := inspect(t, pid, Options{PIDFile: name}).Steps[11]
-			if step.Result != test.want || !strings.Contains(step.Evidence, test.says) || strings.Contains(step.Evidence, "\x1b") {
+			if step.Result != test.want || !strings.Contains(step.Evidence, test.says) ||
+				strings.Contains(step.Evidence, "\x1b") {
 				t.Errorf("%+v", step)
 			}
 		})
@@ -492,8 +539,10 @@ func TestNoProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	waitFor(t, "it is a zombie", func() bool { st, err := sys.ReadStat(pid); return err == nil && st.State == 'Z' })
-	if _, err := Process(pid, Options{}); !errors.Is(err, ErrNoProcess) || !strings.Contains(err.Error(), "waits for its parent") {
+	waitFor(t, "it is a zombie",
+		func() bool { st, err := sys.ReadStat(pid); return err == nil && st.State == 'Z' })
+	if _, err := Process(pid, Options{}); !errors.Is(err, ErrNoProcess) ||
+		!strings.Contains(err.Error(), "waits for its parent") {
 		t.Errorf("zombie: %v", err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -554,7 +603,8 @@ func TestOtherUser(t *testing.T) {
 			t.Errorf("%+v", r.Steps[step-1])
 		}
 	}
-	if os.Getuid() == 0 && (result(r, 2) != NotObservable || result(r, 3) != Pass || result(r, 7) != Pass || result(r, 10) != Fail) {
+	if os.Getuid() == 0 && (result(r, 2) != NotObservable || result(r, 3) != Pass ||
+		result(r, 7) != Pass || result(r, 10) != Fail) {
 		t.Errorf("%+v", r.Steps)
 	}
 }

@@ -35,18 +35,27 @@ func TestPrivileges(t *testing.T) {
 		{"user as asked", user(33, 4), asked(33, 33, 4), Pass, ""},
 		{"groups missing", user(33), asked(33, 33, 4), Fail, "groups [4] were asked for"},
 		{"other group", user(), asked(33, 34), Fail, "gid 34"},
-		{"saved root", change(user(), func(s *sys.ProcStatus) { s.UID[2] = 0 }), nil, Fail, "saved 0"},
-		{"saved group", change(user(), func(s *sys.ProcStatus) { s.GID[2] = 0 }), nil, Fail, "other group"},
-		{"setuid helper", change(user(), func(s *sys.ProcStatus) { s.UID[1] = 0 }), nil, Fail, "effective 0"},
-		{"group of root", change(user(), func(s *sys.ProcStatus) { s.GID = ids(0) }), nil, Fail, "group of root"},
+		{"saved root", change(user(), func(s *sys.ProcStatus) { s.UID[2] = 0 }), nil,
+			Fail, "saved 0"},
+		{"saved group", change(user(), func(s *sys.ProcStatus) { s.GID[2] = 0 }), nil, Fail,
+			"other group"},
+		{"setuid helper", change(user(), func(s *sys.ProcStatus) { s.UID[1] = 0 }), nil, Fail,
+			"effective 0"},
+		{"group of root", change(user(), func(s *sys.ProcStatus) { s.GID = ids(0) }), nil, Fail,
+			"group of root"},
 		{"groups of root", user(0, 4, 27), nil, Fail, "supplementary groups of root"},
-		{"low port", change(user(), func(s *sys.ProcStatus) { s.CapPrm = 1 << 10; s.NoNew = sys.NoNewPrivsOn }), nil, Pass, "capabilities 400, no_new_privs"},
-		{"setuid kept", change(user(), func(s *sys.ProcStatus) { s.CapPrm = all }), nil, Fail, "CAP_SETUID"},
+		{"low port",
+			change(
+				user(), func(s *sys.ProcStatus) { s.CapPrm = 1 << 10; s.NoNew = sys.NoNewPrivsOn },
+			), nil, Pass, "capabilities 400, no_new_privs"},
+		{"setuid kept", change(user(), func(s *sys.ProcStatus) { s.CapPrm = all }), nil, Fail,
+			"CAP_SETUID"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := &facts{status: test.status, options: Options{User: test.user}}
-			if got := f.privileges(); got.result != test.want || !strings.Contains(got.evidence, test.says) {
+			got := f.privileges()
+			if got.result != test.want || !strings.Contains(got.evidence, test.says) {
 				t.Errorf("%s: %s", got.result, got.evidence)
 			}
 		})
@@ -56,8 +65,12 @@ func TestPrivileges(t *testing.T) {
 // The session steps on what cannot be made in a test: other namespaces,
 // subreapers, logins that have ended.
 func TestSessionSteps(t *testing.T) {
-	shell := sys.ProcStat{PID: 40, Comm: "bash", PPID: 1, PGRP: 40, Session: 40, State: 'S', Threads: 1}
-	manager := sys.ProcStat{PID: 30, Comm: "systemd", PPID: 1, PGRP: 30, Session: 30, State: 'S', Threads: 1}
+	shell := sys.ProcStat{
+		PID: 40, Comm: "bash", PPID: 1, PGRP: 40, Session: 40, State: 'S', Threads: 1,
+	}
+	manager := sys.ProcStat{
+		PID: 30, Comm: "systemd", PPID: 1, PGRP: 30, Session: 30, State: 'S', Threads: 1,
+	}
 	tests := []struct {
 		name   string
 		stat   sys.ProcStat
@@ -66,22 +79,29 @@ func TestSessionSteps(t *testing.T) {
 		gone   error     // why there is no leader
 		want   [5]Result // steps 5 to 8, and 15
 	}{
-		{"daemon under init", sys.ProcStat{PID: 100, PPID: 1, PGRP: 99, Session: 99}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
+		{"daemon under init", sys.ProcStat{PID: 100, PPID: 1, PGRP: 99, Session: 99},
+			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
-		{"daemon under a subreaper", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99}, manager, sys.ProcStat{}, syscall.ESRCH,
+		{"daemon under a subreaper", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99},
+			manager, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
-		{"daemon(3)", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 100}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
+		{"daemon(3)", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 100},
+			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{NotObservable, Pass, Fail, Pass, NotObservable}},
-		{"job of a living shell", sys.ProcStat{PID: 100, PPID: 40, PGRP: 100, Session: 40, TTYNr: 34816}, shell, shell, nil,
-			[5]Result{Fail, Fail, Fail, Fail, Fail}},
-		{"nohup, the shell has ended", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 40}, sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
+		{"job of a living shell",
+			sys.ProcStat{PID: 100, PPID: 40, PGRP: 100, Session: 40, TTYNr: 34816}, shell, shell,
+			nil, [5]Result{Fail, Fail, Fail, Fail, Fail}},
+		{"nohup, the shell has ended", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 40},
+			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{NotObservable, NotObservable, NotObservable, Pass, NotObservable}},
-		{"put into a container", sys.ProcStat{PID: 100, PPID: 0, PGRP: 0, Session: 0}, sys.ProcStat{}, sys.ProcStat{}, syscall.ESRCH,
+		{"put into a container", sys.ProcStat{PID: 100, PPID: 0, PGRP: 0, Session: 0},
+			sys.ProcStat{}, sys.ProcStat{}, syscall.ESRCH,
 			[5]Result{NotObservable, NotObservable, NotObservable, NotObservable, NotObservable}},
-		{"a leader that is hidden", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99}, manager, sys.ProcStat{}, sys.ErrHidden,
+		{"a leader that is hidden", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99},
+			manager, sys.ProcStat{}, sys.ErrHidden,
 			[5]Result{NotObservable, Fail, Fail, NotObservable, NotObservable}},
-		{"the first child has not ended", sys.ProcStat{PID: 100, PPID: 40, PGRP: 40, Session: 40}, shell, shell, nil,
-			[5]Result{Fail, Fail, Fail, Fail, Fail}},
+		{"the first child has not ended", sys.ProcStat{PID: 100, PPID: 40, PGRP: 40, Session: 40},
+			shell, shell, nil, [5]Result{Fail, Fail, Fail, Fail, Fail}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,10 +133,14 @@ func TestMarks(t *testing.T) {
 	}{
 		{"empty", nil, "", nil, Pass},
 		{"title", []byte("nginx: master process\x00\x00=x\x00"), "", nil, NotObservable},
-		{"unit", environ("INVOCATION_ID=x", "NOTIFY_SOCKET=/run/systemd/notify", "SYSTEMD_EXEC_PID=7", "WATCHDOG_USEC=1"), "x.service", nil, Pass},
+		{"unit",
+			environ("INVOCATION_ID=x", "NOTIFY_SOCKET=/run/systemd/notify", "SYSTEMD_EXEC_PID=7",
+				"WATCHDOG_USEC=1"), "x.service", nil, Pass},
 		{"left by a unit", environ("INVOCATION_ID=x"), "", nil, Fail},
-		{"journal", environ("JOURNAL_STREAM=8:9"), "", []sys.FD{{Number: 2, File: sys.FileStat{Dev: 8, Inode: 9}}}, Pass},
-		{"journal of another", environ("JOURNAL_STREAM=8:9"), "", []sys.FD{{Number: 2, File: sys.FileStat{Dev: 8, Inode: 7}}}, Fail},
+		{"journal", environ("JOURNAL_STREAM=8:9"), "",
+			[]sys.FD{{Number: 2, File: sys.FileStat{Dev: 8, Inode: 9}}}, Pass},
+		{"journal of another", environ("JOURNAL_STREAM=8:9"), "",
+			[]sys.FD{{Number: 2, File: sys.FileStat{Dev: 8, Inode: 7}}}, Fail},
 		{"sockets", environ("LISTEN_PID=100", "LISTEN_FDS=1", "LISTEN_FDNAMES=a"), "", nil, Pass},
 		{"sockets of another", environ("LISTEN_PID=99", "LISTEN_FDS=1"), "", nil, Fail},
 		{"sockets of nobody", environ("LISTEN_FDS=1"), "", nil, Fail},
@@ -125,7 +149,12 @@ func TestMarks(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := &facts{stat: sys.ProcStat{PID: 100}, environ: test.environ, unit: test.unit, fds: test.fds}
+			f := &facts{
+				stat:    sys.ProcStat{PID: 100},
+				environ: test.environ,
+				unit:    test.unit,
+				fds:     test.fds,
+			}
 			if got := f.environment(); got.result != test.want {
 				t.Errorf("%s: %s", got.result, got.evidence)
 			}
@@ -135,23 +164,38 @@ func TestMarks(t *testing.T) {
 
 func TestSocketTables(t *testing.T) {
 	table := map[uint64]socket{}
-	here, other := sys.InetAddr{IP: []byte{127, 0, 0, 1}, Port: 8080}, sys.InetAddr{IP: []byte{127, 0, 0, 1}, Port: 32768}
+	here, other := sys.InetAddr{IP: []byte{127, 0, 0, 1}, Port: 8080},
+		sys.InetAddr{IP: []byte{127, 0, 0, 1}, Port: 32768}
 	any4, any6 := make([]byte, 4), make([]byte, 16)
 	addSocket(table, "tcp", sys.NetSocket{Local: here, State: sys.TCPListen, Inode: 111})
-	addSocket(table, "tcp", sys.NetSocket{Local: here, Remote: other, State: sys.TCPEstablished, Inode: 112})
+	addSocket(table, "tcp",
+		sys.NetSocket{Local: here, Remote: other, State: sys.TCPEstablished, Inode: 112})
 	addSocket(table, "tcp", sys.NetSocket{Local: other, Remote: here, State: 6}) // TIME_WAIT
-	addSocket(table, "tcp6", sys.NetSocket{Local: sys.InetAddr{IP: any6, Port: 80}, State: sys.TCPListen, Inode: 113})
-	addSocket(table, "udp", sys.NetSocket{Local: sys.InetAddr{IP: any4, Port: 53}, State: sys.TCPClosed, Inode: 114})
-	addSocket(table, "unix", sys.NetSocket{Name: "/run/x", Kind: syscall.SOCK_STREAM, Accepts: true, Inode: 115})
-	addSocket(table, "unix", sys.NetSocket{Name: "/run/x", Kind: syscall.SOCK_STREAM, State: sys.UnixConnected, Inode: 116})
-	addSocket(table, "unix", sys.NetSocket{Kind: syscall.SOCK_STREAM, State: sys.UnixConnected, Inode: 117})
+	addSocket(table, "tcp6",
+		sys.NetSocket{Local: sys.InetAddr{IP: any6, Port: 80}, State: sys.TCPListen, Inode: 113})
+	addSocket(table, "udp",
+		sys.NetSocket{Local: sys.InetAddr{IP: any4, Port: 53}, State: sys.TCPClosed, Inode: 114})
+	addSocket(table, "unix",
+		sys.NetSocket{Name: "/run/x", Kind: syscall.SOCK_STREAM, Accepts: true, Inode: 115})
+	addSocket(table,
+		"unix", sys.NetSocket{
+			Name:  "/run/x",
+			Kind:  syscall.SOCK_STREAM,
+			State: sys.UnixConnected,
+			Inode: 116,
+		})
+	addSocket(table, "unix",
+		sys.NetSocket{Kind: syscall.SOCK_STREAM, State: sys.UnixConnected, Inode: 117})
 	addSocket(table, "unix", sys.NetSocket{Name: "/dev/log", Kind: syscall.SOCK_DGRAM, Inode: 118})
 	const sock = 0o140000
-	f := &facts{socketTable: table, fds: []sys.FD{{File: sys.FileStat{Mode: sock, Inode: 111}}, {File: sys.FileStat{Mode: sock, Inode: 115}}}}
+	f := &facts{socketTable: table, fds: []sys.FD{{File: sys.FileStat{Mode: sock, Inode: 111}},
+		{File: sys.FileStat{Mode: sock, Inode: 115}}}}
 	f.markAccepted()
 	want := map[uint64]socket{
-		111: {"127.0.0.1:8080", true, false}, 112: {"127.0.0.1:8080", false, true}, 113: {"[::]:80", true, false}, 114: {"0.0.0.0:53", true, false},
-		115: {"/run/x", true, false}, 116: {"/run/x", false, true}, 117: {"", false, false}, 118: {"/dev/log", true, false},
+		111: {"127.0.0.1:8080", true, false}, 112: {"127.0.0.1:8080", false, true},
+		113: {"[::]:80", true, false}, 114: {"0.0.0.0:53", true, false},
+		115: {"/run/x", true, false}, 116: {"/run/x", false, true}, 117: {"", false, false},
+		118: {"/dev/log", true, false},
 	}
 	for inode, s := range want {
 		if table[inode] != s {
@@ -196,7 +240,11 @@ func TestMountPoint(t *testing.T) {
 		{"/x", 9<<8 | 1, 0, ""},
 	}
 	for _, test := range tests {
-		f := &facts{mounts: mounts, cwdPath: test.path, cwd: sys.FileStat{Dev: test.dev, Mount: test.mount}}
+		f := &facts{
+			mounts:  mounts,
+			cwdPath: test.path,
+			cwd:     sys.FileStat{Dev: test.dev, Mount: test.mount},
+		}
 		if got := f.mountPoint(); got != test.want {
 			t.Errorf("%+v: %q", test, got)
 		}
@@ -204,7 +252,8 @@ func TestMountPoint(t *testing.T) {
 }
 
 func TestTerminalName(t *testing.T) {
-	for nr, want := range map[int]string{136 << 8: "/dev/pts/0", 136<<8 | 7: "/dev/pts/7", 137 << 8: "/dev/pts/256", 136<<8 | 1<<20: "/dev/pts/256",
+	for nr, want := range map[int]string{136 << 8: "/dev/pts/0", 136<<8 | 7: "/dev/pts/7",
+		137 << 8: "/dev/pts/256", 136<<8 | 1<<20: "/dev/pts/256",
 		4<<8 | 1: "/dev/tty1", 4<<8 | 64: "/dev/ttyS0", 204<<8 | 3: "204:3"} {
 		if got := terminalName(nr); got != want {
 			t.Errorf("%#x: %s, want %s", nr, got, want)
@@ -214,7 +263,10 @@ func TestTerminalName(t *testing.T) {
 
 // Names are chosen by strangers; a report is read on a terminal.
 func TestClean(t *testing.T) {
-	for name, want := range map[string]string{"nginx": "nginx", "a b": "a b", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`, "é": "é", "\xff": `"\xff"`} {
+	for name, want := range map[string]string{
+		"nginx": "nginx", "a b": "a b", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`, "é": "é",
+		"\xff": `"\xff"`,
+	} {
 		if got := clean(name); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}

@@ -14,7 +14,8 @@ func TestLines(t *testing.T) {
 		n       int
 		want    string // with "|" between the lines
 	}{
-		{"", 3, ""}, {"\n", 3, ""}, {"a", 3, "a"}, {"a\n", 3, "a"}, {"a\nb", 1, "b"}, {"a\nb\n", 1, "b"}, {"a\nb\nc\n", 2, "b|c"},
+		{"", 3, ""}, {"\n", 3, ""}, {"a", 3, "a"}, {"a\n", 3, "a"}, {"a\nb", 1, "b"},
+		{"a\nb\n", 1, "b"}, {"a\nb\nc\n", 2, "b|c"},
 		{"a\n\n", 2, "a|"}, {"\n\na", 3, "||a"}, {"a\nb", 0, ""},
 	} {
 		if got := strings.Join(Lines([]byte(tt.printed), tt.n), "|"); got != tt.want {
@@ -27,7 +28,8 @@ func TestText(t *testing.T) {
 	many := strings.Repeat("line\n", 20)
 	ten := strings.TrimSuffix(strings.Repeat("line\n", Most), "\n")
 	for printed, want := range map[string]string{
-		"": "", "\n\n": "", "a\n\nb\n\n": "a\n\nb", "\xff\xfex": "\ufffdx", many: ten, "x\npanic: oops\n\n" + many: "panic: oops\n\n" + ten[:8*5-1],
+		"": "", "\n\n": "", "a\n\nb\n\n": "a\n\nb", "\xff\xfex": "\ufffdx", many: ten,
+		"x\npanic: oops\n\n" + many:              "panic: oops\n\n" + ten[:8*5-1],
 		"fatal error: all goroutines are asleep": "fatal error: all goroutines are asleep",
 	} {
 		if got := Text([]byte(printed)); got != want {

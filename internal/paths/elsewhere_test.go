@@ -21,7 +21,8 @@ func TestRefusedLeavesNothing(t *testing.T) {
 	if err := errors.Join(os.Mkdir(loose, 0o777), os.Chmod(loose, 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	if err := rooted(t, filepath.Join(loose, "a", "b")).Create(nil); !errors.Is(err, sys.ErrInsecure) {
+	if err := rooted(t, filepath.Join(loose, "a", "b")).Create(nil); !errors.Is(err,
+		sys.ErrInsecure) {
 		t.Fatalf("created: %v", err)
 	}
 	if names, err := os.ReadDir(loose); err != nil || len(names) > 0 {
@@ -43,7 +44,9 @@ func TestRefusedLeavesNothing(t *testing.T) {
 func user7(t *testing.T) (p Paths, getenv func(string) string, uid int) {
 	t.Helper()
 	dir := t.TempDir()
-	env := map[string]string{"HOME": filepath.Join(dir, "home"), "TMPDIR": filepath.Join(dir, "tmp")}
+	env := map[string]string{
+		"HOME": filepath.Join(dir, "home"), "TMPDIR": filepath.Join(dir, "tmp"),
+	}
 	if err := os.Mkdir(env["TMPDIR"], 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -75,20 +78,24 @@ func squatted(t *testing.T) {
 	if err := p.CreateState(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(p.Runtime, nil, 0o666); err != nil { // as good as another user's directory, and an ordinary user can do it
+	// as good as another user's directory, and an ordinary user can do it
+	if err := os.WriteFile(p.Runtime, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	q, why, err := p.Settle(nil)
-	if err != nil || why == nil || !strings.Contains(why.Error(), p.Runtime) || q.Runtime != filepath.Join(p.State, "run") {
+	if err != nil || why == nil || !strings.Contains(why.Error(), p.Runtime) ||
+		q.Runtime != filepath.Join(p.State, "run") {
 		t.Fatalf("%+v, %v, %v", q, why, err)
 	}
-	if dirs := runtimes(p.Places(getenv, uid)); !slices.Contains(dirs, q.Runtime) || slices.Contains(dirs, p.Runtime) {
+	if dirs := runtimes(p.Places(getenv, uid)); !slices.Contains(dirs, q.Runtime) ||
+		slices.Contains(dirs, p.Runtime) {
 		t.Errorf("places: %v", dirs)
 	}
 	// Of a root that was named nothing is anywhere else.
 	root := t.TempDir()
 	named := rooted(t, root)
-	if err := errors.Join(named.CreateState(), os.WriteFile(named.Runtime, nil, 0o600)); err != nil {
+	if err := errors.Join(named.CreateState(),
+		os.WriteFile(named.Runtime, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if q, why, err := named.Settle(nil); !errors.Is(err, sys.ErrInsecure) || why != nil {
@@ -99,18 +106,21 @@ func squatted(t *testing.T) {
 // A copy of a root leads nobody to the supervisor whose copy it is.
 func TestCopyRemembersNothing(t *testing.T) {
 	original, copied := rooted(t, t.TempDir()), rooted(t, t.TempDir())
-	if err := errors.Join(original.Create(nil), copied.Create(nil), original.Remember()); err != nil {
+	if err := errors.Join(original.Create(nil), copied.Create(nil),
+		original.Remember()); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(original.State, pointerFile))
-	if err := errors.Join(err, os.WriteFile(filepath.Join(copied.State, pointerFile), data, 0o600)); err != nil {
+	if err := errors.Join(err,
+		os.WriteFile(filepath.Join(copied.State, pointerFile), data, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(original.Runtime, "journal"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	getenv := func(string) string { return "" }
-	if dirs := runtimes(copied.Places(getenv, os.Geteuid())); slices.Contains(dirs, original.Runtime) {
+	if dirs := runtimes(copied.Places(getenv, os.Geteuid())); slices.Contains(dirs,
+		original.Runtime) {
 		t.Errorf("places: %v", dirs)
 	}
 	if q, why, err := copied.Settle(nil, "journal"); err != nil || why != nil || q != copied {
@@ -139,7 +149,8 @@ func TestRemembered(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(login.Runtime, "journal"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if q, why, err := p.Settle(nil, "journal"); err != nil || why != nil || q.Runtime != login.Runtime {
+	if q, why, err := p.Settle(nil, "journal"); err != nil || why != nil ||
+		q.Runtime != login.Runtime {
 		t.Errorf("a journal is left there: %+v, %v, %v", q, why, err)
 	}
 	if err := os.RemoveAll(filepath.Dir(login.Runtime)); err != nil {
@@ -149,7 +160,8 @@ func TestRemembered(t *testing.T) {
 		t.Errorf("it is gone: %+v, %v, %v", q, why, err)
 	}
 	for _, text := range []string{"", "relative\n", "/cut", "/two\n/lines\n"} {
-		if err := os.WriteFile(filepath.Join(p.State, pointerFile), []byte(text), 0o600); err != nil {
+		err := os.WriteFile(filepath.Join(p.State, pointerFile), []byte(text), 0o600)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if dir := p.remembered(); dir != "" {
@@ -175,7 +187,8 @@ func TestTemporary(t *testing.T) {
 	if err := errors.Join(os.Remove(getenv("TMPDIR"))); err != nil {
 		t.Fatal(err)
 	}
-	if q, root, err = (Paths{}).Temporary(getenv, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if q, root, err = (Paths{}).Temporary(getenv, nil); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without the first of them: %v", err)
 	}
 	if err == nil {

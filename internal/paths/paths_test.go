@@ -24,27 +24,44 @@ func TestOf(t *testing.T) {
 		want Paths
 		err  error
 	}{
-		"root": {uid: 0, env: map[string]string{"HOME": "/root", "XDG_STATE_HOME": "/x", "XDG_RUNTIME_DIR": "/run/user/0"}, want: Paths{
+		"root": {uid: 0, env: map[string]string{"HOME": "/root", "XDG_STATE_HOME": "/x",
+			"XDG_RUNTIME_DIR": "/run/user/0"}, want: Paths{
 			systemRuntime(), "/var/lib/daemonry", "/var/log/daemonry", "/etc/daemonry",
 		}},
-		"user with a session": {uid: 7, env: map[string]string{"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7"}, want: Paths{
-			"/run/user/7/daemonry", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log", "/h/.config/daemonry",
-		}},
+		"user with a session": {
+			uid: 7, env: map[string]string{"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7"},
+			want: Paths{
+				"/run/user/7/daemonry", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log",
+				"/h/.config/daemonry",
+			},
+		},
 		"user without": {uid: 7, env: map[string]string{"HOME": "/h"}, want: Paths{
-			"/tmp/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log", "/h/.config/daemonry",
+			"/tmp/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log",
+			"/h/.config/daemonry",
 		}},
-		"another temporary directory": {uid: 7, env: map[string]string{"HOME": "/h", "TMPDIR": "/t"}, want: Paths{
-			"/t/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log", "/h/.config/daemonry",
+		"another temporary directory": {
+			uid: 7, env: map[string]string{"HOME": "/h", "TMPDIR": "/t"},
+			want: Paths{
+				"/t/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log",
+				"/h/.config/daemonry",
+			},
+		},
+		"user who says where": {
+			uid: 7, env: map[string]string{"XDG_STATE_HOME": "/s", "XDG_CONFIG_HOME": "/c"},
+			want: Paths{
+				"/tmp/daemonry-7", "/s/daemonry", "/s/daemonry/log", "/c/daemonry",
+			},
+		},
+		"relative is ignored": {uid: 7, env: map[string]string{"HOME": "/h", "XDG_STATE_HOME": "s",
+			"XDG_RUNTIME_DIR": "r", "TMPDIR": "t"}, want: Paths{
+			"/tmp/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log",
+			"/h/.config/daemonry",
 		}},
-		"user who says where": {uid: 7, env: map[string]string{"XDG_STATE_HOME": "/s", "XDG_CONFIG_HOME": "/c"}, want: Paths{
-			"/tmp/daemonry-7", "/s/daemonry", "/s/daemonry/log", "/c/daemonry",
-		}},
-		"relative is ignored": {uid: 7, env: map[string]string{"HOME": "/h", "XDG_STATE_HOME": "s", "XDG_RUNTIME_DIR": "r", "TMPDIR": "t"}, want: Paths{
-			"/tmp/daemonry-7", "/h/.local/state/daemonry", "/h/.local/state/daemonry/log", "/h/.config/daemonry",
-		}},
-		"one root":      {uid: 0, env: map[string]string{"DAEMONRY_ROOT": "/d/"}, want: Paths{"/d/run", "/d/state", "/d/log", "/d/config"}},
-		"no home":       {uid: 7, err: errNoHome},
-		"relative home": {uid: 7, env: map[string]string{"HOME": "h", "XDG_STATE_HOME": "/s"}, err: errNoHome},
+		"one root": {uid: 0, env: map[string]string{"DAEMONRY_ROOT": "/d/"},
+			want: Paths{"/d/run", "/d/state", "/d/log", "/d/config"}},
+		"no home": {uid: 7, err: errNoHome},
+		"relative home": {uid: 7, env: map[string]string{"HOME": "h", "XDG_STATE_HOME": "/s"},
+			err: errNoHome},
 	} {
 		got, err := Of(func(name string) string { return tt.env[name] }, tt.uid)
 		if got != tt.want || !errors.Is(err, tt.err) {
@@ -58,7 +75,8 @@ func TestOf(t *testing.T) {
 func TestRelativeRoot(t *testing.T) {
 	for _, root := range []string{"d", "./d", "../d", "."} {
 		got, err := Of(func(string) string { return root }, os.Geteuid())
-		if want := strconv.Quote(root) + " is not an absolute path"; err == nil || !strings.Contains(err.Error(), want) || got != (Paths{}) {
+		if want := strconv.Quote(root) + " is not an absolute path"; err == nil ||
+			!strings.Contains(err.Error(), want) || got != (Paths{}) {
 			t.Errorf("%s: %+v, %v", root, got, err)
 		}
 	}
@@ -66,7 +84,8 @@ func TestRelativeRoot(t *testing.T) {
 
 func rooted(t *testing.T, root string) Paths {
 	t.Helper()
-	p, err := Of(func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] }, os.Geteuid())
+	p, err := Of(func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] },
+		os.Geteuid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +112,8 @@ func createAll(t *testing.T) {
 		t.Errorf("before: %v", err)
 	}
 	runtime, shared := fs.FileMode(0o700), fs.FileMode(0o750)
-	if os.Geteuid() == 0 { // services that run as other users pass through, to the socket of sd_notify
+	// services that run as other users pass through, to the socket of sd_notify
+	if os.Geteuid() == 0 {
 		runtime, shared = 0o711, 0o751
 	}
 	for range 2 { // a second time nothing is to be done
@@ -155,15 +175,25 @@ func planted(t *testing.T) {
 		want  string
 		kind  error
 	}{
-		"writable to others":  {func(_ *testing.T, p *Paths) error { return os.Chmod(p.Runtime, 0o777) }, "lets others write", sys.ErrInsecure},
-		"writable to a group": {func(_ *testing.T, p *Paths) error { return os.Chmod(p.State, 0o770) }, "lets others write", sys.ErrInsecure},
+		"writable to others": {
+			func(_ *testing.T, p *Paths) error { return os.Chmod(p.Runtime, 0o777) },
+			"lets others write", sys.ErrInsecure,
+		},
+		"writable to a group": {
+			func(_ *testing.T, p *Paths) error { return os.Chmod(p.State, 0o770) },
+			"lets others write", sys.ErrInsecure,
+		},
 		"a file": {func(_ *testing.T, p *Paths) error {
 			return errors.Join(os.Remove(p.Runtime), os.WriteFile(p.Runtime, nil, 0o600))
 		}, "is no directory", sys.ErrInsecure},
 		"a FIFO": {func(_ *testing.T, p *Paths) error {
-			return errors.Join(os.Remove(p.Runtime), exec.Command("mkfifo", p.Runtime).Run()) // mkfifo(1): illumos has no syscall.Mkfifo
+			// mkfifo(1): illumos has no syscall.Mkfifo
+			return errors.Join(os.Remove(p.Runtime), exec.Command("mkfifo", p.Runtime).Run())
 		}, "is no directory", sys.ErrInsecure},
-		"a loose parent": {func(_ *testing.T, p *Paths) error { return os.Chmod(filepath.Dir(p.Runtime), 0o777) }, "everybody can write", sys.ErrInsecure},
+		"a loose parent": {
+			func(_ *testing.T, p *Paths) error { return os.Chmod(filepath.Dir(p.Runtime), 0o777) },
+			"everybody can write", sys.ErrInsecure,
+		},
 		"somebody else's": {func(t *testing.T, p *Paths) error {
 			if !root {
 				p.State = "/usr" // root's
@@ -177,14 +207,18 @@ func planted(t *testing.T) {
 				return nil
 			}
 			return os.Chown(filepath.Dir(p.Runtime), 1234, -1)
-		}, map[bool]string{true: "above it belongs to user 1234", false: "permission denied"}[root], map[bool]error{true: sys.ErrInsecure, false: fs.ErrPermission}[root]},
+		}, map[bool]string{true: "above it belongs to user 1234", false: "permission denied"}[root],
+			map[bool]error{true: sys.ErrInsecure, false: fs.ErrPermission}[root]},
 		"somebody else's link": {func(t *testing.T, p *Paths) error {
 			if !root {
-				return errors.Join(os.Remove(p.Runtime), os.Symlink("/usr", p.Runtime)) // our own link, to root's directory
+				// our own link, to root's directory
+				return errors.Join(os.Remove(p.Runtime), os.Symlink("/usr", p.Runtime))
 			}
 			other := t.TempDir()
-			return errors.Join(os.Remove(p.Runtime), os.Symlink(other, p.Runtime), os.Lchown(p.Runtime, 1234, -1))
-		}, map[bool]string{true: "is a link of user 1234", false: "belongs to user 0"}[root], sys.ErrInsecure},
+			return errors.Join(os.Remove(p.Runtime), os.Symlink(other, p.Runtime),
+				os.Lchown(p.Runtime, 1234, -1))
+		}, map[bool]string{true: "is a link of user 1234", false: "belongs to user 0"}[root],
+			sys.ErrInsecure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := rooted(t, filepath.Join(t.TempDir(), "root"))
@@ -194,7 +228,8 @@ func planted(t *testing.T) {
 			if err := tt.plant(t, &p); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Create(nil); !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+			if err := p.Create(nil); !errors.Is(err, tt.kind) ||
+				!strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error: %v, want …%s…", err, tt.want)
 			}
 		})
@@ -215,7 +250,8 @@ func TestCheck(t *testing.T) {
 	}
 	// A link of our own is followed: state may be moved to a larger disk.
 	moved := filepath.Join(t.TempDir(), "moved")
-	if err := errors.Join(os.Chmod(p.Runtime, 0o700), os.Rename(p.Runtime, moved), os.Symlink(moved, p.Runtime)); err != nil {
+	if err := errors.Join(os.Chmod(p.Runtime, 0o700), os.Rename(p.Runtime, moved),
+		os.Symlink(moved, p.Runtime)); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(p.Check(), p.Create(nil)); err != nil {

@@ -23,7 +23,11 @@ func TestNobodyIsNotTrusted(t *testing.T) {
 	if err := os.Chown(theirs, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	p := Paths{Runtime: filepath.Join(theirs, "run"), State: filepath.Join(theirs, "state"), Log: filepath.Join(theirs, "log")}
+	p := Paths{
+		Runtime: filepath.Join(theirs, "run"),
+		State:   filepath.Join(theirs, "state"),
+		Log:     filepath.Join(theirs, "log"),
+	}
 	if err := p.Create(nil); !errors.Is(err, sys.ErrInsecure) {
 		t.Errorf("a directory of user 65534 was trusted: %v", err)
 	}
@@ -32,7 +36,11 @@ func TestNobodyIsNotTrusted(t *testing.T) {
 func checkOwnRoot(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	p := Paths{Runtime: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: filepath.Join(dir, "log")}
+	p := Paths{
+		Runtime: filepath.Join(dir, "run"),
+		State:   filepath.Join(dir, "state"),
+		Log:     filepath.Join(dir, "log"),
+	}
 	if err := p.Create(nil); err != nil {
 		t.Error(err)
 	}

@@ -107,52 +107,71 @@ func TestHostileState(t *testing.T) {
 		h     Hostile
 		check func(s State) error
 	}{
-		{"leak", Hostile{Leak: LeakedDescriptors()}, func(s State) error { return wantOpen(s, LeakedDescriptors()) }},
-		{"leak above limit", Hostile{Leak: LeakedDescriptors(), NoFile: sys.Rlimit{Soft: 60, Hard: 70}}, func(s State) error {
-			return errors.Join(wantOpen(s, LeakedDescriptors()), want(s.NoFile, [2]string{"60", "70"}))
-		}},
+		{"leak", Hostile{Leak: LeakedDescriptors()},
+			func(s State) error { return wantOpen(s, LeakedDescriptors()) }},
+		{
+			"leak above limit",
+			Hostile{Leak: LeakedDescriptors(), NoFile: sys.Rlimit{Soft: 60, Hard: 70}},
+			func(s State) error {
+				return errors.Join(wantOpen(s, LeakedDescriptors()),
+					want(s.NoFile, [2]string{"60", "70"}))
+			},
+		},
 		{"block", Hostile{Block: []syscall.Signal{syscall.SIGTERM, sigusr2}}, func(s State) error {
 			return want(s.Blocked, sys.SignalSet(0).Add(syscall.SIGTERM).Add(sigusr2))
 		}},
-		{"ignore", Hostile{Ignore: []syscall.Signal{syscall.SIGHUP, syscall.SIGINT}}, func(s State) error {
-			return want(s.Ignored, sys.SignalSet(0).Add(syscall.SIGHUP).Add(syscall.SIGINT))
-		}},
+		{
+			"ignore", Hostile{Ignore: []syscall.Signal{syscall.SIGHUP, syscall.SIGINT}},
+			func(s State) error {
+				return want(s.Ignored, sys.SignalSet(0).Add(syscall.SIGHUP).Add(syscall.SIGINT))
+			},
+		},
 		{"umask", Hostile{Umask: "077"}, func(s State) error { return want(s.Umask, 0o077) }},
 		{"terminal", Hostile{Terminal: new(Terminal)}, func(s State) error {
 			if s.TTY == 0 || !strings.HasPrefix(s.FDs[0], "/dev/pts/") || s.SID != s.PID {
-				return fmt.Errorf("tty %d, standard input %s, session %d of %d", s.TTY, s.FDs[0], s.SID, s.PID)
+				return fmt.Errorf("tty %d, standard input %s, session %d of %d",
+					s.TTY, s.FDs[0], s.SID, s.PID)
 			}
 			return want(s.FDs[3], "")
 		}},
 		{"deleted directory", Hostile{DeletedDir: true}, func(s State) error {
 			return want(strings.HasSuffix(s.Cwd, " (deleted)"), true)
 		}},
-		{"no environment", Hostile{NoEnv: true}, func(s State) error { return want(len(s.Environ), 0) }},
+		{"no environment", Hostile{NoEnv: true},
+			func(s State) error { return want(len(s.Environ), 0) }},
 		{"polluted environment", Hostile{NoEnv: true, Env: PollutedEnv()}, func(s State) error {
 			return want(strings.Join(s.Environ, "\n"), strings.Join(PollutedEnv(), "\n"))
 		}},
-		{"not a group leader", Hostile{}, func(s State) error { return want(s.PGID == s.PID, false) }},
-		{"group leader", Hostile{GroupLeader: true}, func(s State) error { return want(s.PGID, s.PID) }},
-		{"nohup", Hostile{Under: Nohup}, func(s State) error { return want(s.Ignored.Has(syscall.SIGHUP), true) }},
+		{"not a group leader", Hostile{},
+			func(s State) error { return want(s.PGID == s.PID, false) }},
+		{"group leader", Hostile{GroupLeader: true},
+			func(s State) error { return want(s.PGID, s.PID) }},
+		{"nohup", Hostile{Under: Nohup},
+			func(s State) error { return want(s.Ignored.Has(syscall.SIGHUP), true) }},
 		{"script", Hostile{Under: Script}, func(s State) error { return want(s.TTY != 0, true) }},
-		{"setsid", Hostile{Under: Setsid, GroupLeader: true}, func(s State) error { return want(s.SID, s.PID) }},
-		{"env -i", Hostile{Under: CleanEnv}, func(s State) error { return want(len(s.Environ), 0) }},
+		{"setsid", Hostile{Under: Setsid, GroupLeader: true},
+			func(s State) error { return want(s.SID, s.PID) }},
+		{"env -i", Hostile{Under: CleanEnv},
+			func(s State) error { return want(len(s.Environ), 0) }},
 		{"cron", Hostile{Under: Cron}, func(s State) error {
 			if s.Cwd != "/" || s.TTY != 0 || !slices.Contains(s.Environ, "PATH=/usr/bin:/bin") {
 				return fmt.Errorf("cwd %s, tty %d, environment %q", s.Cwd, s.TTY, s.Environ)
 			}
 			return nil
 		}},
-		{"pipeline", Hostile{Under: Pipeline}, func(s State) error { return want(strings.HasPrefix(s.FDs[1], "pipe:"), true) }},
+		{"pipeline", Hostile{Under: Pipeline},
+			func(s State) error { return want(strings.HasPrefix(s.FDs[1], "pipe:"), true) }},
 		{"pid 1", Hostile{Under: PID1}, func(s State) error { return want(s.InnerPID, 1) }},
 		{"worst", Worst(), func(s State) error {
-			if s.TTY == 0 || s.Umask != 0o077 || !s.Blocked.Has(sigchld) || !s.Ignored.Has(syscall.SIGPIPE) {
+			if s.TTY == 0 || s.Umask != 0o077 || !s.Blocked.Has(sigchld) ||
+				!s.Ignored.Has(syscall.SIGPIPE) {
 				return fmt.Errorf("%+v", s)
 			}
 			return wantOpen(s, LeakedDescriptors())
 		}},
 	}
-	sleep, err := exec.LookPath("sleep") // not written in Go, whose runtime changes what it inherits
+	// not written in Go, whose runtime changes what it inherits
+	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,8 +372,10 @@ func TestCheckLeaksCanFail(t *testing.T) {
 		name, want string
 		leak, mend func()
 	}{
-		{"goroutine", "1 goroutines left", func() { go func() { <-stop }() }, func() { close(stop) }},
-		{"descriptor", "1 descriptors left", func() { file, _ = os.Open("/dev/null") }, func() { file.Close() }},
+		{"goroutine", "1 goroutines left", func() { go func() { <-stop }() },
+			func() { close(stop) }},
+		{"descriptor", "1 descriptors left", func() { file, _ = os.Open("/dev/null") },
+			func() { file.Close() }},
 		{"orphan", "sleeper", func() { orphan(t) }, func() {}},
 		{"child", "sleep", func() {
 			child = exec.Command("sleep", "1000")
@@ -396,7 +417,8 @@ func TestMainFailsForAnAbandonedProcess(t *testing.T) {
 	cmd.Env = append(os.Environ(), abandonEnv+"=1")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), `"sleep" "1000"`) {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 ||
+		!strings.Contains(string(out), `"sleep" "1000"`) {
 		t.Errorf("got %v, want exit status 1 and the name of the process:\n%s", err, out)
 	}
 }
@@ -412,7 +434,8 @@ func TestUnusedProgramsAreNamed(t *testing.T) {
 // TestZombie: the kernel cannot be made to stop in the middle of an execve, so
 // the numbers are made up.
 func TestZombie(t *testing.T) {
-	if !(process{state: 'Z', threads: 1}).zombie() || (process{state: 'Z', threads: 2}).zombie() || (process{state: 'S', threads: 1}).zombie() {
+	if !(process{state: 'Z', threads: 1}).zombie() || (process{state: 'Z', threads: 2}).zombie() ||
+		(process{state: 'S', threads: 1}).zombie() {
 		t.Error("only the last thread of a process makes it a zombie")
 	}
 }

@@ -104,7 +104,8 @@ func start(t *testing.T, script string) (main *sys.Process, mark string) {
 	if strings.HasSuffix(script, daemonEnd) {
 		<-ended // until it is reaped the session has a leader
 	}
-	eventually(t, "all sleep", func() bool { return sleeping(mark) >= strings.Count(script, "sleep 1000") })
+	eventually(t, "all sleep",
+		func() bool { return sleeping(mark) >= strings.Count(script, "sleep 1000") })
 	return main, mark
 }
 
@@ -125,7 +126,8 @@ func marked(mark string) []int {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		environ, _ := os.ReadFile(dir + "/environ") // empty for a zombie
-		if slices.ContainsFunc(bytes.Split(environ, []byte{0}), func(v []byte) bool { return string(v) == mark }) {
+		if slices.ContainsFunc(bytes.Split(environ, []byte{0}),
+			func(v []byte) bool { return string(v) == mark }) {
 			pid, _ := strconv.Atoi(filepath.Base(dir))
 			pids = append(pids, pid)
 		}
@@ -181,19 +183,36 @@ func TestStop(t *testing.T) {
 		says    string // a part of the main process's outcome
 		last    string // the last signal that each of the others got
 	}{
-		"alone":      {script: "echo $$; echo ready; exec sleep 1000", says: "sent SIGTERM to "},
-		"children":   {script: "sleep 1000 & sleep 1000 & echo $$; echo ready; wait", others: 2, last: "SIGTERM"},
-		"to all":     {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Audience: ToAll}, others: 1},
-		"no term":    {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`, options: StopOptions{Steps: quick}, others: 1, says: "sent SIGTERM, then SIGKILL to "},
-		"kill only":  {script: "sleep 1000 & echo $$; echo ready; wait", options: StopOptions{Steps: []SignalStep{}}, others: 1, says: "sent SIGKILL to "},
-		"left over":  {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`, options: StopOptions{Steps: quick}, others: 1, last: "SIGKILL"},
-		"two forks":  {script: daemon("sleep 1000 & echo ready; wait"), others: 1},
-		"orphan":     {script: daemon("(sleep 1000 & exec true); sleep 1000 & echo ready; wait"), others: 2},
-		"setsid":     {script: daemon("setsid sleep 1000 & echo ready; wait"), others: 1},
-		"deep":       {script: daemon("setsid sh -c 'sh -c \"setsid sleep 1000 & echo ready; wait\"; true' & wait"), others: 3},
-		"stopped":    {script: "sh -c 'kill -STOP $$; sleep 999' & echo $!; until grep -q 'State:.T' /proc/$!/status; do :; done; echo ready", others: 0, says: "sent SIGTERM to "},
-		"main only":  {script: "echo $$; echo ready; exec sleep 1000", options: StopOptions{Options: Options{Scope: ScopeMain}}},
-		"main, kill": {script: "sleep 1000 & echo $$; echo ready; trap '' TERM; wait", options: StopOptions{Options: Options{Scope: ScopeMain}, Steps: quick}, left: 1},
+		"alone": {script: "echo $$; echo ready; exec sleep 1000", says: "sent SIGTERM to "},
+		"children": {script: "sleep 1000 & sleep 1000 & echo $$; echo ready; wait", others: 2,
+			last: "SIGTERM"},
+		"to all": {script: "sleep 1000 & echo $$; echo ready; wait",
+			options: StopOptions{Audience: ToAll}, others: 1},
+		"no term": {script: `trap "" TERM; sleep 1000 & echo $$; echo ready; wait`,
+			options: StopOptions{Steps: quick}, others: 1, says: "sent SIGTERM, then SIGKILL to "},
+		"kill only": {script: "sleep 1000 & echo $$; echo ready; wait",
+			options: StopOptions{Steps: []SignalStep{}}, others: 1, says: "sent SIGKILL to "},
+		"left over": {script: `echo $$; (trap "" TERM; echo ready; exec sleep 1000) & wait`,
+			options: StopOptions{Steps: quick}, others: 1, last: "SIGKILL"},
+		"two forks": {script: daemon("sleep 1000 & echo ready; wait"), others: 1},
+		"orphan": {script: daemon("(sleep 1000 & exec true); sleep 1000 & echo ready; wait"),
+			others: 2},
+		"setsid": {script: daemon("setsid sleep 1000 & echo ready; wait"), others: 1},
+		"deep": {
+			script: daemon(
+				"setsid sh -c 'sh -c \"setsid sleep 1000 & echo ready; wait\"; true' & wait",
+			),
+			others: 3,
+		},
+		"stopped": {
+			script: "sh -c 'kill -STOP $$; sleep 999' & echo $!; until grep -q 'State:.T' " +
+				"/proc/$!/status; do :; done; echo ready",
+			others: 0, says: "sent SIGTERM to ",
+		},
+		"main only": {script: "echo $$; echo ready; exec sleep 1000",
+			options: StopOptions{Options: Options{Scope: ScopeMain}}},
+		"main, kill": {script: "sleep 1000 & echo $$; echo ready; trap '' TERM; wait",
+			options: StopOptions{Options: Options{Scope: ScopeMain}, Steps: quick}, left: 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +239,8 @@ func TestStop(t *testing.T) {
 				t.Errorf("says %q, want %q", text, test.says)
 			}
 			for _, o := range result.Others {
-				if test.last != "" && (len(o.Signals) == 0 || o.Signals[len(o.Signals)-1] != test.last) {
+				if test.last != "" &&
+					(len(o.Signals) == 0 || o.Signals[len(o.Signals)-1] != test.last) {
 					t.Errorf("%v: the last should be %s", o, test.last)
 				}
 			}
@@ -261,7 +281,8 @@ func TestAdopted(t *testing.T) {
 	if err != nil || len(found) != 2 {
 		t.Errorf("without: %v, %v", found, err)
 	}
-	result, err := Stop(t.Context(), main, StopOptions{Steps: patient, KillWait: patience, Options: Options{Adopted: belongs}})
+	result, err := Stop(t.Context(), main,
+		StopOptions{Steps: patient, KillWait: patience, Options: Options{Adopted: belongs}})
 	if err != nil || len(marked(mark)) > 0 {
 		t.Errorf("%v, %v left", err, marked(mark))
 	}
@@ -290,12 +311,14 @@ func TestForkFasterThanKill(t *testing.T) {
 		}
 		first = false
 		for _, pid := range marked(mark) {
-			if st, err := sys.ReadStat(pid); err == nil && pid != e.Process.PID && st.State != 'T' && st.State != 'D' {
+			if st, err := sys.ReadStat(pid); err == nil && pid != e.Process.PID &&
+				st.State != 'T' && st.State != 'D' {
 				t.Errorf("process %d is in state %c when the killing begins", pid, st.State)
 			}
 		}
 	}
-	result, err := Stop(t.Context(), main, StopOptions{Steps: []SignalStep{}, KillWait: patience, Progress: frozen})
+	result, err := Stop(t.Context(), main,
+		StopOptions{Steps: []SignalStep{}, KillWait: patience, Progress: frozen})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +333,8 @@ func TestStrangers(t *testing.T) {
 		// The leader lives: the session is a shell's, and the daemon its job.
 		"job of a shell": `sleep 1000 & sh -c "sleep 1000 & wait" & echo $!; echo ready; wait`,
 		// The leader is gone, but somebody older than the daemon is there.
-		"job of a shell that ended": `sleep 1000 & sleep 0.05; sh -c "sleep 1000 & wait" & echo $!; echo ready`,
+		"job of a shell that " +
+			"ended": `sleep 1000 & sleep 0.05; sh -c "sleep 1000 & wait" & echo $!; echo ready`,
 	}
 	for name, script := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -327,7 +351,8 @@ func TestStrangers(t *testing.T) {
 			if left := len(marked(mark)); left != before-2 && left != before-3 {
 				t.Errorf("%d of %d left", left, before)
 			}
-			if !slices.ContainsFunc(marked(mark), func(pid int) bool { st, _ := sys.ReadStat(pid); return st.Comm == "sleep" }) {
+			if !slices.ContainsFunc(marked(mark),
+				func(pid int) bool { st, _ := sys.ReadStat(pid); return st.Comm == "sleep" }) {
 				t.Errorf("the stranger was hit")
 			}
 		})
@@ -342,7 +367,8 @@ func TestFromInside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
-			script := `export OUT=` + out + `; trap "" TERM; sleep 999 & echo $$; echo ready; ` + via
+			script := `export OUT=` + out +
+				`; trap "" TERM; sleep 999 & echo $$; echo ready; ` + via
 			_, mark := start(t, script)
 			var text []byte
 			eventually(t, "the command has ended", func() bool {
@@ -350,13 +376,15 @@ func TestFromInside(t *testing.T) {
 				return bytes.Contains(text, []byte("}\n"))
 			})
 			var result Result
-			if err := json.Unmarshal(bytes.SplitAfter(text, []byte("}\n"))[0], &result); err != nil {
+			err := json.Unmarshal(bytes.SplitAfter(text, []byte("}\n"))[0], &result)
+			if err != nil {
 				t.Fatalf("%v in %s", err, text)
 			}
 			if !result.Main.Ended || len(result.Spared) == 0 || len(result.Left) > 0 {
 				t.Errorf("%s", text)
 			}
-			eventually(t, "the command's own shells have ended", func() bool { return len(marked(mark)) == 0 })
+			eventually(t, "the command's own shells have ended",
+				func() bool { return len(marked(mark)) == 0 })
 		})
 	}
 }
@@ -379,7 +407,8 @@ func TestRefused(t *testing.T) {
 	if err := main.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is reaped", func() bool { _, err := sys.ReadStat(main.PID); return err != nil })
+	eventually(t, "it is reaped",
+		func() bool { _, err := sys.ReadStat(main.PID); return err != nil })
 	if _, err := Stop(t.Context(), main, StopOptions{}); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("stop of an ended process: %v", err)
 	}
@@ -412,7 +441,9 @@ func TestNumberPassedOn(t *testing.T) {
 func TestNoKill(t *testing.T) {
 	main, mark := start(t, `trap "" TERM; sleep 1000 & echo $$; echo ready; wait; wait`)
 	var events []string
-	o := StopOptions{Steps: quick, NoKill: true, Progress: func(e Event) { events = append(events, fmt.Sprint(e.Kind, e.Process.Name, e.Signal)) }}
+	o := StopOptions{Steps: quick, NoKill: true, Progress: func(e Event) {
+		events = append(events, fmt.Sprint(e.Kind, e.Process.Name, e.Signal))
+	}}
 	result, err := Stop(t.Context(), main, o)
 	if !errors.Is(err, ErrStillRunning) || len(result.Left) != 2 || len(marked(mark)) != 2 {
 		t.Errorf("%v: %s", err, result)
@@ -451,7 +482,8 @@ func TestCgroup(t *testing.T) {
 	if found, err := members(other, Options{Cgroup: dir + "/none"}); err == nil {
 		t.Errorf("a group that is not there was believed: %v", found)
 	}
-	result, err := Stop(t.Context(), main, StopOptions{Steps: patient, KillWait: patience, Options: Options{Cgroup: dir}})
+	result, err := Stop(t.Context(), main,
+		StopOptions{Steps: patient, KillWait: patience, Options: Options{Cgroup: dir}})
 	if err != nil || len(marked(mark))+len(marked(otherMark)) > 0 {
 		t.Errorf("%v: %s", err, result)
 	}
@@ -475,10 +507,13 @@ func testNotPermitted(t *testing.T, pid int) {
 	cmd.Env = []string{"PROCTREE_HELPER=stop", "PROCTREE_MAIN=" + strconv.Itoa(pid)}
 	cmd.Dir = "/"
 	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
+		}
 	}
 	out, err := cmd.CombinedOutput()
-	if err == nil || !bytes.Contains(out, []byte("not permitted")) && !bytes.Contains(out, []byte("refused")) {
+	if err == nil ||
+		!bytes.Contains(out, []byte("not permitted")) && !bytes.Contains(out, []byte("refused")) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -18,7 +18,8 @@ func attributed(table []ps, self int, o Options, hidden ...int) (members, spared
 	t.gone = func(pid int) bool { return !slices.Contains(hidden, pid) }
 	var stats []sys.ProcStat
 	for _, p := range table {
-		st := sys.ProcStat{PID: p.pid, PPID: p.ppid, PGRP: p.pgrp, Session: p.session, StartTime: uint64(p.start), TTYNr: p.tty, State: 'S', Threads: 1}
+		st := sys.ProcStat{PID: p.pid, PPID: p.ppid, PGRP: p.pgrp, Session: p.session,
+			StartTime: uint64(p.start), TTYNr: p.tty, State: 'S', Threads: 1}
 		if p.pid == 100 {
 			t.root = key{100, st.StartTime}
 			t.add(st)
@@ -48,33 +49,72 @@ func TestAttribute(t *testing.T) {
 		spared  string
 	}{
 		{"alone", []ps{{100, 1, 99, 99, 20, 0}}, 50, Options{}, nil, "[100]", "[]"},
-		{"child", []ps{{100, 1, 100, 100, 20, 0}, {101, 100, 100, 100, 21, 0}}, 50, Options{}, nil, "[100 101]", "[]"},
-		{"child of an earlier owner of the number", []ps{{100, 1, 100, 100, 20, 0}, {101, 100, 7, 7, 19, 0}}, 50, Options{}, nil, "[100]", "[]"},
+		{"child", []ps{{100, 1, 100, 100, 20, 0}, {101, 100, 100, 100, 21, 0}}, 50, Options{}, nil,
+			"[100 101]", "[]"},
+		{"child of an earlier owner of the number",
+			[]ps{{100, 1, 100, 100, 20, 0}, {101, 100, 7, 7, 19, 0}}, 50, Options{}, nil,
+			"[100]", "[]"},
 		{"grandchild in a session of its own, and an orphan there",
-			[]ps{{100, 1, 100, 100, 20, 0}, {101, 100, 101, 101, 21, 0}, {102, 1, 101, 101, 22, 0}}, 50, Options{}, nil, "[100 101 102]", "[]"},
-		{"orphan in the session it leads", []ps{{100, 1, 100, 100, 20, 0}, {101, 1, 5, 100, 21, 0}}, 50, Options{}, nil, "[100 101]", "[]"},
-		{"orphan in the session of the second fork", []ps{{100, 1, 99, 99, 20, 0}, {101, 1, 99, 99, 21, 0}}, 50, Options{}, nil, "[100 101]", "[]"},
-		{"the same, descendants only", []ps{{100, 1, 99, 99, 20, 0}, {101, 1, 99, 99, 21, 0}}, 50, Options{Scope: ScopeDescendants}, nil, "[100]", "[]"},
-		{"the same, its leader hidden", []ps{{100, 1, 99, 99, 20, 0}, {101, 1, 99, 99, 21, 0}}, 50, Options{}, []int{99}, "[100]", "[]"},
-		{"job of a shell that ended", []ps{{100, 1, 100, 99, 20, 0}, {101, 1, 101, 99, 21, 0}}, 50, Options{}, nil, "[100]", "[]"},
-		{"session with a terminal", []ps{{100, 1, 99, 99, 20, 5}, {101, 1, 99, 99, 21, 5}}, 50, Options{}, nil, "[100]", "[]"},
-		{"younger brother", []ps{{100, 1, 99, 99, 20, 0}, {98, 1, 99, 99, 19, 0}}, 50, Options{}, nil, "[100]", "[]"},
-		{"session of a living leader", []ps{{99, 1, 99, 99, 20, 0}, {100, 99, 99, 99, 20, 0}, {101, 99, 99, 99, 21, 0}}, 50, Options{}, nil, "[100]", "[]"},
-		{"session from outside of the namespace", []ps{{100, 0, 0, 0, 20, 0}, {101, 0, 0, 0, 21, 0}}, 50, Options{}, nil, "[100]", "[]"},
-		{"we are its child", []ps{{100, 1, 100, 100, 20, 0}, {110, 100, 100, 100, 21, 0}, {111, 100, 100, 100, 21, 0}}, 110, Options{}, nil, "[100 111]", "[110]"},
+			[]ps{{100, 1, 100, 100, 20, 0}, {101, 100, 101, 101, 21, 0}, {102, 1, 101, 101, 22, 0}},
+			50, Options{}, nil, "[100 101 102]", "[]"},
+		{"orphan in the session it leads", []ps{{100, 1, 100, 100, 20, 0}, {101, 1, 5, 100, 21, 0}},
+			50, Options{}, nil, "[100 101]", "[]"},
+		{"orphan in the session of the second fork",
+			[]ps{{100, 1, 99, 99, 20, 0}, {101, 1, 99, 99, 21, 0}}, 50, Options{}, nil,
+			"[100 101]", "[]"},
+		{"the same, descendants only", []ps{{100, 1, 99, 99, 20, 0}, {101, 1, 99, 99, 21, 0}}, 50,
+			Options{Scope: ScopeDescendants}, nil, "[100]", "[]"},
+		{"the same, its leader hidden", []ps{{100, 1, 99, 99, 20, 0}, {101, 1, 99, 99, 21, 0}}, 50,
+			Options{}, []int{99}, "[100]", "[]"},
+		{"job of a shell that ended", []ps{{100, 1, 100, 99, 20, 0}, {101, 1, 101, 99, 21, 0}}, 50,
+			Options{}, nil, "[100]", "[]"},
+		{"session with a terminal", []ps{{100, 1, 99, 99, 20, 5}, {101, 1, 99, 99, 21, 5}}, 50,
+			Options{}, nil, "[100]", "[]"},
+		{"younger brother", []ps{{100, 1, 99, 99, 20, 0}, {98, 1, 99, 99, 19, 0}}, 50, Options{},
+			nil, "[100]", "[]"},
+		{
+			"session of a living leader",
+			[]ps{{99, 1, 99, 99, 20, 0}, {100, 99, 99, 99, 20, 0}, {101, 99, 99, 99, 21, 0}}, 50,
+			Options{}, nil, "[100]", "[]",
+		},
+		{"session from outside of the namespace",
+			[]ps{{100, 0, 0, 0, 20, 0}, {101, 0, 0, 0, 21, 0}}, 50, Options{}, nil, "[100]", "[]"},
+		{"we are its child",
+			[]ps{{100, 1, 100, 100, 20, 0}, {110, 100, 100, 100, 21, 0},
+				{111, 100, 100, 100, 21, 0}}, 110, Options{}, nil, "[100 111]", "[110]"},
 		{"we are its grandchild and have a pager",
-			[]ps{{100, 1, 100, 100, 20, 0}, {110, 100, 100, 100, 21, 0}, {111, 110, 100, 100, 22, 0}, {112, 111, 100, 100, 23, 0}}, 111, Options{}, nil, "[100]", "[110 111 112]"},
-		{"we are its child after the second fork", []ps{{100, 1, 99, 99, 20, 0}, {110, 100, 99, 99, 21, 0}, {111, 1, 99, 99, 22, 0}}, 110, Options{}, nil, "[100 111]", "[110]"},
-		{"a launcher left us both in its session", []ps{{100, 1, 99, 99, 20, 0}, {110, 1, 99, 99, 21, 0}, {111, 1, 99, 99, 22, 0}}, 110, Options{}, nil, "[100]", "[]"},
-		{"we are its parent", []ps{{60, 1, 60, 60, 5, 0}, {100, 60, 100, 100, 20, 0}, {101, 60, 101, 101, 21, 0}}, 60, Options{}, nil, "[100]", "[]"},
-		{"we are its parent and its subreaper", []ps{{60, 1, 60, 60, 5, 0}, {100, 60, 100, 100, 20, 0}, {101, 60, 101, 101, 21, 0}, {102, 101, 7, 7, 22, 0}}, 60,
-			Options{Adopted: func(p Process) bool { return p.PID == 101 }}, nil, "[100 101 102]", "[]"},
+			[]ps{
+				{100, 1, 100, 100, 20, 0}, {110, 100, 100, 100, 21, 0}, {111, 110, 100, 100, 22, 0},
+				{112, 111, 100, 100, 23, 0},
+			}, 111, Options{}, nil, "[100]", "[110 111 112]"},
+		{
+			"we are its child after the second fork",
+			[]ps{{100, 1, 99, 99, 20, 0}, {110, 100, 99, 99, 21, 0}, {111, 1, 99, 99, 22, 0}}, 110,
+			Options{}, nil, "[100 111]", "[110]",
+		},
+		{
+			"a launcher left us both in its session",
+			[]ps{{100, 1, 99, 99, 20, 0}, {110, 1, 99, 99, 21, 0}, {111, 1, 99, 99, 22, 0}}, 110,
+			Options{}, nil, "[100]", "[]",
+		},
+		{
+			"we are its parent",
+			[]ps{{60, 1, 60, 60, 5, 0}, {100, 60, 100, 100, 20, 0}, {101, 60, 101, 101, 21, 0}}, 60,
+			Options{}, nil, "[100]", "[]",
+		},
+		{"we are its parent and its subreaper",
+			[]ps{{60, 1, 60, 60, 5, 0}, {100, 60, 100, 100, 20, 0}, {101, 60, 101, 101, 21, 0},
+				{102, 101, 7, 7, 22, 0}}, 60,
+			Options{Adopted: func(p Process) bool { return p.PID == 101 }}, nil,
+			"[100 101 102]", "[]"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			members, spared, _ := attributed(append(slices.Clone(shell), test.table...), test.self, test.options, test.hidden...)
+			members, spared, _ := attributed(append(slices.Clone(shell), test.table...), test.self,
+				test.options, test.hidden...)
 			if fmt.Sprint(members) != test.members || fmt.Sprint(spared) != test.spared {
-				t.Errorf("members %v, spared %v; want %s, %s", members, spared, test.members, test.spared)
+				t.Errorf("members %v, spared %v; want %s, %s",
+					members, spared, test.members, test.spared)
 			}
 		})
 	}
@@ -83,9 +123,13 @@ func TestAttribute(t *testing.T) {
 // What belongs goes on to belong when the link is cut, and a session whose
 // number has passed to a stranger does not.
 func TestAttributeLater(t *testing.T) {
-	_, _, tr := attributed([]ps{{100, 1, 100, 100, 20, 0}, {101, 100, 101, 101, 21, 0}, {102, 101, 101, 101, 22, 0}}, 50, Options{})
+	_, _, tr := attributed(
+		[]ps{{100, 1, 100, 100, 20, 0}, {101, 100, 101, 101, 21, 0}, {102, 101, 101, 101, 22, 0}},
+		50, Options{},
+	)
 	stat := func(pid, ppid, session, start int) sys.ProcStat {
-		return sys.ProcStat{PID: pid, PPID: ppid, PGRP: session, Session: session, StartTime: uint64(start), State: 'S', Threads: 1}
+		return sys.ProcStat{PID: pid, PPID: ppid, PGRP: session, Session: session,
+			StartTime: uint64(start), State: 'S', Threads: 1}
 	}
 	// 100 and 101 are gone, 102 hangs on init, 103 was born in its session.
 	tr.attribute([]sys.ProcStat{stat(102, 1, 101, 22), stat(103, 1, 101, 30)}, nil)

@@ -55,12 +55,20 @@ func TestBirth(t *testing.T) {
 		want  []string
 	}{
 		{"nothing", &Birth{}, nil, nil, []string{""}},
-		{"payload", &Birth{Payload: []byte("\x00any\xffbytes")}, nil, nil, []string{"\x00any\xffbytes"}},
-		{"files", &Birth{Payload: []byte("files")}, []string{"one", "", "three"}, nil, []string{"files|one||three"}},
-		{"as many as can be", &Birth{Payload: []byte("x")}, strings.Split(strings.Repeat("y", maxFiles-2), ""), nil, []string{"x" + strings.Repeat("|y", maxFiles-2)}},
-		{"much", &Birth{Payload: make([]byte, 1<<20)}, nil, nil, []string{string(make([]byte, 1<<20))}},
+		{"payload", &Birth{Payload: []byte("\x00any\xffbytes")}, nil, nil,
+			[]string{"\x00any\xffbytes"}},
+		{"files", &Birth{Payload: []byte("files")}, []string{"one", "", "three"}, nil,
+			[]string{"files|one||three"}},
+		{
+			"as many as can be", &Birth{Payload: []byte("x")},
+			strings.Split(strings.Repeat("y", maxFiles-2), ""), nil,
+			[]string{"x" + strings.Repeat("|y", maxFiles-2)},
+		},
+		{"much", &Birth{Payload: make([]byte, 1<<20)}, nil, nil,
+			[]string{string(make([]byte, 1<<20))}},
 		{"messages", &Birth{}, nil, []string{"a", "", "c"}, []string{"", "a", "", "c"}},
-		{"a long message", &Birth{}, nil, []string{strings.Repeat("m", 100_000)}, []string{"", strings.Repeat("m", 100_000)}},
+		{"a long message", &Birth{}, nil, []string{strings.Repeat("m", 100_000)},
+			[]string{"", strings.Repeat("m", 100_000)}},
 		{"closed", &Birth{}, nil, []string{"close"}, []string{"", "close"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -92,7 +100,8 @@ func TestBirth(t *testing.T) {
 					got = append(got, string(e.Message))
 				}
 			}
-			if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", c.want) || exit == nil || *exit != (Exit{Code: 7}) {
+			if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", c.want) || exit == nil ||
+				*exit != (Exit{Code: 7}) {
 				t.Errorf("messages %.200q, want %.200q, exit %v", got, c.want, exit)
 			}
 			if err := l.Kill(0); err != nil {

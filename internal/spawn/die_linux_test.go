@@ -92,7 +92,9 @@ func rootDirs(t *testing.T) []string {
 // with the death of the target or with Kill, and then everything is dead.
 func TestNothingIsLeftOfAFailedLaunch(t *testing.T) {
 	for i, root := range rootDirs(t) {
-		for _, how := range []string{"it ends", "it is killed", "it is stopped", "it ignores SIGTERM"} {
+		for _, how := range []string{
+			"it ends", "it is killed", "it is stopped", "it ignores SIGTERM",
+		} {
 			t.Run(fmt.Sprintf("%s/%d", how, i), func(t *testing.T) {
 				proctest.CheckLeaks(t)
 				file := filepath.Join(t.TempDir(), "pids")
@@ -120,7 +122,8 @@ func TestNothingIsLeftOfAFailedLaunch(t *testing.T) {
 					if err := syscall.Kill(l.PID, syscall.SIGSTOP); err != nil {
 						t.Error(err)
 					}
-					err = l.Kill(time.Minute) // SIGTERM must get through, and nobody waits for a minute
+					// SIGTERM must get through, and nobody waits for a minute
+					err = l.Kill(time.Minute)
 				case "it ignores SIGTERM":
 					err = l.Kill(50 * time.Millisecond)
 				default:
@@ -140,7 +143,8 @@ func TestNothingIsLeftOfAFailedLaunch(t *testing.T) {
 func TestWatcherKilled(t *testing.T) {
 	proctest.CheckLeaks(t)
 	file := filepath.Join(t.TempDir(), "pids")
-	script := "sleep 1000 & echo $! >$1.part; (sleep 1000 & echo $! >>$1.part); mv $1.part $1; exec sleep 1000"
+	script := "sleep 1000 & echo $! >$1.part; (sleep 1000 & echo $! >>$1.part); mv $1.part $1; " +
+		"exec sleep 1000"
 	l, err := Detach(context.Background(), shell(script, file))
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +205,8 @@ func waitForStages(t *testing.T, n int) (session int) {
 		}
 		found := 0
 		for _, p := range procs {
-			if s, err := proctest.ReadState(p.PID); err == nil && slices.Equal(s.Args, []string{stageName}) && p.PPID == os.Getpid() {
+			s, err := proctest.ReadState(p.PID)
+			if err == nil && slices.Equal(s.Args, []string{stageName}) && p.PPID == os.Getpid() {
 				session = p.PID
 			}
 		}
@@ -326,8 +331,10 @@ func TestRelease(t *testing.T) {
 			proctest.Gone(t, l.Session)
 			isExecuting(t, l.PID, "sleep")
 			state := proctest.Inspect(t, l.PID)
-			if state.PPID != os.Getppid() || state.SID != l.Session || state.SID == l.PID || state.TTY != 0 {
-				t.Errorf("parent %d, session %d of %d, tty %d", state.PPID, state.SID, l.PID, state.TTY)
+			if state.PPID != os.Getppid() || state.SID != l.Session || state.SID == l.PID ||
+				state.TTY != 0 {
+				t.Errorf("parent %d, session %d of %d, tty %d",
+					state.PPID, state.SID, l.PID, state.TTY)
 			}
 		})
 	}
@@ -342,7 +349,9 @@ var reaper = proctest.Register("reaper", func(args []string) int {
 			}
 		}
 	}()
-	script := map[string]string{"release": "exec sleep 1000", "exit": "exit 7", "lost": "exec sleep 1000", "none": ""}[args[0]]
+	script := map[string]string{
+		"release": "exec sleep 1000", "exit": "exit 7", "lost": "exec sleep 1000", "none": "",
+	}[args[0]]
 	s := shell(script)
 	if args[0] == "none" {
 		s.Path = "/no/such/program"
@@ -420,7 +429,10 @@ func TestWhatCannotBeEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := filepath.Join(dir, "setpriv")
-		for _, err := range []error{os.WriteFile(file, program, 0o755), os.Chmod(file, 0o755|fs.ModeSetuid), os.Chmod(dir, 0o777|fs.ModeSticky)} {
+		for _, err := range []error{
+			os.WriteFile(file, program, 0o755), os.Chmod(file, 0o755|fs.ModeSetuid),
+			os.Chmod(dir, 0o777|fs.ModeSticky),
+		} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -456,7 +468,8 @@ func TestWhatCannotBeEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "end process " + strings.TrimSpace(string(pid)) + ", which the program has left: kill: operation not permitted"
+		want := "end process " + strings.TrimSpace(string(pid)) +
+			", which the program has left: kill: operation not permitted"
 		if err := l.Kill(0); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}

@@ -90,24 +90,42 @@ func TestRealFailures(t *testing.T) {
 		errno error
 		words string
 	}{
-		{"no file", Spec{Path: "/no/such/program"}, StepExec, syscall.ENOENT, "execute /no/such/program: no such file or directory"},
-		{"no directory in the path", Spec{Path: text + "/program"}, StepExec, syscall.ENOTDIR, "not a directory"},
+		{"no file", Spec{Path: "/no/such/program"}, StepExec, syscall.ENOENT,
+			"execute /no/such/program: no such file or directory"},
+		{"no directory in the path", Spec{Path: text + "/program"}, StepExec, syscall.ENOTDIR,
+			"not a directory"},
 		{"not executable", Spec{Path: text}, StepExec, syscall.EACCES, "permission denied"},
 		{"a directory", Spec{Path: dir}, StepExec, syscall.EACCES, "permission denied"},
 		{"an empty file", Spec{Path: empty}, StepExec, syscall.ENOEXEC, "exec format error"},
 		{"rubbish", Spec{Path: garbage}, StepExec, syscall.ENOEXEC, "exec format error"},
-		{"bad interpreter", Spec{Path: script}, StepExec, nil, `bad interpreter "/no/such/interpreter"`},
+		{"bad interpreter", Spec{Path: script}, StepExec, nil,
+			`bad interpreter "/no/such/interpreter"`},
 		{"lines of DOS", Spec{Path: dos}, StepExec, nil, `bad interpreter "/bin/sh\r"`},
 		{"tabs", Spec{Path: tabs}, StepExec, nil, `bad interpreter "/no/such/tabs"`},
-		{"relative to Dir", Spec{Path: "./nothing", Dir: dir}, StepExec, syscall.ENOENT, "execute ./nothing"},
-		{"arguments too long", Spec{Path: "/bin/true", Env: []string{"X=" + strings.Repeat("x", 1<<20)}}, StepExec, syscall.E2BIG, "argument list too long"},
-		{"no working directory", Spec{Path: "/bin/true", Dir: "/nowhere"}, StepDirectory, syscall.ENOENT, "change directory to /nowhere: no such file or directory"},
-		{"a file as working directory", Spec{Path: "/bin/true", Dir: text}, StepDirectory, syscall.ENOTDIR, "not a directory"},
-		{"no root directory", Spec{Path: "/bin/true", Chroot: "/nowhere"}, StepChroot, nil, "change root to /nowhere: "},
-		{"no control group", Spec{Path: "/bin/true", Cgroup: "/nowhere"}, StepCgroup, syscall.ENOENT, "join control group /nowhere: no such file"},
-		{"no such limit", Spec{Path: "/bin/true", Rlimits: []Rlimit{{"rubbish", 99, sys.Rlimit{}}}}, StepLimits, syscall.EINVAL, "set limit rubbish: invalid argument"},
-		{"soft above hard", Spec{Path: "/bin/true", Rlimits: []Rlimit{{"core", syscall.RLIMIT_CORE, sys.Rlimit{Soft: 2, Hard: 1}}}}, StepLimits, syscall.EINVAL, "set limit core: invalid argument"},
-		{"oom score", Spec{Path: "/bin/true", OOMScoreAdj: new(2000)}, StepOOMScore, syscall.EINVAL, "set oom score 2000: invalid argument"},
+		{"relative to Dir", Spec{Path: "./nothing", Dir: dir}, StepExec, syscall.ENOENT,
+			"execute ./nothing"},
+		{
+			"arguments too long",
+			Spec{Path: "/bin/true", Env: []string{"X=" + strings.Repeat("x", 1<<20)}}, StepExec,
+			syscall.E2BIG, "argument list too long",
+		},
+		{"no working directory", Spec{Path: "/bin/true", Dir: "/nowhere"}, StepDirectory,
+			syscall.ENOENT, "change directory to /nowhere: no such file or directory"},
+		{"a file as working directory", Spec{Path: "/bin/true", Dir: text}, StepDirectory,
+			syscall.ENOTDIR, "not a directory"},
+		{"no root directory", Spec{Path: "/bin/true", Chroot: "/nowhere"}, StepChroot, nil,
+			"change root to /nowhere: "},
+		{"no control group", Spec{Path: "/bin/true", Cgroup: "/nowhere"}, StepCgroup,
+			syscall.ENOENT, "join control group /nowhere: no such file"},
+		{"no such limit", Spec{Path: "/bin/true", Rlimits: []Rlimit{{"rubbish", 99, sys.Rlimit{}}}},
+			StepLimits, syscall.EINVAL, "set limit rubbish: invalid argument"},
+		{"soft above hard",
+			Spec{
+				Path:    "/bin/true",
+				Rlimits: []Rlimit{{"core", syscall.RLIMIT_CORE, sys.Rlimit{Soft: 2, Hard: 1}}},
+			}, StepLimits, syscall.EINVAL, "set limit core: invalid argument"},
+		{"oom score", Spec{Path: "/bin/true", OOMScoreAdj: new(2000)}, StepOOMScore, syscall.EINVAL,
+			"set oom score 2000: invalid argument"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachWay(t, func(t *testing.T, w way) {
@@ -140,12 +158,19 @@ func TestFailuresOfAnOrdinaryUser(t *testing.T) {
 			step  Step
 			words string
 		}{
-			{"user", Spec{Credential: &sys.Credential{UID: 1, GID: 1}}, StepUser, "set user 1:1: operation not permitted"},
+			{"user", Spec{Credential: &sys.Credential{UID: 1, GID: 1}}, StepUser,
+				"set user 1:1: operation not permitted"},
 			{"nice", Spec{Nice: new(-5)}, StepNice, "set nice value -5: permission denied"},
-			{"oom score", Spec{OOMScoreAdj: new(-500)}, StepOOMScore, "set oom score -500: permission denied"},
-			{"limit", Spec{Rlimits: []Rlimit{{"nofile", syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 1 << 30, Hard: 1 << 30}}}}, StepLimits, "set limit nofile: operation not permitted"},
-			{"root directory", Spec{Chroot: "/"}, StepChroot, "change root to /: operation not permitted"},
-			{"capabilities", Spec{Caps: &caps}, StepBounding, "drop capabilities: operation not permitted"},
+			{"oom score", Spec{OOMScoreAdj: new(-500)}, StepOOMScore,
+				"set oom score -500: permission denied"},
+			{"limit",
+				Spec{Rlimits: []Rlimit{
+					{"nofile", syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 1 << 30, Hard: 1 << 30}},
+				}}, StepLimits, "set limit nofile: operation not permitted"},
+			{"root directory", Spec{Chroot: "/"}, StepChroot,
+				"change root to /: operation not permitted"},
+			{"capabilities", Spec{Caps: &caps}, StepBounding,
+				"drop capabilities: operation not permitted"},
 			{"working directory", Spec{Dir: closed}, StepDirectory, "permission denied"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
@@ -184,8 +209,13 @@ func TestUnacceptableSpecs(t *testing.T) {
 		{Spec{Path: "/bin/true", Args: args, Files: []File{{3, nil}}}, "no source"},
 		{Spec{Path: "/bin/true", Args: args, Files: make([]File, maxFiles+1)}, "more than"},
 		{Spec{Path: "/bin/true", Args: args, ListenNames: []string{"web"}}, "no descriptor 3"},
-		{Spec{Path: "/bin/true", Args: args, Files: []File{{3, null}}, ListenNames: []string{"a:b"}}, "colon"},
-		{Spec{Path: "/bin/true", Args: args, Files: []File{{0, null}}, Birth: new(Birth)}, "descriptor 0"},
+		{
+			Spec{Path: "/bin/true", Args: args, Files: []File{{3, null}},
+				ListenNames: []string{"a:b"}},
+			"colon",
+		},
+		{Spec{Path: "/bin/true", Args: args, Files: []File{{0, null}}, Birth: new(Birth)},
+			"descriptor 0"},
 	} {
 		_, err := Start(context.Background(), &c.spec)
 		wantStep(t, err, StepStart, c.words)

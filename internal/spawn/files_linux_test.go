@@ -53,17 +53,24 @@ func TestDescriptors(t *testing.T) {
 		{"none", func(*testing.T) []File { return nil }},
 		{"standard input", func(t *testing.T) []File { return []File{{0, named(t, "in")}} }},
 		{"one that is high", func(t *testing.T) []File { return []File{{1000, named(t, "a")}} }},
-		{"holes", func(t *testing.T) []File { return []File{{3, named(t, "a")}, {5, named(t, "b")}, {77, named(t, "c")}} }},
+		{"holes", func(t *testing.T) []File {
+			return []File{{3, named(t, "a")}, {5, named(t, "b")}, {77, named(t, "c")}}
+		}},
 		{"sources above the targets", func(t *testing.T) []File {
 			return []File{{3, moved(t, named(t, "a"), 900)}, {4, moved(t, named(t, "b"), 901)}}
 		}},
-		{"sources below the targets", func(t *testing.T) []File { return []File{{500, named(t, "a")}, {501, named(t, "b")}} }},
-		{"the same number", func(t *testing.T) []File { return []File{{600, moved(t, named(t, "a"), 600)}} }},
+		{
+			"sources below the targets",
+			func(t *testing.T) []File { return []File{{500, named(t, "a")}, {501, named(t, "b")}} },
+		},
+		{"the same number",
+			func(t *testing.T) []File { return []File{{600, moved(t, named(t, "a"), 600)}} }},
 		{"exchanged", func(t *testing.T) []File {
 			return []File{{700, moved(t, named(t, "a"), 701)}, {701, moved(t, named(t, "b"), 700)}}
 		}},
 		{"in a ring", func(t *testing.T) []File {
-			return []File{{700, moved(t, named(t, "a"), 701)}, {701, moved(t, named(t, "b"), 702)}, {702, moved(t, named(t, "c"), 700)}}
+			return []File{{700, moved(t, named(t, "a"), 701)}, {701, moved(t, named(t, "b"), 702)},
+				{702, moved(t, named(t, "c"), 700)}}
 		}},
 		{"one twice", func(t *testing.T) []File {
 			f := named(t, "a")
@@ -103,7 +110,8 @@ func TestDescriptors(t *testing.T) {
 // TestStandardDescriptorsAreUsable reads from and writes to those that nobody named.
 func TestStandardDescriptorsAreUsable(t *testing.T) {
 	eachWay(t, func(t *testing.T, w way) {
-		if exit := w.mustStart(t, shell(`read x; test $? = 1 && echo a && echo b >&2`)).wait(t); exit.Code != 0 {
+		exit := w.mustStart(t, shell(`read x; test $? = 1 && echo a && echo b >&2`)).wait(t)
+		if exit.Code != 0 {
 			t.Errorf("the shell %v", exit)
 		}
 	})
@@ -157,14 +165,17 @@ var openFiles = proctest.Register("open-files", func(args []string) int {
 func TestLeakedDescriptorsAreClosed(t *testing.T) {
 	for _, h := range []proctest.Launcher{
 		{Name: "leaked", Hostile: proctest.Hostile{Leak: proctest.LeakedDescriptors()}},
-		{Name: "above the limit", Hostile: proctest.Hostile{Leak: proctest.LeakedDescriptors(), NoFile: sys.Rlimit{Soft: 64, Hard: 64}}},
-		{Name: "and 0, 1, 2 closed", Hostile: proctest.Hostile{Leak: proctest.LeakedDescriptors(), Close: []int{0, 1, 2}}},
+		{Name: "above the limit", Hostile: proctest.Hostile{Leak: proctest.LeakedDescriptors(),
+			NoFile: sys.Rlimit{Soft: 64, Hard: 64}}},
+		{Name: "and 0, 1, 2 closed",
+			Hostile: proctest.Hostile{Leak: proctest.LeakedDescriptors(), Close: []int{0, 1, 2}}},
 	} {
 		for _, how := range []string{"Start", "Start by stage", "Detach"} {
 			t.Run(h.Name+"/"+how, func(t *testing.T) {
 				proctest.CheckLeaks(t)
 				file := filepath.Join(t.TempDir(), "open")
-				out, err := h.Command(t, leaker.Path(t), how, openFiles.Path(t), file).CombinedOutput()
+				out, err := h.Command(t, leaker.Path(t), how, openFiles.Path(t),
+					file).CombinedOutput()
 				if err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
@@ -195,14 +206,16 @@ func TestSocketActivation(t *testing.T) {
 			}
 			defer f.Close()
 			s := shell(`echo "$$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES $LISTEN_ADDR"; readlink /proc/$$/fd/4; echo "id=$LISTEN_PIDFDID"`)
-			s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_PIDFDID=5", "LISTEN_FDS=77", "LISTEN_FDNAMES=stale", "LISTEN_ADDR=kept")
+			s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_PIDFDID=5", "LISTEN_FDS=77",
+				"LISTEN_FDNAMES=stale", "LISTEN_ADDR=kept")
 			s.Files = []File{{3, f}, {4, f}}
 			s.ListenNames = []string{"web", "admin"}
 			text, _ := w.output(t, s)
 			// Only the process itself can know its own number, and only on Linux 6.9.
 			_, id, _ := strings.Cut(text, "id=")
 			if self, err := pidfdID(os.Getpid()); err == nil {
-				if n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 64); err != nil || n <= 5 || n == self {
+				if n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 64); err != nil ||
+					n <= 5 || n == self {
 					t.Errorf("LISTEN_PIDFDID=%q, ours is %d", id, self)
 				}
 			}
@@ -212,7 +225,8 @@ func TestSocketActivation(t *testing.T) {
 			if _, err := fmt.Sscanf(first, "%d %d %s", &pid, &listenPID, &rest); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
-			if pid != listenPID || !strings.HasSuffix(first, " 2 web:admin kept") || !strings.HasPrefix(second, "socket:[") {
+			if pid != listenPID || !strings.HasSuffix(first, " 2 web:admin kept") ||
+				!strings.HasPrefix(second, "socket:[") {
 				t.Errorf("got %q", text)
 			}
 		})
@@ -248,7 +262,10 @@ func TestSourcesStayOpen(t *testing.T) {
 // TestStrangeStandardInput: a program that links this package and has a socket pair as its standard
 // input, as children of Node.js do, is not taken for a stage, and finds all that was written there.
 func TestStrangeStandardInput(t *testing.T) {
-	for _, data := range []string{"", "x", "\x00", "\x00daemonry", stageMagic[:magicLen-1], strings.ToUpper(stageMagic), "GET / HTTP/1.1\r\n\r\n", strings.Repeat("\xff", 4096)} {
+	for _, data := range []string{
+		"", "x", "\x00", "\x00daemonry", stageMagic[:magicLen-1], strings.ToUpper(stageMagic),
+		"GET / HTTP/1.1\r\n\r\n", strings.Repeat("\xff", 4096),
+	} {
 		t.Run(strconv.Quote(data[:min(len(data), 20)]), func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			ours, theirs, err := sys.NewChannel()
@@ -321,7 +338,8 @@ func TestStageNeedsItsParent(t *testing.T) {
 	cmd.Args[0] = stageName
 	cmd.Stdin = strings.NewReader("must not be read")
 	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != StatusFailed || !strings.HasPrefix(string(out), "daemonry: started as a stage without") {
+	if cmd.ProcessState.ExitCode() != StatusFailed ||
+		!strings.HasPrefix(string(out), "daemonry: started as a stage without") {
 		t.Errorf("got %q, %v", out, err)
 	}
 	if slices.Contains(os.Args, stageName) {

@@ -127,12 +127,21 @@ func roundTrip(t *testing.T, d draw) {
 
 // TestSpecIsSentWhole: who adds a field to Spec must send it.
 func TestSpecIsSentWhole(t *testing.T) {
-	sent := map[string]bool{"Files": true, "RawFiles": true /* as fds */, "Session": true /* done by forkSelf and Detach */, "Hold": true /* as a descriptor */, "Into": true /* done by forkSelf */, "Within": true /* for Start */}
+	sent := map[string]bool{
+		"Files":    true,
+		"RawFiles": true, // as fds
+		"Session":  true, // done by forkSelf and Detach
+		"Hold":     true, // as a descriptor
+		"Into":     true, // done by forkSelf
+		"Within":   true, // for Start
+	}
 	full := &Spec{
-		Path: "p", Args: []string{"a"}, Env: []string{"e"}, ListenNames: []string{"l"}, Cgroup: "c", OOMScoreAdj: new(1), Nice: new(2),
-		Rlimits: []Rlimit{{"r", 1, sys.Rlimit{Soft: 1, Hard: 2}}}, Umask: new(3), Chroot: "r", Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),
-		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, DeathSignal: 15, Hold: os.Stdin, FailAt: StepExec,
-		Files: []File{{4, os.Stdout}}, RawFiles: []RawFile{{3, 77}},
+		Path: "p", Args: []string{"a"}, Env: []string{"e"}, ListenNames: []string{"l"}, Cgroup: "c",
+		OOMScoreAdj: new(1), Nice: new(2),
+		Rlimits: []Rlimit{{"r", 1, sys.Rlimit{Soft: 1, Hard: 2}}}, Umask: new(3), Chroot: "r",
+		Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),
+		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, DeathSignal: 15, Hold: os.Stdin,
+		FailAt: StepExec, Files: []File{{4, os.Stdout}}, RawFiles: []RawFile{{3, 77}},
 	}
 	d := full.describe()
 	payload, files := d.encode()
@@ -157,7 +166,9 @@ func TestSpecIsSentWhole(t *testing.T) {
 func FuzzDecodeDescription(f *testing.F) {
 	for _, s := range []*Spec{
 		{Path: "/bin/true", Args: []string{"true"}},
-		{Path: "p", Args: []string{"a", ""}, Env: []string{"e=\xff"}, Umask: new(0), Credential: &sys.Credential{UID: 1, Groups: []uint32{2}}, Birth: &Birth{Payload: []byte("x")}},
+		{Path: "p", Args: []string{"a", ""}, Env: []string{"e=\xff"}, Umask: new(0),
+			Credential: &sys.Credential{UID: 1, Groups: []uint32{2}},
+			Birth:      &Birth{Payload: []byte("x")}},
 	} {
 		d := s.describe()
 		payload, _ := d.encode()
@@ -180,7 +191,10 @@ func FuzzDecodeDescription(f *testing.F) {
 }
 
 func FuzzDecodeError(f *testing.F) {
-	for _, err := range []error{fail(StepExec, "/x", syscall.ENOENT), fail(StepUser, "", io.EOF), fail(StepExec, "x", &InterpreterError{Name: "\xff"})} {
+	for _, err := range []error{
+		fail(StepExec, "/x", syscall.ENOENT), fail(StepUser, "", io.EOF),
+		fail(StepExec, "x", &InterpreterError{Name: "\xff"}),
+	} {
 		f.Add(encodeError(err))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

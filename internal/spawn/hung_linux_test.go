@@ -64,11 +64,16 @@ func allHanging(t *testing.T) (list []hanging) {
 		dir := proctest.HungFS(t, how)
 		inside := sleep()
 		inside.Dir = dir + "/dir"
-		list = append(list, program(string(how)+": program", dir+"/prog"), hanging{string(how) + ": directory",
-			"change directory to " + dir + "/dir: the file system has not answered: the time is over", inside})
+		list = append(list, program(string(how)+": program", dir+"/prog"), hanging{
+			string(how) + ": directory",
+			"change directory to " + dir +
+				"/dir: the file system has not answered: the time is over",
+			inside,
+		})
 	}
 	script := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("#!"+list[len(list)-2].spec.Path+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(script, []byte("#!"+list[len(list)-2].spec.Path+"\n"),
+		0o755); err != nil {
 		t.Fatal(err)
 	}
 	return append(list, program("interpreter", script))
@@ -84,10 +89,20 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 			name  string
 			start func(context.Context, *Spec) error
 		}{
-			{"Start", func(ctx context.Context, s *Spec) error { _, err := Start(ctx, s); return err }},
-			{"Spawner", func(ctx context.Context, s *Spec) error { _, err := sp.Start(ctx, s); return err }},
-			{"Spawner, nice", func(ctx context.Context, s *Spec) error { s.Nice = new(19); _, err := sp.Start(ctx, s); return err }},
-			{"Detach", func(ctx context.Context, s *Spec) error { _, err := Detach(ctx, s); return err }},
+			{"Start",
+				func(ctx context.Context, s *Spec) error { _, err := Start(ctx, s); return err }},
+			{
+				"Spawner",
+				func(ctx context.Context, s *Spec) error { _, err := sp.Start(ctx, s); return err },
+			},
+			{"Spawner, nice",
+				func(ctx context.Context, s *Spec) error {
+					s.Nice = new(19)
+					_, err := sp.Start(ctx, s)
+					return err
+				}},
+			{"Detach",
+				func(ctx context.Context, s *Spec) error { _, err := Detach(ctx, s); return err }},
 		} {
 			t.Run(h.name+" "+way.name, func(t *testing.T) {
 				t.Parallel()
@@ -95,7 +110,9 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 				s.Umask = new(0o022)
 				failed := make(chan error, 1)
 				go func() {
-					failed <- patiently(func(ctx context.Context) error { return way.start(ctx, &s) })
+					failed <- patiently(func(ctx context.Context) error {
+						return way.start(ctx, &s)
+					})
 				}()
 				for range 3 {
 					if err := startsAndEnds(sp); err != nil {
@@ -104,7 +121,8 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 				}
 				select {
 				case err := <-failed:
-					if err == nil || !strings.HasPrefix(err.Error(), h.want) || !errors.Is(err, errImpatient) {
+					if err == nil || !strings.HasPrefix(err.Error(), h.want) ||
+						!errors.Is(err, errImpatient) {
 						t.Errorf("%v\nnot %s", err, h.want)
 					}
 				case <-time.After(time.Minute):
@@ -153,7 +171,8 @@ func TestHeldThread(t *testing.T) {
 	}
 	err := <-failed
 	stuck, ok := errors.AsType[*sys.StuckError](err)
-	if !ok || err.Error() != "change directory to /: the file system has not answered: the time is over" {
+	if !ok ||
+		err.Error() != "change directory to /: the file system has not answered: the time is over" {
 		t.Fatal(err)
 	}
 	select {
@@ -182,7 +201,8 @@ var leaver = proctest.Register("leaver", func(args []string) int {
 	fmt.Println(patiently(func(ctx context.Context) error {
 		_, err := LeaveBehind(ctx, &Spec{Path: args[0], Args: []string{"x"}, Dir: args[1]})
 		if errors.Is(err, ErrNeedsWatcher) {
-			_, err = Detach(ctx, &Spec{Path: args[0], Args: []string{"x"}, Dir: args[1], LetGo: true})
+			_, err = Detach(ctx,
+				&Spec{Path: args[0], Args: []string{"x"}, Dir: args[1], LetGo: true})
 		}
 		return err
 	}))
@@ -234,7 +254,8 @@ func TestInterpreterIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name := interpreterIn(exe[:4096]); !strings.HasPrefix(name, "/") || !strings.Contains(string(exe), name+"\x00") {
+	if name := interpreterIn(exe[:4096]); !strings.HasPrefix(name, "/") ||
+		!strings.Contains(string(exe), name+"\x00") {
 		t.Errorf("/bin/sh: %q", name)
 	}
 	for n := range 600 { // a head that is cut anywhere

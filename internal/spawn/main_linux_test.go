@@ -69,7 +69,11 @@ func coreLimit(t *testing.T) Rlimit {
 	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &l); err != nil {
 		t.Fatal(err)
 	}
-	return Rlimit{Name: "core", Resource: syscall.RLIMIT_CORE, Limit: sys.Rlimit{Soft: l.Cur, Hard: l.Max}}
+	return Rlimit{
+		Name:     "core",
+		Resource: syscall.RLIMIT_CORE,
+		Limit:    sys.Rlimit{Soft: l.Cur, Hard: l.Max},
+	}
 }
 
 func child(t *testing.T, pid int) *living {
@@ -210,7 +214,8 @@ func wantStep(t *testing.T, err error, step Step, words string) {
 	if !errors.As(err, &se) {
 		t.Fatalf("error %v (%T), want a StepError", err, err)
 	}
-	if se.Step != step || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
+	if se.Step != step || !strings.Contains(err.Error(), words) ||
+		strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %q of step %d, want step %d and %q in one line", err, se.Step, step, words)
 	}
 }

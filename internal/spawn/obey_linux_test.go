@@ -44,7 +44,8 @@ func TestObeysNobodyWithLessPower(t *testing.T) {
 	}{
 		{"root's own", private, sys.Credential{}, 0, true},
 		{"an ordinary user's own", private, sys.Credential{UID: nobody, GID: nobody}, nobody, true},
-		{"root's, for an ordinary user", private, sys.Credential{UID: nobody, GID: nobody}, 0, true},
+		{"root's, for an ordinary user", private,
+			sys.Credential{UID: nobody, GID: nobody}, 0, true},
 		{"root runs it for nobody", private, sys.Credential{}, nobody, false},
 		{"another user's", private, sys.Credential{UID: 1, GID: 1}, nobody, false},
 		{"set-user-ID", set, sys.Credential{UID: nobody, GID: nobody}, nobody, false},
@@ -57,7 +58,8 @@ func TestObeysNobodyWithLessPower(t *testing.T) {
 				t.Errorf("it did not obey: uid %d, %s", uid, said)
 			case !c.obeys && uid != refused:
 				t.Errorf("it obeyed, and executed a program as user %d", uid)
-			case !c.obeys && !strings.Contains(said, "daemonry: take orders on standard input: refused: "):
+			case !c.obeys &&
+				!strings.Contains(said, "daemonry: take orders on standard input: refused: "):
 				t.Errorf("it said %q", said)
 			}
 		})
@@ -74,7 +76,8 @@ func copyProgram(t *testing.T, path string, mode os.FileMode) {
 	if err == nil {
 		err = os.WriteFile(path, image, 0o755)
 	}
-	for dir := filepath.Dir(path); err == nil && dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(path); err == nil && dir != os.TempDir() &&
+		dir != "/"; dir = filepath.Dir(dir) {
 		err = os.Chmod(dir, 0o755)
 	}
 	if err == nil {
@@ -91,7 +94,8 @@ func pairOf(t *testing.T, uid uint32) (pair [2]*os.File) {
 	made := make(chan error)
 	sys.OnThread(func() {
 		if uint32(os.Geteuid()) != uid {
-			if err := sys.SetThreadCredential(sys.Credential{UID: uid, GID: uid}, sys.DropCaps); err != nil {
+			err := sys.SetThreadCredential(sys.Credential{UID: uid, GID: uid}, sys.DropCaps)
+			if err != nil {
 				made <- err
 				return
 			}
@@ -110,7 +114,9 @@ func pairOf(t *testing.T, uid uint32) (pair [2]*os.File) {
 }
 
 // command has the program execute id(1) by way of a stage, and returns what it said and who it was.
-func command(t *testing.T, program string, as sys.Credential, pair [2]*os.File) (said string, uid uint32) {
+func command(
+	t *testing.T, program string, as sys.Credential, pair [2]*os.File,
+) (said string, uid uint32) {
 	t.Helper()
 	out, err := os.CreateTemp(t.TempDir(), "out")
 	if err != nil {
@@ -118,8 +124,8 @@ func command(t *testing.T, program string, as sys.Credential, pair [2]*os.File) 
 	}
 	defer out.Close()
 	d := (&Spec{
-		Path: "/bin/sh", Args: []string{"sh", "-c", "id -u >&3"}, Env: []string{"PATH=/bin:/usr/bin"},
-		Files: []File{{1, out}, {2, out}, {3, out}},
+		Path: "/bin/sh", Args: []string{"sh", "-c", "id -u >&3"},
+		Env: []string{"PATH=/bin:/usr/bin"}, Files: []File{{1, out}, {2, out}, {3, out}},
 	}).describe()
 	payload, files := d.encode()
 	o := &orders{stageMagic, payload, files}
@@ -132,7 +138,9 @@ func command(t *testing.T, program string, as sys.Credential, pair [2]*os.File) 
 	var words strings.Builder
 	cmd.Stdout, cmd.Stderr = &words, &words
 	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.UID, Gid: as.GID, Groups: as.Groups}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: as.UID, Gid: as.GID, Groups: as.Groups},
+		}
 	}
 	cmd.Dir = "/"
 	_ = cmd.Run() // what it printed tells

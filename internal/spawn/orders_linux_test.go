@@ -46,7 +46,9 @@ func touch(kind, file string) *orders {
 func uploads(t *testing.T, file string, socket sys.Channel) [][]byte {
 	t.Helper()
 	var list [][]byte
-	for _, kind := range []string{stageMagic, watcherMagic, intermediateMagic, birthMagic, successorMagic} {
+	for _, kind := range []string{
+		stageMagic, watcherMagic, intermediateMagic, birthMagic, successorMagic,
+	} {
 		o := touch(kind, file)
 		greet, err := greeting(kind, socket, int(socket))
 		if err != nil {
@@ -54,7 +56,8 @@ func uploads(t *testing.T, file string, socket sys.Channel) [][]byte {
 		}
 		old := []byte(kind[:magicLen-1] + "\x01s")
 		old = binary.LittleEndian.AppendUint32(old, uint32(len(o.payload)))
-		list = append(list, append(greet, o.payload...), append(old, o.payload...), greet, greet[:magicLen])
+		list = append(list, append(greet, o.payload...), append(old, o.payload...), greet,
+			greet[:magicLen])
 	}
 	return list
 }
@@ -66,7 +69,8 @@ type relay struct {
 }
 
 var relays = []relay{
-	{"Node.js", func() ([2]int, error) { // libuv's uv_spawn: both directions, our end does not block
+	// libuv's uv_spawn: both directions, our end does not block
+	{"Node.js", func() ([2]int, error) {
 		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		if err == nil {
 			err = syscall.SetNonblock(fds[0], true)
@@ -147,7 +151,8 @@ func TestDataIsNoOrder(t *testing.T) {
 			if err := ours.Close(); err != nil {
 				t.Fatal(err)
 			}
-			t.Run(fmt.Sprintf("%s/%d", r.name, i), func(t *testing.T) { wantData(t, in, data, file) })
+			t.Run(fmt.Sprintf("%s/%d", r.name, i),
+				func(t *testing.T) { wantData(t, in, data, file) })
 		}
 	}
 }
@@ -161,7 +166,9 @@ func TestDataWithDescriptors(t *testing.T) {
 	if err := os.Remove(spool.Name()); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{stageMagic, watcherMagic, intermediateMagic, birthMagic, successorMagic} {
+	for _, kind := range []string{
+		stageMagic, watcherMagic, intermediateMagic, birthMagic, successorMagic,
+	} {
 		o := touch(kind, file)
 		if _, err := spool.WriteAt(o.payload, 0); err != nil {
 			t.Fatal(err)
@@ -173,7 +180,9 @@ func TestDataWithDescriptors(t *testing.T) {
 		memory := os.NewFile(uintptr(sealed), "upload")
 		t.Cleanup(func() { memory.Close() })
 		client := named(t, "client")
-		for name, with := range map[string]*os.File{"a client": client, "a spooled upload": spool, "a sealed upload": memory} {
+		for name, with := range map[string]*os.File{
+			"a client": client, "a spooled upload": spool, "a sealed upload": memory,
+		} {
 			t.Run(fmt.Sprintf("%q/%s", kind, name), func(t *testing.T) {
 				ours, theirs, in := relays[0].pairOf(t)
 				// It names the socket that it is in, and another file than the one that comes
@@ -237,7 +246,9 @@ func TestOrdersOfAStageNeedItsName(t *testing.T) {
 // orders are given all the same.
 func TestOrdersInEveryKindOfFile(t *testing.T) {
 	proctest.CheckLeaks(t)
-	for _, how := range []string{"", "no memfd_create", "no memfd_create, no directory", "ulimit -f 0"} {
+	for _, how := range []string{
+		"", "no memfd_create", "no memfd_create, no directory", "ulimit -f 0",
+	} {
 		t.Run(how, func(t *testing.T) {
 			cmd := starts.Command(t, how)
 			if strings.Contains(how, "no directory") {
@@ -266,7 +277,8 @@ var starts = proctest.Register("starts", func(args []string) int {
 	s := shell("echo started")
 	s.Files = []File{{1, os.Stdout}, {2, os.Stderr}}
 	s.NoNewPrivs = true
-	s.Env = append(s.Env, "LONG="+strings.Repeat("x", 100_000)) // more than a pipe has room for at first
+	// more than a pipe has room for at first
+	s.Env = append(s.Env, "LONG="+strings.Repeat("x", 100_000))
 	pid, err := Start(context.Background(), s)
 	if err != nil {
 		fmt.Println(err)
@@ -294,7 +306,9 @@ var realRelays = []struct {
 	{"socat", func(child, upload string) []string {
 		return []string{"-t10", "FILE:" + upload + ",ignoreeof=0!!STDOUT", "EXEC:" + child}
 	}},
-	{"ksh93", func(child, upload string) []string { return []string{"-c", `cat "$2" | "$1"`, "ksh93", child, upload} }},
+	{"ksh93", func(child, upload string) []string {
+		return []string{"-c", `cat "$2" | "$1"`, "ksh93", child, upload}
+	}},
 }
 
 // TestRealRelays does the same with the programs themselves.
@@ -360,7 +374,8 @@ const crowd = 64
 
 // crowded starts in every way, with a limit that the user has reached.
 var crowded = proctest.Register("crowded", func([]string) int {
-	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: crowd, Hard: crowd}); err != nil {
+	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE,
+		sys.Rlimit{Soft: crowd, Hard: crowd}); err != nil {
 		fmt.Println(err)
 		return 1
 	}

@@ -36,19 +36,49 @@ func TestState(t *testing.T) {
 		{"oom score", false, Spec{OOMScoreAdj: new(500)}, "oom 500"},
 		{"directory", false, Spec{Dir: dir}, "dir " + dir},
 		{"arguments", false, Spec{}, "argv0 -a strange name"},
-		{"user", true, Spec{Credential: &sys.Credential{UID: nobody, GID: 12, Groups: []uint32{12, 7}}}, "Uid:\t65534\t65534\t65534\t65534"},
-		{"group", true, Spec{Credential: &sys.Credential{UID: nobody, GID: 12, Groups: []uint32{12, 7}}}, "Gid:\t12\t12\t12\t12"},
-		{"groups", true, Spec{Credential: &sys.Credential{UID: nobody, GID: 12, Groups: []uint32{12, 7}}}, "Groups:\t7 12 "},
-		{"no groups", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}}, "Groups:\t "},
-		{"another user has no capabilities", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}}, "CapEff:\t0000000000000000"},
-		{"nor can get them", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}, Caps: new(sys.CapSet(0))}, "CapBnd:\t0000000000000000"},
-		{"one kept", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}, Caps: new(sys.CapSet(1 << 10))}, "CapEff:\t0000000000000400"},
-		{"one kept, permitted", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}, Caps: new(sys.CapSet(1 << 10))}, "CapPrm:\t0000000000000400"},
-		{"one kept, and no other to be got", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}, Caps: new(sys.CapSet(1 << 10))}, "CapBnd:\t0000000000000400"},
-		{"root without capabilities", true, Spec{Caps: new(sys.CapSet(0))}, "CapEff:\t0000000000000000"},
+		{
+			"user", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: 12, Groups: []uint32{12, 7}}},
+			"Uid:\t65534\t65534\t65534\t65534",
+		},
+		{
+			"group", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: 12, Groups: []uint32{12, 7}}},
+			"Gid:\t12\t12\t12\t12",
+		},
+		{
+			"groups", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: 12, Groups: []uint32{12, 7}}},
+			"Groups:\t7 12 ",
+		},
+		{"no groups", true, Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}},
+			"Groups:\t "},
+		{"another user has no capabilities", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}},
+			"CapEff:\t0000000000000000"},
+		{
+			"nor can get them", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: nobody}, Caps: new(sys.CapSet(0))},
+			"CapBnd:\t0000000000000000",
+		},
+		{"one kept", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: nobody},
+				Caps: new(sys.CapSet(1 << 10))}, "CapEff:\t0000000000000400"},
+		{"one kept, permitted", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: nobody},
+				Caps: new(sys.CapSet(1 << 10))}, "CapPrm:\t0000000000000400"},
+		{"one kept, and no other to be got", true,
+			Spec{Credential: &sys.Credential{UID: nobody, GID: nobody},
+				Caps: new(sys.CapSet(1 << 10))}, "CapBnd:\t0000000000000400"},
+		{"root without capabilities", true, Spec{Caps: new(sys.CapSet(0))},
+			"CapEff:\t0000000000000000"},
 		{"root with two", true, Spec{Caps: new(sys.CapSet(3))}, "CapEff:\t0000000000000003"},
-		{"limits", false, Spec{Rlimits: []Rlimit{{"core", syscall.RLIMIT_CORE, sys.Rlimit{}}}}, "core 0"},
-		{"few descriptors", false, Spec{Rlimits: []Rlimit{{"nofile", syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 20, Hard: 21}}}}, "nofile 20 21"},
+		{"limits", false,
+			Spec{Rlimits: []Rlimit{{"core", syscall.RLIMIT_CORE, sys.Rlimit{}}}}, "core 0"},
+		{"few descriptors", false,
+			Spec{Rlimits: []Rlimit{
+				{"nofile", syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 20, Hard: 21}},
+			}}, "nofile 20 21"},
 	} {
 		if c.root && os.Geteuid() != 0 {
 			continue
@@ -86,7 +116,8 @@ func TestSession(t *testing.T) {
 				s := sleep()
 				s.Session = session
 				l := w.mustStart(t, s)
-				if state := proctest.Inspect(t, l.pid); (state.SID == l.pid) != session || state.PPID != os.Getpid() {
+				if state := proctest.Inspect(t, l.pid); (state.SID == l.pid) != session ||
+					state.PPID != os.Getpid() {
 					t.Errorf("session %d of %d, parent %d", state.SID, l.pid, state.PPID)
 				}
 			})
@@ -103,9 +134,16 @@ func TestLimitsThatStarve(t *testing.T) {
 		path  string
 		alive bool
 	}{
-		{"three descriptors", Rlimit{"nofile", syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 3, Hard: 3}}, "/bin/sleep", false}, // no room for its libraries
-		{"little memory", Rlimit{"as", syscall.RLIMIT_AS, sys.Rlimit{Soft: 64 << 20, Hard: 64 << 20}}, "/bin/sleep", true},
-		{"no memory", Rlimit{"as", syscall.RLIMIT_AS, sys.Rlimit{Soft: 4096, Hard: 4096}}, "/bin/sleep", false},
+		// no room for its libraries
+		{"three descriptors", Rlimit{"nofile", syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: 3, Hard: 3}},
+			"/bin/sleep", false},
+		{
+			"little memory",
+			Rlimit{"as", syscall.RLIMIT_AS, sys.Rlimit{Soft: 64 << 20, Hard: 64 << 20}},
+			"/bin/sleep", true,
+		},
+		{"no memory", Rlimit{"as", syscall.RLIMIT_AS, sys.Rlimit{Soft: 4096, Hard: 4096}},
+			"/bin/sleep", false},
 		{"no data", Rlimit{"data", syscall.RLIMIT_DATA, sys.Rlimit{}}, "/bin/sleep", false},
 		{"no files", Rlimit{"fsize", syscall.RLIMIT_FSIZE, sys.Rlimit{}}, "/bin/sleep", true},
 	} {
@@ -116,7 +154,8 @@ func TestLimitsThatStarve(t *testing.T) {
 					s := sleep()
 					s.Path, s.Rlimits = c.path, []Rlimit{c.limit}
 					if os.Geteuid() == 0 {
-						s.Credential = &sys.Credential{UID: nobody, GID: nobody} // whom RLIMIT_NPROC binds
+						// whom RLIMIT_NPROC binds
+						s.Credential = &sys.Credential{UID: nobody, GID: nobody}
 					}
 					l := w.mustStart(t, s)
 					if c.alive {
@@ -168,7 +207,8 @@ func TestControlGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.mustStart(t, s)
-			if b, err := os.ReadFile(file); strings.TrimSpace(string(b)) != "0" || err != nil { // 0: the writer, cgroups(7)
+			// 0: the writer, cgroups(7)
+			if b, err := os.ReadFile(file); strings.TrimSpace(string(b)) != "0" || err != nil {
 				t.Errorf("written: %q, %v", b, err)
 			}
 		})
@@ -227,7 +267,8 @@ var binder = proctest.Register("binder", func([]string) int {
 
 // TestEnvironment: whatever bytes it has, the target has them too, in that order.
 func TestEnvironment(t *testing.T) {
-	for _, env := range [][]string{nil, {"A=1"}, {"LATIN=caf\xe9", "\xff\xfe=x", "EMPTY=", "=rubbish", "NOEQUALS", "A=1", "A=2"}} {
+	for _, env := range [][]string{nil, {"A=1"}, {"LATIN=caf\xe9", "\xff\xfe=x", "EMPTY=",
+		"=rubbish", "NOEQUALS", "A=1", "A=2"}} {
 		eachWay(t, func(t *testing.T, w way) {
 			s := sleep()
 			s.Env = env
@@ -267,7 +308,11 @@ func TestStrangeArguments(t *testing.T) {
 // signalled starts a process, each way, from a launcher with signals blocked and ignored, and waits
 // for it.
 var signalled = proctest.Register("signalled", func(args []string) int {
-	s := &Spec{Path: "/bin/grep", Args: []string{"grep", "^Sig[BI]", "/proc/self/status"}, Files: []File{{1, os.Stdout}}}
+	s := &Spec{
+		Path:  "/bin/grep",
+		Args:  []string{"grep", "^Sig[BI]", "/proc/self/status"},
+		Files: []File{{1, os.Stdout}},
+	}
 	var pid int
 	var err error
 	switch args[0] {
@@ -298,7 +343,8 @@ func TestSignals(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			out, err := proctest.Worst().Command(t, signalled.Path(t), how).Output()
-			if want := "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"; string(out) != want || err != nil {
+			want := "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+			if string(out) != want || err != nil {
 				t.Errorf("got %q, %v", out, err)
 			}
 		})

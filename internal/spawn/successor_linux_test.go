@@ -12,8 +12,8 @@ import (
 	"github.com/daemonry/daemonry/internal/proctest"
 )
 
-// successorProgram says who its parent is as often as it is asked, and ends with 7 when it is told to,
-// with 8 when nobody is left to tell it.
+// successorProgram says who its parent is as often as it is asked, and ends with 7 when it is told
+// to, with 8 when nobody is left to tell it.
 var successorProgram = proctest.Register("successor", func([]string) int {
 	b := Inherited()
 	if b == nil || !b.Successor {
@@ -37,7 +37,12 @@ var successorProgram = proctest.Register("successor", func([]string) int {
 
 func startApartSuccessor(t *testing.T) *Successor {
 	t.Helper()
-	h, err := StartSuccessorApart(t.Context(), &Spec{Path: successorProgram.Path(t), Args: []string{"successor"}, Files: []File{{1, os.Stdout}, {2, os.Stderr}}}, os.Stdin, nil)
+	h, err := StartSuccessorApart(t.Context(),
+		&Spec{
+			Path:  successorProgram.Path(t),
+			Args:  []string{"successor"},
+			Files: []File{{1, os.Stdout}, {2, os.Stderr}},
+		}, os.Stdin, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +63,8 @@ func parent(t *testing.T, h *Successor) string {
 	return string(m)
 }
 
-// TestSuccessorApart: its parent is a process between us as long as it is not let go, and that one tells
-// how it ended.
+// TestSuccessorApart: its parent is a process between us as long as it is not let go, and that one
+// tells how it ended.
 func TestSuccessorApart(t *testing.T) {
 	proctest.CheckLeaks(t)
 	h := startApartSuccessor(t)
@@ -117,7 +122,8 @@ func TestSuccessorBetweenKilled(t *testing.T) {
 	if err := h.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if exit, err := h.Reap(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d, which could tell how it ended", between)) {
+	if exit, err := h.Reap(); err == nil || !strings.Contains(err.Error(),
+		fmt.Sprintf("process %d, which could tell how it ended", between)) {
 		t.Errorf("%v, %v", exit, err)
 	}
 	if err := h.Close(); err != nil {
@@ -125,12 +131,16 @@ func TestSuccessorBetweenKilled(t *testing.T) {
 	}
 }
 
-// TestSuccessorApartFails: what cannot be executed is told with step and reason, and no process is left.
+// TestSuccessorApartFails: what cannot be executed is told with step and reason, and no process is
+// left.
 func TestSuccessorApartFails(t *testing.T) {
 	proctest.CheckLeaks(t)
-	h, err := StartSuccessorApart(t.Context(), &Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}}, os.Stdin, nil)
+	h, err := StartSuccessorApart(t.Context(),
+		&Spec{Path: "/no/such/program", Args: []string{"x"}, Files: []File{{2, os.Stderr}}},
+		os.Stdin, nil)
 	var step *StepError
-	if h != nil || !errors.As(err, &step) || step.Step != StepExec || !errors.Is(err, syscall.ENOENT) {
+	if h != nil || !errors.As(err, &step) || step.Step != StepExec ||
+		!errors.Is(err, syscall.ENOENT) {
 		t.Errorf("%v, %v", h, err)
 	}
 }
@@ -144,8 +154,8 @@ var unknown = proctest.Register("unknown-successor", func([]string) int {
 	return 0
 })
 
-// TestSuccessorUnknown: the process between was killed after it had started the successor and before it could
-// say so. Two must not serve.
+// TestSuccessorUnknown: the process between was killed after it had started the successor and
+// before it could say so. Two must not serve.
 func TestSuccessorUnknown(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for _, known := range []bool{false, true} {
@@ -166,7 +176,8 @@ func TestSuccessorUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := cmd.Output()
-		if known != (err == nil) || !known && string(out) != "the process that started this one has given it up\n" {
+		if known != (err == nil) ||
+			!known && string(out) != "the process that started this one has given it up\n" {
 			t.Errorf("known %v: %q, %v", known, out, err)
 		}
 		cmd.Stdin.(*os.File).Close()

@@ -20,7 +20,8 @@ import (
 // and says what it sees of itself afterwards. Its status is 1 if something is not as it should be.
 var beginner = proctest.Register("beginner", func(args []string) int {
 	before, err := sys.ReadStatus(os.Getpid())
-	niceBefore, _ := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid()) // 20-nice (getpriority(2)); the tests may run under nice(1)
+	// 20-nice (getpriority(2)); the tests may run under nice(1)
+	niceBefore, _ := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid())
 	if err == nil {
 		err = states[args[0]](&before)
 	}
@@ -30,11 +31,14 @@ var beginner = proctest.Register("beginner", func(args []string) int {
 	}
 	// /proc/PID/status is that of the first thread, on which main has run so far.
 	after, err := sys.ReadStatus(os.Getpid())
-	if err == nil && (after.Umask != before.Umask || after.Ignored != before.Ignored || after.Blocked != before.Blocked) {
+	if err == nil &&
+		(after.Umask != before.Umask || after.Ignored != before.Ignored ||
+			after.Blocked != before.Blocked) {
 		err = fmt.Errorf("umask %o was %o, ignored %x was %x, blocked %x was %x",
 			after.Umask, before.Umask, after.Ignored, before.Ignored, after.Blocked, before.Blocked)
 	}
-	if nice, e := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid()); err == nil && (e != nil || nice != niceBefore) {
+	if nice, e := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid()); err == nil &&
+		(e != nil || nice != niceBefore) {
 		err = fmt.Errorf("nice value %d was %d, %v", 20-nice, 20-niceBefore, e)
 	}
 	if err != nil {
@@ -54,8 +58,10 @@ var states = map[string]func(before *sys.ProcStatus) error{
 		return startAll()
 	},
 	"keeping capabilities": func(before *sys.ProcStatus) error {
-		const setSecurebits, noSetuidFixup = 28, 1 << 2 // prctl(2), capabilities(7)
-		runtime.LockOSThread()                          // for the child inherits from the thread that forks
+		// prctl(2), capabilities(7)
+		const setSecurebits, noSetuidFixup = 28, 1 << 2
+		// for the child inherits from the thread that forks
+		runtime.LockOSThread()
 		if _, _, e := syscall.Syscall(syscall.SYS_PRCTL, setSecurebits, noSetuidFixup, 0); e != 0 {
 			return nil // an ordinary user cannot set it, nor become another
 		}
@@ -85,7 +91,8 @@ func startWithoutRights() error {
 	}
 	st, err := sys.ReadStatus(pid)
 	if err == nil && (st.CapPrm != 0 || st.CapAmb != 0 || st.UID[2] != 65534) {
-		err = fmt.Errorf("the process is user %v and has the capabilities %x, ambient %x", st.UID, st.CapPrm, st.CapAmb)
+		err = fmt.Errorf("the process is user %v and has the capabilities %x, ambient %x",
+			st.UID, st.CapPrm, st.CapAmb)
 	}
 	return errors.Join(err, end(pid))
 }
@@ -114,7 +121,8 @@ func startAll() error {
 func asWanted(pid, umask int) error {
 	st, err := sys.ReadStatus(pid)
 	if err == nil && (st.Umask != umask || st.Ignored != 0 || st.Blocked != 0) {
-		err = fmt.Errorf("process %d: umask %o, ignored %x, blocked %x", pid, st.Umask, st.Ignored, st.Blocked)
+		err = fmt.Errorf("process %d: umask %o, ignored %x, blocked %x",
+			pid, st.Umask, st.Ignored, st.Blocked)
 	}
 	return errors.Join(err, end(pid))
 }
@@ -170,7 +178,8 @@ var keeper = proctest.Register("keeper", func([]string) int {
 	}
 	sp.Close()
 	var status syscall.WaitStatus
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	end := time.Now().Add(20 * time.Second)
+	for ; time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if n, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil); n == pid || err != nil {
 			fmt.Println(ExitOf(status), err)
 			return 0
@@ -188,7 +197,8 @@ func TestSpawnerNeverKeepsTheFirstThread(t *testing.T) {
 	for range 5 {
 		cmd := keeper.Command(t)
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "killed by SIGKILL") {
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "killed by SIGKILL") {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}

@@ -22,10 +22,13 @@ func TestWithoutNewCalls(t *testing.T) {
 	for _, call := range proctest.NewCalls() {
 		for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
 			if call == "clone3" && errno == syscall.EPERM {
-				continue // no thread can be made then in a test that is linked to glibc, whose pthread_create knows ENOSYS alone
+				// no thread can be made then in a test that is linked to glibc, whose
+				// pthread_create knows ENOSYS alone
+				continue
 			}
 			t.Run(fmt.Sprintf("%s/%d", call, errno), func(t *testing.T) {
-				out, err := without.Command(t, call, strconv.Itoa(int(errno)), newborn.Path(t)).CombinedOutput()
+				out, err := without.Command(t, call, strconv.Itoa(int(errno)),
+					newborn.Path(t)).CombinedOutput()
 				if err != nil {
 					t.Errorf("%v: %s", err, out)
 				}
@@ -40,7 +43,9 @@ var without = proctest.Register("without", func(args []string) int {
 	if err == nil {
 		err = proctest.ForbidCall(args[0], syscall.Errno(errno))
 	}
-	for _, step := range []func() error{heldAndSignalled, detachedAndKilled, func() error { return bornAndEnded(args[2]) }, filed} {
+	for _, step := range []func() error{
+		heldAndSignalled, detachedAndKilled, func() error { return bornAndEnded(args[2]) }, filed,
+	} {
 		if err == nil {
 			err = step()
 		}
@@ -101,7 +106,8 @@ func detachedAndKilled() error {
 }
 
 func bornAndEnded(path string) error {
-	l, err := Detach(context.Background(), &Spec{Path: path, Args: []string{"newborn"}, Birth: &Birth{}})
+	l, err := Detach(context.Background(),
+		&Spec{Path: path, Args: []string{"newborn"}, Birth: &Birth{}})
 	if err != nil {
 		return err
 	}
@@ -147,7 +153,8 @@ func TestRefusalIsNoFilter(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if err := sys.PidfdSendSignal(f, 0); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "pidfd_send_signal") {
+		if err := sys.PidfdSendSignal(f, 0); !errors.Is(err, syscall.EPERM) ||
+			!strings.Contains(err.Error(), "pidfd_send_signal") {
 			t.Errorf("%v, want that pidfd_send_signal is refused", err)
 		}
 	})

@@ -29,7 +29,8 @@ func lookUntil(t *testing.T, a *Activity, what string, seen func(Doing) bool) {
 // TestActivity: what a real program and what it starts do is seen, also by one that has lost its
 // parent.
 func TestActivity(t *testing.T) {
-	cmd := exec.Command("/bin/sh", "-c", "read x; (sh -c 'read y <&3; while :; do :; done' & echo $! >&4; read z) <&0; read w")
+	cmd := exec.Command("/bin/sh", "-c",
+		"read x; (sh -c 'read y <&3; while :; do :; done' & echo $! >&4; read z) <&0; read w")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +56,8 @@ func TestActivity(t *testing.T) {
 	in.Write([]byte("x\n"))
 	lookUntil(t, a, "two descendants", func(d Doing) bool { return d.Threads == 3 && rest(d) })
 	in.Write([]byte("z\n"))
-	lookUntil(t, a, "one, whose parent is gone", func(d Doing) bool { return d.Threads == 2 && rest(d) })
+	lookUntil(t, a, "one, whose parent is gone",
+		func(d Doing) bool { return d.Threads == 2 && rest(d) })
 	pid := make([]byte, 16)
 	n, err := out.Read(pid)
 	if err != nil {
@@ -68,7 +70,8 @@ func TestActivity(t *testing.T) {
 	in.Close()
 	cmd.Wait()
 	w.Close()
-	lookUntil(t, a, "a program that has ended is not at rest", func(d Doing) bool { return d.Running && d.Threads == 0 })
+	lookUntil(t, a, "a program that has ended is not at rest",
+		func(d Doing) bool { return d.Running && d.Threads == 0 })
 }
 
 // TestActivityWaits: who has no processor because others use them all is seen to wait.
@@ -87,13 +90,15 @@ func TestActivityWaits(t *testing.T) {
 		}
 		defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	}
-	lookUntil(t, NewActivity(os.Getpid()), "waits", func(d Doing) bool { return d.Waited > time.Millisecond })
+	lookUntil(t, NewActivity(os.Getpid()), "waits",
+		func(d Doing) bool { return d.Waited > time.Millisecond })
 }
 
 // TestActivityOfThreads: all threads of ours are there, and what they use.
 func TestActivityOfThreads(t *testing.T) {
 	a := NewActivity(os.Getpid())
-	if d, err := a.Look(nil); err != nil || !d.Running || !d.Changed || d.Used != 0 || d.Threads < 2 {
+	if d, err := a.Look(nil); err != nil || !d.Running || !d.Changed || d.Used != 0 ||
+		d.Threads < 2 {
 		t.Errorf("%v, %+v", err, d)
 	}
 	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); {

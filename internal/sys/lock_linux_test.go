@@ -78,7 +78,8 @@ func TestSetModTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if atime := func(fi os.FileInfo) syscall.Timespec { return fi.Sys().(*syscall.Stat_t).Atim }; atime(before) != atime(after) {
+	atime := func(fi os.FileInfo) syscall.Timespec { return fi.Sys().(*syscall.Stat_t).Atim }
+	if atime(before) != atime(after) {
 		t.Error("the access time changed as well")
 	}
 }

@@ -59,8 +59,8 @@ func TestOpenTrustedFollowsOurLinks(t *testing.T) {
 	must(t, os.Symlink("deep/", filepath.Join(dir, "real/slash")))
 	t.Chdir(dir)
 	for _, path := range []string{
-		"real/file", "./real//file", "rel/file", "abs/file", "abs/deep/../file", "real/up", "rel/slash/../up",
-		dir + "/abs/file", "/proc/self/cwd/rel/file", "/dev/fd/../cwd/real/file",
+		"real/file", "./real//file", "rel/file", "abs/file", "abs/deep/../file", "real/up",
+		"rel/slash/../up", dir + "/abs/file", "/proc/self/cwd/rel/file", "/dev/fd/../cwd/real/file",
 	} {
 		f, created, err := OpenTrusted(path, TrustedOpen{Regular: true})
 		if err != nil || created {
@@ -115,7 +115,8 @@ func TestOpenTrustedErrors(t *testing.T) {
 			t.Errorf("%q opened", c.path)
 			continue
 		}
-		if c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+		if c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v; want %v, saying %q", c.path, err, c.is, c.says)
 		}
 	}
@@ -131,19 +132,22 @@ func TestOpenTrustedCreates(t *testing.T) {
 	for _, mask := range []int{0, 0o077, 0o777} {
 		for _, mode := range []fs.FileMode{0o644, 0o600, 0o666, 0o444, 0} {
 			old := syscall.Umask(mask)
-			f, created, err := OpenTrusted(dir+"/link", TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: mode, Regular: true})
+			f, created, err := OpenTrusted(dir+"/link",
+				TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: mode, Regular: true})
 			syscall.Umask(old)
 			must(t, err)
 			fi, err := f.Stat()
 			must(t, err)
 			if !created || fi.Mode() != mode {
-				t.Errorf("umask %03o, mode %04o: got %v, created %v", mask, mode, fi.Mode(), created)
+				t.Errorf("umask %03o, mode %04o: got %v, created %v",
+					mask, mode, fi.Mode(), created)
 			}
 			flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 			if err != nil || flags&unix.O_NONBLOCK != 0 {
 				t.Errorf("flags %#x, %v", flags, err)
 			}
-			if fl, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || fl&unix.FD_CLOEXEC == 0 {
+			if fl, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil ||
+				fl&unix.FD_CLOEXEC == 0 {
 				t.Errorf("descriptor flags %#x, %v", fl, err)
 			}
 			f.Close()
@@ -174,7 +178,8 @@ func TestOpenTrustedMagicLinks(t *testing.T) {
 	must(t, err)
 	defer r.Close()
 	defer w.Close()
-	f, _, err := OpenTrusted(fmt.Sprintf("/dev/fd/%d", w.Fd()), TrustedOpen{Flags: os.O_WRONLY | os.O_APPEND | os.O_CREATE, Mode: 0o600})
+	f, _, err := OpenTrusted(fmt.Sprintf("/dev/fd/%d", w.Fd()),
+		TrustedOpen{Flags: os.O_WRONLY | os.O_APPEND | os.O_CREATE, Mode: 0o600})
 	must(t, err)
 	_, err = f.WriteString("through")
 	must(t, errors.Join(err, f.Close()))
@@ -182,7 +187,8 @@ func TestOpenTrustedMagicLinks(t *testing.T) {
 	if n, err := r.Read(buf); string(buf[:n]) != "through" || err != nil {
 		t.Errorf("read %q, %v", buf[:n], err)
 	}
-	if _, _, err := OpenTrusted(fmt.Sprintf("/dev/fd/%d", w.Fd()), TrustedOpen{Regular: true}); err == nil || !strings.Contains(err.Error(), "a FIFO") {
+	if _, _, err := OpenTrusted(fmt.Sprintf("/dev/fd/%d", w.Fd()),
+		TrustedOpen{Regular: true}); err == nil || !strings.Contains(err.Error(), "a FIFO") {
 		t.Errorf("regular file only: %v", err)
 	}
 	// Of a file that was removed, the link's text is no path at all.
@@ -190,14 +196,16 @@ func TestOpenTrustedMagicLinks(t *testing.T) {
 	must(t, err)
 	defer gone.Close()
 	must(t, os.Remove(gone.Name()))
-	f, _, err = OpenTrusted(fmt.Sprintf("/proc/self/fd/%d", gone.Fd()), TrustedOpen{Flags: os.O_WRONLY, Regular: true})
+	f, _, err = OpenTrusted(fmt.Sprintf("/proc/self/fd/%d", gone.Fd()),
+		TrustedOpen{Flags: os.O_WRONLY, Regular: true})
 	must(t, err)
 	f.Close()
 }
 
 func TestOpenTrustedRefusesPlanted(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Log("planting needs a second user; what an ordinary user gets is tested from the run as root")
+		t.Log("planting needs a second user; what an ordinary user gets is tested from the run " +
+			"as root")
 		return
 	}
 	dir := publicDir(t)
@@ -210,8 +218,11 @@ func TestOpenTrustedRefusesPlanted(t *testing.T) {
 	for _, name := range []string{"last", "mid", "dangling", "evil"} {
 		must(t, os.Lchown(filepath.Join(dir, name), nobody, nobody))
 	}
-	for path, whose := range map[string]string{"last": "last", "mid/new": "mid", "dangling": "dangling", "ours": "last"} {
-		_, _, err := OpenTrusted(dir+"/"+path, TrustedOpen{Flags: os.O_RDWR | os.O_CREATE | os.O_TRUNC, Mode: 0o600})
+	for path, whose := range map[string]string{
+		"last": "last", "mid/new": "mid", "dangling": "dangling", "ours": "last",
+	} {
+		_, _, err := OpenTrusted(dir+"/"+path,
+			TrustedOpen{Flags: os.O_RDWR | os.O_CREATE | os.O_TRUNC, Mode: 0o600})
 		want := fmt.Sprintf("%s/%s is a symbolic link owned by user %d", dir, whose, nobody)
 		if !errors.Is(err, ErrInsecure) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", path, err, want)
@@ -222,8 +233,11 @@ func TestOpenTrustedRefusesPlanted(t *testing.T) {
 	write(t, dir+"/theirs", "bait")
 	must(t, os.Chown(dir+"/theirs", nobody, nobody))
 	must(t, os.Link(victim, dir+"/hard"))
-	for path, says := range map[string]string{"theirs": "put it there before us", "hard": "2 hard links"} {
-		_, _, err := OpenTrusted(dir+"/"+path, TrustedOpen{Flags: os.O_RDWR | os.O_CREATE | os.O_TRUNC, Mode: 0o600})
+	for path, says := range map[string]string{
+		"theirs": "put it there before us", "hard": "2 hard links",
+	} {
+		_, _, err := OpenTrusted(dir+"/"+path,
+			TrustedOpen{Flags: os.O_RDWR | os.O_CREATE | os.O_TRUNC, Mode: 0o600})
 		if !errors.Is(err, ErrInsecure) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v; want %q", path, err, says)
 		}
@@ -241,10 +255,15 @@ func TestOpenTrustedRefusesPlanted(t *testing.T) {
 
 func TestOpenTrustedSetsOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	o := TrustedOpen{Flags: os.O_RDWR | os.O_CREATE, Mode: 0o640, Owner: &Owner{UID: nobody, GID: nobody}}
+	o := TrustedOpen{
+		Flags: os.O_RDWR | os.O_CREATE,
+		Mode:  0o640,
+		Owner: &Owner{UID: nobody, GID: nobody},
+	}
 	if os.Getuid() != 0 {
 		o.Owner.UID = 0
-		if _, _, err := OpenTrusted(path, o); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "set owner 0:65534") {
+		if _, _, err := OpenTrusted(path, o); !errors.Is(err, fs.ErrPermission) ||
+			!strings.Contains(err.Error(), "set owner 0:65534") {
 			t.Errorf("giving a file away: %v", err)
 		}
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -290,7 +309,8 @@ func TestOpenTrustedRace(t *testing.T) {
 	defer stop.Store(true)
 	opened, refused := 0, 0
 	for i := 0; i < 20_000 && (i < 2_000 || opened == 0 || refused == 0); i++ {
-		f, _, err := OpenTrusted(dir+"/x", TrustedOpen{Flags: os.O_RDWR | os.O_CREATE | os.O_TRUNC, Mode: 0o600, Regular: true})
+		f, _, err := OpenTrusted(dir+"/x",
+			TrustedOpen{Flags: os.O_RDWR | os.O_CREATE | os.O_TRUNC, Mode: 0o600, Regular: true})
 		switch {
 		case err == nil:
 			opened++
@@ -317,7 +337,9 @@ func TestOpenTrustedLeaksNothing(t *testing.T) {
 		return len(names)
 	}
 	before := count()
-	for _, path := range []string{"/file", "/link", "/link2", "/none", "/file/x", "/a/b", "/", "/../x"} {
+	for _, path := range []string{
+		"/file", "/link", "/link2", "/none", "/file/x", "/a/b", "/", "/../x",
+	} {
 		if f, _, err := OpenTrusted(dir+path, TrustedOpen{}); err == nil {
 			f.Close()
 		}
@@ -339,7 +361,8 @@ func TestMakeTrustedDir(t *testing.T) {
 		}
 		return path
 	}
-	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dir, "closed"), 0o700) }) // for RemoveAll, which says if it matters
+	// for RemoveAll, which says if it matters
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dir, "closed"), 0o700) })
 	keep := Owner{UID: -1, GID: -1}
 
 	closed := made("closed", 0o311) // to be passed through, and not to be read

@@ -33,7 +33,8 @@ func TestPidfdOpenRefusals(t *testing.T) {
 		}
 	}
 	for _, pid := range []int{deadPID(t), thread, 0, -1} {
-		if f, err := PidfdOpen(pid); !errors.Is(err, syscall.ESRCH) && !errors.Is(err, errors.ErrUnsupported) {
+		if f, err := PidfdOpen(pid); !errors.Is(err, syscall.ESRCH) &&
+			!errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("PidfdOpen(%d) = %v, %v; want ESRCH", pid, f, err)
 		}
 	}
@@ -58,7 +59,8 @@ func TestPidfdLife(t *testing.T) {
 		if err != nil || otherErr != nil || otherID == id {
 			t.Errorf("two processes, ids %d and %d, %v, %v", id, otherID, err, otherErr)
 		}
-	} else if !errors.Is(err, errors.ErrUnsupported) || !errors.Is(otherErr, errors.ErrUnsupported) {
+	} else if !errors.Is(err, errors.ErrUnsupported) ||
+		!errors.Is(otherErr, errors.ErrUnsupported) {
 		t.Errorf("ids %d and %d, %v, %v of a kernel that has none", id, otherID, err, otherErr)
 	}
 
@@ -131,8 +133,10 @@ func wantExit(t *testing.T, f *os.File, want *syscall.WaitStatus) {
 	switch {
 	case !kernelHas(t, 6, 15):
 		// Linux 6.13 and 6.14 have the call, which tells of the living that they live.
-		if known || err != nil && !errors.Is(err, errors.ErrUnsupported) || want != nil && err == nil {
-			t.Errorf("exit status %v, known %v, %v of a kernel that does not tell", status, known, err)
+		if known || err != nil && !errors.Is(err, errors.ErrUnsupported) ||
+			want != nil && err == nil {
+			t.Errorf("exit status %v, known %v, %v of a kernel that does not tell",
+				status, known, err)
 		}
 	case err != nil || known != (want != nil) || known && status != *want:
 		t.Errorf("exit status %#x, known %v, %v; want %#x", status, known, err, want)
@@ -155,7 +159,8 @@ func TestProcess(t *testing.T) {
 				}
 				p.pidfd = nil
 			}
-			if id, err := p.Identity(); err != nil || id.PID != cmd.Process.Pid || id.Boot == "" || id.Start == 0 {
+			if id, err := p.Identity(); err != nil || id.PID != cmd.Process.Pid || id.Boot == "" ||
+				id.Start == 0 {
 				t.Errorf("Identity = %+v, %v", id, err)
 			}
 			if err := p.Signal(0); err != nil {

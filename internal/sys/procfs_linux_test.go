@@ -15,8 +15,11 @@ import (
 
 func TestParseStat(t *testing.T) {
 	const tail = " S 2 3 4 -5 6 0 0 0 0 0 1 2 3 4 20 0 7 0 18446744073709551615 4096 0"
-	want := ProcStat{PID: 1, State: 'S', PPID: 2, PGRP: 3, Session: 4, TTYNr: -5, TPGID: 6, Threads: 7, StartTime: math.MaxUint64}
-	for _, comm := range []string{"sh", "a b", "(", ")", ") S 9 9 9 9 9", "(x) (y)", "new\nline", "", "\xff"} {
+	want := ProcStat{PID: 1, State: 'S', PPID: 2, PGRP: 3, Session: 4, TTYNr: -5, TPGID: 6,
+		Threads: 7, StartTime: math.MaxUint64}
+	for _, comm := range []string{
+		"sh", "a b", "(", ")", ") S 9 9 9 9 9", "(x) (y)", "new\nline", "", "\xff",
+	} {
 		want.Comm = comm
 		got, err := parseStat([]byte("1 (" + comm + ")" + tail))
 		if err != nil {
@@ -26,12 +29,15 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("comm %q: %+v, want %+v", comm, got, want)
 		}
 	}
-	if got, err := parseStat([]byte("1 (a)" + strings.Replace(tail, " 4096 ", " 0 ", 1))); err != nil || !got.Unmapped {
+	if got, err := parseStat([]byte("1 (a)" +
+		strings.Replace(tail, " 4096 ", " 0 ", 1))); err != nil || !got.Unmapped {
 		t.Errorf("without memory: %+v, %v", got, err)
 	}
 	for _, bad := range []string{
-		"", "1", "(", ")(", "1 (a)", "(a)" + tail, "1(a)" + tail, "x (a)" + tail, "1 (a" + tail, "1 (a)" + strings.Replace(tail, "S", "SS", 1),
-		"1 (a)" + strings.Replace(tail, " 7 ", " seven ", 1), "1 (a)" + strings.Replace(tail, "18446744073709551615", "-1", 1),
+		"", "1", "(", ")(", "1 (a)", "(a)" + tail, "1(a)" + tail, "x (a)" + tail, "1 (a" + tail,
+		"1 (a)" + strings.Replace(tail, "S", "SS", 1),
+		"1 (a)" + strings.Replace(tail, " 7 ", " seven ", 1),
+		"1 (a)" + strings.Replace(tail, "18446744073709551615", "-1", 1),
 		"99999999999 (a)" + tail,
 	} {
 		if s, err := parseStat([]byte(bad)); err == nil {
@@ -50,7 +56,8 @@ func FuzzParseStat(f *testing.F) {
 		}
 		size := map[bool]int{false: 4096, true: 0}
 		again := fmt.Appendf(nil, "%d (%s) %c %d %d %d %d %d 0 0 0 0 0 0 0 0 0 0 0 %d 0 %d %d",
-			s.PID, s.Comm, s.State, s.PPID, s.PGRP, s.Session, s.TTYNr, s.TPGID, s.Threads, s.StartTime, size[s.Unmapped])
+			s.PID, s.Comm, s.State, s.PPID, s.PGRP, s.Session, s.TTYNr, s.TPGID, s.Threads,
+			s.StartTime, size[s.Unmapped])
 		if back, err := parseStat(again); err != nil || back != s {
 			t.Errorf("%+v came back as %+v, %v", s, back, err)
 		}
@@ -66,7 +73,8 @@ func TestReadStatOfOurselves(t *testing.T) {
 	if errno != 0 {
 		t.Fatal(errno)
 	}
-	if s.PID != os.Getpid() || s.PPID != os.Getppid() || s.PGRP != syscall.Getpgrp() || s.Session != int(sid) || s.Threads < 1 {
+	if s.PID != os.Getpid() || s.PPID != os.Getppid() || s.PGRP != syscall.Getpgrp() ||
+		s.Session != int(sid) || s.Threads < 1 {
 		t.Errorf("ReadStat of ourselves: %+v", s)
 	}
 	started, err := StartedAt(s)
@@ -82,7 +90,8 @@ func TestReadStatOfOurselves(t *testing.T) {
 // A program may give itself any name; here one that looks like the fields that follow it.
 func TestReadStatWithNastyName(t *testing.T) {
 	const name = "a) Z 1 (\n"
-	cmd := exec.Command("/bin/sh", "-c", `printf '%s' "$1" >/proc/$$/comm; echo; read x`, "sh", name)
+	cmd := exec.Command("/bin/sh", "-c", `printf '%s' "$1" >/proc/$$/comm; echo; read x`,
+		"sh", name)
 	in, out := pipes(t, cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -200,8 +209,9 @@ func TestReadUsage(t *testing.T) {
 
 func TestParseCPU(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"1 (a) S 0 1 1 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 1 0 5":            2 * time.Second,
-		"1 (b) S 9 (c) d) S 0 1 1 0 -1 4194560 1 2 3 4 1 0 7 8 20 0 1 0 5":    10 * time.Millisecond,
+		"1 (a) S 0 1 1 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 1 0 5": 2 * time.Second,
+		"1 (b) S 9 (c) d) S 0 1 1 0 -1 4194560 1 2 3 4 1 0 7 8 20 0 1 0 " +
+			"5": 10 * time.Millisecond,
 		"1 (a) S 0 1 1 0 -1 4194560 1 2 3 4 18446744073709551615 50 7 8 20 0": -1,
 		"1 (a) S 0 1": -1,
 		"":            -1,
@@ -251,7 +261,8 @@ func TestOurselves(t *testing.T) {
 		t.Errorf("%v, %v", pids, err)
 	}
 	dir, _ := os.Getwd()
-	if name, file, err := DirectoryOf(pid, "cwd"); err != nil || name != dir || !file.Is(syscall.S_IFDIR) {
+	if name, file, err := DirectoryOf(pid, "cwd"); err != nil || name != dir ||
+		!file.Is(syscall.S_IFDIR) {
 		t.Errorf("%s, %v, %v", name, file, err)
 	}
 	f, err := os.CreateTemp(t.TempDir(), "")

@@ -24,8 +24,8 @@ func TestParseInetAddr(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", ":", ":0050", "0100007F", "0100007F:", "01:1", "0100007:FFFFF", "0100007F:10000", "0100007G:0050",
-		"0100007F0100007F:0050",
+		"", ":", ":0050", "0100007F", "0100007F:", "01:1", "0100007:FFFFF", "0100007F:10000",
+		"0100007G:0050", "0100007F0100007F:0050",
 	} {
 		if got, ok := parseInetAddr(text); ok {
 			t.Errorf("%q is taken for %v", text, got)
@@ -47,12 +47,16 @@ func TestNetSocketTables(t *testing.T) {
 	}
 	local := InetAddr{IP: []byte{127, 0, 0, 1}, Port: 8080}
 	none := InetAddr{IP: []byte{0, 0, 0, 0}}
-	tcp := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
-		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     7        0 111 1\n" +
-		"rubbish\n" +
-		"   1: 0100007F:1F90 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 112 1\n" +
-		"   2: 0100007F:1F90 0100007F:1F90 06 00000000:00000000 00:00000000 00000000     0        0 0 1\n" +
-		"   3: 0100007F:1F90 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 113 1\n"
+	tcp := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  " +
+		"timeout inode\n" +
+		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     7       " +
+		" 0 111 1\nrubbish\n" +
+		"   1: 0100007F:1F90 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0       " +
+		" 0 112 1\n" +
+		"   2: 0100007F:1F90 0100007F:1F90 06 00000000:00000000 00:00000000 00000000     0       " +
+		" 0 0 1\n" +
+		"   3: 0100007F:1F90 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0       " +
+		" 0 113 1\n"
 	want := []NetSocket{
 		{Local: local, Remote: none, State: TCPListen, UID: 7, Inode: 111},
 		{Local: local, Remote: local, State: TCPEstablished, Inode: 112},
@@ -121,7 +125,8 @@ func TestNetSockets(t *testing.T) {
 	}
 	port := uint16(tcp.Addr().(*net.TCPAddr).Port)
 	for _, pid := range []int{0, os.Getpid()} {
-		if !find(pid, "tcp", func(s NetSocket) bool { return s.State == TCPListen && s.Local.Port == port }) {
+		if !find(pid, "tcp",
+			func(s NetSocket) bool { return s.State == TCPListen && s.Local.Port == port }) {
 			t.Errorf("no socket of %v in the table of %d", tcp.Addr(), pid)
 		}
 		if !find(pid, "unix", func(s NetSocket) bool { return s.Accepts && s.Name == path }) {

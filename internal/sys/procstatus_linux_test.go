@@ -11,19 +11,24 @@ import (
 	"time"
 )
 
-const statusText = "Name:\tx\\ny\nUmask:\t0027\nState:\tS (sleeping)\nTgid:\t7\nPid:\t7\nPPid:\t1\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t4 27 \n" +
-	"VmSize:\t    3060 kB\nSigBlk:\t0000000000004000\nSigIgn:\t0000000400001001\nSigCgt:\t0000000180000000\n" +
-	"CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000400\nCapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000001\nNoNewPrivs:\t1\nFuture:\tx\n"
+const statusText = "Name:\tx\\ny\nUmask:\t0027\nState:\tS (sleeping)\nTgid:\t7\nPid:\t7\n" +
+	"PPid:\t1\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t4 27 \n" +
+	"VmSize:\t    3060 kB\nSigBlk:\t0000000000004000\nSigIgn:\t0000000400001001\n" +
+	"SigCgt:\t0000000180000000\n" +
+	"CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000400\nCapBnd:\t000001ffffffffff\n" +
+	"CapAmb:\t0000000000000001\nNoNewPrivs:\t1\nFuture:\tx\n"
 
 func TestParseStatus(t *testing.T) {
 	st, err := parseStatus([]byte(statusText))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.Name != `x\ny` || st.State != 'S' || st.TGID != 7 || st.PPID != 1 || st.Umask != 0o27 || !st.Memory || st.NoNew != NoNewPrivsOn {
+	if st.Name != `x\ny` || st.State != 'S' || st.TGID != 7 || st.PPID != 1 || st.Umask != 0o27 ||
+		!st.Memory || st.NoNew != NoNewPrivsOn {
 		t.Errorf("%+v", st)
 	}
-	if st.UID != [4]uint32{1, 2, 3, 4} || st.GID != [4]uint32{5, 6, 7, 8} || !slices.Equal(st.Groups, []uint32{4, 27}) {
+	if st.UID != [4]uint32{1, 2, 3, 4} || st.GID != [4]uint32{5, 6, 7, 8} ||
+		!slices.Equal(st.Groups, []uint32{4, 27}) {
 		t.Errorf("ids: %+v", st)
 	}
 	if st.CapPrm != 1<<41-1 || st.CapEff != 1<<10 || st.CapBnd != 1<<41-1 || st.CapAmb != 1 {
@@ -37,8 +42,10 @@ func TestParseStatus(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "SigIgn:\t0\n", strings.Replace(statusText, "SigIgn", "Sigign", 1),
-		strings.Replace(statusText, "0000000400001001", "xyz", 1), strings.Replace(statusText, "1\t2\t3\t4", "1\t2\t3", 1),
-		strings.Replace(statusText, "S (sleeping)", "", 1), strings.Replace(statusText, "0027", "8", 1), strings.Replace(statusText, "4 27", "4 -1", 1),
+		strings.Replace(statusText, "0000000400001001", "xyz", 1),
+		strings.Replace(statusText, "1\t2\t3\t4", "1\t2\t3", 1),
+		strings.Replace(statusText, "S (sleeping)", "", 1),
+		strings.Replace(statusText, "0027", "8", 1), strings.Replace(statusText, "4 27", "4 -1", 1),
 	} {
 		if st, err := parseStatus([]byte(bad)); err == nil {
 			t.Errorf("%q gave %+v", bad, st)
@@ -62,7 +69,8 @@ func TestReadStatusOfOurselves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.TGID != os.Getpid() || st.PPID != os.Getppid() || int(st.UID[1]) != os.Geteuid() || !st.Memory || !st.Caught.Has(syscall.SIGSEGV) {
+	if st.TGID != os.Getpid() || st.PPID != os.Getppid() || int(st.UID[1]) != os.Geteuid() ||
+		!st.Memory || !st.Caught.Has(syscall.SIGSEGV) {
 		t.Errorf("%+v", st)
 	}
 }
@@ -91,7 +99,10 @@ func TestBlockedEverywhere(t *testing.T) {
 }
 
 func TestSignalName(t *testing.T) {
-	for sig, want := range map[syscall.Signal]string{1: "SIGHUP", 15: "SIGTERM", 31: "SIGSYS", 32: "signal 32", 34: "SIGRTMIN", 35: "SIGRTMIN+1", 64: "SIGRTMIN+30", 65: "signal 65"} {
+	for sig, want := range map[syscall.Signal]string{
+		1: "SIGHUP", 15: "SIGTERM", 31: "SIGSYS", 32: "signal 32", 34: "SIGRTMIN", 35: "SIGRTMIN+1",
+		64: "SIGRTMIN+30", 65: "signal 65",
+	} {
 		if got := SignalName(sig); got != want {
 			t.Errorf("%d: %s, want %s", int(sig), got, want)
 		}
@@ -120,18 +131,22 @@ func TestReadFDs(t *testing.T) {
 		t.Fatalf("%v lacks %d", fds, file.Fd())
 	}
 	fd := fds[i]
-	if fd.Target != name || !fd.CloseOnExec() || fd.Readable() || !fd.Writable() || fd.FlagNames() != "O_WRONLY|O_APPEND|O_CLOEXEC" {
+	if fd.Target != name || !fd.CloseOnExec() || fd.Readable() || !fd.Writable() ||
+		fd.FlagNames() != "O_WRONLY|O_APPEND|O_CLOEXEC" {
 		t.Errorf("%+v, %s", fd, fd.FlagNames())
 	}
-	if !fd.File.Is(syscall.S_IFREG) || !slices.Equal(fd.LockedBy, []int{os.Getpid()}) || time.Since(fd.File.Modify) > time.Hour {
+	if !fd.File.Is(syscall.S_IFREG) || !slices.Equal(fd.LockedBy, []int{os.Getpid()}) ||
+		time.Since(fd.File.Modify) > time.Hour {
 		t.Errorf("%+v", fd)
 	}
 	var st syscall.Stat_t
-	if err := syscall.Fstat(int(file.Fd()), &st); err != nil || st.Dev != fd.File.Dev || st.Ino != fd.File.Inode {
+	if err := syscall.Fstat(int(file.Fd()), &st); err != nil || st.Dev != fd.File.Dev ||
+		st.Ino != fd.File.Inode {
 		t.Errorf("%v, %v, %+v", err, st, fd.File)
 	}
 	old, err := stat(name) // what kernels without statx do
-	if err != nil || old.Dev != fd.File.Dev || old.Inode != fd.File.Inode || old.Mode != fd.File.Mode || !old.Modify.Equal(fd.File.Modify) {
+	if err != nil || old.Dev != fd.File.Dev || old.Inode != fd.File.Inode ||
+		old.Mode != fd.File.Mode || !old.Modify.Equal(fd.File.Modify) {
 		t.Errorf("stat: %v, %+v; statx: %+v", err, old, fd.File)
 	}
 }
@@ -147,15 +162,20 @@ func TestParseInfo(t *testing.T) {
 	if err := fd.parseInfo([]byte(info)); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(fd.LockedBy, []int{4711, -1}) || !fd.Signals.Has(syscall.SIGTERM) || !fd.CloseOnExec() || fd.FlagNames() != "O_WRONLY|O_CLOEXEC" {
+	if !slices.Equal(fd.LockedBy, []int{4711, -1}) || !fd.Signals.Has(syscall.SIGTERM) ||
+		!fd.CloseOnExec() || fd.FlagNames() != "O_WRONLY|O_CLOEXEC" {
 		t.Errorf("%+v", fd)
 	}
-	for _, bad := range []string{"", "pos:\t0\n", "flags:\t9\n", "flags:\t0\nsigmask:\tx\n", "flags:\t0\nlock:\t1: FLOCK ADVISORY WRITE x y\n"} {
+	for _, bad := range []string{
+		"", "pos:\t0\n", "flags:\t9\n", "flags:\t0\nsigmask:\tx\n",
+		"flags:\t0\nlock:\t1: FLOCK ADVISORY WRITE x y\n",
+	} {
 		if err := new(FD).parseInfo([]byte(bad)); err == nil {
 			t.Errorf("%q was read", bad)
 		}
 	}
-	if path := (FD{Flags: 0o10000000}); path.Readable() || path.Writable() || path.FlagNames() != "O_PATH" {
+	if path := (FD{Flags: 0o10000000}); path.Readable() || path.Writable() ||
+		path.FlagNames() != "O_PATH" {
 		t.Errorf("O_PATH: %s", path.FlagNames())
 	}
 }
@@ -180,7 +200,10 @@ func TestTerminalDevices(t *testing.T) {
 	for _, test := range []struct {
 		major, minor uint32
 		want         bool
-	}{{5, 0, true}, {5, 2, false}, {4, 63, false}, {4, 64, true}, {4, 95, true}, {4, 96, false}, {136, 9, true}, {128, 9, false}, {250, 7, true}, {1, 3, false}} {
+	}{
+		{5, 0, true}, {5, 2, false}, {4, 63, false}, {4, 64, true}, {4, 95, true}, {4, 96, false},
+		{136, 9, true}, {128, 9, false}, {250, 7, true}, {1, 3, false},
+	} {
 		if got := inDrivers(drivers, test.major, test.minor); got != test.want {
 			t.Errorf("%d:%d: %v", test.major, test.minor, got)
 		}
@@ -202,7 +225,8 @@ func TestProcList(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("we are not among %d", len(stats))
 		}
-		if one, err := ReadStat(os.Getpid()); err != nil || one.StartTime != stats[i].StartTime || one.Session != stats[i].Session {
+		if one, err := ReadStat(os.Getpid()); err != nil || one.StartTime != stats[i].StartTime ||
+			one.Session != stats[i].Session {
 			t.Errorf("%v, %+v, %+v", err, one, stats[i])
 		}
 	}
@@ -236,7 +260,8 @@ func TestLimitsOf(t *testing.T) {
 			continue
 		}
 		var want syscall.Rlimit
-		if err := syscall.Getrlimit(number, &want); err != nil || uint64(want.Cur) != got.Soft || uint64(want.Max) != got.Hard {
+		if err := syscall.Getrlimit(number, &want); err != nil || uint64(want.Cur) != got.Soft ||
+			uint64(want.Max) != got.Hard {
 			t.Errorf("%s: %+v, the kernel says %+v, %v", name, got, want, err)
 		}
 	}

@@ -238,15 +238,19 @@ func TestKindOf(t *testing.T) {
 		fd   int
 		want SocketKind
 	}{
-		"fifo":     {open(filepath.Join(dir, "fifo")), SocketKind{Mode: os.ModeNamedPipe}},
-		"dir":      {open(dir), SocketKind{Mode: os.ModeDir}},
-		"null":     {open("/dev/null"), SocketKind{Mode: os.ModeDevice | os.ModeCharDevice}},
-		"file":     {open("/proc/self/exe"), SocketKind{}},
-		"epoll":    {epoll, SocketKind{Mode: os.ModeIrregular}},
-		"stream":   {socket(unix.AF_INET, unix.SOCK_STREAM, false), SocketKind{true, unix.SOCK_STREAM, false, os.ModeSocket}},
-		"listener": {socket(unix.AF_UNIX, unix.SOCK_STREAM, true), SocketKind{true, unix.SOCK_STREAM, true, os.ModeSocket}},
-		"packets":  {socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, true), SocketKind{true, unix.SOCK_SEQPACKET, true, os.ModeSocket}},
-		"datagram": {socket(unix.AF_INET, unix.SOCK_DGRAM, false), SocketKind{true, unix.SOCK_DGRAM, false, os.ModeSocket}},
+		"fifo":  {open(filepath.Join(dir, "fifo")), SocketKind{Mode: os.ModeNamedPipe}},
+		"dir":   {open(dir), SocketKind{Mode: os.ModeDir}},
+		"null":  {open("/dev/null"), SocketKind{Mode: os.ModeDevice | os.ModeCharDevice}},
+		"file":  {open("/proc/self/exe"), SocketKind{}},
+		"epoll": {epoll, SocketKind{Mode: os.ModeIrregular}},
+		"stream": {socket(unix.AF_INET, unix.SOCK_STREAM, false),
+			SocketKind{true, unix.SOCK_STREAM, false, os.ModeSocket}},
+		"listener": {socket(unix.AF_UNIX, unix.SOCK_STREAM, true),
+			SocketKind{true, unix.SOCK_STREAM, true, os.ModeSocket}},
+		"packets": {socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, true),
+			SocketKind{true, unix.SOCK_SEQPACKET, true, os.ModeSocket}},
+		"datagram": {socket(unix.AF_INET, unix.SOCK_DGRAM, false),
+			SocketKind{true, unix.SOCK_DGRAM, false, os.ModeSocket}},
 	} {
 		if got, err := KindOf(c.fd); err != nil || got != c.want {
 			t.Errorf("%s: %+v %v, want %+v", name, got, err, c.want)
@@ -284,7 +288,8 @@ func TestPeerOf(t *testing.T) {
 	}
 	slices.Sort(groups)
 	slices.Sort(p.Groups)
-	if p.PID != os.Getpid() || p.UID != os.Geteuid() || p.GID != os.Getegid() || !slices.Equal(p.Groups, groups) {
+	if p.PID != os.Getpid() || p.UID != os.Geteuid() || p.GID != os.Getegid() ||
+		!slices.Equal(p.Groups, groups) {
 		t.Errorf("peer: %+v, want ourselves with groups %v", p, groups)
 	}
 	if err := server.Close(); err != nil {
@@ -313,9 +318,11 @@ func TestNotifyDirectoriesAreTidied(t *testing.T) {
 	lives, killed := open(), open()
 	defer lives.Close()
 	dead := filepath.Base(killed.dir)
-	other, full, fresh, old := parent+"/notify-x1", parent+"/notify-2", parent+"/notify-3", parent+"/notify-4"
+	other, full, fresh, old := parent+"/notify-x1", parent+"/notify-2", parent+"/notify-3",
+		parent+"/notify-4"
 	long := time.Now().Add(-time.Hour)
-	err = errors.Join(killed.file.Close(), os.Mkdir(other, 0o700), os.Mkdir(full, 0o700), os.WriteFile(full+"/socket", nil, 0o600),
+	err = errors.Join(killed.file.Close(), os.Mkdir(other, 0o700), os.Mkdir(full, 0o700),
+		os.WriteFile(full+"/socket", nil, 0o600),
 		os.Mkdir(fresh, 0o700), os.Mkdir(old, 0o700), os.Chtimes(old, long, long))
 	if err != nil {
 		t.Fatal(err)

@@ -23,20 +23,28 @@ import (
 )
 
 var nasty = []string{
-	"", " ", "a  b", "'", `"`, `\`, "a\nb\r\n", "%n %{if} %%{x}", "$HOME ${HOME} $$ $${x} $(HOME) $$(HOME) $$$", "~", "true", "0x10", "- x", "a: b", "# x", "é ☃ 𝄞",
+	"", " ", "a  b", "'", `"`, `\`, "a\nb\r\n", "%n %{if} %%{x}",
+	"$HOME ${HOME} $$ $${x} $(HOME) $$(HOME) $$$", "~", "true", "0x10", "- x", "a: b", "# x",
+	"é ☃ 𝄞",
 	"\x01\x7f\u0085\u2028\ufeff\ufffe", strings.Repeat("x\"'$% {", 600), "<<EOF", "{{ x }}",
 }
 
 func full() spec.Service {
 	return spec.Service{
-		Name: "web", Command: append(spec.Command{"/bin/web"}, nasty...), Labels: map[string]string{"team": "a", "note": "b c"},
-		Process: spec.Process{User: "33:33", Groups: []string{"7"}, Cap: []string{"net_bind_service"}, Env: map[string]string{"NASTY": strings.Join(nasty, "|")}},
-		Ready:   spec.Probe{Kind: spec.ProbeHTTP, Target: "http://127.0.0.1:8080/ok?x=1"},
+		Name: "web", Command: append(spec.Command{"/bin/web"}, nasty...),
+		Labels: map[string]string{"team": "a", "note": "b c"},
+		Process: spec.Process{
+			User: "33:33", Groups: []string{"7"}, Cap: []string{"net_bind_service"},
+			Env: map[string]string{"NASTY": strings.Join(nasty, "|")},
+		},
+		Ready: spec.Probe{Kind: spec.ProbeHTTP, Target: "http://127.0.0.1:8080/ok?x=1"},
 		Liveness: spec.Liveness{
-			Check: spec.Probe{Kind: spec.ProbeTCP, Target: "127.0.0.1:8080"}, Grace: spec.Duration(5 * time.Second),
+			Check: spec.Probe{Kind: spec.ProbeTCP, Target: "127.0.0.1:8080"},
+			Grace: spec.Duration(5 * time.Second),
 		},
 		Supervision: spec.Supervision{StopCommand: spec.Command{"/bin/bye"}},
-		Limits:      spec.Limits{Memory: 64 << 20, CPUs: 2}, Sandbox: spec.Sandbox{Level: spec.SandboxStrict}, Instances: 3,
+		Limits:      spec.Limits{Memory: 64 << 20, CPUs: 2},
+		Sandbox:     spec.Sandbox{Level: spec.SandboxStrict}, Instances: 3,
 	}
 }
 
@@ -89,9 +97,12 @@ func TestKubernetes(t *testing.T) {
 		t.Errorf("command:\n got %q\nwant %q", got, s.Command)
 	}
 	c := pod.Containers[0]
-	if *deployment.Spec.Replicas != 3 || *pod.SecurityContext.RunAsUser != 33 || c.StartupProbe.HTTPGet.Path != "/ok?x=1" ||
-		c.LivenessProbe.TCPSocket.Port.IntValue() != 8080 || c.Resources.Limits.Cpu().MilliValue() != 2000 ||
-		c.Resources.Limits.Memory().Value() != 64<<20 || c.Lifecycle.PreStop.Exec.Command[0] != "/bin/bye" {
+	if *deployment.Spec.Replicas != 3 || *pod.SecurityContext.RunAsUser != 33 ||
+		c.StartupProbe.HTTPGet.Path != "/ok?x=1" ||
+		c.LivenessProbe.TCPSocket.Port.IntValue() != 8080 ||
+		c.Resources.Limits.Cpu().MilliValue() != 2000 ||
+		c.Resources.Limits.Memory().Value() != 64<<20 ||
+		c.Lifecycle.PreStop.Exec.Command[0] != "/bin/bye" {
 		t.Errorf("not what was asked for:\n%s", docs[1])
 	}
 }
@@ -116,7 +127,8 @@ func TestKubernetesKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Schedule = schedule
-	if job := strict[batchv1.CronJob](t, rendered(t, kubernetes.Target(), s)); job.Spec.Schedule != "30 4 * * 1-5" {
+	if job := strict[batchv1.CronJob](t,
+		rendered(t, kubernetes.Target(), s)); job.Spec.Schedule != "30 4 * * 1-5" {
 		t.Errorf("the schedule is %q", job.Spec.Schedule)
 	}
 }
@@ -189,7 +201,8 @@ func FuzzTexts(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		changes := slices.ContainsFunc(out.Notes, func(n writers.Note) bool { return strings.Contains(n.Text, "NFC") })
+		changes := slices.ContainsFunc(out.Notes,
+			func(n writers.Note) bool { return strings.Contains(n.Text, "NFC") })
 		if words, _ := readNomad(t, s); words[0] != text && !changes {
 			t.Errorf("Nomad reads %q as %q", text, words[0])
 		}

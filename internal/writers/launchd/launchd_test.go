@@ -11,7 +11,8 @@ import (
 )
 
 var nasty = []string{
-	"", " ", "a  b", "'", `"`, `\`, "a\nb\r\n", "%n", "$HOME", "&amp; <x> ]]>", "-->", "é ☃ 𝄞", "\t", strings.Repeat("x\"'$% ", 700),
+	"", " ", "a  b", "'", `"`, `\`, "a\nb\r\n", "%n",
+	"$HOME", "&amp; <x> ]]>", "-->", "é ☃ 𝄞", "\t", strings.Repeat("x\"'$% ", 700),
 }
 
 // plist is the part of a property list that holds arguments.

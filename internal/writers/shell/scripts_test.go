@@ -20,9 +20,11 @@ func TestOpenRC(t *testing.T) {
 	s := spec.Service{Name: "nasty", Command: append(spec.Command{"/bin/it's a prog"}, nasty...)}
 	script := string(fileOf(t, openrc.Target(), s, "nasty"))
 	for _, sh := range shells {
-		cmd := exec.Command(sh, "-c", script+"\n"+`eval set -- $command $command_args; for word; do printf '%s\000' "$word"; done`)
+		cmd := exec.Command(sh, "-c", script+"\n"+
+			`eval set -- $command $command_args; for word; do printf '%s\000' "$word"; done`)
 		out, err := cmd.Output()
-		if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); err != nil || !slices.Equal(got, []string(s.Command)) {
+		if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); err != nil ||
+			!slices.Equal(got, []string(s.Command)) {
 			t.Errorf("%s: %v\n got %q\nwant %q", sh, err, got, s.Command)
 		}
 	}
@@ -36,9 +38,13 @@ func TestSysV(t *testing.T) {
 	dir := t.TempDir()
 	ready := filepath.Join(dir, "ready")
 	s := spec.Service{
-		Name: "sleeper", Command: append(spec.Command{"/bin/sh", "-c", `printf '%s\000' "$@" >"$OUT"; : >"$READY"; exec sleep 300`, "sh"}, nasty...),
-		Process: spec.Process{Pidfile: filepath.Join(dir, "pid"), Env: map[string]string{"OUT": filepath.Join(dir, "out"), "READY": ready}},
-		Ready:   spec.Probe{Kind: spec.ProbeFile, Target: ready}, Log: spec.Log{File: filepath.Join(dir, "log")},
+		Name: "sleeper",
+		Command: append(spec.Command{"/bin/sh", "-c",
+			`printf '%s\000' "$@" >"$OUT"; : >"$READY"; exec sleep 300`, "sh"}, nasty...),
+		Process: spec.Process{Pidfile: filepath.Join(dir, "pid"),
+			Env: map[string]string{"OUT": filepath.Join(dir, "out"), "READY": ready}},
+		Ready:       spec.Probe{Kind: spec.ProbeFile, Target: ready},
+		Log:         spec.Log{File: filepath.Join(dir, "log")},
 		Supervision: spec.Supervision{StopTimeout: new(spec.Duration(5 * time.Second))},
 	}
 	script := filepath.Join(dir, "sleeper")
@@ -60,7 +66,8 @@ func TestSysV(t *testing.T) {
 	verb("start", 0)
 	verb("status", 0)
 	out, err := os.ReadFile(filepath.Join(dir, "out"))
-	if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); err != nil || !slices.Equal(got, nasty) {
+	if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); err != nil ||
+		!slices.Equal(got, nasty) {
 		t.Errorf("%v\n got %q\nwant %q", err, got, nasty)
 	}
 	verb("stop", 0)

@@ -31,8 +31,10 @@ func TestMain(m *testing.M) {
 }
 
 var nasty = []string{
-	"", " ", "a  b\t", "'", "''", `"`, `\`, `\n`, "a\nb\n", "%s", "$HOME ${HOME} $$ $(id)", ";", "# x", "é ☃ 𝄞", "\x01\x7f\x81\x88\xff",
-	strings.Repeat("x\"'$% \\", 600), "-n", "--", "~", "*", "`id`", "\r\n", `trailing\`, "a=b", "!", "{a,b}",
+	"", " ", "a  b\t", "'", "''", `"`, `\`, `\n`, "a\nb\n", "%s",
+	"$HOME ${HOME} $$ $(id)", ";", "# x", "é ☃ 𝄞", "\x01\x7f\x81\x88\xff",
+	strings.Repeat("x\"'$% \\", 600), "-n", "--", "~", "*", "`id`", "\r\n", `trailing\`,
+	"a=b", "!", "{a,b}",
 }
 
 var shells = []string{"/bin/sh", "/bin/bash"}
@@ -48,11 +50,15 @@ func TestScripts(t *testing.T) {
 		for _, clear := range []bool{false, true} {
 			s := spec.Service{Name: "nasty", Command: append(spec.Command{self}, nasty...)}
 			out := filepath.Join(t.TempDir(), "out")
-			s.Env = map[string]string{"WRITE_TO": out, "a.b": "odd name", "IFS": " x", "PS4": "$(id)", "PPID": "7", "PATH": os.Getenv("PATH")}
+			s.Env = map[string]string{"WRITE_TO": out, "a.b": "odd name", "IFS": " x",
+				"PS4": "$(id)", "PPID": "7", "PATH": os.Getenv("PATH")}
 			for i, text := range nasty {
 				s.Env[fmt.Sprintf("V%d", i)] = text
 			}
-			s.ClearEnv, s.Ready, s.Rlimit = clear, spec.Probe{Kind: spec.ProbeExec}, map[spec.RlimitName]spec.Rlimit{"nofile": {Soft: 512, Hard: 1024}, "nproc": {Soft: 900, Hard: 901}}
+			s.ClearEnv, s.Ready, s.Rlimit = clear,
+				spec.Probe{Kind: spec.ProbeExec}, map[spec.RlimitName]spec.Rlimit{
+					"nofile": {Soft: 512, Hard: 1024}, "nproc": {Soft: 900, Hard: 901},
+				}
 			run := filepath.Join(t.TempDir(), "run")
 			if err := os.WriteFile(run, fileOf(t, target, s, "nasty/run"), 0o700); err != nil {
 				t.Fatal(err)
@@ -99,7 +105,8 @@ func check(t *testing.T, out string, s spec.Service) {
 			t.Errorf("variable %s=%q did not arrive", name, value)
 		}
 	}
-	if s.ClearEnv && slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, "HOME=") }) {
+	if s.ClearEnv &&
+		slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, "HOME=") }) {
 		t.Error("HOME was not cleared")
 	}
 }
@@ -113,7 +120,8 @@ func FuzzQuote(f *testing.F) {
 			return
 		}
 		for _, sh := range shells {
-			got, err := exec.Command(sh, "-c", "set -- "+shell.Quote(text)+`; printf '%s|%d' "$1" $#`).Output()
+			got, err := exec.Command(sh, "-c",
+				"set -- "+shell.Quote(text)+`; printf '%s|%d' "$1" $#`).Output()
 			if err != nil || !bytes.Equal(got, []byte(text+"|1")) {
 				t.Fatalf("%s reads %q as %q, %v", sh, text, got, err)
 			}

@@ -20,8 +20,8 @@ import (
 )
 
 var nasty = []string{
-	"", " ", "a  b", "'", `"`, `\`, "a\nb\r\n", "%n %(ENV_X)s %%", "$HOME `id`", " ; no comment", " # none", "é ☃ 𝄞", "\x01\xff",
-	strings.Repeat("x\"'$% ", 600), "\n[program:x]\ncommand=no",
+	"", " ", "a  b", "'", `"`, `\`, "a\nb\r\n", "%n %(ENV_X)s %%", "$HOME `id`", " ; no comment",
+	" # none", "é ☃ 𝄞", "\x01\xff", strings.Repeat("x\"'$% ", 600), "\n[program:x]\ncommand=no",
 }
 
 // TestMain: the test binary prints its arguments and its variable NASTY, to the file
@@ -110,14 +110,19 @@ func TestSupervisord(t *testing.T) {
 	services := []spec.Service{
 		{
 			Name: "nasty", Command: append(spec.Command{self}, nasty...), Type: spec.Oneshot,
-			Process: spec.Process{Env: map[string]string{"PRINT_ARGUMENTS": dir + "/printed", "NASTY": strings.Join(nasty, "|")}},
+			Process: spec.Process{Env: map[string]string{"PRINT_ARGUMENTS": dir + "/printed",
+				"NASTY": strings.Join(nasty, "|")}},
 		},
 		{
-			Name: "again", Command: spec.Command{"/bin/sh", "-c", `echo >>` + dir + `/runs; [ "$(wc -l <` + dir + `/runs)" -ge 2 ] || exit 3; exec sleep 600`},
-			Supervision: spec.Supervision{Success: spec.ExitSet{Codes: []int{4}}}, Ready: spec.Probe{Kind: spec.ProbeExec},
+			Name: "again",
+			Command: spec.Command{"/bin/sh", "-c", `echo >>` + dir + `/runs; [ "$(wc -l <` +
+				dir + `/runs)" -ge 2 ] || exit 3; exec sleep 600`},
+			Supervision: spec.Supervision{Success: spec.ExitSet{Codes: []int{4}}},
+			Ready:       spec.Probe{Kind: spec.ProbeExec},
 		},
 		{
-			Name: "asked", Command: spec.Command{"/bin/sh", "-c", `trap 'echo >` + dir + `/interrupted; exit' INT; echo >` + dir + `/trapped; while :; do sleep 0.05; done`},
+			Name: "asked", Command: spec.Command{"/bin/sh", "-c", `trap 'echo >` + dir +
+				`/interrupted; exit' INT; echo >` + dir + `/trapped; while :; do sleep 0.05; done`},
 			Supervision: spec.Supervision{Stop: spec.StopSchedule{{Signal: "INT"}}},
 		},
 	}
@@ -125,7 +130,10 @@ func TestSupervisord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf("[supervisord]\nnodaemon=true\nlogfile=%[1]s/log\npidfile=%[1]s/pid\nchildlogdir=%[1]s\n", dir)
+	config := fmt.Sprintf(
+		"[supervisord]\nnodaemon=true\nlogfile=%[1]s/log\npidfile=%[1]s/pid\nchildlogdir=%[1]s\n",
+		dir,
+	)
 	for _, f := range out.Files {
 		config += string(f.Content)
 	}
@@ -141,7 +149,9 @@ func TestSupervisord(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	printed := func() string { return read(t, dir+"/printed") }
-	for deadline := time.Now().Add(2 * time.Minute); printed() == "" || len(read(t, dir+"/runs")) < 2 || read(t, dir+"/trapped") == ""; time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(2 * time.Minute)
+	for ; printed() == "" || len(read(t, dir+"/runs")) < 2 ||
+		read(t, dir+"/trapped") == ""; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Errorf("not all have run: %s", read(t, dir+"/log"))
 			break

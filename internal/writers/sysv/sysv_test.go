@@ -15,7 +15,8 @@ func TestSignals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command("/sbin/start-stop-daemon", "--stop", "--test", "--oknodo", "--pidfile", t.TempDir()+"/none", "--retry", signal(parsed)+"/5/KILL/5")
+		cmd := exec.Command("/sbin/start-stop-daemon", "--stop", "--test", "--oknodo", "--pidfile",
+			t.TempDir()+"/none", "--retry", signal(parsed)+"/5/KILL/5")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", s, err, out)
 		}
