@@ -303,7 +303,8 @@ func terminal() {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	check(cmd.Start())
 	check(slave.Close())
-	if _, err := io.Copy(shown, master); !errors.Is(err, syscall.EIO) { // the last who had it open is gone
+	// the last who had it open is gone
+	if _, err := io.Copy(shown, master); !errors.Is(err, syscall.EIO) {
 		check(err)
 	}
 	check(shown.Close())

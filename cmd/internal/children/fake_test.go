@@ -133,7 +133,13 @@ func (k *system) stat(pid int) (sys.ProcStat, error) {
 	if p == nil {
 		return sys.ProcStat{}, syscall.ESRCH
 	}
-	stat := sys.ProcStat{PID: pid, PPID: p.parent, Session: p.session, StartTime: p.start, State: 'S'}
+	stat := sys.ProcStat{
+		PID:       pid,
+		PPID:      p.parent,
+		Session:   p.session,
+		StartTime: p.start,
+		State:     'S',
+	}
 	if p.dead {
 		stat.State = 'Z'
 	}
@@ -237,7 +243,10 @@ func (k *system) kernel() *Kernel {
 			}
 			return &held{k, pid, k.procs[pid].start}, nil
 		},
-		Exits: func(report func([]sys.ExitEvent)) (ExitWatch, error) { k.report = report; return k, nil },
+		Exits: func(report func([]sys.ExitEvent)) (ExitWatch, error) {
+			k.report = report
+			return k, nil
+		},
 		Zombie: func(Handle, int) (syscall.WaitStatus, bool, error) {
 			return 0, false, nil
 		},
@@ -290,7 +299,8 @@ type scene struct {
 
 func newScene(t report, names ...string) *scene {
 	s := &scene{report: t, k: &system{procs: map[int]*process{}, watched: map[uint64]*held{}}}
-	s.Table = New(s.k.kernel(), loop.New(errors.New("over")), func(err error) { s.troubles = append(s.troubles, err.Error()) })
+	s.Table = New(s.k.kernel(), loop.New(errors.New("over")),
+		func(err error) { s.troubles = append(s.troubles, err.Error()) })
 	for _, name := range names {
 		one := &subject{name: name}
 		one.Unit = Unit{Service: one}

@@ -214,7 +214,8 @@ func (w *world) forkOne(*rapid.T) {
 	if pid := w.anyPID(); pid != 0 {
 		child := w.fork(pid, rapid.Bool().Draw(w.rt, "apart"))
 		if rapid.Bool().Draw(w.rt, "hides") {
-			w.k.procs[child].invocation = "" // found by its session, or as a remembered descendant, or by nothing
+			// found by its session, or as a remembered descendant, or by nothing
+			w.k.procs[child].invocation = ""
 		}
 	}
 }
@@ -238,7 +239,8 @@ func (w *world) signalOne(*rapid.T) {
 		_ = w.Signal(u, syscall.SIGHUP)
 		return
 	}
-	sig := rapid.SampledFrom([]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}).Draw(w.rt, "signal")
+	sig := rapid.SampledFrom([]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}).Draw(w.rt,
+		"signal")
 	u.Killing = sig == syscall.SIGKILL
 	w.SignalLeft(u, step, sig)
 }
@@ -331,7 +333,9 @@ func (w *world) finish() {
 	if ended != w.begun {
 		w.Errorf("%d main processes have begun, and %d ends were told", w.begun, ended)
 	}
-	if !w.Idle() || len(w.adoptions.byKey)+len(w.adoptions.byPID)+len(w.mains)+len(w.sessions)+len(w.invocations)+len(w.outputs)+len(w.expected) > 0 {
+	if !w.Idle() ||
+		len(w.adoptions.byKey)+len(w.adoptions.byPID)+len(w.mains)+len(w.sessions)+
+			len(w.invocations)+len(w.outputs)+len(w.expected) > 0 {
 		w.Errorf("the table is not empty: %+v", w.Table)
 	}
 }

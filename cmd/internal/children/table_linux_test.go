@@ -85,7 +85,8 @@ func TestSessionWhoseNumberPassedOn(t *testing.T) {
 	}
 	s.Look(&one.Unit)
 	if u, _ := s.Speaker(newborn); u != nil || len(s.k.sent) > 0 {
-		t.Errorf("one that is just being started was taken for a leftover of %v; sent %v", u, s.k.sent)
+		t.Errorf("one that is just being started was taken for a leftover of %v; sent %v",
+			u, s.k.sent)
 	}
 	b.over(func() { b.None(nil) })()
 	s.check()
@@ -112,9 +113,9 @@ func TestCommandThatIsBeingStarted(t *testing.T) {
 	s.check()
 }
 
-// TestWhoIsNoCommandBeingStarted: while a helper command is being started, only what may be it is left
-// alone: what is in the session of the main process is a leftover, and who was announced is the next
-// main process.
+// TestWhoIsNoCommandBeingStarted: while a helper command is being started, only what may be it is
+// left alone: what is in the session of the main process is a leftover, and who was announced is
+// the next main process.
 func TestWhoIsNoCommandBeingStarted(t *testing.T) {
 	s := newScene(t, "s")
 	one := s.services[0]
@@ -149,11 +150,25 @@ func TestEndedCommand(t *testing.T) {
 		end  func(s *scene, c *Command, pid int)
 		want string
 	}{
-		"well":                   {func(s *scene, _ *Command, pid int) { s.k.die(pid) }, ""},
-		"killed":                 {func(s *scene, c *Command, _ int) { s.EndCommand(c) }, "ended with the service"},
-		"killed with all":        {func(s *scene, c *Command, _ int) { s.EndCommands(c.unit, true) }, "ended with the service"},
-		"spared":                 {func(s *scene, c *Command, pid int) { c.Finishes = true; s.EndCommands(c.unit, false); s.k.die(pid) }, ""},
-		"killed with the others": {func(s *scene, c *Command, _ int) { s.EndCommands(c.unit, false) }, "ended with the service"},
+		"well": {func(s *scene, _ *Command, pid int) { s.k.die(pid) }, ""},
+		"killed": {func(s *scene, c *Command, _ int) { s.EndCommand(c) },
+			"ended with the service"},
+		"killed with all": {
+			func(s *scene, c *Command, _ int) { s.EndCommands(c.unit, true) },
+			"ended with the service",
+		},
+		"spared": {
+			func(s *scene, c *Command, pid int) {
+				c.Finishes = true
+				s.EndCommands(c.unit, false)
+				s.k.die(pid)
+			},
+			"",
+		},
+		"killed with the others": {
+			func(s *scene, c *Command, _ int) { s.EndCommands(c.unit, false) },
+			"ended with the service",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, "s")
@@ -202,8 +217,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Whoever has a control group of their own can make one below it that is called as a unit's is: that
-// makes them no part of it.
+// Whoever has a control group of their own can make one below it that is called as a unit's is:
+// that makes them no part of it.
 func TestGroupOfAStranger(t *testing.T) {
 	s := newScene(t, "s")
 	one := s.services[0]
@@ -213,7 +228,8 @@ func TestGroupOfAStranger(t *testing.T) {
 	stranger := s.k.born(process{parent: 1})
 	for path, theirs := range map[string]*Unit{
 		one.group.Path: &one.Unit, one.group.Path + "/worker": &one.Unit,
-		"/user" + one.group.Path: nil, one.group.Path + "x": nil, "/user/" + filepath.Base(one.group.Path): nil,
+		"/user" + one.group.Path: nil, one.group.Path + "x": nil,
+		"/user/" + filepath.Base(one.group.Path): nil,
 	} {
 		s.k.procs[stranger].group = path
 		if u, err := s.groupOwner(stranger); u != theirs || err != nil {
@@ -258,8 +274,8 @@ func TestAdoptedThatCannotBeWatched(t *testing.T) {
 	s.check()
 }
 
-// Of a process of which nothing is known but its number nobody can prove who it is; and one with the
-// same number and another identity is another one.
+// Of a process of which nothing is known but its number nobody can prove who it is; and one with
+// the same number and another identity is another one.
 func TestProve(t *testing.T) {
 	s := newScene(t)
 	pid := s.k.born(process{parent: 1})
@@ -287,8 +303,8 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// TestFoundAndGone: of a process that was found and has ended meanwhile, or whose number is another's,
-// nothing is said.
+// TestFoundAndGone: of a process that was found and has ended meanwhile, or whose number is
+// another's, nothing is said.
 func TestFoundAndGone(t *testing.T) {
 	for name, lives := range map[string]bool{"alive": true, "gone": false} {
 		t.Run(name, func(t *testing.T) {
@@ -345,7 +361,8 @@ func TestSeek(t *testing.T) {
 		list, err := environ(pid)
 		return append(list, "MAINPID=1"), err
 	}
-	if found, err := s.Seek(Sought{Invocations: map[string]*Unit{"one": byEnv}}); len(found) != 0 || err != nil {
+	if found, err := s.Seek(Sought{Invocations: map[string]*Unit{"one": byEnv}}); len(found) != 0 ||
+		err != nil {
 		t.Error("helper commands were found:", found, err)
 	}
 	s.kernel.Environ = environ
@@ -401,8 +418,8 @@ func (s *scene) adopted(one *subject) int {
 	return pid
 }
 
-// An adopted process has ended, which is about to be told, and its number is a child's already: that
-// is signalled as a child, dies as a child, and each end is told to its own.
+// An adopted process has ended, which is about to be told, and its number is a child's already:
+// that is signalled as a child, dies as a child, and each end is told to its own.
 func TestAdoptedWhoseNumberPassedOn(t *testing.T) {
 	s := newScene(t, "old", "new")
 	old, next := s.services[0], s.services[1]
@@ -411,7 +428,8 @@ func TestAdoptedWhoseNumberPassedOn(t *testing.T) {
 	s.Announce(&next.Unit, "")
 	b := s.Expect()
 	b.begin()
-	if again := s.k.born(process{parent: us, invocation: next.invocation, mine: true}); again != pid {
+	again := s.k.born(process{parent: us, invocation: next.invocation, mine: true})
+	if again != pid {
 		t.Fatalf("the number %d was not given again", pid)
 	}
 	id := s.kernel.Identify(pid)
@@ -527,7 +545,8 @@ func TestEmpty(t *testing.T) {
 	s.k.die(pid)
 	s.Reap()
 	one.Killing = true
-	if s.Look(&one.Unit); s.Empty(&one.Unit) || !slices.Equal(s.k.sent, []string{fmt.Sprint(left, " SIGKILL")}) {
+	if s.Look(&one.Unit); s.Empty(&one.Unit) ||
+		!slices.Equal(s.k.sent, []string{fmt.Sprint(left, " SIGKILL")}) {
 		t.Errorf("sent %v", s.k.sent)
 	}
 	if s.Reap(); s.Empty(&one.Unit) {

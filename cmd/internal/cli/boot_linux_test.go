@@ -30,7 +30,12 @@ func TestMain(m *testing.M) {
 // scriptMachine boots with $BOOT_SYSTEM, whose files are in $BOOT_DIR and whose
 // commands are those of PATH.
 func scriptMachine() (*boot.Machine, boot.Evidence, error) {
-	m := &boot.Machine{System: boot.System(os.Getenv("BOOT_SYSTEM")), Dir: os.Getenv("BOOT_DIR"), UID: os.Geteuid(), User: os.Getenv("BOOT_USER") != ""}
+	m := &boot.Machine{
+		System: boot.System(os.Getenv("BOOT_SYSTEM")),
+		Dir:    os.Getenv("BOOT_DIR"),
+		UID:    os.Geteuid(),
+		User:   os.Getenv("BOOT_USER") != "",
+	}
 	evidence := boot.Evidence{"the script says so"}
 	switch m.System {
 	case boot.None:
@@ -72,7 +77,8 @@ func TestBootScripts(t *testing.T) {
 			env.Setenv("BOOT_SYSTEM", "systemd")
 			env.Setenv("BOOT_DIR", filepath.Join(env.WorkDir, "units"))
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH")+":/usr/sbin:/sbin")
-			return errors.Join(os.Mkdir(bin, 0o755), os.WriteFile(filepath.Join(bin, "systemctl"), fake, 0o755))
+			return errors.Join(os.Mkdir(bin, 0o755),
+				os.WriteFile(filepath.Join(bin, "systemctl"), fake, 0o755))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exitsWith},
 	})
@@ -86,7 +92,8 @@ func endAll(env *testscript.Env, mark string) {
 		if err != nil || !bytes.Contains(append([]byte{0}, data...), []byte("\x00"+mark+"\x00")) {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil &&
+			syscall.Kill(pid, syscall.SIGKILL) == nil {
 			env.T().Log("left behind: process", pid)
 			if t, ok := env.T().(interface{ Fail() }); ok {
 				t.Fail()
@@ -121,10 +128,14 @@ func TestBootState(t *testing.T) {
 		want string
 	}{
 		{boot.Status{}, "no boot service of systemd"},
-		{boot.Status{Files: []string{"x"}, Enabled: true, Running: true, PID: 7}, "started at boot by systemd; running: process 7"},
-		{boot.Status{Files: []string{"x"}, Enabled: true, Running: true}, "started at boot by systemd; running"},
-		{boot.Status{Files: []string{"x"}, State: "failed"}, "a service of systemd, not started at boot; failed"},
-		{boot.Status{Files: []string{"x"}, Enabled: true}, "started at boot by systemd; not running"},
+		{boot.Status{Files: []string{"x"}, Enabled: true, Running: true, PID: 7},
+			"started at boot by systemd; running: process 7"},
+		{boot.Status{Files: []string{"x"}, Enabled: true, Running: true},
+			"started at boot by systemd; running"},
+		{boot.Status{Files: []string{"x"}, State: "failed"},
+			"a service of systemd, not started at boot; failed"},
+		{boot.Status{Files: []string{"x"}, Enabled: true},
+			"started at boot by systemd; not running"},
 	} {
 		test.st.System = boot.Systemd
 		if got := bootState(test.st); got != test.want {

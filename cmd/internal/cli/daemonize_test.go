@@ -15,12 +15,18 @@ func TestParseDaemonize(t *testing.T) {
 	}{
 		{"/bin/x", daemonizeOptions{command: []string{"/bin/x"}}, ""},
 		{"/bin/x -a -v", daemonizeOptions{command: []string{"/bin/x", "-a", "-v"}}, ""},
-		{"-av /bin/x", daemonizeOptions{appends: true, verbose: true, command: []string{"/bin/x"}}, ""},
-		{"-avo out /bin/x", daemonizeOptions{appends: true, verbose: true, stdout: "out", command: []string{"/bin/x"}}, ""},
-		{"-oout -e err -c/ x", daemonizeOptions{stdout: "out", stderr: "err", dir: "/", command: []string{"x"}}, ""},
+		{"-av /bin/x",
+			daemonizeOptions{appends: true, verbose: true, command: []string{"/bin/x"}}, ""},
+		{"-avo out /bin/x",
+			daemonizeOptions{appends: true, verbose: true, stdout: "out",
+				command: []string{"/bin/x"}}, ""},
+		{"-oout -e err -c/ x",
+			daemonizeOptions{stdout: "out", stderr: "err", dir: "/", command: []string{"x"}}, ""},
 		{"-ovp -p -v x", daemonizeOptions{stdout: "vp", pidfile: "-v", command: []string{"x"}}, ""},
-		{"-E A=1 -E B= -EC=x=y x", daemonizeOptions{env: []string{"A=1", "B=", "C=x=y"}, command: []string{"x"}}, ""},
-		{"-l lock -u me -- -a", daemonizeOptions{lock: "lock", user: "me", command: []string{"-a"}}, ""},
+		{"-E A=1 -E B= -EC=x=y x",
+			daemonizeOptions{env: []string{"A=1", "B=", "C=x=y"}, command: []string{"x"}}, ""},
+		{"-l lock -u me -- -a",
+			daemonizeOptions{lock: "lock", user: "me", command: []string{"-a"}}, ""},
 		{"-o -- x", daemonizeOptions{stdout: "--", command: []string{"x"}}, ""},
 		{"- x", daemonizeOptions{command: []string{"-", "x"}}, ""},
 		{"-v", daemonizeOptions{verbose: true, command: []string{}}, ""},
@@ -80,7 +86,8 @@ func FuzzParseDaemonize(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(o.command) > len(words) || !slices.Equal(words[len(words)-len(o.command):], o.command) {
+		if len(o.command) > len(words) ||
+			!slices.Equal(words[len(words)-len(o.command):], o.command) {
 			t.Fatalf("%q: the command %q is not its end", words, o.command)
 		}
 		again, err := parseDaemonize(o.words())

@@ -76,10 +76,12 @@ func TestEachHasItsPage(t *testing.T) {
 		}
 		for name, text := range optionsIn(p.name) {
 			if _, ok := p.options.named(name); !ok || text == optionsIn("shared")[name] {
-				t.Errorf("help/%s.md: --%s is no option of the command, or is in help/shared.md", p.name, name)
+				t.Errorf("help/%s.md: --%s is no option of the command, or is in help/shared.md",
+					p.name, name)
 			}
 		}
-		if got, want := strings.Fields(p.source()), strings.Fields(helpText(p.name)); !slices.Equal(got, want) {
+		got, want := strings.Fields(p.source()), strings.Fields(helpText(p.name))
+		if !slices.Equal(got, want) {
 			t.Errorf("help/%s.md is read as\n%s", p.name, strings.Join(got, " "))
 		}
 	}
@@ -90,10 +92,12 @@ func TestEachHasItsPage(t *testing.T) {
 		t.Errorf("help/shared.md: --%s: no such option", name)
 	}
 	// What pages say of values that are in the code.
-	if text := optionsIn("start")["budget"]; !strings.Contains(text, " "+spec.DefaultBudgetWindow.String()+" ") {
+	if text := optionsIn("start")["budget"]; !strings.Contains(text,
+		" "+spec.DefaultBudgetWindow.String()+" ") {
 		t.Errorf("help/start.md: --budget %s", text)
 	}
-	if p := (&verb{name: "completion"}).page(); !strings.Contains(p.synopsis[0], strings.Join(shellNames(), "|")) {
+	if p := (&verb{name: "completion"}).page(); !strings.Contains(p.synopsis[0],
+		strings.Join(shellNames(), "|")) {
 		t.Errorf("help/completion.md: %s", p.synopsis[0])
 	}
 }
@@ -119,7 +123,8 @@ func TestEachIsListed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(verbNames(), name) || !strings.Contains(string(text), "\nfunc "+name+"Verb(a *app) *verb {") {
+		if slices.Contains(verbNames(), name) ||
+			!strings.Contains(string(text), "\nfunc "+name+"Verb(a *app) *verb {") {
 			continue
 		}
 		if os.Getenv("UPDATE") == "" {
@@ -132,14 +137,16 @@ func TestEachIsListed(t *testing.T) {
 	}
 	text, err := os.ReadFile(list)
 	if err == nil {
-		err = os.WriteFile(list, []byte(strings.Replace(string(text), end, missing.String()+end, 1)), 0o644)
+		err = os.WriteFile(list,
+			[]byte(strings.Replace(string(text), end, missing.String()+end, 1)), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// source is the file that the page was read from, but for its line breaks and what is not from there.
+// source is the file that the page was read from, but for its line breaks and what is not from
+// there.
 func (p *page) source() string {
 	var b strings.Builder
 	rows := func(list []row) {
@@ -147,7 +154,8 @@ func (p *page) source() string {
 			fmt.Fprintf(&b, "%s\n: %s\n\n", r.term, r.text)
 		}
 	}
-	fmt.Fprintf(&b, "# %s - %s\n\n## Synopsis\n\n%s\n\n", p.path(), p.short, strings.Join(p.synopsis, "\n"))
+	fmt.Fprintf(&b, "# %s - %s\n\n## Synopsis\n\n%s\n\n",
+		p.path(), p.short, strings.Join(p.synopsis, "\n"))
 	if len(p.about) > 0 {
 		fmt.Fprintf(&b, "## Description\n\n%s\n\n", strings.Join(p.about, "\n\n"))
 	}

@@ -19,7 +19,8 @@ func FuzzImport(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(string(text), "[Socket]\nListenStream=80\nListenStream=/run/x\n[Install]\nWantedBy=sockets.target\n")
+		f.Add(string(text),
+			"[Socket]\nListenStream=80\nListenStream=/run/x\n[Install]\nWantedBy=sockets.target\n")
 	}
 	f.Add("[Service]\nExecStart=/bin/x \"a\\xffb\"\n", "[Socket]\nListenFIFO=/x\nSocketMode=7777\n")
 	f.Fuzz(func(t *testing.T, service, socket string) {

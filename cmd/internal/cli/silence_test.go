@@ -22,7 +22,10 @@ func TestSilenceOfAnUpgrade(t *testing.T) {
 			t.Parallel()
 			dir, l := listens(t)
 			answer := time.AfterFunc(answerTime+time.Second, func() {
-				_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+				_ = http.Serve(l,
+					http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+						_, _ = w.Write([]byte("{}"))
+					}))
 			})
 			defer answer.Stop()
 			if upgrading {

@@ -29,7 +29,8 @@ func TestDoesNotLeave(t *testing.T) {
 	if !errors.As(err, &status) || status.status != exitFailed {
 		t.Errorf("%v", err)
 	}
-	if want := fmt.Sprintf("process %d is not gone after 1ms", process.PID); err == nil || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf("process %d is not gone after 1ms", process.PID); err == nil ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("%v, not %s", err, want)
 	}
 }

@@ -15,12 +15,14 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func someServices() []control.Status {
 	return []control.Status{
 		{
-			Name: "web", State: control.Ready, Ready: true, PID: 4211, Since: noon.Add(-3 * time.Minute),
-			CPU: new(spec.Duration(1250 * time.Millisecond)), Memory: new(int64(12 << 20)), Text: "serving",
+			Name: "web", State: control.Ready, Ready: true, PID: 4211,
+			Since: noon.Add(-3 * time.Minute),
+			CPU:   new(spec.Duration(1250 * time.Millisecond)), Memory: new(int64(12 << 20)),
+			Text: "serving",
 		},
 		{
-			Name: "database", State: control.Backoff, Restarts: 12, Since: noon.Add(-time.Second), Next: noon.Add(4 * time.Second),
-			Reason: "exited with status 7 before it was ready",
+			Name: "database", State: control.Backoff, Restarts: 12, Since: noon.Add(-time.Second),
+			Next: noon.Add(4 * time.Second), Reason: "exited with status 7 before it was ready",
 		},
 		{Name: "mail\x1b[2J", State: control.Stopped, Held: true},
 	}
@@ -72,7 +74,8 @@ func TestStatusTableFits(t *testing.T) {
 // TestWhyOfAnEnd: what is being stopped is not called stopped in the same line.
 func TestWhyOfAnEnd(t *testing.T) {
 	for reason, want := range map[string]string{
-		"stopped": "held: stopped by hand", "the supervisor is shutting down": "held: stopped by hand; the supervisor is shutting down",
+		"stopped":                         "held: stopped by hand",
+		"the supervisor is shutting down": "held: stopped by hand; the supervisor is shutting down",
 	} {
 		s := control.Status{Name: "web", State: control.Stopping, Held: true, Reason: reason}
 		if got := why(s, noon); got != want {
@@ -83,13 +86,17 @@ func TestWhyOfAnEnd(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0ms", 340 * time.Millisecond: "340ms", 59 * time.Second: "59s", time.Hour - 1: "59m", 47 * time.Hour: "47h", 49 * time.Hour: "2d",
+		0: "0ms", 340 * time.Millisecond: "340ms", 59 * time.Second: "59s", time.Hour - 1: "59m",
+		47 * time.Hour: "47h", 49 * time.Hour: "2d",
 	} {
 		if got := span(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
-	for n, want := range map[int64]string{0: "0.0K", 9 << 10: "9.0K", 110 << 10: "110K", 999 << 10: "999K", 1 << 20: "1.0M", 12 << 20: "12M", 3 << 30: "3.0G"} {
+	for n, want := range map[int64]string{
+		0: "0.0K", 9 << 10: "9.0K", 110 << 10: "110K", 999 << 10: "999K", 1 << 20: "1.0M",
+		12 << 20: "12M", 3 << 30: "3.0G",
+	} {
 		if got := bytesText(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
@@ -104,14 +111,24 @@ func TestEventText(t *testing.T) {
 		ev   control.Event
 		want string
 	}{
-		{"a state", control.Event{Time: at, Kind: control.EventState, Service: "web", From: control.Starting, State: control.Ready},
+		{"a state",
+			control.Event{Time: at, Kind: control.EventState, Service: "web",
+				From: control.Starting, State: control.Ready},
 			"2026-11-21 12:00:00.005  web           ready     was starting\n"},
 		{"an end", control.Event{
 			Time: at, Kind: control.EventExit, Service: "web", State: control.Ready, PID: 7,
-			Exit: &control.Exit{Code: 7, Text: "exited with status 7", User: spec.Duration(time.Second), MaxRSS: 14 << 20, Words: []string{"out of", "\x1bcheese"}},
-		}, "2026-11-21 12:00:00.005  web           exit      process 7 exited with status 7 (cpu 1.00s, memory 14M)\n" +
+			Exit: &control.Exit{
+				Code:   7,
+				Text:   "exited with status 7",
+				User:   spec.Duration(time.Second),
+				MaxRSS: 14 << 20,
+				Words:  []string{"out of", "\x1bcheese"},
+			},
+		}, "2026-11-21 12:00:00.005  web           exit      process 7 exited with status 7 (cpu " +
+			"1.00s, memory 14M)\n" +
 			"                         | out of\n                         | \\x1bcheese\n"},
-		{"the supervisor's own", control.Event{Time: at, Kind: control.EventTrouble, Reason: "disk full"},
+		{"the supervisor's own",
+			control.Event{Time: at, Kind: control.EventTrouble, Reason: "disk full"},
 			"2026-11-21 12:00:00.005  -             trouble   disk full\n"},
 	} {
 		if got := eventText(tt.ev, palette{}); got != tt.want {

@@ -38,12 +38,14 @@ func TestConcurrentStarts(t *testing.T) {
 			for range atOnce {
 				wg.Go(func() {
 					for range starts / atOnce / 2 {
-						out, err := exec.Command(path, "detach", "--ready", ready, "--pidfile", pidFile, "--", "/bin/sleep", "1000").CombinedOutput()
+						out, err := exec.Command(path, "detach", "--ready", ready, "--pidfile",
+							pidFile, "--", "/bin/sleep", "1000").CombinedOutput()
 						mu.Lock()
 						switch text := string(out); {
 						case err == nil:
 							up = append(up, strings.TrimSpace(text))
-						case !strings.HasPrefix(text, "daemonry: pid file "+pidFile+": ") || err.Error() != "exit status 125":
+						case !strings.HasPrefix(text, "daemonry: pid file "+pidFile+": ") ||
+							err.Error() != "exit status 125":
 							other = append(other, fmt.Sprintf("%v: %s", err, text))
 						}
 						mu.Unlock()
@@ -52,7 +54,8 @@ func TestConcurrentStarts(t *testing.T) {
 			}
 			wg.Wait()
 			if len(up) != 1 || len(other) > 0 {
-				t.Fatalf("%d daemons: %v; %d other failures: %.2000q", len(up), up, len(other), other)
+				t.Fatalf("%d daemons: %v; %d other failures: %.2000q",
+					len(up), up, len(other), other)
 			}
 			pid := readPID(t, pidFile)
 			proctest.KillAtEnd(t, pid)

@@ -35,8 +35,10 @@ func TestDeniedCalls(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", call, errno), func(t *testing.T) {
 				proctest.CheckLeaks(t)
 				pidFile := filepath.Join(t.TempDir(), "pid")
-				cmd := denied.Command(t, call, strconv.Itoa(int(errno)), daemonry.Path(t), "detach", "--timeout", "20s",
-					"--ready", "settle:10ms", "--pidfile", pidFile, "--rlimit", "core=0", "--", "/bin/sleep", "1000")
+				cmd := denied.Command(t, call, strconv.Itoa(int(errno)), daemonry.Path(t), "detach",
+					"--timeout", "20s",
+					"--ready", "settle:10ms", "--pidfile", pidFile, "--rlimit", "core=0", "--",
+					"/bin/sleep", "1000")
 				began := time.Now()
 				r := finish(t, cmd)
 				if took := time.Since(began); took > 100*time.Second {

@@ -41,13 +41,15 @@ func TestFailures(t *testing.T) {
 		{"killed", 137, "killed by SIGKILL", []string{"sh", "-c", "kill -9 $$"}},
 		{"aborts", 134, "killed by SIGABRT", []string{"sh", "-c", "kill -ABRT $$"}},
 		{"dies after 50 ms", 3, "exited with status 3", []string{"sh", "-c", "sleep 0.05; exit 3"}},
-		{"leaves children", 9, "exited with status 9", []string{"sh", "-c", "setsid sleep 1000 & sleep 1000 & (sleep 1000 &); exit 9"}},
+		{"leaves children", 9, "exited with status 9",
+			[]string{"sh", "-c", "setsid sleep 1000 & sleep 1000 & (sleep 1000 &); exit 9"}},
 	} {
 		for _, ready := range []string{"settle:25s", "notify", "file:" + dir + "/never"} {
 			t.Run(c.name+"/"+ready[:4], func(t *testing.T) {
 				proctest.CheckLeaks(t)
 				began := time.Now()
-				refused(t, c.status, c.words, append([]string{"--ready", ready, "--"}, c.args...)...)
+				refused(t, c.status, c.words,
+					append([]string{"--ready", ready, "--"}, c.args...)...)
 				if took := time.Since(began); took > 20*time.Second {
 					t.Errorf("seen after %v: by time-out", took)
 				}
@@ -60,7 +62,8 @@ func TestFailures(t *testing.T) {
 func TestLastWords(t *testing.T) {
 	proctest.CheckLeaks(t)
 	log := filepath.Join(t.TempDir(), "log")
-	refused(t, 3, "\n| cannot bind: port taken\n", "--stderr", log, "--", "sh", "-c", "echo cannot bind: port taken >&2; exit 3")
+	refused(t, 3, "\n| cannot bind: port taken\n", "--stderr", log, "--", "sh", "-c",
+		"echo cannot bind: port taken >&2; exit 3")
 	contains(t, log, "port taken")
 }
 
@@ -135,7 +138,9 @@ var dier = proctest.Register("dier", func(args []string) int {
 // TestDeathIsNoticedAtOnce measures from the death of the program to the end of the command.
 func TestDeathIsNoticedAtOnce(t *testing.T) {
 	const bound = 100 * time.Millisecond
-	for _, ready := range []string{"settle:10s", "notify", "file:/never", "tcp:127.0.0.1:1", "cmd:false", "fd:5"} {
+	for _, ready := range []string{
+		"settle:10s", "notify", "file:/never", "tcp:127.0.0.1:1", "cmd:false", "fd:5",
+	} {
 		t.Run(ready, func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			var took []time.Duration
@@ -167,10 +172,11 @@ func TestDeathIsNoticedAtOnce(t *testing.T) {
 // TestUser: with root's power to become somebody, all of that somebody.
 func TestUser(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	args := []string{"--stdout", out, "--user", "nobody:12", "--clear-env", "--env", "X=1", "--", "sh", "-c",
-		"id -u; id -g; id -G; echo $HOME $USER $LOGNAME $SHELL $X; exec sleep 1000"}
+	args := []string{"--stdout", out, "--user", "nobody:12", "--clear-env", "--env", "X=1", "--",
+		"sh", "-c", "id -u; id -g; id -G; echo $HOME $USER $LOGNAME $SHELL $X; exec sleep 1000"}
 	if os.Geteuid() != 0 {
-		refused(t, 125, "operation not permitted", append([]string{"--user", "root:root"}, args[4:]...)...)
+		refused(t, 125, "operation not permitted",
+			append([]string{"--user", "root:root"}, args[4:]...)...)
 		return
 	}
 	proctest.CheckLeaks(t)
@@ -183,9 +189,11 @@ func TestUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	detached(t, args...)
-	contains(t, out, u.Uid+"\n12\n12 "+strings.Join(groups, " ")+"\n"+u.HomeDir+" nobody nobody /usr/sbin/nologin 1\n")
+	contains(t, out, u.Uid+"\n12\n12 "+strings.Join(groups, " ")+"\n"+u.HomeDir+
+		" nobody nobody /usr/sbin/nologin 1\n")
 	for _, id := range []string{"4294967295:4294967295", "4294967295:0"} {
-		refused(t, 125, "set user", "--user", id, "--", "sleep", "1000") // -1: "no change" to setresuid(2)
+		// -1: "no change" to setresuid(2)
+		refused(t, 125, "set user", "--user", id, "--", "sleep", "1000")
 	}
 }
 
@@ -203,11 +211,13 @@ func TestUserWeAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := proctest.Inspect(t, pid); s.UIDs[1] != os.Getuid() || s.GIDs[1] != os.Getgid() || len(s.Groups) != len(groups) {
+		if s := proctest.Inspect(t, pid); s.UIDs[1] != os.Getuid() || s.GIDs[1] != os.Getgid() ||
+			len(s.Groups) != len(groups) {
 			t.Errorf("it is %v, %v, %v, and we are in %v", s.UIDs, s.GIDs, s.Groups, groups)
 		}
 		refused(t, 125, "operation not permitted", "--user", "daemon", "--", "sleep", "1000")
-		refused(t, 125, "operation not permitted", "--user", u.Username+":daemon", "--", "sleep", "1000")
+		refused(t, 125, "operation not permitted", "--user", u.Username+":daemon", "--",
+			"sleep", "1000")
 	})
 }
 
@@ -215,7 +225,8 @@ func TestUserWeAre(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	proctest.CheckLeaks(t)
 	file := writeFile(t, "env", "A=file\nB=\"two words\"\n# no C=\n", 0o600)
-	cmd := daemonry.Command(t, "detach", "--clear-env", "--env-file", file, "--env", "A=line", "--env", "D=", "--", "sleep", "1000")
+	cmd := daemonry.Command(t, "detach", "--clear-env", "--env-file", file, "--env", "A=line",
+		"--env", "D=", "--", "sleep", "1000")
 	cmd.Env = append(os.Environ(), "SECRET=1", "NOTIFY_SOCKET=/nowhere", "PATH="+os.Getenv("PATH"))
 	r := finish(t, cmd)
 	pid, err := strconv.Atoi(strings.TrimSpace(r.stdout))
@@ -223,7 +234,9 @@ func TestEnvironment(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	proctest.KillAtEnd(t, pid)
-	if got, want := proctest.Inspect(t, pid).Environ, []string{"A=line", "B=two words", "D=", "PATH=" + os.Getenv("PATH")}; !slices.Equal(got, want) {
+	if got, want := proctest.Inspect(t, pid).Environ, []string{
+		"A=line", "B=two words", "D=", "PATH=" + os.Getenv("PATH"),
+	}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -233,7 +246,8 @@ func TestLockfile(t *testing.T) {
 	proctest.CheckLeaks(t)
 	lock := filepath.Join(t.TempDir(), "lock")
 	pid := detached(t, "--lockfile", lock, "--", "sleep", "1000")
-	refused(t, 125, "lock file "+lock+": locked by another process\n", "--lockfile", lock, "--", "sleep", "1000")
+	refused(t, 125, "lock file "+lock+": locked by another process\n", "--lockfile", lock, "--",
+		"sleep", "1000")
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +260,10 @@ func TestLockfile(t *testing.T) {
 func TestStranger(t *testing.T) {
 	proctest.CheckLeaks(t)
 	stranger := detached(t, "--", "sleep", "1000")
-	for name, text := range map[string]string{"a number": fmt.Sprintf("%d\n", stranger), "ours": "", "the tests": fmt.Sprintf("%d\n", os.Getpid())} {
+	for name, text := range map[string]string{
+		"a number": fmt.Sprintf("%d\n", stranger), "ours": "",
+		"the tests": fmt.Sprintf("%d\n", os.Getpid()),
+	} {
 		t.Run(name, func(t *testing.T) {
 			pidFile := filepath.Join(t.TempDir(), "d.pid")
 			if name == "ours" {
@@ -282,7 +299,8 @@ func TestStartAgainAtOnce(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "d.pid")
 	for range 20 {
 		pid := detached(t, "--ready", "exec", "--pidfile", pidFile, "--", "sleep", "1000")
-		if r := run(t, "detach", "--pidfile", pidFile, "--", "sleep", "1000"); r.status != 125 || !strings.Contains(r.stderr, strconv.Itoa(pid)) {
+		if r := run(t, "detach", "--pidfile", pidFile, "--", "sleep", "1000"); r.status != 125 ||
+			!strings.Contains(r.stderr, strconv.Itoa(pid)) {
 			t.Errorf("a second one: %+v", r)
 		}
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {

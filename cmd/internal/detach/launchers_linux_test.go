@@ -23,8 +23,10 @@ func TestHostileLaunchers(t *testing.T) {
 				if h.Terminal != nil {
 					h.Terminal = new(proctest.Terminal)
 				}
-				args := append([]string{daemonry.Path(t), "detach", "--pidfile", pidFile}, strings.Fields(options)...)
-				if err := h.Command(t, append(args, "--", "/bin/sleep", "1000")...).Run(); err != nil {
+				args := append([]string{daemonry.Path(t), "detach", "--pidfile", pidFile},
+					strings.Fields(options)...)
+				err := h.Command(t, append(args, "--", "/bin/sleep", "1000")...).Run()
+				if err != nil {
 					t.Fatal(err)
 				}
 				pid := readPID(t, pidFile)
@@ -56,7 +58,9 @@ func TestFirstProcess(t *testing.T) {
 			if ready != "fd:5" {
 				script = strings.Replace(script, ">&5", "", 1)
 			}
-			args := []string{daemonry.Path(t), "detach", "--ready", ready, "--", "/bin/sh", "-c", script}
+			args := []string{
+				daemonry.Path(t), "detach", "--ready", ready, "--", "/bin/sh", "-c", script,
+			}
 			if ready == "notify" {
 				args = append(args[:5], notifier.Path(t), "READY=1")
 			}
@@ -84,7 +88,8 @@ func TestHangUp(t *testing.T) {
 	proctest.CheckLeaks(t)
 	pidFile := filepath.Join(t.TempDir(), "d.pid")
 	tty := new(proctest.Terminal)
-	cmd := proctest.Hostile{Terminal: tty}.Command(t, daemonry.Path(t), "detach", "--pidfile", pidFile, "--", "sleep", "1000")
+	cmd := proctest.Hostile{Terminal: tty}.Command(t, daemonry.Path(t), "detach", "--pidfile",
+		pidFile, "--", "sleep", "1000")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err, tty.HangUp())
 	}

@@ -114,7 +114,8 @@ func mustBeClean(t *testing.T, pid int, o check.Options) {
 		}
 		for _, s := range report.Steps {
 			if s.Result == check.Fail {
-				err = errors.Join(err, fmt.Errorf("step %d, %s: %s %q", s.Number, s.Name, s.Evidence, s.Details))
+				err = errors.Join(err,
+					fmt.Errorf("step %d, %s: %s %q", s.Number, s.Name, s.Evidence, s.Details))
 			}
 		}
 		if n := report.Count(check.Pass); n < 10 {

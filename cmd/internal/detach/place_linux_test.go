@@ -38,11 +38,14 @@ func TestStrangePlaces(t *testing.T) {
 	openToAll(t, filepath.Dir(web))
 	const asNobody = `exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"`
 	for _, c := range []struct {
-		name, root, user string // what sets it up, for root and for an ordinary user who is root in a namespace of their own
+		// what sets it up, for root and for an ordinary user who is root in a namespace of their
+		// own
+		name, root, user string
 	}{
 		{"a read-only system", `mount -t tmpfs tmpfs "$7"; mount -o remount,bind,ro /; ! touch /usr/file 2>/dev/null; exec "$@"`, ""},
 		{"no /dev/pts", `mount -t tmpfs -o ro tmpfs /dev/pts; exec "$@"`, ""},
-		{"hidden processes", `mount -t proc -o hidepid=2 proc /proc; chmod 777 "$7"; ` + asNobody, `mount -t proc -o hidepid=2 proc /proc; exec "$@"`},
+		{"hidden processes", `mount -t proc -o hidepid=2 proc /proc; chmod 777 "$7"; ` + asNobody,
+			`mount -t proc -o hidepid=2 proc /proc; exec "$@"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			proctest.CheckLeaks(t)
@@ -50,15 +53,18 @@ func TestStrangePlaces(t *testing.T) {
 			openToAll(t, dir)
 			script, namespace := c.root, []string{"--mount", "--propagation", "private"}
 			if os.Geteuid() != 0 {
-				namespace = []string{"--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"}
+				namespace = []string{"--user", "--map-root-user", "--mount", "--pid", "--fork",
+					"--kill-child", "--mount-proc"}
 				if c.user != "" {
 					script = c.user
 				}
 			}
 			// "$@" is: sh -c life sh COMMAND WEBSERVER DIRECTORY ADDRESS
-			args := append(namespace, "sh", "-ec", script, "sh", "sh", "-c", life, "sh", daemonry.Path(t), web, dir, freePort(t))
+			args := append(namespace, "sh", "-ec", script, "sh", "sh", "-c", life, "sh",
+				daemonry.Path(t), web, dir, freePort(t))
 			r := finish(t, exec.Command("unshare", args...))
-			if r.status != 0 || !strings.HasSuffix(r.stdout, "all went well\n") || strings.Contains(r.stdout, "  fail  ") {
+			if r.status != 0 || !strings.HasSuffix(r.stdout, "all went well\n") ||
+				strings.Contains(r.stdout, "  fail  ") {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -70,7 +76,8 @@ func TestGoRun(t *testing.T) {
 	proctest.CheckLeaks(t)
 	dir, addr := t.TempDir(), freePort(t)
 	pidFile, log := filepath.Join(dir, "pid"), filepath.Join(dir, "log")
-	r := finish(t, exec.Command(installed(t, "go"), "run", "../../../examples/webserver", "-d", "-addr", addr, "-pid", pidFile, "-log", log))
+	r := finish(t, exec.Command(installed(t, "go"), "run", "../../../examples/webserver", "-d",
+		"-addr", addr, "-pid", pidFile, "-log", log))
 	pid, err := strconv.Atoi(strings.TrimSpace(r.stdout))
 	if err != nil {
 		t.Fatalf("%+v", r)
@@ -85,7 +92,8 @@ func TestGoRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if b, err := io.ReadAll(answer.Body); string(b) != fmt.Sprintf("hello from process %d\n", pid) || err != nil {
+	if b, err := io.ReadAll(answer.Body); string(b) != fmt.Sprintf("hello from process %d\n",
+		pid) || err != nil {
 		t.Errorf("it answers %q, %v", b, err)
 	}
 	if r := run(t, "stop", "--pidfile", pidFile); r.status != 0 {

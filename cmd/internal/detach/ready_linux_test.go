@@ -27,7 +27,8 @@ var notifier = proctest.Register("notifier", func(args []string) int {
 			<-time.After(d)
 			continue
 		}
-		if _, err := conn.Write([]byte(strings.ReplaceAll(arg, "SELF", strconv.Itoa(os.Getpid())))); err != nil {
+		if _, err := conn.Write([]byte(strings.ReplaceAll(arg, "SELF",
+			strconv.Itoa(os.Getpid())))); err != nil {
 			return 2
 		}
 	}
@@ -89,9 +90,11 @@ func TestReady(t *testing.T) {
 		{"tcp:" + addr, []string{server.Path(t), "tcp", addr}},
 		{"unix:" + sock, []string{server.Path(t), "unix", sock}},
 		{"http:http://" + webAddr + "/", []string{server.Path(t), "tcp", webAddr}},
-		{"cmd:test -e " + up + "2", []string{"sh", "-c", strings.Replace(strings.Replace(later, up, up+"2", 1), "echo >&7;", "", 1)}},
+		{"cmd:test -e " + up + "2", []string{"sh", "-c",
+			strings.Replace(strings.Replace(later, up, up+"2", 1), "echo >&7;", "", 1)}},
 		{"log:^started$", []string{"sh", "-c", strings.Replace(later, "echo >&7;", "", 1)}},
-		{"file:" + up + "3", []string{"sh", "-c", strings.Replace(strings.Replace(later, up, up+"3", 1), "echo >&7;", "", 1)}},
+		{"file:" + up + "3", []string{"sh", "-c",
+			strings.Replace(strings.Replace(later, up, up+"3", 1), "echo >&7;", "", 1)}},
 		// READY=1 counts, whatever was asked for.
 		{"file:" + dir + "/never", []string{notifier.Path(t), "READY=1"}},
 		{"tcp:" + freePort(t), []string{notifier.Path(t), "READY=1"}},
@@ -101,7 +104,9 @@ func TestReady(t *testing.T) {
 		t.Run(c.ready[:min(len(c.ready), 12)]+"/"+filepath.Base(c.args[0]), func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			log := filepath.Join(t.TempDir(), "log")
-			pid := detached(t, append([]string{"--ready", c.ready, "--timeout", "20s", "--stderr", log, "--"}, c.args...)...)
+			pid := detached(t,
+				append([]string{"--ready", c.ready, "--timeout", "20s", "--stderr", log, "--"},
+					c.args...)...)
 			if !proctest.Alive(pid) {
 				t.Error("it is not alive")
 			}
@@ -113,19 +118,23 @@ func TestReady(t *testing.T) {
 // loads.
 func TestSettledIsNotMerelySaid(t *testing.T) {
 	proctest.CheckLeaks(t)
-	refused(t, 3, "exited with status 3 before it was ready", "--ready", "settled", "--", boaster.Path(t))
+	refused(t, 3, "exited with status 3 before it was ready", "--ready", "settled", "--",
+		boaster.Path(t))
 	detached(t, "--ready", "settled:25s", "--timeout", "30s", "--", notifier.Path(t), "READY=1")
 }
 
 // TestNeverReady: the same modes of a daemon that does not: 124, and nothing is left of it.
 func TestNeverReady(t *testing.T) {
 	dir := t.TempDir()
-	for _, ready := range []string{"notify", "fd:7", "tcp:" + freePort(t), "unix:" + dir + "/s", "http:http://" + freePort(t) + "/", "cmd:false", "log:never", "file:" + dir + "/never"} {
+	for _, ready := range []string{
+		"notify", "fd:7", "tcp:" + freePort(t), "unix:" + dir + "/s",
+		"http:http://" + freePort(t) + "/", "cmd:false", "log:never", "file:" + dir + "/never",
+	} {
 		t.Run(ready[:min(len(ready), 6)], func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			log := filepath.Join(t.TempDir(), "log")
-			refused(t, 124, "not ready within 150ms", "--timeout", "150ms", "--ready", ready, "--stderr", log, "--",
-				"sh", "-c", "(setsid sleep 1000 & sleep 1000 & sleep 1000)")
+			refused(t, 124, "not ready within 150ms", "--timeout", "150ms", "--ready", ready,
+				"--stderr", log, "--", "sh", "-c", "(setsid sleep 1000 & sleep 1000 & sleep 1000)")
 		})
 	}
 }
@@ -133,7 +142,8 @@ func TestNeverReady(t *testing.T) {
 // TestExtendTimeout: a daemon that asks for more time gets it.
 func TestExtendTimeout(t *testing.T) {
 	proctest.CheckLeaks(t)
-	pid := detached(t, "--timeout", "300ms", "--ready", "notify", "--", notifier.Path(t), "EXTEND_TIMEOUT_USEC=20000000", "600ms", "READY=1")
+	pid := detached(t, "--timeout", "300ms", "--ready", "notify", "--", notifier.Path(t),
+		"EXTEND_TIMEOUT_USEC=20000000", "600ms", "READY=1")
 	if !proctest.Alive(pid) {
 		t.Error("it is not alive")
 	}
@@ -150,7 +160,8 @@ READY=1" & wait`, "sh", parent, notifier.Path(t))
 	if shell := readPID(t, parent); pid == shell || readPID(t, pidFile) != pid {
 		t.Errorf("pid %d, of the shell %d, in the file %d", pid, shell, readPID(t, pidFile))
 	}
-	stranger := detached(t, "--ready", "notify", "--", notifier.Path(t), fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid()))
+	stranger := detached(t, "--ready", "notify", "--", notifier.Path(t),
+		fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid()))
 	if stranger == os.Getpid() {
 		t.Error("the tests are the daemon's main process")
 	}
@@ -187,12 +198,14 @@ func TestInterrupted(t *testing.T) {
 				proctest.CheckLeaks(t)
 				up := filepath.Join(t.TempDir(), "up")
 				pidFile := filepath.Join(t.TempDir(), "d.pid")
-				cmd := daemonry.Command(t, "detach", "--pidfile", pidFile, "--ready", ready, "--timeout", "5h", "--",
+				cmd := daemonry.Command(t, "detach", "--pidfile", pidFile, "--ready", ready,
+					"--timeout", "5h", "--",
 					"sh", "-c", "setsid sleep 1000 & sleep 1000 & touch "+up+"; exec sleep 1000")
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				proctest.Eventually(t, time.Minute, func() error { _, err := os.Stat(up); return err })
+				proctest.Eventually(t, time.Minute,
+					func() error { _, err := os.Stat(up); return err })
 				if err := cmd.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}

@@ -30,14 +30,17 @@ type real struct {
 // TestRealPrograms starts each, reaches it over its socket, checks it, stops it, and wants no trace
 // of it.
 func TestRealPrograms(t *testing.T) {
-	for _, make := range []func(t *testing.T, dir string) real{redis, nginx, memcached, script, staticC, goProgram} {
+	for _, make := range []func(t *testing.T, dir string) real{
+		redis, nginx, memcached, script, staticC, goProgram,
+	} {
 		dir := t.TempDir()
 		p := make(t, dir)
 		t.Run(p.name, func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			pidFile := filepath.Join(dir, "daemon.pid")
 			log := filepath.Join(dir, "daemon.log")
-			args := append([]string{"--pidfile", pidFile, "--stderr", log, "--stdout", log}, p.options...)
+			args := append([]string{"--pidfile", pidFile, "--stderr", log, "--stdout", log},
+				p.options...)
 			pid := detached(t, append(append(args, "--"), p.command...)...)
 			if answer := p.talk(t); !strings.HasPrefix(answer, p.answer) {
 				t.Errorf("it answers %q, want %q", answer, p.answer)
@@ -71,7 +74,10 @@ func TestRealPrograms(t *testing.T) {
 func (p real) talk(t *testing.T) string {
 	t.Helper()
 	if p.ask == "" {
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+		client := http.Client{
+			Transport: &http.Transport{DisableKeepAlives: true},
+			Timeout:   time.Minute,
+		}
 		r, err := client.Get("http://" + p.addr + "/")
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +124,8 @@ func redis(t *testing.T, dir string) real {
 	return real{
 		name: "redis-server", addr: addr, ask: "PING\r\n", answer: "+PONG",
 		options: []string{"--ready", "notify"},
-		command: []string{installed(t, "redis-server"), "--supervised", "systemd", "--port", port(addr), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--daemonize", "no"},
+		command: []string{installed(t, "redis-server"), "--supervised", "systemd", "--port",
+			port(addr), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--daemonize", "no"},
 	}
 }
 
@@ -147,7 +154,8 @@ func memcached(t *testing.T, dir string) real {
 	p := real{
 		name: "memcached", addr: addr, ask: "version\r\n", answer: "VERSION ",
 		options: []string{"--ready", "tcp:" + addr},
-		command: []string{installed(t, "memcached"), "-l", "127.0.0.1", "-p", port(addr), "-U", "0"},
+		command: []string{installed(t, "memcached"), "-l", "127.0.0.1", "-p",
+			port(addr), "-U", "0"},
 	}
 	if os.Geteuid() == 0 {
 		p.options = append(p.options, "--user", "nobody")
@@ -210,7 +218,8 @@ func staticC(t *testing.T, dir string) real {
 	if err := os.WriteFile(source, []byte(cServer), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(installed(t, "gcc"), "-static", "-O", "-w", "-o", program, source).CombinedOutput(); err != nil {
+	if out, err := exec.Command(installed(t, "gcc"), "-static", "-O", "-w", "-o", program,
+		source).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return real{

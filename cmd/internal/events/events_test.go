@@ -43,7 +43,8 @@ func TestSubscribe(t *testing.T) {
 			add(reason)
 		}
 		past, s, err := l.Subscribe(t.Context(), 0)
-		if err != nil || len(past) < 3 || len(past) > 6 || past[len(past)-1].ID != 17 || past[len(past)-1].Reason != "g" {
+		if err != nil || len(past) < 3 || len(past) > 6 || past[len(past)-1].ID != 17 ||
+			past[len(past)-1].Reason != "g" {
 			t.Fatal(past, err)
 		}
 		for i := range past[1:] {
@@ -62,7 +63,8 @@ func TestSubscribe(t *testing.T) {
 			other.Close()
 		}
 		add("h")
-		if ev, err := s.Next(t.Context()); ev.ID != 18 || ev.Reason != "h" || ev.Time.IsZero() || err != nil {
+		if ev, err := s.Next(t.Context()); ev.ID != 18 || ev.Reason != "h" ||
+			ev.Time.IsZero() || err != nil {
 			t.Error(ev, err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())

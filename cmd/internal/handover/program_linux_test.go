@@ -23,7 +23,8 @@ func TestToProgramText(t *testing.T) {
 	p := ToProgram{
 		Notify: 7, Pipes: []int{8, 9}, Event: 12,
 		Held: []Descriptor{
-			{Service: "web", Socket: "key", FD: 3}, {Service: "web", Name: "state", Dead: true, FD: 4},
+			{Service: "web", Socket: "key", FD: 3},
+			{Service: "web", Name: "state", Dead: true, FD: 4},
 		},
 	}
 	const want = `{"notify":7,"held":[{"service":"web","socket":"key","fd":3},` +
@@ -55,7 +56,8 @@ func TestGiven(t *testing.T) {
 	all := []*user{one, two, gone}
 	r, w := pipe(t)
 	b.Store(one, &one.spec, notify.Message{FDStore: true, FDName: "state"}, []int{r})
-	b.Store(one, &one.spec, notify.Message{FDStore: true, FDName: "dead", FDKeepDead: true}, []int{w})
+	b.Store(one, &one.spec,
+		notify.Message{FDStore: true, FDName: "dead", FDKeepDead: true}, []int{w})
 	b.Store(two, &two.spec, notify.Message{FDStore: true, FDKeepDead: true}, []int{r, w})
 	closeFD(t, r)
 	if got := b.Held([]*user{gone}, (*user).name); len(got) != 0 {

@@ -121,11 +121,12 @@ func (r *random) step(u *user, what, n uint32) {
 		}
 		for _, other := range instances { // and not the other process of one of them
 			if other != u && len(u.spec.Sockets) > 0 {
-				r.holds[other] = slices.DeleteFunc(slices.Clone(r.holds[other]), func(had spec.Socket) bool {
-					return slices.ContainsFunc(u.spec.Sockets, func(s spec.Socket) bool {
-						return s.Listen == had.Listen && s.Backlog != had.Backlog
+				r.holds[other] = slices.DeleteFunc(slices.Clone(r.holds[other]),
+					func(had spec.Socket) bool {
+						return slices.ContainsFunc(u.spec.Sockets, func(s spec.Socket) bool {
+							return s.Listen == had.Listen && s.Backlog != had.Backlog
+						})
 					})
-				})
 			}
 		}
 		r.holds[u] = u.spec.Sockets

@@ -30,8 +30,10 @@ func TestKeys(t *testing.T) {
 		want string
 	}{
 		{"web", tcp, 0, `{"service":"web","socket":{"listen":"tcp:127.0.0.1:80","backlog":7}}`},
-		{"web@2", tcp, 1, `{"service":"web","nth":1,"socket":{"listen":"tcp:127.0.0.1:80","backlog":7}}`},
-		{"web", unix("/run/x"), 0, `{"service":"web","user":"u","socket":{"listen":"unix:/run/x"}}`},
+		{"web@2", tcp, 1,
+			`{"service":"web","nth":1,"socket":{"listen":"tcp:127.0.0.1:80","backlog":7}}`},
+		{"web", unix("/run/x"), 0,
+			`{"service":"web","user":"u","socket":{"listen":"unix:/run/x"}}`},
 		{"web", unix("@x"), 0, `{"service":"web","socket":{"listen":"unix:@x"}}`},
 		{"web", owned, 0,
 			`{"service":"web","socket":{"listen":"unix:/run/x","owner":"www","mode":"0620"}}`},
@@ -64,7 +66,8 @@ func TestSharedUntilTheLast(t *testing.T) {
 	two.spec.Sockets[0].Name = "other" // is no other socket
 	b.hold(two)
 	list, fds := b.Sockets(two)
-	if !slices.Equal(fds, before) || len(list) != 1 || list[0].Listen != two.spec.Sockets[0].Listen {
+	if !slices.Equal(fds, before) || len(list) != 1 ||
+		list[0].Listen != two.spec.Sockets[0].Listen {
 		t.Errorf("%v: %v, before: %v", list, fds, before)
 	}
 	b.hold(two) // once more changes nothing
@@ -384,7 +387,8 @@ func TestToProcess(t *testing.T) {
 		for _, f := range sp.RawFiles {
 			source, number = append(source, f.Source), append(number, f.FD)
 		}
-		if len(source) != 3 || !slices.Equal(source[:2], fds) || !slices.Equal(number, []int{3, 4, 5}) {
+		if len(source) != 3 || !slices.Equal(source[:2], fds) ||
+			!slices.Equal(number, []int{3, 4, 5}) {
 			t.Errorf("%+v", sp.RawFiles)
 		}
 		if !slices.Equal(sp.ListenNames, []string{"web", "ctl", "state"}) ||

@@ -84,7 +84,8 @@ func TestStore(t *testing.T) {
 	b.hasStored(next, "stored")
 	closeFD(t, more[1])
 	closeFD(t, more[0]) // the other side
-	b.await("what nobody can use any more is dropped", func() bool { return len(b.stored(next)) == 0 })
+	b.await("what nobody can use any more is dropped",
+		func() bool { return len(b.stored(next)) == 0 })
 	b.isRight(6)
 	b.Empty(next)
 	b.Empty(next)
@@ -195,7 +196,8 @@ func TestCopy(t *testing.T) {
 	if same, err := sys.SameDescription(list[0], list[1]); same || err != nil {
 		t.Error(same, err)
 	}
-	if list, err := Copy([]int{list[0], -1, list[1]}); list != nil || !errors.Is(err, syscall.EBADF) {
+	if list, err := Copy([]int{list[0], -1, list[1]}); list != nil ||
+		!errors.Is(err, syscall.EBADF) {
 		t.Error(list, err)
 	}
 	b.isRight(2)

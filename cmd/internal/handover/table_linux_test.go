@@ -59,7 +59,9 @@ func newBench(t testing.TB, given ToProgram) *bench {
 			b.inRoom++
 			return func() { b.inRoom-- }, b.noRoom
 		},
-		Failed:  func(u *user, err error) { b.failed = append(b.failed, u.name()+": "+err.Error()) },
+		Failed: func(u *user, err error) {
+			b.failed = append(b.failed, u.name()+": "+err.Error())
+		},
 		Trouble: func(err error) { b.troubles = append(b.troubles, err.Error()) },
 		Given:   given,
 	})
@@ -169,7 +171,9 @@ var patience = 10 * time.Second
 // check says what is not as it must be after each step. others are the descriptors that are open
 // besides those of the table.
 func (b *bench) check(others int) (errs error) {
-	wrong := func(format string, args ...any) { errs = errors.Join(errs, fmt.Errorf(format, args...)) }
+	wrong := func(format string, args ...any) {
+		errs = errors.Join(errs, fmt.Errorf(format, args...))
+	}
 	keys := map[uint64]int{} // of the watch, with the descriptors they should be of
 	belongs := func(key uint64, fd int) {
 		if _, twice := keys[key]; twice {
@@ -206,8 +210,10 @@ func (b *bench) check(others int) (errs error) {
 			wrong("%s holds nothing, and is known", u.name())
 		}
 		for i, h := range list {
-			if _, uses := h.users[u]; !uses || b.sockets[h.key] != h || slices.Contains(list[:i], h) {
-				wrong("%s holds %s: a user: %v; twice: %v", u.name(), h.key, uses, slices.Contains(list[:i], h))
+			if _, uses := h.users[u]; !uses || b.sockets[h.key] != h ||
+				slices.Contains(list[:i], h) {
+				wrong("%s holds %s: a user: %v; twice: %v",
+					u.name(), h.key, uses, slices.Contains(list[:i], h))
 			}
 		}
 	}

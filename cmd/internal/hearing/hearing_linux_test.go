@@ -71,8 +71,10 @@ func TestPause(t *testing.T) {
 	defer end()
 	said := make(chan string, 10)
 	h := New(Options{
-		Loop: l, Take: func(m Message) bool { said <- *m.Status; return true }, Expecting: func() bool { return false },
-		Close: func(p *sys.Packet) { p.CloseFiles() }, Trouble: func(err error) { t.Error(err) },
+		Loop: l, Take: func(m Message) bool { said <- *m.Status; return true },
+		Expecting: func() bool { return false },
+		Close:     func(p *sys.Packet) { p.CloseFiles() },
+		Trouble:   func(err error) { t.Error(err) },
 	})
 	if err := h.Open(run, 0); err != nil {
 		t.Fatal(err)
@@ -153,8 +155,8 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-// While a start is under way, the descriptors of whoever sends some are kept in a number that leaves
-// enough for us; and none is when it is known that they are nobody's.
+// While a start is under way, the descriptors of whoever sends some are kept in a number that
+// leaves enough for us; and none is when it is known that they are nobody's.
 func TestDescriptorsOfStrangersAreBounded(t *testing.T) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {

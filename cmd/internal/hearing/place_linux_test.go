@@ -31,10 +31,12 @@ func TestNotifySocketIsHidden(t *testing.T) {
 	}
 	h := open()
 	path := h.Address()
-	if name := filepath.Base(path); os.Geteuid() == 0 && len(name) != 2*nameBytes || os.Geteuid() != 0 && name != plainName {
+	if name := filepath.Base(path); os.Geteuid() == 0 && len(name) != 2*nameBytes ||
+		os.Geteuid() != 0 && name != plainName {
 		t.Errorf("the socket is %s", path)
 	}
-	if list, err := os.ReadFile("/proc/net/unix"); err != nil || os.Geteuid() == 0 && strings.Contains(string(list), path) {
+	if list, err := os.ReadFile("/proc/net/unix"); err != nil ||
+		os.Geteuid() == 0 && strings.Contains(string(list), path) {
 		t.Errorf("/proc/net/unix tells where the socket is, or %v", err)
 	}
 	if fi, err := os.Stat(filepath.Dir(path)); err != nil || fi.Mode().Perm()&0o044 != 0 {

@@ -15,18 +15,19 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// elsewhere are the fields that spec itself or only other managers (internal/writers) heed, and those
-// for people.
+// elsewhere are the fields that spec itself or only other managers (internal/writers) heed, and
+// those for people.
 const elsewhere = ` Description Labels Sandbox Factor Jitter ErrorFile `
 
-// TestEveryFieldIsHeeded: whoever adds a field to a service has something of ours read it, launch or
-// the engine. It sees names alone, and so takes a namesake for the field.
+// TestEveryFieldIsHeeded: whoever adds a field to a service has something of ours read it, launch
+// or the engine. It sees names alone, and so takes a namesake for the field.
 func TestEveryFieldIsHeeded(t *testing.T) {
 	const root = "../../.."
 	read := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch strings.TrimPrefix(path, root+"/") {
-		case "spec", "internal/writers", "cmd/internal/cli", "cmd/internal/writers", "cmd/internal/readers":
+		case "spec", "internal/writers", "cmd/internal/cli", "cmd/internal/writers",
+			"cmd/internal/readers":
 			return fs.SkipDir
 		}
 		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {

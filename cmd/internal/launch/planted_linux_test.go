@@ -30,7 +30,8 @@ func service(t *testing.T) (*Account, string) {
 	dir, err := os.MkdirTemp("", "planted-")
 	if err == nil {
 		t.Cleanup(func() { os.RemoveAll(dir) })
-		err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(dir+"/theirs", 0o755), os.Mkdir(dir+"/ours", 0o755))
+		err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(dir+"/theirs", 0o755),
+			os.Mkdir(dir+"/ours", 0o755))
 	}
 	if err == nil && os.Geteuid() == 0 {
 		err = os.Chown(dir+"/theirs", int(account.UID), int(account.GID))
@@ -68,7 +69,8 @@ func TestPlantedInput(t *testing.T) {
 		uid = int(account.UID)
 	}
 	link, hard, fifo := dir+"/theirs/link", dir+"/theirs/hard", dir+"/theirs/fifo"
-	err := errors.Join(os.Symlink(hidden, link), os.Lchown(link, uid, -1), os.Link(hidden, hard), syscall.Mkfifo(fifo, 0o600), os.Chown(fifo, uid, -1))
+	err := errors.Join(os.Symlink(hidden, link), os.Lchown(link, uid, -1), os.Link(hidden, hard),
+		syscall.Mkfifo(fifo, 0o600), os.Chown(fifo, uid, -1))
 	if account == nil {
 		err = errors.Join(os.RemoveAll(link), os.Symlink(hidden, link))
 	}
@@ -76,14 +78,16 @@ func TestPlantedInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := func(path string) ([]string, error) {
-		return environment(t.Context(), spec.Process{ClearEnv: true, EnvFile: []string{path}}, nil, account)
+		return environment(t.Context(),
+			spec.Process{ClearEnv: true, EnvFile: []string{path}}, nil, account)
 	}
 	stdin := func(path string) (string, error) {
 		var user *sys.Credential
 		if account != nil {
 			user = &account.Credential
 		}
-		s, err := OpenStreams(t.Context(), spec.Process{Stdin: spec.Stream{Kind: spec.StreamPath, Path: path}}, user, nil)
+		s, err := OpenStreams(t.Context(),
+			spec.Process{Stdin: spec.Stream{Kind: spec.StreamPath, Path: path}}, user, nil)
 		if err != nil {
 			return "", err
 		}
@@ -103,7 +107,8 @@ func TestPlantedInput(t *testing.T) {
 	}
 	if account != nil {
 		open := dir + "/theirs/open"
-		if err := errors.Join(os.Symlink(fmt.Sprintf("/proc/self/fd/%d", memory.Fd()), open), os.Lchown(open, uid, -1)); err != nil {
+		if err := errors.Join(os.Symlink(fmt.Sprintf("/proc/self/fd/%d", memory.Fd()), open),
+			os.Lchown(open, uid, -1)); err != nil {
 			t.Fatal(err)
 		}
 		planted = append(planted, open)
@@ -114,10 +119,13 @@ func TestPlantedInput(t *testing.T) {
 			"stdin":    func() error { _, err := stdin(path); return err },
 		} {
 			err := f()
-			if account != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.ELOOP) {
+			if account != nil && !errors.Is(err, fs.ErrPermission) &&
+				!errors.Is(err, syscall.ELOOP) {
 				t.Errorf("%s %s: %v, want a refusal", what, path, err)
 			}
-			if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "hunter2")) {
+			if err != nil &&
+				(strings.Contains(err.Error(), "s3cret") ||
+					strings.Contains(err.Error(), "hunter2")) {
 				t.Errorf("%s %s: the error says what is in the file: %v", what, path, err)
 			}
 		}
@@ -141,7 +149,8 @@ func TestPlantedInput(t *testing.T) {
 	}
 
 	// Their own, and what root alone could have put there for them, are opened.
-	for _, path := range []string{write(t, dir+"/theirs/own", "A=1\n", 0o600, uid), write(t, dir+"/ours/given", "A=1\n", 0o600, 0)} {
+	for _, path := range []string{write(t, dir+"/theirs/own", "A=1\n", 0o600, uid), write(t,
+		dir+"/ours/given", "A=1\n", 0o600, 0)} {
 		if vars, err := env(path); err != nil || !strings.Contains(strings.Join(vars, " "), "A=1") {
 			t.Errorf("env file %s: %q, %v", path, vars, err)
 		}
@@ -153,10 +162,13 @@ func TestPlantedInput(t *testing.T) {
 
 // No error says what is in a file: it may be somebody else's, and holds secrets in any case.
 func TestEnvFileErrorsQuoteNothing(t *testing.T) {
-	for _, text := range []string{"hunter2\n", "A='1' hunter2\n", "hunter2 x=1\n", "A='hunter2\n", "A=hunter2\x00\n"} {
+	for _, text := range []string{
+		"hunter2\n", "A='1' hunter2\n", "hunter2 x=1\n", "A='hunter2\n", "A=hunter2\x00\n",
+	} {
 		path := write(t, filepath.Join(t.TempDir(), "env"), text, 0o600, 0)
 		_, err := environment(t.Context(), spec.Process{EnvFile: []string{path}}, nil, nil)
-		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), path+": line 1: ") {
+		if err == nil || strings.Contains(err.Error(), "hunter2") ||
+			!strings.Contains(err.Error(), path+": line 1: ") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -173,9 +185,11 @@ func TestFIFOs(t *testing.T) {
 	defer cancel()
 	stream := spec.Stream{Kind: spec.StreamPath, Path: fifo}
 	for name, p := range map[string]spec.Process{
-		"stdout": {Stdout: stream}, "stderr": {Stderr: stream}, "truncate": {Stdout: spec.Stream{Kind: spec.StreamTruncate, Path: fifo}},
+		"stdout": {Stdout: stream}, "stderr": {Stderr: stream},
+		"truncate": {Stdout: spec.Stream{Kind: spec.StreamTruncate, Path: fifo}},
 	} {
-		if _, err := OpenStreams(ctx, p, nil, nil); !errors.Is(err, syscall.ENXIO) || !strings.Contains(err.Error(), "nobody reads") {
+		if _, err := OpenStreams(ctx, p, nil, nil); !errors.Is(err, syscall.ENXIO) ||
+			!strings.Contains(err.Error(), "nobody reads") {
 			t.Errorf("%s without a reader: %v", name, err)
 		}
 	}
@@ -206,7 +220,8 @@ func TestFIFOs(t *testing.T) {
 	if err := conn.Control(func(fd uintptr) {
 		var flags int
 		info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
-		if _, e := fmt.Sscanf(string(info), "pos:\t0\nflags:\t%o", &flags); err != nil || e != nil || flags&syscall.O_NONBLOCK != 0 {
+		if _, e := fmt.Sscanf(string(info), "pos:\t0\nflags:\t%o", &flags); err != nil ||
+			e != nil || flags&syscall.O_NONBLOCK != 0 {
 			t.Errorf("%q, %v, %v: the program would find its input non-blocking", info, err, e)
 		}
 	}); err != nil {
@@ -220,9 +235,11 @@ func TestWithin(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		hang, undone := make(chan struct{}), make(chan int, 1)
-		_, err := sys.Within(ctx, "open /nfs/x", func() (int, error) { <-hang; return 7, nil }, func(n int) { undone <- n })
+		_, err := sys.Within(ctx, "open /nfs/x", func() (int, error) { <-hang; return 7, nil },
+			func(n int) { undone <- n })
 		stuck, ok := errors.AsType[*sys.StuckError](err)
-		if !ok || !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "open /nfs/x: ") {
+		if !ok || !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.HasPrefix(err.Error(), "open /nfs/x: ") {
 			t.Fatalf("%v", err)
 		}
 		select {
@@ -235,7 +252,8 @@ func TestWithin(t *testing.T) {
 		if n := <-undone; n != 7 {
 			t.Errorf("undone: %d", n)
 		}
-		if n, err := sys.Within(t.Context(), "", func() (int, error) { return 7, io.EOF }, nil); n != 7 || err != io.EOF {
+		if n, err := sys.Within(t.Context(), "", func() (int, error) { return 7, io.EOF },
+			nil); n != 7 || err != io.EOF {
 			t.Errorf("%d, %v", n, err)
 		}
 	})

@@ -21,7 +21,12 @@ import (
 func TestMain(m *testing.M) { proctest.Main(m) }
 
 func TestLookupAccount(t *testing.T) {
-	root := Account{Credential: sys.Credential{Groups: []uint32{0}}, Name: "root", Home: "/root", Shell: "/bin/bash"}
+	root := Account{
+		Credential: sys.Credential{Groups: []uint32{0}},
+		Name:       "root",
+		Home:       "/root",
+		Shell:      "/bin/bash",
+	}
 	for _, c := range []struct {
 		text  string
 		want  Account
@@ -30,9 +35,15 @@ func TestLookupAccount(t *testing.T) {
 		{"root", root, ""},
 		{"0", root, ""},
 		{"root:root", root, ""},
-		{"root:7", Account{Credential: sys.Credential{GID: 7, Groups: []uint32{0, 7}}, Name: "root", Home: "/root", Shell: "/bin/bash"}, ""},
-		{"54321:54322", Account{Credential: sys.Credential{UID: 54321, GID: 54322, Groups: []uint32{54322}}, Name: "54321", Home: "/", Shell: "/bin/sh"}, ""},
-		{"54321:root", Account{Credential: sys.Credential{UID: 54321, Groups: []uint32{0}}, Name: "54321", Home: "/", Shell: "/bin/sh"}, ""},
+		{"root:7",
+			Account{Credential: sys.Credential{GID: 7, Groups: []uint32{0, 7}}, Name: "root",
+				Home: "/root", Shell: "/bin/bash"}, ""},
+		{"54321:54322",
+			Account{Credential: sys.Credential{UID: 54321, GID: 54322, Groups: []uint32{54322}},
+				Name: "54321", Home: "/", Shell: "/bin/sh"}, ""},
+		{"54321:root",
+			Account{Credential: sys.Credential{UID: 54321, Groups: []uint32{0}}, Name: "54321",
+				Home: "/", Shell: "/bin/sh"}, ""},
 		{"54321", Account{}, "needs a group"},
 		{"no-such", Account{}, `user "no-such": no such user`},
 		{"root:no-such", Account{}, `group "no-such": no such group`},
@@ -45,7 +56,8 @@ func TestLookupAccount(t *testing.T) {
 	} {
 		got, err := LookupAccount(c.text)
 		if c.error != "" {
-			if err == nil || !strings.Contains(err.Error(), c.error) || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.Contains(err.Error(), c.error) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q: %v, %v, want %q", c.text, got, err, c.error)
 			}
 			continue
@@ -66,7 +78,8 @@ func TestEnvironment(t *testing.T) {
 		}
 		return path
 	}
-	base := []string{"PATH=/p", "A=base", "HOME=/base", "NOTIFY_SOCKET=/s", "LISTEN_FDS=3", "=rubbish", "nothing", "L=caf\xe9", "A=last"}
+	base := []string{"PATH=/p", "A=base", "HOME=/base", "NOTIFY_SOCKET=/s", "LISTEN_FDS=3",
+		"=rubbish", "nothing", "L=caf\xe9", "A=last"}
 	account := &Account{Name: "u", Home: "/h", Shell: "/s"}
 	for _, c := range []struct {
 		name    string
@@ -75,26 +88,47 @@ func TestEnvironment(t *testing.T) {
 		account *Account
 		want    []string
 	}{
-		{"marks are left out", spec.Process{}, base, nil, []string{"A=last", "HOME=/base", "L=caf\xe9", "PATH=/p"}},
+		{"marks are left out", spec.Process{}, base, nil,
+			[]string{"A=last", "HOME=/base", "L=caf\xe9", "PATH=/p"}},
 		{"clear", spec.Process{ClearEnv: true}, base, nil, []string{"PATH=/p"}},
-		{"clear without a path", spec.Process{ClearEnv: true}, nil, nil, []string{"PATH=" + defaultPath}},
-		{"passed", spec.Process{ClearEnv: true, PassEnv: []string{"L", "none"}}, base, nil, []string{"L=caf\xe9", "PATH=/p"}},
-		{"account", spec.Process{ClearEnv: true}, base, account, []string{"HOME=/h", "LOGNAME=u", "PATH=/p", "SHELL=/s", "USER=u"}},
-		{"files in order, then the line", spec.Process{ClearEnv: true, EnvFile: []string{file("A=1\nB=1\nC=1\n"), file("B=2\nC=2\n")}, Env: map[string]string{"C": "3"}},
+		{"clear without a path", spec.Process{ClearEnv: true}, nil, nil,
+			[]string{"PATH=" + defaultPath}},
+		{"passed", spec.Process{ClearEnv: true, PassEnv: []string{"L", "none"}}, base, nil,
+			[]string{"L=caf\xe9", "PATH=/p"}},
+		{"account", spec.Process{ClearEnv: true}, base, account,
+			[]string{"HOME=/h", "LOGNAME=u", "PATH=/p", "SHELL=/s", "USER=u"}},
+		{"files in order, then the line",
+			spec.Process{
+				ClearEnv: true, EnvFile: []string{file("A=1\nB=1\nC=1\n"), file("B=2\nC=2\n")},
+				Env: map[string]string{"C": "3"},
+			},
 			base, nil, []string{"A=1", "B=2", "C=3", "PATH=/p"}},
-		{"what is asked for wins over the account", spec.Process{ClearEnv: true, Env: map[string]string{"HOME": "/mine"}}, base, account,
+		{"what is asked for wins over the account",
+			spec.Process{ClearEnv: true, Env: map[string]string{"HOME": "/mine"}}, base, account,
 			[]string{"HOME=/mine", "LOGNAME=u", "PATH=/p", "SHELL=/s", "USER=u"}},
-		{"a file that need not be", spec.Process{ClearEnv: true, EnvFile: []string{"-/no/such/file"}}, base, nil, []string{"PATH=/p"}},
-		{"a mark that is asked for", spec.Process{ClearEnv: true, Env: map[string]string{"NOTIFY_SOCKET": "/mine"}}, base, nil, []string{"NOTIFY_SOCKET=/mine", "PATH=/p"}},
+		{
+			"a file that need not be",
+			spec.Process{ClearEnv: true, EnvFile: []string{"-/no/such/file"}}, base, nil,
+			[]string{"PATH=/p"},
+		},
+		{
+			"a mark that is asked for",
+			spec.Process{ClearEnv: true, Env: map[string]string{"NOTIFY_SOCKET": "/mine"}}, base,
+			nil, []string{"NOTIFY_SOCKET=/mine", "PATH=/p"},
+		},
 	} {
 		got, err := environment(t.Context(), c.p, c.base, c.account)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
 		}
 	}
-	for _, path := range []string{"/no/such/file", file("1A=x\n"), file("no equals sign\n"), file(strings.Repeat("#", maxEnvFile+1)), t.TempDir(), "-" + t.TempDir()} {
+	for _, path := range []string{
+		"/no/such/file", file("1A=x\n"), file("no equals sign\n"),
+		file(strings.Repeat("#", maxEnvFile+1)), t.TempDir(), "-" + t.TempDir(),
+	} {
 		_, err := environment(t.Context(), spec.Process{EnvFile: []string{path}}, nil, nil)
-		if err == nil || !strings.HasPrefix(err.Error(), "env file") || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.HasPrefix(err.Error(), "env file") ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -103,16 +137,23 @@ func TestEnvironment(t *testing.T) {
 func TestFill(t *testing.T) {
 	var s spawn.Spec
 	err := fill(t.Context(), &s, spec.Process{
-		User: "root", Groups: []string{"7", "root"}, Umask: new(spec.Mode(0)), Nice: new(3), OOMScore: new(4), Chroot: "/c", Chdir: "/d", NoNewPrivs: true,
-		Cap: []string{"net_bind_service", "chown"}, Rlimit: map[spec.RlimitName]spec.Rlimit{"nofile": {Soft: 1, Hard: 2}, "core": {}}, ClearEnv: true,
+		User: "root", Groups: []string{"7", "root"}, Umask: new(spec.Mode(0)), Nice: new(3),
+		OOMScore: new(4), Chroot: "/c", Chdir: "/d", NoNewPrivs: true,
+		Cap:      []string{"net_bind_service", "chown"},
+		Rlimit:   map[spec.RlimitName]spec.Rlimit{"nofile": {Soft: 1, Hard: 2}, "core": {}},
+		ClearEnv: true,
 	}, []string{"PATH=/p"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := spawn.Spec{
-		Env: []string{"HOME=/root", "LOGNAME=root", "PATH=/p", "SHELL=/bin/bash", "USER=root"}, Credential: &sys.Credential{Groups: []uint32{7, 0}},
-		Umask: new(0), Nice: new(3), OOMScoreAdj: new(4), Chroot: "/c", Dir: "/d", NoNewPrivs: true, Caps: new(sys.CapSet(1<<10 | 1)),
-		Rlimits: []spawn.Rlimit{{Name: "core", Resource: syscall.RLIMIT_CORE}, {Name: "nofile", Resource: syscall.RLIMIT_NOFILE, Limit: sys.Rlimit{Soft: 1, Hard: 2}}},
+		Env: []string{"HOME=/root", "LOGNAME=root", "PATH=/p",
+			"SHELL=/bin/bash", "USER=root"},
+		Credential: &sys.Credential{Groups: []uint32{7, 0}},
+		Umask:      new(0), Nice: new(3), OOMScoreAdj: new(4), Chroot: "/c", Dir: "/d",
+		NoNewPrivs: true, Caps: new(sys.CapSet(1<<10 | 1)),
+		Rlimits: []spawn.Rlimit{{Name: "core", Resource: syscall.RLIMIT_CORE},
+			{Name: "nofile", Resource: syscall.RLIMIT_NOFILE, Limit: sys.Rlimit{Soft: 1, Hard: 2}}},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Error(diff)
@@ -124,19 +165,23 @@ func TestFill(t *testing.T) {
 		"not known":                 {Rlimit: map[spec.RlimitName]spec.Rlimit{"rubbish": {}}},
 		"no such capability":        {Cap: []string{"rubbish"}},
 	} {
-		if err := fill(t.Context(), new(spawn.Spec), p, nil); err == nil || !strings.Contains(err.Error(), words) {
+		if err := fill(t.Context(), new(spawn.Spec), p, nil); err == nil ||
+			!strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want %q", err, words)
 		}
 	}
 	var empty spawn.Spec
-	if err := fill(t.Context(), &empty, spec.Process{Cap: []string{}}, nil); err != nil || empty.Caps == nil || *empty.Caps != 0 {
+	if err := fill(t.Context(), &empty, spec.Process{Cap: []string{}}, nil); err != nil ||
+		empty.Caps == nil || *empty.Caps != 0 {
 		t.Errorf("no capabilities are not the same as no wish: %v, %v", empty.Caps, err)
 	}
 }
 
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
-	for name, mode := range map[string]fs.FileMode{"a/prog": 0o644, "b/prog": 0o755, "a/text": 0o644} {
+	for name, mode := range map[string]fs.FileMode{
+		"a/prog": 0o644, "b/prog": 0o755, "a/text": 0o644,
+	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -176,11 +221,17 @@ func TestStreams(t *testing.T) {
 	}
 	path := func(p string) spec.Stream { return spec.Stream{Kind: spec.StreamPath, Path: p} }
 
-	s, err := OpenStreams(t.Context(), spec.Process{Stdin: path(old), Stdout: path(fresh), Stderr: spec.Stream{Kind: spec.StreamStdout}}, nil, nil)
+	s, err := OpenStreams(t.Context(),
+		spec.Process{
+			Stdin:  path(old),
+			Stdout: path(fresh),
+			Stderr: spec.Stream{Kind: spec.StreamStdout},
+		}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Files) != 3 || s.Files[1].Source != s.Files[2].Source || s.Files[1].Source.Name() != fresh {
+	if len(s.Files) != 3 || s.Files[1].Source != s.Files[2].Source ||
+		s.Files[1].Source.Name() != fresh {
 		t.Errorf("%+v", s)
 	}
 	info, err := os.Stat(fresh)
@@ -210,7 +261,8 @@ func TestStreams(t *testing.T) {
 	}
 
 	// Truncated; nothing named; and what cannot be opened leaves nothing open (CheckLeaks).
-	s, err = OpenStreams(t.Context(), spec.Process{Stdout: spec.Stream{Kind: spec.StreamTruncate, Path: old}}, nil, nil)
+	s, err = OpenStreams(t.Context(),
+		spec.Process{Stdout: spec.Stream{Kind: spec.StreamTruncate, Path: old}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,13 +273,15 @@ func TestStreams(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	for words, p := range map[string]spec.Process{
-		"stdin: ":              {Stdin: path("/no/such/file")},
-		"stdout: ":             {Stdin: path(old), Stdout: path("/no/such/dir/file")},
-		"stderr: ":             {Stdin: path(old), Stdout: path(fresh), Stderr: path("/no/such/dir/file")},
+		"stdin: ":  {Stdin: path("/no/such/file")},
+		"stdout: ": {Stdin: path(old), Stdout: path("/no/such/dir/file")},
+		"stderr: ": {Stdin: path(old), Stdout: path(fresh),
+			Stderr: path("/no/such/dir/file")},
 		"not an absolute path": {Stdout: path("relative")},
 		"cannot be read from":  {Stdin: spec.Stream{Kind: spec.StreamTruncate, Path: old}},
 	} {
-		if _, err := OpenStreams(t.Context(), p, nil, nil); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := OpenStreams(t.Context(), p, nil, nil); err == nil ||
+			!strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want %q", err, words)
 		}
 	}

@@ -75,8 +75,11 @@ func checkNumbered(t *testing.T, got []byte, n int) {
 		i++
 	}
 	line := bytes.Count(exp[:i], []byte{'\n'})
-	t.Fatalf("%d bytes instead of %d; the first difference is in line %d (byte %d): got %.60q want %.60q",
-		len(got), len(exp), line, i, got[i:min(len(got), i+60)], exp[i:min(len(exp), i+60)])
+	t.Fatalf(
+		"%d bytes instead of %d; the first difference is in line %d (byte %d): got %.60q want "+
+			"%.60q",
+		len(got), len(exp), line, i, got[i:min(len(got), i+60)], exp[i:min(len(exp), i+60)],
+	)
 }
 
 // TestKilledEngineLosesAndDoublesNothing kills the engine's process -9 at random moments while a

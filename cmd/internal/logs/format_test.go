@@ -39,7 +39,8 @@ func texts(t testing.TB, f line.Format, log []byte) string {
 }
 
 var allFormats = map[string]line.Format{
-	"utc": {Stamp: line.UTC}, "local": {Stamp: line.Local}, "json": {JSON: true}, "marked": {Stamp: line.UTC, Mark: true}, "marked json": {JSON: true, Mark: true},
+	"utc": {Stamp: line.UTC}, "local": {Stamp: line.Local}, "json": {JSON: true},
+	"marked": {Stamp: line.UTC, Mark: true}, "marked json": {JSON: true, Mark: true},
 }
 
 func TestFormattedLinesAreUnchanged(t *testing.T) {
@@ -65,7 +66,8 @@ func TestFormattedLinesAreUnchanged(t *testing.T) {
 				}
 				mustDrain(t, s)
 				if got := texts(t, f, whole(t, r.path(id+".log"))); got != data {
-					t.Errorf("%d: %d bytes arrived, %d written: %.100q", i, len(got), len(data), got)
+					t.Errorf("%d: %d bytes arrived, %d written: %.100q",
+						i, len(got), len(data), got)
 				}
 			}
 		})
@@ -118,7 +120,8 @@ func TestErrorFile(t *testing.T) {
 	fmt.Fprintln(out, "fine")
 	fmt.Fprintln(err, "bad")
 	mustDrain(t, s)
-	if o, e := whole(t, r.path("a.log")), whole(t, r.path("a.err")); string(o) != "fine\n" || string(e) != "bad\n" {
+	if o, e := whole(t, r.path("a.log")), whole(t, r.path("a.err")); string(o) != "fine\n" ||
+		string(e) != "bad\n" {
 		t.Errorf("out %q, err %q", o, e)
 	}
 	if last, e := s.Tail(3); e != nil || len(last) != 1 || last[0] != "bad" {
@@ -186,7 +189,8 @@ func TestRateLimit(t *testing.T) {
 	passed := strings.Count(got, "\nline ") + 1
 	var lines, size int
 	i := strings.Index(got, "daemonry: ")
-	if _, err := fmt.Sscanf(got[i:], "daemonry: %d lines (%d bytes) suppressed", &lines, &size); err != nil {
+	if _, err := fmt.Sscanf(got[i:], "daemonry: %d lines (%d bytes) suppressed",
+		&lines, &size); err != nil {
 		t.Fatalf("%v: %q", err, got[i:])
 	}
 	if passed < 100 || passed+lines != 1000 || len(got[:i])+size != sent.Len() {
@@ -249,7 +253,10 @@ func TestBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := layout.Name(r.path("gone.log"), time.Now().Add(-time.Hour))
-	for path, size := range map[string]int{left: 60_000, r.path("gone.log"): 30_000, layout.Name(r.path("newer.log"), time.Now()): 50_000} {
+	for path, size := range map[string]int{
+		left: 60_000, r.path("gone.log"): 30_000,
+		layout.Name(r.path("newer.log"), time.Now()): 50_000,
+	} {
 		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +271,8 @@ func TestBudget(t *testing.T) {
 		_, err := os.Stat(left)
 		return os.IsNotExist(err)
 	})
-	if u, err := query.Disk([]query.Log{{Path: r.path("gone.log")}, {Path: r.path("newer.log")}}); err != nil || u[0].Bytes != 30_000 || u[1].Bytes != 50_000 {
+	if u, err := query.Disk([]query.Log{{Path: r.path("gone.log")},
+		{Path: r.path("newer.log")}}); err != nil || u[0].Bytes != 30_000 || u[1].Bytes != 50_000 {
 		t.Fatalf("more was removed than had to be: %+v, %v", u, err)
 	}
 	if err := os.Remove(r.path("gone.log")); err != nil {

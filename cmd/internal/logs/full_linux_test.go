@@ -28,8 +28,12 @@ func inOwnMounts(t *testing.T, helper string, args ...string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{
+			{ContainerID: 0, HostID: os.Getuid(), Size: 1},
+		}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{
+			{ContainerID: 0, HostID: os.Getgid(), Size: 1},
+		}
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s %q: %v\n%s", helper, args, err, out)
@@ -168,7 +172,8 @@ func helperFull(args []string) error {
 			return err
 		}
 	}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	end := time.Now().Add(time.Minute)
+	for ; time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if err = s.Drain(); err == nil {
 			break
 		}
@@ -222,7 +227,8 @@ func accountFor(got, sent []byte, dropped int64) error {
 	}
 	j := i + bytes.IndexByte(got[i:], '\n') + 1
 	var lines, size int
-	if _, err := fmt.Sscanf(string(got[i:j]), "daemonry: %d lines (%d bytes) dropped from", &lines, &size); err != nil {
+	if _, err := fmt.Sscanf(string(got[i:j]), "daemonry: %d lines (%d bytes) dropped from",
+		&lines, &size); err != nil {
 		return fmt.Errorf("notice %q: %w", got[i:j], err)
 	}
 	if !bytes.Contains(got[i:j], []byte("no space left on device")) {
@@ -233,11 +239,14 @@ func accountFor(got, sent []byte, dropped int64) error {
 		head = head[:len(head)-1] // the newline that ends a line whose rest was dropped
 	}
 	if !bytes.HasPrefix(sent, head) || !bytes.HasSuffix(sent, tail) {
-		return fmt.Errorf("what is before or after the hole is not what was sent: %q", got[max(0, i-200):min(len(got), j+200)])
+		return fmt.Errorf("what is before or after the hole is not what was sent: %q",
+			got[max(0, i-200):min(len(got), j+200)])
 	}
 	hole := sent[len(head) : len(sent)-len(tail)]
-	if len(hole) != size || int64(size) != dropped || bytes.Count(hole, []byte{'\n'}) != lines || size == 0 {
-		return fmt.Errorf("%d lines, %d bytes are missing; the notice says %d and %d, Stats %d", bytes.Count(hole, []byte{'\n'}), len(hole), lines, size, dropped)
+	if len(hole) != size || int64(size) != dropped ||
+		bytes.Count(hole, []byte{'\n'}) != lines || size == 0 {
+		return fmt.Errorf("%d lines, %d bytes are missing; the notice says %d and %d, Stats %d",
+			bytes.Count(hole, []byte{'\n'}), len(hole), lines, size, dropped)
 	}
 	return nil
 }
@@ -258,7 +267,9 @@ func helperReadOnly(args []string) error {
 		return err
 	}
 	defer w.Close()
-	remount := func(flags uintptr) error { return syscall.Mount("", disk, "", syscall.MS_REMOUNT|flags, "") }
+	remount := func(flags uintptr) error {
+		return syscall.Mount("", disk, "", syscall.MS_REMOUNT|flags, "")
+	}
 	fmt.Fprintln(w, "one")
 	if err := errors.Join(s.Drain(), s.Reopen(), remount(syscall.MS_RDONLY)); err != nil {
 		return err

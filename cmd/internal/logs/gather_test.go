@@ -25,14 +25,15 @@ func TestSmallWritesAreGathered(t *testing.T) {
 	delays := make(chan time.Duration, 1000)
 	done := make(chan error, 1)
 	go func() {
-		done <- query.Run(ctx, []query.Log{{Path: r.path("a.log")}}, query.Query{Follow: true}, func(rec query.Record) error {
-			var sent int64
-			if _, err := fmt.Sscan(string(rec.Text), &sent); err != nil {
-				return err
-			}
-			delays <- time.Duration(time.Now().UnixNano() - sent)
-			return nil
-		})
+		done <- query.Run(ctx, []query.Log{{Path: r.path("a.log")}}, query.Query{Follow: true},
+			func(rec query.Record) error {
+				var sent int64
+				if _, err := fmt.Sscan(string(rec.Text), &sent); err != nil {
+					return err
+				}
+				delays <- time.Duration(time.Now().UnixNano() - sent)
+				return nil
+			})
 	}()
 	const lines = 500
 	pad := strings.Repeat("x", 80)

@@ -21,7 +21,8 @@ func TestHalfCompressedIsRemoved(t *testing.T) {
 	r := &rig{e, dir}
 	path := r.path("a.log")
 	half := layout.Name(path, time.Now()) + layout.Gzip.Ext() + layout.Tmp
-	others := []string{path + layout.Tmp, layout.Name(r.path("b.log"), time.Now()) + layout.Gzip.Ext() + layout.Tmp}
+	others := []string{path + layout.Tmp,
+		layout.Name(r.path("b.log"), time.Now()) + layout.Gzip.Ext() + layout.Tmp}
 	if err := os.MkdirAll(r.path(""), 0o755); err != nil {
 		t.Fatal(err)
 	}

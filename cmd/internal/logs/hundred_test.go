@@ -36,7 +36,8 @@ type printer struct {
 }
 
 func newPrinter(service, run int) *printer {
-	return &printer{name: fmt.Sprintf("%c SERVICE %d RUN %d", 'a'+run%26, service, run), rng: rand.New(rand.NewPCG(uint64(service), uint64(run)))}
+	return &printer{name: fmt.Sprintf("%c SERVICE %d RUN %d", 'a'+run%26, service, run),
+		rng: rand.New(rand.NewPCG(uint64(service), uint64(run)))}
 }
 
 func (p *printer) line() []byte {
@@ -44,7 +45,8 @@ func (p *printer) line() []byte {
 	b := fmt.Appendf(make([]byte, 0, size+60), "%s LINE %d ", p.name, p.n)
 	p.n++
 	for len(b) < size {
-		b = binary.LittleEndian.AppendUint64(b, p.rng.Uint64()&0x0f0f0f0f0f0f0f0f|0x4040404040404040)
+		b = binary.LittleEndian.AppendUint64(b,
+			p.rng.Uint64()&0x0f0f0f0f0f0f0f0f|0x4040404040404040)
 	}
 	return append(b[:max(size, len(p.name)+8)], '\n')
 }
@@ -136,7 +138,8 @@ func (p *printing) start() {
 	if err := os.WriteFile(note, make([]byte, 8), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	p.cmd = exec.Command(os.Args[0], strconv.Itoa(p.service), strconv.Itoa(len(p.notes)), strconv.FormatInt(p.size, 10), note)
+	p.cmd = exec.Command(os.Args[0], strconv.Itoa(p.service), strconv.Itoa(len(p.notes)),
+		strconv.FormatInt(p.size, 10), note)
 	p.cmd.Env = append(os.Environ(), "DAEMONRY_TEST_HELPER=printer")
 	p.cmd.Stdout, p.cmd.Stderr = p.end, os.Stderr
 	p.notes = append(p.notes, note)
@@ -179,7 +182,8 @@ func (p *printing) check(log []byte) []byte {
 			n++
 		}
 		if n < least {
-			p.t.Fatalf("service %d run %d: it wrote %d bytes, the log has %d of them, then %.60q", p.service, run, least, n, rest[n:])
+			p.t.Fatalf("service %d run %d: it wrote %d bytes, the log has %d of them, then %.60q",
+				p.service, run, least, n, rest[n:])
 		}
 		rest = rest[n:]
 	}
@@ -235,7 +239,13 @@ type following struct {
 
 func startFollower(t *testing.T, logs []query.Log) *following {
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &following{t: t, cancel: cancel, done: make(chan error, 1), more: make(chan struct{}, 1), have: map[string]*bytes.Buffer{}}
+	f := &following{
+		t:      t,
+		cancel: cancel,
+		done:   make(chan error, 1),
+		more:   make(chan struct{}, 1),
+		have:   map[string]*bytes.Buffer{},
+	}
 	for _, l := range logs {
 		f.have[l.Service] = new(bytes.Buffer)
 	}
@@ -275,7 +285,8 @@ func (f *following) check(service string, want []byte) {
 		case err := <-f.done:
 			f.t.Fatalf("the follower ended: %v", err)
 		case <-timeout:
-			f.t.Fatalf("the follower has %d of %d bytes of %s", len(f.got(service)), len(want), service)
+			f.t.Fatalf("the follower has %d of %d bytes of %s",
+				len(f.got(service)), len(want), service)
 		}
 	}
 	if got := f.got(service); !bytes.Equal(got, want) {
@@ -283,7 +294,8 @@ func (f *following) check(service string, want []byte) {
 		for i < len(want) && got[i] == want[i] {
 			i++
 		}
-		f.t.Fatalf("%s: the follower has something else from byte %d on: %.60q, want %.60q", service, i, got[i:], want[min(i, len(want)):])
+		f.t.Fatalf("%s: the follower has something else from byte %d on: %.60q, want %.60q",
+			service, i, got[i:], want[min(i, len(want)):])
 	}
 }
 

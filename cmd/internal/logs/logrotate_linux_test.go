@@ -157,7 +157,8 @@ func TestLogrotateCopytruncate(t *testing.T) {
 		}
 	}
 	if got, want := l.all(t), numberedText(0, n); !bytes.Equal(got, want) {
-		t.Fatalf("quiet while it was truncated: %d bytes in all files, %d were printed", len(got), len(want))
+		t.Fatalf("quiet while it was truncated: %d bytes in all files, %d were printed",
+			len(got), len(want))
 	}
 
 	_, w = r.open(t, "b", Config{})
@@ -182,7 +183,8 @@ func TestLogrotateCopytruncate(t *testing.T) {
 	last, broken, seen := -1, 0, 0
 	for text := range bytes.Lines(got) {
 		var i int
-		if _, err := fmt.Sscanf(string(text), "line %d ", &i); err != nil || !bytes.Equal(text, numberedText(i, i+1)) {
+		if _, err := fmt.Sscanf(string(text), "line %d ", &i); err != nil ||
+			!bytes.Equal(text, numberedText(i, i+1)) {
 			broken++ // where logrotate has cut
 			continue
 		}

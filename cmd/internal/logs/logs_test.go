@@ -166,8 +166,10 @@ func TestRotationBySize(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The line that crosses the limit is not cut.
-		if whole := bytes.LastIndexByte(b[:len(b)-1], '\n') + 1; whole > 1000 || !bytes.HasSuffix(b, []byte{'\n'}) {
-			t.Errorf("%s: %d bytes, %d lines, ends %q", f.Path, len(b), bytes.Count(b, []byte{'\n'}), b[max(0, len(b)-5):])
+		if whole := bytes.LastIndexByte(b[:len(b)-1], '\n') + 1; whole > 1000 ||
+			!bytes.HasSuffix(b, []byte{'\n'}) {
+			t.Errorf("%s: %d bytes, %d lines, ends %q",
+				f.Path, len(b), bytes.Count(b, []byte{'\n'}), b[max(0, len(b)-5):])
 		}
 	}
 }
@@ -221,7 +223,8 @@ func TestOneStreamToAFile(t *testing.T) {
 	r := newRig(t)
 	a, _ := r.open(t, "a", Config{ErrPath: r.path("a.err")})
 	for _, path := range []string{r.path("a.log"), r.path("a.err"), r.path("x/../a.log")} {
-		if s, err := r.Open("b", Config{Path: path}); err == nil || !strings.Contains(err.Error(), "is the log of a") {
+		if s, err := r.Open("b", Config{Path: path}); err == nil ||
+			!strings.Contains(err.Error(), "is the log of a") {
 			t.Errorf("%s, a second time: %v, %v", path, s, err)
 		}
 	}
@@ -248,7 +251,9 @@ func TestTail(t *testing.T) {
 	s, w := r.open(t, "a", Config{Rotate: Rotate{Size: 20, Keep: -1}})
 	fmt.Fprint(w, "one\ntwo\nthree\nfour\nfive\nsix\nseven")
 	mustDrain(t, s)
-	for n, want := range map[int]string{1: "seven", 3: "five six seven", 5: "three four five six seven"} {
+	for n, want := range map[int]string{
+		1: "seven", 3: "five six seven", 5: "three four five six seven",
+	} {
 		got, err := s.Tail(n)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("Tail(%d) = %q, %v; want %s", n, got, err, want)

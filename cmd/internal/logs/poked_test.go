@@ -24,8 +24,8 @@ func (d *pokedDest) Send(records []target.Record) (int, error) {
 
 func (d *pokedDest) Close() error { return nil }
 
-// A program that ends while lines are on their way to it has another one started for them, though no
-// more lines come.
+// A program that ends while lines are on their way to it has another one started for them, though
+// no more lines come.
 func TestPokedMeanwhile(t *testing.T) {
 	r := newRig(t)
 	to, err := r.newSender("a", Target{Kind: Journal})

@@ -49,7 +49,8 @@ func TestRights(t *testing.T) {
 			}
 			r := &rig{e, dir}
 			path := r.path("deep/er/a.log")
-			s, w := r.open(t, "a", Config{Path: path, Rotate: Rotate{Size: 10, Keep: -1, Compress: layout.Gzip}})
+			s, w := r.open(t, "a",
+				Config{Path: path, Rotate: Rotate{Size: 10, Keep: -1, Compress: layout.Gzip}})
 			fmt.Fprintln(w, "first line\nsecond line")
 			mustDrain(t, s)
 			var list []layout.Rotated
@@ -58,15 +59,18 @@ func TestRights(t *testing.T) {
 				return len(list) == 1 && list[0].Compression == layout.Gzip
 			})
 			for name, want := range map[string]os.FileMode{
-				path: 0o640, list[0].Path: 0o640, r.path("deep/er"): 0o750, r.path("deep"): 0o750, r.path(""): 0o750,
+				path: 0o640, list[0].Path: 0o640, r.path("deep/er"): 0o750, r.path("deep"): 0o750,
+				r.path(""): 0o750,
 			} {
 				fi, err := os.Stat(name)
 				if err != nil {
 					t.Fatal(err)
 				}
 				owner, _, err := sys.FileOwner(fi)
-				if fi.Mode().Perm() != want || owner.UID != os.Geteuid() || owner.GID != gid || err != nil {
-					t.Errorf("umask %#o: %s: mode %#o, %+v, %v; want %#o and group %d", umask, name, fi.Mode().Perm(), owner, err, want, gid)
+				if fi.Mode().Perm() != want || owner.UID != os.Geteuid() ||
+					owner.GID != gid || err != nil {
+					t.Errorf("umask %#o: %s: mode %#o, %+v, %v; want %#o and group %d",
+						umask, name, fi.Mode().Perm(), owner, err, want, gid)
 				}
 			}
 		}()
@@ -134,7 +138,8 @@ func TestPlantedLinks(t *testing.T) {
 		t.Errorf("behind the link: %v, %v", left, err)
 	}
 	// In a stranger's directory nothing is made, for they could exchange it.
-	if err := errors.Join(os.Mkdir(r.path("theirs"), 0o700), os.Lchown(r.path("theirs"), 65534, 65534)); err != nil {
+	if err := errors.Join(os.Mkdir(r.path("theirs"), 0o700),
+		os.Lchown(r.path("theirs"), 65534, 65534)); err != nil {
 		t.Fatal(err)
 	}
 	refused(r.open(t, "d", Config{Path: r.path("theirs/made/d.log")}))
@@ -147,7 +152,8 @@ func TestPlantedLinks(t *testing.T) {
 	if _, err := layout.Open(rotated); !errors.Is(err, sys.ErrInsecure) {
 		t.Errorf("open for reading: %v", err)
 	}
-	for _, way := range []string{r.path("way"), rotated} { // or the engine's end would report what it cannot write
+	// or the engine's end would report what it cannot write
+	for _, way := range []string{r.path("way"), rotated} {
 		if err := os.Remove(way); err != nil {
 			t.Fatal(err)
 		}

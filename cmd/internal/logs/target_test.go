@@ -94,7 +94,9 @@ func (s *server) stop(path string) {
 	os.Remove(path)
 }
 
-var droppedRE = regexp.MustCompile(`^daemonry: (\d+) lines \((\d+) bytes\) dropped from \S+ to \S+: (.+)`)
+var droppedRE = regexp.MustCompile(
+	`^daemonry: (\d+) lines \((\d+) bytes\) dropped from \S+ to \S+: (.+)`,
+)
 
 // TestTargetThatIsDead has a syslog server that is not there for most of the time: the file gets
 // every line, the service never waits, and the server is told how many lines it missed.
@@ -310,7 +312,9 @@ func TestConsoleTarget(t *testing.T) {
 
 func TestTargetsThatCannotBe(t *testing.T) {
 	r := newRig(t)
-	for _, bad := range []Target{{}, {Kind: 99}, {Kind: Console}, {Kind: Program}, {Kind: Syslog, Network: "x"}} {
+	for _, bad := range []Target{
+		{}, {Kind: 99}, {Kind: Console}, {Kind: Program}, {Kind: Syslog, Network: "x"},
+	} {
 		if _, err := r.Open("a", Config{Targets: []Target{bad}}); err == nil {
 			t.Errorf("%+v was accepted", bad)
 		}

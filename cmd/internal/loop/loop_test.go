@@ -52,7 +52,8 @@ func TestAsk(t *testing.T) {
 		l := New(errOver)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if err := l.Ask(ctx, func() { t.Error("it was run after its end") }); !errors.Is(err, context.DeadlineExceeded) {
+		if err := l.Ask(ctx, func() { t.Error("it was run after its end") }); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Error("nobody is there:", err)
 		}
 		end := own(l)
@@ -108,12 +109,19 @@ func TestAwait(t *testing.T) {
 }
 
 // TestJobsHaveBounds runs jobs of both kinds, of every length, and looks after each step that no
-// more of a kind are in their places than there are, that none waits while there is one, that births
-// are held back as long as they are to be, and that at the end all have been done, once.
+// more of a kind are in their places than there are, that none waits while there is one, that
+// births are held back as long as they are to be, and that at the end all have been done, once.
 func TestJobsHaveBounds(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		kinds := rapid.SliceOfN(rapid.SampledFrom([]string{"job", "birth", "slow job", "slow birth", "hold", "go on", "pause"}), 1, 60).Draw(rt, "steps")
-		if !t.Run("steps", func(t *testing.T) { synctest.Test(t, func(t *testing.T) { steps(t, kinds) }) }) {
+		kinds := rapid.SliceOfN(
+			rapid.SampledFrom([]string{"job", "birth", "slow job", "slow birth", "hold",
+				"go on", "pause"}),
+			1, 60,
+		).Draw(
+			rt, "steps",
+		)
+		if !t.Run("steps",
+			func(t *testing.T) { synctest.Test(t, func(t *testing.T) { steps(t, kinds) }) }) {
 			rt.Fatal("see above")
 		}
 	})
@@ -134,11 +142,13 @@ func steps(t *testing.T, kinds []string) {
 			}
 			for _, one := range j.queue {
 				if one.Birth && !j.held && j.births < j.most || !one.Birth && j.others < j.most {
-					t.Errorf("one waits (birth: %v) while %d births and %d others have places", one.Birth, j.births, j.others)
+					t.Errorf("one waits (birth: %v) while %d births and %d others have places",
+						one.Birth, j.births, j.others)
 				}
 			}
 			if done+j.running+len(j.queue) != asked || l.Busy() != (j.running > 0) {
-				t.Errorf("%d done, %d under way and %d to come are not %d", done, j.running, len(j.queue), asked)
+				t.Errorf("%d done, %d under way and %d to come are not %d",
+					done, j.running, len(j.queue), asked)
 			}
 		})
 	}
@@ -185,8 +195,8 @@ func steps(t *testing.T, kinds []string) {
 	}
 }
 
-// TestAlarm: it goes off once, unless it is stopped or set again, not before it is postponed to, and
-// tells how late that is.
+// TestAlarm: it goes off once, unless it is stopped or set again, not before it is postponed to,
+// and tells how late that is.
 func TestAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(errOver)

@@ -52,7 +52,14 @@ type exit struct {
 func (r record) Of() string      { return r.Name }
 func (r record) Forgotten() bool { return r.Gone }
 
-var testHead = Head{Version: journalVersion, Boot: "boot", Namespace: 4, Init: 5, User: os.Geteuid(), PID: 77}
+var testHead = Head{
+	Version:   journalVersion,
+	Boot:      "boot",
+	Namespace: 4,
+	Init:      5,
+	User:      os.Geteuid(),
+	PID:       77,
+}
 
 func writeJournal(t testing.TB, j *Journal[record], list []record, all bool) {
 	t.Helper()
@@ -70,8 +77,20 @@ func TestJournal(t *testing.T) {
 	defer j.Close()
 	described := spec.Service{Name: "b", Command: spec.Command{"x"}}.WithDefaults()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	a := record{Name: "a", State: "ready", Wanted: true, Since: at, Main: identity{PID: 5, Pidfd: 6, Start: 7}, Window: []time.Time{at}}
-	b := record{Name: "b", State: "failed", Spec: &described, Exit: &exit{Code: 3, At: at, Words: []string{"\xff", "w"}}}
+	a := record{
+		Name:   "a",
+		State:  "ready",
+		Wanted: true,
+		Since:  at,
+		Main:   identity{PID: 5, Pidfd: 6, Start: 7},
+		Window: []time.Time{at},
+	}
+	b := record{
+		Name:  "b",
+		State: "failed",
+		Spec:  &described,
+		Exit:  &exit{Code: 3, At: at, Words: []string{"\xff", "w"}},
+	}
 	b.Exit.Words[0] = "�" // JSON carries text
 	writeJournal(t, j, []record{a}, true)
 	writeJournal(t, j, []record{b, {Name: "c", State: "ready"}}, false)
@@ -83,7 +102,8 @@ func TestJournal(t *testing.T) {
 		t.Error("what has not changed is written again")
 	}
 	got, err := readJournal[record](j.path(), testHead)
-	if want := map[string]record{"a": a, "b": b}; err != nil || len(got.Faults) > 0 || !reflect.DeepEqual(got.Records, want) {
+	if want := map[string]record{"a": a, "b": b}; err != nil || len(got.Faults) > 0 ||
+		!reflect.DeepEqual(got.Records, want) {
 		t.Errorf("read %+v, %v", got, err)
 	}
 	if _, err := readJournal[record](j.path()+"none", testHead); !errors.Is(err, fs.ErrNotExist) {
@@ -108,16 +128,19 @@ func TestJournalCutShort(t *testing.T) {
 		}
 		got, err := readJournal[record](j.path(), testHead)
 		whole := max(0, bytes.Count(data[:n], []byte{'\n'})-2)
-		if len(got.Records) != whole || (err == nil) != (n > head) || err == nil && (len(got.Faults) != 1 || len(got.Unsure) != whole) {
+		if len(got.Records) != whole || (err == nil) != (n > head) ||
+			err == nil && (len(got.Faults) != 1 || len(got.Unsure) != whole) {
 			t.Fatalf("the first %d bytes: %+v, %v", n, got, err)
 		}
 	}
 	// A write that was not completed is none: what it was to say has not been acted upon.
 	for n := 1; n < 10; n++ {
-		if err := os.WriteFile(j.path(), append(slices.Clone(data), data[head+1:head+1+n]...), 0o600); err != nil {
+		if err := os.WriteFile(j.path(), append(slices.Clone(data), data[head+1:head+1+n]...),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := readJournal[record](j.path(), testHead); err != nil || len(got.Faults)+len(got.Unsure) > 0 || len(got.Records) != 2 {
+		if got, err := readJournal[record](j.path(), testHead); err != nil ||
+			len(got.Faults)+len(got.Unsure) > 0 || len(got.Records) != 2 {
 			t.Fatalf("with %d bytes more: %+v, %v", n, got, err)
 		}
 	}
@@ -145,19 +168,30 @@ func TestJournalRefused(t *testing.T) {
 		"empty":             {"", nil, "cut short"},
 		"zeroed":            {strings.Repeat("\x00", 4096), nil, "cut short"},
 		"zeroed with lines": {strings.Repeat("\x00", 100) + "\n", nil, "line 1: not a record"},
-		"other boot":        {changed(func(h *Head) { h.Boot = "x" }), nil, "of another boot or another machine"},
-		"other namespace":   {changed(func(h *Head) { h.Namespace = 9 }), nil, "pid namespace"},
-		"other user":        {changed(func(h *Head) { h.User++ }), nil, "of user"},
-		"newer":             {changed(func(h *Head) { h.Version++ }), nil, "version 3, and this program reads 2: written by a newer version"},
-		"other init":        {changed(func(h *Head) { h.Init++ }), nil, "pid namespace"},
-		"copied":            {changed(func(h *Head) { h.Inode = 1 }), nil, "a copy of another supervisor's"},
-		"no length":         {line(testHead) + line(record{Name: "a"}), nil, "line 2: not a length"},
+		"other boot": {changed(func(h *Head) { h.Boot = "x" }), nil,
+			"of another boot or another machine"},
+		"other namespace": {changed(func(h *Head) { h.Namespace = 9 }), nil, "pid namespace"},
+		"other user":      {changed(func(h *Head) { h.User++ }), nil, "of user"},
+		"newer": {changed(func(h *Head) { h.Version++ }), nil,
+			"version 3, and this program reads 2: written by a newer version"},
+		"other init": {changed(func(h *Head) { h.Init++ }), nil, "pid namespace"},
+		"copied": {changed(func(h *Head) { h.Inode = 1 }), nil,
+			"a copy of another supervisor's"},
+		"no length": {line(testHead) + line(record{Name: "a"}), nil,
+			"line 2: not a length"},
 		"no version":        {changed(func(h *Head) { h.Version = 0 }), nil, "version 0"},
 		"a longer checksum": {"0" + good, nil, "line 1: not a record"},
-		"a bit":             {strings.Replace(good, `"boot"`, `"bopt"`, 1), nil, "line 1: the checksum is wrong"},
-		"open to all":       {good, func(path string) error { return os.Chmod(path, 0o644) }, "others have access"},
-		"a second name":     {good, func(path string) error { return os.Link(path, path+"2") }, "2 names"},
-		"a directory":       {good, func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is a directory"},
+		"a bit": {strings.Replace(good, `"boot"`, `"bopt"`, 1), nil,
+			"line 1: the checksum is wrong"},
+		"open to all": {good, func(path string) error { return os.Chmod(path, 0o644) },
+			"others have access"},
+		"a second name": {good,
+			func(path string) error { return os.Link(path, path+"2") }, "2 names"},
+		"a directory": {
+			good,
+			func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+			"is a directory",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "j")
@@ -177,7 +211,8 @@ func TestJournalRefused(t *testing.T) {
 	}
 	if os.Geteuid() == 0 {
 		path := filepath.Join(t.TempDir(), "j")
-		if err := errors.Join(os.WriteFile(path, []byte(good), 0o600), os.Chown(path, 65534, 65534)); err != nil {
+		if err := errors.Join(os.WriteFile(path, []byte(good), 0o600),
+			os.Chown(path, 65534, 65534)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := readJournal[record](path, testHead); !errors.Is(err, sys.ErrInsecure) {
@@ -196,14 +231,16 @@ func TestJournalFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(j.path(), bytes.Replace(data, []byte(`"b"`), []byte(`"B"`), 1), 0o600); err != nil {
+	if err := os.WriteFile(j.path(), bytes.Replace(data, []byte(`"b"`), []byte(`"B"`), 1),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := readJournal[record](j.path(), testHead)
 	if err != nil || len(got.Records) != 3 || len(got.Faults) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if fault := got.Faults[0].Error(); !strings.HasSuffix(fault, JournalFile+": line 5: the checksum is wrong") {
+	fault := got.Faults[0].Error()
+	if !strings.HasSuffix(fault, JournalFile+": line 5: the checksum is wrong") {
 		t.Error(fault)
 	}
 	// The line may have been about a; not about c and d, which are told of after it.
@@ -330,7 +367,8 @@ func FuzzReadJournal(f *testing.F) {
 		f.Fatal(err)
 	}
 	head = append(head, lengthLine(0)...)
-	line, _, err := appendLine(slices.Clone(head), record{Name: "a", State: "ready", Main: identity{PID: 3, Pidfd: 4}})
+	line, _, err := appendLine(slices.Clone(head),
+		record{Name: "a", State: "ready", Main: identity{PID: 3, Pidfd: 4}})
 	if err != nil {
 		f.Fatal(err)
 	}

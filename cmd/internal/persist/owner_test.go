@@ -200,9 +200,10 @@ func TestDisplaced(t *testing.T) {
 		owned   bool
 	}{
 		"of the same directory": {runtime: func(p *place) string { return p.run }},
-		"of another":            {runtime: func(*place) string { return "/elsewhere" }, owned: true},
-		"damaged":               {runtime: func(p *place) string { return p.run }, spoil: true},
-		"none":                  {},
+		"of another": {runtime: func(*place) string { return "/elsewhere" },
+			owned: true},
+		"damaged": {runtime: func(p *place) string { return p.run }, spoil: true},
+		"none":    {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other := newPlace(t)

@@ -43,7 +43,8 @@ func TestReadState(t *testing.T) {
 			case tt.want == "" && (err != nil || len(got.Names) != 1 || got.Names[0] != "a"):
 				t.Errorf("%+v, %v", got, err)
 			case tt.want == "":
-			case err == nil, !strings.HasPrefix(err.Error(), path+": "), !strings.Contains(err.Error(), tt.want):
+			case err == nil, !strings.HasPrefix(err.Error(), path+": "),
+				!strings.Contains(err.Error(), tt.want):
 				t.Errorf("%v, want %s", err, tt.want)
 			}
 		})

@@ -30,7 +30,8 @@ func TestCommand(t *testing.T) {
 	}
 	c, env = command("exit", "3")
 	err := Once(within(t), c, env)
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 3 || err.Error() != "exit status 3: the last words" {
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 3 ||
+		err.Error() != "exit status 3: the last words" {
 		t.Error(err)
 	}
 }
@@ -87,7 +88,8 @@ func childOf(t *testing.T, path string) int {
 // ended waits until the process is gone, or a zombie that its parent has yet to reap.
 func ended(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(time.Minute)
+	for ; time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return
@@ -128,7 +130,10 @@ func TestCommandLeavesAProcessBehind(t *testing.T) {
 
 func TestCommandAsAnotherUser(t *testing.T) {
 	c := ask(spec.ProbeCmd, "/bin/sh -c 'test $(id -u) = 65534'")
-	env := Env{Attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}, Dir: "/"}
+	env := Env{
+		Attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
+		Dir:  "/",
+	}
 	err := Once(within(t), c, env)
 	if os.Getuid() == 0 && err != nil {
 		t.Error(err)

@@ -38,11 +38,15 @@ func TestFile(t *testing.T) {
 		{"nothing", false, func(string) error { return nil }, "does not exist"},
 		{"created", false, func(p string) error { return os.WriteFile(p, nil, 0o600) }, ""},
 		{"a directory", false, func(p string) error { return os.Mkdir(p, 0o700) }, ""},
-		{"left behind", true, func(string) error { return nil }, "is still the file from before the start"},
-		{"left behind, other mode", true, func(p string) error { return os.Chmod(p, 0o640) }, "is still the file from before the start"},
+		{"left behind", true, func(string) error { return nil },
+			"is still the file from before the start"},
+		{"left behind, other mode", true, func(p string) error { return os.Chmod(p, 0o640) },
+			"is still the file from before the start"},
 		{"removed", true, os.Remove, "does not exist"},
-		{"written anew", true, func(p string) error { return os.WriteFile(p, []byte("old"), 0o600) }, ""},
-		{"touched", true, func(p string) error { return os.Chtimes(p, time.Time{}, time.Now()) }, ""},
+		{"written anew", true,
+			func(p string) error { return os.WriteFile(p, []byte("old"), 0o600) }, ""},
+		{"touched", true,
+			func(p string) error { return os.Chtimes(p, time.Time{}, time.Now()) }, ""},
 		{"replaced by its equal", true, func(p string) error {
 			// As cp -p and mv do it: same text, same time, another inode.
 			if err := os.WriteFile(p+".new", []byte("old"), 0o600); err != nil {
@@ -68,7 +72,8 @@ func TestFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := Once(within(t), c, env)
-			if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+			if test.want == "" && err != nil ||
+				test.want != "" && (err == nil || err.Error() != test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
@@ -100,5 +105,6 @@ func TestLookFails(t *testing.T) {
 	wantError(t, err, "look before the start")
 	_, err = Look(ask(spec.ProbeLog, "x"), Env{Logs: []string{loop}})
 	wantError(t, err, "look before the start")
-	wantError(t, Once(within(t), ask(spec.ProbeFile, loop), Env{}), "too many levels of symbolic links")
+	wantError(t, Once(within(t), ask(spec.ProbeFile, loop), Env{}),
+		"too many levels of symbolic links")
 }

@@ -62,7 +62,8 @@ func play(role string, args []string) int {
 			return 1
 		}
 		// Whole or not at all, for somebody waits for it.
-		if err := os.WriteFile(args[0]+".new", fmt.Appendln(nil, child.Process.Pid), 0o600); err != nil {
+		if err := os.WriteFile(args[0]+".new", fmt.Appendln(nil, child.Process.Pid),
+			0o600); err != nil {
 			return 1
 		}
 		if err := os.Rename(args[0]+".new", args[0]); err != nil {
@@ -81,7 +82,8 @@ func play(role string, args []string) int {
 // helper returns the command and environment that make the test binary play.
 func helper(role ...string) ([]string, []string) {
 	// Under the race detector a program sleeps for a second before it exits.
-	return []string{os.Args[0]}, append(os.Environ(), "GORACE="+proctest.RaceSettings(), helperVar+"="+strings.Join(role, " "))
+	return []string{os.Args[0]}, append(os.Environ(), "GORACE="+proctest.RaceSettings(),
+		helperVar+"="+strings.Join(role, " "))
 }
 
 // run starts a helper, waits for its first line, and ends it with the test.

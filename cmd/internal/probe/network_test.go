@@ -71,7 +71,8 @@ func TestConnectionToItself(t *testing.T) {
 func TestTimeoutNamesTheLastReason(t *testing.T) {
 	addr := closedPort(t)
 	err := Wait(briefly(t), ask(spec.ProbeTCP, addr), Env{})
-	if want := "tcp:" + addr + ": not ready: connection refused"; err == nil || err.Error() != want {
+	if want := "tcp:" + addr + ": not ready: connection refused"; err == nil ||
+		err.Error() != want {
 		t.Fatalf("got %v, want %s", err, want)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
@@ -198,7 +199,8 @@ func TestHTTPWithoutAnAnswer(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	wantError(t, Once(within(t), ask(spec.ProbeHTTP, "http://"+l.Addr().String()), Env{}), "hung up without an answer")
+	wantError(t, Once(within(t), ask(spec.ProbeHTTP, "http://"+l.Addr().String()), Env{}),
+		"hung up without an answer")
 }
 
 func TestHTTPS(t *testing.T) {

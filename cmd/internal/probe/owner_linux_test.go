@@ -50,8 +50,11 @@ func TestStrangerHoldsThePort(t *testing.T) {
 				}
 				name := filepath.Base(os.Args[0])
 				name = name[:min(len(name), 15)]
-				want := fmt.Sprintf("port %s is held by pid %d (%s), which is not the daemon", port, stranger, name)
-				for _, c := range []Check{ask(spec.ProbeTCP, target), ask(spec.ProbeHTTP, "http://"+target+"/")} {
+				want := fmt.Sprintf("port %s is held by pid %d (%s), which is not the daemon",
+					port, stranger, name)
+				for _, c := range []Check{
+					ask(spec.ProbeTCP, target), ask(spec.ProbeHTTP, "http://"+target+"/"),
+				} {
 					err := Once(within(t), c, Env{PID: daemon, Owner: only(daemon)})
 					if err == nil || err.Error() != want {
 						t.Errorf("%s: got %v, want %s", c, err, want)
@@ -78,7 +81,10 @@ func TestStrangerHoldsThePort(t *testing.T) {
 func TestMoreSpecificListener(t *testing.T) {
 	daemon := idle(t)
 	reuse := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		controlErr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, 15, 1) }) // SO_REUSEPORT
+		// SO_REUSEPORT
+		controlErr := c.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, 15, 1)
+		})
 		return errors.Join(err, controlErr)
 	}}
 	wild, err := reuse.Listen(t.Context(), "tcp4", "0.0.0.0:0")
@@ -167,7 +173,8 @@ func TestHidden(t *testing.T) {
 	}{
 		{[]int{me}, only(me), ""},
 		{[]int{me, other}, only(me, other), ""},
-		{[]int{me, other}, only(me), "nothing proves that it is the daemon: it is a socket of user"},
+		{[]int{me, other}, only(me),
+			"nothing proves that it is the daemon: it is a socket of user"},
 		{[]int{other}, only(me), "whose processes we may not look into"},
 		{nil, only(me), "whose processes we may not look into"},
 	} {
@@ -186,7 +193,8 @@ func TestElsewhere(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	conn := fakeConn{a, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 999}}
+	conn := fakeConn{a, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80},
+		&net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 999}}
 	err := tcpStranger(conn, false, Env{Owner: only()})
 	wantError(t, err, "192.0.2.1: not an address of this machine")
 	if !errors.As(err, new(final)) {
@@ -211,7 +219,8 @@ func TestStrangerHoldsTheSocket(t *testing.T) {
 	stranger := listen(t, "unix", path)
 	daemon := idle(t)
 	env := Env{PID: daemon, Owner: only(daemon)}
-	wantError(t, Once(within(t), c, env), fmt.Sprintf("socket %s is held by pid %d ", path, os.Getpid()))
+	wantError(t, Once(within(t), c, env),
+		fmt.Sprintf("socket %s is held by pid %d ", path, os.Getpid()))
 	// Handed over, it is the daemon's, though another process called listen(2), as soon as that one
 	// has closed it.
 	file, err := stranger.(*net.UnixListener).File()
@@ -254,7 +263,8 @@ func TestHandedOverPortIsTheDaemons(t *testing.T) {
 	}
 	defer file.Close()
 	child, _ := run(t, []*os.File{file}, "inherit")
-	if err := Once(within(t), ask(spec.ProbeTCP, l.Addr().String()), Env{PID: child, Owner: only(child)}); err != nil {
+	if err := Once(within(t), ask(spec.ProbeTCP, l.Addr().String()),
+		Env{PID: child, Owner: only(child)}); err != nil {
 		t.Error(err)
 	}
 }

@@ -30,7 +30,9 @@ func TestIntervals(t *testing.T) {
 		if err := poll(t.Context(), stateless{ask, longestPause}, attemptLimit); err != nil {
 			t.Fatal(err)
 		}
-		if want := []time.Duration{0, 2 * time.Millisecond, 3 * time.Millisecond, 4500 * time.Microsecond}; !slices.Equal(pauses[:4], want) {
+		if want := []time.Duration{
+			0, 2 * time.Millisecond, 3 * time.Millisecond, 4500 * time.Microsecond,
+		}; !slices.Equal(pauses[:4], want) {
 			t.Errorf("began with %v, want %v", pauses[:4], want)
 		}
 		if !slices.IsSorted(pauses) || pauses[len(pauses)-1] != longestPause {
@@ -51,7 +53,8 @@ func TestAnAttemptIsBounded(t *testing.T) {
 		}
 		err := poll(ctx, stateless{hang, longestPause}, 5*time.Second)
 		var end *NotReadyError
-		if !errors.As(err, &end) || end.Last.Error() != "no answer within 5s" || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.As(err, &end) || end.Last.Error() != "no answer within 5s" ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		if asked != 3 {
@@ -84,7 +87,8 @@ func TestLastReasonOutlivesTheEnd(t *testing.T) {
 // A connection's own deadline may pass before the context is done.
 func TestEndSeenByTheConnectionFirst(t *testing.T) {
 	ask := func(context.Context) error { return os.ErrDeadlineExceeded }
-	if err := attempt(lateContext{t.Context()}, stateless{ask, longestPause}, attemptLimit); err != errUnanswered {
+	err := attempt(lateContext{t.Context()}, stateless{ask, longestPause}, attemptLimit)
+	if err != errUnanswered {
 		t.Error(err)
 	}
 }
@@ -98,7 +102,9 @@ func TestWaitAsksOnceAtLeast(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	asked := 0
-	poll(ctx, stateless{func(context.Context) error { asked++; return errors.New("no") }, longestPause}, time.Second)
+	poll(ctx,
+		stateless{func(context.Context) error { asked++; return errors.New("no") }, longestPause},
+		time.Second)
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
@@ -107,14 +113,16 @@ func TestWaitAsksOnceAtLeast(t *testing.T) {
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		c := Check{Probe: spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(2 * time.Second)}}
+		c := Check{Probe: spec.Probe{Kind: spec.ProbeSettle,
+			Settle: spec.Duration(2 * time.Second)}}
 		if err := Wait(t.Context(), c, Env{}); err != nil || time.Since(start) != 2*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := Wait(ctx, c, Env{})
-		if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "settle:2s: not ready: its time to settle is not over" {
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			err.Error() != "settle:2s: not ready: its time to settle is not over" {
 			t.Error(err)
 		}
 	})
@@ -144,7 +152,8 @@ func TestWithTimeout(t *testing.T) {
 
 func TestWhatCannotBeAsked(t *testing.T) {
 	for _, c := range []Check{
-		{}, ask(spec.ProbeNotify, ""), ask(spec.ProbeFD, ""), ask("smoke", ""), ask(spec.ProbeCmd, ""), ask(spec.ProbeLog, "("),
+		{}, ask(spec.ProbeNotify, ""), ask(spec.ProbeFD, ""), ask("smoke", ""),
+		ask(spec.ProbeCmd, ""), ask(spec.ProbeLog, "("),
 	} {
 		if err := Wait(t.Context(), c, Env{}); err == nil {
 			t.Errorf("%s: waited for", c)

@@ -90,25 +90,31 @@ func TestSettled(t *testing.T) {
 			script: script{doings: []scripted{{until: 700 * ms, changes: true}}},
 			from:   940 * ms, to: 975 * ms,
 		},
-		"a trace": {script: script{doings: []scripted{{until: forGood, share: 0.002}}}, from: 250 * ms, to: 260 * ms},
+		"a trace": {script: script{doings: []scripted{{until: forGood, share: 0.002}}},
+			from: 250 * ms, to: 260 * ms},
 		"rests too short": {
-			script: script{doings: []scripted{{until: 50 * ms, running: true}, {until: 240 * ms}, {until: 300 * ms, running: true}}},
-			from:   540 * ms, to: 575 * ms,
+			script: script{doings: []scripted{{until: 50 * ms, running: true}, {until: 240 * ms},
+				{until: 300 * ms, running: true}}},
+			from: 540 * ms, to: 575 * ms,
 		},
 		"listens": {script: script{listens: 30 * ms}, from: 100 * ms, to: 110 * ms},
 		"listens and loads": {
 			script: script{listens: 30 * ms, doings: []scripted{{until: 500 * ms, running: true}}},
 			from:   590 * ms, to: 625 * ms,
 		},
-		"connects":             {script: script{asks: 2 * time.Second}, from: 2100 * ms, to: 2400 * ms},
-		"connects and listens": {script: script{asks: 2 * time.Second, listens: 1}, from: 2000 * ms, to: 2200 * ms},
+		"connects": {script: script{asks: 2 * time.Second}, from: 2100 * ms,
+			to: 2400 * ms},
+		"connects and listens": {script: script{asks: 2 * time.Second, listens: 1}, from: 2000 * ms,
+			to: 2200 * ms},
 		"connects for ever": {
 			script: script{asks: forGood},
-			from:   10 * time.Second, to: 10 * time.Second, note: "counts as up: alive for 10s; it is connecting to [::1]:1",
+			from:   10 * time.Second, to: 10 * time.Second,
+			note: "counts as up: alive for 10s; it is connecting to [::1]:1",
 		},
 		"ticks": {
 			script: script{doings: []scripted{{until: forGood, share: 0.05}}},
-			from:   1500 * ms, to: 2100 * ms, note: "counts as up: it is never at rest for 250ms, and does little",
+			from:   1500 * ms, to: 2100 * ms,
+			note: "counts as up: it is never at rest for 250ms, and does little",
 		},
 		"ticks and wants more": {
 			script: script{doings: []scripted{{until: forGood, share: 0.05, running: true}}},
@@ -119,30 +125,38 @@ func TestSettled(t *testing.T) {
 			from:   10 * time.Second, to: 10 * time.Second, note: "counts as up: busy for 10s",
 		},
 		"loads slowly": {
-			script: script{doings: []scripted{{until: 15 * time.Second, running: true, share: 0.4, waits: 0.6}}},
-			from:   15240 * ms, to: 15280 * ms,
+			script: script{doings: []scripted{
+				{until: 15 * time.Second, running: true, share: 0.4, waits: 0.6},
+			}},
+			from: 15240 * ms, to: 15280 * ms,
 		},
 		"calculates slowly": {
-			script: script{doings: []scripted{{until: forGood, running: true, share: 0.4, waits: 0.6}}},
-			from:   20 * time.Second, to: 20 * time.Second, note: "counts as up: busy for 20s",
+			script: script{
+				doings: []scripted{{until: forGood, running: true, share: 0.4, waits: 0.6}},
+			},
+			from: 20 * time.Second, to: 20 * time.Second, note: "counts as up: busy for 20s",
 		},
 		"calculates, has said so": {
-			check: Check{}.Told(), script: script{doings: []scripted{{until: forGood, running: true, share: 1}}},
-			from: 5 * time.Second, to: 5 * time.Second, note: "counts as up: busy for 5s",
+			check:  Check{}.Told(),
+			script: script{doings: []scripted{{until: forGood, running: true, share: 1}}},
+			from:   5 * time.Second, to: 5 * time.Second, note: "counts as up: busy for 5s",
 		},
 		"calculates, less time": {
-			check: Check{Bound: 3 * time.Second}, script: script{doings: []scripted{{until: forGood, running: true, share: 4}}},
-			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: busy for 3s",
+			check:  Check{Bound: 3 * time.Second},
+			script: script{doings: []scripted{{until: forGood, running: true, share: 4}}},
+			from:   3 * time.Second, to: 3 * time.Second, note: "counts as up: busy for 3s",
 		},
 		"another window": {check: window(time.Minute), from: time.Minute, to: time.Minute + 100*ms},
 		"a short window": {check: window(20 * ms), from: 20 * ms, to: 35 * ms},
 		"hidden": {
 			script: script{err: sys.ErrHidden},
-			from:   time.Second, to: time.Second, note: "counts as up: alive for 1s; whether it has come to rest cannot be seen: /proc hides it",
+			from:   time.Second, to: time.Second, note: "counts as up: alive for 1s; whether it " +
+				"has come to rest cannot be seen: /proc hides it",
 		},
 		"unseen, a longer window": {
 			check: window(3 * time.Second), script: script{err: errors.ErrUnsupported},
-			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: alive for 3s; whether it has come to rest cannot be seen: this system does not tell",
+			from: 3 * time.Second, to: 3 * time.Second, note: "counts as up: alive for 3s; " +
+				"whether it has come to rest cannot be seen: this system does not tell",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +187,9 @@ func TestRestingManyAndStopped(t *testing.T) {
 		told := map[int]time.Duration{}
 		began := time.Now()
 		for i := range 500 {
-			s := &script{began: began, doings: []scripted{{until: time.Duration(i) * 5 * time.Millisecond, running: true}}}
+			s := &script{began: began, doings: []scripted{
+				{until: time.Duration(i) * 5 * time.Millisecond, running: true},
+			}}
 			stop := w.Watch(Check{}, s, func(string) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -208,7 +224,8 @@ func TestRestingManyAndStopped(t *testing.T) {
 func TestLooksCostLittle(t *testing.T) {
 	now := time.Now()
 	r := newRest(Check{}, &script{began: now}, now)
-	if _, next := r.judge(now, 40*time.Millisecond, sys.Doing{Running: true}); next < 400*time.Millisecond {
+	_, next := r.judge(now, 40*time.Millisecond, sys.Doing{Running: true})
+	if next < 400*time.Millisecond {
 		t.Errorf("the next look in %v", next)
 	}
 }
@@ -216,7 +233,8 @@ func TestLooksCostLittle(t *testing.T) {
 // TestSettledReally: a program that loads for a second and fails is not called up; one at rest is.
 func TestSettledReally(t *testing.T) {
 	// A shell that calculates for a second or so, and fails.
-	cmd := exec.Command("/bin/sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exit 3")
+	cmd := exec.Command("/bin/sh", "-c",
+		"i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exit 3")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +244,8 @@ func TestSettledReally(t *testing.T) {
 	_ = cmd.Wait() // 3
 	cancel(errors.New("it died"))
 	var not *NotReadyError
-	if err := <-done; !errors.As(err, &not) || !strings.Contains(fmt.Sprint(err), "settled: not ready: it has not come to rest") {
+	if err := <-done; !errors.As(err, &not) ||
+		!strings.Contains(fmt.Sprint(err), "settled: not ready: it has not come to rest") {
 		t.Errorf("%v", err)
 	}
 
@@ -236,7 +255,8 @@ func TestSettledReally(t *testing.T) {
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	note := ""
-	if err := Wait(within(t), ask(spec.ProbeSettled, ""), Env{PID: cmd.Process.Pid, Note: func(s string) { note = s }}); err != nil || note != "" {
+	if err := Wait(within(t), ask(spec.ProbeSettled, ""),
+		Env{PID: cmd.Process.Pid, Note: func(s string) { note = s }}); err != nil || note != "" {
 		t.Errorf("%v, %q", err, note)
 	}
 }

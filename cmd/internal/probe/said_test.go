@@ -39,7 +39,8 @@ func TestHearFD(t *testing.T) {
 	w.WriteString("unfinished")
 	w.Close()
 	var closed ClosedError
-	if err := HearFD(within(t), r, 5); !errors.As(err, &closed) || err.Error() != "closed descriptor 5 without saying ready" {
+	if err := HearFD(within(t), r, 5); !errors.As(err, &closed) ||
+		err.Error() != "closed descriptor 5 without saying ready" {
 		t.Fatal(err)
 	}
 }
@@ -94,16 +95,24 @@ func TestHear(t *testing.T) {
 	s, c := notifySocket(t)
 	var extended time.Duration
 	status, failed := "loading", 7
-	send(t, c, notify.Message{Status: &status, MainPID: 4711, ExtendTimeout: 2 * time.Second, ExitStatus: &failed})
+	send(t,
+		c, notify.Message{
+			Status:        &status,
+			MainPID:       4711,
+			ExtendTimeout: 2 * time.Second,
+			ExitStatus:    &failed,
+		})
 	r, w := pipe(t)
 	send(t, c, notify.Message{FDStore: true}, w)
 	send(t, c, notify.Message{Ready: true})
 	w.Close()
-	h, err := Hear(within(t), s, Listener{Allowed: mine, Extend: func(d time.Duration) { extended = d }})
+	h, err := Hear(within(t), s,
+		Listener{Allowed: mine, Extend: func(d time.Duration) { extended = d }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.MainPID != 4711 || h.Status != "loading" || *h.ExitStatus != 7 || extended != 2*time.Second {
+	if h.MainPID != 4711 || h.Status != "loading" || *h.ExitStatus != 7 ||
+		extended != 2*time.Second {
 		t.Errorf("heard %+v, extended by %v", h, extended)
 	}
 	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {

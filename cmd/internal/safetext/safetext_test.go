@@ -39,7 +39,10 @@ func TestAppendLine(t *testing.T) {
 }
 
 func TestPlain(t *testing.T) {
-	for in, want := range map[string]string{"a\tü": "a\tü", "\x1b[31mred": `\x1b[31mred`, "a\nb\r": `a\x0ab\x0d`, "\xff": `\xff`, "\u009b": `\u009b`} {
+	for in, want := range map[string]string{
+		"a\tü": "a\tü", "\x1b[31mred": `\x1b[31mred`, "a\nb\r": `a\x0ab\x0d`, "\xff": `\xff`,
+		"\u009b": `\u009b`,
+	} {
 		if got := Plain(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
@@ -63,7 +66,8 @@ func TestWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back string
-	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back != "\u009b2J\u202e\x1b" || bytes.Contains(b.Bytes(), []byte("\u009b")) {
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back != "\u009b2J\u202e\x1b" ||
+		bytes.Contains(b.Bytes(), []byte("\u009b")) {
 		t.Errorf("%q, %v", back, err)
 	}
 }
@@ -105,7 +109,9 @@ func checkSafe(t *testing.T, line []byte) {
 			continue
 		}
 		r := []rune(rest)[0]
-		if strings.ContainsRune("\r\n\v\f\b\a\x1b\x7f", r) || r < ' ' && r != '\t' || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || !strings.HasPrefix(rest, string(r)) {
+		if strings.ContainsRune("\r\n\v\f\b\a\x1b\x7f", r) || r < ' ' && r != '\t' ||
+			r >= 0x80 && r < 0xa0 ||
+			r >= 0x202a && r <= 0x202e || !strings.HasPrefix(rest, string(r)) {
 			t.Fatalf("%q: %q passes", line, r)
 		}
 		rest = rest[len(string(r)):]

@@ -23,7 +23,11 @@ func afterlife(t *testing.T, services ...spec.Service) *ordeal {
 	t.Helper()
 	proctest.CheckLeaks(t)
 	noSubreaper(t)
-	o := &ordeal{T: t, root: shortDir(t), file: control.ApplyRequest{Source: "/test.toml", Services: services}}
+	o := &ordeal{
+		T:    t,
+		root: shortDir(t),
+		file: control.ApplyRequest{Source: "/test.toml", Services: services},
+	}
 	o.start()
 	if _, err := o.client.Apply(t.Context(), o.file); err != nil {
 		t.Fatal(err)
@@ -64,9 +68,11 @@ func (o *ordeal) end() {
 // pidIn waits for a file with a pid in it.
 func pidIn(t *testing.T, file string) int {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	end := time.Now().Add(20 * time.Second)
+	for ; time.Now().Before(end); time.Sleep(time.Millisecond) {
 		b, _ := os.ReadFile(file)
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && strings.HasSuffix(string(b), "\n") {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil &&
+			strings.HasSuffix(string(b), "\n") {
 			return pid
 		}
 	}
@@ -75,7 +81,11 @@ func pidIn(t *testing.T, file string) int {
 }
 
 func shell(name, script string, change ...func(*spec.Service)) spec.Service {
-	s := spec.Service{Name: name, Command: spec.Command{"/bin/sh", "-c", script}, Ready: spec.Probe{Kind: spec.ProbeExec}}
+	s := spec.Service{
+		Name:    name,
+		Command: spec.Command{"/bin/sh", "-c", script},
+		Ready:   spec.Probe{Kind: spec.ProbeExec},
+	}
 	for _, f := range change {
 		f(&s)
 	}
@@ -84,7 +94,8 @@ func shell(name, script string, change ...func(*spec.Service)) spec.Service {
 
 // One may choose to end with the supervisor, and is not counted as crashed for that.
 func TestEndWithTheSupervisor(t *testing.T) {
-	o := afterlife(t, shell("live", "sleep 1000"), shell("end", "exec sleep 1000", func(s *spec.Service) { s.Orphan = spec.OrphanEnd }))
+	o := afterlife(t, shell("live", "sleep 1000"),
+		shell("end", "exec sleep 1000", func(s *spec.Service) { s.Orphan = spec.OrphanEnd }))
 	live, end := o.status("live"), o.status("end")
 	// Threads of the supervisor come and go; that is no end of it.
 	if err := o.client.Restart(t.Context(), control.Named("live")); err != nil {
@@ -100,7 +111,8 @@ func TestEndWithTheSupervisor(t *testing.T) {
 	if st := o.status("live"); st.PID != live.PID || st.State != control.Ready {
 		t.Errorf("live: %+v", st)
 	}
-	if st := o.until("end", func(st control.Status) bool { return st.Ready }); st.PID == end.PID || st.Restarts != 0 {
+	if st := o.until("end", func(st control.Status) bool { return st.Ready }); st.PID == end.PID ||
+		st.Restarts != 0 {
 		t.Errorf("end: %+v", st)
 	}
 	if about, err := o.client.Supervisor(t.Context()); err != nil || about.Adopted != 1 {
@@ -111,7 +123,9 @@ func TestEndWithTheSupervisor(t *testing.T) {
 
 // How a process ended that was never our child is known where the kernel tells it (Linux 6.15).
 func TestExitOfTheInherited(t *testing.T) {
-	o := afterlife(t, shell("a", "trap 'exit 7' TERM; sleep 1000 & wait", func(s *spec.Service) { s.Restart = spec.RestartNo }),
+	o := afterlife(t,
+		shell("a", "trap 'exit 7' TERM; sleep 1000 & wait",
+			func(s *spec.Service) { s.Restart = spec.RestartNo }),
 		shell("dead", "sleep 1000 & wait", func(s *spec.Service) { s.Restart = spec.RestartNo }))
 	pid, dead := o.status("a").PID, o.status("dead").PID
 	o.kill()
@@ -122,10 +136,12 @@ func TestExitOfTheInherited(t *testing.T) {
 	o.start()
 	st := o.until("dead", func(st control.Status) bool { return st.State == control.Failed })
 	// An init that has not reaped it yet lets the kernel tell it after all.
-	if st.Exit == nil || st.Exit.Unknown != (st.Exit.Text == "ended, and how is not known") || !st.Exit.Unknown && st.Exit.Signal != "KILL" {
+	if st.Exit == nil || st.Exit.Unknown != (st.Exit.Text == "ended, and how is not known") ||
+		!st.Exit.Unknown && st.Exit.Signal != "KILL" {
 		t.Errorf("dead meanwhile: %+v", st.Exit)
 	}
-	if err := o.client.Signal(t.Context(), control.SignalRequest{Names: control.Named("a"), Signal: "TERM"}); err != nil {
+	if err := o.client.Signal(t.Context(),
+		control.SignalRequest{Names: control.Named("a"), Signal: "TERM"}); err != nil {
 		t.Fatal(err)
 	}
 	st = o.until("a", func(st control.Status) bool { return st.State == control.Failed })
@@ -184,8 +200,10 @@ func TestStraysOfTheInherited(t *testing.T) {
 // and not started twice.
 func TestWithoutAJournal(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
-		"missing":     os.Remove,
-		"zeroed":      func(path string) error { return os.WriteFile(path, make([]byte, 5000), 0o600) },
+		"missing": os.Remove,
+		"zeroed": func(path string) error {
+			return os.WriteFile(path, make([]byte, 5000), 0o600)
+		},
 		"cut short":   func(path string) error { return os.Truncate(path, 5) },
 		"open to all": func(path string) error { return os.Chmod(path, 0o666) },
 	} {
@@ -197,13 +215,15 @@ func TestWithoutAJournal(t *testing.T) {
 				t.Fatal(err)
 			}
 			o.start()
-			if st := o.status("a"); st.PID != before.PID || st.State != control.Ready || !st.Wanted {
+			if st := o.status("a"); st.PID != before.PID ||
+				st.State != control.Ready || !st.Wanted {
 				t.Errorf("%+v", st)
 			}
 			// And what is known of it from now on is in a new one.
 			o.kill()
 			o.start()
-			if st := o.status("a"); st.PID != before.PID || st.State != control.Ready || !st.Wanted {
+			if st := o.status("a"); st.PID != before.PID ||
+				st.State != control.Ready || !st.Wanted {
 				t.Errorf("again: %+v", st)
 			}
 			o.end()
@@ -224,15 +244,21 @@ func TestReadyInTheAfterlife(t *testing.T) {
 	}
 	services := []spec.Service{
 		shell("fd", wait+"echo >&5; exec sleep 1000", with(spec.Probe{Kind: spec.ProbeFD, FD: 5})),
-		shell("log", wait+"echo it is up; exec sleep 1000", with(spec.Probe{Kind: spec.ProbeLog, Target: "it is up"})),
-		shell("file", wait+"echo >$FILE.2; exec sleep 1000", with(spec.Probe{Kind: spec.ProbeFile, Target: file + ".2"})),
-		shell("cmd", wait+"echo >$FILE.3; exec sleep 1000", with(spec.Probe{Kind: spec.ProbeCmd, Target: "test -e " + file + ".3"})),
+		shell("log", wait+"echo it is up; exec sleep 1000",
+			with(spec.Probe{Kind: spec.ProbeLog, Target: "it is up"})),
+		shell("file", wait+"echo >$FILE.2; exec sleep 1000",
+			with(spec.Probe{Kind: spec.ProbeFile, Target: file + ".2"})),
+		shell("cmd", wait+"echo >$FILE.3; exec sleep 1000",
+			with(spec.Probe{Kind: spec.ProbeCmd, Target: "test -e " + file + ".3"})),
 	}
-	go o.client.Apply(t.Context(), control.ApplyRequest{Services: services}) // it ends with the supervisor
+	// it ends with the supervisor
+	go o.client.Apply(t.Context(), control.ApplyRequest{Services: services})
 	pids := map[string]int{}
 	for _, s := range services {
-		for end := time.Now().Add(20 * time.Second); pids[s.Name] == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
-			list, err := o.client.Status(t.Context(), control.StatusRequest{Names: []string{s.Name}})
+		end := time.Now().Add(20 * time.Second)
+		for ; pids[s.Name] == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			list, err := o.client.Status(t.Context(),
+				control.StatusRequest{Names: []string{s.Name}})
 			if err == nil {
 				pids[s.Name] = list[0].PID
 			}

@@ -31,7 +31,8 @@ func (f *fixture) ask(t *testing.T, method, path, body string) (int, string, htt
 			return new(net.Dialer).DialContext(ctx, "unix", f.socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://x"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://x"+path,
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,23 +77,43 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/services/stop", "{}", 400, control.BadRequest, "no names"},
 		{"POST", "/v1/services/stop", `{"names": []}`, 400, control.BadRequest, "no names"},
 		{"POST", "/v1/services/stop", `{"names": [""]}`, 400, control.BadRequest, "an empty name"},
-		{"POST", "/v1/services/stop", `{"names": ["a"], "all": true}`, 400, control.BadRequest, "both"},
-		{"POST", "/v1/services/stop", `{"names": ["a"], "force": true}`, 400, control.BadRequest, `unknown field "force"`},
-		{"POST", "/v1/services/stop", `{"names": "a"}`, 400, control.BadRequest, "the body: names: the type string is wrong"},
-		{"POST", "/v1/services/stop", `["a"]`, 400, control.BadRequest, "the body: the type array is wrong"},
-		{"POST", "/v1/services/stop", `{"names": ["a"]} x`, 400, control.BadRequest, "something follows"},
-		{"POST", "/v1/services/stop", `{"names": ["a"]}{"names": ["b"]}`, 400, control.BadRequest, "something follows"},
-		{"POST", "/v1/services/stop?name=a", `{"all": true}`, 400, control.BadRequest, "unknown parameter"},
+		{"POST", "/v1/services/stop", `{"names": ["a"], "all": true}`, 400,
+			control.BadRequest, "both"},
+		{"POST", "/v1/services/stop", `{"names": ["a"], "force": true}`, 400, control.BadRequest,
+			`unknown field "force"`},
+		{"POST", "/v1/services/stop", `{"names": "a"}`, 400, control.BadRequest,
+			"the body: names: the type string is wrong"},
+		{"POST", "/v1/services/stop", `["a"]`, 400, control.BadRequest,
+			"the body: the type array is wrong"},
+		{"POST", "/v1/services/stop", `{"names": ["a"]} x`, 400, control.BadRequest,
+			"something follows"},
+		{"POST", "/v1/services/stop", `{"names": ["a"]}{"names": ["b"]}`, 400, control.BadRequest,
+			"something follows"},
+		{"POST", "/v1/services/stop?name=a", `{"all": true}`, 400, control.BadRequest,
+			"unknown parameter"},
 		{"POST", "/v1/services/signal", `{"names": ["a"]}`, 400, control.BadRequest, "no signal"},
-		{"POST", "/v1/services/signal", `{"names": ["a"], "signal": "TREM"}`, 400, control.BadRequest, `"TREM" is not a signal`},
-		{"POST", "/v1/services/wait", `{"names": ["a"], "state": "backoff"}`, 400, control.BadRequest, `"backoff" cannot be waited for`},
-		{"POST", "/v1/services/wait", `{"names": ["a"], "state": "ready", "timeout": 5}`, 400, control.BadRequest, "a duration is a text"},
+		{"POST", "/v1/services/signal", `{"names": ["a"], "signal": "TREM"}`, 400,
+			control.BadRequest, `"TREM" is not a signal`},
+		{"POST", "/v1/services/wait", `{"names": ["a"], "state": "backoff"}`, 400,
+			control.BadRequest, `"backoff" cannot be waited for`},
+		{"POST", "/v1/services/wait", `{"names": ["a"], "state": "ready", "timeout": 5}`, 400,
+			control.BadRequest, "a duration is a text"},
 		{"POST", "/v1/apply", `{}`, 400, control.BadRequest, "no services"},
 		{"POST", "/v1/apply", `{"services": {}}`, 400, control.BadRequest, "must be an array"},
-		{"POST", "/v1/apply", `{"services": [{"name": "a", "comand": "x"}]}`, 400, control.BadRequest, `services[0]: unknown field "comand"`},
-		{"POST", "/v1/apply", `{"services": [{"name": "a", "command": "x", "instances": 2000000000}]}`, 422, control.Invalid, "instances"},
-		{"POST", "/v1/apply", `{"services": [` + strings.Repeat("{},", maxServices) + `{}]}`, 400, control.BadRequest, "the body: services: more than 20000"},
-		{"POST", "/v1/apply", `{"services": [` + strings.Repeat(`{"instances": 10000},`, 2) + `{}]}`, 400, control.BadRequest, "more than 20000"},
+		{"POST", "/v1/apply", `{"services": [{"name": "a", "comand": "x"}]}`, 400,
+			control.BadRequest, `services[0]: unknown field "comand"`},
+		{
+			"POST", "/v1/apply",
+			`{"services": [{"name": "a", "command": "x", "instances": 2000000000}]}`, 422,
+			control.Invalid, "instances",
+		},
+		{"POST", "/v1/apply", `{"services": [` + strings.Repeat("{},", maxServices) + `{}]}`, 400,
+			control.BadRequest, "the body: services: more than 20000"},
+		{
+			"POST", "/v1/apply",
+			`{"services": [` + strings.Repeat(`{"instances": 10000},`, 2) + `{}]}`, 400,
+			control.BadRequest, "more than 20000",
+		},
 		{"POST", "/v1/shutdown", `{"now": true}`, 400, control.BadRequest, `unknown field "now"`},
 	} {
 		status, body, header := f.ask(t, tt.method, tt.path, tt.body)
@@ -120,7 +141,9 @@ func TestBadRequests(t *testing.T) {
 func TestRequestsReachTheEngine(t *testing.T) {
 	f := serveFake(t, nil)
 	ctx := t.Context()
-	for _, do := range []func(context.Context, control.Names) error{f.Start, f.Stop, f.Restart, f.Reload, f.Remove} {
+	for _, do := range []func(context.Context, control.Names) error{
+		f.Start, f.Stop, f.Restart, f.Reload, f.Remove,
+	} {
 		if err := do(ctx, control.Named("a", "b")); err != nil {
 			t.Error(err)
 		}
@@ -128,23 +151,49 @@ func TestRequestsReachTheEngine(t *testing.T) {
 	if err := f.Stop(ctx, control.Names{All: true}); err != nil {
 		t.Error(err)
 	}
-	if err := f.Signal(ctx, control.SignalRequest{Names: control.Named("a"), Signal: "USR1"}); err != nil || f.engine.signal != syscall.SIGUSR1 {
+	if err := f.Signal(ctx, control.SignalRequest{
+		Names:  control.Named("a"),
+		Signal: "USR1",
+	}); err != nil || f.engine.signal != syscall.SIGUSR1 {
 		t.Error(err, f.engine.signal)
 	}
-	if err := f.Wait(ctx, control.WaitRequest{Names: control.Named("a"), State: control.Ready}); err != nil || f.engine.state != control.Ready {
+	if err := f.Wait(ctx, control.WaitRequest{
+		Names: control.Named("a"),
+		State: control.Ready,
+	}); err != nil || f.engine.state != control.Ready {
 		t.Error(err, f.engine.state)
 	}
-	want := []string{"start a b", "stop a b", "restart a b", "reload a b", "remove a b", "stop", "signal a", "wait a"}
+	want := []string{"start a b", "stop a b", "restart a b", "reload a b", "remove a b", "stop",
+		"signal a", "wait a"}
 	if diff := cmp.Diff(want, f.engine.called()); diff != "" {
 		t.Error(diff)
 	}
-	s := spec.Service{Name: "web", Command: spec.Command{"web", "-p", "80"}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
-	f.engine.plan = []control.Planned{{Name: "web", Action: control.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}
-	plan, err := f.Apply(ctx, control.ApplyRequest{Services: []spec.Service{s}, Environ: []byte("A=1\x00B=\x00"), Source: "/a", Plan: true, NoStart: true})
-	if err != nil || !reflect.DeepEqual(plan, []control.Planned{{Name: "web", Action: control.ActionRestart, Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}) {
+	s := spec.Service{
+		Name:    "web",
+		Command: spec.Command{"web", "-p", "80"},
+		Ready:   spec.Probe{Kind: spec.ProbeNotify},
+	}
+	f.engine.plan = []control.Planned{{Name: "web", Action: control.ActionRestart,
+		Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}
+	plan, err := f.Apply(ctx, control.ApplyRequest{
+		Services: []spec.Service{s},
+		Environ:  []byte("A=1\x00B=\x00"),
+		Source:   "/a",
+		Plan:     true,
+		NoStart:  true,
+	})
+	if err != nil ||
+		!reflect.DeepEqual(plan, []control.Planned{{Name: "web", Action: control.ActionRestart,
+			Fields: []string{"command"}, Environ: []string{"A"}, Held: true}}) {
 		t.Errorf("plan: %+v, %v", plan, err)
 	}
-	apply := supervise.Apply{Services: []spec.Service{s}, Environ: []string{"A=1", "B="}, Source: "/a", PlanOnly: true, NoStart: true}
+	apply := supervise.Apply{
+		Services: []spec.Service{s},
+		Environ:  []string{"A=1", "B="},
+		Source:   "/a",
+		PlanOnly: true,
+		NoStart:  true,
+	}
 	if diff := cmp.Diff(apply, f.engine.apply, cmpopts.IgnoreUnexported(apply)); diff != "" {
 		t.Error(diff)
 	}
@@ -152,29 +201,48 @@ func TestRequestsReachTheEngine(t *testing.T) {
 
 func TestErrorsOfTheEngine(t *testing.T) {
 	f := serveFake(t, nil)
-	exit := &control.Exit{Code: 0, Signal: "SEGV", Core: true, Text: "killed by SIGSEGV (core dumped)", Words: []string{"oh", "no"}}
+	exit := &control.Exit{
+		Code:   0,
+		Signal: "SEGV",
+		Core:   true,
+		Text:   "killed by SIGSEGV (core dumped)",
+		Words:  []string{"oh", "no"},
+	}
 	for _, tt := range []struct {
 		err  error
 		code control.Code
 		want control.Error
 	}{
-		{supervise.ErrClosed, control.Closing, control.Error{Message: "the supervisor is shutting down"}},
-		{&supervise.NotFoundError{Name: "wbe", Hint: "web"}, control.NotFound, control.Error{Message: "wbe: no such service", Hint: "did you mean web?"}},
+		{supervise.ErrClosed, control.Closing,
+			control.Error{Message: "the supervisor is shutting down"}},
+		{&supervise.NotFoundError{Name: "wbe", Hint: "web"}, control.NotFound,
+			control.Error{Message: "wbe: no such service", Hint: "did you mean web?"}},
 		{errors.New("a: not running"), control.NotDone, control.Error{Message: "a: not running"}},
 		{
-			errors.Join(&supervise.StartError{Name: "a", Reason: "broke", Exit: exit}, &supervise.StartError{Name: "b", Reason: "too", Retry: true}),
+			errors.Join(&supervise.StartError{Name: "a", Reason: "broke", Exit: exit},
+				&supervise.StartError{Name: "b", Reason: "too", Retry: true}),
 			control.NotDone,
 			control.Error{
 				Message: "a: broke\nb: too; it is tried again",
 				Failures: []control.Failure{
-					{Name: "a", Reason: "broke", Status: 139, Exit: &control.Exit{Signal: "SEGV", Core: true, Text: exit.Text, Words: []string{"oh", "no"}}},
+					{Name: "a", Reason: "broke", Status: 139,
+						Exit: &control.Exit{
+							Signal: "SEGV",
+							Core:   true,
+							Text:   exit.Text,
+							Words:  []string{"oh", "no"},
+						}},
 					{Name: "b", Reason: "too", Status: 125, Retry: true},
 				},
 			},
 		},
 		{
-			spec.Problems{{Service: "a", Field: "command", Message: "is missing", Hint: "write one"}}, control.Invalid,
-			control.Error{Message: "a: command: is missing: write one", Problems: []control.Problem{{Service: "a", Field: "command", Message: "is missing", Hint: "write one"}}},
+			spec.Problems{
+				{Service: "a", Field: "command", Message: "is missing", Hint: "write one"},
+			}, control.Invalid,
+			control.Error{Message: "a: command: is missing: write one", Problems: []control.Problem{
+				{Service: "a", Field: "command", Message: "is missing", Hint: "write one"},
+			}},
 		},
 	} {
 		f.engine.err = tt.err
@@ -194,7 +262,11 @@ func TestErrorsOfTheEngine(t *testing.T) {
 func TestWaitTimesOut(t *testing.T) {
 	f := serveFake(t, nil)
 	f.engine.block, f.engine.begun = make(chan struct{}), make(chan struct{}, 1)
-	err := f.Wait(t.Context(), control.WaitRequest{Names: control.Named("a"), State: control.Stopped, Timeout: spec.Duration(10 * time.Millisecond)})
+	err := f.Wait(t.Context(), control.WaitRequest{
+		Names:   control.Named("a"),
+		State:   control.Stopped,
+		Timeout: spec.Duration(10 * time.Millisecond),
+	})
 	if !errors.Is(err, control.TimedOut) || err.Error() != "not within 10ms" {
 		t.Errorf("error: %v", err)
 	}
@@ -206,11 +278,14 @@ func TestHealth(t *testing.T) {
 		{Name: "a", State: control.Ready, Ready: true, Wanted: true},
 		{Name: "b", State: control.Stopped},
 	}
-	if h, err := f.Health(t.Context()); err != nil || !reflect.DeepEqual(h, control.Health{Healthy: true, NotReady: []string{}}) {
+	if h, err := f.Health(t.Context()); err != nil ||
+		!reflect.DeepEqual(h, control.Health{Healthy: true, NotReady: []string{}}) {
 		t.Errorf("all is well: %+v, %v", h, err)
 	}
-	f.engine.statuses = append(f.engine.statuses, control.Status{Name: "c", State: control.Backoff, Wanted: true})
-	if h, err := f.Health(t.Context()); err != nil || !reflect.DeepEqual(h, control.Health{NotReady: []string{"c"}}) {
+	f.engine.statuses = append(f.engine.statuses,
+		control.Status{Name: "c", State: control.Backoff, Wanted: true})
+	if h, err := f.Health(t.Context()); err != nil ||
+		!reflect.DeepEqual(h, control.Health{NotReady: []string{"c"}}) {
 		t.Errorf("c is not well: %+v, %v", h, err)
 	}
 	if status, _, _ := f.ask(t, "GET", "/v1/health", ""); status != 503 {
@@ -227,10 +302,12 @@ func TestOneService(t *testing.T) {
 	f.engine.statuses = []control.Status{{Name: "web", State: control.Ready, PID: 3}}
 	_, body, _ := f.ask(t, "GET", "/v1/services/web?usage=1", "")
 	var s control.Status
-	if err := json.Unmarshal([]byte(body), &s); err != nil || s.Name != "web" || *s.Memory != 3<<20 || *s.CPU != spec.Duration(1500*time.Millisecond) {
+	if err := json.Unmarshal([]byte(body), &s); err != nil || s.Name != "web" ||
+		*s.Memory != 3<<20 || *s.CPU != spec.Duration(1500*time.Millisecond) {
 		t.Errorf("%v: %s", err, body)
 	}
-	if _, body, _ = f.ask(t, "GET", "/v1/services/web", ""); strings.Contains(body, "memory") || !strings.Contains(body, `"exit":null`) {
+	if _, body, _ = f.ask(t, "GET", "/v1/services/web", ""); strings.Contains(body, "memory") ||
+		!strings.Contains(body, `"exit":null`) {
 		t.Errorf("without usage: %s", body)
 	}
 }
@@ -244,10 +321,14 @@ func TestDescriptionsOfAll(t *testing.T) {
 	if err != nil || len(list) != 1 || !reflect.DeepEqual(*list[0].Spec, f.engine.spec) {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err = f.Status(t.Context(), control.StatusRequest{}); err != nil || len(list) != 2 || list[1].Spec != nil {
+	if list, err = f.Status(t.Context(), control.StatusRequest{}); err != nil || len(list) != 2 ||
+		list[1].Spec != nil {
 		t.Errorf("not asked for: %+v, %v", list, err)
 	}
-	if _, err = f.Status(t.Context(), control.StatusRequest{Names: []string{"gone", "web"}, Spec: true}); !errors.Is(err, control.NotFound) {
+	if _, err = f.Status(t.Context(), control.StatusRequest{
+		Names: []string{"gone", "web"},
+		Spec:  true,
+	}); !errors.Is(err, control.NotFound) {
 		t.Errorf("by its name: %v", err)
 	}
 }

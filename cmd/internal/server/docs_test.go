@@ -41,7 +41,11 @@ func TestExamples(t *testing.T) {
 		}
 		if follows { // without end: what comes first will do
 			first := filepath.Join(t.TempDir(), strconv.Itoa(i))
-			script = fmt.Sprintf("(exec %s) >%[2]s & until test -s %[2]s; do sleep 0.01; done; kill $!; wait; cat %[2]s", script, first)
+			script = fmt.Sprintf(
+				"(exec %s) >%[2]s & until test -s %[2]s; do sleep 0.01; done; kill $!; wait; cat "+
+					"%[2]s",
+				script, first,
+			)
 		}
 		cmd := exec.Command("sh", "-c", script)
 		cmd.Env = append(os.Environ(), "SOCKET="+c.Socket)
@@ -49,7 +53,9 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v: %s", e[1], err, out)
 		}
-		if text := string(out); strings.Contains(text, `"error"`) && !strings.Contains(text, "execute /usr/local/bin/daemonry: no such file") || text == "" {
+		text := string(out)
+		if strings.Contains(text, `"error"`) &&
+			!strings.Contains(text, "execute /usr/local/bin/daemonry: no such file") || text == "" {
 			t.Errorf("%s\n%s", e[1], text)
 		}
 	}

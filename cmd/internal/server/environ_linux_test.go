@@ -44,7 +44,8 @@ func TestEnvironmentIsKept(t *testing.T) {
 	first := []byte("SECRET=" + odd + "\x00PATH=/bin:/usr/bin\x00NOTIFY_SOCKET=/not/ours\x00")
 	apply := func(source string, environ []byte, services ...spec.Service) []control.Planned {
 		t.Helper()
-		plan, err := o.client.Apply(ctx, control.ApplyRequest{Source: source, Services: services, Environ: environ})
+		plan, err := o.client.Apply(ctx,
+			control.ApplyRequest{Source: source, Services: services, Environ: environ})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,8 +93,10 @@ func TestEnvironmentIsKept(t *testing.T) {
 	// command line: a new process.
 	pid := o.status("a").PID
 	changed := []byte("OTHER=2\x00PATH=/bin:/usr/bin\x00")
-	if plan := apply("/a.toml", changed, a); len(plan) != 1 || plan[0].Action != control.ActionUpdate ||
-		!slices.Equal(plan[0].Environ, []string{"OTHER", "SECRET"}) || !slices.Equal(plan[0].Fields, []string{"environment"}) {
+	if plan := apply("/a.toml", changed, a); len(plan) != 1 ||
+		plan[0].Action != control.ActionUpdate ||
+		!slices.Equal(plan[0].Environ, []string{"OTHER", "SECRET"}) || !slices.Equal(plan[0].Fields,
+		[]string{"environment"}) {
 		t.Errorf("the plan: %+v", plan)
 	}
 	if plan := apply("/a.toml", changed, a); plan[0].Action != control.ActionNone {
@@ -102,7 +105,8 @@ func TestEnvironmentIsKept(t *testing.T) {
 	if o.status("a").PID != pid {
 		t.Error("what runs is not left alone")
 	}
-	if plan := apply("", []byte("OTHER=3\x00PATH=/bin\x00"), b); plan[0].Action != control.ActionRestart {
+	if plan := apply("", []byte("OTHER=3\x00PATH=/bin\x00"),
+		b); plan[0].Action != control.ActionRestart {
 		t.Errorf("from a command line: %+v", plan)
 	}
 	has("described anew", "b", "OTHER=3", "PATH=/bin")
@@ -130,7 +134,8 @@ func (o *ordeal) closed() {
 		}
 	}
 	for _, path := range stateFiles {
-		if data, err := os.ReadFile(filepath.Join(o.root, path)); err != nil || bytes.Contains(data, []byte("OTHER")) {
+		if data, err := os.ReadFile(filepath.Join(o.root, path)); err != nil ||
+			bytes.Contains(data, []byte("OTHER")) {
 			o.Errorf("%s: %v", path, err)
 		}
 	}
@@ -145,7 +150,10 @@ func (o *ordeal) closed() {
 func TestEnvironmentThatIsLost(t *testing.T) {
 	o := &ordeal{T: t, root: shortDir(t)}
 	o.start()
-	request := control.ApplyRequest{Services: []spec.Service{shell("a", "sleep 1000 & wait")}, Environ: []byte("A=1\x00")}
+	request := control.ApplyRequest{
+		Services: []spec.Service{shell("a", "sleep 1000 & wait")},
+		Environ:  []byte("A=1\x00"),
+	}
 	if _, err := o.client.Apply(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +170,9 @@ func TestEnvironmentThatIsLost(t *testing.T) {
 	if st := o.status("a"); st.PID != pid || st.State != control.Ready {
 		t.Errorf("it runs: %+v", st)
 	}
-	if err := o.client.Restart(t.Context(), control.Named("a")); err == nil || !strings.Contains(err.Error(), "the environment that it was described in: it is not what was written") {
+	if err := o.client.Restart(t.Context(), control.Named("a")); err == nil ||
+		!strings.Contains(err.Error(),
+			"the environment that it was described in: it is not what was written") {
 		t.Errorf("with another environment: %v", err)
 	}
 	if _, err := o.client.Apply(t.Context(), request); err != nil { // described anew

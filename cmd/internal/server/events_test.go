@@ -25,7 +25,9 @@ func brief(ev control.Event) string {
 }
 
 // collect reads events until there are n, or the stream ends.
-func collect(t *testing.T, c *control.Client, r control.EventsRequest, n int, after func(i int)) []string {
+func collect(
+	t *testing.T, c *control.Client, r control.EventsRequest, n int, after func(i int),
+) []string {
 	t.Helper()
 	var got []string
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -66,8 +68,11 @@ func TestPastEvents(t *testing.T) {
 		{control.EventsRequest{New: true}, nil},
 		{control.EventsRequest{Names: []string{"web"}}, []string{"4:web@1", "5:web@2", "6:web"}},
 		{control.EventsRequest{Names: []string{"web@2", "a"}}, []string{"3:a", "5:web@2"}},
-		{control.EventsRequest{After: 1}, []string{"missed:1 events are no longer kept", "3:a", "4:web@1", "5:web@2", "6:web"}},
-		{control.EventsRequest{After: 900, Names: []string{"a"}}, []string{"missed:the supervisor has no event 900: it is another one, and counts anew", "3:a"}},
+		{control.EventsRequest{After: 1},
+			[]string{"missed:1 events are no longer kept", "3:a", "4:web@1", "5:web@2", "6:web"}},
+		{control.EventsRequest{After: 900, Names: []string{"a"}}, []string{
+			"missed:the supervisor has no event 900: it is another one, and counts anew", "3:a",
+		}},
 	} {
 		if got := collect(t, f.Client, tt.r, 100, nil); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: %q, want %q", tt.r, got, tt.want)
@@ -96,7 +101,8 @@ func TestEventsAcrossLag(t *testing.T) {
 			events.emit(11, "e")
 		}
 	})
-	want := []string{"1:a", "2:b", "3:", "4:", "5:c", "missed:3 events are no longer kept", "9:", "10:d", "11:e"}
+	want := []string{"1:a", "2:b", "3:", "4:", "5:c", "missed:3 events are no longer kept", "9:",
+		"10:d", "11:e"}
 	if !slices.Equal(got, want) {
 		t.Errorf("events: %q\nwant    %q", got, want)
 	}
@@ -105,7 +111,8 @@ func TestEventsAcrossLag(t *testing.T) {
 func TestEventsEndWithTheEngine(t *testing.T) {
 	f := serveFake(t, nil)
 	f.engine.events.emit(1, "a")
-	got := collect(t, f.Client, control.EventsRequest{Follow: true}, 100, func(int) { f.engine.events.end() })
+	got := collect(t, f.Client, control.EventsRequest{Follow: true}, 100,
+		func(int) { f.engine.events.end() })
 	if !slices.Equal(got, []string{"1:a"}) {
 		t.Errorf("events: %q", got)
 	}
@@ -122,7 +129,8 @@ func TestHeartbeat(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	beats := make([]byte, 5)
-	if _, err := io.ReadFull(resp.Body, beats); err != nil || !bytes.Equal(beats, []byte("\n\n\n\n\n")) {
+	if _, err := io.ReadFull(resp.Body, beats); err != nil ||
+		!bytes.Equal(beats, []byte("\n\n\n\n\n")) {
 		t.Errorf("stream: %q, %v", beats, err)
 	}
 	if ct := resp.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/x-ndjson") {

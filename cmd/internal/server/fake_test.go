@@ -131,7 +131,9 @@ func (f *fakeEngine) Spec(_ context.Context, name string) (spec.Service, error) 
 	return f.spec, f.err
 }
 
-func (f *fakeEngine) Subscribe(_ context.Context, after uint64) ([]control.Event, Subscription, error) {
+func (f *fakeEngine) Subscribe(
+	_ context.Context, after uint64,
+) ([]control.Event, Subscription, error) {
 	return f.events.subscribe(after)
 }
 
@@ -151,7 +153,11 @@ type fakeSub struct {
 func (f *fakeEvents) subscribe(after uint64) ([]control.Event, Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &fakeSub{events: make(chan control.Event, 1024), lost: make(chan struct{}), ended: make(chan struct{})}
+	s := &fakeSub{
+		events: make(chan control.Event, 1024),
+		lost:   make(chan struct{}),
+		ended:  make(chan struct{}),
+	}
 	f.subs = append(f.subs, s)
 	var past []control.Event
 	for _, ev := range f.kept {
@@ -166,7 +172,13 @@ func (f *fakeEvents) subscribe(after uint64) ([]control.Event, Subscription, err
 func (f *fakeEvents) emit(id uint64, service string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ev := control.Event{ID: id, Time: time.Unix(int64(id), 0), Service: service, Kind: control.EventSignal, Reason: "TERM"}
+	ev := control.Event{
+		ID:      id,
+		Time:    time.Unix(int64(id), 0),
+		Service: service,
+		Kind:    control.EventSignal,
+		Reason:  "TERM",
+	}
 	f.kept = append(f.kept, ev)
 	if n := len(f.subs); n > 0 {
 		f.subs[n-1].events <- ev
@@ -229,7 +241,8 @@ func serveFake(t *testing.T, tweak func(*api, *http.Server)) *fixture {
 	proctest.CheckLeaks(t)
 	f := &fixture{engine: &fakeEngine{}, socket: filepath.Join(shortDir(t), "control.sock")}
 	stopped := make(chan struct{})
-	f.api = Options{Version: "1.2.3"}.api(f.engine, sync.OnceFunc(func() { close(stopped) }), stopped)
+	f.api = Options{Version: "1.2.3"}.api(f.engine,
+		sync.OnceFunc(func() { close(stopped) }), stopped)
 	f.api.usage = func(pid int) (sys.Usage, error) {
 		return sys.Usage{CPU: 1500 * time.Millisecond, Memory: int64(pid) << 20}, nil
 	}
@@ -237,7 +250,8 @@ func serveFake(t *testing.T, tweak func(*api, *http.Server)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.server = newServer(newHandler(f.api, peerGate(os.Geteuid(), nil)), func(err error) { t.Log(err) })
+	f.server = newServer(newHandler(f.api, peerGate(os.Geteuid(), nil)),
+		func(err error) { t.Log(err) })
 	if tweak != nil {
 		tweak(f.api, f.server)
 	}

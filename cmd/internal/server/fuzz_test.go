@@ -11,9 +11,11 @@ import (
 // was read says what it means.
 func FuzzBody(f *testing.F) {
 	for _, body := range []string{
-		`{"names": ["web"]}`, `{"all": true}`, `{"names": ["a"], "signal": "TERM"}`, `{"names": [""], "state": "ready", "timeout": "1s"}`,
+		`{"names": ["web"]}`, `{"all": true}`, `{"names": ["a"], "signal": "TERM"}`,
+		`{"names": [""], "state": "ready", "timeout": "1s"}`,
 		`{"services": [{"name": "web", "command": "sleep 1", "ready": "notify", "env": {"A": "b"}}], "source": "x", "plan": true}`,
-		`{"services": [{"name": "web", "instances": 9999999999}]}`, `{"services": [{}, {}]`, `{"services": null}`, `[]`, `nul`, `{} {}`,
+		`{"services": [{"name": "web", "instances": 9999999999}]}`, `{"services": [{}, {}]`,
+		`{"services": null}`, `[]`, `nul`, `{} {}`,
 	} {
 		f.Add([]byte(body))
 	}

@@ -63,9 +63,11 @@ var curl = proctest.Register("curl", func(args []string) int {
 func TestStranger(t *testing.T) {
 	stranger := func(t *testing.T, owner int, group *int, want string) {
 		var socket string
-		f := serveFake(t, func(a *api, s *http.Server) { s.Handler = newHandler(a, peerGate(owner, group)) })
+		f := serveFake(t,
+			func(a *api, s *http.Server) { s.Handler = newHandler(a, peerGate(owner, group)) })
 		socket = f.socket
-		if err := errors.Join(os.Chmod(filepath.Dir(socket), 0o755), os.Chmod(socket, 0o666)); err != nil {
+		if err := errors.Join(os.Chmod(filepath.Dir(socket), 0o755),
+			os.Chmod(socket, 0o666)); err != nil {
 			t.Fatal(err)
 		}
 		cmd := curl.Command(t, socket, "/v1/services/stop", `{"all": true}`)
@@ -83,7 +85,8 @@ func TestStranger(t *testing.T) {
 			return
 		}
 		var e control.Error
-		if err := json.Unmarshal([]byte(body), &e); err != nil || e.Code != control.Forbidden || !strings.Contains(e.Message, "user 65534 may not") {
+		if err := json.Unmarshal([]byte(body), &e); err != nil || e.Code != control.Forbidden ||
+			!strings.Contains(e.Message, "user 65534 may not") {
 			t.Errorf("answer: %s (%v)", body, err)
 		}
 		if calls := f.engine.called(); len(calls) != 0 {
@@ -116,7 +119,8 @@ func TestHalfRequests(t *testing.T) {
 	for name, part := range map[string]string{
 		"nothing": "",
 		"head":    "GET /v1/services HTTP/1.1\r\nHost: x\r\nX-Slow:",
-		"body":    "POST /v1/services/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"names\": [",
+		"body": "POST /v1/services/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" +
+			"{\"names\": [",
 	} {
 		conn, err := net.Dial("unix", f.socket)
 		if err != nil {
@@ -173,14 +177,16 @@ func TestGigabyte(t *testing.T) {
 			defer conn.Close()
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			fmt.Fprintf(conn, "POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
+			fmt.Fprintf(conn, "POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
+				size)
 			go io.Copy(conn, io.LimitReader(endless(tt.byte), size))
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var e control.Error
-			if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Code != tt.code || !resp.Close {
+			if err := json.NewDecoder(resp.Body).Decode(&e); err != nil ||
+				e.Code != tt.code || !resp.Close {
 				t.Errorf("answer: %s %+v %v", resp.Status, e, err)
 			}
 			runtime.ReadMemStats(&after)
@@ -219,7 +225,8 @@ func TestClientThatDoesNotRead(t *testing.T) {
 // TestSilentConnections: any number of connections on which nothing is said, or half a request,
 // keeps nobody out. They had ten seconds each.
 func TestSilentConnections(t *testing.T) {
-	f := serveFake(t, func(_ *api, s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = time.Hour, time.Hour })
+	f := serveFake(t,
+		func(_ *api, s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = time.Hour, time.Hour })
 	working, err := net.Dial("unix", f.socket)
 	if err != nil {
 		t.Fatal(err)

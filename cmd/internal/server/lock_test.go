@@ -21,7 +21,10 @@ import (
 // rootPaths makes the directories of a supervisor.
 func rootPaths(t *testing.T, root string) paths.Paths {
 	t.Helper()
-	p, err := paths.Of(func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] }, os.Geteuid())
+	p, err := paths.Of(
+		func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] },
+		os.Geteuid(),
+	)
 	if err == nil {
 		err = p.Create(nil)
 	}
@@ -58,7 +61,8 @@ func TestOneSupervisor(t *testing.T) {
 				switch {
 				case err == nil:
 					won = append(won, held.release)
-				case !errors.As(err, &running) || running.Dir != p.State || running.PID != 0 && running.PID != os.Getpid():
+				case !errors.As(err, &running) || running.Dir != p.State ||
+					running.PID != 0 && running.PID != os.Getpid():
 					t.Errorf("error: %v", err)
 				}
 			})
@@ -80,7 +84,9 @@ func TestEitherDirectoryIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []paths.Paths{{Runtime: two.Runtime, State: one.State}, {Runtime: one.Runtime, State: two.State}} {
+	for _, p := range []paths.Paths{
+		{Runtime: two.Runtime, State: one.State}, {Runtime: one.Runtime, State: two.State},
+	} {
 		var running *RunningError
 		if _, err := lock(p); !errors.As(err, &running) {
 			t.Errorf("%+v: %v", p, err)
@@ -121,12 +127,14 @@ func TestServeReportsItsFailures(t *testing.T) {
 		want  string
 	}{
 		"state is rubbish": {func(t *testing.T, o *Options) {
-			if err := os.WriteFile(filepath.Join(o.Paths.State, "services.json"), []byte("{"), 0o600); err != nil {
+			err := os.WriteFile(filepath.Join(o.Paths.State, "services.json"), []byte("{"), 0o600)
+			if err != nil {
 				t.Fatal(err)
 			}
 		}, "services.json: unexpected end"},
 		"lock is a link": {func(t *testing.T, o *Options) {
-			if err := os.Symlink("/nowhere/at/all", filepath.Join(o.Paths.State, "lock")); err != nil {
+			err := os.Symlink("/nowhere/at/all", filepath.Join(o.Paths.State, "lock"))
+			if err != nil {
 				t.Fatal(err)
 			}
 		}, "lock: "},
@@ -141,7 +149,8 @@ func TestServeReportsItsFailures(t *testing.T) {
 		"ready cannot be said": {func(t *testing.T, o *Options) {
 			o.Ready = func() error { return errors.New("nobody listens") }
 		}, "say that the supervisor is ready: nobody listens"},
-		"tcp is open": {func(t *testing.T, o *Options) { o.TCP.Listen = "127.0.0.1:0" }, "anybody could give orders"},
+		"tcp is open": {func(t *testing.T, o *Options) { o.TCP.Listen = "127.0.0.1:0" },
+			"anybody could give orders"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{Paths: rootPaths(t, shortDir(t))}

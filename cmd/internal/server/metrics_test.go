@@ -15,11 +15,13 @@ func TestMetrics(t *testing.T) {
 	f := serveFake(t, nil)
 	f.api.metrics, f.api.about.Version = true, "1.0 \"x\"\\\n"
 	f.engine.statuses = []control.Status{
-		{Name: "web@1", State: control.Ready, Ready: true, Wanted: true, PID: 3, Restarts: 4, Started: time.Unix(10, 0), Since: time.Unix(11, 500e6)},
+		{Name: "web@1", State: control.Ready, Ready: true, Wanted: true, PID: 3, Restarts: 4,
+			Started: time.Unix(10, 0), Since: time.Unix(11, 500e6)},
 		{Name: "db", State: supervise.Failed, Wanted: true, Since: time.Unix(12, 0)},
 	}
 	status, body, header := f.ask(t, "GET", "/metrics", "")
-	if status != 200 || !strings.HasPrefix(header.Get("Content-Type"), "text/plain; version=0.0.4") {
+	if status != 200 ||
+		!strings.HasPrefix(header.Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Fatal(status, header)
 	}
 	// The reference parser must take it, and the reference linter like it.

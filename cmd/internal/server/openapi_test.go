@@ -46,44 +46,110 @@ type param struct{ name, kind, help string }
 func operations() []operation {
 	name := param{"name", "path", "The service."}
 	names := param{"name", "query", "Only this service, or all instances of it; may be repeated."}
-	usage := param{"usage", "query", "1 fills in cpu and memory, which costs two reads of /proc a service."}
+	usage := param{
+		"usage", "query", "1 fills in cpu and memory, which costs two reads of /proc a service.",
+	}
 	described := param{"spec", "query", "1 fills in spec, the description with all defaults."}
 	follow := param{"follow", "query", "1 goes on with what happens."}
 	change := func(verb, summary string) operation {
-		return operation{route: "POST /v1/services/" + verb, summary: summary, in: control.Names{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}}
+		return operation{
+			route:   "POST /v1/services/" + verb,
+			summary: summary,
+			in:      control.Names{},
+			out:     control.Done{},
+			codes:   []control.Code{control.NotFound, control.NotDone},
+		}
 	}
 	return []operation{
 		{route: "GET /v1/supervisor", summary: "The supervisor itself.", out: control.Supervisor{}},
-		{route: "GET /v1/health", summary: "Whether every service that is to be up is: 200 if so, else 503.", out: control.Health{}, also: 503},
-		{route: "GET /v1/services", summary: "Services by name.", params: []param{names, usage, described}, out: []control.Status{}, codes: []control.Code{control.NotFound}},
-		{route: "GET /v1/services/{name}", summary: "One service.", params: []param{name, usage, described}, out: control.Status{}, codes: []control.Code{control.NotFound}},
-		{route: "GET /v1/services/{name}/spec", summary: "The description of a service, with all defaults.", params: []param{name}, out: spec.Service{}, codes: []control.Code{control.NotFound}},
 		{
-			route: "GET /v1/services/{name}/logs", summary: "What a service has printed.", content: "text/plain; charset=utf-8",
-			params: []param{
-				name, {"n", "query", "The last so many lines, at most 10000; -1 for all. If absent 10, with since or until all."},
-				{"since", "query", "Only what is not older: RFC 3339, or a duration before now."}, {"until", "query", "Only what is not newer: the same."},
+			route:   "GET /v1/health",
+			summary: "Whether every service that is to be up is: 200 if so, else 503.",
+			out:     control.Health{}, also: 503,
+		},
+		{
+			route: "GET /v1/services", summary: "Services by name.",
+			params: []param{names, usage, described}, out: []control.Status{},
+			codes: []control.Code{control.NotFound},
+		},
+		{
+			route: "GET /v1/services/{name}", summary: "One service.",
+			params: []param{name, usage, described}, out: control.Status{},
+			codes: []control.Code{control.NotFound},
+		},
+		{
+			route:   "GET /v1/services/{name}/spec",
+			summary: "The description of a service, with all defaults.", params: []param{name},
+			out: spec.Service{}, codes: []control.Code{control.NotFound},
+		},
+		{
+			route: "GET /v1/services/{name}/logs", summary: "What a service has printed.",
+			content: "text/plain; charset=utf-8", params: []param{
+				name,
+				{"n", "query", "The last so many lines, at most 10000; -1 for all. If absent 10, " +
+					"with since or until all."},
+				{"since", "query", "Only what is not older: RFC 3339, or a duration before now."},
+				{"until", "query", "Only what is not newer: the same."},
 				{"grep", "query", "Only lines that match this regular expression (RE2)."},
-				{"stream", "query", "Only standard output (out) or error (err), or what the log engine says itself (log); may be repeated."}, follow,
+				{"stream", "query", "Only standard output (out) or error (err), or what the log " +
+					"engine says itself (log); may be repeated."}, follow,
 			},
 			codes: []control.Code{control.NotFound, control.NotDone},
 		},
-		{route: "POST /v1/apply", summary: "Make reality match a set of descriptions; answered when what was started is ready or has failed.", in: control.ApplyRequest{}, out: control.Applied{}, codes: []control.Code{control.NotDone, control.Invalid}},
-		change("start", "Start services, and those they require or want; answered when each is ready or has failed."),
+		{
+			route: "POST /v1/apply",
+			summary: "Make reality match a set of descriptions; answered when what was started " +
+				"is ready or has failed.",
+			in: control.ApplyRequest{}, out: control.Applied{},
+			codes: []control.Code{control.NotDone, control.Invalid},
+		},
+		change("start", "Start services, and those they require or want; answered when each is "+
+			"ready or has failed."),
 		change("stop", "Stop services and hold them; answered when nothing is left of them."),
-		{route: "POST /v1/services/restart", summary: "Stop services and start them, or replace their processes one after the other; answered when they are ready again.", in: control.RestartRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}},
+		{
+			route: "POST /v1/services/restart",
+			summary: "Stop services and start them, or replace their processes one after the " +
+				"other; answered when they are ready again.",
+			in: control.RestartRequest{}, out: control.Done{},
+			codes: []control.Code{control.NotFound, control.NotDone},
+		},
 		change("reload", "Have services read their configuration anew."),
 		change("remove", "Stop services and forget them. Their logs stay."),
 		change("reopen", "Open the log files of services anew, by the names that they have now."),
-		{route: "POST /v1/services/signal", summary: "Send a signal to the main process of each service.", in: control.SignalRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone}},
-		{route: "POST /v1/services/wait", summary: "Answered when every service is in a state.", in: control.WaitRequest{}, out: control.Done{}, codes: []control.Code{control.NotFound, control.NotDone, control.TimedOut}},
 		{
-			route: "GET /v1/events", summary: "What has happened, a JSON object a line. An empty line is a sign of life.", content: "application/x-ndjson", out: control.Event{},
-			params: []param{{"after", "query", "Events with a higher id; \"now\" for none of the past."}, follow, names},
+			route:   "POST /v1/services/signal",
+			summary: "Send a signal to the main process of each service.",
+			in:      control.SignalRequest{}, out: control.Done{},
+			codes: []control.Code{control.NotFound, control.NotDone},
 		},
-		{route: "POST /v1/upgrade", summary: "Execute another program in the supervisor's process; answered when that has proven that it can go on.", in: control.UpgradeRequest{}, out: control.Upgrade{}, codes: []control.Code{control.NotDone}},
-		{route: "POST /v1/shutdown", summary: "End the supervisor; answered when every service has stopped.", in: control.Done{}, out: control.Done{}},
-		{route: "GET /metrics", summary: "The Prometheus text format, if it is switched on.", content: "text/plain; version=0.0.4; charset=utf-8", codes: []control.Code{control.NotFound}},
+		{
+			route: "POST /v1/services/wait", summary: "Answered when every service is in a state.",
+			in: control.WaitRequest{}, out: control.Done{},
+			codes: []control.Code{control.NotFound, control.NotDone, control.TimedOut},
+		},
+		{
+			route: "GET /v1/events", summary: "What has happened, a JSON object a line. An empty " +
+				"line is a sign of life.", content: "application/x-ndjson", out: control.Event{},
+			params: []param{
+				{"after", "query", "Events with a higher id; \"now\" for none of the past."},
+				follow, names,
+			},
+		},
+		{
+			route: "POST /v1/upgrade",
+			summary: "Execute another program in the supervisor's process; answered when that " +
+				"has proven that it can go on.",
+			in: control.UpgradeRequest{}, out: control.Upgrade{},
+			codes: []control.Code{control.NotDone},
+		},
+		{
+			route:   "POST /v1/shutdown",
+			summary: "End the supervisor; answered when every service has stopped.",
+			in:      control.Done{}, out: control.Done{},
+		},
+		{route: "GET /metrics", summary: "The Prometheus text format, if it is switched on.",
+			content: "text/plain; version=0.0.4; charset=utf-8",
+			codes:   []control.Code{control.NotFound}},
 	}
 }
 
@@ -110,9 +176,11 @@ func describe(t *testing.T) []byte {
 		paths[path].(object)[strings.ToLower(method)] = s.operation(op)
 	}
 	doc := object{
-		"openapi":    "3.1.0",
-		"info":       object{"title": "Daemonry control API", "version": control.Version, "description": "Served over a Unix socket. See api.md."},
-		"servers":    []any{object{"url": "http://daemonry", "description": "Whatever the host; the Unix socket decides."}},
+		"openapi": "3.1.0",
+		"info": object{"title": "Daemonry control API", "version": control.Version,
+			"description": "Served over a Unix socket. See api.md."},
+		"servers": []any{object{"url": "http://daemonry",
+			"description": "Whatever the host; the Unix socket decides."}},
 		"paths":      paths,
 		"components": object{"schemas": s.types},
 	}
@@ -137,7 +205,8 @@ func (s *schemas) operation(op operation) object {
 		byStatus[statusOf(c)] = append(byStatus[statusOf(c)], string(c))
 	}
 	for status, list := range byStatus {
-		answers[fmt.Sprint(status)] = s.answer("Error "+strings.Join(list, " or ")+".", "", control.Error{})
+		answers[fmt.Sprint(status)] = s.answer("Error "+strings.Join(list, " or ")+".", "",
+			control.Error{})
 	}
 	answers["default"] = s.answer("Another error.", "", control.Error{})
 	o := object{"summary": op.summary, "responses": answers}
@@ -147,13 +216,21 @@ func (s *schemas) operation(op operation) object {
 		if (p.name == "name" || p.name == "stream") && p.kind == "query" {
 			schema = object{"type": "array", "items": schema}
 		}
-		params = append(params, object{"name": p.name, "in": p.kind, "required": p.kind == "path", "description": p.help, "schema": schema})
+		params = append(params, object{
+			"name":        p.name,
+			"in":          p.kind,
+			"required":    p.kind == "path",
+			"description": p.help,
+			"schema":      schema,
+		})
 	}
 	if params != nil {
 		o["parameters"] = params
 	}
 	if op.in != nil {
-		o["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": s.of(reflect.TypeOf(op.in))}}}
+		o["requestBody"] = object{"required": true, "content": object{
+			"application/json": object{"schema": s.of(reflect.TypeOf(op.in))},
+		}}
 	}
 	return o
 }
@@ -177,11 +254,13 @@ func (s *schemas) of(t reflect.Type) object {
 	case t == reflect.TypeFor[control.State]():
 		return object{"type": "string", "enum": control.States()}
 	case t == reflect.TypeFor[spec.Command]():
-		return object{"oneOf": []any{object{"type": "array", "items": object{"type": "string"}}, object{"type": "string"}}}
+		return object{"oneOf": []any{object{"type": "array", "items": object{"type": "string"}},
+			object{"type": "string"}}}
 	case t == reflect.TypeFor[spec.ByteSize]():
 		return object{"type": []string{"string", "integer"}}
 	case t.Implements(reflect.TypeFor[interface{ Values() []string }]()):
-		return object{"type": "string", "enum": reflect.Zero(t).Interface().(interface{ Values() []string }).Values()}
+		return object{"type": "string",
+			"enum": reflect.Zero(t).Interface().(interface{ Values() []string }).Values()}
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 		return object{"type": "string"}
 	case t.Implements(reflect.TypeFor[json.Marshaler]()):
@@ -278,7 +357,8 @@ func readDocs(t *testing.T, pkg string, docs map[string]string) {
 					doc = f.Comment.Text()
 				}
 				for _, name := range f.Names {
-					docs[pkg+"."+ts.Name.Name+"."+name.Name] = strings.Join(strings.Fields(doc), " ")
+					docs[pkg+"."+ts.Name.Name+"."+name.Name] = strings.Join(strings.Fields(doc),
+						" ")
 				}
 			}
 			return true
@@ -376,8 +456,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST /v1/services/reload", "", `{"names": ["web"]}`, 409},
 		{"POST /v1/services/signal", "", `{"names": ["web"], "signal": "CONT"}`, 200},
 		{"POST /v1/services/reopen", "", `{"names": ["web"]}`, 200},
-		{"POST /v1/services/wait", "", `{"names": ["web"], "state": "ready", "timeout": "10s"}`, 200},
-		{"POST /v1/services/wait", "", `{"names": ["web"], "state": "stopped", "timeout": "10ms"}`, 504},
+		{"POST /v1/services/wait", "",
+			`{"names": ["web"], "state": "ready", "timeout": "10s"}`, 200},
+		{"POST /v1/services/wait", "",
+			`{"names": ["web"], "state": "stopped", "timeout": "10ms"}`, 504},
 		{"POST /v1/services/stop", "", `{"all": true}`, 200},
 		{"GET /v1/events", "", "", 200},
 		{"GET /metrics", "", "", 200},
@@ -531,8 +613,10 @@ func TestValidatorCanFail(t *testing.T) {
 	schema := object{
 		"type": "object", "required": []any{"a"},
 		"properties": object{
-			"a": object{"type": "string", "format": "date-time"}, "b": object{"type": "array", "items": object{"type": "integer"}},
-			"c": object{"oneOf": []any{object{"type": "null"}, object{"type": "boolean"}}}, "d": object{"enum": []any{"x"}, "type": "string"},
+			"a": object{"type": "string", "format": "date-time"},
+			"b": object{"type": "array", "items": object{"type": "integer"}},
+			"c": object{"oneOf": []any{object{"type": "null"}, object{"type": "boolean"}}},
+			"d": object{"enum": []any{"x"}, "type": "string"},
 		},
 	}
 	for text, want := range map[string]int{

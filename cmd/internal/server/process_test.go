@@ -86,7 +86,8 @@ func TestSignals(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			cmd, c := startWhole(t, shortDir(t))
-			if _, err := c.Apply(t.Context(), control.ApplyRequest{Services: []spec.Service{sleeper("a")}}); err != nil {
+			if _, err := c.Apply(t.Context(),
+				control.ApplyRequest{Services: []spec.Service{sleeper("a")}}); err != nil {
 				t.Fatal(err)
 			}
 			list, err := c.Status(t.Context(), control.StatusRequest{})

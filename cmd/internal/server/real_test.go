@@ -31,7 +31,10 @@ type supervisor struct {
 // startSupervisor returns when it is ready. It is ended with the test.
 func startSupervisor(t *testing.T, root string, tweak func(*Options)) *supervisor {
 	t.Helper()
-	p, err := paths.Of(func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] }, os.Geteuid())
+	p, err := paths.Of(
+		func(name string) string { return map[string]string{"DAEMONRY_ROOT": root}[name] },
+		os.Geteuid(),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +50,12 @@ func startSupervisor(t *testing.T, root string, tweak func(*Options)) *superviso
 		tweak(&o)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &supervisor{Client: &control.Client{Socket: p.Socket()}, paths: p, cancel: cancel, ended: make(chan error, 1)}
+	s := &supervisor{
+		Client: &control.Client{Socket: p.Socket()},
+		paths:  p,
+		cancel: cancel,
+		ended:  make(chan error, 1),
+	}
 	s.trouble = func() []error { mu.Lock(); defer mu.Unlock(); return slices.Clone(troubles) }
 	go func() { s.ended <- Serve(ctx, o) }()
 	select {
@@ -84,7 +92,11 @@ func (s *supervisor) end(t *testing.T) {
 
 // sleeper is a service that runs until it is stopped.
 func sleeper(name string) spec.Service {
-	return spec.Service{Name: name, Command: spec.Command{"sleep", "1000"}, Ready: spec.Probe{Kind: spec.ProbeExec}}
+	return spec.Service{
+		Name:    name,
+		Command: spec.Command{"sleep", "1000"},
+		Ready:   spec.Probe{Kind: spec.ProbeExec},
+	}
 }
 
 func TestLifeOfServices(t *testing.T) {
@@ -93,8 +105,16 @@ func TestLifeOfServices(t *testing.T) {
 	s := startSupervisor(t, shortDir(t), nil)
 	web := sleeper("web")
 	web.Instances, web.Requires = 2, []string{"db"}
-	crash := spec.Service{Name: "crash", Command: spec.Command{"sh", "-c", "echo oops; exit 7"}, Ready: spec.Probe{Kind: spec.ProbeNotify}, Supervision: spec.Supervision{Restart: spec.RestartNo}}
-	all := control.ApplyRequest{Source: "/etc/app.toml", Services: []spec.Service{sleeper("db"), web, crash}}
+	crash := spec.Service{
+		Name:        "crash",
+		Command:     spec.Command{"sh", "-c", "echo oops; exit 7"},
+		Ready:       spec.Probe{Kind: spec.ProbeNotify},
+		Supervision: spec.Supervision{Restart: spec.RestartNo},
+	}
+	all := control.ApplyRequest{
+		Source:   "/etc/app.toml",
+		Services: []spec.Service{sleeper("db"), web, crash},
+	}
 
 	all.Plan = true
 	plan, err := s.Apply(ctx, all)
@@ -107,10 +127,12 @@ func TestLifeOfServices(t *testing.T) {
 	all.Plan = false
 	plan, err = s.Apply(ctx, all)
 	var e *control.Error
-	if !errors.As(err, &e) || !errors.Is(err, control.NotDone) || len(e.Failures) != 1 || len(plan) != 4 {
+	if !errors.As(err, &e) || !errors.Is(err, control.NotDone) || len(e.Failures) != 1 ||
+		len(plan) != 4 {
 		t.Fatalf("apply: %+v, %v", plan, err)
 	}
-	if f := e.Failures[0]; f.Name != "crash" || f.Exit == nil || f.Exit.Status() != 7 || !slices.Equal(f.Exit.Words, []string{"oops"}) {
+	if f := e.Failures[0]; f.Name != "crash" || f.Exit == nil || f.Exit.Status() != 7 ||
+		!slices.Equal(f.Exit.Words, []string{"oops"}) {
 		t.Errorf("failure: %+v", f)
 	}
 	list, err := s.Status(ctx, control.StatusRequest{Names: []string{"web"}, Usage: true})
@@ -118,8 +140,10 @@ func TestLifeOfServices(t *testing.T) {
 		t.Fatalf("status: %+v, %v", list, err)
 	}
 	for i, st := range list {
-		if st.Name != fmt.Sprintf("web@%d", i+1) || st.State != control.Ready || !st.Ready || st.PID == 0 || st.Started.IsZero() ||
-			st.Since.IsZero() || st.Source != "/etc/app.toml" || st.CPU == nil || st.Memory == nil || *st.Memory == 0 {
+		if st.Name != fmt.Sprintf("web@%d", i+1) || st.State != control.Ready || !st.Ready ||
+			st.PID == 0 || st.Started.IsZero() ||
+			st.Since.IsZero() ||
+			st.Source != "/etc/app.toml" || st.CPU == nil || st.Memory == nil || *st.Memory == 0 {
 			t.Errorf("status: %+v", st)
 		}
 		if !proctest.Alive(st.PID) {
@@ -127,11 +151,16 @@ func TestLifeOfServices(t *testing.T) {
 		}
 	}
 	pid := list[0].PID
-	if err := s.Signal(ctx, control.SignalRequest{Names: control.Named("web@1"), Signal: "KILL"}); err != nil {
+	if err := s.Signal(ctx,
+		control.SignalRequest{Names: control.Named("web@1"), Signal: "KILL"}); err != nil {
 		t.Fatal(err)
 	}
 	proctest.Gone(t, pid)
-	if err := s.Wait(ctx, control.WaitRequest{Names: control.Named("web"), State: control.Ready, Timeout: spec.Duration(20 * time.Second)}); err != nil {
+	if err := s.Wait(ctx, control.WaitRequest{
+		Names:   control.Named("web"),
+		State:   control.Ready,
+		Timeout: spec.Duration(20 * time.Second),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Stop(ctx, control.Names{All: true}); err != nil {
@@ -149,7 +178,8 @@ func TestRestoreAndShutdown(t *testing.T) {
 	proctest.CheckLeaks(t)
 	root, ctx := shortDir(t), t.Context()
 	s := startSupervisor(t, root, nil)
-	if _, err := s.Apply(ctx, control.ApplyRequest{Services: []spec.Service{sleeper("a"), sleeper("b")}}); err != nil {
+	if _, err := s.Apply(ctx,
+		control.ApplyRequest{Services: []spec.Service{sleeper("a"), sleeper("b")}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Stop(ctx, control.Named("b")); err != nil {
@@ -175,12 +205,18 @@ func TestRestoreAndShutdown(t *testing.T) {
 	}
 
 	s = startSupervisor(t, root, nil)
-	if err := s.Wait(ctx, control.WaitRequest{Names: control.Named("a"), State: control.Ready, Timeout: spec.Duration(20 * time.Second)}); err != nil {
+	if err := s.Wait(ctx, control.WaitRequest{
+		Names:   control.Named("a"),
+		State:   control.Ready,
+		Timeout: spec.Duration(20 * time.Second),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	about, err := s.Supervisor(ctx)
-	if err != nil || about.Services != 2 || about.States[control.Ready] != 1 || about.States[control.Stopped] != 1 ||
-		about.PID != os.Getpid() || about.Version != "test" || about.Uptime <= 0 || about.StateDir != filepath.Join(root, "state") {
+	if err != nil || about.Services != 2 || about.States[control.Ready] != 1 ||
+		about.States[control.Stopped] != 1 ||
+		about.PID != os.Getpid() || about.Version != "test" ||
+		about.Uptime <= 0 || about.StateDir != filepath.Join(root, "state") {
 		t.Errorf("supervisor: %+v, %v", about, err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A control socket whose name is missing gets another one; that of a supervisor that is about to end
-// is missing because it ends. No name is left then, whichever comes first.
+// A control socket whose name is missing gets another one; that of a supervisor that is about to
+// end is missing because it ends. No name is left then, whichever comes first.
 func TestReplacedAtTheEnd(t *testing.T) {
 	for range 50 {
 		dir := shortDir(t)

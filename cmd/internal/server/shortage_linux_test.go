@@ -85,7 +85,9 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 }
 
 func TestMostConns(t *testing.T) {
-	for descriptors, want := range map[uint64]int{0: maxConns, 8: 2, 64: 8, 1024: 128, 1 << 20: maxConns} {
+	for descriptors, want := range map[uint64]int{
+		0: maxConns, 8: 2, 64: 8, 1024: 128, 1 << 20: maxConns,
+	} {
 		if have := mostConns(descriptors); have != want {
 			t.Errorf("of %d: %d, want %d", descriptors, have, want)
 		}

@@ -37,9 +37,14 @@ func soaker(name, dir string) spec.Service {
 	script := fmt.Sprintf(`run=0; test -e %[1]s && read run <%[1]s; run=$((run+1)); echo $run >%[1]s
 		n=0; while [ $n -lt %d ]; do n=$((n+1)); echo "$run $n"; done; echo >&3; exec sleep 1000 3>&-`,
 		filepath.Join(dir, name), soakLines)
-	s := spec.Service{Name: name, Command: spec.Command{"sh", "-c", script}, Ready: spec.Probe{Kind: spec.ProbeFD, FD: 3}}
+	s := spec.Service{
+		Name:    name,
+		Command: spec.Command{"sh", "-c", script},
+		Ready:   spec.Probe{Kind: spec.ProbeFD, FD: 3},
+	}
 	s.Timeout = new(spec.Duration(2 * time.Minute))
-	s.Backoff.First, s.Backoff.Cap = new(spec.Duration(10*time.Millisecond)), new(spec.Duration(100*time.Millisecond))
+	s.Backoff.First, s.Backoff.Cap = new(spec.Duration(10*time.Millisecond)),
+		new(spec.Duration(100*time.Millisecond))
 	s.Budget.Restarts = new(-1)
 	return s
 }
@@ -73,7 +78,8 @@ func TestSoak(t *testing.T) {
 	s.settle(t)
 	after := s.use(t)
 	t.Logf("%d killed; asked %d times; before %+v, after %+v", sum(s.kills), s.asked, before, after)
-	if after.files > before.files+8 || after.goroutines > before.goroutines+8 || after.heap > before.heap*3/2+8<<20 {
+	if after.files > before.files+8 || after.goroutines > before.goroutines+8 ||
+		after.heap > before.heap*3/2+8<<20 {
 		t.Errorf("leaked: before %+v, after %+v", before, after)
 	}
 	if err := s.Stop(t.Context(), control.Names{All: true}); err != nil {
@@ -148,7 +154,8 @@ func (s *soak) ask(ctx context.Context, t *testing.T, client int) (n int) {
 		case 1:
 			_, err = c.Supervisor(t.Context())
 		case 2:
-			_, err = c.Status(t.Context(), control.StatusRequest{Names: s.names[n%len(s.names):][:1], Usage: true})
+			_, err = c.Status(t.Context(),
+				control.StatusRequest{Names: s.names[n%len(s.names):][:1], Usage: true})
 		default:
 			_, err = c.Health(t.Context())
 		}
@@ -232,21 +239,28 @@ func (s *soak) use(t *testing.T) use {
 func TestDeathIsSeenAtOnce(t *testing.T) {
 	proctest.CheckLeaks(t)
 	s := startSupervisor(t, shortDir(t), nil)
-	holder := spec.Service{Name: "a", Command: spec.Command{"sh", "-c", "sleep 1000 & echo >&3; wait"}, Ready: spec.Probe{Kind: spec.ProbeFD, FD: 3}}
+	holder := spec.Service{
+		Name:    "a",
+		Command: spec.Command{"sh", "-c", "sleep 1000 & echo >&3; wait"},
+		Ready:   spec.Probe{Kind: spec.ProbeFD, FD: 3},
+	}
 	holder.Backoff.First, holder.Budget.Restarts = new(spec.Duration(0)), new(-1)
-	if _, err := s.Apply(t.Context(), control.ApplyRequest{Services: []spec.Service{holder}}); err != nil {
+	if _, err := s.Apply(t.Context(),
+		control.ApplyRequest{Services: []spec.Service{holder}}); err != nil {
 		t.Fatal(err)
 	}
 	var times []time.Duration
 	for round := range 20 {
 		killed := time.Now()
-		if err := s.Signal(t.Context(), control.SignalRequest{Names: control.Named("a"), Signal: "KILL"}); err != nil {
+		if err := s.Signal(t.Context(),
+			control.SignalRequest{Names: control.Named("a"), Signal: "KILL"}); err != nil {
 			t.Fatal(err)
 		}
 		times = append(times, s.awaitRestart(t, round+1).Sub(killed))
 	}
 	slices.Sort(times)
-	t.Logf("from the kill to the next process: median %v, longest %v", times[len(times)/2], times[len(times)-1])
+	t.Logf("from the kill to the next process: median %v, longest %v",
+		times[len(times)/2], times[len(times)-1])
 	if times[len(times)/2] > 2*time.Second {
 		t.Errorf("a death is acted on %v after it", times[len(times)/2])
 	}
@@ -255,7 +269,8 @@ func TestDeathIsSeenAtOnce(t *testing.T) {
 // awaitRestart waits for the n-th restart, and says when its process was started.
 func (s *supervisor) awaitRestart(t *testing.T, n int) time.Time {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(20 * time.Second)
+	for ; time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		list, err := s.Status(t.Context(), control.StatusRequest{Names: []string{"a"}})
 		if err != nil {
 			t.Fatal(err)

@@ -30,30 +30,47 @@ type damage struct {
 	fatal func(file string) bool
 }
 
-var stateFiles = []string{"state/services.json", "state/wanted.json", "state/supervisor.owner", "run/services.journal"}
+var stateFiles = []string{"state/services.json", "state/wanted.json", "state/supervisor.owner",
+	"run/services.journal"}
 
 func damages() []damage {
-	read := func(file string) bool { return !strings.HasSuffix(file, ".owner") } // that is asked only where there is no journal
+	// that is asked only where there is no journal
+	read := func(file string) bool { return !strings.HasSuffix(file, ".owner") }
 	never := func(string) bool { return false }
 	// Of the user's own words nothing may be lost; what a supervisor noted is done without, and
 	// what it was about left alone.
 	words := func(file string) bool { return strings.HasSuffix(file, ".json") }
 	return []damage{
-		{"unreadable", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, read},
+		{
+			"unreadable",
+			func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+			read,
+		},
 		{"newer version", func(path string) error { return newer(path) }, read},
 		{"unknown field", func(path string) error {
-			return edit(path, func(b []byte) []byte { return bytes.Replace(b, []byte(`{`), []byte(`{"later": 1, `), 1) })
+			return edit(path, func(b []byte) []byte {
+				return bytes.Replace(b, []byte(`{`), []byte(`{"later": 1, `), 1)
+			})
 		}, words},
 		{"emptied", func(path string) error { return os.Truncate(path, 0) }, words},
-		{"cut", func(path string) error { return edit(path, func(b []byte) []byte { return b[:len(b)*2/3] }) }, words},
+		{"cut",
+			func(path string) error {
+				return edit(path, func(b []byte) []byte { return b[:len(b)*2/3] })
+			}, words},
 		{"cut after a line", func(path string) error {
-			return edit(path, func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] })
+			return edit(path,
+				func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] })
 		}, words},
-		{"garbage", func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("x\x00\n"), 1000), 0o600) }, words},
+		{"garbage",
+			func(path string) error {
+				return os.WriteFile(path, bytes.Repeat([]byte("x\x00\n"), 1000), 0o600)
+			}, words},
 		{"garbage in the middle", func(path string) error {
-			return edit(path, func(b []byte) []byte { copy(b[len(b)/2:], "\x00\x00\x00"); return b })
+			return edit(path,
+				func(b []byte) []byte { copy(b[len(b)/2:], "\x00\x00\x00"); return b })
 		}, words},
-		{"an object without a word", func(path string) error { return os.WriteFile(path, []byte("{}\n"), 0o600) }, words},
+		{"an object without a word",
+			func(path string) error { return os.WriteFile(path, []byte("{}\n"), 0o600) }, words},
 		{"missing", os.Remove, never},
 	}
 }
@@ -106,10 +123,11 @@ func TestStateFilesThatCannotBeRead(t *testing.T) {
 	for _, groups := range []string{"", "off"} {
 		for _, file := range stateFiles {
 			for _, d := range damages() {
-				t.Run(fmt.Sprintf("groups %q, %s %s", groups, filepath.Base(file), d.name), func(t *testing.T) {
-					t.Parallel()
-					spoilt(t, groups, file, d)
-				})
+				t.Run(fmt.Sprintf("groups %q, %s %s", groups, filepath.Base(file), d.name),
+					func(t *testing.T) {
+						t.Parallel()
+						spoilt(t, groups, file, d)
+					})
 			}
 		}
 	}
@@ -159,8 +177,14 @@ func TestCopiedRoot(t *testing.T) {
 				o := &ordeal{T: t, root: shortDir(t), cgroup: groups}
 				o.file = control.ApplyRequest{Source: "/test.toml", Services: once(dir, groups)}
 				before := o.startOnce(dir)
-				copied := &ordeal{T: t, root: filepath.Join(shortDir(t), "copy"), file: o.file, cgroup: groups}
-				if out, err := exec.Command("cp", "-a", o.root, copied.root).CombinedOutput(); err != nil {
+				copied := &ordeal{
+					T:      t,
+					root:   filepath.Join(shortDir(t), "copy"),
+					file:   o.file,
+					cgroup: groups,
+				}
+				if out, err := exec.Command("cp", "-a", o.root,
+					copied.root).CombinedOutput(); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
 				if !alive {
@@ -169,7 +193,8 @@ func TestCopiedRoot(t *testing.T) {
 				copied.start()
 				copied.aliveOnce(dir, before, false)
 				for _, s := range o.file.Services {
-					if st := copied.status(s.Name); st.State != control.Failed || !strings.Contains(st.Reason, "a copy of another supervisor's") {
+					if st := copied.status(s.Name); st.State != control.Failed ||
+						!strings.Contains(st.Reason, "a copy of another supervisor's") {
 						t.Errorf("in the copy: %+v", st)
 					}
 				}
@@ -234,7 +259,8 @@ func TestOlderStatePutBack(t *testing.T) {
 	for range 2 {
 		o.start()
 		about, err := o.client.Supervisor(t.Context())
-		if err != nil || len(about.Unknown) != 1 || about.Unknown[0] != (control.Unknown{Name: "silent", PID: pid}) {
+		if err != nil || len(about.Unknown) != 1 ||
+			about.Unknown[0] != (control.Unknown{Name: "silent", PID: pid}) {
 			t.Errorf("unknown: %+v, %v", about, err)
 		}
 		o.kill()
@@ -263,8 +289,10 @@ func withoutSpecs(journal []byte) (b []byte) {
 			continue
 		}
 		delete(fields, "spec")
-		short, _ := json.Marshal(fields)                                                         // of what was just read
-		short = append(short[:len(short)-1], bytes.Repeat([]byte(" "), len(text)-len(short))...) // the file is as long as it says
+		// of what was just read
+		short, _ := json.Marshal(fields)
+		// the file is as long as it says
+		short = append(short[:len(short)-1], bytes.Repeat([]byte(" "), len(text)-len(short))...)
 		short = append(short, '}')
 		b = fmt.Appendf(b, "%s %s\n", seal(short), short)
 	}
@@ -361,7 +389,8 @@ func (o *ordeal) aliveOnce(dir string, before map[string]sys.Identity, known boo
 		if now, err := sys.Identify(id.PID); err != nil || now != id {
 			o.Errorf("%s: process %d is gone: %v", s.Name, id.PID, err)
 		}
-		if started, err := os.ReadFile(filepath.Join(dir, s.Env["INVOCATION_NAME"])); err != nil || bytes.Count(started, []byte{'\n'}) != 1 {
+		if started, err := os.ReadFile(filepath.Join(dir, s.Env["INVOCATION_NAME"])); err != nil ||
+			bytes.Count(started, []byte{'\n'}) != 1 {
 			o.Errorf("%s: started as %q, %v", s.Name, started, err)
 		}
 		st := states[s.Name]
@@ -371,7 +400,8 @@ func (o *ordeal) aliveOnce(dir string, before map[string]sys.Identity, known boo
 			o.Errorf("%s is not taken over: %+v", s.Name, st)
 		case st.Name == "" || st.State == control.Stopped:
 			// Neither described nor wanted: left alone.
-		case st.State != control.Failed || st.PID != 0 || !strings.Contains(st.Reason, "not started again"):
+		case st.State != control.Failed || st.PID != 0 ||
+			!strings.Contains(st.Reason, "not started again"):
 			o.Errorf("%s: %+v", s.Name, st)
 		}
 	}

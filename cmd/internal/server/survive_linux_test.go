@@ -85,7 +85,8 @@ type ordeal struct {
 func (o *ordeal) command() *exec.Cmd {
 	o.Helper()
 	cmd := whole.Command(o)
-	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+o.root, "GORACE="+proctest.RaceSettings(), "TEST_CGROUP="+o.cgroup)
+	cmd.Env = append(os.Environ(), "DAEMONRY_ROOT="+o.root, "GORACE="+proctest.RaceSettings(),
+		"TEST_CGROUP="+o.cgroup)
 	return cmd
 }
 
@@ -156,9 +157,18 @@ func noSubreaper(t *testing.T) {
 }
 
 func (o *ordeal) describe(rest string) {
-	w := spec.Service{Name: "w", Command: spec.Command{counter.Path(o), rest}, Instances: o.writers, Ready: spec.Probe{Kind: spec.ProbeExec}}
+	w := spec.Service{
+		Name:      "w",
+		Command:   spec.Command{counter.Path(o), rest},
+		Instances: o.writers,
+		Ready:     spec.Probe{Kind: spec.ProbeExec},
+	}
 	w.Log.RotateSize, w.Log.Keep = new(spec.ByteSize(1<<20)), new(100000)
-	only := spec.Service{Name: "only", Command: spec.Command{only.Path(o), filepath.Join(o.root, "{instance}")}, Instances: 3}
+	only := spec.Service{
+		Name:      "only",
+		Command:   spec.Command{only.Path(o), filepath.Join(o.root, "{instance}")},
+		Instances: 3,
+	}
 	only.Budget.Restarts = new(-1)
 	o.file = control.ApplyRequest{Source: "/test.toml", Services: []spec.Service{w, only}}
 }

@@ -29,20 +29,26 @@ const testToken = "a-token-of-more-than-20-characters"
 func certificates(t *testing.T, dir string) {
 	t.Helper()
 	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"},
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	caKey := writeCert(t, dir, "ca", authority, authority, nil)
 	writeCert(t, dir, "server", &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"machine.example"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour),
+		DNSNames:    []string{"machine.example"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, authority, caKey)
 	writeCert(t, dir, "client", &x509.Certificate{
-		SerialNumber: big.NewInt(3), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(3), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, authority, caKey)
 }
 
-func writeCert(t *testing.T, dir, name string, cert, parent *x509.Certificate, signer *ecdsa.PrivateKey) *ecdsa.PrivateKey {
+func writeCert(
+	t *testing.T, dir, name string, cert, parent *x509.Certificate, signer *ecdsa.PrivateKey,
+) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -59,8 +65,11 @@ func writeCert(t *testing.T, dir, name string, cert, parent *x509.Certificate, s
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "EC PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(filepath.Join(dir, name+file), pem.EncodeToMemory(block), 0o600); err != nil {
+	for file, block := range map[string]*pem.Block{
+		".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "EC PRIVATE KEY", Bytes: private},
+	} {
+		err := os.WriteFile(filepath.Join(dir, name+file), pem.EncodeToMemory(block), 0o600)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,7 +101,8 @@ func serveTCP(t *testing.T, o TCP) string {
 func tokenFile(t *testing.T, dir string, mode os.FileMode, token string) string {
 	t.Helper()
 	path := filepath.Join(dir, "token")
-	if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte(token+"\n"), mode), os.Chmod(path, mode)); err != nil {
+	if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte(token+"\n"), mode),
+		os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -100,8 +110,12 @@ func tokenFile(t *testing.T, dir string, mode os.FileMode, token string) string 
 
 func TestToken(t *testing.T) {
 	proctest.CheckLeaks(t)
-	address := serveTCP(t, TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o600, testToken)})
-	for token, want := range map[string]error{testToken: nil, "": control.Unauthorized, testToken + "x": control.Unauthorized, testToken[1:]: control.Unauthorized} {
+	address := serveTCP(t,
+		TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o600, testToken)})
+	for token, want := range map[string]error{
+		testToken: nil, "": control.Unauthorized, testToken + "x": control.Unauthorized,
+		testToken[1:]: control.Unauthorized,
+	} {
 		c := &control.Client{Address: address, Token: token}
 		_, err := c.Supervisor(t.Context())
 		if !errors.Is(err, want) {
@@ -126,7 +140,8 @@ func TestToken(t *testing.T) {
 		{address, "http://" + address, "", 403},
 		{address, "", "cross-site", 403},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+address+"/v1/services/stop", strings.NewReader(`{"all": true}`))
+		req, err := http.NewRequestWithContext(t.Context(), "POST",
+			"http://"+address+"/v1/services/stop", strings.NewReader(`{"all": true}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,8 +172,8 @@ func TestClientCertificates(t *testing.T) {
 	certificates(t, dir)
 	file := func(name string) string { return filepath.Join(dir, name) }
 	address := serveTCP(t, TCP{
-		Listen: "127.0.0.1:0", Cert: file("server.crt"), Key: file("server.key"), ClientCA: file("ca.crt"),
-		TokenFile: tokenFile(t, dir, 0o600, testToken),
+		Listen: "127.0.0.1:0", Cert: file("server.crt"), Key: file("server.key"),
+		ClientCA: file("ca.crt"), TokenFile: tokenFile(t, dir, 0o600, testToken),
 	})
 	authority, err := os.ReadFile(file("ca.crt"))
 	if err != nil {
@@ -175,7 +190,11 @@ func TestClientCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(token string, certs ...tls.Certificate) error {
-		c := &control.Client{Address: address, Token: token, TLS: &tls.Config{RootCAs: roots, Certificates: certs}}
+		c := &control.Client{
+			Address: address,
+			Token:   token,
+			TLS:     &tls.Config{RootCAs: roots, Certificates: certs},
+		}
 		defer c.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
@@ -210,9 +229,15 @@ func TestOpenToNobody(t *testing.T) {
 		{TCP{Listen: "127.0.0.1:0", TokenFile: "x", Cert: "x"}, "need each other"},
 		{TCP{Listen: "127.0.0.1:0", ClientCA: "x"}, "certificate of our own"},
 		{TCP{Listen: "127.0.0.1:0", TokenFile: filepath.Join(dir, "none")}, "no such file"},
-		{TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o640, testToken)}, "lets others read it"},
-		{TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o600, "secret")}, "fewer than 20"},
-		{TCP{Listen: "127.0.0.1:0", ClientCA: filepath.Join(dir, "ca.key"), Cert: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")}, "has no certificate"},
+		{TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o640, testToken)},
+			"lets others read it"},
+		{TCP{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, t.TempDir(), 0o600, "secret")},
+			"fewer than 20"},
+		{
+			TCP{Listen: "127.0.0.1:0", ClientCA: filepath.Join(dir, "ca.key"),
+				Cert: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")},
+			"has no certificate",
+		},
 	} {
 		l, _, _, err := listenTCP(tt.o, 0)
 		if err == nil {

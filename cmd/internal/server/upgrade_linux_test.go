@@ -52,18 +52,25 @@ func TestUpgrade(t *testing.T) {
 	proctest.CheckLeaks(t)
 	noSubreaper(t)
 	o.describe(rest)
-	mortal := spec.Service{Name: "mortal", Command: spec.Command{"sh", "-c", "sleep 0.02; exit 7"}, Ready: spec.Probe{Kind: spec.ProbeExec}}
+	mortal := spec.Service{
+		Name:    "mortal",
+		Command: spec.Command{"sh", "-c", "sleep 0.02; exit 7"},
+		Ready:   spec.Probe{Kind: spec.ProbeExec},
+	}
 	mortal.Restart = spec.RestartAlways
-	mortal.Backoff.First, mortal.Backoff.Cap = new(spec.Duration(time.Millisecond)), new(spec.Duration(50*time.Millisecond))
+	mortal.Backoff.First, mortal.Backoff.Cap = new(spec.Duration(time.Millisecond)),
+		new(spec.Duration(50*time.Millisecond))
 	mortal.Budget.Restarts = new(-1)
 	web := sleeper("web")
-	web.Sockets = []spec.Socket{{Name: "http", Listen: spec.Address{Network: spec.NetUnix, Addr: filepath.Join(o.root, "web")}}}
+	web.Sockets = []spec.Socket{{Name: "http",
+		Listen: spec.Address{Network: spec.NetUnix, Addr: filepath.Join(o.root, "web")}}}
 	o.file.Services = append(o.file.Services, mortal, web)
 	o.start()
 	ctx := t.Context()
 	// Who was up for a moment and has ended by the time that all are is none that is up.
 	_, err := o.client.Apply(ctx, o.file)
-	if err != nil && (!strings.HasPrefix(err.Error(), "mortal: ") || strings.Contains(err.Error(), "\n")) {
+	if err != nil &&
+		(!strings.HasPrefix(err.Error(), "mortal: ") || strings.Contains(err.Error(), "\n")) {
 		t.Fatal(err)
 	}
 	before := o.processes()
@@ -77,7 +84,8 @@ func TestUpgrade(t *testing.T) {
 	fds := 0
 	for i := range upgrades {
 		if i%2 == 1 {
-			if _, err := o.client.Upgrade(ctx, control.UpgradeRequest{Program: crashing.Path(t)}); err == nil {
+			_, err := o.client.Upgrade(ctx, control.UpgradeRequest{Program: crashing.Path(t)})
+			if err == nil {
 				t.Error("one that crashes was taken")
 			}
 		}
@@ -113,7 +121,8 @@ func TestUpgrade(t *testing.T) {
 		o.checkLog(name)
 	}
 	for _, name := range []string{"web", "run/control.sock"} {
-		if _, err := os.Lstat(filepath.Join(o.root, name)); !errors.Is(err, os.ErrNotExist) && name == "web" {
+		if _, err := os.Lstat(filepath.Join(o.root, name)); !errors.Is(err, os.ErrNotExist) &&
+			name == "web" {
 			t.Errorf("%s is left: %v", name, err)
 		}
 	}
@@ -132,7 +141,8 @@ func (o *ordeal) bother(i int, stop *atomic.Bool) {
 		case 1:
 			err = c.Restart(o.Context(), name)
 		case 2:
-			err = c.Signal(o.Context(), control.SignalRequest{Names: control.Named("web"), Signal: "CONT"})
+			err = c.Signal(o.Context(),
+				control.SignalRequest{Names: control.Named("web"), Signal: "CONT"})
 		case 3:
 			if err = c.Stop(o.Context(), name); err == nil {
 				err = c.Start(o.Context(), name)
@@ -185,7 +195,8 @@ func TestUpgradeRefused(t *testing.T) {
 	root := shortDir(t)
 	cmd, c := startWhole(t, root)
 	ctx := t.Context()
-	if _, err := c.Apply(ctx, control.ApplyRequest{Services: []spec.Service{sleeper("a")}}); err != nil {
+	if _, err := c.Apply(ctx,
+		control.ApplyRequest{Services: []spec.Service{sleeper("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := c.Supervisor(ctx)
@@ -197,7 +208,9 @@ func TestUpgradeRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	elf[18] ^= 0x55 // e_machine
-	files := map[string][]byte{"foreign": elf[:4096], "empty": nil, "text": []byte("#!/nonexistent/interpreter\n")}
+	files := map[string][]byte{
+		"foreign": elf[:4096], "empty": nil, "text": []byte("#!/nonexistent/interpreter\n"),
+	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(root, name), content, 0o755); err != nil {
 			t.Fatal(err)
@@ -237,16 +250,19 @@ func TestUpgradeRefused(t *testing.T) {
 	}
 	bound := sleeper("bound")
 	bound.Orphan = spec.OrphanEnd
-	if _, err := c.Apply(ctx, control.ApplyRequest{Services: []spec.Service{sleeper("a"), bound}}); err != nil {
+	if _, err := c.Apply(ctx,
+		control.ApplyRequest{Services: []spec.Service{sleeper("a"), bound}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Upgrade(ctx, control.UpgradeRequest{Program: whole.Path(t)}); err == nil || !strings.Contains(err.Error(), "service bound") {
+	if _, err := c.Upgrade(ctx, control.UpgradeRequest{Program: whole.Path(t)}); err == nil ||
+		!strings.Contains(err.Error(), "service bound") {
 		t.Errorf("with a service that ends with its supervisor: %v", err)
 	}
 	if err := c.Stop(ctx, control.Named("bound")); err != nil {
 		t.Fatal(err)
 	}
-	hung, cancel := context.WithTimeout(ctx, 300*time.Millisecond) // who does not want to wait until it is told
+	// who does not want to wait until it is told
+	hung, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	_, err = c.Upgrade(hung, control.UpgradeRequest{Program: hanging.Path(t)})
 	cancel()
 	if !errors.Is(err, context.DeadlineExceeded) {
@@ -267,8 +283,9 @@ func TestUpgradeRefused(t *testing.T) {
 // TestUpgradeState: a program that is older than the state, or cannot read it, says so.
 func TestUpgradeState(t *testing.T) {
 	for file, tt := range map[string][2]string{
-		"state/services.json":  {`{"version": 99, "services": []}`, "written by a newer version"},
-		"state/wanted.json":    {`{"version": 1, "wanted"`, "wanted.json: unexpected end of JSON input"},
+		"state/services.json": {`{"version": 99, "services": []}`, "written by a newer version"},
+		"state/wanted.json": {`{"version": 1, "wanted"`,
+			"wanted.json: unexpected end of JSON input"},
 		"run/services.journal": {"0000000000000000 {}\n", "line 1: the checksum is wrong"},
 	} {
 		root := shortDir(t)
@@ -280,12 +297,16 @@ func TestUpgradeState(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, file), []byte(tt[0]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := successor.Check(strings.NewReader(`{"version": 2}`), filepath.Join(root, "run"), filepath.Join(root, "state"))
+		err := successor.Check(strings.NewReader(`{"version": 2}`), filepath.Join(root, "run"),
+			filepath.Join(root, "state"))
 		if err == nil || !strings.Contains(err.Error(), tt[1]) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	for manifest, want := range map[string]string{`{"version": 3}`: "written in version 3, and this program reads 2", "": "EOF", "{}": "version 0"} {
+	for manifest, want := range map[string]string{
+		`{"version": 3}`: "written in version 3, and this program reads 2", "": "EOF",
+		"{}": "version 0",
+	} {
 		err := successor.Check(strings.NewReader(manifest), "/nonexistent", "/nonexistent")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", manifest, err)

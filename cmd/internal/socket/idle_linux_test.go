@@ -35,7 +35,8 @@ func TestConnections(t *testing.T) {
 		count := func(what string, want int) {
 			t.Helper()
 			got := -1
-			for end := time.Now().Add(10 * time.Second); got != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			end := time.Now().Add(10 * time.Second)
+			for ; got != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
 				var err error
 				if got, err = Connections([]spec.Socket{s}, []int{opened.FD}); err != nil {
 					t.Fatal(err)

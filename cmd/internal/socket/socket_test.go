@@ -110,7 +110,8 @@ func TestInetOptions(t *testing.T) {
 	s := zeroPort(t, "tcp:[::]:0")
 	s.V6Only = new(true)
 	six := mustOpen(t, s)
-	if v, err := syscall.GetsockoptInt(six.FD, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY); v != 1 || err != nil {
+	if v, err := syscall.GetsockoptInt(six.FD, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY); v != 1 ||
+		err != nil {
 		t.Errorf("v6only: %d %v", v, err)
 	}
 	addr, err := local(six.FD)
@@ -162,15 +163,20 @@ func TestErrorsSayStepObjectReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	for listen, want := range map[string]string{
-		"tcp:" + taken.Addr().String(): "open socket tcp:" + taken.Addr().String() + ": bind: address already in use",
-		"tcp:[fe80::1%none]:80":        "interface none: ",
-		"tcp:203.0.113.7:80":           "open socket tcp:203.0.113.7:80: bind: cannot assign requested address",
-		"unix:" + dir + "/file":        "a file that is not a socket is in the way: address already in use",
-		"unix:" + dir + "/link":        "a file that is not a socket is in the way: address already in use",
-		"unix:" + dir + "/none/s":      "open socket unix:" + dir + "/none/s: lstat " + dir + "/none: no such file or directory",
-		"fifo:" + dir + "/file":        "not a FIFO",
-		"fifo:" + dir + "/link":        "too many levels of symbolic links",
-		"unix:" + dir + "/file/s":      "not a directory",
+		"tcp:" + taken.Addr().String(): "open socket tcp:" + taken.Addr().String() +
+			": bind: address already in use",
+		"tcp:[fe80::1%none]:80": "interface none: ",
+		"tcp:203.0.113.7:80": "open socket tcp:203.0.113.7:80: bind: cannot assign " +
+			"requested address",
+		"unix:" + dir + "/file": "a file that is not a socket is in the way: address already " +
+			"in use",
+		"unix:" + dir + "/link": "a file that is not a socket is in the way: address already " +
+			"in use",
+		"unix:" + dir + "/none/s": "open socket unix:" + dir + "/none/s: lstat " + dir +
+			"/none: no such file or directory",
+		"fifo:" + dir + "/file":   "not a FIFO",
+		"fifo:" + dir + "/link":   "too many levels of symbolic links",
+		"unix:" + dir + "/file/s": "not a directory",
 	} {
 		_, err := Open(t.Context(), at(t, listen), me())
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -184,7 +190,8 @@ func TestModeFromTheFirstMoment(t *testing.T) {
 	dir := shortDir(t)
 	for _, network := range []string{"unix", "unixgram", "unixpacket", "fifo"} {
 		for _, mode := range []spec.Mode{0o600, 0o660, 0o666, 0o622} {
-			s := mustOpen(t, at(t, network+":"+dir+"/s", func(s *spec.Socket) { s.Mode = new(mode) }))
+			s := mustOpen(t,
+				at(t, network+":"+dir+"/s", func(s *spec.Socket) { s.Mode = new(mode) }))
 			info, err := os.Lstat(s.Path)
 			if err != nil || info.Mode().Perm() != fs.FileMode(mode) {
 				t.Errorf("%s: %v, %v; want %o", network, info.Mode(), err, mode)
@@ -204,7 +211,8 @@ func TestStaleIsReplacedAndLivingIsNot(t *testing.T) {
 	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
 		s := at(t, network+":"+dir+"/"+network)
 		first := mustOpen(t, s)
-		if _, err := Open(t.Context(), s, me()); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "another process listens there") {
+		if _, err := Open(t.Context(), s, me()); !errors.Is(err, syscall.EADDRINUSE) ||
+			!strings.Contains(err.Error(), "another process listens there") {
 			t.Errorf("%s: %v", network, err)
 		}
 		first.Close() // as by kill -9: the name stays
@@ -247,7 +255,8 @@ func TestPlanted(t *testing.T) {
 		// everybody.
 		dir := shortDir(t)
 		os.Chmod(dir, 0o777)
-		if _, err := Open(t.Context(), at(t, "unix:"+dir+"/s"), me()); !errors.Is(err, sys.ErrInsecure) {
+		if _, err := Open(t.Context(), at(t, "unix:"+dir+"/s"), me()); !errors.Is(err,
+			sys.ErrInsecure) {
 			t.Errorf("%v", err)
 		}
 		return
@@ -257,17 +266,23 @@ func TestPlanted(t *testing.T) {
 	os.Chmod(dir, 0o755)
 	made := func(name string, mode fs.FileMode, uid int) string {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode), os.Chown(path, uid, uid)); err != nil {
+		err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode), os.Chown(path, uid, uid))
+		if err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
 	open777, his := made("open", 0o777, 0), made("his", 0o755, stranger)
 	sticky := made("sticky", 0o777|fs.ModeSticky, 0)
-	if err := errors.Join(os.Symlink("/etc", sticky+"/planted"), os.Lchown(sticky+"/planted", stranger, stranger), os.Symlink(sticky, dir+"/ours")); err != nil {
+	if err := errors.Join(os.Symlink("/etc", sticky+"/planted"),
+		os.Lchown(sticky+"/planted", stranger, stranger),
+		os.Symlink(sticky, dir+"/ours")); err != nil {
 		t.Fatal(err)
 	}
-	for _, listen := range []string{"unix:" + open777 + "/s", "unix:" + his + "/s", "fifo:" + his + "/s", "unix:" + sticky + "/planted/s", "fifo:" + sticky + "/planted/s"} {
+	for _, listen := range []string{
+		"unix:" + open777 + "/s", "unix:" + his + "/s", "fifo:" + his + "/s",
+		"unix:" + sticky + "/planted/s", "fifo:" + sticky + "/planted/s",
+	} {
 		s, err := Open(t.Context(), at(t, listen), sys.Owner{UID: owner, GID: owner})
 		if !errors.Is(err, sys.ErrInsecure) {
 			t.Errorf("%s: %v", listen, err)
@@ -276,7 +291,8 @@ func TestPlanted(t *testing.T) {
 			}
 		}
 	}
-	for _, listen := range []string{"unix:" + sticky + "/s", "fifo:" + sticky + "/f", "unix:" + dir + "/ours/t"} {
+	for _, listen := range []string{"unix:" + sticky + "/s", "fifo:" + sticky + "/f", "unix:" +
+		dir + "/ours/t"} {
 		s, err := Open(t.Context(), at(t, listen), sys.Owner{UID: owner, GID: owner})
 		if err != nil {
 			t.Errorf("%s: %v", listen, err)
@@ -295,7 +311,8 @@ func TestPlanted(t *testing.T) {
 // In a directory of the owner's everything is done with his rights over files.
 func TestOwnersDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
-		s := mustOpen(t, at(t, "unix:"+shortDir(t)+"/s")) // his own directory is an ordinary user's only one
+		// his own directory is an ordinary user's only one
+		s := mustOpen(t, at(t, "unix:"+shortDir(t)+"/s"))
 		if err := s.Remove(); err != nil {
 			t.Error(err)
 		}
@@ -323,7 +340,8 @@ func TestOwnersDirectory(t *testing.T) {
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), at(t, "unix:"+dir+"/s"), owner); !errors.Is(err, fs.ErrPermission) {
+	if _, err := Open(t.Context(), at(t, "unix:"+dir+"/s"), owner); !errors.Is(err,
+		fs.ErrPermission) {
 		t.Errorf("made where the owner may not: %v", err)
 	}
 	if uid, _ := os.Stat("/"); uid == nil || os.Geteuid() != 0 {

@@ -102,7 +102,8 @@ func TestTry(t *testing.T) {
 			t.Setenv(role, tt.how)
 			runtime, state := t.TempDir(), t.TempDir()
 			if tt.state != "" {
-				if err := os.WriteFile(filepath.Join(state, "services.json"), []byte(tt.state), 0o600); err != nil {
+				err := os.WriteFile(filepath.Join(state, "services.json"), []byte(tt.state), 0o600)
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -117,7 +118,8 @@ func TestTry(t *testing.T) {
 			defer cancel()
 			version, err := Try(ctx, program, Manifest{StateLock: 3}, runtime, state)
 			reap(t)
-			if version != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			if version != tt.want || (err == nil) != (tt.err == "") ||
+				err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%q, %v", version, err)
 			}
 		})
@@ -135,7 +137,8 @@ func TestRead(t *testing.T) {
 		``:                             "EOF",
 	} {
 		m, err := read(strings.NewReader(text))
-		if want == "" && (err != nil || m.Control != 7) || want != "" && (err == nil || err.Error() != want) {
+		if want == "" && (err != nil || m.Control != 7) ||
+			want != "" && (err == nil || err.Error() != want) {
 			t.Errorf("%s: %+v, %v", text, m, err)
 		}
 	}
@@ -206,7 +209,8 @@ func TestBecome(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if pid != fmt.Sprint(cmd.Process.Pid) || args != "supervisor run" || m.Version != manifestVersion || m.Engine.Event != 9 || len(m.numbers()) != 5 {
+	if pid != fmt.Sprint(cmd.Process.Pid) || args != "supervisor run" ||
+		m.Version != manifestVersion || m.Engine.Event != 9 || len(m.numbers()) != 5 {
 		t.Errorf("process %d has become: %s", cmd.Process.Pid, out)
 	}
 	for _, fd := range m.numbers() {

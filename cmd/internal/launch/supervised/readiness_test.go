@@ -13,7 +13,11 @@ import (
 func TestWatchAgainWithALostEnvironment(t *testing.T) {
 	lost := errors.New("lost")
 	for kind, want := range map[spec.ProbeKind]error{spec.ProbeExec: nil, spec.ProbeSettle: lost} {
-		s := spec.Service{Name: "s", Command: spec.Command{"/bin/true"}, Ready: spec.Probe{Kind: kind}}
+		s := spec.Service{
+			Name:    "s",
+			Command: spec.Command{"/bin/true"},
+			Ready:   spec.Probe{Kind: kind},
+		}
 		l := Launch{Spec: s.WithDefaults(), EnvironErr: lost}
 		if _, err := l.WatchAgain(t.Context(), time.Now()); !errors.Is(err, want) {
 			t.Errorf("%v: %v", kind, err)

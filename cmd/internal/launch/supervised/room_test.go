@@ -25,7 +25,8 @@ func TestRoom(t *testing.T) {
 			return nil
 		}
 		free.Store(ownDescriptors + 9)
-		if err := r.Enter(t.Context(), 10); !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
+		if err := r.Enter(t.Context(), 10); !errors.Is(err, syscall.EMFILE) ||
+			!strings.Contains(err.Error(), "RLIMIT_NOFILE") {
 			t.Errorf("no room, and nobody to wait for: %v", err)
 		}
 		free.Store(ownDescriptors + 10)

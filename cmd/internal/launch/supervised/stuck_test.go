@@ -14,7 +14,8 @@ func TestUnansweredHaveABound(t *testing.T) {
 		{Stuck{}, ""},
 		{Stuck{closed, 1}, ""},
 		{Stuck{open, 1}, ErrStuck.Error()},
-		{Stuck{nil, mostUnanswered}, "1000 starts wait for file systems that do not answer, and no more may"},
+		{Stuck{nil, mostUnanswered},
+			"1000 starts wait for file systems that do not answer, and no more may"},
 	} {
 		got := ""
 		if err := c.stuck.still(); err != nil {

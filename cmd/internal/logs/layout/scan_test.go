@@ -18,7 +18,8 @@ func TestListWhileFilesAreCompressed(t *testing.T) {
 	var plain []string
 	for i := range services {
 		for j := range each {
-			name := filepath.Join(dir, fmt.Sprintf("a-service-with-a-long-name-%d.log.%s", i, began.Add(time.Duration(j)*time.Second).Format(stampForm)))
+			name := filepath.Join(dir, fmt.Sprintf("a-service-with-a-long-name-%d.log.%s",
+				i, began.Add(time.Duration(j)*time.Second).Format(stampForm)))
 			if err := os.WriteFile(name, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -30,27 +30,34 @@ func TestForms(t *testing.T) {
 		{Format{}, Out, "rest", true, State{}.In(Out), "rest\n", State{}},
 		{Format{}, Log, "notice", true, State{}.In(Out), "\nnotice\n", State{cut: 1}},
 		{Format{Stamp: UTC}, Out, "a", true, State{}, "2026-11-21T02:48:30.123456Z a\n", State{}},
-		{Format{Stamp: UTC}, Out, "a", false, State{}, "2026-11-21T02:48:30.123456Z a", State{}.In(Out)},
+		{Format{Stamp: UTC}, Out, "a", false, State{}, "2026-11-21T02:48:30.123456Z a",
+			State{}.In(Out)},
 		{Format{Stamp: UTC}, Out, "b", true, State{}.In(Out), "b\n", State{}},
-		{Format{Stamp: UTC}, Out, "b", true, State{}.In(Out).Ended(Out), "\n2026-11-21T02:48:30.123456Z b\n", State{}},
-		{Format{Stamp: Local, Mark: true}, Err, "a", true, State{}, "2026-11-20T23:18:30.123456-03:30 err a\n", State{}},
+		{Format{Stamp: UTC}, Out, "b", true, State{}.In(Out).Ended(Out),
+			"\n2026-11-21T02:48:30.123456Z b\n", State{}},
+		{Format{Stamp: Local, Mark: true}, Err, "a", true, State{},
+			"2026-11-20T23:18:30.123456-03:30 err a\n", State{}},
 		{Format{Mark: true}, Err, "b", true, State{}.In(Out), "\nerr b\n", State{cut: 1}},
 		{Format{Mark: true}, Out, "rest", true, State{cut: 1}, "out+ rest\n", State{}},
 		{Format{Mark: true}, Out, "rest", true, Unknown, "\nout+ rest\n", State{}},
 		{Format{Mark: true}, Out, "new", true, State{}.In(Out).Ended(Out), "\nout new\n", State{}},
 		{Format{Mark: true}, Log, "notice", true, Unknown, "\nlog notice\n", State{}},
-		{Format{JSON: true}, Out, "a\"\\\t\x01é", true, State{}, `{"time":"2026-11-21T02:48:30.123456Z","line":"a\"\\\t\u0001é"}` + "\n", State{}},
-		{Format{JSON: true, Mark: true}, Err, "\xff", false, State{}, `{"time":"2026-11-21T02:48:30.123456Z","stream":"err","bytes":"/w==","partial":true}` + "\n", State{}},
+		{Format{JSON: true}, Out, "a\"\\\t\x01é", true, State{},
+			`{"time":"2026-11-21T02:48:30.123456Z","line":"a\"\\\t\u0001é"}` + "\n", State{}},
+		{Format{JSON: true, Mark: true}, Err, "\xff", false, State{},
+			`{"time":"2026-11-21T02:48:30.123456Z","stream":"err","bytes":"/w==","partial":true}` + "\n", State{}},
 	} {
 		w := c.f.Writer(c.s, at)
 		got, then := w.Append(nil, []byte(c.text), c.end, c.at)
 		if string(got) != c.want || then != c.then {
-			t.Errorf("%+v %q after %v: %q, %v; want %q, %v", c.f, c.text, c.at, got, then, c.want, c.then)
+			t.Errorf("%+v %q after %v: %q, %v; want %q, %v",
+				c.f, c.text, c.at, got, then, c.want, c.then)
 		}
 	}
 }
 
-var formats = []Format{{Stamp: UTC}, {Stamp: Local}, {Stamp: UTC, Mark: true}, {Mark: true}, {JSON: true}, {JSON: true, Mark: true}, {JSON: true, Stamp: Local}}
+var formats = []Format{{Stamp: UTC}, {Stamp: Local}, {Stamp: UTC, Mark: true}, {Mark: true},
+	{JSON: true}, {JSON: true, Mark: true}, {JSON: true, Stamp: Local}}
 
 func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -84,7 +91,13 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 // TestPlainStopsAtTheFirstEscape compares the eight-at-a-time scan with the obvious one.
 func TestPlainStopsAtTheFirstEscape(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := rapid.SliceOfN(rapid.SampledFrom([]byte{'a', '"', '\\', 0x1f, 0x20, 0x7f, 0x80, 0xff, '!', '#', '[', ']', 0}), 0, 40).Draw(t, "bytes")
+		p := rapid.SliceOfN(
+			rapid.SampledFrom([]byte{'a', '"', '\\', 0x1f, 0x20, 0x7f, 0x80, 0xff, '!', '#',
+				'[', ']', 0}),
+			0, 40,
+		).Draw(
+			t, "bytes",
+		)
 		want := bytes.IndexFunc(p, func(r rune) bool { return r == '"' || r == '\\' || r < 0x20 })
 		if want < 0 {
 			want = len(p)
@@ -135,7 +148,12 @@ func TestGuess(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("2026-11-21T02:48:30.123456Z out+ text"), uint8(3))
 	f.Add([]byte("2026-11-20T23:18:30.123456-03:30 err text"), uint8(1))
-	f.Add([]byte(`{"time":"2026-11-21T02:48:30.123456Z","stream":"err","bytes":"/w==","partial":true}`), uint8(4))
+	f.Add(
+		[]byte(
+			`{"time":"2026-11-21T02:48:30.123456Z","stream":"err","bytes":"/w==","partial":true}`,
+		),
+		uint8(4),
+	)
 	f.Fuzz(func(t *testing.T, l []byte, which uint8) {
 		format := formats[int(which)%len(formats)]
 		r := format.Parse(l)

@@ -33,7 +33,8 @@ func write(t testing.TB, path string, f line.Format, begin time.Time, n int) Log
 	for i := range n {
 		at := begin.Add(time.Duration(i) * time.Second)
 		w := f.Writer(line.Stream(i%2), at)
-		buf, _ = w.Append(buf, fmt.Appendf(nil, "%s line %d", filepath.Base(path), i), true, line.State{})
+		buf, _ = w.Append(buf, fmt.Appendf(nil, "%s line %d", filepath.Base(path), i),
+			true, line.State{})
 		if i%1000 == 999 && i < n-1 {
 			name := layout.Name(path, at.Add(time.Millisecond))
 			switch files % 3 {
@@ -126,22 +127,33 @@ func TestRun(t *testing.T) {
 				{"last over all files", Query{Last: 7000}, 500, 7500, false},
 				{"last of more than there are", Query{Last: 10000}, 0, 7500, false},
 				{"since", Query{Since: day.Add(4321 * time.Second)}, 4321, 7500, true},
-				{"since in a compressed file", Query{Since: day.Add(500 * time.Second)}, 500, 7500, true},
-				{"since the current file", Query{Since: day.Add(7400 * time.Second)}, 7400, 7500, true},
+				{"since in a compressed file", Query{Since: day.Add(500 * time.Second)},
+					500, 7500, true},
+				{"since the current file", Query{Since: day.Add(7400 * time.Second)},
+					7400, 7500, true},
 				{"since later than all", Query{Since: day.Add(9000 * time.Second)}, 0, 0, true},
 				{"until", Query{Until: day.Add(1500 * time.Second)}, 0, 1501, true},
-				{"last until", Query{Until: day.Add(1500 * time.Second), Last: 600}, 901, 1501, true},
-				{"last until in the current file", Query{Until: day.Add(7300 * time.Second), Last: 3}, 7298, 7301, true},
-				{"until the current file begins", Query{Until: day.Add(6999 * time.Second), Last: 2}, 6998, 7000, true},
+				{"last until", Query{Until: day.Add(1500 * time.Second), Last: 600},
+					901, 1501, true},
+				{"last until in the current file",
+					Query{Until: day.Add(7300 * time.Second), Last: 3}, 7298, 7301, true},
+				{"until the current file begins",
+					Query{Until: day.Add(6999 * time.Second), Last: 2}, 6998, 7000, true},
 				{"until before all", Query{Until: day.Add(-time.Second)}, 0, 0, true},
-				{"between", Query{Since: day.Add(2222 * time.Second), Until: day.Add(2224 * time.Second)}, 2222, 2225, true},
-				{"last since", Query{Since: day.Add(7400 * time.Second), Last: 10000}, 7400, 7500, true},
+				{
+					"between",
+					Query{Since: day.Add(2222 * time.Second), Until: day.Add(2224 * time.Second)},
+					2222, 2225, true,
+				},
+				{"last since", Query{Since: day.Add(7400 * time.Second), Last: 10000},
+					7400, 7500, true},
 			} {
 				if c.timed && !f.JSON && f.Stamp == line.NoStamp {
 					continue
 				}
 				if got := collect(t, []Log{l}, c.q); !slices.Equal(got, lines("a", c.from, c.to)) {
-					t.Errorf("%s: %d lines, first %q, last %q; want lines %d to %d", c.what, len(got), first(got), first(got[max(0, len(got)-1):]), c.from, c.to)
+					t.Errorf("%s: %d lines, first %q, last %q; want lines %d to %d",
+						c.what, len(got), first(got), first(got[max(0, len(got)-1):]), c.from, c.to)
 				}
 			}
 		})
@@ -164,12 +176,14 @@ func TestTimesOfLinesThatWereReadTogether(t *testing.T) {
 		var buf []byte
 		for j := range 10 {
 			n := i*10 + j
-			w := l.Format.Writer(line.Out, day.Add(time.Duration(n/25)*time.Second)) // 0 to 24, 25 to 49, 50 to 59
+			// 0 to 24, 25 to 49, 50 to 59
+			w := l.Format.Writer(line.Out, day.Add(time.Duration(n/25)*time.Second))
 			buf, _ = w.Append(buf, fmt.Appendf(nil, "a line %d", n), true, line.State{})
 		}
 		name := path
 		if i < 5 {
-			name = layout.Name(path, day.Add(time.Duration((i*10+9)/25)*time.Second+time.Duration(i+1)*time.Millisecond))
+			name = layout.Name(path,
+				day.Add(time.Duration((i*10+9)/25)*time.Second+time.Duration(i+1)*time.Millisecond))
 		}
 		store(t, name, buf)
 	}
@@ -177,7 +191,8 @@ func TestTimesOfLinesThatWereReadTogether(t *testing.T) {
 		since, until int
 		from, to     int
 	}{{0, 0, 0, 25}, {0, 1, 0, 50}, {1, 1, 25, 50}, {1, 2, 25, 60}, {2, 2, 50, 60}} {
-		q := Query{Since: day.Add(time.Duration(c.since) * time.Second), Until: day.Add(time.Duration(c.until) * time.Second)}
+		q := Query{Since: day.Add(time.Duration(c.since) * time.Second),
+			Until: day.Add(time.Duration(c.until) * time.Second)}
 		if got := collect(t, []Log{l}, q); !slices.Equal(got, lines("a", c.from, c.to)) {
 			t.Errorf("from %d to %d: %q", c.since, c.until, got)
 		}
@@ -189,11 +204,15 @@ func TestTimesOfLinesThatWereReadTogether(t *testing.T) {
 }
 
 func TestGrepAndStreams(t *testing.T) {
-	l := write(t, filepath.Join(t.TempDir(), "a"), line.Format{Stamp: line.UTC, Mark: true}, day, 3500)
-	if got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(` 3?999$`)}); !slices.Equal(got, []string{"a line 999"}) {
+	l := write(t, filepath.Join(t.TempDir(), "a"),
+		line.Format{Stamp: line.UTC, Mark: true}, day, 3500)
+	if got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(` 3?999$`)}); !slices.Equal(got,
+		[]string{"a line 999"}) {
 		t.Errorf("grep: %q", got)
 	}
-	if got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(`00$`), Last: 3}); !slices.Equal(got, []string{"a line 3200", "a line 3300", "a line 3400"}) {
+	if got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(`00$`), Last: 3}); !slices.Equal(
+		got, []string{"a line 3200", "a line 3300", "a line 3400"},
+	) {
 		t.Errorf("grep, last 3: %q", got)
 	}
 	got := collect(t, []Log{l}, Query{Streams: []line.Stream{line.Err}, Last: 2})
@@ -205,7 +224,8 @@ func TestGrepAndStreams(t *testing.T) {
 func TestMergeByTime(t *testing.T) {
 	dir := t.TempDir()
 	a := write(t, filepath.Join(dir, "a"), line.Format{Stamp: line.UTC}, day, 2500)
-	b := write(t, filepath.Join(dir, "b"), line.Format{JSON: true}, day.Add(500*time.Millisecond), 2500)
+	b := write(t, filepath.Join(dir, "b"), line.Format{JSON: true},
+		day.Add(500*time.Millisecond), 2500)
 	var want []string
 	for i := range 2500 {
 		want = append(want, fmt.Sprintf("a line %d", i), fmt.Sprintf("b line %d", i))
@@ -246,10 +266,12 @@ func TestSearchReadsLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 		records, err := s.last(Query{Until: since}, 1)
-		if err != nil || len(records) != 1 || string(records[0].Text) != fmt.Sprintf("a line %d", want) {
+		if err != nil || len(records) != 1 ||
+			string(records[0].Text) != fmt.Sprintf("a line %d", want) {
 			t.Errorf("until line %d: found %d lines, %v", want, len(records), err)
 		}
-		if through := int64(bytes.Index(buf, fmt.Appendf(nil, "a line %d\n", want))); s.limit-through > 2*pieceMax {
+		through := int64(bytes.Index(buf, fmt.Appendf(nil, "a line %d\n", want)))
+		if s.limit-through > 2*pieceMax {
 			t.Errorf("until line %d: ends %d bytes behind it", want, s.limit-through)
 		}
 		s.limit = int64(len(buf))
@@ -269,7 +291,8 @@ func TestSearchReadsLittle(t *testing.T) {
 				t.Errorf("since line %d: found %q", want, r.Text)
 			}
 			if s.at-from > 2*pieceMax {
-				t.Errorf("since line %d: read %d bytes from where the search ended", want, s.at-from)
+				t.Errorf("since line %d: read %d bytes from where the search ended",
+					want, s.at-from)
 			}
 			break
 		}
@@ -364,7 +387,8 @@ func TestFollow(t *testing.T) {
 	for i := range 300 {
 		want(fmt.Sprintf("line %d", i))
 	}
-	say("the last file is open\n") // that of a name of somebody else's is read to its end if it was open by then
+	// that of a name of somebody else's is read to its end if it was open by then
+	say("the last file is open\n")
 	want("the last file is open")
 	say("unfinished")
 	if err := os.Rename(path, path+".moved"); err != nil { // as mv or logrotate would

@@ -25,15 +25,19 @@ type died struct{ step string }
 // carrier is a minimal engine: FIFO to file, by way of a slot. It is killed at a chosen step and
 // started anew.
 type carrier struct {
-	t        *rapid.T
-	dir      string
-	r, w     int // the pipe
-	scratch  *Scratch
-	file     *os.File
-	slot     *Slot
-	n        int // slots made
-	killAt   int // steps until death
-	partial  int // bytes of the next write that get into the file when death comes during it; -1: death between steps only
+	t       *rapid.T
+	dir     string
+	r, w    int // the pipe
+	scratch *Scratch
+	file    *os.File
+	slot    *Slot
+	// slots made
+	n int
+	// steps until death
+	killAt int
+	// bytes of the next write that get into the file when death comes during it; -1: death between
+	// steps only
+	partial  int
 	notee    bool
 	failOnce bool // the next write fails half-way, as on a full disk
 }
@@ -218,7 +222,8 @@ func TestDeathAtEveryStep(t *testing.T) {
 		c.scratch, err = NewScratch()
 		c.check(err)
 		defer c.scratch.Close()
-		c.file, err = os.OpenFile(filepath.Join(dir, "log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+		c.file, err = os.OpenFile(filepath.Join(dir, "log"),
+			os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 		c.check(err)
 		defer c.file.Close()
 		c.notee = rapid.Bool().Draw(t, "no tee")

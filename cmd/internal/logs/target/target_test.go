@@ -34,7 +34,8 @@ var at = time.Date(2026, 11, 21, 2, 48, 30, 123456000, time.UTC)
 var records = []Record{
 	{Service: "web", Stream: line.Out, Time: at, Text: []byte("hello")},
 	{Service: "web 1", Stream: line.Err, Time: at, Text: []byte("NUL \x00 and \xff\nnewline")},
-	{Service: "web", Stream: line.Log, Time: at, Text: bytes.Repeat([]byte("long"), 3000), More: true},
+	{Service: "web", Stream: line.Log, Time: at,
+		Text: bytes.Repeat([]byte("long"), 3000), More: true},
 	{Service: "web", Stream: line.Out, Time: at},
 }
 
@@ -80,7 +81,11 @@ func TestSyslogDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	for network, l := range map[string]net.PacketConn{"unix": unix, "udp": udp} {
-		d, err := NewSyslog(Syslog{Network: network, Addr: l.LocalAddr().String(), Facility: Facilities["daemon"]})
+		d, err := NewSyslog(Syslog{
+			Network:  network,
+			Addr:     l.LocalAddr().String(),
+			Facility: Facilities["daemon"],
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +124,8 @@ func TestSyslogStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	secure, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{cert}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +137,12 @@ func TestSyslogStreams(t *testing.T) {
 	for network, l := range map[string]net.Listener{"tcp": plain, "tls": secure, "unix": unix} {
 		t.Run(network, func(t *testing.T) {
 			defer l.Close()
-			d, err := NewSyslog(Syslog{Network: network, Addr: l.Addr().String(), Facility: 3, TLS: &tls.Config{RootCAs: roots}})
+			d, err := NewSyslog(Syslog{
+				Network:  network,
+				Addr:     l.Addr().String(),
+				Facility: 3,
+				TLS:      &tls.Config{RootCAs: roots},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +201,8 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -287,8 +299,10 @@ func TestJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := fields(t, buf[:n])
-		if got["MESSAGE"] != string(r.Text) || got["PRIORITY"] != priority[r.Stream] || got["SYSLOG_IDENTIFIER"] != r.Service ||
-			got["DAEMONRY_SERVICE"] != r.Service || got["DAEMONRY_STREAM"] != r.Stream.String() || (got["DAEMONRY_PARTIAL"] == "1") != r.More {
+		if got["MESSAGE"] != string(r.Text) || got["PRIORITY"] != priority[r.Stream] ||
+			got["SYSLOG_IDENTIFIER"] != r.Service ||
+			got["DAEMONRY_SERVICE"] != r.Service || got["DAEMONRY_STREAM"] != r.Stream.String() ||
+			(got["DAEMONRY_PARTIAL"] == "1") != r.More {
 			t.Errorf("%+v arrived as %q", r, got)
 		}
 	}
@@ -314,14 +328,17 @@ func TestConsole(t *testing.T) {
 		{Service: "web", Text: text("two")},
 		{Service: "db", Text: text("done")},
 	})
-	if got, _ := os.ReadFile(f.Name()); string(got) != "web    | one\ndb     | working\nweb    | two\ndb     | done\n" {
+	if got, _ := os.ReadFile(f.Name()); string(got) != "web    | one\ndb     | working\n"+
+		"web    | two\ndb     | done\n" {
 		t.Errorf("%q", got)
 	}
 	f.Truncate(0)
 	f.Seek(0, io.SeekStart)
 	d = NewConsole(Console{File: f, Color: true})
 	send(t, d, []Record{{Service: "web", Text: text("one")}})
-	if got, _ := os.ReadFile(f.Name()); !regexp.MustCompile("^\x1b\\[\\d+mweb \\| \x1b\\[0mone\n$").Match(got) {
+	if got, _ := os.ReadFile(
+		f.Name(),
+	); !regexp.MustCompile("^\x1b\\[\\d+mweb \\| \x1b\\[0mone\n$").Match(got) {
 		t.Errorf("in colour: %q", got)
 	}
 	f.Truncate(0)

@@ -17,19 +17,28 @@ func TestBounds(t *testing.T) {
 		}
 		return b.String()
 	}
-	const deep, keys = "more than 32 tables or arrays inside each other", "more than 20000 keys, tables and arrays in one file"
+	const deep, keys = "more than 32 tables or arrays inside each other", "more than 20000 keys, " +
+		"tables and arrays in one file"
 	for name, c := range map[string]struct{ text, want string }{
-		"dotted key":    {"[service.a]\ncommand = \"true\"\nlabels." + strings.Repeat("a.", 100_000) + "b = \"x\"", deep},
-		"dotted table":  {"[" + strings.Repeat("a.", 1_000_000) + "b]", deep},
-		"arrays":        {"x = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), deep},
-		"inline tables": {"x = " + strings.Repeat("{a=", 100_000) + "1" + strings.Repeat("}", 100_000), deep},
-		"after a text":  {"x = '''[[\n'''\ny = \"\\\"[[\"\nz = " + strings.Repeat("[", 33), deep},
-		"services":      {many("[service.s%d]\ncommand = \"true\"\n", 100_000), keys},
-		"labels":        {"[service.a.labels]\n" + many("l%d = \"1\"\n", 100_000), keys},
+		"dotted key": {
+			"[service.a]\ncommand = \"true\"\nlabels." +
+				strings.Repeat("a.", 100_000) + "b = \"x\"",
+			deep,
+		},
+		"dotted table": {"[" + strings.Repeat("a.", 1_000_000) + "b]", deep},
+		"arrays": {"x = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+			deep},
+		"inline tables": {
+			"x = " + strings.Repeat("{a=", 100_000) + "1" + strings.Repeat("}", 100_000), deep,
+		},
+		"after a text": {"x = '''[[\n'''\ny = \"\\\"[[\"\nz = " + strings.Repeat("[", 33), deep},
+		"services":     {many("[service.s%d]\ncommand = \"true\"\n", 100_000), keys},
+		"labels":       {"[service.a.labels]\n" + many("l%d = \"1\"\n", 100_000), keys},
 	} {
 		began := time.Now()
 		_, err := Parse("/x.toml", []byte(c.text), testEnv)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "/x.toml:") {
+		if err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.HasPrefix(err.Error(), "/x.toml:") {
 			t.Errorf("%s: %.200v, want %q", name, err, c.want)
 		}
 		if took := time.Since(began); took > 20*time.Second { // it was a minute, on an idle machine
@@ -38,8 +47,11 @@ func TestBounds(t *testing.T) {
 	}
 	// What looks deep and is not.
 	dots := strings.Repeat(".", 100) + strings.Repeat("[{", 100)
-	text := "[service.a] # " + dots + "\ncommand = [\"a\", '" + dots + "']\ndescription = \"\\\\\"\n[service.a.labels]\n\"" + dots + "\" = '''" + dots + "\n" + dots + "'''\n"
-	if _, err := Parse("/x.toml", []byte(text), testEnv); err != nil && !strings.Contains(err.Error(), "labels") {
+	text := "[service.a] # " + dots + "\ncommand = [\"a\", '" + dots +
+		"']\ndescription = \"\\\\\"\n[service.a.labels]\n\"" +
+		dots + "\" = '''" + dots + "\n" + dots + "'''\n"
+	if _, err := Parse("/x.toml", []byte(text), testEnv); err != nil &&
+		!strings.Contains(err.Error(), "labels") {
 		t.Error(err)
 	}
 }
@@ -49,7 +61,8 @@ func TestByteOrderMark(t *testing.T) {
 	if err != nil || len(file.Services) != 1 {
 		t.Errorf("%+v, %v", file, err)
 	}
-	if _, err := Parse("/x.toml", []byte("\xff\xfes\x00"), testEnv); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+	if _, err := Parse("/x.toml", []byte("\xff\xfes\x00"), testEnv); err == nil ||
+		!strings.Contains(err.Error(), "UTF-16") {
 		t.Error(err)
 	}
 }
@@ -58,7 +71,8 @@ func TestByteOrderMark(t *testing.T) {
 func TestWords(t *testing.T) {
 	const head = "[service.a]\ncommand = 'true'\n"
 	for in, want := range map[string]string{
-		"user = www-data":          `user: a text stands in quotation marks: write user = "www-data"`,
+		"user = " +
+			"www-data": `user: a text stands in quotation marks: write user = "www-data"`,
 		"user = sleep 1 # x":       `write user = "sleep 1"`,
 		"timeout = 10s":            `write timeout = "10s"`,
 		"umask = 0022":             `write umask = "0022"`,
@@ -74,7 +88,8 @@ func TestWords(t *testing.T) {
 		`user = "a`:                "is not closed",
 		"user = 'a":                "is not closed",
 	} {
-		if _, err := Parse("/x.toml", []byte(head+in), testEnv); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse("/x.toml", []byte(head+in), testEnv); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", in, err, want)
 		}
 	}

@@ -111,20 +111,40 @@ func forPeople(doc string, keys map[string]string) string {
 
 // schemas are the forms of types that are no plain Go.
 var schemas = map[reflect.Type]map[string]any{
-	reflect.TypeFor[spec.Duration]():     text("a duration such as 300ms, 1.5s or 2h30m, or forever", `^(forever|0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$`),
-	reflect.TypeFor[spec.Mode]():         text("an octal mode such as 0640", `^(0o)?[0-7]{1,5}$`),
-	reflect.TypeFor[spec.Probe]():        probeSchema(),
-	reflect.TypeFor[spec.Stream]():       text("null, log, inherit, stdout, PATH or truncate:PATH", `.`),
-	reflect.TypeFor[spec.Address]():      text("NETWORK:ADDRESS", `^(tcp|udp|unix|unixgram|unixpacket|fifo):.+$`),
-	reflect.TypeFor[spec.LogTarget]():    text("a target for output", `^(file|journald|syslog|stdout|none|(syslog|pipe):.+)$`),
-	reflect.TypeFor[spec.Rate]():         text("EVENTS/DURATION", `^[0-9]+/.+$`),
-	reflect.TypeFor[spec.Schedule]():     text("five fields as in crontab, or @daily", `^(@[a-z]+|\S+(\s+\S+){4})$`),
-	reflect.TypeFor[spec.ByteSize]():     either(text("a size such as 64MiB or 10MB", `^[0-9.]+ ?([KMGTPE]i?|k)?B$`), whole("bytes")),
-	reflect.TypeFor[spec.Rlimit]():       either(text("SOFT[:HARD], each a number, a size or unlimited", `^[^:]+(:[^:]+)?$`), whole("both limits")),
-	reflect.TypeFor[spec.Signal]():       either(text("the name of a signal", `^[A-Za-z]+[0-9]*([+-][0-9]+)?$`), whole("its number on Linux")),
-	reflect.TypeFor[spec.Command]():      either(text("program and arguments, split like a shell would", `\S`), array(text("one argument", ``))),
-	reflect.TypeFor[spec.StopSchedule](): either(text("SIGNAL[/WAIT]…", `^\S+$`), array(text("SIGNAL[/WAIT]", `^\S+$`))),
-	reflect.TypeFor[spec.ExitSet]():      array(either(whole("an exit code"), text("the name of a signal", `^[A-Za-z]`))),
+	reflect.TypeFor[spec.Duration](): text(
+		"a duration such as 300ms, 1.5s or 2h30m, or forever",
+		`^(forever|0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$`,
+	),
+	reflect.TypeFor[spec.Mode]():  text("an octal mode such as 0640", `^(0o)?[0-7]{1,5}$`),
+	reflect.TypeFor[spec.Probe](): probeSchema(),
+	reflect.TypeFor[spec.Stream](): text("null, log, inherit, stdout, PATH or truncate:PATH",
+		`.`),
+	reflect.TypeFor[spec.Address](): text("NETWORK:ADDRESS",
+		`^(tcp|udp|unix|unixgram|unixpacket|fifo):.+$`),
+	reflect.TypeFor[spec.LogTarget](): text("a target for output",
+		`^(file|journald|syslog|stdout|none|(syslog|pipe):.+)$`),
+	reflect.TypeFor[spec.Rate](): text("EVENTS/DURATION", `^[0-9]+/.+$`),
+	reflect.TypeFor[spec.Schedule](): text("five fields as in crontab, or @daily",
+		`^(@[a-z]+|\S+(\s+\S+){4})$`),
+	reflect.TypeFor[spec.ByteSize](): either(
+		text("a size such as 64MiB or 10MB", `^[0-9.]+ ?([KMGTPE]i?|k)?B$`), whole("bytes"),
+	),
+	reflect.TypeFor[spec.Rlimit](): either(
+		text("SOFT[:HARD], each a number, a size or unlimited", `^[^:]+(:[^:]+)?$`),
+		whole("both limits"),
+	),
+	reflect.TypeFor[spec.Signal](): either(
+		text("the name of a signal", `^[A-Za-z]+[0-9]*([+-][0-9]+)?$`),
+		whole("its number on Linux"),
+	),
+	reflect.TypeFor[spec.Command](): either(
+		text("program and arguments, split like a shell would", `\S`),
+		array(text("one argument", ``)),
+	),
+	reflect.TypeFor[spec.StopSchedule](): either(text("SIGNAL[/WAIT]…", `^\S+$`),
+		array(text("SIGNAL[/WAIT]", `^\S+$`))),
+	reflect.TypeFor[spec.ExitSet](): array(either(whole("an exit code"),
+		text("the name of a signal", `^[A-Za-z]`))),
 }
 
 func probeSchema() map[string]any {
@@ -198,7 +218,9 @@ func schemaOf(t *testing.T, typ reflect.Type, docs comments) map[string]any {
 				required = append(required, key)
 			}
 		})
-		s := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
+		s := map[string]any{
+			"type": "object", "properties": properties, "additionalProperties": false,
+		}
 		if len(required) > 0 {
 			s["required"] = required
 		}
@@ -206,7 +228,9 @@ func schemaOf(t *testing.T, typ reflect.Type, docs comments) map[string]any {
 	case reflect.Map:
 		s := map[string]any{"type": "object", "additionalProperties": schemaOf(t, typ.Elem(), docs)}
 		if typ.Key() == reflect.TypeFor[spec.RlimitName]() {
-			s["propertyNames"] = map[string]any{"pattern": "(?i)^(rlimit_)?(" + joinNames(spec.RlimitNames()) + ")$"}
+			s["propertyNames"] = map[string]any{
+				"pattern": "(?i)^(rlimit_)?(" + joinNames(spec.RlimitNames()) + ")$",
+			}
 		}
 		return s
 	case reflect.Slice:
@@ -252,8 +276,10 @@ func eachKey(typ reflect.Type, f func(owner reflect.Type, field reflect.StructFi
 func keysByName() map[string]string {
 	keys := map[string]string{}
 	for _, typ := range []reflect.Type{
-		serviceType, reflect.TypeFor[spec.Backoff](), reflect.TypeFor[spec.Budget](), reflect.TypeFor[spec.Liveness](), reflect.TypeFor[spec.Limits](),
-		reflect.TypeFor[spec.Log](), reflect.TypeFor[spec.Socket](), reflect.TypeFor[spec.Sandbox](), reflect.TypeFor[Supervisor](),
+		serviceType, reflect.TypeFor[spec.Backoff](), reflect.TypeFor[spec.Budget](),
+		reflect.TypeFor[spec.Liveness](), reflect.TypeFor[spec.Limits](),
+		reflect.TypeFor[spec.Log](), reflect.TypeFor[spec.Socket](),
+		reflect.TypeFor[spec.Sandbox](), reflect.TypeFor[Supervisor](),
 	} {
 		eachKey(typ, func(_ reflect.Type, f reflect.StructField, key string) { keys[f.Name] = key })
 	}
@@ -274,9 +300,13 @@ func TestSchema(t *testing.T) {
 		"type":                 "object",
 		"additionalProperties": false,
 		"properties": map[string]any{
-			"include":    map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "Paths or globs of files to read too, relative to this one."},
-			"defaults":   defaults,
-			"service":    map[string]any{"type": "object", "additionalProperties": false, "patternProperties": map[string]any{`^[A-Za-z0-9_@][A-Za-z0-9_.@-]{0,63}$`: service}},
+			"include": map[string]any{"type": "array", "items": map[string]any{"type": "string"},
+				"description": "Paths or globs of files to read too, relative to this one."},
+			"defaults": defaults,
+			"service": map[string]any{"type": "object",
+				"additionalProperties": false, "patternProperties": map[string]any{
+					`^[A-Za-z0-9_@][A-Za-z0-9_.@-]{0,63}$`: service,
+				}},
 			"supervisor": schemaOf(t, reflect.TypeFor[Supervisor](), docs),
 		},
 	}
@@ -380,7 +410,8 @@ func TestPages(t *testing.T) {
 		}
 		for _, example := range block.FindAllStringSubmatch(string(page), -1) {
 			examples++
-			if _, err := parse("/srv/daemonry.toml", []byte(example[1]), testEnv, noFiles{}); err != nil {
+			_, err := parse("/srv/daemonry.toml", []byte(example[1]), testEnv, noFiles{})
+			if err != nil {
 				t.Errorf("%s:\n%s%v", name, example[1], err)
 			}
 		}
@@ -409,9 +440,10 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 }
 
 var samples = map[string][]string{
-	"Duration":  {"0s", "1.5s", "1h30m", "forever", "${D}"},
-	"Mode":      {"0640", "0", "0o22"},
-	"Probe":     {"exec", "settle:1s", "http://h/", "https://h/", "http:http://h", "log:^x$", "fd:3", "unix:@x", "tcp:${H}:80"},
+	"Duration": {"0s", "1.5s", "1h30m", "forever", "${D}"},
+	"Mode":     {"0640", "0", "0o22"},
+	"Probe": {"exec", "settle:1s", "http://h/", "https://h/", "http:http://h", "log:^x$",
+		"fd:3", "unix:@x", "tcp:${H}:80"},
 	"Stream":    {"null", "/x", "truncate:x"},
 	"Address":   {"tcp::80", "unixpacket:/x", "fifo:x"},
 	"LogTarget": {"file", "syslog", "syslog:udp:h:1", "pipe:a b"},

@@ -70,7 +70,8 @@ func checkFormat(t fatalf, services []spec.Service) {
 	if err != nil {
 		t.Fatalf("format: %v", err)
 	}
-	again, err := parse("/srv/daemonry.toml", text, Options{LookupEnv: func(string) (string, bool) { return "", false }}, noFiles{})
+	again, err := parse("/srv/daemonry.toml", text,
+		Options{LookupEnv: func(string) (string, bool) { return "", false }}, noFiles{})
 	if err != nil {
 		t.Fatalf("what Format wrote is refused: %v\n%s", err, text)
 	}
@@ -110,10 +111,12 @@ func TestFormatNotUTF8(t *testing.T) {
 		{Command: spec.Command{"x", bad}},
 		{Command: spec.Command{"x"}, Process: spec.Process{Env: map[string]string{"A": bad}}},
 		{Command: spec.Command{"x"}, Process: spec.Process{Env: map[string]string{bad: "A"}}},
-		{Command: spec.Command{"x"}, Sockets: []spec.Socket{{Listen: spec.Address{Network: spec.NetUnix, Addr: bad}}}},
+		{Command: spec.Command{"x"},
+			Sockets: []spec.Socket{{Listen: spec.Address{Network: spec.NetUnix, Addr: bad}}}},
 	} {
 		s.Name = "x"
-		if text, err := Format([]spec.Service{s}); err == nil || !strings.Contains(err.Error(), "is not UTF-8") {
+		text, err := Format([]spec.Service{s})
+		if err == nil || !strings.Contains(err.Error(), "is not UTF-8") {
 			t.Errorf("%q, %v", text, err)
 		}
 	}
@@ -123,7 +126,9 @@ func TestFormatNotUTF8(t *testing.T) {
 func TestFormatTexts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// NUL and invalid UTF-8 are refused on the way, by spec and TOML.
-		text := rapid.StringOf(rapid.Rune().Filter(func(r rune) bool { return r != 0 && r != '\ufffd' }))
+		text := rapid.StringOf(
+			rapid.Rune().Filter(func(r rune) bool { return r != 0 && r != '\ufffd' }),
+		)
 		name := rapid.StringMatching(`[a-z][-_.@a-z0-9]{0,20}`)
 		env := rapid.StringMatching(`[^=\x00\n]{1,10}`)
 		s := spec.Service{
@@ -131,7 +136,9 @@ func TestFormatTexts(t *testing.T) {
 			Command: append(spec.Command{"./x"}, rapid.SliceOf(text).Draw(t, "args")...),
 		}
 		s.Env = rapid.MapOf(env, text).Draw(t, "env")
-		s.Labels = rapid.MapOf(env, text.Filter(func(s string) bool { return !strings.Contains(s, "\n") })).Draw(t, "labels")
+		s.Labels = rapid.MapOf(
+			env, text.Filter(func(s string) bool { return !strings.Contains(s, "\n") }),
+		).Draw(t, "labels")
 		s.Log.Mask = []string{`a$$b\$`}
 		s.Ready = spec.Probe{Kind: spec.ProbeCmd, Target: s.Command.String()}
 		s = s.Resolve("/srv")

@@ -87,7 +87,8 @@ func TestReadFailures(t *testing.T) {
 	if _, err := Read("testdata/none.toml", testEnv); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
-	if _, err := Read("testdata", testEnv); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := Read("testdata", testEnv); err == nil ||
+		!strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("directory: %v", err)
 	}
 	big := filepath.Join(t.TempDir(), "big.toml")
@@ -97,7 +98,8 @@ func TestReadFailures(t *testing.T) {
 	if err := os.Truncate(big, maxSize+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(big, testEnv); err == nil || !strings.Contains(err.Error(), "larger than 8MiB") {
+	if _, err := Read(big, testEnv); err == nil ||
+		!strings.Contains(err.Error(), "larger than 8MiB") {
 		t.Errorf("big: %v", err)
 	}
 }
@@ -105,7 +107,8 @@ func TestReadFailures(t *testing.T) {
 // The zero Options read the environment of the process, at read time.
 func TestEnvironmentOfTheProcess(t *testing.T) {
 	t.Setenv("DAEMONRY_TEST_NAME", "x y")
-	file, err := Parse("/srv/daemonry.toml", []byte(`service.a.command = "a ${DAEMONRY_TEST_NAME}"`), Options{})
+	file, err := Parse("/srv/daemonry.toml",
+		[]byte(`service.a.command = "a ${DAEMONRY_TEST_NAME}"`), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,17 +122,21 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 
 func TestExpand(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", "a": "a", "${NAME}": "two words", "<${NAME}>": "<two words>", "${EMPTY}": "", "${EMPTY:-x}": "x", "${UNSET:-}": "", "${UNSET:-a}b}": "ab}",
-		"$$": "$", "$${NAME}": "${NAME}", "a$": "a$", "$1": "$1", "$(x)": "$(x)", "$$$$": "$$", "{instance}": "{instance}", "${NAME:-x}": "two words",
+		"": "", "a": "a", "${NAME}": "two words", "<${NAME}>": "<two words>", "${EMPTY}": "",
+		"${EMPTY:-x}": "x", "${UNSET:-}": "", "${UNSET:-a}b}": "ab}",
+		"$$": "$", "$${NAME}": "${NAME}", "a$": "a$", "$1": "$1", "$(x)": "$(x)", "$$$$": "$$",
+		"{instance}": "{instance}", "${NAME:-x}": "two words",
 	} {
 		if got, err := expand(in, testEnv.LookupEnv); err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
 		}
 	}
 	for in, want := range map[string]string{
-		"${": "not closed", "${}": "neither", "${a b}": "neither", "${1}": "neither", "${UNSET}": "UNSET is not set", "$NAME": "write ${NAME}", "${A:-${B}}": "inside another",
+		"${": "not closed", "${}": "neither", "${a b}": "neither", "${1}": "neither",
+		"${UNSET}": "UNSET is not set", "$NAME": "write ${NAME}", "${A:-${B}}": "inside another",
 	} {
-		if got, err := expand(in, testEnv.LookupEnv); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := expand(in, testEnv.LookupEnv); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v; want an error with %q", in, got, err, want)
 		}
 	}

@@ -42,7 +42,8 @@ moves: cd app
 		port    string
 		stopTo  spec.StopTo
 	}{
-		{"web", spec.Command{"/bin/sh", "-c", `exec bundle exec "thin start" -p $PORT`}, "3000", ""},
+		{"web",
+			spec.Command{"/bin/sh", "-c", `exec bundle exec "thin start" -p $PORT`}, "3000", ""},
 		{"worker", spec.Command{"./worker", "--queue", "a b"}, "3100", ""},
 		{"pipe", spec.Command{"/bin/sh", "-c", "a | b"}, "3200", spec.StopAll},
 		{"vars", spec.Command{"/bin/sh", "-c", "RAILS_ENV=production rake"}, "3300", spec.StopAll},
@@ -55,7 +56,8 @@ moves: cd app
 	}
 	for i, w := range want {
 		s := services[i]
-		if s.Name != w.name || s.Env["PORT"] != w.port || s.StopTo != w.stopTo || s.Chdir != dir || s.EnvFile[0] != env {
+		if s.Name != w.name || s.Env["PORT"] != w.port || s.StopTo != w.stopTo || s.Chdir != dir ||
+			s.EnvFile[0] != env {
 			t.Errorf("got %+v", s)
 		}
 		if d := cmp.Diff(w.command, s.Command); d != "" {
@@ -76,22 +78,25 @@ func TestReadWithoutEnv(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"":               "/p:1: there is no line NAME: COMMAND",
-		"web\nworker:\n": "/p:1: \"web\" is not NAME: COMMAND\n/p:2: \"worker:\" is not NAME: COMMAND",
-		"a: x\na: y":     `/p:2: there are two lines "a"`,
-		"a b: x":         `/p:1: "a b" is not the name of a service`,
-		"a: x\x00":       "/p:1: the command contains a NUL",
-		"a: ''":          "a: command: there is no program to run",
+		"": "/p:1: there is no line NAME: COMMAND",
+		"web\nworker:\n": "/p:1: \"web\" is not NAME: COMMAND\n" +
+			"/p:2: \"worker:\" is not NAME: COMMAND",
+		"a: x\na: y": `/p:2: there are two lines "a"`,
+		"a b: x":     `/p:1: "a b" is not the name of a service`,
+		"a: x\x00":   "/p:1: the command contains a NUL",
+		"a: ''":      "a: command: there is no program to run",
 	} {
 		_, _, err := parse("/p", text, "", "")
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	if _, _, err := parse("/p", "a: x", "/.env", "A\n"); err == nil || !strings.HasPrefix(err.Error(), "/.env: line 1: ") {
+	if _, _, err := parse("/p", "a: x", "/.env", "A\n"); err == nil ||
+		!strings.HasPrefix(err.Error(), "/.env: line 1: ") {
 		t.Errorf("bad .env: %v", err)
 	}
-	if _, _, err := parse("/p", "a: x", "/.env", "PORT=http\n"); err == nil || !strings.Contains(err.Error(), "not a port") {
+	if _, _, err := parse("/p", "a: x", "/.env", "PORT=http\n"); err == nil ||
+		!strings.Contains(err.Error(), "not a port") {
 		t.Errorf("bad port: %v", err)
 	}
 	if _, _, err := Read(filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
@@ -117,7 +122,9 @@ func FuzzParse(f *testing.F) {
 
 func TestTooManyLines(t *testing.T) {
 	_, _, err := Read(write(t, t.TempDir(), "Procfile", "a: b\n"+strings.Repeat("b: c\n", 100_000)))
-	if err == nil || !strings.Contains(err.Error(), "Procfile:1002: more than 1000 lines NAME: COMMAND") || strings.Count(err.Error(), "\n") > 1001 {
+	if err == nil ||
+		!strings.Contains(err.Error(), "Procfile:1002: more than 1000 lines NAME: COMMAND") ||
+		strings.Count(err.Error(), "\n") > 1001 {
 		t.Errorf("%.300v", err)
 	}
 }

@@ -14,12 +14,18 @@ import (
 
 // nasty are texts that formats mangle.
 var nasty = []string{
-	"", " ", "a b", "'", `"`, `\`, `\\n`, "a\nb", "tab\there", "%", "%n %% %i", "$", "$HOME ${HOME} $$", ";", "# x", "; y",
-	"é ☃ 𝄞", "\x01\x7f", strings.Repeat("x\"'$% ", 700), "-", "@x", "+x", "a=b", "~", "*", "`id`", "\r\n", "trailing\\",
+	"", " ", "a b", "'", `"`, `\`, `\\n`, "a\nb", "tab\there", "%", "%n %% %i",
+	"$", "$HOME ${HOME} $$", ";", "# x", "; y",
+	"é ☃ 𝄞", "\x01\x7f", strings.Repeat("x\"'$% ", 700), "-", "@x", "+x", "a=b", "~", "*", "`id`",
+	"\r\n", "trailing\\",
 }
 
 func nastyService() spec.Service {
-	s := spec.Service{Name: "nasty", Command: append(spec.Command{"/bin/echo"}, nasty...), Process: spec.Process{Env: map[string]string{}}}
+	s := spec.Service{
+		Name:    "nasty",
+		Command: append(spec.Command{"/bin/echo"}, nasty...),
+		Process: spec.Process{Env: map[string]string{}},
+	}
 	for i, text := range nasty {
 		s.Env[fmt.Sprintf("V%d", i)] = text
 	}
@@ -49,7 +55,8 @@ func TestReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	vars, err := spec.ParseEnv(out["nasty.env"])
-	if err != nil || !slices.Equal(got.EnvFile, []string{"/etc/systemd/system/nasty.env"}) || len(got.Env) > 0 {
+	if err != nil || !slices.Equal(got.EnvFile, []string{"/etc/systemd/system/nasty.env"}) ||
+		len(got.Env) > 0 {
 		t.Errorf("%v, env_file %q, env %q", err, got.EnvFile, got.Env)
 	}
 	got.Env = map[string]string{}

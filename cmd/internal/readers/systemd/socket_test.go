@@ -52,7 +52,8 @@ FreeBind=yes
 [Install]
 WantedBy=sockets.target
 `,
-		"web.service", "[Unit]\nRequires=web.socket\nAfter=web.socket\n[Service]\nExecStart=/bin/web\nSockets=web.socket other.socket\nUser=www\nNonBlocking=yes\n",
+		"web.service", "[Unit]\nRequires=web.socket\nAfter=web.socket\n[Service]\n"+
+			"ExecStart=/bin/web\nSockets=web.socket other.socket\nUser=www\nNonBlocking=yes\n",
 		"control.socket", "[Socket]\nListenStream=/run/control\nService=web.service\n")
 	if err != nil {
 		t.Fatal(err)
@@ -66,16 +67,32 @@ WantedBy=sockets.target
 	}
 	six := new(true)
 	file := func(a string) spec.Socket {
-		return spec.Socket{Name: "http", Listen: address(a), Owner: "www:web", Mode: new(spec.Mode(0o660)), Backlog: 10, Nonblocking: true}
+		return spec.Socket{
+			Name:        "http",
+			Listen:      address(a),
+			Owner:       "www:web",
+			Mode:        new(spec.Mode(0o660)),
+			Backlog:     10,
+			Nonblocking: true,
+		}
 	}
 	inet := func(a string) spec.Socket {
-		return spec.Socket{Name: "http", Listen: address(a), Backlog: 10, V6Only: six, ReusePort: true, Nonblocking: true}
+		return spec.Socket{
+			Name:        "http",
+			Listen:      address(a),
+			Backlog:     10,
+			V6Only:      six,
+			ReusePort:   true,
+			Nonblocking: true,
+		}
 	}
 	abstract := file("unixpacket:@abstract")
 	abstract.Owner, abstract.Mode = "", nil
 	want := []spec.Socket{
-		inet("tcp::8080"), inet("tcp:[::1]:8081"), inet("tcp:127.0.0.1:8082"), file("unixgram:/run/web.dgram"), abstract, file("fifo:/run/fifo"),
-		{Name: "control.socket", Listen: address("unix:/run/control"), Mode: new(spec.Mode(0o666)), Owner: "root", Nonblocking: true},
+		inet("tcp::8080"), inet("tcp:[::1]:8081"), inet("tcp:127.0.0.1:8082"),
+		file("unixgram:/run/web.dgram"), abstract, file("fifo:/run/fifo"),
+		{Name: "control.socket", Listen: address("unix:/run/control"), Mode: new(spec.Mode(0o666)),
+			Owner: "root", Nonblocking: true},
 	}
 	if d := cmp.Diff(want, services[0].Sockets); d != "" {
 		t.Error(d)
@@ -89,8 +106,8 @@ WantedBy=sockets.target
 	}
 	got := strings.Join(lines, "\n")
 	if want := "Socket.ListenNetlink: cannot be expressed\n" +
-		"Socket.Accept: a process for each connection cannot be expressed: the service gets the listening socket\n" +
-		"Socket.FreeBind: cannot be expressed\n" +
+		"Socket.Accept: a process for each connection cannot be expressed: the service gets the " +
+		"listening socket\nSocket.FreeBind: cannot be expressed\n" +
 		"Service.Sockets: other.socket is not read along with this unit: left out"; got != want {
 		t.Errorf("notes:\n%s\nwant:\n%s", got, want)
 	}
@@ -99,15 +116,17 @@ WantedBy=sockets.target
 func TestSocketErrors(t *testing.T) {
 	service := []string{"web.service", "[Service]\nExecStart=/bin/x\n"}
 	for text, want := range map[string]string{
-		"[Socket]\n":                                    "web.socket:1: there is no address to listen on",
-		"[Socket]\nListenStream=x\n":                    "web.socket:2: ListenStream: ",
-		"[Socket]\nListenStream=1\nBacklog=x\n":         "web.socket:3: Backlog: ",
-		"[Socket]\nListenStream=1\nBindIPv6Only=x\n":    "web.socket:3: BindIPv6Only: ",
-		"[Socket]\nListenStream=1\nSocketMode=9\n":      "web.socket:3: SocketMode: ",
-		"[Socket]\nListenStream=1\nAccept=x\n":          "web.socket:3: Accept: ",
-		"[Socket]\nListenStream=1\nReusePort=x\n":       "web.socket:3: ReusePort: ",
-		"[Socket]\nListenStream=1\nService=x.socket\n":  "web.socket:3: Service: ",
-		"[Socket]\nListenStream=1\nService=x.service\n": "x.service, which it is for, is not read along",
+		"[Socket]\n": "web.socket:1: there is no address to " +
+			"listen on",
+		"[Socket]\nListenStream=x\n":                   "web.socket:2: ListenStream: ",
+		"[Socket]\nListenStream=1\nBacklog=x\n":        "web.socket:3: Backlog: ",
+		"[Socket]\nListenStream=1\nBindIPv6Only=x\n":   "web.socket:3: BindIPv6Only: ",
+		"[Socket]\nListenStream=1\nSocketMode=9\n":     "web.socket:3: SocketMode: ",
+		"[Socket]\nListenStream=1\nAccept=x\n":         "web.socket:3: Accept: ",
+		"[Socket]\nListenStream=1\nReusePort=x\n":      "web.socket:3: ReusePort: ",
+		"[Socket]\nListenStream=1\nService=x.socket\n": "web.socket:3: Service: ",
+		"[Socket]\nListenStream=1\nService=x.service\n": "x.service, which it is for, is not " +
+			"read along",
 		"x": "is not KEY=VALUE",
 	} {
 		_, _, err := readUnits(t, append([]string{"web.socket", text}, service...)...)

@@ -29,7 +29,8 @@ func Parse(path, text string) (spec.Service, []Note, error) {
 }
 
 func TestRead(t *testing.T) {
-	services, notes, err := Read("testdata/web.service", "testdata/db.service", "testdata/task@.service")
+	services, notes, err := Read("testdata/web.service", "testdata/db.service",
+		"testdata/task@.service")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,16 +64,18 @@ func unit(lines string) string { return "[Service]\nExecStart=/bin/x\n" + lines 
 
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                         "/x.service:1: there is no ExecStart=",
-		"A=1":                      "/x.service:1: A= stands before any section",
-		"[Service\nfoo\n=x":        "/x.service:1: \"[Service\" is not a section\n/x.service:2: \"foo\" is not KEY=VALUE\n/x.service:3: \"=x\" is not",
+		"":    "/x.service:1: there is no ExecStart=",
+		"A=1": "/x.service:1: A= stands before any section",
+		"[Service\nfoo\n=x": "/x.service:1: \"[Service\" is not a section\n" +
+			"/x.service:2: \"foo\" is not KEY=VALUE\n/x.service:3: \"=x\" is not",
 		"[Service]\nExecStart='x":  "/x.service:2: ExecStart: the quote ' is not closed",
 		"[Service]\nExecStart=- ;": "/x.service:2: ExecStart: there is no program before ;",
 		unit("Nice=high"):          "/x.service:3: Nice: \"high\" is not a number",
 		unit("Type=magic"):         "/x.service:3: Type: \"magic\" is not known",
 		unit("RestartSec=5 foo"):   "/x.service:3: RestartSec: \"foo\" is not a unit of time",
 		unit("KillSignal=SIGFOO"):  "/x.service:3: KillSignal: \"SIGFOO\" is not a signal",
-		unit("NoNewPrivileges=maybe\nLimitNOFILE=5:1\nCPUQuota=5\nEnvironment=x"): "/x.service:3: NoNewPrivileges: \"maybe\"",
+		unit("NoNewPrivileges=maybe\nLimitNOFILE=5:1\nCPUQuota=5\n" +
+			"Environment=x"): "/x.service:3: NoNewPrivileges: \"maybe\"",
 	} {
 		_, _, err := Parse("/x.service", text)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -89,7 +92,8 @@ func TestErrors(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for in, want := range map[string][]string{
-		"": nil, `a  b`: {"a", "b"}, `"a b" 'c d'`: {"a b", "c d"}, `a"b c"d`: {"ab cd"}, `"\"" '\''`: {`"`, "'"}, `a\ b`: {`a\`, "b"}, `\x41\102\u00e4\s`: {"ABä "},
+		"": nil, `a  b`: {"a", "b"}, `"a b" 'c d'`: {"a b", "c d"}, `a"b c"d`: {"ab cd"},
+		`"\"" '\''`: {`"`, "'"}, `a\ b`: {`a\`, "b"}, `\x41\102\u00e4\s`: {"ABä "},
 		`\d`: {`\d`}, `""`: {""}, `\;`: {`\;`}, "\\xzz": {`\xzz`},
 	} {
 		if got, err := words(in); err != nil || !reflect.DeepEqual(got, want) {
@@ -104,7 +108,10 @@ func TestWords(t *testing.T) {
 }
 
 func TestParseTime(t *testing.T) {
-	for in, want := range map[string]string{"90": "1m30s", "5min 20s": "5m20s", "1.5h": "1h30m", "2d": "48h", "infinity": "forever", "100ms": "100ms", "1h30min": "1h30m", "0": "0s"} {
+	for in, want := range map[string]string{
+		"90": "1m30s", "5min 20s": "5m20s", "1.5h": "1h30m", "2d": "48h", "infinity": "forever",
+		"100ms": "100ms", "1h30min": "1h30m", "0": "0s",
+	} {
 		if got, err := parseTime(in); err != nil || got.String() != want {
 			t.Errorf("%q: %s, %v; want %s", in, got, err, want)
 		}
@@ -117,7 +124,10 @@ func TestParseTime(t *testing.T) {
 }
 
 func TestParseSize(t *testing.T) {
-	for in, want := range map[string]uint64{"0": 0, "1024": 1024, "64K": 65536, "1.5M": 3 << 19, "2G": 2 << 30, "infinity": spec.Unlimited} {
+	for in, want := range map[string]uint64{
+		"0": 0, "1024": 1024, "64K": 65536, "1.5M": 3 << 19, "2G": 2 << 30,
+		"infinity": spec.Unlimited,
+	} {
 		if got, err := parseSize(in); err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", in, got, err, want)
 		}
@@ -160,7 +170,8 @@ func TestVariables(t *testing.T) {
 
 func TestKillCommand(t *testing.T) {
 	for in, want := range map[string]spec.Signal{
-		"/bin/kill -HUP $MAINPID": "HUP", "kill -s USR1 ${MAINPID}": "USR1", "/usr/bin/kill $MAINPID": "TERM", "kill -9 $MAINPID": "KILL",
+		"/bin/kill -HUP $MAINPID": "HUP", "kill -s USR1 ${MAINPID}": "USR1",
+		"/usr/bin/kill $MAINPID": "TERM", "kill -9 $MAINPID": "KILL",
 		"kill -HUP 5": "", "kill": "", "pkill -HUP $MAINPID": "", "kill -a -b $MAINPID": "",
 	} {
 		got, ok := killCommand(strings.Fields(in))
@@ -175,7 +186,8 @@ func TestRestartLimits(t *testing.T) {
 		"Restart=always":                "always 100ms 1 5/10s",
 		"Restart=always\nRestartSec=30": "always 30s 1 -1/", // 5 in 10 s is never reached
 		"Restart=always\nRestartSec=1\nRestartSteps=2\nRestartMaxDelaySec=100": "always 1s 10 -1/",
-		"Restart=on-failure\n[Unit]\nStartLimitIntervalSec=0":                  "on-failure 100ms 1 -1/",
+		"Restart=on-failure\n[Unit]\nStartLimitIntervalSec=0": "on-failure " +
+			"100ms 1 -1/",
 	} {
 		s, _, err := Parse("/x.service", unit(lines))
 		if err != nil {
@@ -185,7 +197,8 @@ func TestRestartLimits(t *testing.T) {
 		if s.Budget.Window != nil {
 			window = s.Budget.Window.String()
 		}
-		if got := fmt.Sprintf("%s %s %g %d/%s", s.Restart, s.Backoff.First, *s.Backoff.Factor, *s.Budget.Restarts, window); got != want {
+		if got := fmt.Sprintf("%s %s %g %d/%s", s.Restart, s.Backoff.First, *s.Backoff.Factor,
+			*s.Budget.Restarts, window); got != want {
 			t.Errorf("%q: %s, want %s", lines, got, want)
 		}
 		if p := s.Validate(); p != nil {
@@ -195,7 +208,9 @@ func TestRestartLimits(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, path := range []string{"testdata/web.service", "testdata/db.service", "testdata/task@.service"} {
+	for _, path := range []string{
+		"testdata/web.service", "testdata/db.service", "testdata/task@.service",
+	} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)

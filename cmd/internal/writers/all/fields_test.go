@@ -61,11 +61,13 @@ var samples = map[string][]string{
 	"reload_command":  {`["/bin/again"]`},
 
 	"ready": {
-		`"exec"`, `"settled:2s"`, `"settle:2s"`, `"notify"`, `"fd:5"`, `"tcp:127.0.0.1:80"`, `"unix:/run/x.sock"`, `"http://127.0.0.1:80/ok"`,
+		`"exec"`, `"settled:2s"`, `"settle:2s"`, `"notify"`, `"fd:5"`, `"tcp:127.0.0.1:80"`,
+		`"unix:/run/x.sock"`, `"http://127.0.0.1:80/ok"`,
 		`"cmd:test -e /x"`, `"log:ready"`, `"file:/run/x"`,
 	},
-	"timeout":            {`"2m"`, `"forever"`},
-	"liveness.check":     {`"tcp:127.0.0.1:80"`, `"unix:/run/x.sock"`, `"http://127.0.0.1:80/ok"`, `"cmd:test -e /x"`, `"file:/x"`},
+	"timeout": {`"2m"`, `"forever"`},
+	"liveness.check": {`"tcp:127.0.0.1:80"`, `"unix:/run/x.sock"`, `"http://127.0.0.1:80/ok"`,
+		`"cmd:test -e /x"`, `"file:/x"`},
 	"liveness.interval":  {`"20s"`},
 	"liveness.timeout":   {`"1s"`},
 	"liveness.threshold": {`7`},
@@ -84,7 +86,8 @@ var samples = map[string][]string{
 	"idle_stop":          {`"5m"`},
 
 	"log.targets": {
-		`["journald"]`, `["syslog"]`, `["syslog:udp:log:514"]`, `["stdout"]`, `["pipe:/bin/cat"]`, `["none"]`, `["journald","file"]`,
+		`["journald"]`, `["syslog"]`, `["syslog:udp:log:514"]`, `["stdout"]`, `["pipe:/bin/cat"]`,
+		`["none"]`, `["journald","file"]`,
 	},
 	"log.file":        {`"/var/log/x.log"`},
 	"log.error_file":  {`"/var/log/x.err"`},
@@ -104,8 +107,9 @@ var samples = map[string][]string{
 	"log.rate_limit":  {`"100/1s"`},
 	"log.mask":        {`["secret"]`},
 
-	"sockets.name":        {`"http"`},
-	"sockets.listen":      {`"tcp:127.0.0.1:81"`, `"udp:127.0.0.1:81"`, `"unix:/run/y.sock"`, `"unixgram:/run/y"`, `"unixpacket:/run/y"`, `"fifo:/run/y"`},
+	"sockets.name": {`"http"`},
+	"sockets.listen": {`"tcp:127.0.0.1:81"`, `"udp:127.0.0.1:81"`, `"unix:/run/y.sock"`,
+		`"unixgram:/run/y"`, `"unixpacket:/run/y"`, `"fifo:/run/y"`},
 	"sockets.owner":       {`"www:web"`},
 	"sockets.mode":        {`"0660"`},
 	"sockets.backlog":     {`16`},
@@ -160,8 +164,9 @@ var with = map[string]string{
 // already are values that a target has anyway, so that nothing needs to change.
 var already = map[string][]string{
 	"systemd": {
-		`log.targets = ["journald"]`, `no_new_privs = true`, `sandbox.private_tmp = true`, `sandbox.private_devices = true`,
-		`sandbox.protect_home = "read-only"`, `sandbox.protect_system = "full"`,
+		`log.targets = ["journald"]`, `no_new_privs = true`, `sandbox.private_tmp = true`,
+		`sandbox.private_devices = true`, `sandbox.protect_home = "read-only"`,
+		`sandbox.protect_system = "full"`,
 	},
 	"openrc":      {`restart = "always"`, `remain = true`, `stderr = "stdout"`},
 	"sysv":        {`stderr = "stdout"`},
@@ -178,7 +183,10 @@ var already = map[string][]string{
 func TestEveryReadiness(t *testing.T) {
 	for _, form := range spec.ProbeForms() {
 		kind, _, _ := strings.Cut(form, ":")
-		if !slices.ContainsFunc(samples["ready"], func(s string) bool { return strings.HasPrefix(s, `"`+kind+":") || s == `"`+kind+`"` }) {
+		if !slices.ContainsFunc(samples["ready"],
+			func(s string) bool {
+				return strings.HasPrefix(s, `"`+kind+":") || s == `"`+kind+`"`
+			}) {
 			t.Errorf("ready of the kind %s has no sample", kind)
 		}
 	}
@@ -192,7 +200,9 @@ func TestEveryTargetIsTold(t *testing.T) {
 	}
 	for _, file := range dirs {
 		text, err := os.ReadFile(file)
-		if name := filepath.Base(filepath.Dir(file)); err != nil || strings.Contains(string(text), "\nfunc Target() writers.Target {") && !slices.Contains(Names(), name) {
+		if name := filepath.Base(filepath.Dir(file)); err != nil ||
+			strings.Contains(string(text), "\nfunc Target() writers.Target {") &&
+				!slices.Contains(Names(), name) {
 			t.Errorf("%s is none of the targets (all.go): %v", name, err)
 		}
 	}
@@ -236,7 +246,8 @@ func allSamples(t *testing.T) []sampled {
 func rlimits() []string {
 	var values []string
 	for _, name := range spec.RlimitNames() {
-		values = append(values, fmt.Sprintf(`{%q:"1024:2048"}`, name), fmt.Sprintf(`{%q:"64:unlimited"}`, name))
+		values = append(values, fmt.Sprintf(`{%q:"1024:2048"}`, name),
+			fmt.Sprintf(`{%q:"64:unlimited"}`, name))
 	}
 	return values
 }
@@ -296,7 +307,8 @@ func TestNothingIsLost(t *testing.T) {
 					continue
 				}
 				if sameFiles(before, after) && !hasNote(after, before, s.field) {
-					t.Errorf("%s %+v: %s = %s is lost: the files are the same and no note says so", target.Name, opts, s.field, s.value)
+					t.Errorf("%s %+v: %s = %s is lost: the files are the same and no note says so",
+						target.Name, opts, s.field, s.value)
 				}
 			}
 		}

@@ -34,33 +34,50 @@ func examples(t testing.TB) []spec.Service {
 		{
 			Name: "web", Description: "The shop", Command: spec.Command{"./web", "--port", "8080"},
 			Process: spec.Process{
-				User: "www-data", Chdir: "/srv/shop", EnvFile: []string{"-/etc/default/shop"}, Env: map[string]string{"GREETING": "hello, world"},
+				User: "www-data", Chdir: "/srv/shop", EnvFile: []string{"-/etc/default/shop"},
+				Env:    map[string]string{"GREETING": "hello, world"},
 				Rlimit: map[spec.RlimitName]spec.Rlimit{"nofile": {Soft: 4096, Hard: 65536}},
 			},
-			Ready:    spec.Probe{Kind: spec.ProbeHTTP, Target: "http://127.0.0.1:8080/health"},
-			Liveness: spec.Liveness{Check: spec.Probe{Kind: spec.ProbeTCP, Target: "127.0.0.1:8080"}},
-			Requires: []string{"db"}, Wants: []string{"cache"}, Instances: 2, Supervision: spec.Supervision{Reload: "HUP"},
-			Limits: spec.Limits{Memory: 256 << 20, CPUs: 2},
+			Ready: spec.Probe{Kind: spec.ProbeHTTP, Target: "http://127.0.0.1:8080/health"},
+			Liveness: spec.Liveness{
+				Check: spec.Probe{Kind: spec.ProbeTCP, Target: "127.0.0.1:8080"},
+			},
+			Requires: []string{"db"}, Wants: []string{"cache"}, Instances: 2,
+			Supervision: spec.Supervision{Reload: "HUP"},
+			Limits:      spec.Limits{Memory: 256 << 20, CPUs: 2},
 		},
 		{
-			Name: "db", Command: spec.Command{"/usr/bin/db", "serve"}, Process: spec.Process{User: "db:db"},
-			Ready:       spec.Probe{Kind: spec.ProbeCmd, Target: "/usr/bin/db ping"},
-			Supervision: spec.Supervision{Restart: spec.RestartAlways, Stop: spec.StopSchedule{{Signal: "INT", Wait: spec.Duration(30 * time.Second)}, {Signal: "TERM"}}},
-			Log:         spec.Log{File: "/var/log/db/db.log", Keep: new(9)},
+			Name: "db", Command: spec.Command{"/usr/bin/db", "serve"},
+			Process: spec.Process{User: "db:db"},
+			Ready:   spec.Probe{Kind: spec.ProbeCmd, Target: "/usr/bin/db ping"},
+			Supervision: spec.Supervision{Restart: spec.RestartAlways, Stop: spec.StopSchedule{
+				{Signal: "INT", Wait: spec.Duration(30 * time.Second)}, {Signal: "TERM"},
+			}},
+			Log: spec.Log{File: "/var/log/db/db.log", Keep: new(9)},
 		},
-		{Name: "migrate", Command: spec.Command{"/usr/bin/migrate"}, Type: spec.Oneshot, Remain: true, Requires: []string{"db"}},
-		{Name: "backup", Command: spec.Command{"/usr/bin/backup", "--all"}, Type: spec.Oneshot, Schedule: at("30 4 * * 1-5")},
+		{Name: "migrate", Command: spec.Command{"/usr/bin/migrate"}, Type: spec.Oneshot,
+			Remain: true, Requires: []string{"db"}},
+		{Name: "backup", Command: spec.Command{"/usr/bin/backup", "--all"}, Type: spec.Oneshot,
+			Schedule: at("30 4 * * 1-5")},
 		{
-			Name: "notify", Command: spec.Command{"/usr/bin/notifier"}, Ready: spec.Probe{Kind: spec.ProbeNotify}, Watchdog: spec.Duration(20 * time.Second),
+			Name: "notify", Command: spec.Command{"/usr/bin/notifier"},
+			Ready: spec.Probe{Kind: spec.ProbeNotify}, Watchdog: spec.Duration(20 * time.Second),
 			Sockets: []spec.Socket{
 				{Name: "http", Listen: spec.Address{Network: spec.NetTCP, Addr: ":8081"}},
-				{Name: "control", Listen: spec.Address{Network: spec.NetUnix, Addr: "/run/notifier.sock"}, Mode: new(spec.Mode(0o660))},
+				{
+					Name:   "control",
+					Listen: spec.Address{Network: spec.NetUnix, Addr: "/run/notifier.sock"},
+					Mode:   new(spec.Mode(0o660)),
+				},
 			},
-			Process: spec.Process{Cap: []string{"net_bind_service"}, NoNewPrivs: true}, Sandbox: spec.Sandbox{Level: spec.SandboxStrict},
+			Process: spec.Process{Cap: []string{"net_bind_service"}, NoNewPrivs: true},
+			Sandbox: spec.Sandbox{Level: spec.SandboxStrict},
 		},
 		{
-			Name: "nasty_1.x", Command: spec.Command{"/opt/a b/prog", "", "it's", `say "hi"`, "100%", "$HOME ${HOME}", `back\slash`, "two\nlines", "é ☃", "a;b # c ; d"},
-			Process: spec.Process{Env: map[string]string{"SPACED": " a  b ", "QUOTES": `'"`, "PERCENT": "%n %% $(X)", "LINES": "1\n2\n", "PATH": "/opt/bin:/bin"}},
+			Name: "nasty_1.x", Command: spec.Command{"/opt/a b/prog", "", "it's", `say "hi"`,
+				"100%", "$HOME ${HOME}", `back\slash`, "two\nlines", "é ☃", "a;b # c ; d"},
+			Process: spec.Process{Env: map[string]string{"SPACED": " a  b ", "QUOTES": `'"`,
+				"PERCENT": "%n %% $(X)", "LINES": "1\n2\n", "PATH": "/opt/bin:/bin"}},
 		},
 	}
 }
@@ -72,7 +89,8 @@ func exampleFile(t testing.TB) []spec.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := native.Parse("/srv/examples/daemonry.toml", data, native.Options{LookupEnv: func(string) (string, bool) { return "", false }})
+	file, err := native.Parse("/srv/examples/daemonry.toml", data,
+		native.Options{LookupEnv: func(string) (string, bool) { return "", false }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +121,12 @@ func golden(t *testing.T, below string, services []spec.Service) {
 			}
 			got := readGolden(t, dir)
 			if diff := cmp.Diff(got, want); diff != "" {
-				t.Errorf("%s (-) and what is written (+) differ; -update takes it over:\n%s", dir, diff)
+				t.Errorf("%s (-) and what is written (+) differ; -update takes it over:\n%s",
+					dir, diff)
 			}
 			for _, f := range out.Files {
-				if origin, service := writers.ReadMark(f.Content); !f.Bare && (origin != writers.Ours || service != f.Service || service == "") {
+				if origin, service := writers.ReadMark(f.Content); !f.Bare &&
+					(origin != writers.Ours || service != f.Service || service == "") {
 					t.Errorf("%s: the mark does not hold: %v, for %q", f.Path, origin, service)
 				}
 			}

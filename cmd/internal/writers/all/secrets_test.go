@@ -29,7 +29,8 @@ func TestSecretsAreClosed(t *testing.T) {
 		}
 		held := false
 		for _, f := range out.Files {
-			if name == "supervisord" && strings.Contains(string(f.Content), "\ncommand=/bin/sh -c 'eval \"$(printf %%b \"$body\")\"'\n") {
+			if name == "supervisord" && strings.Contains(string(f.Content),
+				"\ncommand=/bin/sh -c 'eval \"$(printf %%b \"$body\")\"'\n") {
 				f.Content = append(f.Content, secret...) // it is written in octal
 			}
 			if !bytes.Contains(f.Content, []byte(secret)) {

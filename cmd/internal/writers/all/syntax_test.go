@@ -11,8 +11,10 @@ import (
 
 // nastyWords are texts that a shell mangles.
 var nastyWords = []string{
-	"", " ", "a  b\t", "'", "''", `"`, `\`, `\n`, "a\nb\n", "%s", "$HOME ${HOME} $$ $(id)", ";", "# x", "é ☃ 𝄞", "\x01\x7f\x81\x88\xff",
-	strings.Repeat("x\"'$% \\", 600), "-n", "--", "~", "*", "`id`", "\r\n", `trailing\`, "a=b", "!", "{a,b}",
+	"", " ", "a  b\t", "'", "''", `"`, `\`, `\n`, "a\nb\n", "%s",
+	"$HOME ${HOME} $$ $(id)", ";", "# x", "é ☃ 𝄞", "\x01\x7f\x81\x88\xff",
+	strings.Repeat("x\"'$% \\", 600), "-n", "--", "~", "*", "`id`", "\r\n", `trailing\`,
+	"a=b", "!", "{a,b}",
 }
 
 func nastyCommand() spec.Command { return append(spec.Command{"/bin/echo"}, nastyWords...) }
@@ -20,13 +22,17 @@ func nastyCommand() spec.Command { return append(spec.Command{"/bin/echo"}, nast
 // TestSyntax: every script of every target is one for dash and for bash.
 func TestSyntax(t *testing.T) {
 	s := spec.Service{
-		Name: "web", Command: append(spec.Command{"./web"}, nastyWords...), Requires: []string{"db"}, Wants: []string{"cache"},
+		Name: "web", Command: append(spec.Command{"./web"},
+			nastyWords...), Requires: []string{"db"}, Wants: []string{"cache"},
 		Process: spec.Process{
-			User: "www:web", Groups: []string{"adm"}, Chdir: "/srv/it's", EnvFile: []string{"-/etc/x y"}, Env: map[string]string{"A": "'", "a.b": "'"},
-			Rlimit: map[spec.RlimitName]spec.Rlimit{"nproc": {Soft: 1, Hard: 2}}, Nice: new(3), OOMScore: new(3), Cap: []string{"chown"}, NoNewPrivs: true,
+			User: "www:web", Groups: []string{"adm"}, Chdir: "/srv/it's",
+			EnvFile: []string{"-/etc/x y"}, Env: map[string]string{"A": "'", "a.b": "'"},
+			Rlimit: map[spec.RlimitName]spec.Rlimit{"nproc": {Soft: 1, Hard: 2}}, Nice: new(3),
+			OOMScore: new(3), Cap: []string{"chown"}, NoNewPrivs: true,
 		},
 		Supervision: spec.Supervision{
-			Success: spec.ExitSet{Codes: []int{3}, Signals: []spec.Signal{"TERM"}}, Stop: spec.StopSchedule{{Signal: "INT"}},
+			Success:     spec.ExitSet{Codes: []int{3}, Signals: []spec.Signal{"TERM"}},
+			Stop:        spec.StopSchedule{{Signal: "INT"}},
 			StopCommand: nastyCommand(), Reload: "USR1",
 		},
 		Ready: spec.Probe{Kind: spec.ProbeFile, Target: "/run/it's up"}, Autostart: new(false),
