@@ -214,7 +214,8 @@ func TestHostileLaunchers(t *testing.T) {
 func TestDaemonSurvivesTheTerminal(t *testing.T) {
 	tty := new(proctest.Terminal)
 	pidFile := filepath.Join(t.TempDir(), "app.pid")
-	cmd := proctest.Hostile{Terminal: tty, GroupLeader: true}.Command(t, app.Path(t), "pid="+pidFile)
+	cmd := proctest.Hostile{Terminal: tty, GroupLeader: true}.Command(t, app.Path(t),
+		"pid="+pidFile)
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err, tty.HangUp())
 	}
@@ -249,7 +250,8 @@ func TestFailures(t *testing.T) {
 			pidFile := filepath.Join(t.TempDir(), "app.pid")
 			pid, _, stderr, status := run(t, app.Command(t, "do="+c.do, "pid="+pidFile))
 			if pid != 0 || status != c.status || !strings.Contains(stderr, c.stderr) {
-				t.Errorf("pid %d, status %d, stderr %q; want status %d, %q", pid, status, stderr, c.status, c.stderr)
+				t.Errorf("pid %d, status %d, stderr %q; want status %d, %q",
+					pid, status, stderr, c.status, c.stderr)
 			}
 			if _, err := os.Lstat(pidFile); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("pid file is left: %v", err)
@@ -260,7 +262,8 @@ func TestFailures(t *testing.T) {
 
 func TestTimeoutNamesThePhase(t *testing.T) {
 	_, _, stderr, status := run(t, app.Command(t, "do=hang", "timeout=300ms"))
-	if status != 124 || !strings.Contains(stderr, "wait for ready: daemon") || !strings.Contains(stderr, "within 300ms") {
+	if status != 124 || !strings.Contains(stderr, "wait for ready: daemon") ||
+		!strings.Contains(stderr, "within 300ms") {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
 }
@@ -299,7 +302,8 @@ func TestSecondStartIsRefused(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	_, _, stderr, status := run(t, app.Command(t, "pid="+pidFile))
-	if want := fmt.Sprintf("process %d is running already", pid); status != 125 || !strings.Contains(stderr, want) {
+	if want := fmt.Sprintf("process %d is running already", pid); status != 125 ||
+		!strings.Contains(stderr, want) {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
 	// Killed without a chance to clean up, it can be started again at once.
@@ -330,7 +334,8 @@ func TestLockIsCarriedAcross(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+	if err := syscall.Flock(int(f.Fd()),
+		syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
 		t.Errorf("the daemon does not hold the lock: %v", err)
 	}
 }
@@ -344,7 +349,8 @@ func TestCapture(t *testing.T) {
 
 func TestCaptureOfAFailureLeavesNothingOpen(t *testing.T) {
 	_, _, stderr, status := run(t, app.Command(t, "do=exit:7", "capture="))
-	if status != 7 || !strings.Contains(stderr, "last words") || strings.Contains(stderr, "left open") {
+	if status != 7 || !strings.Contains(stderr, "last words") ||
+		strings.Contains(stderr, "left open") {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
 }
@@ -355,7 +361,8 @@ func TestCaptureOfAFailureLeavesNothingOpen(t *testing.T) {
 func TestPIDFileIsReplacedMeanwhile(t *testing.T) {
 	proctest.CheckLeaks(t)
 	dir := t.TempDir()
-	pidFile, logFile, stranger := filepath.Join(dir, "app.pid"), filepath.Join(dir, "log"), filepath.Join(dir, "stranger")
+	pidFile, logFile, stranger := filepath.Join(dir, "app.pid"), filepath.Join(dir, "log"),
+		filepath.Join(dir, "stranger")
 	log := holdOpening(t, logFile)
 	cmd := app.Command(t, "pid="+pidFile, "log="+logFile)
 	var errs bytes.Buffer
@@ -370,12 +377,14 @@ func TestPIDFileIsReplacedMeanwhile(t *testing.T) {
 		}
 		return nil
 	})
-	if err := errors.Join(os.WriteFile(stranger, []byte("1\n"), 0o644), os.Rename(stranger, pidFile)); err != nil {
+	if err := errors.Join(os.WriteFile(stranger, []byte("1\n"), 0o644),
+		os.Rename(stranger, pidFile)); err != nil {
 		t.Fatal(err)
 	}
 	fcntl(t, log, setLease, syscall.F_UNLCK)
 	cmd.Wait()
-	if status := cmd.ProcessState.ExitCode(); status != 1 || !strings.Contains(errs.String(), "it was replaced by another file") {
+	status := cmd.ProcessState.ExitCode()
+	if status != 1 || !strings.Contains(errs.String(), "it was replaced by another file") {
 		t.Errorf("status %d, stderr %q", status, errs.String())
 	}
 	if b, err := os.ReadFile(pidFile); err != nil || string(b) != "1\n" {
@@ -425,7 +434,9 @@ func TestLogFile(t *testing.T) {
 }
 
 func TestUmask(t *testing.T) {
-	for arg, want := range map[string]string{"umask=0": "0000", "umask=077": "0077", "do=serve": "0022"} {
+	for arg, want := range map[string]string{
+		"umask=0": "0000", "umask=077": "0077", "do=serve": "0022",
+	} {
 		pid, _, stderr, _ := run(t, app.Command(t, arg))
 		if pid == 0 {
 			t.Fatal(stderr)
@@ -440,7 +451,9 @@ func TestUmask(t *testing.T) {
 func TestCredential(t *testing.T) {
 	if os.Getuid() != 0 {
 		_, _, stderr, status := run(t, app.Command(t, "uid=65534"))
-		if uid := os.Getuid(); uid != 65534 && (status != 125 || !strings.Contains(stderr, "set user 65534:65534: operation not permitted")) {
+		if uid := os.Getuid(); uid != 65534 &&
+			(status != 125 ||
+				!strings.Contains(stderr, "set user 65534:65534: operation not permitted")) {
 			t.Errorf("status %d, stderr %q", status, stderr)
 		}
 		return
@@ -458,12 +471,16 @@ func TestCredential(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t \n", "CapEff:\t0000000000000000\n"} {
+		for _, want := range []string{
+			"Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n",
+			"Groups:\t \n", "CapEff:\t0000000000000000\n",
+		} {
 			if !strings.Contains(string(b), want) {
 				t.Errorf("%v: no %q in\n%s", args, want, b)
 			}
 		}
-		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); len(args) > 1 && (err != nil || got != root) {
+		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); len(args) > 1 &&
+			(err != nil || got != root) {
 			t.Errorf("root is %q, %v", got, err)
 		}
 	}

@@ -131,7 +131,8 @@ func TestImportRaisesNothing(t *testing.T) {
 	}
 	m.write("main.go", "package main\n"+imports+"func main() {\n"+uses+"\tprintln(\"built\")\n}\n")
 
-	for line := range strings.Lines(m.run("go", "list", "-m", "-f", "{{.Path}} {{.Version}}", "all")) {
+	for line := range strings.Lines(m.run("go", "list", "-m", "-f",
+		"{{.Path}} {{.Version}}", "all")) {
 		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if w, ok := want[name]; ok && version != w {
 			t.Errorf("%s is %s for the importer, want %s", name, version, w)
@@ -190,7 +191,8 @@ func main() {
 		case "runtime/cgo", "net", "net/http", "os/user", "os/exec", "plugin":
 			t.Errorf("imports %s", pkg)
 		}
-		if strings.Contains(pkg, ".") && !strings.HasPrefix(pkg, module) && !strings.HasPrefix(pkg, "golang.org/x/sys/") && pkg != "example.org/app" {
+		if strings.Contains(pkg, ".") && !strings.HasPrefix(pkg, module) &&
+			!strings.HasPrefix(pkg, "golang.org/x/sys/") && pkg != "example.org/app" {
 			t.Errorf("imports %s of another module", pkg)
 		}
 	}

@@ -75,7 +75,8 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 				return err
 			})
 			stranger := filepath.Join(dir, "stranger")
-			if err := errors.Join(os.WriteFile(stranger, []byte("1\n"), 0o644), os.Rename(stranger, path)); err != nil {
+			if err := errors.Join(os.WriteFile(stranger, []byte("1\n"), 0o644),
+				os.Rename(stranger, path)); err != nil {
 				t.Fatal(err)
 			}
 			if err := l.record(d.PID); err != nil || !errors.Is(l.unrecorded, pidfile.ErrReplaced) {
@@ -119,7 +120,8 @@ var hurried = proctest.Register("hurried", func(args []string) int {
 		os.Setenv(slowinit.Variable, "1h")
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		pid, err := spawn.Start(ctx, &spawn.Spec{Path: "/bin/true", Args: []string{"true"}, NoNewPrivs: true})
+		pid, err := spawn.Start(ctx,
+			&spawn.Spec{Path: "/bin/true", Args: []string{"true"}, NoNewPrivs: true})
 		fmt.Println(pid, err)
 		return 0
 	}
@@ -137,9 +139,12 @@ var hurried = proctest.Register("hurried", func(args []string) int {
 // packages of the program are initialised.
 func TestSlowInitialisation(t *testing.T) {
 	for how, want := range map[string]string{
-		"stage, Timeout":  "124 start daemon: start stage: the stage is still at the initialisation of the program's packages: not ready within 1s\n",
-		"stage, ctx":      "125 start daemon: start stage: the stage is still at the initialisation of the program's packages: context deadline exceeded\n",
-		"Start":           "0 start stage: the stage is still at the initialisation of the program's packages: context deadline exceeded\n",
+		"stage, Timeout": "124 start daemon: start stage: the stage is still at the " +
+			"initialisation of the program's packages: not ready within 1s\n",
+		"stage, ctx": "125 start daemon: start stage: the stage is still at the " +
+			"initialisation of the program's packages: context deadline exceeded\n",
+		"Start": "0 start stage: the stage is still at the initialisation of the " +
+			"program's packages: context deadline exceeded\n",
 		"daemon, Timeout": "124 wait for ready: daemon ",
 	} {
 		t.Run(how, func(t *testing.T) {

@@ -43,7 +43,8 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{Machine: boot.Machine{System: boot.SysV, Dir: filepath.Join(t.TempDir(), "init.d")}}
+	m := &machine{Machine: boot.Machine{System: boot.SysV,
+		Dir: filepath.Join(t.TempDir(), "init.d")}}
 	m.Run = func(ctx context.Context, argv ...string) (string, error) {
 		line := strings.Join(argv, " ")
 		m.log = append(m.log, line)
@@ -59,7 +60,12 @@ func newMachine(t *testing.T) *machine {
 		err := cmd.Run()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return "", &boot.CommandError{Argv: argv, Status: exit.ExitCode(), Words: words.String(), Err: err}
+			return "", &boot.CommandError{
+				Argv:   argv,
+				Status: exit.ExitCode(),
+				Words:  words.String(),
+				Err:    err,
+			}
 		}
 		return "", err
 	}
@@ -77,8 +83,10 @@ func (m *machine) service(t *testing.T) (s Service, file string) {
 	file = filepath.Join(dir, "up")
 	s = Service{here: func() (*boot.Machine, error) { return &m.Machine, nil }, Spec: spec.Service{
 		Name: "shop", Command: spec.Command{self, "serve", "a shop"},
-		Process: spec.Process{Env: map[string]string{"BOOT_TEST_SERVE": file}, Pidfile: filepath.Join(dir, "pid")},
-		Ready:   spec.Probe{Kind: spec.ProbeFile, Target: file}, Log: spec.Log{File: filepath.Join(dir, "log")},
+		Process: spec.Process{Env: map[string]string{"BOOT_TEST_SERVE": file},
+			Pidfile: filepath.Join(dir, "pid")},
+		Ready:  spec.Probe{Kind: spec.ProbeFile, Target: file},
+		Log:    spec.Log{File: filepath.Join(dir, "log")},
 		Limits: spec.Limits{Tasks: 50},
 	}}
 	return s, file
@@ -122,12 +130,14 @@ func TestLife(t *testing.T) {
 	run("status", 0, "shop: running")
 	run("reload", 2, `no verb "reload": install, `)
 	st, err := s.Status(t.Context())
-	if want := filepath.Join(m.Dir, "shop"); err != nil || !st.Running || !st.Installed || !slices.Equal(st.Files, []string{want}) {
+	if want := filepath.Join(m.Dir, "shop"); err != nil || !st.Running || !st.Installed ||
+		!slices.Equal(st.Files, []string{want}) {
 		t.Errorf("status %+v, %v", st, err)
 	}
 	run("uninstall", 0, "shop: uninstalled as a service of sysv")
 	run("status", 3, "shop: not installed")
-	if left, err := os.ReadDir(m.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) || len(left) > 0 {
+	if left, err := os.ReadDir(m.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) ||
+		len(left) > 0 {
 		t.Errorf("%v is left, %v", left, err)
 	}
 }
@@ -138,14 +148,16 @@ func TestFailure(t *testing.T) {
 	s, _ := m.service(t)
 	m.fail = "service shop start"
 	var out, words bytes.Buffer
-	if status := s.Run(t.Context(), "install", &out, &words); status != 1 || out.Len() > 0 || !strings.Contains(words.String(), "shop: install: refused") {
+	if status := s.Run(t.Context(), "install", &out, &words); status != 1 || out.Len() > 0 ||
+		!strings.Contains(words.String(), "shop: install: refused") {
 		t.Errorf("status %d, %q, %q", status, &out, &words)
 	}
 	if _, err := os.Stat(m.Dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v", m.Dir, err)
 	}
 	s.here = func() (*boot.Machine, error) { return nil, errors.New("no init system") }
-	if status := s.Run(t.Context(), "status", &out, &words); status != 4 || !strings.Contains(words.String(), "shop: status: no init system") {
+	if status := s.Run(t.Context(), "status", &out, &words); status != 4 ||
+		!strings.Contains(words.String(), "shop: status: no init system") {
 		t.Errorf("status %d, %q", status, &words)
 	}
 }
@@ -156,7 +168,8 @@ func TestDryRun(t *testing.T) {
 	s, file := m.service(t)
 	s.DryRun = true
 	var out bytes.Buffer
-	if status := s.Run(t.Context(), "install", &out, &out); status != 0 || !strings.Contains(out.String(), "write "+filepath.Join(m.Dir, "shop")) {
+	if status := s.Run(t.Context(), "install", &out, &out); status != 0 ||
+		!strings.Contains(out.String(), "write "+filepath.Join(m.Dir, "shop")) {
 		t.Errorf("status %d, %q", status, &out)
 	}
 	for _, path := range []string{m.Dir, file} {
@@ -170,8 +183,12 @@ func TestDryRun(t *testing.T) {
 // boot; this test binary, made by go test, cannot.
 func TestDefaults(t *testing.T) {
 	m := newMachine(t)
-	s := Service{Args: []string{"serve"}, here: func() (*boot.Machine, error) { return &m.Machine, nil }}
-	if _, err := s.Install(t.Context()); err == nil || !strings.Contains(err.Error(), "build the program first") {
+	s := Service{
+		Args: []string{"serve"},
+		here: func() (*boot.Machine, error) { return &m.Machine, nil },
+	}
+	if _, err := s.Install(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "build the program first") {
 		t.Errorf("a program of go test: %v", err)
 	}
 	s.Spec.Command = spec.Command{"/bin/true"}
@@ -180,7 +197,8 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("%+v, %v", svc, err)
 	}
 	s.Spec.Name = "no name"
-	if _, err := s.Install(t.Context()); err == nil || !strings.Contains(err.Error(), "set Service.Spec.Name") {
+	if _, err := s.Install(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "set Service.Spec.Name") {
 		t.Errorf("a bad name: %v", err)
 	}
 	for _, verb := range []string{"install", "status"} {

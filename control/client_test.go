@@ -71,7 +71,8 @@ func TestRequests(t *testing.T) {
 	}{
 		{func() error { _, err := c.Supervisor(ctx); return err }, "GET /v1/supervisor "},
 		{func() error { _, err := c.Health(ctx); return err }, "GET /v1/health "},
-		{func() error { _, err := c.Status(ctx, control.StatusRequest{}); return err }, "GET /v1/services "},
+		{func() error { _, err := c.Status(ctx, control.StatusRequest{}); return err },
+			"GET /v1/services "},
 		{func() error {
 			_, err := c.Status(ctx, control.StatusRequest{Names: []string{"a", "b@1"}, Usage: true})
 			return err
@@ -81,25 +82,47 @@ func TestRequests(t *testing.T) {
 			return err
 		}, "GET /v1/services?name=a&spec=1 "},
 		{func() error { _, err := c.Spec(ctx, "b@1"); return err }, "GET /v1/services/b@1/spec "},
-		{func() error { _, err := c.Spec(ctx, "../x"); return err }, "GET /v1/services/..%2Fx/spec "},
+		{func() error { _, err := c.Spec(ctx, "../x"); return err },
+			"GET /v1/services/..%2Fx/spec "},
 		{func() error {
-			_, err := c.Apply(ctx, control.ApplyRequest{Services: []spec.Service{{Name: "a", Command: spec.Command{"x"}}}, Source: "/f"})
+			_, err := c.Apply(ctx, control.ApplyRequest{
+				Services: []spec.Service{{Name: "a", Command: spec.Command{"x"}}},
+				Source:   "/f",
+			})
 			return err
 		}, `POST /v1/apply {"services":[{"name":"a","command":["x"]}],"source":"/f"}`},
-		{func() error { return c.Start(ctx, control.Named("a")) }, `POST /v1/services/start {"names":["a"]}`},
-		{func() error { return c.Stop(ctx, control.Names{All: true}) }, `POST /v1/services/stop {"all":true}`},
-		{func() error { return c.RestartRolling(ctx, control.Named("a")) }, `POST /v1/services/restart {"names":["a"],"rolling":true}`},
-		{func() error { return c.Restart(ctx, control.Named("a")) }, `POST /v1/services/restart {"names":["a"]}`},
-		{func() error { return c.Reload(ctx, control.Named("a")) }, `POST /v1/services/reload {"names":["a"]}`},
-		{func() error { return c.ReopenLogs(ctx, control.Names{All: true}) }, `POST /v1/services/reopen {"all":true}`},
-		{func() error { return c.Remove(ctx, control.Named("a")) }, `POST /v1/services/remove {"names":["a"]}`},
-		{func() error { return c.Signal(ctx, control.SignalRequest{Names: control.Named("a"), Signal: "HUP"}) }, `POST /v1/services/signal {"names":["a"],"signal":"HUP"}`},
+		{func() error { return c.Start(ctx, control.Named("a")) },
+			`POST /v1/services/start {"names":["a"]}`},
+		{func() error { return c.Stop(ctx, control.Names{All: true}) },
+			`POST /v1/services/stop {"all":true}`},
+		{func() error { return c.RestartRolling(ctx, control.Named("a")) },
+			`POST /v1/services/restart {"names":["a"],"rolling":true}`},
+		{func() error { return c.Restart(ctx, control.Named("a")) },
+			`POST /v1/services/restart {"names":["a"]}`},
+		{func() error { return c.Reload(ctx, control.Named("a")) },
+			`POST /v1/services/reload {"names":["a"]}`},
+		{func() error { return c.ReopenLogs(ctx, control.Names{All: true}) },
+			`POST /v1/services/reopen {"all":true}`},
+		{func() error { return c.Remove(ctx, control.Named("a")) },
+			`POST /v1/services/remove {"names":["a"]}`},
+		{
+			func() error {
+				return c.Signal(ctx,
+					control.SignalRequest{Names: control.Named("a"), Signal: "HUP"})
+			},
+			`POST /v1/services/signal {"names":["a"],"signal":"HUP"}`,
+		},
 		{func() error {
-			return c.Wait(ctx, control.WaitRequest{Names: control.Named("a"), State: control.Ready, Timeout: spec.Duration(90 * time.Second)})
+			return c.Wait(ctx, control.WaitRequest{
+				Names:   control.Named("a"),
+				State:   control.Ready,
+				Timeout: spec.Duration(90 * time.Second),
+			})
 		}, `POST /v1/services/wait {"names":["a"],"state":"ready","timeout":"1m30s"}`},
 		{func() error { return c.Shutdown(ctx) }, `POST /v1/shutdown {}`},
 		{func() error {
-			for _, err := range c.Events(ctx, control.EventsRequest{After: 7, Follow: true, Names: []string{"a"}}) {
+			for _, err := range c.Events(ctx,
+				control.EventsRequest{After: 7, Follow: true, Names: []string{"a"}}) {
 				return err
 			}
 			return nil
@@ -113,14 +136,16 @@ func TestRequests(t *testing.T) {
 		}, "GET /v1/services/a/logs?follow=1&n=-1 "},
 		{func() error {
 			r, err := c.Logs(ctx, control.LogsRequest{
-				Name: "a", Lines: 5, Since: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), Until: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
-				Grep: "x y", Streams: []string{"err", "log"},
+				Name: "a", Lines: 5, Since: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC),
+				Until: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
+				Grep:  "x y", Streams: []string{"err", "log"},
 			})
 			if err != nil {
 				return err
 			}
 			return r.Close()
-		}, "GET /v1/services/a/logs?grep=x+y&n=5&since=2026-01-02T03%3A04%3A05.006Z&stream=err&stream=log&until=2026-01-02T03%3A04%3A06Z "},
+		}, "GET " +
+			"/v1/services/a/logs?grep=x+y&n=5&since=2026-01-02T03%3A04%3A05.006Z&stream=err&stream=log&until=2026-01-02T03%3A04%3A06Z "},
 	} {
 		if err := tt.do(); err != nil {
 			t.Errorf("%s: %v", tt.want, err)
@@ -153,7 +178,8 @@ func TestSpecsOfAnOlderSupervisor(t *testing.T) {
 	if !errors.Is(err, control.NotFound) {
 		t.Errorf("%+v, %v", list, err)
 	}
-	want := []string{"/v1/services?name=a&name=b&spec=1", "/v1/services?name=a&name=b", "/v1/services/a/spec", "/v1/services/removed/spec"}
+	want := []string{"/v1/services?name=a&name=b&spec=1", "/v1/services?name=a&name=b",
+		"/v1/services/a/spec", "/v1/services/removed/spec"}
 	if !reflect.DeepEqual(asked, want) {
 		t.Errorf("asked %q", asked)
 	}
@@ -164,8 +190,8 @@ func TestSpecsOfAnOlderSupervisor(t *testing.T) {
 	}
 }
 
-// TestKeptConnection: questions share one; what changes something has its own, which nobody is about
-// to close; and the answer after an upgrade is not the old program's.
+// TestKeptConnection: questions share one; what changes something has its own, which nobody is
+// about to close; and the answer after an upgrade is not the old program's.
 func TestKeptConnection(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/services" {
@@ -194,7 +220,8 @@ func TestKeptConnection(t *testing.T) {
 	}
 	for range 10 {
 		reused = nil
-		if _, err := c.Upgrade(ctx, control.UpgradeRequest{Program: "/x"}); err != nil || reused[1] || reused[2] {
+		if _, err := c.Upgrade(ctx, control.UpgradeRequest{Program: "/x"}); err != nil ||
+			reused[1] || reused[2] {
 			t.Errorf("an upgrade on connections that were kept: %v, %v", reused, err)
 		}
 	}
@@ -210,22 +237,26 @@ func TestErrors(t *testing.T) {
 	status, answer = 404, `{"error": "wbe: no such service", "hint": "did you mean web?", "code": "not_found", "new_field": 1}`
 	_, err := c.Status(ctx, control.StatusRequest{})
 	var e *control.Error
-	if !errors.As(err, &e) || !errors.Is(err, control.NotFound) || e.Hint != "did you mean web?" || err.Error() != "wbe: no such service" {
+	if !errors.As(err, &e) || !errors.Is(err, control.NotFound) || e.Hint != "did you mean web?" ||
+		err.Error() != "wbe: no such service" {
 		t.Errorf("not found: %#v", err)
 	}
 	status, answer = 409, `{"error": "a: broke", "code": "not_done", "plan": [{"name": "a", "action": "add"}],
 		"failures": [{"name": "a", "reason": "broke", "exit": {"code": 0, "signal": "KILL", "text": "x", "words": ["last"]}}]}`
 	plan, err := c.Apply(ctx, control.ApplyRequest{})
-	if !errors.As(err, &e) || len(plan) != 1 || len(e.Failures) != 1 || e.Failures[0].Exit.Status() != 137 || e.Failures[0].Exit.Words[0] != "last" {
+	if !errors.As(err, &e) || len(plan) != 1 || len(e.Failures) != 1 ||
+		e.Failures[0].Exit.Status() != 137 || e.Failures[0].Exit.Words[0] != "last" {
 		t.Errorf("not done: %v %#v", plan, err)
 	}
 	status, answer = 422, `{"error": "x", "code": "invalid", "problems": [{"service": "a", "field": "f", "message": "m", "hint": "h"}]}`
 	_, err = c.Apply(ctx, control.ApplyRequest{})
-	if want := (spec.Problems{{Service: "a", Field: "f", Message: "m", Hint: "h"}}); !errors.As(err, &e) || !reflect.DeepEqual(e.ProblemsOf(), want) {
+	want := (spec.Problems{{Service: "a", Field: "f", Message: "m", Hint: "h"}})
+	if !errors.As(err, &e) || !reflect.DeepEqual(e.ProblemsOf(), want) {
 		t.Errorf("invalid: %#v", err)
 	}
 	status, answer = 502, "<html>"
-	if err := c.Shutdown(ctx); err == nil || errors.As(err, &e) || !strings.Contains(err.Error(), "502 Bad Gateway") {
+	if err := c.Shutdown(ctx); err == nil || errors.As(err, &e) ||
+		!strings.Contains(err.Error(), "502 Bad Gateway") {
 		t.Errorf("no supervisor of ours: %v", err)
 	}
 	status, answer = 301, ""
@@ -248,7 +279,8 @@ func TestUnreachable(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Start(ctx, control.Named("a")); !errors.Is(err, context.Canceled) || errors.As(err, &u) {
+	if err := c.Start(ctx, control.Named("a")); !errors.Is(err, context.Canceled) ||
+		errors.As(err, &u) {
 		t.Errorf("given up: %v", err)
 	}
 }
@@ -275,8 +307,10 @@ func TestEventStream(t *testing.T) {
 		}
 		return ids, nil
 	}
-	stream = "\n{\"id\": 1, \"kind\": \"state\"}\n\n\n{\"id\": 2, \"kind\": \"new\", \"more\": {}}\n"
-	if ids, err := read(control.EventsRequest{}, 10); err != nil || !reflect.DeepEqual(ids, []uint64{1, 2}) {
+	stream = "\n{\"id\": 1, \"kind\": \"state\"}\n\n\n" +
+		"{\"id\": 2, \"kind\": \"new\", \"more\": {}}\n"
+	if ids, err := read(control.EventsRequest{}, 10); err != nil ||
+		!reflect.DeepEqual(ids, []uint64{1, 2}) {
 		t.Errorf("events: %v, %v", ids, err)
 	}
 	if ids, err := read(control.EventsRequest{Follow: true}, 2); err != nil || len(ids) != 2 {
@@ -298,7 +332,9 @@ func TestStatusInJSON(t *testing.T) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"name", "state", "pid", "ready", "restarts", "since", "exit", "reason"} {
+	for _, name := range []string{
+		"name", "state", "pid", "ready", "restarts", "since", "exit", "reason",
+	} {
 		if _, ok := fields[name]; !ok {
 			t.Errorf("no %s in %s", name, data)
 		}

@@ -30,7 +30,9 @@ var unixNetworks = []string{"unix", "unixpacket", "unixgram"}
 func TestUnixMode(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o027))
 	for _, network := range unixNetworks {
-		for mode, want := range map[fs.FileMode]fs.FileMode{0: 0o600, 0o666: 0o666, 0o660: 0o660, 0o600: 0o600, 0o002: 0o002} {
+		for mode, want := range map[fs.FileMode]fs.FileMode{
+			0: 0o600, 0o666: 0o666, 0o660: 0o660, 0o600: 0o600, 0o002: 0o002,
+		} {
 			path := filepath.Join(t.TempDir(), "socket")
 			s, err := openAt(Address{Network: network, Address: path, Mode: mode})
 			if err != nil {
@@ -116,7 +118,8 @@ func TestUnixInUse(t *testing.T) {
 		}
 		defer s.Close()
 		for _, network := range unixNetworks {
-			if _, err := openAt(Address{Network: network, Address: path}); !errors.Is(err, syscall.EADDRINUSE) {
+			if _, err := openAt(Address{Network: network, Address: path}); !errors.Is(err,
+				syscall.EADDRINUSE) {
 				t.Errorf("%s over a living %s: %v", network, holder, err)
 			}
 		}
@@ -135,7 +138,8 @@ func TestUnixInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, dir, link} {
-		if _, err := (Address{Network: "unix", Address: path}).Listen(); !errors.Is(err, syscall.EADDRINUSE) {
+		if _, err := (Address{Network: "unix", Address: path}).Listen(); !errors.Is(err,
+			syscall.EADDRINUSE) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -152,7 +156,8 @@ func TestUnixFullQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Close(fd)
-	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}),
+		syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -165,7 +170,8 @@ func TestUnixFullQueue(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	if _, err := (Address{Network: "unix", Address: path}).Listen(); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := (Address{Network: "unix", Address: path}).Listen(); !errors.Is(err,
+		syscall.EADDRINUSE) {
 		t.Errorf("%v", err)
 	}
 }
@@ -259,11 +265,13 @@ func TestUnixLockOfOldFile(t *testing.T) {
 
 func TestAddressRefused(t *testing.T) {
 	for want, a := range map[string]Address{
-		"network is none of tcp":   {Network: "udp", Address: "127.0.0.1:0"},
-		"not an absolute path":     {Network: "unix", Address: "socket"},
-		"more than permissions":    {Network: "unix", Address: "/tmp/x", Mode: fs.ModeSticky | 0o600},
-		"no such file":             {Network: "unix", Address: "/nonexistent/socket"},
-		"invalid argument":         {Network: "unix", Address: filepath.Join(t.TempDir(), strings.Repeat("x", 108))},
+		"network is none of tcp": {Network: "udp", Address: "127.0.0.1:0"},
+		"not an absolute path":   {Network: "unix", Address: "socket"},
+		"more than permissions": {Network: "unix", Address: "/tmp/x",
+			Mode: fs.ModeSticky | 0o600},
+		"no such file": {Network: "unix", Address: "/nonexistent/socket"},
+		"invalid argument": {Network: "unix",
+			Address: filepath.Join(t.TempDir(), strings.Repeat("x", 108))},
 		"unknown port":             {Network: "tcp", Address: "127.0.0.1:nothing"},
 		"listen  127.0.0.1:0: ":    {Address: "127.0.0.1:0"},
 		"not an absolute path\x00": {Network: "unix"},
@@ -273,7 +281,8 @@ func TestAddressRefused(t *testing.T) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if _, err := (Address{Network: "tcp", Address: "127.0.0.1:0"}).ListenPacket(); err == nil || !strings.Contains(err.Error(), "none of udp") {
+	if _, err := (Address{Network: "tcp", Address: "127.0.0.1:0"}).ListenPacket(); err == nil ||
+		!strings.Contains(err.Error(), "none of udp") {
 		t.Errorf("%v", err)
 	}
 }

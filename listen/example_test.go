@@ -12,7 +12,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	web, err := sockets.Listen("web", listen.Address{Network: "unix", Address: "/run/app/web.sock", Mode: 0o660})
+	web, err := sockets.Listen("web",
+		listen.Address{Network: "unix", Address: "/run/app/web.sock", Mode: 0o660})
 	if err != nil {
 		log.Fatal(err)
 	}

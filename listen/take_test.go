@@ -32,28 +32,48 @@ func TestAnnounced(t *testing.T) {
 		{name: "another's", env: env{"LISTEN_PID": "101", "LISTEN_FDS": "2"}},
 		{name: "another's, wrong", env: env{"LISTEN_PID": "101", "LISTEN_FDS": "x"}},
 		{name: "ours, none", env: env{"LISTEN_PID": "100"}},
-		{name: "names", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "a::a"}, want: []string{"a", "", "a"}},
-		{name: "one empty name", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "1", "LISTEN_FDNAMES": ""}, want: []string{""}},
-		{name: "same process", env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "42", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}, want: []string{"a"}},
-		{name: "pid used again", env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "41", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}},
-		{name: "kernel without", env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "41", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}, id: noID, want: []string{"a"}},
-		{name: "bad id", env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "", "LISTEN_FDS": "1"}, wrong: "$LISTEN_PIDFDID"},
+		{name: "names", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "a::a"},
+			want: []string{"a", "", "a"}},
+		{
+			name: "one empty name",
+			env:  env{"LISTEN_PID": "100", "LISTEN_FDS": "1", "LISTEN_FDNAMES": ""},
+			want: []string{""},
+		},
+		{name: "same process",
+			env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "42", "LISTEN_FDS": "1",
+				"LISTEN_FDNAMES": "a"}, want: []string{"a"}},
+		{name: "pid used again", env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "41",
+			"LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}},
+		{name: "kernel without",
+			env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "41", "LISTEN_FDS": "1",
+				"LISTEN_FDNAMES": "a"}, id: noID, want: []string{"a"}},
+		{name: "bad id", env: env{"LISTEN_PID": "100", "LISTEN_PIDFDID": "", "LISTEN_FDS": "1"},
+			wrong: "$LISTEN_PIDFDID"},
 		{name: "bad pid", env: env{"LISTEN_PID": "me"}, wrong: "$LISTEN_PID"},
 		{name: "zero pid", env: env{"LISTEN_PID": "0"}, wrong: "$LISTEN_PID"},
 		{name: "great pid", env: env{"LISTEN_PID": "4294967396"}, wrong: "$LISTEN_PID"},
 		{name: "zero", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "0"}, wrong: "$LISTEN_FDS"},
 		{name: "negative", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "-1"}, wrong: "$LISTEN_FDS"},
-		{name: "no number", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "two"}, wrong: "$LISTEN_FDS"},
-		{name: "most", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "2147483644"}, wrong: "is not open"},
-		{name: "more", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "2147483645"}, wrong: "not a number"},
-		{name: "few names", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"}, wrong: "1 names for 2"},
-		{name: "many names", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a:"}, wrong: "2 names for 1"},
+		{name: "no number", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "two"},
+			wrong: "$LISTEN_FDS"},
+		{name: "most", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "2147483644"},
+			wrong: "is not open"},
+		{name: "more", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "2147483645"},
+			wrong: "not a number"},
+		{name: "few names", env: env{"LISTEN_PID": "100", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"},
+			wrong: "1 names for 2"},
+		{
+			name:  "many names",
+			env:   env{"LISTEN_PID": "100", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a:"},
+			wrong: "2 names for 1",
+		},
 	} {
 		if c.id == nil {
 			c.id = id
 		}
 		got, err := announced(c.env, self, c.id)
-		if !reflect.DeepEqual(got, c.want) || (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+		if !reflect.DeepEqual(got, c.want) || (err != nil) != (c.wrong != "") ||
+			err != nil && !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s: %v: %q %v", c.name, c.env, got, err)
 		}
 	}
@@ -67,7 +87,9 @@ func FuzzAnnounced(f *testing.F) {
 	f.Add("100", "42", "2147483644", "unset")
 	f.Add("-1", "x", "-1", ":::")
 	f.Fuzz(func(t *testing.T, pid, id, fds, names string) {
-		env := map[string]string{"LISTEN_PID": pid, "LISTEN_PIDFDID": id, "LISTEN_FDS": fds, "LISTEN_FDNAMES": names}
+		env := map[string]string{
+			"LISTEN_PID": pid, "LISTEN_PIDFDID": id, "LISTEN_FDS": fds, "LISTEN_FDNAMES": names,
+		}
 		maps.DeleteFunc(env, func(_, value string) bool { return value == "unset" })
 		got, err := announced(env, 100, func() (uint64, error) { return 42, nil })
 		if err != nil && (got != nil || strings.ContainsAny(err.Error(), "\n\x00")) {
@@ -107,13 +129,15 @@ func TestTakeKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := []*os.File{
-		stream, datagram, fileOf(t, packets.(*net.UnixListener)), fileOf(t, conn.(*net.TCPConn)), open(fifo), open("/dev/null"),
+		stream, datagram, fileOf(t, packets.(*net.UnixListener)), fileOf(t, conn.(*net.TCPConn)),
+		open(fifo), open("/dev/null"),
 	}
 	names := "web:dns:control:connection:pipe:null"
 	got := start(t, "exec look", files, "LISTEN_FDS=6", "LISTEN_FDNAMES="+names)()
 	want := report{
-		Names:   strings.Split(names, ":"),
-		Kinds:   []string{"stream listener", "datagram socket", "seqpacket listener", "connection", "fifo", "file"},
+		Names: strings.Split(names, ":"),
+		Kinds: []string{"stream listener", "datagram socket", "seqpacket listener", "connection",
+			"fifo", "file"},
 		CloExec: slices.Repeat([]bool{true}, 6),
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -125,7 +149,8 @@ func TestTakeServes(t *testing.T) {
 	stream, web := tcp(t)
 	datagram, dns := udp(t)
 	for _, names := range []string{"dns:web", "dns.socket:web.socket"} {
-		wait := start(t, "exec serve", []*os.File{datagram, stream}, "LISTEN_FDS=2", "LISTEN_FDNAMES="+names)
+		wait := start(t, "exec serve", []*os.File{datagram, stream}, "LISTEN_FDS=2",
+			"LISTEN_FDNAMES="+names)
 		for network, address := range map[string]string{"tcp": web, "udp": dns} {
 			conn, err := net.Dial(network, address)
 			if err != nil {
@@ -157,13 +182,19 @@ func TestTakeRefuses(t *testing.T) {
 		{"exec look", []string{"LISTEN_FDS=1"}, "", []string{Unknown}},
 		{"exec look", []string{"LISTEN_FDS=1", "LISTEN_PIDFDID=1"}, "", notOurs},
 		{"exec look", nil, "", nil},
-		{"run look", []string{"LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_PIDFDID=1", "LISTEN_FDNAMES=a"}, "", nil},
+		{
+			"run look",
+			[]string{"LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_PIDFDID=1", "LISTEN_FDNAMES=a"}, "",
+			nil,
+		},
 		{"exec look", []string{"LISTEN_FDS=x", "LISTEN_FDNAMES=a"}, "$LISTEN_FDS", nil},
 		{"exec look", []string{"LISTEN_FDS=400"}, "number 402 is not open", nil},
-		{"exec look", []string{"LISTEN_FDS=5", "LISTEN_FDNAMES=a:b:c:d:e"}, "one of 5 announced by LISTEN_FDS: fstat: bad file descriptor", nil},
+		{"exec look", []string{"LISTEN_FDS=5", "LISTEN_FDNAMES=a:b:c:d:e"},
+			"one of 5 announced by LISTEN_FDS: fstat: bad file descriptor", nil},
 	} {
 		got := start(t, c.stage, []*os.File{stream}, c.env...)()
-		if !strings.Contains(got.Err, c.wrong) || (got.Err == "") != (c.wrong == "") || !slices.Equal(got.Names, c.names) || got.Leftover != nil {
+		if !strings.Contains(got.Err, c.wrong) || (got.Err == "") != (c.wrong == "") ||
+			!slices.Equal(got.Names, c.names) || got.Leftover != nil {
 			t.Errorf("%v: %+v", c.env, got)
 		}
 	}
@@ -173,7 +204,8 @@ func TestTakeRefuses(t *testing.T) {
 func handedSet(files map[string]*os.File, kinds map[string]Kind) *Set {
 	set := new(Set)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		set.sockets = append(set.sockets, &Socket{Name: name, Kind: kinds[name], fd: int(files[name].Fd()), file: files[name]})
+		set.sockets = append(set.sockets,
+			&Socket{Name: name, Kind: kinds[name], fd: int(files[name].Fd()), file: files[name]})
 	}
 	return set
 }
@@ -186,14 +218,17 @@ func TestSocketGivenAwayOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	set := handedSet(map[string]*os.File{"web": stream, "dns": datagram, "pipe": r}, map[string]Kind{"web": Stream, "dns": Datagram, "pipe": FIFO})
+	set := handedSet(map[string]*os.File{"web": stream, "dns": datagram, "pipe": r},
+		map[string]Kind{"web": Stream, "dns": Datagram, "pipe": FIFO})
 
 	// A socket of the wrong kind is an error and never a reason to open another one.
 	at := Address{Network: "tcp", Address: "127.0.0.1:0"}
-	if l, err := set.Listen("dns", at); err == nil || !strings.Contains(err.Error(), "(dns): a datagram socket, not a stream listener") {
+	if l, err := set.Listen("dns", at); err == nil ||
+		!strings.Contains(err.Error(), "(dns): a datagram socket, not a stream listener") {
 		t.Errorf("%v %v", l, err)
 	}
-	if c, err := set.ListenPacket("web", at); err == nil || !strings.Contains(err.Error(), "(web): a stream listener, not a datagram socket") {
+	if c, err := set.ListenPacket("web", at); err == nil ||
+		!strings.Contains(err.Error(), "(web): a stream listener, not a datagram socket") {
 		t.Errorf("%v %v", c, err)
 	}
 	web := set.Named("web")[0]

@@ -21,25 +21,31 @@ func TestParseAddress(t *testing.T) {
 		"vsock-stream:4294967294:4294967294": {sys.Address{CID: 1<<32 - 2, Port: 1<<32 - 2}, 1},
 	} {
 		got, err := parseAddress(s)
-		if err != nil || got.to != want.to || len(got.kinds) != want.kinds || got.vsock != strings.HasPrefix(s, "vsock") {
+		if err != nil || got.to != want.to || len(got.kinds) != want.kinds ||
+			got.vsock != strings.HasPrefix(s, "vsock") {
 			t.Errorf("%q: %+v %v", s, got, err)
 		}
 	}
 	for _, s := range []string{
-		"relative", "@", "./x", "/" + strings.Repeat("x", 108), "/a\x00b", "unix:/run/x", "tcp:1:2", "vsock", "vsock:", "vsock:1",
-		"vsock:1:", "vsock::1", "vsock:-1:1", "vsock:4294967295:1", "vsock:1:4294967295", "vsock:1:4294967296", "vsock:1:2:3", "vsock-raw:1:2", "vsock:a:b",
+		"relative", "@", "./x", "/" + strings.Repeat("x", 108), "/a\x00b", "unix:/run/x", "tcp:1:2",
+		"vsock", "vsock:", "vsock:1",
+		"vsock:1:", "vsock::1", "vsock:-1:1", "vsock:4294967295:1", "vsock:1:4294967295",
+		"vsock:1:4294967296", "vsock:1:2:3", "vsock-raw:1:2", "vsock:a:b",
 	} {
 		if got, err := parseAddress(s); err == nil {
 			t.Errorf("%q: %+v", s, got)
 		}
 	}
-	if a, _ := parseAddress("vsock:2:1"); a.kinds[0] != syscall.SOCK_DGRAM || a.kinds[2] != syscall.SOCK_STREAM {
+	if a, _ := parseAddress("vsock:2:1"); a.kinds[0] != syscall.SOCK_DGRAM ||
+		a.kinds[2] != syscall.SOCK_STREAM {
 		t.Errorf("order of kinds: %v", a.kinds)
 	}
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{"/run/x", "@x", "vsock:1:2", "vsock-stream:4294967295:1", "vsock:1", "@", "x"} {
+	for _, s := range []string{
+		"/run/x", "@x", "vsock:1:2", "vsock-stream:4294967295:1", "vsock:1", "@", "x",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -50,7 +56,8 @@ func FuzzParseAddress(f *testing.F) {
 		if err != nil && strings.ContainsAny(err.Error(), "\n\x00") {
 			t.Errorf("error of more than one line: %q", err)
 		}
-		if err == nil && (a.vsock == (a.to.Unix != "") || len(a.kinds) == 0 || len(a.to.Unix) > 107) {
+		if err == nil &&
+			(a.vsock == (a.to.Unix != "") || len(a.kinds) == 0 || len(a.to.Unix) > 107) {
 			t.Errorf("%q: %+v", s, a)
 		}
 	})

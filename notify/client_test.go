@@ -76,10 +76,12 @@ func TestClientSays(t *testing.T) {
 			{"WATCHDOG=1", c.Watchdog},
 			{"STATUS=loading 3/5", func() (bool, error) { return c.Status("loading 3/5") }},
 			{"STATUS=", func() (bool, error) { return c.Status("") }},
-			{"EXTEND_TIMEOUT_USEC=1500000", func() (bool, error) { return c.ExtendTimeout(1500 * time.Millisecond) }},
+			{"EXTEND_TIMEOUT_USEC=1500000",
+				func() (bool, error) { return c.ExtendTimeout(1500 * time.Millisecond) }},
 			{"FDSTOREREMOVE=1\nFDNAME=db", func() (bool, error) { return c.RemoveFDs("db") }},
 			{mainPID, func() (bool, error) { return c.MainPID(os.Getpid()) }},
-			{"READY=1\nSTATUS=up", func() (bool, error) { return c.Send(Message{Ready: true, Status: new("up")}) }},
+			{"READY=1\nSTATUS=up",
+				func() (bool, error) { return c.Send(Message{Ready: true, Status: new("up")}) }},
 		} {
 			if sent, err := say.call(); !sent || err != nil {
 				t.Fatalf("%s %q: %v %v", name, say.want, sent, err)
@@ -88,7 +90,11 @@ func TestClientSays(t *testing.T) {
 			if got != say.want || len(pkt.Files) != 0 {
 				t.Errorf("%s: %q, want %q", name, got, say.want)
 			}
-			if want := (sys.Sender{PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid()}); pkt.Sender != want {
+			if want := (sys.Sender{
+				PID: os.Getpid(),
+				UID: os.Getuid(),
+				GID: os.Getgid(),
+			}); pkt.Sender != want {
 				t.Errorf("%s: sender %+v, want %+v", name, pkt.Sender, want)
 			}
 		}
@@ -154,7 +160,8 @@ func TestCannotSend(t *testing.T) {
 		sent, err := Client{}.Ready()
 		if sent || err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: %v %v", socket, sent, err)
-		} else if !strings.HasPrefix(err.Error(), "notify ") || !strings.Contains(err.Error(), socket) {
+		} else if !strings.HasPrefix(err.Error(), "notify ") ||
+			!strings.Contains(err.Error(), socket) {
 			t.Errorf("%s: the error does not say where: %v", socket, err)
 		}
 	}
@@ -309,7 +316,8 @@ func TestSenderIsDead(t *testing.T) {
 	for _, name := range []string{"ready", "environment"} {
 		pid := run(t, command(t, name, "NOTIFY_SOCKET="+s.Address))
 		text, pkt := receive(t, s)
-		if want := (sys.Sender{PID: pid, UID: os.Getuid(), GID: os.Getgid()}); text != "READY=1" || pkt.Sender != want {
+		if want := (sys.Sender{PID: pid, UID: os.Getuid(), GID: os.Getgid()}); text != "READY=1" ||
+			pkt.Sender != want {
 			t.Errorf("%s: %q from %+v, want %+v", name, text, pkt.Sender, want)
 		}
 	}
@@ -423,7 +431,8 @@ func TestOpenPipeRefuses(t *testing.T) {
 	}
 	defer file.Close()
 	for _, fd := range []int{-1, 1 << 20, int(file.Fd())} {
-		if pipe, err := OpenPipe(fd); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("notify descriptor %d: ", fd)) {
+		pipe, err := OpenPipe(fd)
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("notify descriptor %d: ", fd)) {
 			t.Errorf("%d: %v %v", fd, pipe, err)
 		}
 	}

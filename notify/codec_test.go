@@ -17,16 +17,19 @@ var wire = []struct {
 	m    Message
 }{
 	{"READY=1", Message{Ready: true}},
-	{"RELOADING=1\nMONOTONIC_USEC=1234", Message{Reloading: true, Monotonic: 1234 * time.Microsecond}},
+	{"RELOADING=1\nMONOTONIC_USEC=1234",
+		Message{Reloading: true, Monotonic: 1234 * time.Microsecond}},
 	{"STOPPING=1\nSTATUS=bye", Message{Stopping: true, Status: new("bye")}},
 	{"STATUS=", Message{Status: new("")}},
 	{"STATUS=a=b; ü \\n", Message{Status: new(`a=b; ü \n`)}},
 	{"ERRNO=2", Message{Errno: new(syscall.ENOENT)}},
 	{"ERRNO=0", Message{Errno: new(syscall.Errno(0))}},
-	{"BUSERROR=org.example.Bad\nVARLINKERROR=org.example.Worse", Message{BusError: "org.example.Bad", VarlinkError: "org.example.Worse"}},
+	{"BUSERROR=org.example.Bad\nVARLINKERROR=org.example.Worse",
+		Message{BusError: "org.example.Bad", VarlinkError: "org.example.Worse"}},
 	{"EXIT_STATUS=0", Message{ExitStatus: new(0)}},
 	{"EXIT_STATUS=255", Message{ExitStatus: new(255)}},
-	{"MAINPID=4711\nMAINPIDFDID=18446744073709551615", Message{MainPID: 4711, MainPIDFDID: 1<<64 - 1}},
+	{"MAINPID=4711\nMAINPIDFDID=18446744073709551615",
+		Message{MainPID: 4711, MainPIDFDID: 1<<64 - 1}},
 	{"MAINPIDFD=1", Message{MainPIDFD: true}},
 	{"WATCHDOG=1", Message{Watchdog: true}},
 	{"WATCHDOG=trigger", Message{WatchdogTrigger: true}},
@@ -35,10 +38,12 @@ var wire = []struct {
 	{"EXTEND_TIMEOUT_USEC=9223372036854775", Message{ExtendTimeout: Forever}},
 	{"RESTART_RESET=1", Message{RestartReset: true}},
 	{"NOTIFYACCESS=exec", Message{NotifyAccess: "exec"}},
-	{"FDSTORE=1\nFDNAME=db socket\nFDPOLL=0", Message{FDStore: true, FDName: "db socket", FDKeepDead: true}},
+	{"FDSTORE=1\nFDNAME=db socket\nFDPOLL=0",
+		Message{FDStore: true, FDName: "db socket", FDKeepDead: true}},
 	{"FDSTOREREMOVE=1\nFDNAME=db", Message{FDStoreRemove: true, FDName: "db"}},
 	{"BARRIER=1", Message{Barrier: true}},
-	{"READY=1\nX_OURS=1\nX_OURS=\nready=1", Message{Ready: true, Other: []Field{{"X_OURS", "1"}, {"X_OURS", ""}, {"ready", "1"}}}},
+	{"READY=1\nX_OURS=1\nX_OURS=\nready=1",
+		Message{Ready: true, Other: []Field{{"X_OURS", "1"}, {"X_OURS", ""}, {"ready", "1"}}}},
 }
 
 func TestCodec(t *testing.T) {
@@ -76,8 +81,10 @@ func TestParseIsLenient(t *testing.T) {
 func TestParseBadField(t *testing.T) {
 	long := strings.Repeat("x", 256)
 	for _, bad := range []string{
-		"READY=0", "READY=", "RELOADING=yes", "STOPPING=2", "BARRIER=0", "FDSTORE=", "FDPOLL=1", "MAINPIDFD=2",
-		"MONOTONIC_USEC=-1", "MONOTONIC_USEC=1.5", "EXTEND_TIMEOUT_USEC=", "EXTEND_TIMEOUT_USEC=18446744073709551616",
+		"READY=0", "READY=", "RELOADING=yes", "STOPPING=2", "BARRIER=0", "FDSTORE=", "FDPOLL=1",
+		"MAINPIDFD=2",
+		"MONOTONIC_USEC=-1", "MONOTONIC_USEC=1.5", "EXTEND_TIMEOUT_USEC=",
+		"EXTEND_TIMEOUT_USEC=18446744073709551616",
 		"WATCHDOG=", "WATCHDOG=2", "WATCHDOG_USEC=1s", "WATCHDOG_USEC= 1", "WATCHDOG_USEC=+1",
 		"MAINPID=0", "MAINPID=-1", "MAINPID=2147483648", "MAINPIDFDID=0", "MAINPIDFDID=x",
 		"ERRNO=4096", "ERRNO=-2", "ERRNO=ENOENT", "EXIT_STATUS=256", "EXIT_STATUS=-1",
@@ -86,19 +93,24 @@ func TestParseBadField(t *testing.T) {
 		"no equals sign", "=no key",
 	} {
 		m, err := Parse([]byte("RESTART_RESET=1\n" + bad + "\nX=after"))
-		if want := (Message{RestartReset: true, Other: []Field{{"X", "after"}}}); !reflect.DeepEqual(m, want) {
+		want := (Message{RestartReset: true, Other: []Field{{"X", "after"}}})
+		if !reflect.DeepEqual(m, want) {
 			t.Errorf("%q: %+v", bad, m)
 		}
 		if fields, ok := errors.AsType[FieldErrors](err); !ok || len(fields) != 1 {
 			t.Errorf("%q: %v", bad, err)
-		} else if text := err.Error(); strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) || len(text) > 200 {
+		} else if text := err.Error(); strings.ContainsFunc(
+			text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError },
+		) || len(text) > 200 {
 			t.Errorf("%q: unfit for a log: %q", bad, text)
 		}
 	}
 }
 
 func TestParseBadDatagram(t *testing.T) {
-	for _, text := range []string{"READY=1\x00STATUS=x", "\x00\x00", "READY=1\nX=" + strings.Repeat("x", MaxSize)} {
+	for _, text := range []string{
+		"READY=1\x00STATUS=x", "\x00\x00", "READY=1\nX=" + strings.Repeat("x", MaxSize),
+	} {
 		if m, err := Parse([]byte(text)); err == nil || !reflect.DeepEqual(m, Message{}) {
 			t.Errorf("%.20q: %+v %v", text, m, err)
 		}
@@ -135,10 +147,12 @@ func TestEncodeRefuses(t *testing.T) {
 		{Message{Other: []Field{{"A=B", "x"}}}, `not a key`},
 		{Message{Other: []Field{{"A\nREADY", "1"}}}, `not a key`},
 		{Message{Other: []Field{{"X", "a\nREADY=1"}}}, `more than one line`},
-		{Message{Other: []Field{{"X", strings.Repeat("x", MaxSize-1)}}}, `4097 bytes, at most 4096`},
+		{Message{Other: []Field{{"X", strings.Repeat("x", MaxSize-1)}}},
+			`4097 bytes, at most 4096`},
 	} {
 		got, err := c.m.Encode()
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "notify message: ") {
+		if err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.HasPrefix(err.Error(), "notify message: ") {
 			t.Errorf("want %q, got %q %v", c.want, got, err)
 		}
 	}
@@ -147,7 +161,8 @@ func TestEncodeRefuses(t *testing.T) {
 // A time that is not a whole number of microseconds is never sent as a shorter one.
 func TestMicrosecondsRoundUp(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0", 1: "1", 999: "1", 1000: "1", 1001: "2", Forever: "9223372036854775", 1<<63 - 1: "9223372036854775",
+		0: "0", 1: "1", 999: "1", 1000: "1", 1001: "2", Forever: "9223372036854775",
+		1<<63 - 1: "9223372036854775",
 	} {
 		if got := formatUsec(d); got != want {
 			t.Errorf("%d ns: %s µs, want %s", d, got, want)

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 	if helper == "" {
 		before := openFDs()
 		code := m.Run()
-		if after := openFDs(); code == 0 && after > before+2 { // the runtime's poller: epoll and eventfd
+		// the runtime's poller: epoll and eventfd
+		if after := openFDs(); code == 0 && after > before+2 {
 			fmt.Fprintf(os.Stderr, "%d descriptors left open, %d before\n", after, before)
 			code = 1
 		}

@@ -16,7 +16,8 @@ import (
 // sendAll and finish is the same.
 func streamPair(t *testing.T) (ours, theirs *os.File) {
 	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX,
+		syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,8 @@ func streamPair(t *testing.T) (ours, theirs *os.File) {
 }
 
 func TestStream(t *testing.T) {
-	text := strings.Repeat("0123456789abcdef", 1<<16) // more than the buffers hold: it goes in parts
+	// more than the buffers hold: it goes in parts
+	text := strings.Repeat("0123456789abcdef", 1<<16)
 	for name, c := range map[string]struct {
 		answer  string
 		timeout time.Duration
@@ -60,7 +62,8 @@ func TestStream(t *testing.T) {
 			ours.SetDeadline(time.Now().Add(c.timeout))
 		}
 		err = finish(raw)
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+		if c.want == "" && err != nil ||
+			c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := <-done; err != nil {

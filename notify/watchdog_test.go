@@ -76,7 +76,8 @@ func TestKeepAlive(t *testing.T) {
 		}()
 		for i := range 4 {
 			text, _ := receive(t, s)
-			if want := time.Duration(i) * 5 * time.Second; text != "WATCHDOG=1" || time.Since(start) != want {
+			if want := time.Duration(i) * 5 * time.Second; text != "WATCHDOG=1" ||
+				time.Since(start) != want {
 				t.Errorf("sign %d: %q after %v, want %v", i, text, time.Since(start), want)
 			}
 			time.Sleep(5 * time.Second)

@@ -60,7 +60,8 @@ func TestChildOfHolderDoesNotKeepTheLock(t *testing.T) {
 func TestLockIsHandedDown(t *testing.T) {
 	path := newPath(t)
 	f := acquired(t, path)
-	p := start(t, "adopt", []string{path}, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{f.File()} })
+	p := start(t, "adopt", []string{path},
+		func(c *exec.Cmd) { c.ExtraFiles = []*os.File{f.File()} })
 	must(t, f.Close())
 	if _, err := Acquire(path, Options{}); err == nil {
 		t.Error("the lock was free on the way")
@@ -138,7 +139,8 @@ func TestProgramsThatLockWithFlock(t *testing.T) {
 	other, err := os.Open(path)
 	must(t, err)
 	defer other.Close()
-	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+	if err := syscall.Flock(int(other.Fd()),
+		syscall.LOCK_SH|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
 		t.Errorf("flock of a held file: %v, want EWOULDBLOCK", err)
 	}
 	must(t, f.Close())
@@ -157,8 +159,9 @@ func TestStorm(t *testing.T) {
 		prepare func(path string)
 		want    int
 	}{
-		"no file":         {func(string) {}, 1},
-		"stale":           {func(path string) { must(t, os.WriteFile(path, []byte("1\n"), 0o644)) }, 1},
+		"no file": {func(string) {}, 1},
+		"stale": {func(path string) { must(t, os.WriteFile(path, []byte("1\n"), 0o644)) },
+			1},
 		"foreign program": {func(path string) { recorded(t, path, p.Process.Pid) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -240,13 +243,15 @@ func TestErrorsAreOneLine(t *testing.T) {
 	path := newPath(t)
 	missing := path + ".d/sub/app.pid"
 	for _, c := range []struct{ path, says string }{
-		{missing, fmt.Sprintf("pid file %s: open %s: %s.d: no such file or directory", missing, missing, path)},
+		{missing, fmt.Sprintf("pid file %s: open %s: %s.d: no such file or directory",
+			missing, missing, path)},
 		{t.TempDir(), "is a directory"},
 		{"", "no such file"},
 		{"/dev/null", "not a regular file but a device"},
 	} {
 		_, err := Acquire(c.path, Options{})
-		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), c.says) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %q", c.path, err, c.says)
 		}
 	}

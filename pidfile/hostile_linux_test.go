@@ -29,7 +29,8 @@ func wantInsecure(t *testing.T, path, says string) {
 	_, findErr := Find(path)
 	_, acquireErr := Acquire(path, Options{})
 	for what, err := range map[string]error{"Find": findErr, "Acquire": acquireErr} {
-		if !errors.Is(err, ErrInsecure) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
+		if !errors.Is(err, ErrInsecure) || !strings.Contains(err.Error(), says) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want ErrInsecure and %q", what, err, says)
 		}
 	}
@@ -44,7 +45,9 @@ func TestPlantedLink(t *testing.T) {
 	must(t, os.Chmod(tmp, 0o777|fs.ModeSticky))
 	victim := newPath(t)
 	must(t, os.WriteFile(victim, []byte("precious\n"), 0o644))
-	for name, target := range map[string]string{"app.pid": victim, "dangling": filepath.Dir(victim) + "/new"} {
+	for name, target := range map[string]string{
+		"app.pid": victim, "dangling": filepath.Dir(victim) + "/new",
+	} {
 		path := filepath.Join(tmp, name)
 		must(t, os.Symlink(target, path))
 		must(t, os.Lchown(path, nobody, nobody))
@@ -87,7 +90,9 @@ func TestFileOfAnotherUser(t *testing.T) {
 	if !asRoot(t) {
 		return
 	}
-	for who, change := range map[string]func(*exec.Cmd){"theirs": asNobody, "root's": func(*exec.Cmd) {}} {
+	for who, change := range map[string]func(*exec.Cmd){
+		"theirs": asNobody, "root's": func(*exec.Cmd) {},
+	} {
 		path := newPath(t)
 		p := start(t, "sleep", nil, change)
 		p.line(t)
@@ -96,12 +101,14 @@ func TestFileOfAnotherUser(t *testing.T) {
 		must(t, errors.Join(f.Write(p.Process.Pid), f.Close()))
 		fi, err := os.Stat(path)
 		must(t, err)
-		if owner, _, err := sys.FileOwner(fi); err != nil || owner != (sys.Owner{UID: nobody, GID: nobody}) {
+		if owner, _, err := sys.FileOwner(fi); err != nil ||
+			owner != (sys.Owner{UID: nobody, GID: nobody}) {
 			t.Errorf("owner %v, %v", owner, err)
 		}
 		if who == "theirs" {
 			wantState(t, path, Running, "")
-		} else if i := wantState(t, path, Unproven, "user 65534 owns the file, but process"); !errors.Is(i.Why, ErrInsecure) {
+		} else if i := wantState(t, path, Unproven,
+			"user 65534 owns the file, but process"); !errors.Is(i.Why, ErrInsecure) {
 			t.Errorf("%v, want ErrInsecure", i.Why)
 		}
 		if _, err := Acquire(path, Options{}); !errors.Is(err, ErrInsecure) {
@@ -121,7 +128,8 @@ func TestAnotherUsersView(t *testing.T) {
 	must(t, f.Write(os.Getpid()))
 	p := start(t, "find", []string{path}, asNobody)
 	got := strings.Replace(p.line(t), ": kill: ", ": pidfd_send_signal: ", 1) // before Linux 5.3
-	want := fmt.Sprintf("running %d|<nil>|signal: signal process %d: pidfd_send_signal: operation not permitted|acquire: pid file %s: open %s: permission denied",
+	want := fmt.Sprintf("running %d|<nil>|signal: signal process %d: pidfd_send_signal: "+
+		"operation not permitted|acquire: pid file %s: open %s: permission denied",
 		os.Getpid(), os.Getpid(), path, path)
 	if got != want {
 		t.Errorf("nobody sees %s\nwant        %s", got, want)
@@ -144,8 +152,10 @@ func TestDaemonThatDroppedRoot(t *testing.T) {
 	}
 	path := newPath(t)
 	f := acquired(t, path)
-	p := start(t, "adopt", []string{path}, asNobody, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{f.File()} })
-	if got := p.line(t); !strings.Contains(got, ErrNoFingerprint.Error()) || !strings.Contains(got, "not permitted") {
+	p := start(t, "adopt", []string{path}, asNobody,
+		func(c *exec.Cmd) { c.ExtraFiles = []*os.File{f.File()} })
+	if got := p.line(t); !strings.Contains(got, ErrNoFingerprint.Error()) ||
+		!strings.Contains(got, "not permitted") {
 		t.Errorf("the daemon's Write: %s", got)
 	}
 	p.pid(t)
@@ -160,7 +170,8 @@ func TestNoRightInDirectory(t *testing.T) {
 	path := newPath(t)
 	if os.Getuid() == 0 {
 		p := start(t, "hold", []string{path}, asNobody)
-		if got, want := p.line(t), fmt.Sprintf("error: pid file %s: open %s: permission denied", path, path); got != want {
+		if got, want := p.line(t), fmt.Sprintf("error: pid file %s: open %s: permission denied",
+			path, path); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		return
@@ -185,10 +196,12 @@ func TestFullDisk(t *testing.T) {
 		path := tmpfs(t, "size=64k,mode=755")
 		f := acquired(t, path)
 		filler := filepath.Join(filepath.Dir(path), "filler")
-		if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err,
+			syscall.ENOSPC) {
 			t.Fatalf("filling the disk: %v", err)
 		}
-		if err := f.Write(os.Getpid()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "write ") {
+		if err := f.Write(os.Getpid()); !errors.Is(err, syscall.ENOSPC) ||
+			!strings.Contains(err.Error(), "write ") {
 			t.Errorf("Write: %v, want ENOSPC", err)
 		}
 		if got := content(t, path); got != "" {
@@ -199,7 +212,8 @@ func TestFullDisk(t *testing.T) {
 		must(t, f.Write(os.Getpid()))
 		wantState(t, path, Running, "")
 		must(t, f.Close())
-		must(t, os.WriteFile(path, []byte("1\n"), 0o644)) // stale, and emptied by a Write that fails
+		// stale, and emptied by a Write that fails
+		must(t, os.WriteFile(path, []byte("1\n"), 0o644))
 		f = acquired(t, path)
 		_ = os.WriteFile(filler, make([]byte, 1<<20), 0o600)
 		must(t, f.put(""))
@@ -222,7 +236,8 @@ func TestNoInodesAndReadOnly(t *testing.T) {
 		recorded(t, path, os.Getpid())
 		must(t, syscall.Mount("", filepath.Dir(path), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 		for _, p := range []string{path, path + ".2"} {
-			if _, err := Acquire(p, Options{}); !errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), "\n") {
+			if _, err := Acquire(p, Options{}); !errors.Is(err, syscall.EROFS) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s on a read-only file system: %v, want EROFS", p, err)
 			}
 		}
@@ -251,7 +266,8 @@ func TestFileSystemWithoutNanoseconds(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = syscall.Unmount(filepath.Dir(path), 0) })
 		f := acquired(t, path)
-		if err := f.Write(os.Getpid()); !errors.Is(err, ErrNoFingerprint) || !strings.Contains(err.Error(), "the file system rounded") {
+		if err := f.Write(os.Getpid()); !errors.Is(err, ErrNoFingerprint) ||
+			!strings.Contains(err.Error(), "the file system rounded") {
 			t.Errorf("Write: %v, want ErrNoFingerprint", err)
 		}
 		if got := content(t, path); got != fmt.Sprintf("%d\n", os.Getpid()) {
@@ -279,7 +295,10 @@ func TestHidepid(t *testing.T) {
 		must(t, os.Chown(path, nobody, nobody))
 		p := start(t, "find", []string{path}, asNobody)
 		got := p.line(t)
-		for _, want := range []string{"unproven", sys.ErrHidden.Error(), "signal: pid file", "acquire: pid file " + path + ": cannot tell whether process"} {
+		for _, want := range []string{
+			"unproven", sys.ErrHidden.Error(), "signal: pid file",
+			"acquire: pid file " + path + ": cannot tell whether process",
+		} {
 			if !strings.Contains(got, want) {
 				t.Errorf("under hidepid: %s\nwant %q", got, want)
 			}

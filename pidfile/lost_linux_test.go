@@ -26,7 +26,8 @@ func daemon(t *testing.T, path string, script string) *exec.Cmd {
 	cmd.ExtraFiles = []*os.File{f.LockFile()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(t, cmd.Start())
-	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() }) // its children as well
+	// its children as well
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
 	if _, err := Acquire(path, Options{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("while it is being started: %v", err)
 	}
@@ -87,7 +88,9 @@ func TestLockedByANewcomer(t *testing.T) {
 // A cleaner takes the file while its process lives: a second start is refused, and puts it back.
 func TestTakenAway(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T, path string) int{
-		"handed down": func(t *testing.T, path string) int { return daemon(t, path, "sleep 1000; :").Process.Pid },
+		"handed down": func(t *testing.T, path string) int {
+			return daemon(t, path, "sleep 1000; :").Process.Pid
+		},
 		"held": func(t *testing.T, path string) int {
 			p := start(t, "hold", []string{path})
 			p.line(t)
@@ -161,7 +164,8 @@ func TestBornWithTheLock(t *testing.T) {
 	path := newPath(t)
 	f, err := Acquire(path, Options{HandDown: true})
 	must(t, err)
-	p := start(t, "await", []string{path}, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{f.LockFile()} })
+	p := start(t, "await", []string{path},
+		func(c *exec.Cmd) { c.ExtraFiles = []*os.File{f.LockFile()} })
 	must(t, f.Write(p.Process.Pid))
 	must(t, f.Close())
 	if got := p.line(t); got != "held" {

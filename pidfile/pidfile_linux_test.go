@@ -36,7 +36,8 @@ func TestLifeOfALockedFile(t *testing.T) {
 	wantRunning(t, path, os.Getpid())
 	after, err := os.Stat(path)
 	must(t, err)
-	if !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) || before.Size() != after.Size() {
+	if !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) ||
+		before.Size() != after.Size() {
 		t.Errorf("a refused Acquire changed the file: %v, then %v", before, after)
 	}
 	must(t, f.Remove())
@@ -87,7 +88,8 @@ func TestModeAndUmask(t *testing.T) {
 		}
 	}
 	for _, mode := range []fs.FileMode{0o666, 0o620, 0o602, 0o400, 0o4644, fs.ModeSetuid | 0o644} {
-		if _, err := Acquire(newPath(t), Options{Mode: mode}); err == nil || !strings.Contains(err.Error(), "mode ") {
+		if _, err := Acquire(newPath(t), Options{Mode: mode}); err == nil ||
+			!strings.Contains(err.Error(), "mode ") {
 			t.Errorf("mode %v: %v", mode, err)
 		}
 	}
@@ -150,7 +152,8 @@ func TestFingerprintOfAnother(t *testing.T) {
 	id, err := sys.Identify(os.Getpid())
 	must(t, err)
 	for name, other := range map[string]sys.Identity{
-		"other boot":       {Boot: "00000000-0000-0000-0000-000000000000", PID: id.PID, Start: id.Start},
+		"other boot": {Boot: "00000000-0000-0000-0000-000000000000", PID: id.PID,
+			Start: id.Start},
 		"other start time": {Boot: id.Boot, PID: id.PID, Start: id.Start + 1},
 		"other pid":        {Boot: id.Boot, PID: id.PID + 1, Start: id.Start},
 	} {
@@ -160,7 +163,8 @@ func TestFingerprintOfAnother(t *testing.T) {
 			now := time.Unix(time.Now().Unix(), fingerprint(other))
 			must(t, os.Chtimes(path, now, now))
 			wantState(t, path, Unproven, "nothing proves")
-			old := time.Unix(1_000_000_000, fingerprint(other)) // written before this process started
+			// written before this process started
+			old := time.Unix(1_000_000_000, fingerprint(other))
 			must(t, os.Chtimes(path, old, old))
 			wantState(t, path, Dead, "is another one")
 			acquired(t, path)
@@ -307,7 +311,8 @@ func TestReaderSeesOnePID(t *testing.T) {
 				return
 			default:
 			}
-			if err := errors.Join(f.put("1\n"), f.put(fmt.Sprintf("%d\n", p.Process.Pid))); err != nil {
+			err := errors.Join(f.put("1\n"), f.put(fmt.Sprintf("%d\n", p.Process.Pid)))
+			if err != nil {
 				t.Error(err)
 				return
 			}
@@ -319,7 +324,8 @@ func TestReaderSeesOnePID(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "keeps changing") {
 			continue // true: nothing pauses this writer
 		}
-		if err != nil || rec.err != nil && rec.size != 0 || rec.err == nil && rec.pid != 1 && rec.pid != p.Process.Pid {
+		if err != nil || rec.err != nil && rec.size != 0 ||
+			rec.err == nil && rec.pid != 1 && rec.pid != p.Process.Pid {
 			t.Errorf("a reader saw %d (%v), %v", rec.pid, rec.err, err)
 			break
 		}
@@ -364,7 +370,9 @@ func TestNoDescriptorLeaks(t *testing.T) {
 	must(t, os.WriteFile(path+".bad", nil, 0o666))
 	must(t, os.Chmod(path+".bad", 0o666))
 	before := count()
-	for _, p := range []string{path, path + ".dead", path + ".bad", path + ".absent", path + "/x", filepath.Dir(path)} {
+	for _, p := range []string{
+		path, path + ".dead", path + ".bad", path + ".absent", path + "/x", filepath.Dir(path),
+	} {
 		if f, err := Acquire(p, Options{}); err == nil {
 			must(t, f.Close())
 		}
@@ -378,7 +386,9 @@ func TestNoDescriptorLeaks(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"", "1\n", " 22 \n", "1\n2\n", "+1", "01", "-1", "2147483648", "\x00"} {
+	for _, s := range []string{
+		"", "1\n", " 22 \n", "1\n2\n", "+1", "01", "-1", "2147483648", "\x00",
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -389,7 +399,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if got := strings.Fields(string(data)); pid <= 0 || len(got) != 1 || got[0] != strconv.Itoa(pid) {
+		if got := strings.Fields(string(data)); pid <= 0 || len(got) != 1 ||
+			got[0] != strconv.Itoa(pid) {
 			t.Errorf("parse(%q) = %d: a shell would read %q", data, pid, got)
 		}
 	})

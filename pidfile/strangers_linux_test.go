@@ -29,7 +29,8 @@ var readLocks = map[string]func(fd int) error{
 }
 
 func readLock(fd int, start, length int64) error {
-	return syscall.FcntlFlock(uintptr(fd), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_RDLCK, Start: start, Len: length})
+	return syscall.FcntlFlock(uintptr(fd), syscall.F_SETLK,
+		&syscall.Flock_t{Type: syscall.F_RDLCK, Start: start, Len: length})
 }
 
 // stranger locks a file as whoever may read it can, and says so.
@@ -62,7 +63,9 @@ func TestReadersHoldUpNoStart(t *testing.T) {
 	if !asRoot(t) {
 		return
 	}
-	for content, text := range map[string]string{"dead": strconv.Itoa(deadPID(t)) + "\n", "empty": ""} {
+	for content, text := range map[string]string{
+		"dead": strconv.Itoa(deadPID(t)) + "\n", "empty": "",
+	} {
 		for lock := range readLocks {
 			for _, o := range []Options{{}, {HandDown: true}} {
 				if content == "empty" && lock == "like a successor" {
@@ -179,7 +182,8 @@ func TestFlockOfTheOwner(t *testing.T) {
 		start(t, "stranger", []string{path, "start byte"}, asNobody).line(t)
 	}
 	for _, o := range []Options{{}, {HandDown: true}} {
-		if _, err := Acquire(path, o); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+		if _, err := Acquire(path, o); !errors.Is(err, ErrLocked) ||
+			!strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 			t.Errorf("%+v: %v, want that we have locked it", o, err)
 		}
 	}
@@ -194,7 +198,8 @@ func TestClockSupersedesNobody(t *testing.T) {
 	must(t, err)
 	defer file.Close()
 	f := &File{file: file}
-	if err := f.passable(os.Geteuid()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), strconv.Itoa(cmd.Process.Pid)) {
+	if err := f.passable(os.Geteuid()); !errors.Is(err, ErrLocked) ||
+		!strings.Contains(err.Error(), strconv.Itoa(cmd.Process.Pid)) {
 		t.Errorf("%v", err)
 	}
 }

@@ -30,8 +30,10 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	refuse(t, Split, map[string]string{
-		"a | b": "unquoted '|'", "a && b": "unquoted '&'", "a; b": "unquoted ';'", "a > b": "unquoted '>'", "a < b": "unquoted '<'",
-		"$(a)": "unquoted '('", "`a`": "unquoted '`'", "a # b": "unquoted '#'", "'a": "not closed", `"a`: "not closed", `"a\"`: "not closed",
+		"a | b": "unquoted '|'", "a && b": "unquoted '&'", "a; b": "unquoted ';'",
+		"a > b": "unquoted '>'", "a < b": "unquoted '<'",
+		"$(a)": "unquoted '('", "`a`": "unquoted '`'", "a # b": "unquoted '#'", "'a": "not closed",
+		`"a`: "not closed", `"a\"`: "not closed",
 		`a\`: "ends in a backslash", "a\x00b": "NUL", "'\x00'": "NUL",
 	})
 }
@@ -39,7 +41,8 @@ func TestSplit(t *testing.T) {
 // The shell is the judge of Split and of Command.String.
 func TestSplitAsShell(t *testing.T) {
 	for _, text := range []string{
-		`a 'b c' "d e"`, `'' ""`, `a'b'"c"\d`, `"a\"b\\c\$d\e"`, `'a\'`, "a\\\nb \\\n c", "\"a\\\nb\"", `\  x`, `a#b`, `"a'b" 'c"d'`, "a\tb", `-n -e \\n`, `\"\'`,
+		`a 'b c' "d e"`, `'' ""`, `a'b'"c"\d`, `"a\"b\\c\$d\e"`, `'a\'`, "a\\\nb \\\n c",
+		"\"a\\\nb\"", `\  x`, `a#b`, `"a'b" 'c"d'`, "a\tb", `-n -e \\n`, `\"\'`,
 	} {
 		want := shellWords(t, text)
 		got, err := Split(text)
@@ -47,7 +50,8 @@ func TestSplitAsShell(t *testing.T) {
 			t.Errorf("%q: Split says %q (%v), sh says %q", text, got, err, want)
 		}
 	}
-	for _, words := range []Command{{"a", "b c", "", "'", `"`, `\`, "$HOME", "`x`", "*", "#", "a\nb", "ä", "~", "!", "{a,b}", "=", "-n"}} {
+	for _, words := range []Command{{"a", "b c", "", "'", `"`, `\`, "$HOME", "`x`", "*", "#",
+		"a\nb", "ä", "~", "!", "{a,b}", "=", "-n"}} {
 		if got := shellWords(t, words.String()); !reflect.DeepEqual(Command(got), words) {
 			t.Errorf("%q: sh reads %s as %q", words, words, got)
 		}
@@ -79,17 +83,23 @@ func FuzzSplit(f *testing.F) {
 }
 
 func TestParseEnv(t *testing.T) {
-	text := "\ufeff# comment\n; too\n\nA=1\nexport B = two words \nC='a # b\n$X'\nD=\"x\\ny\\\"z\\q\" # after\nE=\nF=a#b # c\nG=#\nH=\"\"\nA=2"
-	want := []string{"A=1", "B=two words", "C=a # b\n$X", "D=x\ny\"z\\q", "E=", "F=a#b", "G=", "H=", "A=2"}
+	text := "\ufeff# comment\n; too\n\nA=1\nexport B = two words \nC='a # b\n$X'\n" +
+		"D=\"x\\ny\\\"z\\q\" # after\nE=\nF=a#b # c\nG=#\nH=\"\"\nA=2"
+	want := []string{
+		"A=1", "B=two words", "C=a # b\n$X", "D=x\ny\"z\\q", "E=", "F=a#b", "G=", "H=", "A=2",
+	}
 	got, err := ParseEnv(text)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
-	if got, err := ParseEnv("A=1\r\nB='2'\r\n"); err != nil || !reflect.DeepEqual(got, []string{"A=1", "B=2"}) {
+	if got, err := ParseEnv("A=1\r\nB='2'\r\n"); err != nil ||
+		!reflect.DeepEqual(got, []string{"A=1", "B=2"}) {
 		t.Errorf("CRLF: %q, %v", got, err)
 	}
 	refuse(t, ParseEnv, map[string]string{
-		"A=1\n\nfoo": `line 3: there is no =`, "1A=2": "line 1: what is before the = is not the name", "=x": "not the name", "A='b\n\n": "line 1: the quote ' is not closed",
+		"A=1\n\nfoo": `line 3: there is no =`,
+		"1A=2":       "line 1: what is before the = is not the name", "=x": "not the name",
+		"A='b\n\n":          "line 1: the quote ' is not closed",
 		"A='1'\nB='x\ny' z": `line 2: something follows`, "A=a\x00": "NUL", "A B=1": "not the name",
 	})
 }

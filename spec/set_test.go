@@ -45,9 +45,14 @@ func TestValidateSet(t *testing.T) {
 		{[]string{"a", "a"}, `a: name: there are two services "a"`},
 		{[]string{"a:web", "web*2"}, ""},
 		{[]string{"a:web@2", "web*2"}, ""},
-		{[]string{"a:web@3", "web*2"}, `a: requires[0]: there is no service "web@3": did you mean "web"?`},
+		{[]string{"a:web@3", "web*2"},
+			`a: requires[0]: there is no service "web@3": did you mean "web"?`},
 		{[]string{"web@1", "web*2"}, `web: name: there are two services "web@1"`},
-		{[]string{"a*10000", "b*10000", "c*10000", "d*10000", "e*10000", "f*10000", "g*10000", "h*10000", "i*10000", "j*10000", "k"}, "100001 services and instances are more than 20000"},
+		{
+			[]string{"a*10000", "b*10000", "c*10000", "d*10000", "e*10000", "f*10000", "g*10000",
+				"h*10000", "i*10000", "j*10000", "k"},
+			"100001 services and instances are more than 20000",
+		},
 		{[]string{"a:web", "web*2:a"}, "a: waits for itself: a → web → a"},
 		{[]string{"a:a"}, "a: requires[0]: a service cannot depend on itself"},
 	} {
@@ -73,7 +78,10 @@ func TestLongChain(t *testing.T) {
 	const n = 20_000
 	services := make([]Service, n)
 	for i := range services {
-		services[i] = Service{Name: fmt.Sprint("s", i), Requires: []string{fmt.Sprint("s", (i+1)%n)}}
+		services[i] = Service{
+			Name:     fmt.Sprint("s", i),
+			Requires: []string{fmt.Sprint("s", (i+1)%n)},
+		}
 	}
 	cycle := func(p Problem) bool { return strings.HasPrefix(p.Message, "waits for itself: ") }
 	if !slices.ContainsFunc(ValidateSet(services), cycle) {
@@ -88,7 +96,8 @@ func TestLongChain(t *testing.T) {
 func TestNearest(t *testing.T) {
 	candidates := []string{"command", "chdir", "restart", "requires", "stop", "stop_to"}
 	for name, want := range map[string]string{
-		"comand": "command", "commnad": "command", "chidr": "chdir", "restarts": "restart", "required": "requires", "": "", "zzz": "",
+		"comand": "command", "commnad": "command", "chidr": "chdir", "restarts": "restart",
+		"required": "requires", "": "", "zzz": "",
 		strings.Repeat("x", 100): "",
 	} {
 		if got := Nearest(name, candidates); got != want {
@@ -107,7 +116,8 @@ func TestExpand(t *testing.T) {
 	if two.Name != "web@2" || two.BaseName() != "web" || two.Instance != 2 || two.Instances != 0 {
 		t.Errorf("got %q, %q, %d, %d", two.Name, two.BaseName(), two.Instance, two.Instances)
 	}
-	if two.Command[2] != "802" || two.Env["N"] != "i2" || two.Env[InstanceEnv] != "2" || two.Ready.Target != "http://localhost:802/" || two.Description != "number 2" {
+	if two.Command[2] != "802" || two.Env["N"] != "i2" || two.Env[InstanceEnv] != "2" ||
+		two.Ready.Target != "http://localhost:802/" || two.Description != "number 2" {
 		t.Errorf("not replaced: %+v", two)
 	}
 	if two.Sockets[0].Name != "web" {
@@ -129,8 +139,13 @@ func TestExpandReplacesEverywhere(t *testing.T) {
 	s = markTexts(s)
 	one := s.Expand()[0]
 	// Lists of names, patterns and the sandbox are the same for all instances.
-	same := map[string]bool{"Name": true, "Groups": true, "PassEnv": true, "Cap": true, "After": true, "Requires": true, "Wants": true, "Mask": true, "Targets": true,
-		"Sandbox": true, "Labels": true, "User": true, "Owner": true, "Facility": true, "Success": true, "Stop": true, "Sockets": true, "Rlimit": true}
+	same := map[string]bool{
+		"Name": true, "Groups": true, "PassEnv": true, "Cap": true, "After": true, "Requires": true,
+		"Wants": true, "Mask": true, "Targets": true,
+		"Sandbox": true, "Labels": true, "User": true,
+		"Owner": true, "Facility": true, "Success": true, "Stop": true, "Sockets": true,
+		"Rlimit": true,
+	}
 	for i := range reflect.TypeOf(one).NumField() {
 		checkNoMark(t, reflect.TypeOf(one).Field(i).Name, reflect.ValueOf(one).Field(i), same)
 	}
@@ -183,17 +198,25 @@ func TestDiff(t *testing.T) {
 		want   string
 		effect Effect
 	}{
-		"nothing":           {func(*Service) {}, "[]", EffectNone},
-		"a default written": {func(s *Service) { s.Timeout = new(DefaultTimeout) }, "[]", EffectNone},
-		"empty for none":    {func(s *Service) { s.After, s.Wants = []string{}, nil }, "[]", EffectNone},
-		"a label":           {func(s *Service) { s.Labels["tier"] = "back" }, "[{labels none}]", EffectNone},
-		"restart policy":    {func(s *Service) { s.Restart = RestartAlways }, "[{restart live}]", EffectLive},
-		"log":               {func(s *Service) { s.Log.Keep = new(0) }, "[{log live}]", EffectLive},
-		"command and label": {func(s *Service) { s.Command[0], s.Labels = "x", nil }, "[{labels none} {command restart}]", EffectRestart},
-		"env":               {func(s *Service) { s.Env["N"] = "j" }, "[{env restart}]", EffectRestart},
-		"no capability":     {func(s *Service) { s.Cap = []string{} }, "[{cap restart}]", EffectRestart},
-		"ready":             {func(s *Service) { s.Ready = Probe{Kind: ProbeExec} }, "[{ready live}]", EffectLive},
-		"ready by fd":       {func(s *Service) { s.Ready = Probe{Kind: ProbeFD, FD: 3} }, "[{ready restart}]", EffectRestart},
+		"nothing": {func(*Service) {}, "[]", EffectNone},
+		"a default written": {func(s *Service) { s.Timeout = new(DefaultTimeout) },
+			"[]", EffectNone},
+		"empty for none": {func(s *Service) { s.After, s.Wants = []string{}, nil },
+			"[]", EffectNone},
+		"a label": {func(s *Service) { s.Labels["tier"] = "back" },
+			"[{labels none}]", EffectNone},
+		"restart policy": {func(s *Service) { s.Restart = RestartAlways },
+			"[{restart live}]", EffectLive},
+		"log": {func(s *Service) { s.Log.Keep = new(0) }, "[{log live}]", EffectLive},
+		"command and label": {func(s *Service) { s.Command[0], s.Labels = "x", nil },
+			"[{labels none} {command restart}]", EffectRestart},
+		"env": {func(s *Service) { s.Env["N"] = "j" }, "[{env restart}]", EffectRestart},
+		"no capability": {func(s *Service) { s.Cap = []string{} }, "[{cap restart}]",
+			EffectRestart},
+		"ready": {func(s *Service) { s.Ready = Probe{Kind: ProbeExec} },
+			"[{ready live}]", EffectLive},
+		"ready by fd": {func(s *Service) { s.Ready = Probe{Kind: ProbeFD, FD: 3} },
+			"[{ready restart}]", EffectRestart},
 	} {
 		after := web()
 		c.change(&after)
@@ -217,13 +240,19 @@ func TestFingerprintIsStable(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	s := Service{
-		Process: Process{Pidfile: "run/x.pid", EnvFile: []string{"a.env", "-../b.env", "/c.env"}, Stdout: Stream{StreamPath, "out"}},
-		Command: Command{"./x"}, Ready: Probe{Kind: ProbeUnix, Target: "x.sock"}, Liveness: Liveness{Check: Probe{Kind: ProbeUnix, Target: "@x"}},
-		Sockets: []Socket{{Listen: Address{NetUnix, "x.sock"}}, {Listen: Address{NetUnix, "@x"}}, {Listen: Address{NetTCP, ":80"}}},
+		Process: Process{Pidfile: "run/x.pid", EnvFile: []string{"a.env", "-../b.env", "/c.env"},
+			Stdout: Stream{StreamPath, "out"}},
+		Command: Command{"./x"}, Ready: Probe{Kind: ProbeUnix, Target: "x.sock"},
+		Liveness: Liveness{Check: Probe{Kind: ProbeUnix, Target: "@x"}},
+		Sockets: []Socket{{Listen: Address{NetUnix, "x.sock"}}, {Listen: Address{NetUnix, "@x"}},
+			{Listen: Address{NetTCP, ":80"}}},
 	}
 	r := s.Resolve("/srv/app")
-	got := fmt.Sprint(r.Chdir, " ", r.Pidfile, " ", r.EnvFile, " ", r.Stdout, " ", r.Command, " ", r.Ready, " ", r.Liveness.Check, " ", r.Sockets[0].Listen, " ", r.Sockets[1].Listen, " ", r.Sockets[2].Listen)
-	want := "/srv/app /srv/app/run/x.pid [/srv/app/a.env -/srv/b.env /c.env] /srv/app/out ./x unix:/srv/app/x.sock unix:@x unix:/srv/app/x.sock unix:@x tcp::80"
+	got := fmt.Sprint(r.Chdir, " ", r.Pidfile, " ", r.EnvFile, " ", r.Stdout, " ", r.Command, " ",
+		r.Ready, " ", r.Liveness.Check, " ", r.Sockets[0].Listen, " ", r.Sockets[1].Listen, " ",
+		r.Sockets[2].Listen)
+	want := "/srv/app /srv/app/run/x.pid [/srv/app/a.env -/srv/b.env /c.env] /srv/app/out ./x " +
+		"unix:/srv/app/x.sock unix:@x unix:/srv/app/x.sock unix:@x tcp::80"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -234,7 +263,8 @@ func TestResolve(t *testing.T) {
 		t.Errorf("chdir %s", r.Chdir)
 	}
 	for in, want := range map[string]string{"": "/", "sub": "/sub", "/x": "/x"} {
-		if r := (Service{Process: Process{Chroot: "jail", Chdir: in}}).Resolve("/srv"); r.Chroot != "/srv/jail" || r.Chdir != want {
+		r := (Service{Process: Process{Chroot: "jail", Chdir: in}}).Resolve("/srv")
+		if r.Chroot != "/srv/jail" || r.Chdir != want {
 			t.Errorf("in a chroot %q is %s in %s", in, r.Chdir, r.Chroot)
 		}
 	}

@@ -10,10 +10,14 @@ import (
 
 func TestMarks(t *testing.T) {
 	for in, want := range map[string]string{
-		"a{instance}b{instance}": "a12b12", "{instance+18809}": "18821", "{instance-1}": "11", "{instance-20}": "-8", "{{instance}}": "{instance}",
-		"{{instance+1}}": "{instance+1}", "{{instance}": "{12", "{instance}}": "12}", "{instance": "{instance", "{instance+}": "{instance+}", "{instance+1": "{instance+1",
-		"{instances}": "{instances}", "{instance*2}": "{instance*2}", "{instance + 1}": "{instance + 1}", `{instance="a"}`: `{instance="a"}`, "{instance+99999999999}": "{instance+99999999999}",
-		"{instance{instance}}": "{instance12}", "": "",
+		"a{instance}b{instance}": "a12b12", "{instance+18809}": "18821", "{instance-1}": "11",
+		"{instance-20}": "-8", "{{instance}}": "{instance}",
+		"{{instance+1}}": "{instance+1}", "{{instance}": "{12", "{instance}}": "12}",
+		"{instance": "{instance", "{instance+}": "{instance+}", "{instance+1": "{instance+1",
+		"{instances}": "{instances}", "{instance*2}": "{instance*2}",
+		"{instance + 1}": "{instance + 1}", `{instance="a"}`: `{instance="a"}`,
+		"{instance+99999999999}": "{instance+99999999999}",
+		"{instance{instance}}":   "{instance12}", "": "",
 	} {
 		if got := withInstance(in, 12); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
@@ -41,7 +45,8 @@ func TestDirectoryWithMark(t *testing.T) {
 	s := Service{Name: "a", Command: Command{"a"}, Instances: 2, Log: Log{File: "{instance}.log"}}
 	s.EnvFile = []string{"-env"}
 	two := s.Resolve("/srv/x {instance}").Expand()[1]
-	if two.Chdir != "/srv/x {instance}" || two.Log.File != "/srv/x {instance}/2.log" || two.EnvFile[0] != "-/srv/x {instance}/env" {
+	if two.Chdir != "/srv/x {instance}" || two.Log.File != "/srv/x {instance}/2.log" ||
+		two.EnvFile[0] != "-/srv/x {instance}/env" {
 		t.Errorf("%+v", two)
 	}
 	s.Instances = 0
@@ -52,12 +57,14 @@ func TestDirectoryWithMark(t *testing.T) {
 
 func TestPortsOfAllInstances(t *testing.T) {
 	port := func(text string, n int) Problems {
-		return Service{Name: "a", Command: Command{"a"}, Instances: n, Ready: Probe{Kind: ProbeTCP, Target: "localhost:" + text}}.Validate()
+		return Service{Name: "a", Command: Command{"a"}, Instances: n, Ready: Probe{Kind: ProbeTCP,
+			Target: "localhost:" + text}}.Validate()
 	}
 	if p := port("808{instance}", 9); len(p) > 0 {
 		t.Error(p)
 	}
-	if p := port("808{instance}", 10); len(p) != 1 || !strings.Contains(p[0].String(), `ready: of instance 10: "80810" is not a port`) {
+	if p := port("808{instance}", 10); len(p) != 1 ||
+		!strings.Contains(p[0].String(), `ready: of instance 10: "80810" is not a port`) {
 		t.Error(p)
 	}
 	if p := port("{instance+8080}", 1000); len(p) > 0 {
@@ -81,18 +88,30 @@ func TestValidateSupervised(t *testing.T) {
 		want             string // "SERVICE.FIELD …"
 	}{
 		{[]Service{service("a", func(s *Service) { s.Schedule = hourly })}, nil, "a.schedule"},
-		{[]Service{service("a", func(s *Service) { s.Sandbox.Level = SandboxStrict })}, nil, "a.sandbox"},
-		{[]Service{service("a", func(s *Service) { s.Sandbox.ReadOnly = []string{"/x"} })}, nil, "a.sandbox"},
+		{[]Service{service("a", func(s *Service) { s.Sandbox.Level = SandboxStrict })},
+			nil, "a.sandbox"},
+		{[]Service{service("a", func(s *Service) { s.Sandbox.ReadOnly = []string{"/x"} })},
+			nil, "a.sandbox"},
 		{[]Service{service("a", func(s *Service) { s.Sandbox.Level = SandboxDefault })}, nil, ""},
-		{[]Service{service("a", func(s *Service) { s.Pidfile, s.Lockfile = "/x", "/y" })}, nil, "a.pidfile a.lockfile"},
+		{[]Service{service("a", func(s *Service) { s.Pidfile, s.Lockfile = "/x", "/y" })}, nil,
+			"a.pidfile a.lockfile"},
 		{[]Service{service("a", func(s *Service) { s.Groups = []string{"adm"} })}, nil, "a.groups"},
 		{[]Service{service("a", file("/x")), service("b", file("/x"))}, nil, "b.log.file"},
 		{[]Service{service("a", file("/log/b.log")), service("b", file(""))}, nil, "b.log"},
-		{[]Service{service("b", func(s *Service) { s.Log.ErrorFile = "/x" })}, []Service{service("a", file("/x"))}, "b.log.error_file"},
+		{[]Service{service("b", func(s *Service) { s.Log.ErrorFile = "/x" })},
+			[]Service{service("a", file("/x"))}, "b.log.error_file"},
 		{nil, []Service{service("a", file("/x")), service("b", file("/x"))}, ""},
-		{[]Service{service("a", func(s *Service) { s.Instances, s.Log.File = 3, "/x" })}, nil, "a.log.file"},
-		{[]Service{service("a", func(s *Service) { s.Instances, s.Log.File = 3, "/x{instance}" })}, nil, ""},
-		{[]Service{service("a", file("/x")), service("b", func(s *Service) { s.Log.File, s.Log.Targets = "/x", []LogTarget{{Kind: TargetStdout}} })}, nil, ""},
+		{[]Service{service("a", func(s *Service) { s.Instances, s.Log.File = 3, "/x" })}, nil,
+			"a.log.file"},
+		{[]Service{service("a", func(s *Service) { s.Instances, s.Log.File = 3, "/x{instance}" })},
+			nil, ""},
+		{
+			[]Service{service("a", file("/x")),
+				service("b", func(s *Service) {
+					s.Log.File, s.Log.Targets = "/x", []LogTarget{{Kind: TargetStdout}}
+				})},
+			nil, "",
+		},
 	} {
 		var got []string
 		for _, p := range ValidateSupervised(c.services, c.beside, "/log") {
@@ -113,7 +132,9 @@ func TestValidateSupervised(t *testing.T) {
 func TestWithoutEffect(t *testing.T) {
 	mode, keep, d, syslog := Mode(0o600), 3, Duration(1), []LogTarget{{Kind: TargetSyslog}}
 	for want, s := range map[string]Service{
-		"":                   {Log: Log{Targets: syslog, Facility: "user"}, Sockets: []Socket{{Listen: Address{NetUnix, "/x"}, Mode: &mode, Owner: "root", Backlog: 3}}},
+		"": {Log: Log{Targets: syslog, Facility: "user"}, Sockets: []Socket{
+			{Listen: Address{NetUnix, "/x"}, Mode: &mode, Owner: "root", Backlog: 3},
+		}},
 		"ready":              {Type: Oneshot, Ready: Probe{Kind: ProbeSettle}},
 		"liveness.interval":  {Liveness: Liveness{Interval: &d}},
 		"liveness.threshold": {Liveness: Liveness{Threshold: &keep}},
@@ -121,9 +142,13 @@ func TestWithoutEffect(t *testing.T) {
 		"log.max_wait":       {Log: Log{Block: true, MaxWait: d}},
 		"log.keep":           {Log: Log{Targets: syslog, Keep: &keep}},
 		"log.file":           {Log: Log{Targets: syslog, File: "/x"}},
-		"sockets[0].mode":    {Sockets: []Socket{{Listen: Address{NetTCP, "localhost:1"}, Mode: &mode}}},
-		"sockets[0].backlog": {Sockets: []Socket{{Listen: Address{NetUDP, "localhost:1"}, Backlog: 3}}},
-		"log.rotate_size":    {Log: Log{Targets: syslog, RotateSize: new(ByteSize)}},
+		"sockets[0].mode": {
+			Sockets: []Socket{{Listen: Address{NetTCP, "localhost:1"}, Mode: &mode}},
+		},
+		"sockets[0].backlog": {
+			Sockets: []Socket{{Listen: Address{NetUDP, "localhost:1"}, Backlog: 3}},
+		},
+		"log.rotate_size": {Log: Log{Targets: syslog, RotateSize: new(ByteSize)}},
 	} {
 		var fields []string
 		for _, p := range s.WithoutEffect() {

@@ -40,7 +40,8 @@ func TestLoad(t *testing.T) {
 type latencies []time.Duration
 
 func (l latencies) String() string {
-	return fmt.Sprintf("%d requests, p50 %v, p99 %v, max %v", len(l), l[len(l)/2], l[len(l)*99/100], l[len(l)-1])
+	return fmt.Sprintf("%d requests, p50 %v, p99 %v, max %v",
+		len(l), l[len(l)/2], l[len(l)*99/100], l[len(l)-1])
 }
 
 // load has clients ask as fast as they are answered for as long as during lasts.

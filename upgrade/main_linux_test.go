@@ -67,7 +67,8 @@ func serve(args []string) error {
 		return err
 	}
 	if o.detach != "" {
-		proc, err := daemonry.Detach(context.Background(), daemonry.Options{PIDFile: o.detach, LogFile: o.logFile})
+		proc, err := daemonry.Detach(context.Background(),
+			daemonry.Options{PIDFile: o.detach, LogFile: o.logFile})
 		if proc != nil || err != nil {
 			return err
 		}
@@ -92,7 +93,14 @@ func serve(args []string) error {
 	case "older":
 		version = 6
 	}
-	u, err := upgrade.New(upgrade.Options{PIDFile: o.pid, KeepPID: o.keep, Store: o.store, Timeout: o.timeout, KillGrace: 300 * time.Millisecond, Version: version})
+	u, err := upgrade.New(upgrade.Options{
+		PIDFile:   o.pid,
+		KeepPID:   o.keep,
+		Store:     o.store,
+		Timeout:   o.timeout,
+		KillGrace: 300 * time.Millisecond,
+		Version:   version,
+	})
 	if err != nil {
 		return err
 	}
@@ -112,7 +120,8 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 			return err
 		}
 	}
-	state, err := u.File("state", func() (*os.File, error) { return os.CreateTemp("", "upgrade-state") })
+	state, err := u.File("state",
+		func() (*os.File, error) { return os.CreateTemp("", "upgrade-state") })
 	if err != nil {
 		return err
 	}
@@ -127,8 +136,10 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 		}
 	case "hang", "slow":
 		wait := make(chan struct{})
-		if kind == "slow" { // until somebody makes a file of that name; that it has come this far it says in another
-			if err := os.WriteFile(arg+".waits", []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		// until somebody makes a file of that name; that it has come this far it says in another
+		if kind == "slow" {
+			if err := os.WriteFile(arg+".waits", []byte(strconv.Itoa(os.Getpid())),
+				0o644); err != nil {
 				return err
 			}
 			go func() {
@@ -213,7 +224,8 @@ func handler(u *upgrade.Upgrader, state *os.File, ready <-chan struct{}) http.Ha
 	mux.HandleFunc("/environment", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, strings.Join(os.Environ(), "\n"))
 	})
-	mux.HandleFunc("/note", func(w http.ResponseWriter, r *http.Request) { // appends to the file that goes along
+	// appends to the file that goes along
+	mux.HandleFunc("/note", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := state.WriteString(r.URL.RawQuery); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
@@ -259,7 +271,14 @@ func start(t *testing.T, args ...string) *running {
 func prepare(t *testing.T) *running {
 	t.Helper()
 	dir := t.TempDir()
-	r := &running{t: t, dir: dir, addr: freeAddress(t), network: "tcp", program: filepath.Join(dir, "proctest-server"), kind: filepath.Join(dir, "kind")}
+	r := &running{
+		t:       t,
+		dir:     dir,
+		addr:    freeAddress(t),
+		network: "tcp",
+		program: filepath.Join(dir, "proctest-server"),
+		kind:    filepath.Join(dir, "kind"),
+	}
 	r.next("ok")
 	r.install()
 	r.client = &http.Client{Timeout: patience, Transport: &http.Transport{
@@ -288,7 +307,8 @@ func (r *running) args(more []string) []string {
 
 func (r *running) run(cmd *exec.Cmd) {
 	r.t.Helper()
-	cmd.Env = append(os.Environ(), append(r.extraEnv(), "GORACE="+proctest.RaceSettings())...) // or each process would take a second to end
+	// or each process would take a second to end
+	cmd.Env = append(os.Environ(), append(r.extraEnv(), "GORACE="+proctest.RaceSettings())...)
 	cmd.Stdout, cmd.Stderr = r.stderr, r.stderr
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -444,7 +464,8 @@ func freeAddress(t *testing.T) string {
 	t.Helper()
 	// On a loopback address that nobody else uses, as in the meantime others on this machine get
 	// ports too.
-	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
+	l, err := net.Listen("tcp",
+		fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}

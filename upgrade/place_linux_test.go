@@ -81,7 +81,8 @@ func TestDetached(t *testing.T) {
 	proctest.CheckLeaks(t)
 	r := prepare(t)
 	file, log := filepath.Join(r.dir, "pid"), filepath.Join(r.dir, "log")
-	out, err := exec.Command(r.program, "-addr", r.addr, "-kind", r.kind, "-detach", file, "-log", log).CombinedOutput()
+	out, err := exec.Command(r.program, "-addr", r.addr, "-kind", r.kind, "-detach", file, "-log",
+		log).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -99,7 +100,8 @@ func TestDetached(t *testing.T) {
 	}
 	last := r.pid()
 	r.next("fail")
-	if _, err := r.try("/upgrade"); err == nil || !strings.Contains(err.Error(), "the new program: the database is of another kind") {
+	if _, err := r.try("/upgrade"); err == nil ||
+		!strings.Contains(err.Error(), "the new program: the database is of another kind") {
 		t.Errorf("%v", err)
 	}
 	if i, err := pidfile.Find(file); err != nil || i.PID != last || i.State != pidfile.Running {
@@ -110,7 +112,8 @@ func TestDetached(t *testing.T) {
 	r.next("chatty")
 	last = r.upgrade()
 	proctest.Eventually(t, patience, func() error {
-		if b, err := os.ReadFile(log); !strings.HasSuffix(string(b), "before ready\nafter ready\nfrom a child\n") {
+		if b, err := os.ReadFile(log); !strings.HasSuffix(string(b),
+			"before ready\nafter ready\nfrom a child\n") {
 			return fmt.Errorf("log %q %v", b, err)
 		}
 		return nil
@@ -185,7 +188,8 @@ func TestManager(t *testing.T) {
 		self.Close()
 	}
 	hear("%d: READY=1 MAINPID=%d"+named, first, second)
-	if env := r.get("/environment"); !strings.Contains(env+"\n", fmt.Sprintf("WATCHDOG_PID=%d\n", second)) {
+	env := r.get("/environment")
+	if !strings.Contains(env+"\n", fmt.Sprintf("WATCHDOG_PID=%d\n", second)) {
 		t.Errorf("the watchdog's process is not %d: %s", second, env)
 	}
 	r.next("crash")

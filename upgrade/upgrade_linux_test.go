@@ -34,7 +34,8 @@ func TestChain(t *testing.T) {
 		if pid == old {
 			t.Fatal("the same process serves")
 		}
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || exe != r.program {
+		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil ||
+			exe != r.program {
 			t.Errorf("executes %q, %v", exe, err)
 		}
 		if old != first {
@@ -83,21 +84,28 @@ func TestRollBack(t *testing.T) {
 		do   func(*running)
 		want []string
 	}{
-		{"crash", kind("crash"), []string{"exited with status 3 before it was ready", "\ncannot read the configuration"}},
-		{"panic", kind("panic"), []string{"exited with status 2", "\npanic: a bug in the new version"}},
+		{"crash", kind("crash"), []string{"exited with status 3 before it was ready",
+			"\ncannot read the configuration"}},
+		{"panic", kind("panic"),
+			[]string{"exited with status 2", "\npanic: a bug in the new version"}},
 		{"killed", kind("killed"), []string{"killed by SIGKILL before it was ready"}},
 		{"hang", kind("hang"), []string{"did not say that it is ready within 5s"}},
 		{"deaf", kind("deaf"), []string{"called neither upgrade.New nor Ready within 2s"}},
 		{"older", kind("older"), []string{"older than the program that runs: version 6 after 7"}},
 		{"fail", kind("fail"), []string{"the database is of another kind"}},
-		{"port taken", kind("address 192.0.2.1:1"), []string{"open web: listen tcp 192.0.2.1:1: bind: cannot assign requested address"}},
+		{"port taken", kind("address 192.0.2.1:1"),
+			[]string{"open web: listen tcp 192.0.2.1:1: bind: cannot assign requested address"}},
 		{"another architecture", replace(foreign, 0o755), []string{"exec format error"}},
-		{"half a file", replace(elf[:4096], 0o755), []string{"proctest-server: process", "before it was ready"}},
+		{"half a file", replace(elf[:4096], 0o755),
+			[]string{"proctest-server: process", "before it was ready"}},
 		{"empty", replace(nil, 0o755), []string{"exec format error"}},
 		{"not executable", replace(elf, 0o644), []string{"permission denied"}},
-		{"missing", func(r *running) { os.Remove(r.program) }, []string{"no such file or directory"}},
-		{"no interpreter", replace([]byte("#!/nonexistent/interpreter\n"), 0o755), []string{"/nonexistent/interpreter"}},
-		{"stranger", replace([]byte("#!/bin/sh\nexit 9\n"), 0o755), []string{"exited with status 9"}},
+		{"missing", func(r *running) { os.Remove(r.program) },
+			[]string{"no such file or directory"}},
+		{"no interpreter", replace([]byte("#!/nonexistent/interpreter\n"), 0o755),
+			[]string{"/nonexistent/interpreter"}},
+		{"stranger", replace([]byte("#!/bin/sh\nexit 9\n"), 0o755),
+			[]string{"exited with status 9"}},
 	} {
 		// The time that the first version gives each of the next: enough for "hang" to have called
 		// New before it is over.
@@ -119,7 +127,8 @@ func TestRollBack(t *testing.T) {
 			if pid := r.pid(); pid != old {
 				t.Errorf("process %d serves, not %d", pid, old)
 			}
-			if i, err := pidfile.Find(file); err != nil || i.State != pidfile.Running || i.PID != old {
+			if i, err := pidfile.Find(file); err != nil || i.State != pidfile.Running ||
+				i.PID != old {
 				t.Errorf("pid file: %+v, %v", i, err)
 			} else {
 				i.Close()
@@ -127,7 +136,8 @@ func TestRollBack(t *testing.T) {
 			if children := childrenOf(t, old); len(children) != 0 {
 				t.Errorf("left behind: %v", children)
 			}
-			proctest.Eventually(t, patience, func() error { // connections of ours may still be closing
+			// connections of ours may still be closing
+			proctest.Eventually(t, patience, func() error {
 				if n := len(proctest.Inspect(t, old).FDs); n > fds {
 					return fmt.Errorf("%d descriptors after %d", n, fds)
 				}
@@ -157,7 +167,8 @@ func (r *running) processes() (pids []int) {
 		r.t.Fatal(err)
 	}
 	for _, link := range links {
-		if exe, err := os.Readlink(link); err != nil || strings.TrimSuffix(exe, " (deleted)") != r.program {
+		if exe, err := os.Readlink(link); err != nil ||
+			strings.TrimSuffix(exe, " (deleted)") != r.program {
 			continue // it is not ours to ask, has ended, or executes something else
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
@@ -194,7 +205,8 @@ func TestSignal(t *testing.T) {
 	r.next("crash")
 	hangUp(t, old)
 	proctest.Eventually(t, patience, func() error {
-		if text := r.printed(); !strings.Contains(text, "proctest-server: upgrade to "+r.program) || !strings.Contains(text, "cannot read the configuration") {
+		if text := r.printed(); !strings.Contains(text, "proctest-server: upgrade to "+r.program) ||
+			!strings.Contains(text, "cannot read the configuration") {
 			return fmt.Errorf("printed %q", text)
 		}
 		return nil
@@ -239,7 +251,8 @@ func TestOneAtATime(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := r.try("/upgrade"); err == nil || !strings.Contains(err.Error(), "an upgrade is in progress") {
+	if _, err := r.try("/upgrade"); err == nil ||
+		!strings.Contains(err.Error(), "an upgrade is in progress") {
 		t.Errorf("a second one: %v", err)
 	}
 	if err := syscall.Kill(r.pid1, syscall.SIGTERM); err != nil {
@@ -333,7 +346,8 @@ func TestPredecessorKilledEarly(t *testing.T) {
 				default:
 				}
 			}
-			for spin := rand.IntN(1 + i*20_000); spin > 0; spin-- { // some microseconds later each time
+			// some microseconds later each time
+			for spin := rand.IntN(1 + i*20_000); spin > 0; spin-- {
 				runtime.KeepAlive(spin)
 			}
 			if err := r.first.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -344,7 +358,8 @@ func TestPredecessorKilledEarly(t *testing.T) {
 			proctest.Eventually(t, patience, func() error {
 				left := r.processes()
 				if len(left) == 0 { // or one was born while we looked
-					if text := r.printed(); !strings.Contains(text, "the process that asked for it is gone") {
+					if text := r.printed(); !strings.Contains(text,
+						"the process that asked for it is gone") {
 						return fmt.Errorf("printed %q", text)
 					}
 					return nil

@@ -105,7 +105,8 @@ func TestProcess1(t *testing.T) {
 		t.Errorf("serving were %v", seen)
 	}
 	r.next("crash")
-	if _, err := r.try("/upgrade"); err == nil || !strings.Contains(err.Error(), "cannot read the configuration") {
+	if _, err := r.try("/upgrade"); err == nil ||
+		!strings.Contains(err.Error(), "cannot read the configuration") {
 		t.Errorf("%v", err)
 	}
 	if err := syscall.Kill(r.pid1, syscall.SIGTERM); err != nil { // docker stop
