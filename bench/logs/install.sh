@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the programs that the benchmark compares with (Debian, Ubuntu), without letting any of them start as a service.
+# Installs the programs that the benchmark compares with (Debian, Ubuntu), without letting any
+# of them start as a service.
 set -eu
 
 policy=/usr/sbin/policy-rc.d
