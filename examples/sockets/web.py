@@ -1,4 +1,4 @@
-"""A web server that is handed its listening socket (sd_listen_fds(3)) and ends without dropping a request."""
+"""A web server that is handed its listening socket (sd_listen_fds(3)), and drops no request."""
 import os
 import signal
 import socket
@@ -18,7 +18,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def handed(name):
-    """Returns the socket of that name: the descriptors from 3 on are for us if LISTEN_PID says so."""
+    """Returns the socket of that name: those from 3 on are for us if LISTEN_PID says so."""
     if os.environ.get("LISTEN_PID") == str(os.getpid()):
         names = os.environ["LISTEN_FDNAMES"].split(":")
         return socket.socket(fileno=3 + names.index(name))

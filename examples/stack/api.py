@@ -6,7 +6,8 @@ import sys
 
 
 def count():
-    with socket.create_connection(("127.0.0.1", int(os.environ["EXAMPLE_PORTS"] + "9")), timeout=2) as s:
+    address = "127.0.0.1", int(os.environ["EXAMPLE_PORTS"] + "9")
+    with socket.create_connection(address, timeout=2) as s:
         s.sendall(b"INCR visits\r\n")
         return int(s.makefile().readline().removeprefix(":"))
 
@@ -14,7 +15,9 @@ def count():
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         try:
-            text = "well\n" if self.path == "/health" else f"visit {count()}, by instance {os.environ['INSTANCE']}\n"
+            text = "well\n"
+            if self.path != "/health":
+                text = f"visit {count()}, by instance {os.environ['INSTANCE']}\n"
             self.send_response(200)
         except OSError as e:
             text = f"redis: {e}\n"

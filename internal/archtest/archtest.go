@@ -33,6 +33,7 @@ type Tree struct {
 	Mods     map[string][]byte   // the go.mod files of the two modules, by path
 	Root     []string            // the files of the root directory
 	Scripts  map[string][]byte   // shell, C and Python files, by path
+	Pages    map[string][]byte   // Markdown, by path
 	fset     *token.FileSet
 }
 
@@ -45,6 +46,7 @@ type Package struct {
 // File is one parsed Go file.
 type File struct {
 	Path   string // below the root, with slashes
+	Text   string
 	Syntax *ast.File
 	Lines  int
 	// never part of a program: *_test.go, or a package that is for tests only
@@ -69,6 +71,7 @@ func Load(fsys fs.FS) (*Tree, error) {
 		Packages: map[string]*Package{},
 		Mods:     map[string][]byte{},
 		Scripts:  map[string][]byte{},
+		Pages:    map[string][]byte{},
 		fset:     token.NewFileSet(),
 	}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -88,6 +91,8 @@ func Load(fsys fs.FS) (*Tree, error) {
 		switch {
 		case path.Base(name) == "go.mod":
 			t.Mods[name] = data
+		case path.Ext(name) == ".md":
+			t.Pages[name] = data
 		case path.Ext(name) == ".go":
 			return t.add(name, data)
 		case slices.Contains([]string{".sh", ".c", ".h", ".py", ".s"}, path.Ext(name)) ||
@@ -124,6 +129,7 @@ func (t *Tree) add(name string, data []byte) error {
 	dir := path.Dir(name)
 	f := &File{
 		Path:    name,
+		Text:    string(data),
 		Syntax:  syntax,
 		Lines:   bytes.Count(data, []byte("\n")),
 		Test:    strings.HasSuffix(name, "_test.go") || testOnly(dir),

@@ -11,7 +11,7 @@ import (
 )
 
 // allRules is every rule, in the order they are reported.
-var allRules = slices.Concat(importRules, kernelRules, sourceRules, apiRules)
+var allRules = slices.Concat(importRules, kernelRules, sourceRules, columnRules, apiRules)
 
 // TestTree holds the whole repository to the rules.
 func TestTree(t *testing.T) {
@@ -86,19 +86,26 @@ var good = map[string]string{
 	"go.mod":    "module " + Module + "\n\ngo 1.26.0\n\nrequire golang.org/x/sys v0.1.0\n",
 	"cmd/go.mod": "module " + Module +
 		"/cmd\n\nrequire (\n\tgithub.com/spf13/cobra v1.0.0\n)\n",
-	"internal/sys/a.go": "// " + table["internal/sys"].says +
-		"\npackage sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n" +
+	"internal/sys/a.go": docOf("internal/sys") +
+		"package sys\n\nimport _ \"unsafe\"\nimport _ \"golang.org/x/sys/unix\"\n" +
 		strings.Repeat("\n", leastLines),
-	"notify/a.go": "// " + table["notify"].says + "\npackage notify\n\nimport _ \"" + Module +
-		"/internal/sys\"\n",
+	"notify/a.go": docOf("notify") + "package notify\n\n" +
+		"import _ \"" + Module + "/internal/sys\"\n",
 	"notify/a_test.go": "package notify\n\nimport _ \"" + Module + "/internal/proctest\"\n",
-	"cmd/daemonry/m.go": "// " + table["cmd/daemonry"].says +
-		"\npackage main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",
+	"cmd/daemonry/m.go": docOf("cmd/daemonry") +
+		"package main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",
+}
+
+// docOf is the doc comment that a package must have, in two lines.
+func docOf(dir string) string {
+	says := table[dir].says
+	middle := len(says)/2 + strings.Index(says[len(says)/2:], " ")
+	return "// " + says[:middle] + "\n//" + says[middle:] + "\n"
 }
 
 // notify is a file of package notify with the doc comment it must have.
 func notify(body string) string {
-	return "// " + table["notify"].says + "\npackage notify\n\n" + body
+	return docOf("notify") + "package notify\n\n" + body
 }
 
 // broken lists, for each rule, changes to the good tree that it must object to.
@@ -230,6 +237,19 @@ var broken = map[string][]map[string]string{
 		{"notes.md": "\n"},
 		{"out": "\n"},
 	},
+	"lines of Go have at most 100 columns": {
+		{"notify/a.go": notify("// " + wide + "\n")},
+		{"notify/a.go": notify("var a, b = `\n" + wide + "`, \"" + wide + "\"\n")},
+		{"notify/a_test.go": "package notify\n\n\t\t// " + wide[10:] + "\n"},
+		{"notify/a.go": notify("// " + strings.Repeat("x", 97) + " y\n")},
+	},
+	"lines of scripts have at most 100 columns": {
+		{".ci/run": "#!/bin/sh\n# " + wide + "\n"},
+	},
+	"lines of Markdown have at most 100 columns": {
+		{"README.md": wide + "\n"},
+		{"docs/a.md": "* " + wide + "\n"},
+	},
 	"no exported identifier mentions an internal type": {
 		{"notify/a.go": api("func F(x sys.T) {}")},
 		{"notify/a.go": api("func F() (map[string][]*sys.T, error) { return nil, nil }")},
@@ -247,6 +267,9 @@ var broken = map[string][]map[string]string{
 		{"notify/a.go": api("var A = sys.New()")},
 	},
 }
+
+// wide is a line of 101 columns, whose words are short.
+var wide = strings.Repeat("wide ", 20) + "!"
 
 // api is a file of package notify that imports something internal.
 func api(body string) string {
@@ -274,12 +297,13 @@ func TestRulesAcceptGoodTree(t *testing.T) {
 			"var (\n a = errors.New(``)\n b = T(1)\n c = []byte(`x`)\n" +
 			" d = sync.OnceValue[int](func() int { return g() })\n e = func() { go g() }\n" +
 			" h = func() T { return T(2) }()\n i = g()\n)\n\nfunc g() int { return 1 }\n")},
-		{"internal/spawn/stage.go": "// " + table["internal/spawn"].says +
-			"\npackage spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
+		{"internal/spawn/stage.go": docOf("internal/spawn") +
+			"package spawn\n\nimport \"os\"\n\nfunc init() { os.Exit(1) }\n"},
 		{"notify/a.go": notify("import \"syscall\"\n\nvar a = syscall.Errno(1)\n\n" +
 			"func F(syscall.RawConn) any { return syscall.O_RDWR }\n")},
-		{"notify/a.go": notify("const a = \"/proc hides it\"\n"), "internal/boot/detect.go": "// " +
-			table["internal/boot"].says + "\npackage boot\n\nconst a = \"/proc/1/comm\"\n"},
+		{"notify/a.go": notify("const a = \"/proc hides it\"\n"),
+			"internal/boot/detect.go": docOf("internal/boot") +
+				"package boot\n\nconst a = \"/proc/1/comm\"\n"},
 		{"notify/a_test.go": "package notify\n\nimport \"syscall\"\n\nvar kill = syscall.Kill\n" +
 			"var a = \"/proc/1\"\n"},
 		{"notify/testdata/x.go": "not go at all", "nested/go.mod": "module nested\n",
@@ -288,6 +312,13 @@ func TestRulesAcceptGoodTree(t *testing.T) {
 			"daemonry": "", ".envrc": ""},
 		{"notify/b_test.go": "package notify\n\nimport \"testing\"\n\n" +
 			"func TestA(t *testing.T) { t.Skip(`no kernel`) }\n"},
+		{"notify/a.go": notify("// " + wide[4:] + "\n")},
+		{"notify/a.go": notify("//\thttps://" + strings.Repeat("x", 90) + " \n")},
+		{"notify/a.go": notify("var a = `" + wide + "`\n\n" +
+			"var b = []int{len(`\n" + wide + "\n`)}\n")},
+		{"notify/a.go": "// Code generated by hand; DO NOT EDIT.\n\n" + notify("// "+wide+"\n")},
+		{"notify/a.go": notify("//go:generate " + wide + "\n")},
+		{"docs/a.md": "| " + wide + " |\n" + strings.Repeat("ä", 100) + "\n"},
 	}
 	for _, change := range kept {
 		for _, f := range findings(t, change, allRules) {

@@ -43,7 +43,8 @@ static long peak;
 
 static void add(const struct rusage *u)
 {
-	cpu += (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000LL + u->ru_utime.tv_usec + u->ru_stime.tv_usec;
+	cpu += (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000LL
+		+ u->ru_utime.tv_usec + u->ru_stime.tv_usec;
 	if (u->ru_maxrss > peak)
 		peak = u->ru_maxrss;
 }

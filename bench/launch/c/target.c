@@ -23,7 +23,8 @@ static void notify(const char *path)
 	memcpy(sa.sun_path, path, len);
 	if (path[0] == '@')
 		sa.sun_path[0] = 0;
-	if (sendto(fd, "READY=1", 7, 0, (struct sockaddr *)&sa, offsetof(struct sockaddr_un, sun_path) + len) != 7)
+	if (sendto(fd, "READY=1", 7, 0, (struct sockaddr *)&sa,
+	    offsetof(struct sockaddr_un, sun_path) + len) != 7)
 		err(1, "sendto %s", path);
 }
 

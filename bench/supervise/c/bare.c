@@ -1,5 +1,6 @@
-/* bare N PROGRAM: the least that keeps N programs running. It starts them with posix_spawn, starts again what
- * ends, and ends all at SIGTERM. No readiness, no logs, no order, no answer to any question. */
+/* bare N PROGRAM: the least that keeps N programs running. It starts them with posix_spawn, starts
+ * again what ends, and ends all at SIGTERM. No readiness, no logs, no order, no answer to any
+ * question. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>

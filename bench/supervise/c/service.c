@@ -1,5 +1,6 @@
-/* service [INDEX]: writes when it started into its slot of the file that BENCH_SLOTS names, and does nothing
- * for ever. Without INDEX it is the name of the working directory, as runit and s6 start it. */
+/* service [INDEX]: writes when it started into its slot of the file that BENCH_SLOTS names, and
+ * does nothing for ever. Without INDEX it is the name of the working directory, as runit and s6
+ * start it. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
