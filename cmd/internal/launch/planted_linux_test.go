@@ -149,8 +149,10 @@ func TestPlantedInput(t *testing.T) {
 	}
 
 	// Their own, and what root alone could have put there for them, are opened.
-	for _, path := range []string{write(t, dir+"/theirs/own", "A=1\n", 0o600, uid), write(t,
-		dir+"/ours/given", "A=1\n", 0o600, 0)} {
+	for _, path := range []string{
+		write(t, dir+"/theirs/own", "A=1\n", 0o600, uid),
+		write(t, dir+"/ours/given", "A=1\n", 0o600, 0),
+	} {
 		if vars, err := env(path); err != nil || !strings.Contains(strings.Join(vars, " "), "A=1") {
 			t.Errorf("env file %s: %q, %v", path, vars, err)
 		}

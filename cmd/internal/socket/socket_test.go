@@ -291,8 +291,9 @@ func TestPlanted(t *testing.T) {
 			}
 		}
 	}
-	for _, listen := range []string{"unix:" + sticky + "/s", "fifo:" + sticky + "/f", "unix:" +
-		dir + "/ours/t"} {
+	for _, listen := range []string{
+		"unix:" + sticky + "/s", "fifo:" + sticky + "/f", "unix:" + dir + "/ours/t",
+	} {
 		s, err := Open(t.Context(), at(t, listen), sys.Owner{UID: owner, GID: owner})
 		if err != nil {
 			t.Errorf("%s: %v", listen, err)

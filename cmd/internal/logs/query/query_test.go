@@ -206,16 +206,15 @@ func TestTimesOfLinesThatWereReadTogether(t *testing.T) {
 func TestGrepAndStreams(t *testing.T) {
 	l := write(t, filepath.Join(t.TempDir(), "a"),
 		line.Format{Stamp: line.UTC, Mark: true}, day, 3500)
-	if got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(` 3?999$`)}); !slices.Equal(got,
-		[]string{"a line 999"}) {
+	got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(` 3?999$`)})
+	if !slices.Equal(got, []string{"a line 999"}) {
 		t.Errorf("grep: %q", got)
 	}
-	if got := collect(t, []Log{l}, Query{Grep: regexp.MustCompile(`00$`), Last: 3}); !slices.Equal(
-		got, []string{"a line 3200", "a line 3300", "a line 3400"},
-	) {
+	got = collect(t, []Log{l}, Query{Grep: regexp.MustCompile(`00$`), Last: 3})
+	if !slices.Equal(got, []string{"a line 3200", "a line 3300", "a line 3400"}) {
 		t.Errorf("grep, last 3: %q", got)
 	}
-	got := collect(t, []Log{l}, Query{Streams: []line.Stream{line.Err}, Last: 2})
+	got = collect(t, []Log{l}, Query{Streams: []line.Stream{line.Err}, Last: 2})
 	if !slices.Equal(got, []string{"a line 3497", "a line 3499"}) {
 		t.Errorf("standard error, last 2: %q", got)
 	}

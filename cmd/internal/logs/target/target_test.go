@@ -336,9 +336,8 @@ func TestConsole(t *testing.T) {
 	f.Seek(0, io.SeekStart)
 	d = NewConsole(Console{File: f, Color: true})
 	send(t, d, []Record{{Service: "web", Text: text("one")}})
-	if got, _ := os.ReadFile(
-		f.Name(),
-	); !regexp.MustCompile("^\x1b\\[\\d+mweb \\| \x1b\\[0mone\n$").Match(got) {
+	coloured := regexp.MustCompile("^\x1b\\[\\d+mweb \\| \x1b\\[0mone\n$")
+	if got, _ := os.ReadFile(f.Name()); !coloured.Match(got) {
 		t.Errorf("in colour: %q", got)
 	}
 	f.Truncate(0)
