@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -197,31 +196,4 @@ var successor = proctest.Register("successor", func(args []string) int {
 func hasPIDs(dir string) bool {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	return err == nil && slices.Contains(strings.Fields(string(b)), "pids")
-}
-
-func TestWhoRanOutOfMemory(t *testing.T) {
-	limited, unlimited := &cgroup.Group{Dir: t.TempDir()}, &cgroup.Group{Dir: t.TempDir()}
-	if err := os.WriteFile(limited.Dir+"/memory.events", []byte("low 0\noom 3\noom_kill 2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	killed, unknown, failed := &control.Exit{Signal: sigKill}, &control.Exit{Unknown: true}, &control.Exit{Code: 1}
-	for _, test := range []struct {
-		what  string
-		group *cgroup.Group
-		state control.State
-		exit  *control.Exit
-		want  bool
-	}{
-		{"killed in its group", limited, Ready, killed, true},
-		{"killed somewhere while another is", unlimited, Ready, killed, true},
-		{"taken over, and memory is limited", limited, Ready, unknown, true},
-		{"taken over, and memory is not", unlimited, Ready, unknown, false},
-		{"taken over, and stopped by us", limited, Stopping, unknown, false},
-		{"ended by itself", limited, Ready, failed, false},
-	} {
-		e := &Engine{machine: machine{kernel: kernel{oomKills: func() (uint64, error) { return 1, nil }}}}
-		if got := e.ranOutOfMemory(test.group, test.state, test.exit); got != test.want {
-			t.Errorf("%s: %v", test.what, got)
-		}
-	}
 }

@@ -21,24 +21,24 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 			o = found
 		}
 	}
-	for _, name := range s.spec.Requires {
+	for _, name := range s.Spec().Requires {
 		list := e.expand(name)
 		if len(list) == 0 {
 			missing = append(missing, name+" (no such service)")
 			meets(obstacle{"there is no " + name, nil, true})
 		}
 		for _, d := range list {
-			if !d.satisfied() {
+			if !d.Satisfied() {
 				missing = append(missing, d.describe())
 				meets(d.asObstacle())
 			}
 		}
 	}
-	for _, names := range [][]string{s.spec.Wants, s.spec.After} {
+	for _, names := range [][]string{s.Spec().Wants, s.Spec().After} {
 		for _, name := range names {
 			for _, d := range e.expand(name) {
 				// Those are only waited for while they are on their way.
-				if d.state == Waiting && d.obstacle.text == "" || d.state == Starting || d.state == Stopping && d.wanted {
+				if d.State() == Waiting && d.obstacle.text == "" || d.State() == Starting || d.State() == Stopping && d.Wanted {
 					missing = append(missing, d.describe())
 				}
 			}
@@ -46,8 +46,8 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 	}
 	missing = append(append(missing, e.outdated(s)...), s.predecessors()...)
 	for _, old := range s.follows {
-		if old.refused != "" {
-			meets(obstacle{old.spec.Name + " cannot be ended", old, true})
+		if old.WhyRefused() != "" {
+			meets(obstacle{old.Name() + " cannot be ended", old, true})
 		}
 	}
 	if len(missing) == 0 {
@@ -60,37 +60,20 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 // asObstacle says whether s stands in the way of those that require it: it is down, or waits for
 // what is.
 func (s *service) asObstacle() obstacle {
-	name := s.spec.Name
+	name := s.Name()
 	switch {
-	case s.state == Failed:
+	case s.State() == Failed:
 		return obstacle{name + " has failed", s, true}
-	case s.state == Stopped && s.held:
+	case s.State() == Stopped && s.held:
 		return obstacle{name + " was stopped by hand", s, true}
-	case s.state == Stopped && !s.wanted:
+	case s.State() == Stopped && !s.Wanted:
 		return obstacle{name + " is stopped", s, true}
-	case s.state == Backoff:
+	case s.State() == Backoff:
 		return obstacle{name + " has failed, and is tried again", s, false}
-	case s.state == Waiting:
+	case s.State() == Waiting:
 		return s.obstacle
 	}
 	return obstacle{}
-}
-
-// satisfied says whether those that require s may start.
-func (s *service) satisfied() bool {
-	return s.state == Ready || s.state == Listening || s.state == Stopped && s.completed
-}
-
-// wait starts s, or says what it waits for.
-func (e *Engine) wait(s *service) {
-	blocker, o := e.blocker(s)
-	if blocker == "" {
-		e.launch(s, cause{})
-		return
-	}
-	s.obstacle = o
-	e.enter(s, Waiting, blocker)
-	s.wake()
 }
 
 // changedFor lets those go on that waited for s: to start, or to stop.
@@ -98,19 +81,19 @@ func (e *Engine) changedFor(s *service) {
 	e.wakeInstances(s)
 	e.wakeFollowers(s)
 	e.eachNeeder(s, func(d *service) bool {
-		if d.state == Waiting && !d.rechecking {
+		if d.State() == Waiting && !d.rechecking {
 			d.rechecking = true
 			e.post(func() { e.recheck(d) })
 		}
 		return true
 	})
-	if s.state == Stopping || e.holding == 0 {
+	if s.State() == Stopping || !e.shared.Holding() {
 		return
 	}
 	for _, name := range s.comesAfter() {
 		for _, d := range e.expand(name) {
-			if d.holding {
-				e.post(func() { e.releaseStop(d) })
+			if d.Holds() {
+				e.post(d.Release)
 			}
 		}
 	}
@@ -119,16 +102,17 @@ func (e *Engine) changedFor(s *service) {
 // recheck looks anew at what a waiting service waits for.
 func (e *Engine) recheck(s *service) {
 	s.rechecking = false
-	if s.state != Waiting {
+	if s.State() != Waiting {
 		return
 	}
 	blocker, o := e.blocker(s)
 	if blocker == "" {
-		e.happen(s, hDepsMet, cause{})
+		s.DependenciesMet()
 		return
 	}
 	changed := s.obstacle != o
-	s.reason, s.obstacle = blocker, o
+	s.obstacle = o
+	s.StillWaits(blocker)
 	if changed {
 		e.changedFor(s) // who waits for s learns what for, down the whole chain
 	}
@@ -140,7 +124,7 @@ func (e *Engine) recheckAll(list []*service) {
 	seen := map[*service]bool{}
 	var visit func(s *service)
 	visit = func(s *service) {
-		if seen[s] || s.state != Waiting {
+		if seen[s] || s.State() != Waiting {
 			return
 		}
 		seen[s] = true
@@ -170,20 +154,11 @@ func (e *Engine) mustHold(s *service) (hold bool) {
 	return hold
 }
 
-// releaseStop ends a service whose turn has come.
-func (e *Engine) releaseStop(s *service) {
-	if !s.holding || s.state != Stopping || e.mustHold(s) {
-		return
-	}
-	e.setHolding(s, false)
-	e.runStop(s)
-}
-
 // endTogether marks services that are about to be asked to end. Those without a process end at
 // once, and wait for nobody.
 func (e *Engine) endTogether(list []*service) {
 	for _, s := range list {
-		if s.state == Starting || s.state == Ready || s.state == Stopping {
+		if s.State() == Starting || s.State() == Ready || s.State() == Stopping {
 			e.stopping[s] = struct{}{}
 		}
 	}

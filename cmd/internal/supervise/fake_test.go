@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/control"
@@ -213,10 +214,11 @@ func (k *fakeKernel) stat(pid int) (sys.ProcStat, error) {
 	return sys.ProcStat{PID: pid, Session: p.session, StartTime: uint64(pid)}, nil
 }
 
-func (k *fakeKernel) kernel() kernel {
-	return kernel{
+func (k *fakeKernel) kernel() lifecycle.Kernel {
+	return lifecycle.Kernel{
 		Kernel: children.Kernel{
-			Dead: k.firstDead, Reap: k.reap, Signal: k.signal, SignalGroup: k.signalGroup, SignalFound: k.signalFound,
+			Watch: func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
+			Dead:  k.firstDead, Reap: k.reap, Signal: k.signal, SignalGroup: k.signalGroup, SignalFound: k.signalFound,
 			Children: k.children, Stat: k.stat,
 			Descendants: func(int) []sys.ProcStat { return nil },
 			Cgroup:      func(int) (string, error) { return "/", nil },
@@ -227,16 +229,15 @@ func (k *fakeKernel) kernel() kernel {
 			Memory:   func(int) (n int64, err error) { k.set(func() { n = 1<<20 + k.grown }); return n, nil },
 			Identify: func(pid int) children.Identity { return children.Identity{PID: pid, Pidfd: uint64(pid)} },
 		},
-		start:    k.start,
-		ignores:  func(int, syscall.Signal) bool { return k.deaf },
-		oomKills: func() (uint64, error) { return k.ooms, nil },
-		watch:    func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
-		random:   func() float64 { return k.random },
-		connections: func([]spec.Socket, []int) (n int, err error) {
+		Start:    k.start,
+		Ignores:  func(int, syscall.Signal) bool { return k.deaf },
+		OOMKills: func() (uint64, error) { return k.ooms, nil },
+		Random:   func() float64 { return k.random },
+		Connections: func([]spec.Socket, []int) (n int, err error) {
 			k.set(func() { n, err = k.connected, k.connErr })
 			return n, err
 		},
-		looks: func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
+		Looks: func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
 	}
 }
 
@@ -290,7 +291,7 @@ func newBench(t testing.TB) *bench {
 // trouble writes down what the engine tells. A state that changes while nothing happens is never
 // right.
 func (b *bench) trouble(err error) {
-	if b.troubles = append(b.troubles, err.Error()); strings.Contains(err.Error(), errUnhappened) {
+	if b.troubles = append(b.troubles, err.Error()); strings.Contains(err.Error(), lifecycle.Unhappened) {
 		b.Error(err)
 	}
 }
@@ -306,7 +307,7 @@ func plain(name string, change ...func(*spec.Service)) spec.Service {
 
 // put adds a service without starting it.
 func (b *bench) put(s spec.Service) *service {
-	one := b.newService(description{spec: s.WithDefaults()})
+	one := b.newService(s.WithDefaults(), "", nil)
 	b.add(one)
 	return one
 }
@@ -343,8 +344,8 @@ func (b *bench) named(name string) (s *service) {
 func (b *bench) is(s *service, state control.State, reason string) {
 	b.Helper()
 	b.inOwner(func() {
-		if s.state != state || s.reason != reason {
-			b.Errorf("%s is %v because of %q, want %v, %q", s.spec.Name, s.state, s.reason, state, reason)
+		if s.State() != state || s.Reason() != reason {
+			b.Errorf("%s is %v because of %q, want %v, %q", s.Spec().Name, s.State(), s.Reason(), state, reason)
 		}
 	})
 }
@@ -367,4 +368,92 @@ func isNot(t *testing.T, err error, want error) {
 
 func requires(names ...string) func(*spec.Service) {
 	return func(c *spec.Service) { c.Requires = names }
+}
+
+var allStates = []control.State{
+	Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed, Listening,
+}
+
+// place puts s into a state as the engine would have it there, with a process if it has one then.
+func (b *bench) place(s *service, state control.State) {
+	r := lifecycle.Record{State: state, Wanted: state != Stopped && state != Stopping}
+	switch state {
+	case Starting, Ready, Stopping:
+		r.Started = time.Now()
+		b.procs.Announce(&s.Unit, "")
+		birth := b.procs.Expect()
+		pid, _, _ := b.k.fork(&spawn.Spec{})
+		birth.Main(&s.Unit, children.Identity{PID: pid}, sys.FileID{})
+	case Backoff:
+		r.Next = time.Now().Add(time.Hour)
+	}
+	s.Place(r)
+}
+
+// settle does what is posted, as Run would, until nothing is.
+func (b *bench) settle() {
+	for range 1000 {
+		if b.loop.Run() == 0 && !b.loop.Busy() && !b.state.Busy() && !b.journal.Busy() {
+			return
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+}
+
+// check holds what must always hold.
+func (b *bench) check() {
+	b.Helper()
+	b.checkWith()
+}
+
+// checkWith is check where others are alive that are not in the registry.
+func (b *bench) checkWith(others ...*service) {
+	b.Helper()
+	alive := 0
+	for _, s := range others {
+		if s != nil && s.State() != Stopped && s.State() != Failed {
+			alive++
+		}
+	}
+	for _, s := range b.byName {
+		if s.State() != Stopped && s.State() != Failed {
+			alive++
+		}
+		name := s.Name()
+		if s.PID() != 0 && !s.Draining() && !b.isMain(s) {
+			b.Errorf("%s: process %d is not found by its pid", name, s.PID())
+		}
+		if s.PID() == 0 && (s.State() == Ready && s.Spec().Type != spec.Oneshot) {
+			b.Errorf("%s: ready without a process", name)
+		}
+		if (s.State() == Stopped || s.State() == Failed || s.State() == Backoff || s.State() == Waiting || s.State() == Listening) && (s.PID() != 0 || s.HasLeftovers() || s.Spawning()) {
+			b.Errorf("%s: %v, with process %d, some left behind: %v, spawning %v", name, s.State(), s.PID(), s.HasLeftovers(), s.Spawning())
+		}
+		if s.Holds() && s.State() != Stopping {
+			b.Errorf("%s: holds a stop while %v", name, s.State())
+		}
+		if s.State() == Backoff && s.Next().IsZero() {
+			b.Errorf("%s: in backoff with nothing to end it", name)
+		}
+		if s.State() == Stopped && !s.Wanted && len(s.waiters) > 0 {
+			for _, w := range s.waiters {
+				if !w.watches {
+					b.Errorf("%s: stopped, and somebody still waits", name)
+				}
+			}
+		}
+	}
+	for s := range b.stopping {
+		if s.State() != Stopping && s.State() != Ready && s.State() != Starting {
+			b.Errorf("%s: to end together with others, and %v", s.Name(), s.State())
+		}
+	}
+	b.k.set(func() {
+		if len(b.k.strayed) > 0 {
+			b.Errorf("signals to strangers: %v", b.k.strayed)
+		}
+	})
+	if alive != b.shared.Alive() {
+		b.Errorf("%d services live, counted %d", alive, b.shared.Alive())
+	}
 }

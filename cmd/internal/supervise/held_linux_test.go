@@ -13,6 +13,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/proctest"
@@ -119,7 +120,7 @@ var afterlifeScenarios = map[string]func(scene) error{
 		for s.Err() == nil && s.oneProcess("web") != nil {
 			s.ask(s, func() {
 				for old := range s.byName["web"].rolling.replaced {
-					if old.PID() != 0 && strings.Contains(fmt.Sprint(old.spec.Stop), "WINCH") {
+					if old.PID() != 0 && strings.Contains(fmt.Sprint(old.Spec().Stop), "WINCH") {
 						syscall.Kill(old.PID(), syscall.SIGKILL)
 					}
 				}
@@ -163,8 +164,8 @@ func TestHeldIsGivenBack(t *testing.T) {
 	s := b.put(plain("s", func(s *spec.Service) {
 		s.FDStore, s.Sockets = 3, []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + freePort(t)}}}
 	}))
-	b.holdSockets(s)
-	if err := b.handover.Opener(s)(); err != nil {
+	s.HoldSockets()
+	if err := b.handover.Opener(&s.Service)(); err != nil {
 		t.Fatal(err)
 	}
 	r, w, err := os.Pipe()
@@ -172,7 +173,7 @@ func TestHeldIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	b.handover.Store(s, &s.spec, storeMessage("state"), []int{int(r.Fd())})
+	b.handover.Store(&s.Service, s.Spec(), storeMessage("state"), []int{int(r.Fd())})
 	r.Close()
 	end := make(chan handover.ToProgram)
 	go func() {
@@ -193,15 +194,15 @@ func TestHeldIsGivenBack(t *testing.T) {
 	after := newBench(t)
 	after.o.Handover = next
 	after.handover = after.newHandover()
-	again := after.put(s.spec)
-	again.state = Waiting
+	again := after.put(*s.Spec())
+	again.Place(lifecycle.Record{State: Waiting})
 	after.adoptHeld(again)
 	if got := after.heldForServices(); !reflect.DeepEqual(got, list) {
 		t.Errorf("%+v, want %+v", got, list)
 	}
 	after.handover.CloseGiven()
-	after.handover.Release(again)
-	after.handover.Empty(again)
+	after.handover.Release(&again.Service)
+	after.handover.Empty(&again.Service)
 }
 
 // An instance that is not about to start does not keep a socket that is described anew from those
@@ -216,13 +217,13 @@ func TestInstancesLetGo(t *testing.T) {
 		})))
 	}
 	for _, s := range list {
-		b.holdSockets(s)
-		if err := b.handover.Opener(s)(); err != nil {
+		s.HoldSockets()
+		if err := b.handover.Opener(&s.Service)(); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, s := range list {
-		b.handover.Release(s)
+		b.handover.Release(&s.Service)
 	}
 }
 

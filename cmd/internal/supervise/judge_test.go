@@ -249,16 +249,16 @@ func TestReloadIsDone(t *testing.T) {
 	})
 	t.Run("heard", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			b.kernel.Signal = none
+			b.shared.Kernel.Signal = none
 			if err := reloaded(b, func(*service) {}); err != nil {
 				t.Error(err)
 			}
-			b.kernel.Signal = b.k.signal
+			b.shared.Kernel.Signal = b.k.signal
 		})
 	})
 	t.Run("crashed while it says RELOADING=1", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			b.kernel.Signal = none
+			b.shared.Kernel.Signal = none
 			err := reloaded(b, func(s *service) {
 				b.say(s, notify.Message{Reloading: true})
 				time.Sleep(time.Second)
@@ -267,7 +267,7 @@ func TestReloadIsDone(t *testing.T) {
 			if text(err) != "s: reload: it did not outlive it: exited with status 1" {
 				t.Errorf("%v", err)
 			}
-			b.kernel.Signal = b.k.signal
+			b.shared.Kernel.Signal = b.k.signal
 		})
 	})
 }
@@ -299,24 +299,13 @@ func TestPutsItselfIntoTheBackground(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(time.Minute)
 			b.inOwner(func() {
-				if !strings.HasPrefix(a.reason, name+background) {
-					t.Errorf("%v: %q", a.state, a.reason)
+				if !strings.HasPrefix(a.Reason(), name+background) {
+					t.Errorf("%v: %q", a.State(), a.Reason())
 				}
 			})
 			if err := <-answer; !ready && !strings.HasPrefix(text(err), "a: "+name+background) && !strings.Contains(text(err), "\na: "+name+background) {
 				t.Errorf("%v", err)
 			}
 		})
-	}
-}
-
-// What is tried again is not said to be tried no more.
-func TestExhaustedText(t *testing.T) {
-	for retry, want := range map[spec.Duration]string{
-		0: "it broke; restarted 3 times in 1m, no more", spec.Duration(time.Hour): "it broke; restarted 3 times in 1m, and not again for 1h",
-	} {
-		if got := exhaustedText("it broke", 3, spec.Budget{Window: new(spec.Duration(time.Minute)), Retry: retry}); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }

@@ -40,8 +40,8 @@ func FuzzNotify(f *testing.F) {
 				b.inOwner(b.check)
 			}
 			b.inOwner(func() {
-				if quiet.state == Ready || quiet.text != "" {
-					b.Errorf("somebody has spoken for another service: it is %v, %q", quiet.state, quiet.text)
+				if quiet.State() == Ready || quiet.Text() != "" {
+					b.Errorf("somebody has spoken for another service: it is %v, %q", quiet.State(), quiet.Text())
 				}
 			})
 			ctx, cancel := context.WithTimeout(context.Background(), 24*time.Hour)

@@ -160,11 +160,16 @@ func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		s := b.put(plain("s", func(s *spec.Service) {
-			s.OnDemand, s.IdleStop = true, spec.Duration(time.Minute)
+			s.IdleStop = spec.Duration(time.Minute)
 		}))
 		end := b.run()
-		b.inOwner(func() { s.called = true })
 		b.up(s)
+		b.inOwner(func() { // so that nobody has to connect first
+			described := s.Spec().Clone()
+			described.OnDemand = true
+			s.Describe(described)
+			s.Redescribed()
+		})
 		for _, c := range []struct {
 			n   int
 			err error
@@ -183,8 +188,8 @@ func TestIdle(t *testing.T) {
 		b.is(s, Ready, "")
 		time.Sleep(20 * time.Second)
 		b.inOwner(func() {
-			if s.state != Listening || s.exit == nil || s.restarts != 0 {
-				t.Errorf("%v: %v, %d restarts", s.state, s.exit, s.restarts)
+			if s.State() != Listening || s.Exit() == nil || s.Restarts() != 0 {
+				t.Errorf("%v: %v, %d restarts", s.State(), s.Exit(), s.Restarts())
 			}
 		})
 		if err := end(); err != nil {

@@ -100,7 +100,7 @@ func (o overtaking) try(b *bench) {
 		s.Stop = spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(5 * time.Second)}}
 	})
 	ctx := context.Background()
-	s := b.newService(description{spec: described, source: "file"})
+	s := b.newService(described, "file", nil)
 	b.inOwner(func() {
 		b.add(s)
 		if o.second == "start of what needs it" {
@@ -141,14 +141,14 @@ func (o overtaking) try(b *bench) {
 	b.k.set(func() { b.k.deaf = true }) // so that each order takes its time
 	if o.first == "reload" {
 		b.k.set(func() { b.k.deaf = false }) // it does not ignore the signal
-		b.kernel.Signal = func(int, syscall.Signal) error { return nil }
+		b.shared.Kernel.Signal = func(int, syscall.Signal) error { return nil }
 	}
 	first := give(o.first)
 	if o.first == "replaced" {
 		b.sayAll(notify.Message{Ready: true})
 	}
 	if o.first == "reload" {
-		b.kernel.Signal = b.k.signal
+		b.shared.Kernel.Signal = b.k.signal
 	}
 	select {
 	case err := <-first:
@@ -181,7 +181,7 @@ func (o overtaking) try(b *bench) {
 		b.inOwner(func() {
 			state := Stopped
 			if s := b.byName["s"]; s != nil {
-				state = s.state
+				state = s.State()
 			}
 			if state != o.in {
 				b.Errorf("it is %v in the end, want %v", state, o.in)

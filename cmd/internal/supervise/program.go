@@ -32,7 +32,7 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 			answers <- answer{err: e.notFound(id)}
 			return
 		}
-		l := e.newLaunch(s)
+		l := s.NewLaunch()
 		birth := e.procs.Expect()
 		// Not one of the engine's jobs, of which only so many run at a time: all of those may be
 		// waiting for room in a log that this very program is to read.
@@ -55,6 +55,9 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 		return nil, ErrClosed
 	}
 }
+
+// logsEndTime is how long the end waits for the log engine: a file system may not answer.
+const logsEndTime = 10 * time.Second
 
 // Time that a program has after the end of its input to end by itself, and after SIGKILL to be
 // gone.
@@ -80,7 +83,7 @@ func (e *Engine) endLogs() bool {
 	case !end.begun:
 		end.begun = true
 		go func() {
-			ctx, cancel := context.WithTimeoutCause(context.Background(), drainTime, errDrainTime)
+			ctx, cancel := context.WithTimeoutCause(context.Background(), logsEndTime, fmt.Errorf("not within %v", logsEndTime))
 			defer cancel()
 			_, err := sys.Within(ctx, "close the logs", func() (struct{}, error) { return struct{}{}, e.logs.Close() }, nil)
 			e.post(func() {

@@ -45,7 +45,7 @@ func (b *bench) live(steps []uint32) {
 	var did []string
 	for _, n := range steps {
 		s := all[n%4]
-		name, pid := s.spec.Name, b.pidOf(s)
+		name, pid := s.Spec().Name, b.pidOf(s)
 		what := n / 4 % 16
 		did = append(did, fmt.Sprint(name, what))
 		switch what {
@@ -88,8 +88,8 @@ func (b *bench) live(steps []uint32) {
 	synctest.Wait()
 	b.inOwner(func() {
 		for _, s := range all {
-			if s.state != Stopped && ctx.Err() == nil && s.state != Failed {
-				b.Errorf("%s is %v after the stop", s.spec.Name, s.state)
+			if s.State() != Stopped && ctx.Err() == nil && s.State() != Failed {
+				b.Errorf("%s is %v after the stop", s.Spec().Name, s.State())
 			}
 		}
 		if ctx.Err() != nil {

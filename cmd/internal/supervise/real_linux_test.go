@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -68,7 +69,7 @@ func TestOnTheKernel(t *testing.T) {
 
 // tell prints what the engine tells. A state that changes while nothing happens is never right.
 func tell(err error) {
-	if strings.Contains(err.Error(), errUnhappened) {
+	if strings.Contains(err.Error(), lifecycle.Unhappened) {
 		panic(err)
 	}
 	fmt.Println("trouble:", err)
@@ -210,20 +211,21 @@ var scenarios = map[string]func(scene) error{
 	"log program that does not end is killed":        pipeIntoDeaf,
 	"log program is none of its service's processes": pipeOutlivesService,
 	"the log of a start under way is opened once": func(s scene) (err error) {
-		one := s.newService(description{spec: sh("a", "exec sleep 99").WithDefaults()})
-		one.state = Starting
+		one := s.newService(sh("a", "exec sleep 99").WithDefaults(), "", nil)
 		t := &takeover{e: s.Engine, again: []*service{one}, missing: []*service{one}}
 		askErr := s.ask(s, func() {
+			one.Place(lifecycle.Record{State: Starting})
 			told := s.o.Trouble
 			s.o.Trouble = func(e error) { err = errors.Join(err, e) }
 			t.openLogs()
 			s.o.Trouble = told
-			if one.stream == nil {
+			one.LeaveAlone("")
+			if one.Stream() == nil {
 				err = errors.Join(err, errors.New("it is not open"))
 				return
 			}
 			_ = s.procs.Forget(&one.Unit)
-			err = errors.Join(err, one.stream.Remove())
+			err = errors.Join(err, one.Stream().Remove())
 		})
 		return errors.Join(askErr, err)
 	},

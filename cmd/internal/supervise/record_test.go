@@ -188,7 +188,9 @@ func TestJournalAtTheEnd(t *testing.T) {
 			b.journal.file.Owner.Dir = dir
 			b.inOwner(func() {
 				s := b.put(plain("a"))
-				s.unproven = unproven
+				if unproven {
+					s.LeaveAlone("")
+				}
 				b.journal.Write(everything)
 			})
 			b.Cleanup(func() {
@@ -207,10 +209,10 @@ func TestStoredState(t *testing.T) {
 		b.put(plain(name))
 	}
 	a, c := b.byName["a"], b.byName["c"]
-	a.source, a.environ, a.wanted = "/f.toml", newEnvironment([]string{"A=1"}), true
+	a.source, a.environ, a.Wanted = "/f.toml", newEnvironment([]string{"A=1"}), true
 	b.byName["b"].removed, c.held = true, true
 	specs := b.specs().Content.(storedSpecs)
-	want := []storedService{{"/f.toml", a.spec, a.environ.id}, {"", c.spec, ""}}
+	want := []storedService{{"/f.toml", *a.Spec(), a.environ.id}, {"", *c.Spec(), ""}}
 	if specs.Version != stateVersion || !reflect.DeepEqual(specs.Services, want) {
 		t.Errorf("stored %+v", specs)
 	}
@@ -220,19 +222,5 @@ func TestStoredState(t *testing.T) {
 	}
 	if used := b.usedEnvirons(); len(used) != 1 || used[a.environ.id] != a.environ {
 		t.Errorf("environments in use: %v", used)
-	}
-}
-
-// TestExitOfAnOlderJournal: a version that did not keep what is said of an exit has kept how it was.
-func TestExitOfAnOlderJournal(t *testing.T) {
-	for want, stored := range map[string]storedExit{
-		"exited with status 3":              {Code: 3},
-		"ended, and how is not known":       {Unknown: true},
-		"killed by SIGKILL (out of memory)": {Signal: 9, OOM: true},
-		"as it says":                        {Code: 3, Text: "as it says"},
-	} {
-		if got := stored.exit().Text; got != want {
-			t.Errorf("%+v: %q, not %q", stored, got, want)
-		}
 	}
 }

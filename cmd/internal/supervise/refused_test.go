@@ -32,8 +32,8 @@ func TestProcessOfAnotherUser(t *testing.T) {
 					}
 				}
 				b.inOwner(func() {
-					if s.state != Stopping || s.reason != s.refused {
-						t.Errorf("%v: %q", s.state, s.reason)
+					if s.State() != Stopping || s.Reason() != s.WhyRefused() {
+						t.Errorf("%v: %q", s.State(), s.Reason())
 					}
 				})
 				time.Sleep(time.Minute)

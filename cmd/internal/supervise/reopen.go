@@ -18,8 +18,8 @@ func (e *Engine) ReopenLogs(ctx context.Context, names ...string) error {
 			return
 		}
 		for _, s := range found {
-			if s.stream != nil {
-				streams = append(streams, s.stream)
+			if s.Stream() != nil {
+				streams = append(streams, s.Stream())
 			}
 		}
 	}); askErr != nil {

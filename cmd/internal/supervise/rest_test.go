@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -73,8 +74,8 @@ func TestScheduleHoldsForTheRest(t *testing.T) {
 				b.sends(2*time.Millisecond, fmt.Sprint(left, " SIGINT"))
 				b.sends(rest)
 				b.inOwner(func() {
-					if s.state != Stopping {
-						t.Errorf("it is %v", s.state)
+					if s.State() != Stopping {
+						t.Errorf("it is %v", s.State())
 					}
 				})
 				b.sends(2*time.Millisecond, fmt.Sprint(left, " SIGKILL"))
@@ -139,7 +140,7 @@ func TestRestOfTheDeaf(t *testing.T) {
 		b.k.set(func() { b.k.deafOnes = append(b.k.deafOnes, main) })
 		go func() { _ = b.Stop(context.Background(), "s") }()
 		b.sends(14*time.Second, fmt.Sprint(main, " SIGTERM"), fmt.Sprint(main, " SIGINT"))
-		b.sends(time.Second+orphanGrace-time.Millisecond, fmt.Sprint(main, " SIGKILL"), fmt.Sprint(left, " SIGTERM"))
+		b.sends(time.Second+500*time.Millisecond-time.Millisecond, fmt.Sprint(main, " SIGKILL"), fmt.Sprint(left, " SIGTERM"))
 		b.sends(2*time.Millisecond, fmt.Sprint(left, " SIGKILL"))
 		b.is(s, Stopped, "stopped")
 	})
@@ -177,12 +178,12 @@ func TestKillEndsPatience(t *testing.T) {
 // What is being ended can ask for more time, also when its main process has gone.
 func TestRestAsksForTime(t *testing.T) {
 	bubble(t, func(b *bench) {
-		s := b.put(plain("s", twoSteps))
+		s := b.put(plain("s", twoSteps, func(s *spec.Service) { s.NotifyAccess = spec.NotifyAll }))
 		b.up(s)
 		left := b.leave(s)
 		b.k.die(b.pidOf(s), exited(1))
 		b.sends(9*time.Second, fmt.Sprint(left, " SIGTERM"))
-		b.inOwner(func() { b.extend(s, time.Minute) })
+		b.sayAs(left, notify.Message{ExtendTimeout: time.Minute})
 		b.sends(59 * time.Second)
 		b.sends(2*time.Second, fmt.Sprint(left, " SIGINT"))
 		b.k.die(left, 0)

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -13,21 +14,21 @@ import (
 // TestReplacementInEveryState has a second process become ready whatever has become of the first
 // meanwhile, and end whatever has become of the first.
 func TestReplacementInEveryState(t *testing.T) {
-	for state := range reactions() {
+	for _, state := range allStates {
 		t.Run(string(state)+"/takes its place", func(t *testing.T) {
 			b, old, h, told := withReplacement(t, state)
 			if state == Stopped || state == Stopping {
-				old.wanted = true // it came to that by itself; see TestReplacementOfTheUnwanted
+				old.Wanted = true // it came to that by itself; see TestReplacementOfTheUnwanted
 			}
-			b.happen(h, hReady, cause{})
-			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isReplacement() {
-				t.Errorf("the replacement is %v, registered: %v", h.state, b.byName["s"] == h)
+			b.heard(h.PID(), notify.Message{Ready: true})
+			if b.byName["s"] != h || h.State() != Ready || h.registered() != h || old.Role() == lifecycle.Replacement {
+				t.Errorf("the replacement is %v, registered: %v", h.State(), b.byName["s"] == h)
 			}
 			b.check2(h, old)
 			b.end(old)
 			b.check2(h, nil)
-			if len(h.rolling.replaced) > 0 || h.rolling.replacement != nil || old.state != Stopped {
-				t.Errorf("left: %+v, the old one is %v", h.rolling, old.state)
+			if len(h.rolling.replaced) > 0 || h.rolling.replacement != nil || old.State() != Stopped {
+				t.Errorf("left: %+v, the old one is %v", h.rolling, old.State())
 			}
 			if len(*told) != 1 || (*told)[0] != nil {
 				t.Errorf("told %v", *told)
@@ -41,8 +42,8 @@ func TestReplacementInEveryState(t *testing.T) {
 			b.k.die(h.PID(), exited(1))
 			b.procs.Reap()
 			b.settle()
-			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.rolling.replacement != nil {
-				t.Errorf("the old one is %v, the replacement %v", old.state, h.state)
+			if b.byName["s"] != old || old.State() != state || h.State() != Stopped || old.rolling.replacement != nil {
+				t.Errorf("the old one is %v, the replacement %v", old.State(), h.State())
 			}
 			b.check2(old, nil)
 			if len(*told) != 1 || (*told)[0] == nil {
@@ -56,15 +57,12 @@ func TestReplacementInEveryState(t *testing.T) {
 func withReplacement(t *testing.T, state control.State) (*bench, *service, *service, *[]error) {
 	b := newBench(t)
 	old := b.put(plain("s"))
-	b.place(old, state, hWant)
-	if state == Backoff {
-		b.after(old, timerDelay, 1<<40, func() {})
-	}
+	b.place(old, state)
 	told := new([]error)
 	h := b.startReplacement(old, func(err error) { *told = append(*told, err) })
 	b.settle()
-	if h.state != Starting || h.PID() == 0 || b.byName["s"] != old {
-		t.Fatalf("the replacement is %v", h.state)
+	if h.State() != Starting || h.PID() == 0 || b.byName["s"] != old {
+		t.Fatalf("the replacement is %v", h.State())
 	}
 	return b, old, h, told
 }
@@ -87,14 +85,10 @@ func (b *bench) isMain(s *service) bool {
 // check2 is check for a bench where another process of s is alive, if other is not nil.
 func (b *bench) check2(s, other *service) {
 	b.Helper()
-	if other != nil && isAlive(other.state) {
-		b.alive--
-		defer func() { b.alive++ }()
-	}
 	if other != nil && other.PID() != 0 && !b.isMain(other) {
 		b.Errorf("process %d of the old one is not found", other.PID())
 	}
-	b.check()
+	b.checkWith(other)
 }
 
 // Who is told that a service is down finds no second process of it, in whatever state it was.
@@ -110,16 +104,16 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 			}
 			b.procs.Reap()
 			b.settle()
-			if old.state == Stopped || len(w.result) > 0 {
+			if old.State() == Stopped || len(w.result) > 0 {
 				t.Error("it is down, and its second process lives")
 			}
-			b.happen(h, hReady, cause{}) // too late
-			if b.byName["s"] != old || h.state != Stopping {
-				t.Errorf("the replacement of what is not wanted is %v", h.state)
+			b.heard(h.PID(), notify.Message{Ready: true}) // too late
+			if b.byName["s"] != old || h.State() != Stopping {
+				t.Errorf("the replacement of what is not wanted is %v", h.State())
 			}
 			b.end(h)
-			if old.state != Stopped || len(w.result) != 1 || len(*told) != 1 || (*told)[0] == nil {
-				t.Errorf("%v, %d answers, told %v", old.state, len(w.result), *told)
+			if old.State() != Stopped || len(w.result) != 1 || len(*told) != 1 || (*told)[0] == nil {
+				t.Errorf("%v, %d answers, told %v", old.State(), len(w.result), *told)
 			}
 			b.check2(old, nil)
 		})
@@ -131,11 +125,14 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
 	b, old, h, _ := withReplacement(t, Starting)
 	w := old.newWaiter(waiter{order: orderStart, up: true})
-	old.restarts, old.held = 7, true
+	r := old.Record()
+	r.Restarts = 7
+	old.Place(r)
+	old.held = true
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
 	b.update(changed, Apply{Source: "file"})
-	b.happen(h, hReady, cause{})
-	if h.restarts != 7 || !h.held || h.source != "file" || len(h.spec.Requires) != 1 || b.needers["other"] == nil {
+	b.heard(h.PID(), notify.Message{Ready: true})
+	if h.Restarts() != 7 || !h.held || h.source != "file" || len(h.Spec().Requires) != 1 || b.needers["other"] == nil {
 		t.Errorf("%+v", h)
 	}
 	if err := <-w.result; err != nil || w.service != h {

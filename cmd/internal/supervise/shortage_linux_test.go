@@ -75,8 +75,8 @@ func TestForkShortage(t *testing.T) {
 				}
 				time.Sleep(10 * time.Second)
 				b.inOwner(func() {
-					if s.state != Backoff || !strings.Contains(s.reason, errno.Error()) || running.state != Ready {
-						t.Errorf("%v: %s; the other is %v", s.state, s.reason, running.state)
+					if s.State() != Backoff || !strings.Contains(s.Reason(), errno.Error()) || running.State() != Ready {
+						t.Errorf("%v: %s; the other is %v", s.State(), s.Reason(), running.State())
 					}
 				})
 				b.k.set(func() { b.k.startErr = nil })
@@ -98,9 +98,11 @@ func TestBudgetOverAClockThatWasSet(t *testing.T) {
 		}))
 		b.up(s)
 		b.inOwner(func() {
+			r := s.Record()
 			for range 2 {
-				s.window = append(s.window, time.Now().Add(24*time.Hour).Round(0), time.Now().Add(-24*time.Hour).Round(0))
+				r.Window = append(r.Window, time.Now().Add(24*time.Hour).Round(0), time.Now().Add(-24*time.Hour).Round(0))
 			}
+			s.Place(r)
 		})
 		for range 2 {
 			b.crash(s)

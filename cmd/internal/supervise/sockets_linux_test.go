@@ -241,7 +241,7 @@ func freePort(t *testing.T) string {
 func (s scene) holds(name string) (socket string, err error) {
 	var fd, pid int
 	if err := s.ask(s, func() {
-		if one := s.byName[name]; one != nil && len(one.spec.Sockets) > 0 {
+		if one := s.byName[name]; one != nil && len(one.Spec().Sockets) > 0 {
 			fd, pid = s.socket(name), one.PID()
 		}
 	}); err != nil {
@@ -264,7 +264,7 @@ func (s scene) holds(name string) (socket string, err error) {
 
 // socket is the descriptor that is held as the first socket of a service. The owner calls it.
 func (s scene) socket(name string) int {
-	if _, fds := s.handover.Sockets(s.byName[name]); len(fds) > 0 {
+	if _, fds := s.handover.Sockets(&s.byName[name].Service); len(fds) > 0 {
 		return fds[0]
 	}
 	return -1

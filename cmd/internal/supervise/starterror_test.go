@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/spawn"
 )
@@ -22,7 +23,7 @@ func TestStartErrorStatus(t *testing.T) {
 		{"the program's own", StartError{Exit: &control.Exit{Code: 7}}, 7},
 		{"a signal", StartError{Exit: &control.Exit{Signal: "SEGV"}}, 139},
 		{"a good end too early", StartError{Exit: &control.Exit{}}, 125},
-		{"not in time, and killed for it", StartError{Exit: &control.Exit{Signal: "TERM"}, Err: errReadyTimeout}, 124},
+		{"not in time, and killed for it", StartError{Exit: &control.Exit{Signal: "TERM"}, Err: lifecycle.ErrNotReady}, 124},
 		{"not found", StartError{Err: exec(syscall.ENOENT)}, 127},
 		{"not executable", StartError{Err: exec(syscall.EACCES)}, 126},
 		{"another step", StartError{Err: &spawn.StepError{Step: spawn.StepDirectory, Object: "/x", Err: syscall.ENOENT}}, 125},

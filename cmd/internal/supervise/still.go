@@ -26,8 +26,8 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 	var obstacle error
 	err := e.ask(ctx, func() {
 		for _, s := range e.sorted() {
-			if s.PID() != 0 && s.spec.Orphan == spec.OrphanEnd {
-				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first", s.spec.Name, spec.OrphanEnd)
+			if s.PID() != 0 && s.Spec().Orphan == spec.OrphanEnd {
+				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first", s.Name(), spec.OrphanEnd)
 				return
 			}
 		}
@@ -50,7 +50,7 @@ func (e *Engine) Standstill(ctx context.Context, f func(handover.ToProgram) erro
 	var busy error
 	err := e.ask(ctx, func() {
 		switch {
-		case e.closing:
+		case e.shared.Closing:
 			busy = ErrClosed
 		case e.still.f != nil:
 			busy = ErrBusy
@@ -96,7 +96,7 @@ func (e *Engine) tryStill() {
 	switch {
 	case st.f == nil:
 		return
-	case e.closing:
+	case e.shared.Closing:
 		e.endStill(ErrClosed)
 		return
 	case !e.hearing.Paused(), e.loop.Busy(), e.state.Busy(), e.journal.Busy():

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,8 +53,8 @@ func TestLeftoverKilledAndNotGone(t *testing.T) {
 		b.k.die(b.pidOf(s), exited(0))
 		time.Sleep(time.Minute)
 		b.inOwner(func() {
-			if s.state != Stopping || !strings.Contains(s.reason, "is not gone") {
-				t.Errorf("%v: %s", s.state, s.reason)
+			if s.State() != Stopping || !strings.Contains(s.Reason(), "is not gone") {
+				t.Errorf("%v: %s", s.State(), s.Reason())
 			}
 		})
 		if n := len(b.k.sent()); n > 800 {
@@ -65,18 +64,9 @@ func TestLeftoverKilledAndNotGone(t *testing.T) {
 		b.k.die(left, 9)
 		synctest.Wait()
 		b.inOwner(func() {
-			if s.state != Stopped || !strings.HasPrefix(s.reason, "exited with status 0, and left 1 process behind") {
-				t.Errorf("%v: %s", s.state, s.reason)
+			if s.State() != Stopped || !strings.HasPrefix(s.Reason(), "exited with status 0, and left 1 process behind") {
+				t.Errorf("%v: %s", s.State(), s.Reason())
 			}
 		})
 	})
-}
-
-func TestTailWithin(t *testing.T) {
-	lines := []string{"old", "one", "two"}
-	for n, want := range map[int64][]string{0: {}, 3: {"two"}, 4: {"two"}, 7: {"one", "two"}, 8: {"one", "two"}, 99: lines} {
-		if got := tailWithin(slices.Clone(lines), n); !slices.Equal(got, want) {
-			t.Errorf("%d bytes: %q, want %q", n, got, want)
-		}
-	}
 }

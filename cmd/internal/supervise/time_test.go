@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -42,7 +43,17 @@ func (b *bench) up(s *service) {
 // say has the main process of s send a message.
 func (b *bench) say(s *service, m notify.Message) {
 	b.Helper()
-	b.inOwner(func() { b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: s.PID()}, Message: m}) })
+	b.inOwner(func() { b.heard(s.PID(), m) })
+}
+
+// sayAs has a process say it.
+func (b *bench) sayAs(pid int, m notify.Message) {
+	b.Helper()
+	b.inOwner(func() { b.heard(pid, m) })
+}
+
+func (b *bench) heard(pid int, m notify.Message) {
+	b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: pid}, Message: m})
 }
 
 func (b *bench) crash(s *service) {
@@ -88,7 +99,7 @@ func TestHangingStartIsGivenUp(t *testing.T) {
 		time.Sleep(29 * time.Second)
 		b.is(s, Starting, "")
 		time.Sleep(2 * time.Second)
-		b.is(s, Failed, errReadyTimeout.Error())
+		b.is(s, Failed, lifecycle.ErrNotReady.Error())
 		b.inOwner(func() { b.want([]*service{s}, orderStart) })
 		began := time.Now()
 		if err := b.Stop(context.Background(), "s"); err != nil || time.Since(began) > time.Second {
@@ -106,7 +117,7 @@ func TestJitterShortensTheDelay(t *testing.T) {
 		b.crash(s)
 		b.crash(s)
 		b.inOwner(func() {
-			if d := time.Until(s.next); d != 900*time.Millisecond {
+			if d := time.Until(s.Next()); d != 900*time.Millisecond {
 				t.Error(d)
 			}
 		})

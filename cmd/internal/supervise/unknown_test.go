@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -29,8 +30,13 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				o.live[50] = other{pidfd: 7, invocation: "inv", session: 50}
 				o.live[60] = other{pidfd: 8, invocation: "next", session: 60}
 				delete(o.live, tt.dead)
-				b.takeOver(known(record{Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: children.Identity{PID: 50, Pidfd: 7}, Session: 50,
-					Started: time.Now(), Beside: []beside{{Invocation: "next", Main: tt.main, Session: tt.main.PID}}}), nil)
+				b.takeOver(known(record{
+					Name: "s", Beside: []beside{{Invocation: "next", Main: tt.main, Session: tt.main.PID}},
+					Record: lifecycle.Record{
+						State: "ready", Wanted: true, Invocation: "inv", Session: 50, Started: time.Now(),
+						Main: children.Identity{PID: 50, Pidfd: 7},
+					},
+				}), nil)
 				end := b.run()
 				defer func() {
 					if err := end(); err != nil {
@@ -51,8 +57,8 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 					if s.PID() == 50 {
 						which = "50"
 					}
-					if got := fmt.Sprintf("%v %s %v", s.state, which, slices.Clone(o.signals)); got != tt.want {
-						t.Errorf("%s (%s), want %s", got, s.reason, tt.want)
+					if got := fmt.Sprintf("%v %s %v", s.State(), which, slices.Clone(o.signals)); got != tt.want {
+						t.Errorf("%s (%s), want %s", got, s.Reason(), tt.want)
 					}
 					if len(s.rolling.replaced) != 0 {
 						t.Errorf("%d processes are beside it still", len(s.rolling.replaced))
