@@ -94,7 +94,7 @@ func (s *Service) MainChanged() {
 // extend gives s at least d from now on for what it is at.
 func (s *Service) extend(d time.Duration) {
 	switch {
-	case s.state == Starting, s.rewound:
+	case s.state == Starting, s.state == Ready && s.rewound:
 		s.extended = true
 		s.postpone(timerReady, d)
 	case s.state == Stopping && !s.Killing:

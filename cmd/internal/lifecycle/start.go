@@ -142,13 +142,6 @@ func (s *Service) spawned(_ cause) {
 	s.Tell(control.EventState, "started process %d", s.PID())
 }
 
-// spawnedLate: the program runs, but by now it should not.
-func (s *Service) spawnedLate(_ cause) {
-	if !s.holding {
-		s.nextStep(cause{})
-	}
-}
-
 // spawnFailed: there is no process. It is treated like one that failed at once.
 func (s *Service) spawnFailed(why cause) {
 	s.exit, s.cause = nil, why.err

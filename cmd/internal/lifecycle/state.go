@@ -113,9 +113,9 @@ func reactions() table {
 			hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Stopping: {
-			hWant: (*Service).comeBack, hUnwant: (*Service).stayDown,
+			hWant: (*Service).comeBack, hUnwant: ignore,
 			hRestart: (*Service).comeBack, hDepsMet: ignore,
-			hSpawned: (*Service).spawnedLate, hSpawnError: (*Service).spawnFailed,
+			hSpawned: (*Service).nextStep, hSpawnError: (*Service).spawnFailed,
 			hReady: ignore, hNotReady: ignore,
 			hExited: (*Service).exited, hGone: (*Service).decide, hDelayOver: ignore,
 			hStepOver: (*Service).nextStep, hUnhealthy: ignore,

@@ -22,12 +22,6 @@ func (s *Service) endForRestart(why cause) {
 // comeBack is being wanted while it is being ended: it is started anew after that.
 func (s *Service) comeBack(_ cause) { s.again, s.Wanted = true, true }
 
-// stayDown is not being wanted while it is being ended.
-func (s *Service) stayDown(_ cause) {
-	s.again = false
-	s.Release()
-}
-
 // beginStop starts to end s. If services that depend on it are being ended
 // too, they go first.
 func (s *Service) beginStop(why string) {
@@ -57,12 +51,9 @@ func (s *Service) Release() {
 func (s *Service) runStop() {
 	switch {
 	case s.Spawning() || s.draining:
-		return // spawnedLate, spawnFailed or exited goes on from here
+		return // nextStep, spawnFailed or exited goes on from here
 	case s.PID() == 0:
 		s.sweep() // a oneshot that remains has no process
-		return
-	case s.Killing:
-		s.nextStep(cause{}) // somebody lost patience
 		return
 	case len(s.spec.StopCommand) == 0:
 		s.nextStep(cause{})
@@ -136,7 +127,7 @@ func (s *Service) Hurry() {
 	s.startKilling()
 	s.shared.Procs.EndCommands(&s.Unit, true)
 	switch {
-	case s.Spawning() || s.draining: // spawnedLate, or exited, goes on from here
+	case s.Spawning() || s.draining: // nextStep, or exited, goes on from here
 	case s.PID() == 0:
 		s.sweepHard()
 	default:

@@ -202,9 +202,11 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	if len(changes) == 0 && !inherits {
 		return s
 	}
+	before := s.comesAfter()
 	e.unlink(s)
 	s.Describe(want)
 	e.link(s)
+	e.releaseSoon(before) // it may not need them any more
 	e.described(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {
@@ -218,6 +220,7 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 		e.reconfigure(s)
 	}
 	s.Redescribed()
+	e.recheckSoon(s) // it may come after others by now
 	return s
 }
 

@@ -81,21 +81,17 @@ func (e *Engine) changedFor(s *service) {
 	e.wakeInstances(s)
 	e.wakeFollowers(s)
 	e.eachNeeder(s, func(d *service) bool {
-		if d.State() == Waiting && !d.rechecking {
-			d.rechecking = true
-			e.post(func() { e.recheck(d) })
-		}
+		e.recheckSoon(d)
 		return true
 	})
-	if s.State() == Stopping || !e.shared.Holding() {
-		return
-	}
-	for _, name := range s.comesAfter() {
-		for _, d := range e.expand(name) {
-			if d.Holds() {
-				e.post(d.Release)
-			}
-		}
+	e.releaseSoon(s.comesAfter())
+}
+
+// recheckSoon has s, if it waits, look anew at what for.
+func (e *Engine) recheckSoon(s *service) {
+	if s.State() == Waiting && !s.rechecking {
+		s.rechecking = true
+		e.post(func() { e.recheck(s) })
 	}
 }
 
@@ -147,11 +143,24 @@ func (e *Engine) mustHold(s *service) (hold bool) {
 		return false
 	}
 	e.eachNeeder(s, func(d *service) bool {
-		_, ending := e.stopping[d]
-		hold = ending && d != s
+		_, hold = e.stopping[d]
 		return !hold
 	})
 	return hold
+}
+
+// releaseSoon has those of names look anew whether they have to hold their stop.
+func (e *Engine) releaseSoon(names []string) {
+	if !e.shared.Holding() {
+		return
+	}
+	for _, name := range names {
+		for _, s := range e.expand(name) {
+			if s.Holds() {
+				e.post(s.Release)
+			}
+		}
+	}
 }
 
 // endTogether marks services that are about to be asked to end. Those without a process end at

@@ -443,6 +443,7 @@ func (b *bench) checkWith(others ...*service) {
 			}
 		}
 	}
+	b.checkRegistry()
 	for s := range b.stopping {
 		if s.State() != Stopping && s.State() != Ready && s.State() != Starting {
 			b.Errorf("%s: to end together with others, and %v", s.Name(), s.State())

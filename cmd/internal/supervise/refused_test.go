@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -31,12 +32,12 @@ func TestProcessOfAnotherUser(t *testing.T) {
 						t.Errorf("said after %v", d)
 					}
 				}
+				time.Sleep(time.Minute) // until SIGKILL was refused too, and longer than that may take
 				b.inOwner(func() {
 					if s.State() != Stopping || s.Reason() != s.WhyRefused() {
 						t.Errorf("%v: %q", s.State(), s.Reason())
 					}
 				})
-				time.Sleep(time.Minute)
 			})
 		})
 	}
@@ -55,4 +56,36 @@ func TestProcessOfAnotherUserEnds(t *testing.T) {
 		b.k.die(pid, exited(0))
 		b.is(s, Starting, "")
 	})
+}
+
+// A refusal does not outlive the process that may not be signalled: what else there is of the
+// service, or comes after it, is ended and waited for.
+func TestRefusalEndsWithItsProcess(t *testing.T) {
+	for name, of := range map[string]func(b *bench, s *service) (pid int){
+		"main process": func(b *bench, s *service) int { return b.pidOf(s) },
+		"left behind":  func(b *bench, s *service) int { return b.leave(s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(b *bench) {
+				s := b.put(plain("s"))
+				b.up(s)
+				b.leave(s)
+				pid := of(b, s)
+				b.k.set(func() { b.k.refuses = []int{pid} })
+				if b.Stop(context.Background(), "s") == nil {
+					t.Error("stopped, and its process lives")
+				}
+				b.k.die(pid, exited(0))
+				synctest.Wait()
+				if err := b.Stop(context.Background(), "s"); err != nil {
+					t.Error(err)
+				}
+				b.inOwner(func() {
+					if s.State() != Stopped {
+						t.Errorf("it is %v", s.State())
+					}
+				})
+			})
+		})
+	}
 }

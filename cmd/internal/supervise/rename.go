@@ -58,9 +58,6 @@ func (e *Engine) wakeFollowers(s *service) {
 // recheckFollowers has the services that wait for the end of s look again what they wait for.
 func (e *Engine) recheckFollowers(s *service) {
 	for _, d := range s.followed {
-		if d.State() == Waiting && !d.rechecking {
-			d.rechecking = true
-			e.post(func() { e.recheck(d) })
-		}
+		e.recheckSoon(d)
 	}
 }

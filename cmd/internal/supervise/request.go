@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"syscall"
 
 	"github.com/daemonry/daemonry/control"
@@ -221,7 +220,6 @@ func (e *Engine) Remove(ctx context.Context, names ...string) error {
 }
 
 func (e *Engine) removeAll(list []*service, by order) {
-	list = slices.Clone(list) // it may be the registry's own
 	e.unwant(list, "removed", by)
 	for _, s := range list {
 		s.removed = true

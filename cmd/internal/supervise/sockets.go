@@ -74,10 +74,7 @@ func (e *Engine) wakeInstances(s *service) {
 		return
 	}
 	for _, d := range slices.Concat(e.byBase[s.Spec().BaseName()], e.expand(s.Name())) {
-		if d.State() == Waiting && !d.rechecking {
-			d.rechecking = true
-			e.post(func() { e.recheck(d) })
-		}
+		e.recheckSoon(d)
 	}
 }
 

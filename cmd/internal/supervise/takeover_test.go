@@ -265,3 +265,42 @@ func TestTakeover(t *testing.T) {
 		})
 	}
 }
+
+// What the predecessor has left is not touched before all of it is taken in, and where a service was
+// is no event: it has been there all the time.
+func TestPlacedIsNotNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, o := inheriting(t)
+		o.live[50] = other{pidfd: 7, session: 50}
+		s := b.put(plain("s"))
+		since := time.Now().Add(-time.Hour)
+		b.takeOver(known(record{
+			Name: "s", Record: lifecycle.Record{
+				State: Ready, Wanted: true, Since: since, Main: children.Identity{PID: 50, Pidfd: 7},
+				Session: 50,
+			},
+		}), nil)
+		if b.journal.Busy() {
+			t.Error("the journal is written before the engine runs")
+		}
+		end := b.run()
+		b.inOwner(func() {
+			if s.State() != Ready || !s.Since().Equal(since) {
+				t.Errorf("%v since %v", s.State(), s.Since())
+			}
+		})
+		past, sub, err := b.Subscribe(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.Close()
+		for _, ev := range past {
+			if ev.Kind == control.EventState && ev.From != ev.State {
+				t.Errorf("told that it has become %v: %+v", ev.State, ev)
+			}
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
