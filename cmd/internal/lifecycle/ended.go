@@ -272,7 +272,7 @@ func (s *Service) isSwept() bool {
 // startKilling has also what is found from here on killed.
 func (s *Service) startKilling() {
 	if !s.Killing {
-		s.Killing, s.killedAt = true, time.Now()
+		s.Killing, s.killedAt, s.saidStuck = true, time.Now(), false
 	}
 }
 
@@ -287,10 +287,11 @@ func (s *Service) sweepHard() {
 		return
 	}
 	period := sweepPeriod
-	if since := time.Since(s.killedAt); since > stuckAfter {
+	if time.Since(s.killedAt) > stuckAfter {
 		period = stuckAfter / 10 // no use in haste
 		for pid := range s.shared.Procs.Left(&s.Unit) {
-			if since < stuckAfter+2*period {
+			if !s.saidStuck {
+				s.saidStuck = true
 				s.tellStuck(pid)
 			}
 			break
@@ -319,8 +320,6 @@ func (s *Service) finishSweep() bool {
 
 // sweptClean goes on with a service of which nothing is left.
 func (s *Service) sweptClean() {
-	s.stop(timerStop)
-	s.stop(timerSweep)
 	if err := s.shared.Procs.Forget(&s.Unit); err != nil {
 		s.trouble("remove control group: %v", err)
 	}

@@ -37,6 +37,12 @@ type bench struct {
 	pid      int // of the last process
 }
 
+func trueService() spec.Service {
+	return spec.Service{
+		Name: "s", Command: spec.Command{"/bin/true"}, Ready: spec.Probe{Kind: spec.ProbeNotify},
+	}
+}
+
 func newBench(t testing.TB, described spec.Service) *bench {
 	b := &bench{TB: t, pid: 100}
 	l := loop.New(errors.New("over"))

@@ -65,7 +65,7 @@ func (s *Service) said(m notify.Message) {
 		s.crashes, s.window = 0, nil
 	}
 	if m.Stopping {
-		s.saidStopping = s.state == Stopping
+		s.saidStopping = true
 		s.Tell(control.EventState, "says that it is stopping")
 	}
 	if m.Reloading {

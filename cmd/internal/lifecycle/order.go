@@ -68,7 +68,6 @@ func (s *Service) Succeed(before *Service) {
 	s.spec, s.exit, s.restarts = before.spec, before.exit, before.restarts
 	s.set(before.state)
 	s.since = before.since
-	before.Wanted, before.again = false, false
 }
 
 // PrintInto has it print into a log that is open; nil: into one that is opened at its start.

@@ -17,8 +17,8 @@ var ErrNoReload = errors.New("has neither a reload signal nor a reload command")
 const reloadAnswer = 100 * time.Millisecond
 
 // Reload has s read its configuration anew, by its command or a signal. Owner.Reloaded hears when
-// that is over; failed, why the command did not come to a good end.
-func (s *Service) Reload(failed func(error)) error {
+// that is over, and ended before that how the command has ended.
+func (s *Service) Reload(ended func(error)) error {
 	switch {
 	case s.PID() == 0 || s.draining || s.state != Ready:
 		return fmt.Errorf("not running (%v)", s.state)
@@ -26,9 +26,10 @@ func (s *Service) Reload(failed func(error)) error {
 		s.Tell(control.EventReload, "reload command")
 		s.command(s.spec.ReloadCommand, time.Duration(*s.spec.StopTimeout), func(err error) {
 			if err != nil {
-				failed(fmt.Errorf("%s: reload command: %w", s.spec.Name, err))
+				ended(fmt.Errorf("%s: reload command: %w", s.spec.Name, err))
 				return
 			}
+			ended(nil)
 			s.awaitReload()
 		})
 		return nil
@@ -69,7 +70,7 @@ func (s *Service) reloading() {
 	}
 	s.rewound = true
 	s.Tell(control.EventReload, "reloading")
-	s.stop(timerReady) // it has answered; from here on it has the time of a start
+	// It has answered; from here on it has the time of a start.
 	if limit := *s.spec.Timeout; limit != spec.Forever {
 		s.deadline(timerReady, time.Duration(limit), func() { s.reloadLate() })
 	}

@@ -180,6 +180,7 @@ type wayDown struct {
 	holding      bool      // the stop waits for services that need this one
 	killedAt     time.Time // when killing began
 	told         bool      // that what is left behind is killed
+	saidStuck    bool      // that it is not gone
 	refused      string    // why one of its processes cannot be signalled
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
-	"github.com/daemonry/daemonry/spec"
 )
 
 const bug = "bug"
@@ -58,9 +57,7 @@ func TestEveryCell(t *testing.T) {
 }
 
 func tryCell(t *testing.T, state control.State, h happening) {
-	b := newBench(t, spec.Service{
-		Name: "s", Command: spec.Command{"/bin/true"}, Ready: spec.Probe{Kind: spec.ProbeNotify},
-	})
+	b := newBench(t, trueService())
 	if b.shared.table[state][h] == nil {
 		t.Fatal("empty cell")
 	}

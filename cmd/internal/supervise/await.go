@@ -37,11 +37,11 @@ func (o order) wantsDown() bool {
 // waiter is a request that waits for one service.
 type waiter struct {
 	order    order
-	up       bool   // for it to be up, else down
-	retries  bool   // a crash on the way is no answer, as long as it is tried again before until
-	watches  bool   // who waits only looks on, and has asked for no start or stop: a crash is no answer if another start follows
-	run      uint64 // of a reload: the start of the process that is to have done it
-	reloaded bool   // and that it has, as far as it tells
+	up       bool // for it to be up, else down
+	retries  bool // a crash on the way is no answer, as long as it is tried again before until
+	watches  bool // who waits only looks on, and has asked for no start or stop: a crash is no answer if another start follows
+	reloaded bool // of a reload: it is done, as far as the process tells
+	running  bool // of a reload: its command
 	until    time.Time
 	service  *service
 	result   chan error // has room for the one answer

@@ -272,6 +272,30 @@ func TestReloadIsDone(t *testing.T) {
 	})
 }
 
+// READY=1 of a service that is ready, and has not said RELOADING=1, is nothing new.
+func TestReadyAgain(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		b.up(s)
+		var since time.Time
+		b.inOwner(func() { since = s.Since() })
+		for range 3 {
+			time.Sleep(time.Second)
+			b.say(s, readyMessage)
+		}
+		b.tells("reloaded", 0)
+		b.inOwner(func() {
+			if s.Since() != since {
+				t.Errorf("ready since %v", s.Since().Sub(since))
+			}
+		})
+		b.say(s, notify.Message{Reloading: true})
+		b.say(s, readyMessage)
+		b.say(s, readyMessage)
+		b.tells("reloaded", 1)
+	})
+}
+
 // A program that puts itself into the background is named as that: it ends well, and leaves
 // processes.
 func TestPutsItselfIntoTheBackground(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -80,6 +81,18 @@ func changeMainPID(s scene) error {
 	main, pidErr := s.awaitPID("main")
 	err = errors.Join(err, pidErr, os.WriteFile(s.path("go"), nil, 0o600), s.until("a", func(st control.Status) bool { return st.PID == main }))
 	return errors.Join(err, want("state", s.one("a").State, Ready), s.Stop(s, "a"), want("it lives", proctest.Alive(main), false))
+}
+
+// endStopped has a process stop itself, which takes no signal but KILL until it is continued.
+func endStopped(s scene) error {
+	script := "trap 'exit 7' TERM; echo $$ >" + s.path("pid") + "; kill -STOP $$; while :; do sleep 0.01; done"
+	err := s.apply(sh("a", script))
+	pid, pidErr := s.awaitPID("pid")
+	err = errors.Join(err, pidErr, s.until("a", func(control.Status) bool {
+		stat, _ := sys.ReadStat(pid)
+		return stat.State == 'T'
+	}), s.Stop(s, "a"))
+	return errors.Join(err, want("its end", s.one("a").Exit.Text, "exited with status 7"))
 }
 
 // barrier says who it is, has that confirmed, and only then writes a file.

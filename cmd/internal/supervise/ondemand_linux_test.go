@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -164,12 +165,7 @@ func TestIdle(t *testing.T) {
 		}))
 		end := b.run()
 		b.up(s)
-		b.inOwner(func() { // so that nobody has to connect first
-			described := s.Spec().Clone()
-			described.OnDemand = true
-			s.Describe(described)
-			s.Redescribed()
-		})
+		b.becomesOnDemand(s)
 		for _, c := range []struct {
 			n   int
 			err error
@@ -195,5 +191,40 @@ func TestIdle(t *testing.T) {
 		if err := end(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A service that reloads is not idle, and one that may be idle for long is looked at as often as
+// others.
+func TestIdleAfterAll(t *testing.T) {
+	for limit, late := range map[time.Duration]time.Duration{time.Minute: 15 * time.Second, 24 * time.Hour: time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			s := b.put(plain("s", func(s *spec.Service) {
+				s.IdleStop, s.Timeout = spec.Duration(limit), new(spec.Forever)
+			}))
+			end := b.run()
+			b.up(s)
+			b.becomesOnDemand(s)
+			b.say(s, notify.Message{Reloading: true})
+			time.Sleep(3 * limit)
+			b.is(s, Ready, "")
+			b.say(s, readyMessage)
+			time.Sleep(limit + late)
+			b.is(s, Listening, "")
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// becomesOnDemand describes a service that is up as one on demand: nobody has to connect first.
+func (b *bench) becomesOnDemand(s *service) {
+	b.inOwner(func() {
+		described := s.Spec().Clone()
+		described.OnDemand = true
+		s.Describe(described)
+		s.Redescribed()
 	})
 }

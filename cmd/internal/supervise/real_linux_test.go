@@ -199,6 +199,7 @@ var scenarios = map[string]func(scene) error{
 	"WATCHDOG=1 stays out":                           missWatchdog,
 	"EXTEND_TIMEOUT_USEC and STOPPING=1":             extendTimeout,
 	"MAINPID= of a child":                            changeMainPID,
+	"who is stopped hears that it is to end":         endStopped,
 	"BARRIER=1 is answered when all is taken in":     askBarrier,
 	"shutdown order over many services":              upInLayers,
 	"last words are those of the last run":           hearLastWords,

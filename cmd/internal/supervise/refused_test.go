@@ -43,6 +43,54 @@ func TestProcessOfAnotherUser(t *testing.T) {
 	}
 }
 
+// When it ends, and others are left behind that can be ended, the end is waited for again.
+func TestLeftoverOfAnotherUserEnds(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", twoSteps))
+		b.up(s)
+		refuses := b.leave(s)
+		b.leave(s)
+		b.k.set(func() { b.k.refuses = []int{refuses} })
+		if b.Stop(context.Background(), "s") == nil {
+			t.Error("stopped")
+		}
+		b.k.die(refuses, exited(0))
+		if err := b.Stop(context.Background(), "s"); err != nil {
+			t.Error(err)
+		}
+		b.is(s, Stopped, "stopped")
+	})
+}
+
+// The end of the supervisor gives it the time of the schedule to end by itself, and leaves it to the
+// next supervisor after that.
+func TestProcessOfAnotherUserAtTheEnd(t *testing.T) {
+	for name, ends := range map[string]bool{"ends in time": true, "does not": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				end := b.run()
+				s := b.put(plain("s", twoSteps))
+				b.up(s)
+				pid := b.pidOf(s)
+				b.k.set(func() { b.k.refuses = []int{pid} })
+				ended := make(chan error, 1)
+				go func() { ended <- end() }()
+				time.Sleep(14 * time.Second)
+				if ends {
+					b.k.die(pid, exited(0))
+				}
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				if left := b.leavesBehind(); left == ends || (s.State() == Failed) != left {
+					t.Errorf("left behind: %v; it is %v", left, s.State())
+				}
+			})
+		})
+	}
+}
+
 // When it ends after all the service goes on.
 func TestProcessOfAnotherUserEnds(t *testing.T) {
 	bubble(t, func(b *bench) {

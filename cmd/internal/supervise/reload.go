@@ -37,11 +37,13 @@ func (e *Engine) reload(s *service) (*waiter, error) {
 		return nil, ErrClosed
 	}
 	var w *waiter
-	err := s.Reload(func(err error) {
-		s.answer(func(o *waiter) (error, bool) { return err, o == w })
+	err := s.Reload(func(err error) { // its command has ended
+		w.running = false
+		s.answer(func(o *waiter) (error, bool) { return err, o == w && err != nil })
 	})
 	if err == nil {
-		w = s.newWaiter(waiter{order: orderReload, up: true, run: s.Run()})
+		running := len(s.Spec().ReloadCommand) > 0
+		w = s.newWaiter(waiter{order: orderReload, up: true, running: running})
 	}
 	return w, err
 }
@@ -52,14 +54,14 @@ func (s *service) Reloaded(err error) {
 		s.answer(func(w *waiter) (error, bool) { return err, w.order == orderReload })
 	}
 	for _, w := range s.waiters {
-		w.reloaded = w.order == orderReload
+		w.reloaded = !w.running
 	}
 	s.wake()
 }
 
 // reloadOver is over for a reload: the process that is to have done it must be there still.
 func (w *waiter) reloadOver(s *service) (error, bool) {
-	if s.State() == Ready && s.Run() == w.run {
+	if s.State() == Ready {
 		return nil, w.reloaded && !s.Reloading()
 	}
 	how := string(s.State())

@@ -116,6 +116,30 @@ func TestRestIsToldAndWaitedFor(t *testing.T) {
 	})
 }
 
+// Who is found late is told, however many others end meanwhile.
+func TestRestIsLookedForWhileOthersEnd(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", twoSteps))
+		b.up(s)
+		var others []int
+		for range 20 {
+			others = append(others, b.leave(s))
+		}
+		session := s.PID()
+		go func() { _ = b.Stop(context.Background(), "s") }()
+		synctest.Wait()
+		late := b.k.adopt(session)
+		b.k.sent()
+		for _, pid := range others[1:] {
+			b.k.die(pid, 0)
+			time.Sleep(5 * time.Millisecond)
+		}
+		b.sends(0, fmt.Sprint(late, " SIGTERM"))
+		b.k.die(others[0], 0)
+		b.is(s, Stopped, "stopped")
+	})
+}
+
 // All were told when the main process was, and are not told again when it has ended.
 func TestRestThatWasToldIsNotToldTwice(t *testing.T) {
 	bubble(t, func(b *bench) {

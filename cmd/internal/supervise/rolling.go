@@ -236,7 +236,6 @@ func (e *Engine) dropReplacement(s *service, why string, by order) {
 		told(overtaken(s, orderRolling, by))
 		next.rolling.told = nil
 	}
-	next.Wanted = false
 	next.Fails(why)
 	next.Stop(why)
 }

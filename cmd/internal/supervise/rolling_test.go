@@ -3,6 +3,7 @@ package supervise
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
@@ -128,15 +129,47 @@ func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
 	r := old.Record()
 	r.Restarts = 7
 	old.Place(r)
-	old.held = true
+	old.held, old.logError = true, "full"
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
 	b.update(changed, Apply{Source: "file"})
 	b.heard(h.PID(), notify.Message{Ready: true})
-	if h.Restarts() != 7 || !h.held || h.source != "file" || len(h.Spec().Requires) != 1 || b.needers["other"] == nil {
+	if h.Restarts() != 7 || h.Exit() != old.Exit() || h.logError != "full" || !h.held ||
+		h.source != "file" || len(h.Spec().Requires) != 1 || b.needers["other"] == nil {
 		t.Errorf("%+v", h)
 	}
 	if err := <-w.result; err != nil || w.service != h {
 		t.Errorf("%v", err)
+	}
+}
+
+// For everybody else the service was up all the time.
+func TestReplacementIsUpSinceTheServiceIs(t *testing.T) {
+	b, old, h, _ := withReplacement(t, Ready)
+	since := time.Now().Add(-time.Hour)
+	r := old.Record()
+	r.Since = since
+	old.Place(r)
+	if b.heard(h.PID(), notify.Message{Ready: true}); h.Since() != since {
+		t.Errorf("up since %v, not %v", h.Since(), since)
+	}
+}
+
+// One that is slow to end may see the process that replaced it replaced, and gone.
+func TestReplacedTwice(t *testing.T) {
+	b, first, second, _ := withReplacement(t, Ready)
+	b.k.deaf = true
+	b.heard(second.PID(), notify.Message{Ready: true})
+	third := b.startReplacement(second, func(error) {})
+	b.settle()
+	b.heard(third.PID(), notify.Message{Ready: true})
+	for _, s := range []*service{second, first} {
+		if s.registered() != third {
+			t.Error("its service is not found")
+		}
+		b.end(s)
+	}
+	if len(third.rolling.replaced) > 0 || third.State() != Ready {
+		t.Errorf("%d are waited for for ever", len(third.rolling.replaced))
 	}
 }
 

@@ -85,7 +85,9 @@ func TestSettledAndSaid(t *testing.T) {
 		time.Sleep(time.Second)
 
 		start(true)
-		time.Sleep(4900 * time.Millisecond)
+		time.Sleep(3 * time.Second)
+		b.say(s, readyMessage)
+		time.Sleep(1900 * time.Millisecond)
 		b.is(s, Starting, "")
 		time.Sleep(200 * time.Millisecond)
 		b.is(s, Ready, "counts as up: busy for 5s")
