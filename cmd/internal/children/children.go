@@ -170,7 +170,7 @@ func (t *Table) Announce(u *Unit, parent string) {
 	u.invocation = hex.EncodeToString(id[:])
 	t.invocations[u.invocation] = u
 	u.group = t.groups.For(parent).Group(u.Service.Name(), u.invocation)
-	u.starting, u.adopted = true, false
+	u.starting = true
 }
 
 // Renounce takes back what Announce has said: there is no process.

@@ -223,10 +223,11 @@ func (t *Table) Memory(u *Unit) func() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		pids := slices.Clone(leftovers) // it may be asked more than once
 		for _, stat := range kernel.Descendants(main) {
-			leftovers = append(leftovers, stat.PID)
+			pids = append(pids, stat.PID)
 		}
-		for _, pid := range leftovers {
+		for _, pid := range pids {
 			n, _ := kernel.Memory(pid) // one that has ended meanwhile uses none
 			sum += n
 		}
