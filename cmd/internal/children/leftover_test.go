@@ -266,6 +266,38 @@ func TestCommandInItsGroup(t *testing.T) {
 	}
 }
 
+// TestCommandOfTheAdopted: a helper command is not made the main process of an adopted unit.
+func TestCommandOfTheAdopted(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	main := s.adopted(one)
+	s.grouped(t, one, nil)
+	_, pid, started := s.command(one, time.Hour, func(error) {})
+	s.k.procs[pid].group = one.group.Path + "/command"
+	started()
+	if s.ChangeMain(&one.Unit, pid); one.PID() != main {
+		t.Error("it is the main process")
+	}
+	s.check()
+}
+
+// TestCommandWithTheNumberOfTheSession: when the first main process and its session have ended, a helper
+// command may be given the number. It is no leftover of that session.
+func TestCommandWithTheNumberOfTheSession(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	pid := s.start(one)
+	s.ChangeMain(&one.Unit, s.fork(pid, true))
+	s.k.die(pid)
+	s.Reap()
+	_, again, started := s.command(one, time.Hour, func(error) {})
+	if s.Look(&one.Unit); again != pid || one.HasLeftovers() {
+		t.Error("taken for a leftover:", again, one.leftovers)
+	}
+	started()
+	s.check()
+}
+
 // TestSpeakerDuringTheStart: who speaks before the main process is known may be that one.
 func TestSpeakerDuringTheStart(t *testing.T) {
 	s := newScene(t, "s")
