@@ -134,6 +134,26 @@ func TestFormerMainOfTheAdopted(t *testing.T) {
 	}
 }
 
+// TestMainAndBack: a service may name its processes in turn for ever: each is held once.
+func TestMainAndBack(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	pid := s.adopted(one)
+	next := s.fork(pid, false)
+	for range 4 {
+		s.ChangeMain(&one.Unit, next)
+		s.ChangeMain(&one.Unit, pid)
+	}
+	if one.PID() != pid || len(s.adoptions.byKey) != 2 {
+		t.Errorf("the main process is %d; %d are held", one.PID(), len(s.adoptions.byKey))
+	}
+	s.k.die(pid)
+	s.k.die(next)
+	if s.loop.Run(); one.ended != 1 || one.left != 1 || one.HasLeftovers() {
+		t.Error(one.ended, one.left, one.leftovers)
+	}
+}
+
 // TestNextMainOfTheAdoptedWhoseNumberPassedOn: whose process it is is asked again when it is held.
 func TestNextMainOfTheAdoptedWhoseNumberPassedOn(t *testing.T) {
 	s := newScene(t, "s")
