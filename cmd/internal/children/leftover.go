@@ -223,13 +223,15 @@ func (t *Table) Memory(u *Unit) func() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		pids := slices.Clone(leftovers) // it may be asked more than once
-		for _, stat := range kernel.Descendants(main) {
-			pids = append(pids, stat.PID)
-		}
-		for _, pid := range pids {
+		add := func(pid int) {
 			n, _ := kernel.Memory(pid) // one that has ended meanwhile uses none
 			sum += n
+		}
+		for _, stat := range kernel.Descendants(main) {
+			add(stat.PID)
+		}
+		for _, pid := range leftovers {
+			add(pid)
 		}
 		return sum, nil
 	}

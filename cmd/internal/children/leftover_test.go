@@ -78,8 +78,29 @@ func TestNewRunIsTold(t *testing.T) {
 	if s.Reap(); one.ended != 2 || one.PID() != 0 {
 		t.Errorf("told %d times; the main process is %d", one.ended, one.PID())
 	}
+}
+
+// TestNewRunIsOurs: what is started after an adopted run is our child.
+func TestNewRunIsOurs(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	s.gone(one)
 	if s.Announce(&one.Unit, ""); one.Adopted() {
 		t.Error("adopted")
+	}
+}
+
+// TestLeftoverBesideACommand: while a helper command runs that is known, others are found.
+func TestLeftoverBesideACommand(t *testing.T) {
+	s := newScene(t, "s")
+	one := s.services[0]
+	s.start(one)
+	_, _, started := s.command(one, time.Hour, func(error) {})
+	started()
+	left := s.orphan(one)
+	s.Look(&one.Unit)
+	if _, has := one.leftovers[left]; !has || len(one.leftovers) != 1 {
+		t.Error(one.leftovers)
 	}
 }
 

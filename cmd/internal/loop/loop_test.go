@@ -334,6 +334,25 @@ func TestJobsBegin(t *testing.T) {
 	})
 }
 
+// TestBirthsThatWereHeldBack begin in their order, too.
+func TestBirthsThatWereHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(errOver)
+		l.jobs.most = 2
+		l.HoldBirths(true)
+		var began []int
+		for i := range 2 {
+			done := func() func() { return func() {} }
+			l.Do(Job{Birth: true, Begin: func() { began = append(began, i) }, Do: done})
+		}
+		if l.HoldBirths(false); !slices.Equal(began, []int{0, 1}) {
+			t.Error(began)
+		}
+		synctest.Wait()
+		l.Run()
+	})
+}
+
 // TestAskAnd: who asks is told that it is posted before it is done, an answer that is there counts more
 // than the end of the loop, and the end of a context is told with its reason.
 func TestAskAnd(t *testing.T) {
