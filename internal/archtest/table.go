@@ -174,14 +174,21 @@ var table = map[string]entry{
 			"written in the background.",
 		imports: "internal/atomicfile internal/sys",
 	},
-	"cmd/internal/supervise": {
-		says: "Package supervise owns every service: start, ready, restart, stop, adopt, " +
-			"events.",
-		imports: "control internal/atomicfile internal/cgroup cmd/internal/children " +
-			"cmd/internal/events cmd/internal/handover cmd/internal/hearing cmd/internal/loop " +
-			"cmd/internal/logs cmd/internal/logs/ cmd/internal/persist cmd/internal/probe " +
-			"cmd/internal/launch cmd/internal/launch/ internal/proctree cmd/internal/socket " +
+	"cmd/internal/lifecycle": {
+		says: "Package lifecycle takes one service through its states: start, ready, stop, " +
+			"start again.",
+		imports: "cmd/internal/children cmd/internal/handover cmd/internal/hearing " +
+			"cmd/internal/launch cmd/internal/launch/supervised cmd/internal/logs " +
+			"cmd/internal/loop cmd/internal/probe cmd/internal/socket control internal/cgroup " +
 			"internal/spawn internal/sys notify spec",
+	},
+	"cmd/internal/supervise": {
+		says: "Package supervise owns every service: requests, dependencies, what is wanted, " +
+			"the take-over.",
+		imports: "cmd/internal/children cmd/internal/events cmd/internal/handover " +
+			"cmd/internal/hearing cmd/internal/launch cmd/internal/launch/supervised " +
+			"cmd/internal/lifecycle cmd/internal/logs cmd/internal/logs/ cmd/internal/loop " +
+			"cmd/internal/persist control internal/cgroup internal/spawn internal/sys spec",
 	},
 	"cmd/internal/logs/query": {
 		says: "Package query finds lines in log files, current, rotated and compressed, and " +

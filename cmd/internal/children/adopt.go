@@ -187,6 +187,7 @@ func (t *Table) watch(u *Unit, id Identity, h Handle, main bool) error {
 	if err := in.watch.Add(h, a.key); err != nil {
 		return err
 	}
+	t.release(id.PID) // a former main process that is to be the main one again is watched already
 	in.byPID[id.PID], in.byKey[a.key] = a, a
 	return nil
 }
@@ -211,7 +212,7 @@ func (in *adoptions) close() error {
 	return err
 }
 
-// release gives a number up: it is that of a child of ours by now, and of nobody else.
+// release gives a number up: it is that of a child of ours by now, or of one that is watched anew.
 func (t *Table) release(pid int) {
 	a := t.adoptions.byPID[pid]
 	switch {
@@ -237,9 +238,7 @@ func (t *Table) adoptedEnded(ev sys.ExitEvent) {
 	}
 	if !a.main {
 		t.adoptions.letGo(a)
-		if t.leftovers[a.PID] == a.unit {
-			t.leftoverDied(a.PID)
-		}
+		t.leftoverDied(a.PID)
 		return
 	}
 	status, known, err := a.ExitStatus()

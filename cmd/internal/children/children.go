@@ -95,13 +95,14 @@ func (u *Unit) Adopted() bool { return u.adopted }
 func (u *Unit) Busy() bool { return len(u.commands) > 0 }
 
 // mayStart says whether a process may be one of u that is being started, whose pid is not known
-// yet: the main one, or a helper command. That is in our session, or leads one of its own: in the
-// session of the main process is only who was born there.
+// yet: the main one, or a helper command. That is in our session, or leads one of its own, which
+// may have the number of the main process's: in the session of that is only who was born there.
 func (u *Unit) mayStart(stat sys.ProcStat) bool {
 	if u.starting {
 		return true
 	}
-	if stat.PID == u.nextMain || u.session != 0 && stat.Session == u.session {
+	leads := stat.PID == stat.Session
+	if stat.PID == u.nextMain || u.session != 0 && stat.Session == u.session && !leads {
 		return false
 	}
 	for c := range u.commands {
@@ -176,7 +177,7 @@ func (t *Table) Announce(u *Unit, parent string) {
 	u.invocation = hex.EncodeToString(id[:])
 	t.invocations[u.invocation] = u
 	u.group = t.groups.For(parent).Group(u.Service.Name(), u.invocation)
-	u.starting, u.adopted = true, false
+	u.starting = true
 }
 
 // Renounce takes back what Announce has said: there is no process.

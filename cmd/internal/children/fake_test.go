@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/loop"
+	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -23,8 +25,9 @@ type process struct {
 	invocation      string
 	output          sys.FileID
 	group           string
-	dead            bool // and not reaped
-	mine            bool // of what the test started for a unit, or has come of that
+	dead            bool               // and not reaped
+	status          syscall.WaitStatus // when it dies
+	mine            bool               // of what the test started for a unit, or has come of that
 }
 
 // system is a kernel in which processes do what the test says. Numbers are given again.
@@ -32,9 +35,12 @@ type system struct {
 	procs    map[int]*process
 	clock    uint64
 	strayed  []string // signals that have hit a stranger
-	sent     []string
-	children error // that they cannot be listed
-	refused  int   // a process that may not be signalled
+	sent     []string // but for SIGCONT
+	resumed  []int    // who was sent that
+	groups   []int    // process groups that were signalled, by leader
+	children error    // that they cannot be listed
+	refused  int      // a process that may not be signalled
+	unasked  error    // that whether a held one has ended cannot be asked
 	watched  map[uint64]*held
 	report   func([]sys.ExitEvent)
 	noWatch  error
@@ -119,7 +125,9 @@ func (k *system) deliver(pid int, sig syscall.Signal) error {
 	if k.procs[pid].dead {
 		return nil
 	}
-	if sig != syscall.SIGCONT {
+	if sig == syscall.SIGCONT {
+		k.resumed = append(k.resumed, pid)
+	} else {
 		k.sent = append(k.sent, fmt.Sprintf("%d %s", pid, sys.SignalName(sig)))
 	}
 	if sig == syscall.SIGKILL {
@@ -169,7 +177,7 @@ func (h *held) alive() bool {
 }
 
 func (h *held) ID() (uint64, error)   { return h.start, nil }
-func (h *held) Exited() (bool, error) { return !h.alive(), nil }
+func (h *held) Exited() (bool, error) { return !h.alive(), h.k.unasked }
 func (h *held) Close() error          { return nil }
 func (h *held) ExitStatus() (syscall.WaitStatus, bool, error) {
 	return 0, false, nil
@@ -201,11 +209,15 @@ func (k *system) kernel() *Kernel {
 			if p := k.procs[pid]; p == nil || !p.dead || p.parent != us {
 				return Exit{}, false, nil
 			}
+			x := Exit{Status: k.procs[pid].status, At: time.Now()}
 			delete(k.procs, pid)
-			return Exit{At: time.Now()}, true, nil
+			return x, true, nil
 		},
-		Signal:      k.signal,
-		SignalGroup: func(leader int, sig syscall.Signal) error { return k.signal(leader, sig) },
+		Signal: k.signal,
+		SignalGroup: func(leader int, sig syscall.Signal) error {
+			k.groups = append(k.groups, leader)
+			return k.signal(leader, sig)
+		},
 		SignalFound: func(found sys.ProcStat, sig syscall.Signal) error {
 			if p := k.procs[found.PID]; p == nil || p.start != found.StartTime {
 				return syscall.ESRCH
@@ -266,6 +278,7 @@ type subject struct {
 	name  string
 	told  []string
 	ended int // main processes
+	left  int // leftovers that have ended
 }
 
 func (s *subject) Name() string { return s.name }
@@ -274,8 +287,8 @@ func (s *subject) Ending()      { s.told = append(s.told, "ending") }
 func (s *subject) MainChanged() {
 	s.told = append(s.told, fmt.Sprint("main ", s.pid))
 }
-func (s *subject) LeftoverDied() {}
-func (s *subject) CommandEnded() {}
+func (s *subject) LeftoverDied() { s.left++ }
+func (s *subject) CommandEnded() { s.told = append(s.told, "command ended") }
 func (s *subject) Refused(pid int, err error) {
 	s.told = append(s.told, fmt.Sprintf("%d: %v", pid, err))
 }
@@ -327,4 +340,33 @@ func (s *scene) fork(pid int, apart bool) int {
 		p.session = 0
 	}
 	return s.k.born(p)
+}
+
+// command begins a helper command of a service, and returns what has the owner hear of it.
+func (s *scene) command(
+	one *subject, limit time.Duration, done func(error),
+) (c *Command, pid int, started func()) {
+	c = one.NewCommand(limit, done)
+	b := s.Expect()
+	b.begin()
+	pid = s.k.born(process{parent: us, invocation: one.invocation, mine: true})
+	return c, pid, b.over(func() { b.Started(c, pid) })
+}
+
+// orphan is what a main process has left behind as a child of ours.
+func (s *scene) orphan(one *subject) int {
+	return s.k.born(process{parent: us, session: us, invocation: one.invocation, mine: true})
+}
+
+// grouped gives a service a control group, whose directory is an ordinary one with these files.
+func (s *scene) grouped(t *testing.T, one *subject, files map[string]string) {
+	parent := &cgroup.Parent{Dir: t.TempDir(), Path: "/system/daemonry-1"}
+	one.group = parent.Group(one.name, one.invocation)
+	for name, text := range files {
+		path := filepath.Join(one.group.Dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755),
+			os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

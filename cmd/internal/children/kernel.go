@@ -12,6 +12,7 @@ import (
 
 // Kernel is what the table needs of the system, for tests to replace.
 type Kernel struct {
+	Watch       func() (<-chan struct{}, func(), error)    // of dead children, until it is called
 	Dead        func() (pid int, err error)                // sys.DeadChild
 	Reap        func(pid int) (x Exit, ok bool, err error) // a child; not ok: it lives
 	Signal      func(child int, sig syscall.Signal) error  // see signal.go
@@ -44,6 +45,7 @@ func (k *Kernel) invocation(pid int) (string, error) {
 // RealKernel is the system itself.
 func RealKernel() Kernel {
 	return Kernel{
+		Watch:       watchChildren,
 		Dead:        sys.DeadChild,
 		Reap:        reapChild,
 		Signal:      sys.Kill,

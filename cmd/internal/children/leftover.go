@@ -224,12 +224,15 @@ func (t *Table) Memory(u *Unit) func() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		for _, stat := range kernel.Descendants(main) {
-			leftovers = append(leftovers, stat.PID)
-		}
-		for _, pid := range leftovers {
+		add := func(pid int) {
 			n, _ := kernel.Memory(pid) // one that has ended meanwhile uses none
 			sum += n
+		}
+		for _, stat := range kernel.Descendants(main) {
+			add(stat.PID)
+		}
+		for _, pid := range leftovers {
+			add(pid)
 		}
 		return sum, nil
 	}

@@ -119,7 +119,7 @@ func (t *Table) whose(p stray) *Unit {
 	if u := t.expected[p.PID]; u != nil && u.expected[p.PID] == p.StartTime {
 		return u
 	}
-	if u := t.invocations[p.invocation]; u != nil && p.invocation != "" {
+	if u := t.invocations[p.invocation]; u != nil { // "" is nobody's
 		return u
 	}
 	for _, output := range p.outputs {

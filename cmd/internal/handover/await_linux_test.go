@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/daemonry/daemonry/spec"
@@ -135,7 +136,7 @@ func TestOutdatedWhileAwaited(t *testing.T) {
 		t.Error(err)
 	}
 	one.spec.Sockets[0].Backlog = 7
-	b.Hold(one, &one.spec, []*user{two})
+	b.Hold(one, &one.spec, slices.Values([]*user{two}))
 	b.isRight(0)
 	b.StopAwaiting(two)
 	b.Release(one)

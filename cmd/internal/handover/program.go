@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,9 +80,9 @@ func (p *ToProgram) OpenPipes(dirs ...string) error {
 func (p *ToProgram) Close() { CloseAway(p.Pipes) }
 
 // Held lists what is held for services, of the given names.
-func (t *Table[U]) Held(services []U, name func(U) string) (list []Descriptor) {
+func (t *Table[U]) Held(services iter.Seq[U], name func(U) string) (list []Descriptor) {
 	listed := map[*shared[U]]bool{}
-	for _, u := range services {
+	for u := range services {
 		for _, h := range t.held[u] {
 			if fd := h.fd(); fd >= 0 && !listed[h] {
 				listed[h] = true

@@ -60,13 +60,13 @@ func TestGiven(t *testing.T) {
 		notify.Message{FDStore: true, FDName: "dead", FDKeepDead: true}, []int{w})
 	b.Store(two, &two.spec, notify.Message{FDStore: true, FDKeepDead: true}, []int{r, w})
 	closeFD(t, r)
-	if got := b.Held([]*user{gone}, (*user).name); len(got) != 0 {
+	if got := b.Held(slices.Values([]*user{gone}), (*user).name); len(got) != 0 {
 		t.Errorf("nothing is open, and held: %+v", got)
 	}
 	for _, u := range all {
 		b.hold(u)
 	}
-	p := ToProgram{Held: b.Held(all, (*user).name)}
+	p := ToProgram{Held: b.Held(slices.Values(all), (*user).name)}
 	key := func(u *user) string { return keyOf(&u.spec, u.spec.Sockets[0], 0) }
 	_, fds := b.Sockets(one)
 	_, goneFDs := b.Sockets(gone)
@@ -99,7 +99,8 @@ func TestGiven(t *testing.T) {
 		next.Adopt(u, 0)
 	}
 	next.isRight(1)
-	if got := next.Held([]*user{one, two}, (*user).name); !reflect.DeepEqual(got, want[:5]) {
+	if got := next.Held(slices.Values([]*user{one, two}), (*user).name); !reflect.DeepEqual(got,
+		want[:5]) {
 		t.Errorf("%+v\nwant %+v", got, want[:5])
 	}
 	if !answers(path) {

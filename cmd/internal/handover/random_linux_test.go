@@ -130,7 +130,7 @@ func (r *random) step(u *user, what, n uint32) {
 			}
 		}
 		r.holds[u] = u.spec.Sockets
-		r.Hold(u, &u.spec, instances)
+		r.Hold(u, &u.spec, slices.Values(instances))
 	case 3:
 		r.Release(u)
 		delete(r.holds, u)
@@ -193,7 +193,7 @@ func (r *random) upgrade() {
 	}
 	clear(r.awaits)
 	registered := []*user{r.users[0], r.users[1], r.users[3]}
-	held := r.Held(registered, (*user).name)
+	held := r.Held(slices.Values(registered), (*user).name)
 	opened := map[string]int{}
 	for key, h := range r.sockets {
 		if fd := h.fd(); fd >= 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"slices"
@@ -118,9 +119,10 @@ type shared[U comparable] struct {
 // Hold makes u one of the users of exactly the sockets in its description. The other instances of
 // its service let go of those at its addresses that are not described so any more. What nobody uses
 // is closed, and only then are new ones opened, which may be at the same address.
-func (t *Table[U]) Hold(u U, described *spec.Service, instances []U) {
-	if len(described.Sockets) > 0 { // or a thousand without any would each look at all the others
-		for _, other := range instances {
+func (t *Table[U]) Hold(u U, described *spec.Service, instances iter.Seq[U]) {
+	// or a thousand without any would each look at all the others
+	if len(described.Sockets) > 0 && instances != nil {
+		for other := range instances {
 			if other != u {
 				t.keep(other,
 					slices.DeleteFunc(slices.Clone(t.held[other]), func(h *shared[U]) bool {

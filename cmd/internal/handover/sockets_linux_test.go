@@ -107,7 +107,7 @@ func TestOutdated(t *testing.T) {
 	if got := b.Outdated(two, &one.spec); len(got) != 1 || got[0].Addr != path {
 		t.Errorf("outdated: %v", got)
 	}
-	b.Hold(one, &one.spec, []*user{one, two})
+	b.Hold(one, &one.spec, slices.Values([]*user{one, two}))
 	if err := b.Opener(one)(); err != nil {
 		t.Error(err)
 	}
@@ -122,7 +122,7 @@ func TestOutdated(t *testing.T) {
 	}
 	b.isRight(0)
 	// Without a socket there is nothing to be in the way of.
-	b.Hold(instance(3), &instance(3).spec, []*user{one, two})
+	b.Hold(instance(3), &instance(3).spec, slices.Values([]*user{one, two}))
 	// Two may be at one address if both want that.
 	shared := instance(1, spec.Socket{Listen: one.spec.Sockets[0].Listen, ReusePort: true})
 	if got := b.Outdated(one, &shared.spec); len(got) != 0 {
@@ -183,7 +183,7 @@ func TestNoWatch(t *testing.T) {
 	b.StopAwaiting(u)
 	r, theirs := pipe(t)
 	b.Store(u, &u.spec, notify.Message{FDStore: true}, []int{r})
-	if got := b.Held([]*user{u}, (*user).name); len(got) != 2 || !got[1].Dead {
+	if got := b.Held(slices.Values([]*user{u}), (*user).name); len(got) != 2 || !got[1].Dead {
 		t.Errorf("%+v", got)
 	}
 	b.Release(u)

@@ -15,7 +15,7 @@ import (
 )
 
 func (b *bench) stored(u *user) (names []string) {
-	for _, d := range b.Held([]*user{u}, (*user).name) {
+	for _, d := range b.Held(slices.Values([]*user{u}), (*user).name) {
 		if d.Socket == "" {
 			names = append(names, d.Name)
 		}

@@ -249,3 +249,139 @@ func TestAlarm(t *testing.T) {
 		}
 	})
 }
+
+// TestAlarmIsSetAgain: the one that was set before does not go off, even if that comes at the same
+// moment; what an alarm does may set it again; and Becomes takes the place of what it was to do.
+func TestAlarmIsSetAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(errOver)
+		var a Alarm
+		var did []string
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+			l.Run()
+		}
+		l.After(&a, time.Second, func() {
+			did = append(did, "first")
+			l.After(&a, time.Second, func() { did = append(did, "second") })
+		})
+		pass(time.Second)
+		if !a.Set() {
+			t.Error("not set by what it did")
+		}
+		a.Becomes(func() { did = append(did, "other") })
+		l.Postpone(&a, time.Minute)
+		pass(time.Minute)
+		if !slices.Equal(did, []string{"first", "other"}) {
+			t.Error(did)
+		}
+	})
+}
+
+// TestStoppedAlarmIsSilent: one that is stopped, or set again, does not even wake the owner.
+func TestStoppedAlarmIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(errOver)
+		var a Alarm
+		l.After(&a, time.Second, func() {})
+		l.After(&a, 2*time.Second, func() {})
+		a.Stop()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := l.Run(); n != 0 {
+			t.Errorf("woken %d times", n)
+		}
+	})
+}
+
+// TestJobsBegin: jobs of a kind begin in the order in which they came, each told of by the owner
+// before it is done; one that takes long leaves its place to the next; and what is told of the end
+// of one finds the next under way.
+func TestJobsBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(errOver)
+		l.jobs.most = 1
+		var did []string
+		job := func(name string, d time.Duration) {
+			l.Do(Job{
+				Begin: func() { did = append(did, "begin "+name) },
+				Do: func() func() {
+					time.Sleep(d)
+					return func() { did = append(did, "end "+name) }
+				},
+			})
+		}
+		job("a", time.Millisecond)
+		job("b", time.Hour)
+		job("c", time.Millisecond)
+		pass := func(d time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			l.Run()
+			if !slices.Equal(did, want) {
+				t.Errorf("%v, want %v", did, want)
+			}
+			did = nil
+		}
+		pass(0, "begin a")
+		pass(time.Millisecond, "begin b", "end a")
+		pass(slowJob, "begin c")
+		pass(time.Millisecond, "end c")
+		if !l.Busy() {
+			t.Error("not busy, and one is under way")
+		}
+		pass(time.Hour, "end b")
+		l.Work(func() func() {
+			return func() {
+				if l.Busy() {
+					t.Error("busy when its last job is told of")
+				}
+			}
+		})
+		pass(0)
+	})
+}
+
+// TestBirthsThatWereHeldBack begin in their order, too.
+func TestBirthsThatWereHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(errOver)
+		l.jobs.most = 2
+		l.HoldBirths(true)
+		var began []int
+		for i := range 2 {
+			done := func() func() { return func() {} }
+			l.Do(Job{Birth: true, Begin: func() { began = append(began, i) }, Do: done})
+		}
+		if l.HoldBirths(false); !slices.Equal(began, []int{0, 1}) {
+			t.Error(began)
+		}
+		synctest.Wait()
+		l.Run()
+	})
+}
+
+// TestAskAnd: who asks is told that it is posted before it is done, an answer that is there counts
+// more than the end of the loop, and the end of a context is told with its reason.
+func TestAskAnd(t *testing.T) {
+	for range 50 { // whichever the select takes first
+		l := New(errOver)
+		ran := false
+		posted := func() { l.Run(); l.End() }
+		if err := l.AskAnd(t.Context(), posted, func() { ran = true }); err != nil || !ran {
+			t.Fatal(err, ran)
+		}
+	}
+	reason := errors.New("a reason")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(reason)
+	l := New(errOver)
+	if err := l.Ask(ctx, func() {}); !errors.Is(err, reason) {
+		t.Error(err)
+	}
+	if _, err := Await(ctx, l, make(chan int)); !errors.Is(err, reason) {
+		t.Error(err)
+	}
+}

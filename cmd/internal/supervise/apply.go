@@ -47,7 +47,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) 
 		_ = e.saveEnviron(a.environ) // that it cannot be is told by what saves the descriptions
 	}
 	if askErr := e.ask(ctx, func() {
-		if e.closing {
+		if e.shared.Closing {
 			err = ErrClosed
 			return
 		}
@@ -81,8 +81,8 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 	}
 	var beside []spec.Service
 	for _, s := range e.sorted() {
-		if !names[s.spec.Name] && (s.source != a.Source || a.Source == "") {
-			beside = append(beside, s.spec)
+		if !names[s.Name()] && (s.source != a.Source || a.Source == "") {
+			beside = append(beside, *s.Spec())
 		}
 	}
 	if problems := spec.ValidateSet(slices.Concat(want, beside)); len(problems) > 0 {
@@ -96,8 +96,8 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 		plan = append(plan, e.planOne(s, a))
 	}
 	for _, s := range e.sorted() {
-		if a.Source != "" && s.source == a.Source && !names[s.spec.Name] {
-			plan = append(plan, control.Planned{Name: s.spec.Name, Action: control.ActionRemove})
+		if a.Source != "" && s.source == a.Source && !names[s.Name()] {
+			plan = append(plan, control.Planned{Name: s.Name(), Action: control.ActionRemove})
 		}
 	}
 	return plan, nil
@@ -111,7 +111,7 @@ func (e *Engine) planOne(want spec.Service, a Apply) control.Planned {
 		return p
 	}
 	p.Held = s.held
-	changes := spec.Diff(s.spec, want)
+	changes := spec.Diff(*s.Spec(), want)
 	for _, c := range changes {
 		p.Fields = append(p.Fields, c.Field)
 	}
@@ -137,12 +137,14 @@ func (e *Engine) planOne(want spec.Service, a Apply) control.Planned {
 // isMissing says whether s is to be up, as want describes it, and is neither that nor about to be.
 // What waits for the end of a delay is started now: whoever asks for it gives it a fresh start.
 func (s *service) isMissing(want spec.Service) bool {
-	return !s.held && !s.unproven && (*want.Autostart || s.wanted) && (!s.active() || s.state == Backoff) && !s.satisfied()
+	return !s.held && !s.Unproven() && (*want.Autostart || s.Wanted) &&
+		(!s.active() || s.State() == Backoff) && !s.Satisfied()
 }
 
 // active says whether s is up or on its way there.
 func (s *service) active() bool {
-	return s.wanted && (s.state == Waiting || s.state == Starting || s.state == Ready || s.state == Listening || s.state == Backoff || s.state == Stopping)
+	return s.Wanted && (s.State() == Waiting || s.State() == Starting || s.State() == Ready ||
+		s.State() == Listening || s.State() == Backoff || s.State() == Stopping)
 }
 
 // carryOut does what the plan says and returns those to wait for.
@@ -158,7 +160,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 			e.restart(s, "changed: "+strings.Join(p.Fields, ", "), orderApply)
 			start = append(start, s)
 		}
-		if s.isMissing(s.spec) {
+		if s.isMissing(*s.Spec()) {
 			start = append(start, s)
 		}
 	}
@@ -174,26 +176,27 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 	e.want(start, orderApply)
 	var up []*service
 	for _, s := range want {
-		if s := e.byName[s.Name]; s.wanted && !s.held {
+		if s := e.byName[s.Name]; s.Wanted && !s.held {
 			up = append(up, s)
 		}
 	}
-	return append(e.waitFor(up, waiter{order: orderApply, up: true, retries: true}), e.waitFor(removed, waiter{order: orderApply})...)
+	return append(e.waitFor(up, waiter{order: orderApply, up: true, retries: true}),
+		e.waitFor(removed, waiter{order: orderApply})...)
 }
 
 // update puts a description in place, for a service that is there or a new one.
 func (e *Engine) update(want spec.Service, a Apply) *service {
 	s := e.byName[want.Name]
 	if s == nil {
-		s = e.newService(description{spec: want, source: a.Source})
+		s = e.newService(want, a.Source, nil)
 		e.add(s)
 		e.describeEnviron(s, a.environ)
 		e.readopt(s)
 		e.described(s)
-		e.tell(s, control.EventChange, "added")
+		s.Tell(control.EventChange, "added")
 		return s
 	}
-	changes := spec.Diff(s.spec, want)
+	changes := spec.Diff(*s.Spec(), want)
 	if a.Source != "" {
 		s.source = a.Source
 	}
@@ -202,9 +205,11 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	if len(changes) == 0 && !inherits {
 		return s
 	}
+	before := s.comesAfter()
 	e.unlink(s)
-	s.spec = want
+	s.Describe(want)
 	e.link(s)
+	e.releaseSoon(before) // it may not need them any more
 	e.described(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {
@@ -213,23 +218,19 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	if inherits {
 		fields = append(fields, environField)
 	}
-	e.tell(s, control.EventChange, "changed: %s", strings.Join(fields, ", "))
-	if s.stream != nil {
+	s.Tell(control.EventChange, "changed: %s", strings.Join(fields, ", "))
+	if s.Stream() != nil {
 		e.reconfigure(s)
 	}
-	e.limitAgain(s)
-	if s.state == Ready {
-		e.watchLiveness(s)
-		e.watchIdle(s)
-	}
-	e.happen(s, hDescribed, cause{})
+	s.Redescribed()
+	e.recheckSoon(s) // it may come after others by now
 	return s
 }
 
 // reconfigure has the log of s be as its description says. Of two that are under way the older may
 // be the last to end: so it looks whether the description is still the one that it began with.
 func (e *Engine) reconfigure(s *service) {
-	stream, want, described, dir := s.stream, s.spec, s.described, e.o.LogDir
+	stream, want, described, dir := s.Stream(), *s.Spec(), s.described, e.o.LogDir
 	e.work(func() func() {
 		config, err := supervised.LogConfig(want, dir)
 		if err == nil {
@@ -239,7 +240,8 @@ func (e *Engine) reconfigure(s *service) {
 			if err != nil {
 				e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
 			}
-			if now := e.byName[want.Name]; now != nil && now.stream == stream && now.described != described {
+			if now := e.byName[want.Name]; now != nil && now.Stream() == stream &&
+				now.described != described {
 				e.reconfigure(now)
 			}
 		}

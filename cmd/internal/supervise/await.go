@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/spec"
@@ -35,12 +36,14 @@ func (o order) wantsDown() bool {
 
 // waiter is a request that waits for one service.
 type waiter struct {
-	order    order
-	up       bool   // for it to be up, else down
-	retries  bool   // a crash on the way is no answer, as long as it is tried again before until
-	watches  bool   // who waits only looks on, and has asked for no start or stop: a crash is no answer if another start follows
-	run      uint64 // of a reload: the start of the process that is to have done it
-	reloaded bool   // and that it has, as far as it tells
+	order   order
+	up      bool // for it to be up, else down
+	retries bool // a crash on the way is no answer, as long as it is tried again before until
+	// who waits only looks on, and has asked for no start or stop: a crash is no answer if another
+	// start follows
+	watches  bool
+	reloaded bool // of a reload: it is done, as far as the process tells
+	running  bool // of a reload: its command
 	until    time.Time
 	service  *service
 	result   chan error // has room for the one answer
@@ -61,11 +64,17 @@ func (e *OvertakenError) Reason() string {
 	return fmt.Sprintf("%s: overtaken by a later %s", e.What, e.By)
 }
 
+// RefusedError says that a service is not ended, because the kernel does not let us signal one of
+// its processes.
+type RefusedError struct{ Name, Reason string }
+
+func (e *RefusedError) Error() string { return e.Name + ": " + e.Reason }
+
 func overtaken(s *service, what, by order) error {
 	if by == orderEnd {
 		return ErrClosed
 	}
-	return &OvertakenError{Name: s.spec.Name, What: string(what), By: string(by)}
+	return &OvertakenError{Name: s.Name(), What: string(what), By: string(by)}
 }
 
 // overtake answers those who wait for what an order, which is about to be carried out, makes
@@ -85,7 +94,9 @@ func (e *Engine) overtake(s *service, by order) {
 
 // overtakeReloads answers those who wait for the reload of a process that is being replaced.
 func (e *Engine) overtakeReloads(s *service, by order) {
-	s.answer(func(w *waiter) (error, bool) { return overtaken(s, w.order, by), w.order == orderReload })
+	s.answer(func(w *waiter) (error, bool) {
+		return overtaken(s, w.order, by), w.order == orderReload
+	})
 }
 
 // wake answers those whose wait is over.
@@ -109,25 +120,26 @@ func (w *waiter) over(s *service) (error, bool) {
 	switch {
 	case w.order == orderReload:
 		return w.reloadOver(s)
-	case s.state == Stopping && s.refused != "" && !w.watches:
-		return &RefusedError{Name: s.spec.Name, Reason: s.refused}, true
+	case s.State() == Stopping && s.WhyRefused() != "" && !w.watches:
+		return &RefusedError{Name: s.Name(), Reason: s.WhyRefused()}, true
 	case !w.up:
-		return nil, s.state == Stopped || s.state == Failed
+		return nil, s.State() == Stopped || s.State() == Failed
 	}
-	switch s.state {
+	switch s.State() {
 	case Ready, Listening:
-		return nil, !s.rewound
+		return nil, !s.Reloading()
 	case Failed:
 		return s.startError(), true
 	case Backoff:
 		return s.startError(), !w.outwaits(s)
 	case Stopped:
 		switch {
-		case w.watches && s.exit == nil && !s.held:
+		case w.watches && s.Exit() == nil && !s.held:
 			return nil, false // not started yet
-		case s.completed:
+		case s.Completed():
 			return nil, true
-		case s.exit != nil && s.spec.Type != spec.Oneshot && s.exit.Code == 0 && s.exit.Signal == "" && s.forked == "":
+		case s.Exit() != nil && s.Spec().Type != spec.Oneshot && s.Exit().Code == 0 &&
+			s.Exit().Signal == "" && !s.Forked():
 			return nil, true // it ran to a good end while we waited
 		}
 		return s.startError(), true
@@ -140,27 +152,31 @@ func (w *waiter) over(s *service) (error, bool) {
 
 // outwaits says whether the wait goes on over the delay before the next start of s.
 func (w *waiter) outwaits(s *service) bool {
-	return w.watches || w.retries && s.next.Before(w.until)
+	return w.watches || w.retries && s.Next().Before(w.until)
 }
 
 // StartError says why a service did not come up.
 type StartError struct {
 	Name   string
 	Reason string
-	Exit   *control.Exit // how its process ended, nil if there was none
-	Retry  bool          // it will be tried again
-	Err    error         // why there was no process, or none in time: for errors.As, such as *spawn.StepError; else nil
-	Cause  *StartError   // of the service that is down, perhaps several steps away, if this one waits for it; else nil
+	// how its process ended, nil if there was none
+	Exit *control.Exit
+	// it will be tried again
+	Retry bool
+	// why there was no process, or none in time: for errors.As, such as *spawn.StepError; else nil
+	Err error
+	// of the service that is down, perhaps several steps away, if this one waits for it; else nil
+	Cause *StartError
 }
 
 // startError is why s is not up.
 func (s *service) startError() *StartError {
-	e := &StartError{Name: s.spec.Name, Reason: s.reason}
+	e := &StartError{Name: s.Name(), Reason: s.Reason()}
 	switch down := s.obstacle.service; {
-	case s.state != Waiting:
-		e.Exit, e.Err = s.exit, s.cause
-		e.Retry = s.state == Backoff || s.state == Failed && !s.next.IsZero()
-	case down != nil && (down.state == Failed || down.state == Backoff):
+	case s.State() != Waiting:
+		e.Exit, e.Err = s.Exit(), s.Cause()
+		e.Retry = s.State() == Backoff || s.State() == Failed && !s.Next().IsZero()
+	case down != nil && (down.State() == Failed || down.State() == Backoff):
 		e.Cause = down.startError()
 	}
 	return e
@@ -171,7 +187,7 @@ func (s *service) startError() *StartError {
 // not found, 125 for anything else that kept it from coming up.
 func (e *StartError) Status() int {
 	switch {
-	case errors.Is(e.Err, errReadyTimeout):
+	case errors.Is(e.Err, lifecycle.ErrNotReady):
 		return spawn.StatusNotReady
 	case e.Err != nil || e.Exit == nil:
 		return spawn.StatusOf(e.Err)
@@ -216,7 +232,7 @@ func (e *Engine) waitFor(list []*service, w waiter) []*waiter {
 func (s *service) newWaiter(like waiter) *waiter {
 	w := &like
 	w.service, w.result = s, make(chan error, 1)
-	w.until = time.Now().Add(min(time.Duration(*s.spec.Timeout), patience))
+	w.until = time.Now().Add(min(time.Duration(*s.Spec().Timeout), patience))
 	s.waiters = append(s.waiters, w)
 	return w
 }
@@ -258,9 +274,9 @@ func (w *waiter) byNow(answer error) error {
 	s := w.service.registered()
 	failed, ok := answer.(*StartError)
 	switch {
-	case ok && (failed.Retry || failed.Cause != nil) && s.state == Ready:
+	case ok && (failed.Retry || failed.Cause != nil) && s.State() == Ready:
 		return nil
-	case answer == nil && (s.state == Failed || s.state == Backoff && !w.watches):
+	case answer == nil && (s.State() == Failed || s.State() == Backoff && !w.watches):
 		return s.startError()
 	}
 	return answer
@@ -269,6 +285,7 @@ func (w *waiter) byNow(answer error) error {
 // giveUp forgets waiters that nobody waits behind any more.
 func giveUp(waiters []*waiter) {
 	for _, w := range waiters {
-		w.service.waiters = slices.DeleteFunc(w.service.waiters, func(o *waiter) bool { return o == w })
+		w.service.waiters = slices.DeleteFunc(w.service.waiters,
+			func(o *waiter) bool { return o == w })
 	}
 }

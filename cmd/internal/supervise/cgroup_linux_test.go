@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -33,7 +32,8 @@ func groupCatchesEscapee(s scene) error {
 		return err
 	}
 	if s.cgroups.For("").Dir != "" {
-		return errors.Join(want("escapee lives", proctest.Alive(pid), false), want("groups", len(s.cgroups.Groups()), 0))
+		return errors.Join(want("escapee lives", proctest.Alive(pid), false),
+			want("groups", len(s.cgroups.Groups()), 0))
 	}
 	if !proctest.Alive(pid) {
 		return errors.New("the escapee was ended, and nobody can have known whose it was")
@@ -61,7 +61,8 @@ func groupBelowNamed(s scene) error {
 	if s.cgroups.For("").Dir == "" {
 		return s.Remove(s, "bad")
 	}
-	parent := filepath.Join(filepath.Dir(s.cgroups.For("").Dir), "daemonrytest-"+strconv.Itoa(os.Getpid()))
+	parent := filepath.Join(filepath.Dir(s.cgroups.For("").Dir),
+		"daemonrytest-"+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(parent, 0o755); err != nil {
 		return err
 	}
@@ -71,7 +72,8 @@ func groupBelowNamed(s scene) error {
 	if !strings.Contains(path, "/"+filepath.Base(parent)+"/daemonry-") {
 		err = errors.Join(err, fmt.Errorf("it runs in %s", path))
 	}
-	err = errors.Join(err, pathErr, s.Stop(s), s.inOwner(func() error { return s.cgroups.For(parent).Close() }))
+	err = errors.Join(err, pathErr, s.Stop(s),
+		s.inOwner(func() error { return s.cgroups.For(parent).Close() }))
 	return err
 }
 
@@ -89,11 +91,13 @@ func groupSparesStopCommand(s scene) error {
 	if err := os.WriteFile(stop, []byte(script), 0o755); err != nil {
 		return err
 	}
-	err := s.apply(sh("a", `(trap "" TERM; echo up; while :; do sleep 0.05; done) & exec sleep 99`, func(c *spec.Service) {
-		c.StopCommand, c.StopTimeout = spec.Command{stop}, new(spec.Duration(5*time.Second))
-		c.Stop = []spec.StopStep{{Signal: spec.SignalOf(syscall.SIGTERM), Wait: spec.Duration(300 * time.Millisecond)}}
-		c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
-	}))
+	err := s.apply(sh("a", `(trap "" TERM; echo up; while :; do sleep 0.05; done) & exec sleep 99`,
+		func(c *spec.Service) {
+			c.StopCommand, c.StopTimeout = spec.Command{stop}, new(spec.Duration(5*time.Second))
+			c.Stop = []spec.StopStep{{Signal: spec.SignalOf(syscall.SIGTERM),
+				Wait: spec.Duration(300 * time.Millisecond)}}
+			c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
+		}))
 	if err := errors.Join(err, s.Stop(s, "a")); err != nil {
 		return err
 	}
@@ -197,31 +201,4 @@ var successor = proctest.Register("successor", func(args []string) int {
 func hasPIDs(dir string) bool {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	return err == nil && slices.Contains(strings.Fields(string(b)), "pids")
-}
-
-func TestWhoRanOutOfMemory(t *testing.T) {
-	limited, unlimited := &cgroup.Group{Dir: t.TempDir()}, &cgroup.Group{Dir: t.TempDir()}
-	if err := os.WriteFile(limited.Dir+"/memory.events", []byte("low 0\noom 3\noom_kill 2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	killed, unknown, failed := &control.Exit{Signal: sigKill}, &control.Exit{Unknown: true}, &control.Exit{Code: 1}
-	for _, test := range []struct {
-		what  string
-		group *cgroup.Group
-		state control.State
-		exit  *control.Exit
-		want  bool
-	}{
-		{"killed in its group", limited, Ready, killed, true},
-		{"killed somewhere while another is", unlimited, Ready, killed, true},
-		{"taken over, and memory is limited", limited, Ready, unknown, true},
-		{"taken over, and memory is not", unlimited, Ready, unknown, false},
-		{"taken over, and stopped by us", limited, Stopping, unknown, false},
-		{"ended by itself", limited, Ready, failed, false},
-	} {
-		e := &Engine{machine: machine{kernel: kernel{oomKills: func() (uint64, error) { return 1, nil }}}}
-		if got := e.ranOutOfMemory(test.group, test.state, test.exit); got != test.want {
-			t.Errorf("%s: %v", test.what, got)
-		}
-	}
 }

@@ -28,7 +28,10 @@ var feeder = proctest.Register("feeder", func([]string) int {
 
 // stopper stops the engine's process and has it go on, so many times.
 func stopper(before string, times int) spec.Service {
-	script := fmt.Sprintf("%s for i in $(seq %d); do kill -STOP %d; sleep 0.8; kill -CONT %[3]d; sleep 0.1; done", before, times, os.Getpid())
+	script := fmt.Sprintf(
+		"%s for i in $(seq %d); do kill -STOP %d; sleep 0.8; kill -CONT %[3]d; sleep 0.1; done",
+		before, times, os.Getpid(),
+	)
 	return sh("stopper", script, func(c *spec.Service) { c.Type = spec.Oneshot })
 }
 
@@ -37,10 +40,12 @@ func standStill(s scene) error {
 	var all []spec.Service
 	for i := range 4 {
 		f := tells(fmt.Sprint("fed", i))
-		f.Command, f.Watchdog = spec.Command{os.Getenv("FEEDER")}, spec.Duration(500*time.Millisecond)
+		f.Command, f.Watchdog = spec.Command{os.Getenv("FEEDER")},
+			spec.Duration(500*time.Millisecond)
 		all = append(all, f)
 	}
-	err := errors.Join(s.apply(all...), s.apply(append(all, stopper("", 5))...), s.Wait(s, Stopped, "stopper"))
+	err := errors.Join(s.apply(all...), s.apply(append(all, stopper("", 5))...),
+		s.Wait(s, Stopped, "stopper"))
 	for _, f := range all {
 		err = errors.Join(err, want(f.Name+": restarts", s.one(f.Name).Restarts, 0))
 	}
@@ -53,26 +58,33 @@ func standStillAtStart(s scene) error {
 	var here []string
 	for i, ready := range []string{"notify", "file", "fd", "cmd"} {
 		file := s.path(fmt.Sprint("is-ready", i))
-		one := sh(ready, "echo >"+s.path(ready)+"; sleep 0.4; echo >"+file+"; echo >&3; exec "+os.Getenv("TELLER")+" READY=1", func(c *spec.Service) {
+		one := sh(ready, "echo >"+s.path(ready)+"; sleep 0.4; echo >"+file+"; echo >&3; exec "+
+			os.Getenv("TELLER")+" READY=1", func(c *spec.Service) {
 			c.Timeout, c.Restart = new(spec.Duration(700*time.Millisecond)), spec.RestartNo
 			switch ready {
 			case "notify":
 				c.Ready = spec.Probe{Kind: spec.ProbeNotify}
 			case "file":
-				c.Ready, c.NotifyAccess = spec.Probe{Kind: spec.ProbeFile, Target: file}, spec.NotifyNone
+				c.Ready, c.NotifyAccess = spec.Probe{Kind: spec.ProbeFile, Target: file},
+					spec.NotifyNone
 			case "fd":
 				c.Ready, c.NotifyAccess = spec.Probe{Kind: spec.ProbeFD, FD: 3}, spec.NotifyNone
 			case "cmd":
-				c.Ready, c.NotifyAccess = spec.Probe{Kind: spec.ProbeCmd, Target: "test -e " + file}, spec.NotifyNone
+				c.Ready, c.NotifyAccess = spec.Probe{
+					Kind:   spec.ProbeCmd,
+					Target: "test -e " + file,
+				}, spec.NotifyNone
 			}
 		})
 		if ready != "fd" {
 			one.Command[2] = strings.Replace(one.Command[2], "echo >&3; ", "", 1)
 		}
 		if ready != "notify" {
-			one.Command[2] = strings.Replace(one.Command[2], "exec "+os.Getenv("TELLER")+" READY=1", "exec sleep 99", 1)
+			one.Command[2] = strings.Replace(one.Command[2], "exec "+os.Getenv("TELLER")+" READY=1",
+				"exec sleep 99", 1)
 		}
 		all, here = append(all, one), append(here, "-e "+s.path(ready))
 	}
-	return s.apply(append(all, stopper("until test "+strings.Join(here, " -a ")+"; do sleep 0.01; done;", 1))...)
+	return s.apply(append(all,
+		stopper("until test "+strings.Join(here, " -a ")+"; do sleep 0.01; done;", 1))...)
 }

@@ -21,24 +21,25 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 			o = found
 		}
 	}
-	for _, name := range s.spec.Requires {
+	for _, name := range s.Spec().Requires {
 		list := e.expand(name)
 		if len(list) == 0 {
 			missing = append(missing, name+" (no such service)")
 			meets(obstacle{"there is no " + name, nil, true})
 		}
 		for _, d := range list {
-			if !d.satisfied() {
+			if !d.Satisfied() {
 				missing = append(missing, d.describe())
 				meets(d.asObstacle())
 			}
 		}
 	}
-	for _, names := range [][]string{s.spec.Wants, s.spec.After} {
+	for _, names := range [][]string{s.Spec().Wants, s.Spec().After} {
 		for _, name := range names {
 			for _, d := range e.expand(name) {
 				// Those are only waited for while they are on their way.
-				if d.state == Waiting && d.obstacle.text == "" || d.state == Starting || d.state == Stopping && d.wanted {
+				if d.State() == Waiting && d.obstacle.text == "" || d.State() == Starting ||
+					d.State() == Stopping && d.Wanted {
 					missing = append(missing, d.describe())
 				}
 			}
@@ -46,8 +47,8 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 	}
 	missing = append(append(missing, e.outdated(s)...), s.predecessors()...)
 	for _, old := range s.follows {
-		if old.refused != "" {
-			meets(obstacle{old.spec.Name + " cannot be ended", old, true})
+		if old.WhyRefused() != "" {
+			meets(obstacle{old.Name() + " cannot be ended", old, true})
 		}
 	}
 	if len(missing) == 0 {
@@ -60,37 +61,20 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 // asObstacle says whether s stands in the way of those that require it: it is down, or waits for
 // what is.
 func (s *service) asObstacle() obstacle {
-	name := s.spec.Name
+	name := s.Name()
 	switch {
-	case s.state == Failed:
+	case s.State() == Failed:
 		return obstacle{name + " has failed", s, true}
-	case s.state == Stopped && s.held:
+	case s.State() == Stopped && s.held:
 		return obstacle{name + " was stopped by hand", s, true}
-	case s.state == Stopped && !s.wanted:
+	case s.State() == Stopped && !s.Wanted:
 		return obstacle{name + " is stopped", s, true}
-	case s.state == Backoff:
+	case s.State() == Backoff:
 		return obstacle{name + " has failed, and is tried again", s, false}
-	case s.state == Waiting:
+	case s.State() == Waiting:
 		return s.obstacle
 	}
 	return obstacle{}
-}
-
-// satisfied says whether those that require s may start.
-func (s *service) satisfied() bool {
-	return s.state == Ready || s.state == Listening || s.state == Stopped && s.completed
-}
-
-// wait starts s, or says what it waits for.
-func (e *Engine) wait(s *service) {
-	blocker, o := e.blocker(s)
-	if blocker == "" {
-		e.launch(s, cause{})
-		return
-	}
-	s.obstacle = o
-	e.enter(s, Waiting, blocker)
-	s.wake()
 }
 
 // changedFor lets those go on that waited for s: to start, or to stop.
@@ -98,37 +82,34 @@ func (e *Engine) changedFor(s *service) {
 	e.wakeInstances(s)
 	e.wakeFollowers(s)
 	e.eachNeeder(s, func(d *service) bool {
-		if d.state == Waiting && !d.rechecking {
-			d.rechecking = true
-			e.post(func() { e.recheck(d) })
-		}
+		e.recheckSoon(d)
 		return true
 	})
-	if s.state == Stopping || e.holding == 0 {
-		return
-	}
-	for _, name := range s.comesAfter() {
-		for _, d := range e.expand(name) {
-			if d.holding {
-				e.post(func() { e.releaseStop(d) })
-			}
-		}
+	e.releaseSoon(s.comesAfter())
+}
+
+// recheckSoon has s, if it waits, look anew at what for.
+func (e *Engine) recheckSoon(s *service) {
+	if s.State() == Waiting && !s.rechecking {
+		s.rechecking = true
+		e.post(func() { e.recheck(s) })
 	}
 }
 
 // recheck looks anew at what a waiting service waits for.
 func (e *Engine) recheck(s *service) {
 	s.rechecking = false
-	if s.state != Waiting {
+	if s.State() != Waiting {
 		return
 	}
 	blocker, o := e.blocker(s)
 	if blocker == "" {
-		e.happen(s, hDepsMet, cause{})
+		s.DependenciesMet()
 		return
 	}
 	changed := s.obstacle != o
-	s.reason, s.obstacle = blocker, o
+	s.obstacle = o
+	s.StillWaits(blocker)
 	if changed {
 		e.changedFor(s) // who waits for s learns what for, down the whole chain
 	}
@@ -140,7 +121,7 @@ func (e *Engine) recheckAll(list []*service) {
 	seen := map[*service]bool{}
 	var visit func(s *service)
 	visit = func(s *service) {
-		if seen[s] || s.state != Waiting {
+		if seen[s] || s.State() != Waiting {
 			return
 		}
 		seen[s] = true
@@ -163,27 +144,31 @@ func (e *Engine) mustHold(s *service) (hold bool) {
 		return false
 	}
 	e.eachNeeder(s, func(d *service) bool {
-		_, ending := e.stopping[d]
-		hold = ending && d != s
+		_, hold = e.stopping[d]
 		return !hold
 	})
 	return hold
 }
 
-// releaseStop ends a service whose turn has come.
-func (e *Engine) releaseStop(s *service) {
-	if !s.holding || s.state != Stopping || e.mustHold(s) {
+// releaseSoon has those of names look anew whether they have to hold their stop.
+func (e *Engine) releaseSoon(names []string) {
+	if !e.shared.Holding() {
 		return
 	}
-	e.setHolding(s, false)
-	e.runStop(s)
+	for _, name := range names {
+		for _, s := range e.expand(name) {
+			if s.Holds() {
+				e.post(s.Release)
+			}
+		}
+	}
 }
 
 // endTogether marks services that are about to be asked to end. Those without a process end at
 // once, and wait for nobody.
 func (e *Engine) endTogether(list []*service) {
 	for _, s := range list {
-		if s.state == Starting || s.state == Ready || s.state == Stopping {
+		if s.State() == Starting || s.State() == Ready || s.State() == Stopping {
 			e.stopping[s] = struct{}{}
 		}
 	}

@@ -26,8 +26,15 @@ func startAsAnother(s scene) error {
 			return err
 		}
 	}
-	other := spec.Service{Name: "other", Process: p, Command: spec.Command{"/bin/sleep", "1000"}, Ready: spec.Probe{Kind: spec.ProbeExec}}
-	err := errors.Join(s.apply(other), s.until("other", func(st control.Status) bool { return st.State == Ready || st.State == Failed }))
+	other := spec.Service{
+		Name:    "other",
+		Process: p,
+		Command: spec.Command{"/bin/sleep", "1000"},
+		Ready:   spec.Probe{Kind: spec.ProbeExec},
+	}
+	err := errors.Join(s.apply(other), s.until("other",
+		func(st control.Status) bool { return st.State == Ready || st.State == Failed }))
 	after, _, _ := syscall.RawSyscall6(syscall.SYS_PRCTL, getDumpable, 0, 0, 0, 0, 0)
-	return errors.Join(err, want("state", s.one("other").State, Ready), want("dumpable", after, before))
+	return errors.Join(err, want("state", s.one("other").State, Ready),
+		want("dumpable", after, before))
 }

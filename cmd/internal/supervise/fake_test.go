@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/control"
@@ -164,7 +165,9 @@ func (k *fakeKernel) signal(pid int, sig syscall.Signal) error {
 	return k.deliver(pid, sig)
 }
 
-func (k *fakeKernel) signalGroup(leader int, sig syscall.Signal) error { return k.signal(leader, sig) }
+func (k *fakeKernel) signalGroup(leader int, sig syscall.Signal) error {
+	return k.signal(leader, sig)
+}
 
 func (k *fakeKernel) signalFound(found sys.ProcStat, sig syscall.Signal) error {
 	k.mu.Lock()
@@ -213,30 +216,35 @@ func (k *fakeKernel) stat(pid int) (sys.ProcStat, error) {
 	return sys.ProcStat{PID: pid, Session: p.session, StartTime: uint64(pid)}, nil
 }
 
-func (k *fakeKernel) kernel() kernel {
-	return kernel{
+func (k *fakeKernel) kernel() lifecycle.Kernel {
+	return lifecycle.Kernel{
 		Kernel: children.Kernel{
-			Dead: k.firstDead, Reap: k.reap, Signal: k.signal, SignalGroup: k.signalGroup, SignalFound: k.signalFound,
-			Children: k.children, Stat: k.stat,
+			Watch: func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
+			Dead:  k.firstDead, Reap: k.reap, Signal: k.signal, SignalGroup: k.signalGroup,
+			SignalFound: k.signalFound, Children: k.children, Stat: k.stat,
 			Descendants: func(int) []sys.ProcStat { return nil },
 			Cgroup:      func(int) (string, error) { return "/", nil },
 			Environ: func(pid int) ([]string, error) {
 				return []string{children.InvocationVariable + k.live[pid].invocation}, nil
 			},
-			Outputs:  func(int) []sys.FileID { return nil },
-			Memory:   func(int) (n int64, err error) { k.set(func() { n = 1<<20 + k.grown }); return n, nil },
-			Identify: func(pid int) children.Identity { return children.Identity{PID: pid, Pidfd: uint64(pid)} },
+			Outputs: func(int) []sys.FileID { return nil },
+			Memory: func(int) (n int64, err error) {
+				k.set(func() { n = 1<<20 + k.grown })
+				return n, nil
+			},
+			Identify: func(pid int) children.Identity {
+				return children.Identity{PID: pid, Pidfd: uint64(pid)}
+			},
 		},
-		start:    k.start,
-		ignores:  func(int, syscall.Signal) bool { return k.deaf },
-		oomKills: func() (uint64, error) { return k.ooms, nil },
-		watch:    func() (<-chan struct{}, func(), error) { return k.exits, func() {}, nil },
-		random:   func() float64 { return k.random },
-		connections: func([]spec.Socket, []int) (n int, err error) {
+		Start:    k.start,
+		Ignores:  func(int, syscall.Signal) bool { return k.deaf },
+		OOMKills: func() (uint64, error) { return k.ooms, nil },
+		Random:   func() float64 { return k.random },
+		Connections: func([]spec.Socket, []int) (n int, err error) {
 			k.set(func() { n, err = k.connected, k.connErr })
 			return n, err
 		},
-		looks: func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
+		Looks: func(pid int, _ func() []int) probe.Looks { return fakeLooks{k, pid} },
 	}
 }
 
@@ -279,7 +287,12 @@ type bench struct {
 }
 
 func newBench(t testing.TB) *bench {
-	b := &bench{TB: t, k: &fakeKernel{next: 100, live: map[int]fakeProcess{}, given: map[int]bool{}, exits: make(chan struct{}, 1)}}
+	b := &bench{TB: t, k: &fakeKernel{
+		next:  100,
+		live:  map[int]fakeProcess{},
+		given: map[int]bool{},
+		exits: make(chan struct{}, 1),
+	}}
 	b.Engine = newEngine(Options{
 		Environ: []string{}, Trouble: b.trouble,
 	}, b.k.kernel())
@@ -290,14 +303,19 @@ func newBench(t testing.TB) *bench {
 // trouble writes down what the engine tells. A state that changes while nothing happens is never
 // right.
 func (b *bench) trouble(err error) {
-	if b.troubles = append(b.troubles, err.Error()); strings.Contains(err.Error(), errUnhappened) {
+	if b.troubles = append(b.troubles, err.Error()); strings.Contains(err.Error(),
+		lifecycle.Unhappened) {
 		b.Error(err)
 	}
 }
 
 // service is a description with these changes to a plain one.
 func plain(name string, change ...func(*spec.Service)) spec.Service {
-	s := spec.Service{Name: name, Command: spec.Command{"/bin/true"}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
+	s := spec.Service{
+		Name:    name,
+		Command: spec.Command{"/bin/true"},
+		Ready:   spec.Probe{Kind: spec.ProbeNotify},
+	}
 	for _, f := range change {
 		f(&s)
 	}
@@ -306,7 +324,7 @@ func plain(name string, change ...func(*spec.Service)) spec.Service {
 
 // put adds a service without starting it.
 func (b *bench) put(s spec.Service) *service {
-	one := b.newService(description{spec: s.WithDefaults()})
+	one := b.newService(s.WithDefaults(), "", nil)
 	b.add(one)
 	return one
 }
@@ -343,8 +361,9 @@ func (b *bench) named(name string) (s *service) {
 func (b *bench) is(s *service, state control.State, reason string) {
 	b.Helper()
 	b.inOwner(func() {
-		if s.state != state || s.reason != reason {
-			b.Errorf("%s is %v because of %q, want %v, %q", s.spec.Name, s.state, s.reason, state, reason)
+		if s.State() != state || s.Reason() != reason {
+			b.Errorf("%s is %v because of %q, want %v, %q",
+				s.Spec().Name, s.State(), s.Reason(), state, reason)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/internal/proctest"
@@ -34,10 +35,12 @@ func TestSocketsOutliveTheirSupervisor(t *testing.T) {
 			port := freePort(t)
 			for _, scenario := range pair {
 				cmd := stage.Command(t, scenario, dir)
-				cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+port, "GORACE="+proctest.RaceSettings())
+				cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t),
+					"PORT="+port, "GORACE="+proctest.RaceSettings())
 				cmd.Dir = "/"
 				out, err := cmd.CombinedOutput()
-				if killed := cmd.ProcessState.Sys().(syscall.WaitStatus); killed.Signaled() && killed.Signal() == syscall.SIGKILL {
+				if killed := cmd.ProcessState.Sys().(syscall.WaitStatus); killed.Signaled() &&
+					killed.Signal() == syscall.SIGKILL {
 					continue
 				}
 				if err != nil {
@@ -57,7 +60,8 @@ var afterlives = map[string][2]string{
 
 // die ends the stage as kill -9 would.
 func (s scene) die() error {
-	if err := os.WriteFile(s.path("pid"), fmt.Appendf(nil, "%d\n", s.one("web").PID), 0o600); err != nil {
+	err := os.WriteFile(s.path("pid"), fmt.Appendf(nil, "%d\n", s.one("web").PID), 0o600)
+	if err != nil {
 		return err
 	}
 	syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -68,7 +72,10 @@ func (s scene) die() error {
 var afterlifeScenarios = map[string]func(scene) error{
 	"killed while web runs": func(s scene) error {
 		one := web()
-		one.Sockets = append(one.Sockets, spec.Socket{Name: "ctl", Listen: spec.Address{Network: spec.NetFIFO, Addr: s.path("ctl")}})
+		one.Sockets = append(one.Sockets, spec.Socket{
+			Name:   "ctl",
+			Listen: spec.Address{Network: spec.NetFIFO, Addr: s.path("ctl")},
+		})
 		if err := s.apply(one); err != nil {
 			return err
 		}
@@ -77,7 +84,8 @@ var afterlifeScenarios = map[string]func(scene) error{
 	"web is found with its socket": func(s scene) error {
 		old, err := s.awaitPID("pid")
 		err = errors.Join(err, want("pid", s.one("web").PID, old))
-		if scope, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); os.Geteuid() != 0 && len(scope) > 0 && scope[0] != '0' {
+		if scope, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); os.Geteuid() != 0 &&
+			len(scope) > 0 && scope[0] != '0' {
 			// What an ordinary user may not take is opened anew.
 			if err = errors.Join(err, s.Restart(s, "web")); err == nil {
 				_, _, err = get(s, "/")
@@ -89,7 +97,8 @@ var afterlifeScenarios = map[string]func(scene) error{
 			return err
 		}
 		l := startLoad(s)
-		err = errors.Join(l.more(s, 50), s.Restart(s, "web"), l.more(s, 50), s.RestartRolling(s, "web"), l.more(s, 50), l.end(), s.same("web", socket))
+		err = errors.Join(l.more(s, 50), s.Restart(s, "web"), l.more(s, 50),
+			s.RestartRolling(s, "web"), l.more(s, 50), l.end(), s.same("web", socket))
 		err = errors.Join(err, want("other", s.one("web").PID != old, true), s.Remove(s, "web"))
 		if _, statErr := os.Lstat(s.path("ctl")); !errors.Is(statErr, os.ErrNotExist) {
 			err = errors.Join(err, fmt.Errorf("ctl is left: %v", statErr))
@@ -106,7 +115,8 @@ var afterlifeScenarios = map[string]func(scene) error{
 	},
 	"killed while the old one drains": func(s scene) error {
 		one := web()
-		one.Stop = spec.StopSchedule{{Signal: "WINCH", Wait: spec.Duration(time.Hour)}} // which it does not notice
+		// which it does not notice
+		one.Stop = spec.StopSchedule{{Signal: "WINCH", Wait: spec.Duration(time.Hour)}}
 		if err := s.apply(one); err != nil {
 			return err
 		}
@@ -115,11 +125,12 @@ var afterlifeScenarios = map[string]func(scene) error{
 	},
 	"the second process is ended": func(s scene) error {
 		pid, err := s.awaitPID("pid")
-		err = errors.Join(err, want("pid", s.one("web").PID, pid), want("state", s.one("web").State, Ready))
+		err = errors.Join(err, want("pid", s.one("web").PID, pid),
+			want("state", s.one("web").State, Ready))
 		for s.Err() == nil && s.oneProcess("web") != nil {
 			s.ask(s, func() {
 				for old := range s.byName["web"].rolling.replaced {
-					if old.PID() != 0 && strings.Contains(fmt.Sprint(old.spec.Stop), "WINCH") {
+					if old.PID() != 0 && strings.Contains(fmt.Sprint(old.Spec().Stop), "WINCH") {
 						syscall.Kill(old.PID(), syscall.SIGKILL)
 					}
 				}
@@ -127,7 +138,8 @@ var afterlifeScenarios = map[string]func(scene) error{
 			time.Sleep(time.Millisecond)
 		}
 		_, _, getErr := get(s, "/")
-		return errors.Join(err, getErr, s.oneProcess("web"), want("pid", s.one("web").PID, pid), s.Signal(s, syscall.SIGKILL, "web"), s.Remove(s, "web"))
+		return errors.Join(err, getErr, s.oneProcess("web"), want("pid", s.one("web").PID, pid),
+			s.Signal(s, syscall.SIGKILL, "web"), s.Remove(s, "web"))
 	},
 }
 
@@ -139,7 +151,11 @@ func (s scene) besideThen(f func() error) error {
 		s.ask(s, func() {
 			main := s.byName["web"]
 			for _, one := range append(keys(main.rolling.replaced), main.rolling.replacement) {
-				ready = ready || one != nil && one.PID() != 0 && strings.Contains(string(journal), fmt.Sprintf(`"beside":[{"invocation":%q,"main":{"pid":%d`, one.Invocation(), one.PID()))
+				ready = ready ||
+					one != nil && one.PID() != 0 &&
+						strings.Contains(string(journal),
+							fmt.Sprintf(`"beside":[{"invocation":%q,"main":{"pid":%d`,
+								one.Invocation(), one.PID()))
 			}
 		})
 		if ready {
@@ -161,10 +177,12 @@ func keys(m map[*service]struct{}) (list []*service) {
 func TestHeldIsGivenBack(t *testing.T) {
 	b := newBench(t)
 	s := b.put(plain("s", func(s *spec.Service) {
-		s.FDStore, s.Sockets = 3, []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + freePort(t)}}}
+		s.FDStore, s.Sockets = 3, []spec.Socket{
+			{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + freePort(t)}},
+		}
 	}))
-	b.holdSockets(s)
-	if err := b.handover.Opener(s)(); err != nil {
+	s.HoldSockets()
+	if err := b.handover.Opener(&s.Service)(); err != nil {
 		t.Fatal(err)
 	}
 	r, w, err := os.Pipe()
@@ -172,7 +190,7 @@ func TestHeldIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	b.handover.Store(s, &s.spec, storeMessage("state"), []int{int(r.Fd())})
+	b.handover.Store(&s.Service, s.Spec(), storeMessage("state"), []int{int(r.Fd())})
 	r.Close()
 	end := make(chan handover.ToProgram)
 	go func() {
@@ -193,15 +211,15 @@ func TestHeldIsGivenBack(t *testing.T) {
 	after := newBench(t)
 	after.o.Handover = next
 	after.handover = after.newHandover()
-	again := after.put(s.spec)
-	again.state = Waiting
+	again := after.put(*s.Spec())
+	again.Place(lifecycle.Record{State: Waiting})
 	after.adoptHeld(again)
 	if got := after.heldForServices(); !reflect.DeepEqual(got, list) {
 		t.Errorf("%+v, want %+v", got, list)
 	}
 	after.handover.CloseGiven()
-	after.handover.Release(again)
-	after.handover.Empty(again)
+	after.handover.Release(&again.Service)
+	after.handover.Empty(&again.Service)
 }
 
 // An instance that is not about to start does not keep a socket that is described anew from those
@@ -216,13 +234,13 @@ func TestInstancesLetGo(t *testing.T) {
 		})))
 	}
 	for _, s := range list {
-		b.holdSockets(s)
-		if err := b.handover.Opener(s)(); err != nil {
+		s.HoldSockets()
+		if err := b.handover.Opener(&s.Service)(); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, s := range list {
-		b.handover.Release(s)
+		b.handover.Release(&s.Service)
 	}
 }
 

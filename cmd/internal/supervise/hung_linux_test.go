@@ -32,7 +32,8 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := stage.Command(t, "hung", dir)
-	cmd.Env = append(os.Environ(), "HELD="+held, "HUNG="+hung, "TELLER="+teller.Path(t), "GORACE="+proctest.RaceSettings())
+	cmd.Env = append(os.Environ(), "HELD="+held, "HUNG="+hung, "TELLER="+teller.Path(t),
+		"GORACE="+proctest.RaceSettings())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -59,8 +60,10 @@ func hungServices() (all []spec.Service, words []string) {
 		add("change directory to "+hung, func(s *spec.Service) { s.Chdir = hung })
 	}
 	add("program "+hung+"/x", func(s *spec.Service) { s.Command = spec.Command{hung + "/x"} })
-	add("stdout: open "+hung+"/x", func(s *spec.Service) { s.Stdout = spec.Stream{Kind: spec.StreamPath, Path: hung + "/x"} })
-	add("look at file:"+hung+"/x", func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeFile, Target: hung + "/x"} })
+	add("stdout: open "+hung+"/x",
+		func(s *spec.Service) { s.Stdout = spec.Stream{Kind: spec.StreamPath, Path: hung + "/x"} })
+	add("look at file:"+hung+"/x",
+		func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeFile, Target: hung + "/x"} })
 	return all, words
 }
 
@@ -69,8 +72,10 @@ func hangAround(s scene) error {
 	failed := make(chan error)
 	begun := time.Now()
 	go func() { failed <- s.apply(all...) }()
-	err := s.until(all[len(all)-1].Name, func(st control.Status) bool { return st.State == Starting })
-	other := sh("other", "exec \"$TELLER\" READY=1", func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeNotify} })
+	err := s.until(all[len(all)-1].Name,
+		func(st control.Status) bool { return st.State == Starting })
+	other := sh("other", "exec \"$TELLER\" READY=1",
+		func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeNotify} })
 	_, otherErr := s.Apply(s, Apply{Source: "other", Services: []spec.Service{other}})
 	err = errors.Join(err, otherErr, s.Restart(s, "other"))
 	if took := time.Since(begun); took > 2*time.Second {
@@ -83,13 +88,16 @@ func hangAround(s scene) error {
 	}
 	for i, h := range all {
 		if st := s.one(h.Name); !strings.Contains(st.Reason, words[i]) {
-			err = errors.Join(err, fmt.Errorf("%s: %v: %s\nnot %s", st.Name, st.State, st.Reason, words[i]))
+			err = errors.Join(err,
+				fmt.Errorf("%s: %v: %s\nnot %s", st.Name, st.State, st.Reason, words[i]))
 		}
 	}
-	if startErr := s.Start(s, all[0].Name); startErr == nil || !strings.Contains(startErr.Error(), supervised.ErrStuck.Error()) {
+	if startErr := s.Start(s, all[0].Name); startErr == nil ||
+		!strings.Contains(startErr.Error(), supervised.ErrStuck.Error()) {
 		err = errors.Join(err, fmt.Errorf("the next start: %w", startErr))
 	}
-	if startErr := s.Start(s, all[0].Name); startErr == nil || !strings.Contains(startErr.Error(), supervised.ErrStuck.Error()) {
+	if startErr := s.Start(s, all[0].Name); startErr == nil ||
+		!strings.Contains(startErr.Error(), supervised.ErrStuck.Error()) {
 		err = errors.Join(err, fmt.Errorf("the one after that: %w", startErr))
 	}
 	return errors.Join(err, s.Stop(s, all[0].Name))

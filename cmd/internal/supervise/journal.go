@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/control"
 )
 
 // journal keeps up to date what a successor must know of services (record). Its Writer is of their
@@ -63,7 +64,7 @@ func (e *Engine) tellUnwritten(err error) {
 	e.tellTrouble(err.Error())
 }
 
-func (e *Engine) tellTrouble(text string) { e.trouble(nil, "%s", text) }
+func (e *Engine) tellTrouble(text string) { e.tell(control.EventTrouble, text) }
 
 // beginJournal takes down what is true of services that have changed, or of all.
 func (e *Engine) beginJournal(changed map[string]struct{}) (write func() error, written func()) {
@@ -104,9 +105,19 @@ func (e *Engine) records() []record {
 
 // note has the journal say what is true of s now.
 func (e *Engine) note(s *service) {
-	if s = s.registered(); e.byName[s.spec.Name] == s {
-		e.journal.Write(s.spec.Name)
+	if s = s.registered(); e.byName[s.Name()] == s {
+		e.journal.Write(s.Name())
 	}
+}
+
+// Note is note, and NoteSoon for what changes as often as a service likes.
+func (s *service) Note()     { s.engine.note(s) }
+func (s *service) NoteSoon() { s.engine.journal.WriteSoon(s.Name()) }
+
+// Noted calls then when what is true of s is on disk, or cannot be written.
+func (s *service) Noted(then func()) {
+	s.Note()
+	s.engine.journal.Await(func(error) { then() })
 }
 
 // Save writes all that a successor needs, and returns when it is on disk.

@@ -25,7 +25,7 @@ func TestJournalStaysSmall(t *testing.T) {
 	for i := range 3000 {
 		done := make(chan error, 1)
 		if err := b.ask(t.Context(), func() {
-			s.text = fmt.Sprint(i, strings.Repeat("x", 1000))
+			s.StillWaits(fmt.Sprint(i, strings.Repeat("x", 1000)))
 			b.note(s)
 			b.journal.Await(func(err error) { done <- err })
 		}); err != nil {
@@ -46,7 +46,7 @@ func TestJournalStaysSmall(t *testing.T) {
 		t.Errorf("grew to %d bytes", size)
 	}
 	got, err := persist.Find[record]("", dir)
-	if err != nil || !strings.HasPrefix(got.Records["s"].Text, "2999x") {
+	if err != nil || !strings.HasPrefix(got.Records["s"].Reason, "2999x") {
 		t.Errorf("%v", err)
 	}
 	if err := end(); err != nil {

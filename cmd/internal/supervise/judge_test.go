@@ -18,7 +18,10 @@ import (
 func TestFailureGoesDownTheChain(t *testing.T) {
 	for name, order := range map[string]func(b *bench) error{
 		"up": func(b *bench) error {
-			_, err := b.Apply(context.Background(), Apply{Services: []spec.Service{chainOf("a"), chainOf("b", "a"), chainOf("c", "b")}, Source: "file"})
+			_, err := b.Apply(context.Background(), Apply{
+				Services: []spec.Service{chainOf("a"), chainOf("b", "a"), chainOf("c", "b")},
+				Source:   "file",
+			})
 			return err
 		},
 		"start": func(b *bench) error { return b.Start(context.Background(), "c") },
@@ -26,7 +29,9 @@ func TestFailureGoesDownTheChain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bench) {
-				for _, s := range []spec.Service{chainOf("a"), chainOf("b", "a"), chainOf("c", "b")} {
+				for _, s := range []spec.Service{
+					chainOf("a"), chainOf("b", "a"), chainOf("c", "b"),
+				} {
 					b.inOwner(func() { b.update(s, Apply{Source: "file"}) })
 				}
 				if name == "wait" {
@@ -52,7 +57,8 @@ func TestFailureGoesDownTheChain(t *testing.T) {
 						c = e
 					}
 				}
-				if c == nil || c.Reason != "waits for b (a has failed)" || c.Cause == nil || c.Cause.Name != "a" || c.Cause.Exit == nil || c.Cause.Exit.Code != 1 {
+				if c == nil || c.Reason != "waits for b (a has failed)" || c.Cause == nil ||
+					c.Cause.Name != "a" || c.Cause.Exit == nil || c.Cause.Exit.Code != 1 {
 					t.Errorf("%v: %+v", err, c)
 				}
 				if name == "up" && len(unjoined(err)) != 3 {
@@ -124,13 +130,17 @@ func TestUpJudgesEveryService(t *testing.T) {
 	t.Run("in backoff", func(t *testing.T) {
 		bubble(t, func(b *bench) {
 			one := plain("s", func(s *spec.Service) {
-				s.Backoff = spec.Backoff{First: new(spec.Duration(time.Hour)), Cap: new(spec.Duration(time.Hour))}
+				s.Backoff = spec.Backoff{
+					First: new(spec.Duration(time.Hour)),
+					Cap:   new(spec.Duration(time.Hour)),
+				}
 				s.Budget.Restarts = new(-1)
 			})
 			answer := later(b, one)
 			b.crash(b.byName["s"])
 			b.crash(b.byName["s"])
-			if err := <-answer; text(err) != "s: exited with status 1 before it was ready; it is tried again" {
+			if err := <-answer; text(err) != "s: exited with status 1 before it was ready; it is "+
+				"tried again" {
 				t.Errorf("%v", err)
 			}
 			answer = later(b, one) // is a fresh start, at once
@@ -152,7 +162,8 @@ func TestUpJudgesEveryService(t *testing.T) {
 			bubble(t, func(b *bench) {
 				one := plain("s", func(s *spec.Service) {
 					if s.Restart = policy; policy != spec.RestartNo {
-						s.Backoff = spec.Backoff{First: new(spec.Duration(time.Hour)), Cap: new(spec.Duration(time.Hour))}
+						s.Backoff = spec.Backoff{First: new(spec.Duration(time.Hour)),
+							Cap: new(spec.Duration(time.Hour))}
 						s.Budget.Restarts = new(-1)
 					}
 				})
@@ -185,7 +196,8 @@ func TestUpJudgesEveryService(t *testing.T) {
 	})
 	t.Run("crashes for ever", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			answer := later(b, plain("s", func(s *spec.Service) { s.Budget.Restarts = new(-1) }), plain("needs-s", requires("s")))
+			answer := later(b, plain("s", func(s *spec.Service) { s.Budget.Restarts = new(-1) }),
+				plain("needs-s", requires("s")))
 			began := time.Now()
 			var err error
 			for waiting := true; waiting; {
@@ -196,7 +208,8 @@ func TestUpJudgesEveryService(t *testing.T) {
 				case <-time.After(100 * time.Millisecond):
 				}
 			}
-			if time.Since(began) > time.Minute || !strings.Contains(text(err), "needs-s: waits for s (backoff); s: exited with status 1") {
+			if time.Since(began) > time.Minute || !strings.Contains(text(err),
+				"needs-s: waits for s (backoff); s: exited with status 1") {
 				t.Errorf("after %v: %v", time.Since(began), err)
 			}
 		})
@@ -222,7 +235,8 @@ func TestUpJudgesEveryService(t *testing.T) {
 // A reload is done when whoever was to do it is there after it.
 func TestReloadIsDone(t *testing.T) {
 	reloaded := func(b *bench, then func(s *service)) error {
-		s := b.put(plain("s", func(s *spec.Service) { s.Reload, s.Ready = "HUP", spec.Probe{Kind: spec.ProbeExec} }))
+		s := b.put(plain("s",
+			func(s *spec.Service) { s.Reload, s.Ready = "HUP", spec.Probe{Kind: spec.ProbeExec} }))
 		b.inOwner(func() { b.want([]*service{s}, orderStart) })
 		b.is(s, Ready, "")
 		answer := make(chan error, 1)
@@ -234,7 +248,8 @@ func TestReloadIsDone(t *testing.T) {
 	none := func(int, syscall.Signal) error { return nil }
 	t.Run("killed by the signal", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			if err := reloaded(b, func(*service) {}); text(err) != "s: reload: it did not outlive it: killed by SIGHUP" {
+			err := reloaded(b, func(*service) {})
+			if text(err) != "s: reload: it did not outlive it: killed by SIGHUP" {
 				t.Errorf("%v", err)
 			}
 		})
@@ -249,16 +264,16 @@ func TestReloadIsDone(t *testing.T) {
 	})
 	t.Run("heard", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			b.kernel.Signal = none
+			b.shared.Kernel.Signal = none
 			if err := reloaded(b, func(*service) {}); err != nil {
 				t.Error(err)
 			}
-			b.kernel.Signal = b.k.signal
+			b.shared.Kernel.Signal = b.k.signal
 		})
 	})
 	t.Run("crashed while it says RELOADING=1", func(t *testing.T) {
 		bubble(t, func(b *bench) {
-			b.kernel.Signal = none
+			b.shared.Kernel.Signal = none
 			err := reloaded(b, func(s *service) {
 				b.say(s, notify.Message{Reloading: true})
 				time.Sleep(time.Second)
@@ -267,8 +282,32 @@ func TestReloadIsDone(t *testing.T) {
 			if text(err) != "s: reload: it did not outlive it: exited with status 1" {
 				t.Errorf("%v", err)
 			}
-			b.kernel.Signal = b.k.signal
+			b.shared.Kernel.Signal = b.k.signal
 		})
+	})
+}
+
+// READY=1 of a service that is ready, and has not said RELOADING=1, is nothing new.
+func TestReadyAgain(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		b.up(s)
+		var since time.Time
+		b.inOwner(func() { since = s.Since() })
+		for range 3 {
+			time.Sleep(time.Second)
+			b.say(s, readyMessage)
+		}
+		b.tells("reloaded", 0)
+		b.inOwner(func() {
+			if s.Since() != since {
+				t.Errorf("ready since %v", s.Since().Sub(since))
+			}
+		})
+		b.say(s, notify.Message{Reloading: true})
+		b.say(s, readyMessage)
+		b.say(s, readyMessage)
+		b.tells("reloaded", 1)
 	})
 }
 
@@ -276,13 +315,24 @@ func TestReloadIsDone(t *testing.T) {
 // processes.
 func TestPutsItselfIntoTheBackground(t *testing.T) {
 	const background = ", and left 1 process behind: it puts itself into the background"
-	for name, ready := range map[string]bool{"exited with status 0 before it was ready": false, "exited with status 0": true} {
+	for name, ready := range map[string]bool{
+		"exited with status 0 before it was ready": false, "exited with status 0": true,
+	} {
 		bubble(t, func(b *bench) {
 			answer := make(chan error, 1)
 			go func() {
-				_, err := b.Apply(context.Background(), Apply{Services: []spec.Service{plain("s", requires("a")), plain("a", func(s *spec.Service) {
-					s.Budget.Restarts = new(0)
-				})}, Source: "file"})
+				_, err := b.Apply(
+					context.Background(),
+					Apply{
+						Services: []spec.Service{
+							plain("s", requires("a")),
+							plain("a", func(s *spec.Service) {
+								s.Budget.Restarts = new(0)
+							}),
+						},
+						Source: "file",
+					},
+				)
 				answer <- err
 			}()
 			synctest.Wait()
@@ -299,24 +349,14 @@ func TestPutsItselfIntoTheBackground(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(time.Minute)
 			b.inOwner(func() {
-				if !strings.HasPrefix(a.reason, name+background) {
-					t.Errorf("%v: %q", a.state, a.reason)
+				if !strings.HasPrefix(a.Reason(), name+background) {
+					t.Errorf("%v: %q", a.State(), a.Reason())
 				}
 			})
-			if err := <-answer; !ready && !strings.HasPrefix(text(err), "a: "+name+background) && !strings.Contains(text(err), "\na: "+name+background) {
+			if err := <-answer; !ready && !strings.HasPrefix(text(err), "a: "+name+background) &&
+				!strings.Contains(text(err), "\na: "+name+background) {
 				t.Errorf("%v", err)
 			}
 		})
-	}
-}
-
-// What is tried again is not said to be tried no more.
-func TestExhaustedText(t *testing.T) {
-	for retry, want := range map[spec.Duration]string{
-		0: "it broke; restarted 3 times in 1m, no more", spec.Duration(time.Hour): "it broke; restarted 3 times in 1m, and not again for 1h",
-	} {
-		if got := exhaustedText("it broke", 3, spec.Budget{Window: new(spec.Duration(time.Minute)), Retry: retry}); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -23,7 +24,8 @@ func (s scene) event(reason string) error {
 			return err
 		}
 		sub.Close()
-		if slices.ContainsFunc(past, func(ev control.Event) bool { return strings.Contains(ev.Reason, reason) }) {
+		if slices.ContainsFunc(past,
+			func(ev control.Event) bool { return strings.Contains(ev.Reason, reason) }) {
 			return nil
 		}
 		time.Sleep(time.Millisecond)
@@ -32,7 +34,8 @@ func (s scene) event(reason string) error {
 }
 
 func notifiedByAll(c *spec.Service) {
-	c.Ready, c.NotifyAccess, c.Restart = spec.Probe{Kind: spec.ProbeNotify}, spec.NotifyAll, spec.RestartNo
+	c.Ready, c.NotifyAccess, c.Restart = spec.Probe{Kind: spec.ProbeNotify}, spec.NotifyAll,
+		spec.RestartNo
 }
 
 // checkLiveness has a service fail its check within the grace, be well at its end, and fail again.
@@ -40,12 +43,15 @@ func checkLiveness(s scene) error {
 	alive, asked := s.path("alive"), s.path("asked")
 	err := s.apply(sh("a", "exec sleep 99", func(c *spec.Service) {
 		c.Liveness = spec.Liveness{
-			Check:    spec.Probe{Kind: spec.ProbeCmd, Target: "sh -c 'echo >>" + asked + "; test -e " + alive + "'"},
-			Interval: new(spec.Duration(20 * time.Millisecond)), Threshold: new(3), Grace: spec.Duration(300 * time.Millisecond),
+			Check: spec.Probe{Kind: spec.ProbeCmd,
+				Target: "sh -c 'echo >>" + asked + "; test -e " + alive + "'"},
+			Interval: new(spec.Duration(20 * time.Millisecond)), Threshold: new(3),
+			Grace: spec.Duration(300 * time.Millisecond),
 		}
 	}))
 	first := s.one("a")
-	if _, statErr := os.Stat(asked); statErr == nil && time.Since(first.Since) < 300*time.Millisecond {
+	_, statErr := os.Stat(asked)
+	if statErr == nil && time.Since(first.Since) < 300*time.Millisecond {
 		err = errors.Join(err, errors.New("asked within the grace"))
 	}
 	err = errors.Join(err, os.WriteFile(alive, nil, 0o600))
@@ -53,14 +59,17 @@ func checkLiveness(s scene) error {
 		b, _ := os.ReadFile(asked)
 		checks = len(b)
 	}
-	err = errors.Join(err, want("restarts of what is well", s.one("a").Restarts, 0), os.Remove(alive), s.event(", 3 times"))
-	return errors.Join(err, os.WriteFile(alive, nil, 0o600), s.until("a", func(st control.Status) bool { return st.Ready && st.PID != first.PID }))
+	err = errors.Join(err, want("restarts of what is well", s.one("a").Restarts, 0),
+		os.Remove(alive), s.event(", 3 times"))
+	return errors.Join(err, os.WriteFile(alive, nil, 0o600),
+		s.until("a", func(st control.Status) bool { return st.Ready && st.PID != first.PID }))
 }
 
 func missWatchdog(s scene) error {
 	a := tells("a", "READY=1")
 	a.Watchdog, a.Restart = spec.Duration(200*time.Millisecond), spec.RestartNo
-	return errors.Join(s.apply(a), s.until("a", func(st control.Status) bool { return st.State == Failed }),
+	return errors.Join(s.apply(a),
+		s.until("a", func(st control.Status) bool { return st.State == Failed }),
 		want("reason", s.one("a").Reason, "no WATCHDOG=1 within 200ms"))
 }
 
@@ -68,18 +77,38 @@ func missWatchdog(s scene) error {
 // it stops.
 func extendTimeout(s scene) error {
 	teller := os.Getenv("TELLER")
-	script := teller + " EXTEND_TIMEOUT_USEC=20000000 & sleep 1.2; trap 'kill $!; " + teller + " STOPPING=1 & sleep 0.5; kill $!; exit' TERM; " + teller + " READY=1 & while :; do sleep 0.01; done"
-	err := s.apply(sh("a", script, notifiedByAll, func(c *spec.Service) { c.Timeout = new(spec.Duration(time.Second)) }))
+	script := teller + " EXTEND_TIMEOUT_USEC=20000000 & sleep 1.2; trap 'kill $!; " + teller +
+		" STOPPING=1 & sleep 0.5; kill $!; exit' TERM; " +
+		teller + " READY=1 & while :; do sleep 0.01; done"
+	err := s.apply(sh("a", script, notifiedByAll,
+		func(c *spec.Service) { c.Timeout = new(spec.Duration(time.Second)) }))
 	return errors.Join(err, s.Stop(s, "a"), s.event("says that it is stopping"))
 }
 
 // changeMainPID has the first process name its child and end, as daemons of the old kind do.
 func changeMainPID(s scene) error {
-	script := "sleep 97 & echo $! >" + s.path("main") + "; " + os.Getenv("TELLER") + " MAINPID=$!,READY=1 & echo >" + s.path("said") + "; while ! test -e " + s.path("go") + "; do sleep 0.01; done"
+	script := "sleep 97 & echo $! >" + s.path("main") + "; " + os.Getenv("TELLER") +
+		" MAINPID=$!,READY=1 & echo >" +
+		s.path("said") + "; while ! test -e " + s.path("go") + "; do sleep 0.01; done"
 	err := s.apply(sh("a", script, notifiedByAll))
 	main, pidErr := s.awaitPID("main")
-	err = errors.Join(err, pidErr, os.WriteFile(s.path("go"), nil, 0o600), s.until("a", func(st control.Status) bool { return st.PID == main }))
-	return errors.Join(err, want("state", s.one("a").State, Ready), s.Stop(s, "a"), want("it lives", proctest.Alive(main), false))
+	err = errors.Join(err, pidErr, os.WriteFile(s.path("go"), nil, 0o600),
+		s.until("a", func(st control.Status) bool { return st.PID == main }))
+	return errors.Join(err, want("state", s.one("a").State, Ready), s.Stop(s, "a"),
+		want("it lives", proctest.Alive(main), false))
+}
+
+// endStopped has a process stop itself, which takes no signal but KILL until it is continued.
+func endStopped(s scene) error {
+	script := "trap 'exit 7' TERM; echo $$ >" + s.path("pid") +
+		"; kill -STOP $$; while :; do sleep 0.01; done"
+	err := s.apply(sh("a", script))
+	pid, pidErr := s.awaitPID("pid")
+	err = errors.Join(err, pidErr, s.until("a", func(control.Status) bool {
+		stat, _ := sys.ReadStat(pid)
+		return stat.State == 'T'
+	}), s.Stop(s, "a"))
+	return errors.Join(err, want("its end", s.one("a").Exit.Text, "exited with status 7"))
 }
 
 // barrier says who it is, has that confirmed, and only then writes a file.
@@ -101,7 +130,11 @@ var barrier = proctest.Register("barrier", func(args []string) int {
 })
 
 func askBarrier(s scene) error {
-	a := spec.Service{Name: "a", Command: spec.Command{os.Getenv("BARRIER"), s.path("passed")}, Ready: spec.Probe{Kind: spec.ProbeFile, Target: s.path("passed")}}
+	a := spec.Service{
+		Name:    "a",
+		Command: spec.Command{os.Getenv("BARRIER"), s.path("passed")},
+		Ready:   spec.Probe{Kind: spec.ProbeFile, Target: s.path("passed")},
+	}
 	return errors.Join(s.apply(a), want("status", s.one("a").Text, "said before"))
 }
 
@@ -113,7 +146,8 @@ func upInLayers(s scene) error {
 	for layer := range layers {
 		for i := range width {
 			name := fmt.Sprintf("l%d-%d", layer, i)
-			script := "trap 'echo " + name + " >>" + s.path("order") + "; exit' TERM; echo up; while :; do sleep 0.02; done"
+			script := "trap 'echo " + name + " >>" + s.path("order") +
+				"; exit' TERM; echo up; while :; do sleep 0.02; done"
 			all = append(all, sh(name, script, func(c *spec.Service) {
 				c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
 				for below := range width {
@@ -143,8 +177,10 @@ func downInLayers(s scene) error {
 }
 
 func hearLastWords(s scene) error {
-	script := "if test -e " + s.path("again") + "; then echo second; else echo first; >" + s.path("again") + "; fi; exit 3"
-	_ = s.apply(sh("a", script, notified, func(c *spec.Service) { c.Budget.Restarts = new(1) })) // that it fails is what is wanted
+	script := "if test -e " + s.path("again") + "; then echo second; else echo first; >" +
+		s.path("again") + "; fi; exit 3"
+	// that it fails is what is wanted
+	_ = s.apply(sh("a", script, notified, func(c *spec.Service) { c.Budget.Restarts = new(1) }))
 	if err := s.until("a", func(st control.Status) bool { return st.State == Failed }); err != nil {
 		return err
 	}
@@ -153,10 +189,13 @@ func hearLastWords(s scene) error {
 
 // renameLogs does what logrotate(8) does.
 func renameLogs(s scene) error {
-	script := "echo before; while ! test -e " + s.path("go") + "; do sleep 0.01; done; echo after; exec sleep 99"
+	script := "echo before; while ! test -e " + s.path("go") +
+		"; do sleep 0.01; done; echo after; exec sleep 99"
 	log := s.path("log/a.log")
-	err := s.apply(sh("a", script, func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^before$"} }))
-	err = errors.Join(err, os.Rename(log, log+".old"), s.ReopenLogs(s), os.WriteFile(s.path("go"), nil, 0o600))
+	err := s.apply(sh("a", script,
+		func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^before$"} }))
+	err = errors.Join(err, os.Rename(log, log+".old"), s.ReopenLogs(s),
+		os.WriteFile(s.path("go"), nil, 0o600))
 	for s.Err() == nil {
 		if b, _ := os.ReadFile(log); string(b) == "after\n" {
 			old, readErr := os.ReadFile(log + ".old")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/control"
+	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -29,7 +30,8 @@ var onDemandScenarios = map[string]func(scene) error{
 			return err
 		}
 		st := s.one("web")
-		if err := errors.Join(want("state", st.State, Listening), want("pid", st.PID, 0), want("ready", st.Ready, true), want("after", s.one("after").Ready, true)); err != nil {
+		if err := errors.Join(want("state", st.State, Listening), want("pid", st.PID, 0),
+			want("ready", st.Ready, true), want("after", s.one("after").Ready, true)); err != nil {
 			return err
 		}
 		// Several at once: one start, and all are answered.
@@ -49,7 +51,8 @@ var onDemandScenarios = map[string]func(scene) error{
 			}
 		}
 		first := s.one("web")
-		if err := errors.Join(want("state", first.State, Ready), want("starts", len(s.order(Ready)), 2)); err != nil {
+		if err := errors.Join(want("state", first.State, Ready),
+			want("starts", len(s.order(Ready)), 2)); err != nil {
 			return err
 		}
 		// A good end goes back to waiting; so does a crash, by way of the restart policy.
@@ -59,7 +62,9 @@ var onDemandScenarios = map[string]func(scene) error{
 			return fmt.Errorf("again: %d, %v", pid, err)
 		}
 		get(s, "/crash")
-		if err := s.until("web", func(st control.Status) bool { return st.State == Listening && st.Restarts == 1 }); err != nil {
+		if err := s.until("web", func(st control.Status) bool {
+			return st.State == Listening && st.Restarts == 1
+		}); err != nil {
 			return err
 		}
 		_, _, err = get(s, "/")
@@ -75,7 +80,8 @@ var onDemandScenarios = map[string]func(scene) error{
 		if _, _, getErr := get(s, "/"); getErr == nil {
 			err = errors.Join(err, errors.New("a stopped service answers"))
 		}
-		return errors.Join(err, want("state", s.one("web").State, Stopped), want("open", s.open(), 0))
+		return errors.Join(err, want("state", s.one("web").State, Stopped),
+			want("open", s.open(), 0))
 	},
 	"on demand, instances": func(s scene) error {
 		two := web()
@@ -100,12 +106,14 @@ var onDemandScenarios = map[string]func(scene) error{
 		if err := s.state("one", Failed); err != nil {
 			return err
 		}
-		if reason := s.one("one").Reason; !strings.Contains(reason, "exited with status 0, and somebody waits to be accepted; restarted 2 times") {
+		if reason := s.one("one").Reason; !strings.Contains(reason,
+			"exited with status 0, and somebody waits to be accepted; restarted 2 times") {
 			return errors.New(reason)
 		}
 		// Given up: who waited is told, and who comes is refused.
 		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := conn.Read(make([]byte, 1)); err == nil ||
+			errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("still connected: %v", err)
 		}
 		return nil
@@ -114,7 +122,9 @@ var onDemandScenarios = map[string]func(scene) error{
 		for _, network := range []spec.Network{spec.NetTCP, spec.NetUnix} {
 			one := web()
 			one.OnDemand, one.IdleStop = true, spec.Duration(300*time.Millisecond)
-			dial := func() (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+os.Getenv("PORT")) }
+			dial := func() (net.Conn, error) {
+				return net.Dial("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+			}
 			if network == spec.NetUnix {
 				one.Sockets[0].Listen = spec.Address{Network: network, Addr: s.path("sock")}
 				dial = func() (net.Conn, error) { return net.Dial("unix", s.path("sock")) }
@@ -130,7 +140,8 @@ var onDemandScenarios = map[string]func(scene) error{
 				return err
 			}
 			// As long as somebody is connected it runs, though nothing is said.
-			for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			end := time.Now().Add(time.Second)
+			for ; time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 				if st := s.one("web"); st.State != Ready {
 					return fmt.Errorf("%s: %v while connected: %s", network, st.State, st.Reason)
 				}
@@ -146,7 +157,8 @@ var onDemandScenarios = map[string]func(scene) error{
 			if conn, err = dial(); err != nil {
 				return err
 			}
-			if err := errors.Join(s.state("web", Ready), conn.Close(), s.Remove(s, "web")); err != nil {
+			if err := errors.Join(s.state("web", Ready), conn.Close(),
+				s.Remove(s, "web")); err != nil {
 				return err
 			}
 		}
@@ -160,11 +172,11 @@ func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		s := b.put(plain("s", func(s *spec.Service) {
-			s.OnDemand, s.IdleStop = true, spec.Duration(time.Minute)
+			s.IdleStop = spec.Duration(time.Minute)
 		}))
 		end := b.run()
-		b.inOwner(func() { s.called = true })
 		b.up(s)
+		b.becomesOnDemand(s)
 		for _, c := range []struct {
 			n   int
 			err error
@@ -183,12 +195,49 @@ func TestIdle(t *testing.T) {
 		b.is(s, Ready, "")
 		time.Sleep(20 * time.Second)
 		b.inOwner(func() {
-			if s.state != Listening || s.exit == nil || s.restarts != 0 {
-				t.Errorf("%v: %v, %d restarts", s.state, s.exit, s.restarts)
+			if s.State() != Listening || s.Exit() == nil || s.Restarts() != 0 {
+				t.Errorf("%v: %v, %d restarts", s.State(), s.Exit(), s.Restarts())
 			}
 		})
 		if err := end(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A service that reloads is not idle, and one that may be idle for long is looked at as often as
+// others.
+func TestIdleAfterAll(t *testing.T) {
+	for limit, late := range map[time.Duration]time.Duration{
+		time.Minute: 15 * time.Second, 24 * time.Hour: time.Minute,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			s := b.put(plain("s", func(s *spec.Service) {
+				s.IdleStop, s.Timeout = spec.Duration(limit), new(spec.Forever)
+			}))
+			end := b.run()
+			b.up(s)
+			b.becomesOnDemand(s)
+			b.say(s, notify.Message{Reloading: true})
+			time.Sleep(3 * limit)
+			b.is(s, Ready, "")
+			b.say(s, readyMessage)
+			time.Sleep(limit + late)
+			b.is(s, Listening, "")
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// becomesOnDemand describes a service that is up as one on demand: nobody has to connect first.
+func (b *bench) becomesOnDemand(s *service) {
+	b.inOwner(func() {
+		described := s.Spec().Clone()
+		described.OnDemand = true
+		s.Describe(described)
+		s.Redescribed()
 	})
 }

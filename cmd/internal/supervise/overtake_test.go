@@ -47,7 +47,9 @@ var overtakings = []overtaking{
 	{"restart", "end", Ready, "the supervisor is shutting down", "", Stopped},
 	{"restart", "start", Ready, "", "", Ready},
 	{"restart", "restart", Ready, "", "", Ready},
-	{"restart", "rolling", Ready, "", "s: cannot be restarted in a rolling way: it is stopping, so nobody would notice an ordinary one", Ready},
+	{"restart", "rolling", Ready, "",
+		"s: cannot be restarted in a rolling way: it is stopping, so nobody would notice an " +
+			"ordinary one", Ready},
 	{"remove", "start", Ready, "s: remove: overtaken by a later start", "", Ready},
 	{"remove", "restart", Ready, "s: remove: overtaken by a later restart", "", Ready},
 	{"remove", "up", Ready, "s: remove: overtaken by a later up", "", Ready},
@@ -100,7 +102,7 @@ func (o overtaking) try(b *bench) {
 		s.Stop = spec.StopSchedule{{Signal: "TERM", Wait: spec.Duration(5 * time.Second)}}
 	})
 	ctx := context.Background()
-	s := b.newService(description{spec: described, source: "file"})
+	s := b.newService(described, "file", nil)
 	b.inOwner(func() {
 		b.add(s)
 		if o.second == "start of what needs it" {
@@ -141,14 +143,14 @@ func (o overtaking) try(b *bench) {
 	b.k.set(func() { b.k.deaf = true }) // so that each order takes its time
 	if o.first == "reload" {
 		b.k.set(func() { b.k.deaf = false }) // it does not ignore the signal
-		b.kernel.Signal = func(int, syscall.Signal) error { return nil }
+		b.shared.Kernel.Signal = func(int, syscall.Signal) error { return nil }
 	}
 	first := give(o.first)
 	if o.first == "replaced" {
 		b.sayAll(notify.Message{Ready: true})
 	}
 	if o.first == "reload" {
-		b.kernel.Signal = b.k.signal
+		b.shared.Kernel.Signal = b.k.signal
 	}
 	select {
 	case err := <-first:
@@ -181,7 +183,7 @@ func (o overtaking) try(b *bench) {
 		b.inOwner(func() {
 			state := Stopped
 			if s := b.byName["s"]; s != nil {
-				state = s.state
+				state = s.State()
 			}
 			if state != o.in {
 				b.Errorf("it is %v in the end, want %v", state, o.in)

@@ -11,11 +11,10 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// startProgram starts the program of a log target, "pipe:COMMAND"; see logs.Options.StartProgram. It
-// runs as the service would, but is none of its processes: it outlives them, so that it can read
-// their last words. It is called by
-// the log engine's goroutines and waits for the owner, who therefore never waits for the log
-// engine.
+// startProgram starts the program of a log target, "pipe:COMMAND"; see logs.Options.StartProgram.
+// It runs as the service would, but is none of its processes: it outlives them, so that it can read
+// their last words. It is called by the log engine's goroutines and waits for the owner, who
+// therefore never waits for the log engine.
 func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct{}, error) {
 	argv, err := spec.ParseCommand(command)
 	if err != nil {
@@ -32,7 +31,7 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 			answers <- answer{err: e.notFound(id)}
 			return
 		}
-		l := e.newLaunch(s)
+		l := s.NewLaunch()
 		birth := e.procs.Expect()
 		// Not one of the engine's jobs, of which only so many run at a time: all of those may be
 		// waiting for room in a log that this very program is to read.
@@ -55,6 +54,9 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 		return nil, ErrClosed
 	}
 }
+
+// logsEndTime is how long the end waits for the log engine: a file system may not answer.
+const logsEndTime = 10 * time.Second
 
 // Time that a program has after the end of its input to end by itself, and after SIGKILL to be
 // gone.
@@ -80,9 +82,11 @@ func (e *Engine) endLogs() bool {
 	case !end.begun:
 		end.begun = true
 		go func() {
-			ctx, cancel := context.WithTimeoutCause(context.Background(), drainTime, errDrainTime)
+			ctx, cancel := context.WithTimeoutCause(context.Background(), logsEndTime,
+				fmt.Errorf("not within %v", logsEndTime))
 			defer cancel()
-			_, err := sys.Within(ctx, "close the logs", func() (struct{}, error) { return struct{}{}, e.logs.Close() }, nil)
+			_, err := sys.Within(ctx, "close the logs",
+				func() (struct{}, error) { return struct{}{}, e.logs.Close() }, nil)
 			e.post(func() {
 				end.closed, end.err = true, err
 				time.AfterFunc(programGrace, func() { e.post(e.killPrograms) })
@@ -97,12 +101,19 @@ func (e *Engine) endLogs() bool {
 func (e *Engine) killPrograms() {
 	for _, p := range e.procs.Programs() {
 		err := e.procs.EndProgram(p)
-		e.o.Trouble(errors.Join(fmt.Errorf("log program, process %d: did not end within %v after its input; killed", p.PID, programGrace), err))
+		e.o.Trouble(
+			errors.Join(
+				fmt.Errorf("log program, process %d: did not end within %v after its input; killed",
+					p.PID, programGrace),
+				err,
+			),
+		)
 	}
 	time.AfterFunc(killGrace, func() {
 		e.post(func() {
 			for _, p := range e.procs.Programs() {
-				e.o.Trouble(fmt.Errorf("log program, process %d: cannot be killed; left behind", p.PID))
+				e.o.Trouble(fmt.Errorf("log program, process %d: cannot be killed; left behind",
+					p.PID))
 			}
 			e.logsEnd.over = true
 		})

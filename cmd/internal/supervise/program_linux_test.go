@@ -26,7 +26,8 @@ var afterwards = map[string]func(scene) error{
 		}
 		want.WriteString("last words\n")
 		if string(b) != want.String() {
-			err = errors.Join(err, fmt.Errorf("the programs read %d bytes, want %d:\n%s", len(b), want.Len(), b))
+			err = errors.Join(err,
+				fmt.Errorf("the programs read %d bytes, want %d:\n%s", len(b), want.Len(), b))
 		}
 		if starts, _ := os.ReadFile(s.path("starts")); strings.Count(string(starts), "\n") < 2 {
 			err = errors.Join(err, fmt.Errorf("one program alone: %q", starts))
@@ -41,7 +42,9 @@ var afterwards = map[string]func(scene) error{
 
 func piped(command string) func(*spec.Service) {
 	return func(c *spec.Service) {
-		c.Log.Targets = []spec.LogTarget{{Kind: spec.TargetFile}, {Kind: spec.TargetPipe, Command: command}}
+		c.Log.Targets = []spec.LogTarget{
+			{Kind: spec.TargetFile}, {Kind: spec.TargetPipe, Command: command},
+		}
 	}
 }
 
@@ -49,7 +52,9 @@ func piped(command string) func(*spec.Service) {
 // programs that end after 100 lines each.
 func pipeIntoPrograms(s scene) error {
 	reader := s.path("reader")
-	script := "#!/bin/sh\necho $$ >>" + s.path("starts") + "\ni=0; while [ $i -lt 100 ] && IFS= read -r l; do echo \"$l\" >>" + s.path("out") + "; i=$((i+1)); done\n"
+	script := "#!/bin/sh\necho $$ >>" + s.path("starts") +
+		"\ni=0; while [ $i -lt 100 ] && IFS= read -r l; do echo \"$l\" >>" +
+		s.path("out") + "; i=$((i+1)); done\n"
 	if err := os.WriteFile(reader, []byte(script), 0o755); err != nil {
 		return err
 	}
@@ -135,7 +140,8 @@ func TestProgramEndsWithAKilledSupervisor(t *testing.T) {
 var doomed = proctest.Register("doomed", func(args []string) int {
 	s, _, err := newScene(args[0])
 	if err == nil {
-		err = s.apply(sh("a", "echo $$ >"+s.path("service")+"; echo hello; exec sleep 20", piped(`sh -c "echo $$ >`+s.path("program")+`; exec cat"`)))
+		err = s.apply(sh("a", "echo $$ >"+s.path("service")+"; echo hello; exec sleep 20",
+			piped(`sh -c "echo $$ >`+s.path("program")+`; exec cat"`)))
 	}
 	if err != nil {
 		fmt.Println(err)

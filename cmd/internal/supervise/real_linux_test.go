@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -58,7 +59,9 @@ func TestOnTheKernel(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			cmd := stage.Command(t, name, dir)
-			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t), "FEEDER="+feeder.Path(t), "GORACE="+proctest.RaceSettings()) // or each process of a race build takes a second to end
+			// or each process of a race build takes a second to end
+			cmd.Env = append(os.Environ(), "TELLER="+teller.Path(t), "BARRIER="+barrier.Path(t),
+				"FEEDER="+feeder.Path(t), "GORACE="+proctest.RaceSettings())
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -68,7 +71,7 @@ func TestOnTheKernel(t *testing.T) {
 
 // tell prints what the engine tells. A state that changes while nothing happens is never right.
 func tell(err error) {
-	if strings.Contains(err.Error(), errUnhappened) {
+	if strings.Contains(err.Error(), lifecycle.Unhappened) {
 		panic(err)
 	}
 	fmt.Println("trouble:", err)
@@ -84,7 +87,13 @@ type scene struct {
 func (s scene) path(name string) string { return filepath.Join(s.dir, name) }
 
 func newScene(dir string) (scene, func() error, error) {
-	o := Options{RuntimeDir: dir + "/run", StateDir: dir + "/state", LogDir: dir + "/log", Cgroup: os.Getenv("SCENE_CGROUP"), Trouble: tell}
+	o := Options{
+		RuntimeDir: dir + "/run",
+		StateDir:   dir + "/state",
+		LogDir:     dir + "/log",
+		Cgroup:     os.Getenv("SCENE_CGROUP"),
+		Trouble:    tell,
+	}
 	for _, d := range []string{o.RuntimeDir, o.StateDir, o.LogDir} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return scene{}, nil, err
@@ -127,7 +136,11 @@ func perform(name, dir string) error {
 }
 
 func sh(name, script string, change ...func(*spec.Service)) spec.Service {
-	s := spec.Service{Name: name, Command: spec.Command{"/bin/sh", "-c", script}, Ready: spec.Probe{Kind: spec.ProbeExec}}
+	s := spec.Service{
+		Name:    name,
+		Command: spec.Command{"/bin/sh", "-c", script},
+		Ready:   spec.Probe{Kind: spec.ProbeExec},
+	}
 	for _, f := range change {
 		f(&s)
 	}
@@ -143,7 +156,8 @@ func (s scene) apply(services ...spec.Service) error {
 func (s scene) awaitPID(name string) (int, error) {
 	for s.Err() == nil {
 		b, _ := os.ReadFile(s.path(name))
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && strings.HasSuffix(string(b), "\n") {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil &&
+			strings.HasSuffix(string(b), "\n") {
 			return pid, nil
 		}
 		time.Sleep(time.Millisecond)
@@ -198,6 +212,7 @@ var scenarios = map[string]func(scene) error{
 	"WATCHDOG=1 stays out":                           missWatchdog,
 	"EXTEND_TIMEOUT_USEC and STOPPING=1":             extendTimeout,
 	"MAINPID= of a child":                            changeMainPID,
+	"who is stopped hears that it is to end":         endStopped,
 	"BARRIER=1 is answered when all is taken in":     askBarrier,
 	"shutdown order over many services":              upInLayers,
 	"last words are those of the last run":           hearLastWords,
@@ -210,20 +225,21 @@ var scenarios = map[string]func(scene) error{
 	"log program that does not end is killed":        pipeIntoDeaf,
 	"log program is none of its service's processes": pipeOutlivesService,
 	"the log of a start under way is opened once": func(s scene) (err error) {
-		one := s.newService(description{spec: sh("a", "exec sleep 99").WithDefaults()})
-		one.state = Starting
+		one := s.newService(sh("a", "exec sleep 99").WithDefaults(), "", nil)
 		t := &takeover{e: s.Engine, again: []*service{one}, missing: []*service{one}}
 		askErr := s.ask(s, func() {
+			one.Place(lifecycle.Record{State: Starting})
 			told := s.o.Trouble
 			s.o.Trouble = func(e error) { err = errors.Join(err, e) }
 			t.openLogs()
 			s.o.Trouble = told
-			if one.stream == nil {
+			one.LeaveAlone("")
+			if one.Stream() == nil {
 				err = errors.Join(err, errors.New("it is not open"))
 				return
 			}
 			_ = s.procs.Forget(&one.Unit)
-			err = errors.Join(err, one.stream.Remove())
+			err = errors.Join(err, one.Stream().Remove())
 		})
 		return errors.Join(askErr, err)
 	},
@@ -233,14 +249,19 @@ var scenarios = map[string]func(scene) error{
 	"who became ready while we stood still":  standStillAtStart,
 	"chain waits for ready and stops in reverse": func(s scene) error {
 		settle := func(c *spec.Service) {
-			c.Ready = spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(20 * time.Millisecond)}
+			c.Ready = spec.Probe{
+				Kind:   spec.ProbeSettle,
+				Settle: spec.Duration(20 * time.Millisecond),
+			}
 		}
-		err := s.apply(sh("c", "exec sleep 99", settle, requires("b")), sh("b", "exec sleep 99", settle, requires("a")), sh("a", "exec sleep 99", settle))
+		err := s.apply(sh("c", "exec sleep 99", settle, requires("b")),
+			sh("b", "exec sleep 99", settle, requires("a")), sh("a", "exec sleep 99", settle))
 		return errors.Join(err, want("up", strings.Join(s.order(Ready), ""), "abc"),
 			s.Stop(s), want("down", strings.Join(s.order(Stopped), ""), "cba"))
 	},
 	"cycle is refused": func(s scene) error {
-		err := s.apply(sh("a", ":", requires("b")), sh("b", ":", requires("a")), sh("c", "sleep 99", requires("x")))
+		err := s.apply(sh("a", ":", requires("b")), sh("b", ":", requires("a")),
+			sh("c", "sleep 99", requires("x")))
 		list, listErr := s.Status(s)
 		if err == nil || len(list) > 0 {
 			return fmt.Errorf("%v, %d services", err, len(list))
@@ -248,7 +269,10 @@ var scenarios = map[string]func(scene) error{
 		return listErr
 	},
 	"failed requirement": func(s scene) error {
-		err := s.apply(sh("a", "exit 3", notified, func(c *spec.Service) { c.Restart = spec.RestartNo }), sh("b", "exec sleep 99", requires("a")))
+		err := s.apply(
+			sh("a", "exit 3", notified, func(c *spec.Service) { c.Restart = spec.RestartNo }),
+			sh("b", "exec sleep 99", requires("a")),
+		)
 		start, ok := errors.AsType[*StartError](err)
 		if !ok || start.Exit == nil || start.Exit.Code != 3 {
 			return fmt.Errorf("no exit status in %v", err)
@@ -273,12 +297,14 @@ var scenarios = map[string]func(scene) error{
 		return want("deaf one lives", proctest.Alive(deaf), false)
 	},
 	"death is seen though a grandchild holds the pipe": func(s scene) error {
-		if err := s.apply(sh("a", "sleep 99 & echo $! >"+s.path("child")+"; exec sleep 98")); err != nil {
+		if err := s.apply(sh("a", "sleep 99 & echo $! >"+s.path("child")+"; exec sleep 98")); err !=
+			nil {
 			return err
 		}
 		child, err := s.awaitPID("child")
 		before := s.one("a").PID
-		err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st control.Status) bool { return st.PID != 0 && st.PID != before }))
+		err = errors.Join(err, sys.Kill(before, syscall.SIGKILL),
+			s.until("a", func(st control.Status) bool { return st.PID != 0 && st.PID != before }))
 		return errors.Join(err, want("grandchild lives", proctest.Alive(child), false))
 	},
 	"ready at once by sd_notify, many times": func(s scene) error {
@@ -292,42 +318,60 @@ var scenarios = map[string]func(scene) error{
 		stranger := tells("stranger", "READY=1")
 		stranger.Ready, stranger.NotifyAccess = spec.Probe{Kind: spec.ProbeExec}, spec.NotifyNone
 		stranger.Env = map[string]string{"NOTIFY_SOCKET": s.hearing.Address()}
-		child := sh("child", os.Getenv("TELLER")+" READY=1 & wait", notified, func(c *spec.Service) {
-			c.Timeout, c.Restart = new(spec.Duration(300*time.Millisecond)), spec.RestartNo
-		})
+		child := sh("child", os.Getenv("TELLER")+" READY=1 & wait", notified,
+			func(c *spec.Service) {
+				c.Timeout, c.Restart = new(spec.Duration(300*time.Millisecond)), spec.RestartNo
+			})
 		all := child
 		all.Name, all.NotifyAccess = "all", spec.NotifyAll
 		err := s.apply(stranger, child, all)
-		return errors.Join(want("child", s.one("child").State, Failed), want("all", s.one("all").State, Ready),
-			want("error names the child alone", fmt.Sprint(err), "child: not ready within 300ms (notify)"))
+		return errors.Join(want("child", s.one("child").State, Failed),
+			want("all", s.one("all").State, Ready),
+			want("error names the child alone", fmt.Sprint(err),
+				"child: not ready within 300ms (notify)"))
 	},
 	"reload waits for READY=1 after RELOADING=1": func(s scene) error {
-		script := `trap '` + os.Getenv("TELLER") + ` RELOADING=1,MONOTONIC_USEC=1 READY=1 &' HUP; ` + os.Getenv("TELLER") + ` READY=1 & while :; do sleep 0.01; done`
-		err := s.apply(sh("a", script, notified, func(c *spec.Service) { c.NotifyAccess, c.Reload = spec.NotifyAll, "HUP" }))
+		script := `trap '` + os.Getenv("TELLER") +
+			` RELOADING=1,MONOTONIC_USEC=1 READY=1 &' HUP; ` +
+			os.Getenv("TELLER") + ` READY=1 & while :; do sleep 0.01; done`
+		err := s.apply(sh("a", script, notified,
+			func(c *spec.Service) { c.NotifyAccess, c.Reload = spec.NotifyAll, "HUP" }))
 		for err == nil { // on a busy machine RELOADING=1 may come too late for the first of them
 			if err = s.Reload(s, "a"); err != nil {
 				return err
 			}
 			var past []control.Event
 			past, _, err = s.Subscribe(s, 0)
-			if slices.ContainsFunc(past, func(ev control.Event) bool { return ev.Reason == "reloaded" }) {
+			if slices.ContainsFunc(past,
+				func(ev control.Event) bool { return ev.Reason == "reloaded" }) {
 				return err
 			}
 		}
 		return err
 	},
 	"descriptor, command, log and file as probes": func(s scene) error {
-		probed := func(p spec.Probe) func(*spec.Service) { return func(c *spec.Service) { c.Ready = p } }
+		probed := func(p spec.Probe) func(*spec.Service) {
+			return func(c *spec.Service) { c.Ready = p }
+		}
 		return s.apply(
-			sh("fd", "sleep 0.05; echo >&3; exec sleep 99", probed(spec.Probe{Kind: spec.ProbeFD, FD: 3})),
-			sh("cmd", "sleep 0.05; >"+s.path("there")+"; exec sleep 99", probed(spec.Probe{Kind: spec.ProbeCmd, Target: "test -e " + s.path("there")})),
-			sh("log", "sleep 0.05; echo is up; exec sleep 99", probed(spec.Probe{Kind: spec.ProbeLog, Target: "^is up$"})),
-			sh("file", "sleep 0.05; >"+s.path("here")+"; exec sleep 99", probed(spec.Probe{Kind: spec.ProbeFile, Target: s.path("here")})))
+			sh("fd", "sleep 0.05; echo >&3; exec sleep 99",
+				probed(spec.Probe{Kind: spec.ProbeFD, FD: 3})),
+			sh("cmd", "sleep 0.05; >"+s.path("there")+"; exec sleep 99",
+				probed(spec.Probe{Kind: spec.ProbeCmd, Target: "test -e " + s.path("there")})),
+			sh("log", "sleep 0.05; echo is up; exec sleep 99",
+				probed(spec.Probe{Kind: spec.ProbeLog, Target: "^is up$"})),
+			sh("file", "sleep 0.05; >"+s.path("here")+"; exec sleep 99",
+				probed(spec.Probe{Kind: spec.ProbeFile, Target: s.path("here")})))
 	},
 	"oneshot remains, and its dependant starts": func(s scene) error {
-		once := func(c *spec.Service) { c.Type, c.Remain, c.Ready = spec.Oneshot, true, spec.Probe{} }
-		return errors.Join(s.apply(sh("b", "exec sleep 99", requires("a")), sh("a", "exit 0", once)),
-			want("a", s.one("a").State, Ready), s.Stop(s, "a"), want("a", s.one("a").State, Stopped))
+		once := func(c *spec.Service) {
+			c.Type, c.Remain, c.Ready = spec.Oneshot, true, spec.Probe{}
+		}
+		return errors.Join(
+			s.apply(sh("b", "exec sleep 99", requires("a")), sh("a", "exit 0", once)),
+			want("a", s.one("a").State, Ready), s.Stop(s, "a"),
+			want("a", s.one("a").State, Stopped),
+		)
 	},
 	"apply touches what changed; instances go": func(s scene) error {
 		web := sh("web", "exec sleep 99", func(c *spec.Service) { c.Instances = 3 })
@@ -346,27 +390,34 @@ var scenarios = map[string]func(scene) error{
 		return errors.Join(err, listErr, want("services", len(list), 1))
 	},
 	"held stays down over up; restart and start while stopping": func(s scene) error {
-		a := sh("a", `trap "sleep 0.1; exit" TERM; echo up; while :; do sleep 0.01; done`, func(c *spec.Service) {
-			c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
-		})
-		if err := errors.Join(s.apply(a), s.Stop(s, "a"), s.apply(a), want("held", s.one("a").State, Stopped)); err != nil {
+		a := sh("a", `trap "sleep 0.1; exit" TERM; echo up; while :; do sleep 0.01; done`,
+			func(c *spec.Service) {
+				c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
+			})
+		if err := errors.Join(s.apply(a), s.Stop(s, "a"), s.apply(a),
+			want("held", s.one("a").State, Stopped)); err != nil {
 			return err
 		}
 		err := errors.Join(s.Start(s, "a"), s.Restart(s, "a"))
 		before := s.one("a").PID
 		stopped := make(chan error, 1)
 		go func() { stopped <- s.Stop(s, "a") }()
-		err = errors.Join(err, s.until("a", func(st control.Status) bool { return st.State == Stopping }), s.Start(s, "a"))
+		err = errors.Join(
+			err, s.until("a", func(st control.Status) bool { return st.State == Stopping }),
+			s.Start(s, "a"),
+		)
 		if s.one("a").PID == before {
 			err = errors.Join(err, errors.New("the old process runs"))
 		}
 		err = errors.Join(err, s.Remove(s, "a"))
-		return errors.Join(err, want("stop", fmt.Sprint(<-stopped), "a: stop: overtaken by a later start"))
+		return errors.Join(err,
+			want("stop", fmt.Sprint(<-stopped), "a: stop: overtaken by a later start"))
 	},
 	"what dies at once is seen; strangers are reaped": func(s scene) error {
 		var all []spec.Service
 		for i := range 30 {
-			all = append(all, sh(fmt.Sprint("x", i), "(sleep 0.01 &) ; exit 0", func(c *spec.Service) { c.Type, c.Ready = spec.Oneshot, spec.Probe{} }))
+			all = append(all, sh(fmt.Sprint("x", i), "(sleep 0.01 &) ; exit 0",
+				func(c *spec.Service) { c.Type, c.Ready = spec.Oneshot, spec.Probe{} }))
 		}
 		return s.apply(all...)
 	},
@@ -381,7 +432,8 @@ var scenarios = map[string]func(scene) error{
 		if _, ok := errors.AsType[*NotSavedError](stopErr); !ok {
 			err = errors.Join(err, fmt.Errorf("stop said %v", stopErr))
 		}
-		return errors.Join(err, want("a", s.one("a").State, Stopped), os.Remove(wants), s.Start(s, "a"))
+		return errors.Join(err, want("a", s.one("a").State, Stopped), os.Remove(wants),
+			s.Start(s, "a"))
 	},
 }
 

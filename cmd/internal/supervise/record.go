@@ -1,13 +1,7 @@
 package supervise
 
 import (
-	"slices"
-	"syscall"
-	"time"
-
-	"github.com/daemonry/daemonry/cmd/internal/children"
-	"github.com/daemonry/daemonry/control"
-	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -21,41 +15,13 @@ type record struct {
 	Spec   *spec.Service `json:"spec,omitzero"`
 	Source string        `json:"source,omitzero"`
 	// Environ is as in services.json, and here with Spec.
-	Environ string `json:"environ,omitzero"`
+	Environ string   `json:"environ,omitzero"`
+	Held    bool     `json:"held,omitzero"`
+	Removed bool     `json:"removed,omitzero"`
+	Beside  []beside `json:"beside,omitzero"` // other processes, of a rolling restart
+	Ending  bool     `json:"ending,omitzero"` // asked to end together with others
 
-	State     control.State `json:"state,omitzero"`
-	Since     time.Time     `json:"since,omitzero"`
-	Wanted    bool          `json:"wanted,omitzero"`
-	Held      bool          `json:"held,omitzero"`
-	Removed   bool          `json:"removed,omitzero"`
-	Completed bool          `json:"completed,omitzero"`
-	Unproven  bool          `json:"unproven,omitzero"` // failed, because it may run and was not found
-	Reason    string        `json:"reason,omitzero"`
-	Text      string        `json:"text,omitzero"`
-
-	// The process. One that is being started has an invocation and no main yet: it is found by
-	// that.
-	Invocation string            `json:"invocation,omitzero"`
-	Main       children.Identity `json:"main,omitzero"`
-	Session    int               `json:"session,omitzero"`
-	Started    time.Time         `json:"started,omitzero"`
-	Watchdog   spec.Duration     `json:"watchdog,omitzero"`
-	Rewound    bool              `json:"rewound,omitzero"`
-
-	// The way down.
-	Killed  bool                `json:"killed,omitzero"`
-	Failure string              `json:"failure,omitzero"`
-	Again   bool                `json:"again,omitzero"`
-	Step    int                 `json:"step,omitzero"`
-	Beside  []beside            `json:"beside,omitzero"` // other processes, of a rolling restart
-	Ending  bool                `json:"ending,omitzero"` // asked to end together with others
-	Left    []children.Identity `json:"left,omitzero"`   // descendants when the stop began
-
-	Exit     *storedExit `json:"exit,omitzero"`
-	Restarts int         `json:"restarts,omitzero"`
-	Crashes  int         `json:"crashes,omitzero"`
-	Window   []time.Time `json:"window,omitzero"`
-	Next     time.Time   `json:"next,omitzero"`
+	lifecycle.Record
 }
 
 // Of and Forgotten are for the journal.
@@ -65,66 +31,11 @@ func (r record) Forgotten() bool { return r.Gone }
 // record is the state of s at this moment.
 func (e *Engine) record(s *service) record {
 	r := record{
-		Name: s.spec.Name, State: s.state, Since: s.since.Round(0), Wanted: s.wanted, Held: s.held,
-		Removed: s.removed, Completed: s.completed, Unproven: s.unproven, Reason: s.reason, Text: s.text,
-		Invocation: s.Invocation(), Session: s.Session(), Watchdog: s.watchdog, Rewound: s.rewound,
-		Killed: s.killed, Failure: s.failure, Again: s.again || e.closing && s.wanted, Step: s.step,
-		Exit: toStore(s.exit), Restarts: s.restarts, Crashes: s.crashes, Window: slices.Clone(s.window), Next: s.next.Round(0),
+		Name: s.Name(), Held: s.held, Removed: s.removed, Beside: s.beside(), Record: s.Record(),
 	}
 	if s.removed || s.described > e.state.described {
-		description := s.spec // replaced as a whole, never changed in place
-		r.Spec, r.Source, r.Environ = &description, s.source, s.environ.name()
+		r.Spec, r.Source, r.Environ = s.Spec(), s.source, s.environ.name()
 	}
-	if s.PID() != 0 {
-		r.Main, r.Started = s.Identity(), s.startedAt.Round(0)
-	}
-	r.Beside = s.beside()
 	_, r.Ending = e.stopping[s]
-	r.Left = s.Remembered()
 	return r
-}
-
-// storedExit is a control.Exit as records have it, from before there was one.
-type storedExit struct {
-	Code    int
-	Signal  syscall.Signal
-	Core    bool
-	OOM     bool
-	Unknown bool
-	At      time.Time
-	Usage   struct {
-		User, System time.Duration
-		MaxRSS       int64
-	}
-	Words []string
-	Text  string `json:",omitzero"`
-}
-
-func toStore(x *control.Exit) *storedExit {
-	if x == nil {
-		return nil
-	}
-	s := &storedExit{Code: x.Code, Core: x.Core, OOM: x.OOM, Unknown: x.Unknown, At: x.At, Words: x.Words, Text: x.Text}
-	s.Usage.User, s.Usage.System, s.Usage.MaxRSS = time.Duration(x.User), time.Duration(x.System), x.MaxRSS
-	if x.Signal != "" {
-		s.Signal, _ = x.Signal.Number() // it is from this system
-	}
-	return s
-}
-
-func (s *storedExit) exit() *control.Exit {
-	if s == nil {
-		return nil
-	}
-	x := &control.Exit{
-		Code: s.Code, Core: s.Core, OOM: s.OOM, Unknown: s.Unknown, At: s.At, Words: s.Words, Text: s.Text,
-		User: spec.Duration(s.Usage.User), System: spec.Duration(s.Usage.System), MaxRSS: s.Usage.MaxRSS,
-	}
-	if s.Signal != 0 {
-		x.Signal = spec.SignalOf(s.Signal)
-	}
-	if x.Text == "" { // of a version that did not keep it
-		x.Text = exitText(spawn.Exit{Code: s.Code, Signal: s.Signal, CoreDump: s.Core}, s.Unknown, s.OOM)
-	}
-	return x
 }

@@ -101,7 +101,8 @@ func TestStateFilesAreBehindTheJournal(t *testing.T) {
 			return nil
 		}
 		for i := range 5 {
-			one := plain(fmt.Sprint("s", i), func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeExec} })
+			one := plain(fmt.Sprint("s", i),
+				func(s *spec.Service) { s.Ready = spec.Probe{Kind: spec.ProbeExec} })
 			if _, err := b.Apply(b.Context(), Apply{Services: []spec.Service{one}}); err != nil {
 				t.Error(err)
 			}
@@ -188,11 +189,14 @@ func TestJournalAtTheEnd(t *testing.T) {
 			b.journal.file.Owner.Dir = dir
 			b.inOwner(func() {
 				s := b.put(plain("a"))
-				s.unproven = unproven
+				if unproven {
+					s.LeaveAlone("")
+				}
 				b.journal.Write(everything)
 			})
 			b.Cleanup(func() {
-				if found := known(dir); found.There != unproven || found.Records["a"].Unproven != unproven {
+				found := known(dir)
+				if found.There != unproven || found.Records["a"].Unproven != unproven {
 					t.Errorf("left something behind: %v, found: %+v", unproven, found)
 				}
 			})
@@ -207,10 +211,10 @@ func TestStoredState(t *testing.T) {
 		b.put(plain(name))
 	}
 	a, c := b.byName["a"], b.byName["c"]
-	a.source, a.environ, a.wanted = "/f.toml", newEnvironment([]string{"A=1"}), true
+	a.source, a.environ, a.Wanted = "/f.toml", newEnvironment([]string{"A=1"}), true
 	b.byName["b"].removed, c.held = true, true
 	specs := b.specs().Content.(storedSpecs)
-	want := []storedService{{"/f.toml", a.spec, a.environ.id}, {"", c.spec, ""}}
+	want := []storedService{{"/f.toml", *a.Spec(), a.environ.id}, {"", *c.Spec(), ""}}
 	if specs.Version != stateVersion || !reflect.DeepEqual(specs.Services, want) {
 		t.Errorf("stored %+v", specs)
 	}
@@ -220,19 +224,5 @@ func TestStoredState(t *testing.T) {
 	}
 	if used := b.usedEnvirons(); len(used) != 1 || used[a.environ.id] != a.environ {
 		t.Errorf("environments in use: %v", used)
-	}
-}
-
-// TestExitOfAnOlderJournal: a version that did not keep what is said of an exit has kept how it was.
-func TestExitOfAnOlderJournal(t *testing.T) {
-	for want, stored := range map[string]storedExit{
-		"exited with status 3":              {Code: 3},
-		"ended, and how is not known":       {Unknown: true},
-		"killed by SIGKILL (out of memory)": {Signal: 9, OOM: true},
-		"as it says":                        {Code: 3, Text: "as it says"},
-	} {
-		if got := stored.exit().Text; got != want {
-			t.Errorf("%+v: %q, not %q", stored, got, want)
-		}
 	}
 }

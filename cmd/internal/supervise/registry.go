@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/daemonry/daemonry/spec"
@@ -19,16 +18,18 @@ type registry struct {
 
 func newRegistry() registry {
 	return registry{
-		byName: map[string]*service{}, byBase: map[string][]*service{}, needers: map[string]map[*service]struct{}{},
+		byName: map[string]*service{}, byBase: map[string][]*service{},
+		needers: map[string]map[*service]struct{}{},
 	}
 }
 
 func (r *registry) add(s *service) {
-	r.byName[s.spec.Name] = s
+	r.byName[s.Name()] = s
 	r.inOrder = nil
-	if base := s.spec.BaseName(); base != s.spec.Name {
+	if base := s.Spec().BaseName(); base != s.Name() {
 		list := append(r.byBase[base], s)
-		slices.SortFunc(list, func(a, b *service) int { return a.spec.Instance - b.spec.Instance })
+		slices.SortFunc(list,
+			func(a, b *service) int { return a.Spec().Instance - b.Spec().Instance })
 		r.byBase[base] = list
 	}
 	r.link(s)
@@ -36,10 +37,10 @@ func (r *registry) add(s *service) {
 
 func (r *registry) remove(s *service) {
 	r.unlink(s)
-	delete(r.byName, s.spec.Name)
+	delete(r.byName, s.Name())
 	r.inOrder = nil
-	base := s.spec.BaseName()
-	if base == s.spec.Name {
+	base := s.Spec().BaseName()
+	if base == s.Name() {
 		return
 	}
 	list := slices.DeleteFunc(slices.Clone(r.byBase[base]), func(o *service) bool { return o == s })
@@ -68,7 +69,7 @@ func (r *registry) unlink(s *service) {
 
 // comesAfter are the names of all that s is to be started after.
 func (s *service) comesAfter() []string {
-	return slices.Concat(s.spec.Requires, s.spec.Wants, s.spec.After)
+	return slices.Concat(s.Spec().Requires, s.Spec().Wants, s.Spec().After)
 }
 
 // expand returns the service of a name, or the instances of the service of that name.
@@ -82,8 +83,8 @@ func (r *registry) expand(name string) []*service {
 // eachNeeder calls f for every service that names s as one that comes before it, until f returns
 // false.
 func (r *registry) eachNeeder(s *service, f func(*service) bool) {
-	names := []string{s.spec.Name}
-	if base := s.spec.BaseName(); base != s.spec.Name && r.byName[base] == nil {
+	names := []string{s.Name()}
+	if base := s.Spec().BaseName(); base != s.Name() && r.byName[base] == nil {
 		names = append(names, base)
 	}
 	for _, name := range names {
@@ -102,13 +103,14 @@ func (r *registry) sorted() []*service {
 		for _, s := range r.byName {
 			r.inOrder = append(r.inOrder, s)
 		}
-		slices.SortFunc(r.inOrder, func(a, b *service) int { return compareNames(a.spec, b.spec) })
+		slices.SortFunc(r.inOrder,
+			func(a, b *service) int { return compareNames(a.Spec(), b.Spec()) })
 	}
 	return r.inOrder
 }
 
 // compareNames puts web@2 before web@10.
-func compareNames(a, b spec.Service) int {
+func compareNames(a, b *spec.Service) int {
 	if c := strings.Compare(a.BaseName(), b.BaseName()); c != 0 {
 		return c
 	}
@@ -154,19 +156,12 @@ func (r *registry) notFound(name string) error {
 // what it waits for in vain.
 func (s *service) describe() string {
 	switch {
-	case s.state == Waiting && s.obstacle.text != "":
-		return s.spec.Name + " (" + s.obstacle.text + ")"
-	case s.state == Stopped && s.held:
-		return s.spec.Name + " (stopped by hand)"
-	case s.state == Failed || s.state == Stopped || s.state == Backoff:
-		return s.spec.Name + " (" + string(s.state) + ")"
+	case s.State() == Waiting && s.obstacle.text != "":
+		return s.Name() + " (" + s.obstacle.text + ")"
+	case s.State() == Stopped && s.held:
+		return s.Name() + " (stopped by hand)"
+	case s.State() == Failed || s.State() == Stopped || s.State() == Backoff:
+		return s.Name() + " (" + string(s.State()) + ")"
 	}
-	return s.spec.Name
-}
-
-func countOf(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
+	return s.Name()
 }

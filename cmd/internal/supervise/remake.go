@@ -26,7 +26,7 @@ func (e *Engine) Remake(ctx context.Context, dir string) (missing bool, err erro
 
 func (e *Engine) remake(dir string) (missing bool, err error) {
 	switch {
-	case e.closing || e.journal.file == nil:
+	case e.shared.Closing || e.journal.file == nil:
 		return false, nil
 	case e.still.f != nil:
 		return false, ErrBusy

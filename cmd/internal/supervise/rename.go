@@ -13,7 +13,7 @@ import (
 // removes and that are like it.
 func (s *service) follow(removed []*service) {
 	for _, old := range removed {
-		if old.state != Stopped && alike(s.spec, old.spec) {
+		if old.State() != Stopped && alike(s.Spec(), old.Spec()) {
 			s.follows, old.followed = append(s.follows, old), append(old.followed, s)
 		}
 	}
@@ -21,7 +21,7 @@ func (s *service) follow(removed []*service) {
 
 // alike says whether two services most likely cannot run side by side: they run the same, have a
 // socket at the same address or are ready at the same one.
-func alike(a, b spec.Service) bool {
+func alike(a, b *spec.Service) bool {
 	if slices.Equal(a.Command, b.Command) {
 		return true
 	}
@@ -32,24 +32,26 @@ func alike(a, b spec.Service) bool {
 		}
 	}
 	return slices.ContainsFunc(a.Sockets, func(one spec.Socket) bool {
-		return slices.ContainsFunc(b.Sockets, func(other spec.Socket) bool { return one.Listen == other.Listen })
+		return slices.ContainsFunc(b.Sockets,
+			func(other spec.Socket) bool { return one.Listen == other.Listen })
 	})
 }
 
 // predecessors are the services that s still waits for so, each in the words in which s says what
 // it waits for.
 func (s *service) predecessors() (list []string) {
-	s.follows = slices.DeleteFunc(s.follows, func(old *service) bool { return !old.removed || old.state == Stopped })
+	s.follows = slices.DeleteFunc(s.follows,
+		func(old *service) bool { return !old.removed || old.State() == Stopped })
 	for _, old := range s.follows {
-		list = append(list, old.spec.Name+" to end")
+		list = append(list, old.Name()+" to end")
 	}
 	return list
 }
 
-// wakeFollowers has the services that wait for the end of s start, if it has gone and nothing else is
-// in their way.
+// wakeFollowers has the services that wait for the end of s start, if it has gone and nothing else
+// is in their way.
 func (e *Engine) wakeFollowers(s *service) {
-	if s.state == Stopped {
+	if s.State() == Stopped {
 		e.recheckFollowers(s)
 		s.followed = nil
 	}
@@ -58,9 +60,6 @@ func (e *Engine) wakeFollowers(s *service) {
 // recheckFollowers has the services that wait for the end of s look again what they wait for.
 func (e *Engine) recheckFollowers(s *service) {
 	for _, d := range s.followed {
-		if d.state == Waiting && !d.rechecking {
-			d.rechecking = true
-			e.post(func() { e.recheck(d) })
-		}
+		e.recheckSoon(d)
 	}
 }

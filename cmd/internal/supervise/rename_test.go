@@ -12,11 +12,15 @@ import (
 // A service under a new name starts when the one of the old name has gone; others do not wait for
 // that.
 func TestRenamedServiceFollows(t *testing.T) {
-	run := func(c *spec.Service) { c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil; twoSteps(c) }
+	run := func(c *spec.Service) {
+		c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil
+		twoSteps(c)
+	}
 	ready := func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeExec} }
 	bubble(t, func(b *bench) {
 		apply := func(list ...spec.Service) {
-			if _, err := b.Apply(context.Background(), Apply{Services: list, Source: "file"}); err != nil {
+			_, err := b.Apply(context.Background(), Apply{Services: list, Source: "file"})
+			if err != nil {
 				t.Error(err)
 			}
 		}
@@ -39,11 +43,15 @@ func TestRenamedServiceFollows(t *testing.T) {
 // TestRenamedServiceFollowsNoMore: the old name is started again while it is being ended, so there
 // is nothing to wait for.
 func TestRenamedServiceFollowsNoMore(t *testing.T) {
-	run := func(c *spec.Service) { c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil; twoSteps(c) }
+	run := func(c *spec.Service) {
+		c.Command, c.Stop = spec.Command{"/bin/true", "--port", "80"}, nil
+		twoSteps(c)
+	}
 	ready := func(c *spec.Service) { c.Ready = spec.Probe{Kind: spec.ProbeExec} }
 	bubble(t, func(b *bench) {
 		apply := func(name string) error {
-			_, err := b.Apply(context.Background(), Apply{Services: []spec.Service{plain(name, run, ready)}, Source: "file"})
+			_, err := b.Apply(context.Background(),
+				Apply{Services: []spec.Service{plain(name, run, ready)}, Source: "file"})
 			return err
 		}
 		if err := apply("old"); err != nil {

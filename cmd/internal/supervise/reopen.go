@@ -18,8 +18,8 @@ func (e *Engine) ReopenLogs(ctx context.Context, names ...string) error {
 			return
 		}
 		for _, s := range found {
-			if s.stream != nil {
-				streams = append(streams, s.stream)
+			if s.Stream() != nil {
+				streams = append(streams, s.Stream())
 			}
 		}
 	}); askErr != nil {
@@ -30,7 +30,8 @@ func (e *Engine) ReopenLogs(ctx context.Context, names ...string) error {
 	}
 	var errs []error
 	for _, stream := range streams {
-		if err := stream.Reopen(); !errors.Is(err, logs.ErrClosed) { // its service has been removed meanwhile
+		// its service has been removed meanwhile
+		if err := stream.Reopen(); !errors.Is(err, logs.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}

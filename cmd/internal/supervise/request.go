@@ -3,10 +3,8 @@ package supervise
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"syscall"
 
 	"github.com/daemonry/daemonry/control"
@@ -37,7 +35,7 @@ func (e *Engine) Spec(ctx context.Context, name string) (sp spec.Service, err er
 			err = e.notFound(name)
 			return
 		}
-		sp = s.spec.Clone()
+		sp = s.Spec().Clone()
 	}); askErr != nil {
 		return sp, askErr
 	}
@@ -47,10 +45,11 @@ func (e *Engine) Spec(ctx context.Context, name string) (sp spec.Service, err er
 // Start starts services, and those that they require or want, and returns when
 // each of names is ready or has failed (StartError, joined).
 func (e *Engine) Start(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderStart, up: true}}, func(found []*service) {
-		e.release(found)
-		e.want(found, orderStart)
-	})
+	return e.change(ctx, names, request{waiter: waiter{order: orderStart, up: true}},
+		func(found []*service) {
+			e.release(found)
+			e.want(found, orderStart)
+		})
 }
 
 // Stop stops services, and holds them: neither "up" nor the next supervisor starts them. It
@@ -66,14 +65,15 @@ func (e *Engine) Stop(ctx context.Context, names ...string) error {
 
 // Restart stops services and starts them, and returns when they are ready again.
 func (e *Engine) Restart(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderRestart, up: true}}, func(found []*service) {
-		e.release(found)
-		e.endTogether(found)
-		for _, s := range found {
-			e.restart(s, "restart", orderRestart)
-		}
-		e.want(found, orderRestart) // what they require may be down
-	})
+	return e.change(ctx, names, request{waiter: waiter{order: orderRestart, up: true}},
+		func(found []*service) {
+			e.release(found)
+			e.endTogether(found)
+			for _, s := range found {
+				e.restart(s, "restart", orderRestart)
+			}
+			e.want(found, orderRestart) // what they require may be down
+		})
 }
 
 // restart ends s, if it has anything to end, and starts it anew.
@@ -81,8 +81,7 @@ func (e *Engine) restart(s *service, why string, by order) {
 	e.overtake(s, by)
 	e.dropReplacement(s, why, by)
 	e.comesBack(s)
-	s.again = s.state == Starting || s.state == Ready || s.state == Stopping
-	e.happen(s, hRestart, cause{text: why})
+	s.Restart(why)
 }
 
 // request says what the caller of change waits for.
@@ -98,7 +97,7 @@ func (e *Engine) change(ctx context.Context, names []string, r request, do func(
 	var waiters []*waiter
 	var saved <-chan error
 	if askErr := e.ask(ctx, func() {
-		if e.closing {
+		if e.shared.Closing {
 			err = ErrClosed
 			return
 		}
@@ -133,10 +132,11 @@ func (e *Engine) eachNeeded(list []*service, f func(*service)) {
 			return
 		}
 		seen[s] = true
-		for _, names := range [][]string{s.spec.Requires, s.spec.Wants} {
+		for _, names := range [][]string{s.Spec().Requires, s.Spec().Wants} {
 			for _, name := range names {
 				for _, d := range e.expand(name) {
-					if down := !d.wanted || d.state == Failed || d.state == Backoff; down && !d.satisfied() {
+					if down := !d.Wanted || d.State() == Failed || d.State() == Backoff; down &&
+						!d.Satisfied() {
 						visit(d)
 					}
 				}
@@ -156,14 +156,13 @@ func (e *Engine) want(list []*service, by order) {
 		if !s.held {
 			e.overtake(s, by)
 			e.comesBack(s)
-			e.happen(s, hWant, cause{})
+			s.Start()
 		}
 	})
 }
 
-// comesBack notes that s is to be up, and not to be forgotten if that was asked for before.
+// comesBack notes that s, which is to be up, is not to be forgotten if that was asked for before.
 func (e *Engine) comesBack(s *service) {
-	s.wanted = true
 	if s.removed {
 		s.removed = false
 		e.recheckFollowers(s) // it does not go, and is followed by nobody
@@ -174,15 +173,15 @@ func (e *Engine) comesBack(s *service) {
 // unwant makes services unwanted; those that others of them depend on are ended last.
 func (e *Engine) unwant(list []*service, why string, by order) {
 	for _, s := range list {
-		if !e.closing {
-			s.wanted = false
+		if !e.shared.Closing {
+			s.Wanted = false
 		}
 		e.overtake(s, by)
 		e.dropReplacement(s, why, by)
 	}
 	e.endTogether(list)
 	for _, s := range list {
-		e.happen(s, hUnwant, cause{text: why})
+		s.Stop(why)
 	}
 }
 
@@ -194,23 +193,11 @@ func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string
 		found, err := e.find(names)
 		errs = append(errs, err)
 		for _, s := range found {
-			if s.state == Stopping && sig == syscall.SIGKILL {
-				e.hurry(s)
+			if s.State() == Stopping && sig == syscall.SIGKILL {
+				s.hurry()
 				continue
 			}
-			if s.spawning() && s.state == Starting {
-				s.signals = append(s.signals, sig) // it may run already, and its pid is about to be known
-				continue
-			}
-			if s.PID() == 0 || s.draining {
-				errs = append(errs, fmt.Errorf("%s: not running", s.spec.Name))
-				continue
-			}
-			if err := e.procs.Signal(&s.Unit, sig); err != nil {
-				errs = append(errs, fmt.Errorf("%s: send %s to process %d: %w", s.spec.Name, signalName(sig), s.PID(), err))
-				continue
-			}
-			e.tell(s, control.EventSignal, "%s", signalName(sig))
+			errs = append(errs, s.Signal(sig))
 		}
 	}); err != nil {
 		return err
@@ -218,19 +205,29 @@ func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string
 	return errors.Join(errs...)
 }
 
+// hurry ends patience with all processes of s that are being ended.
+func (s *service) hurry() {
+	s.Hurry()
+	for _, other := range s.rolling.all() {
+		if other.State() == Stopping {
+			other.Hurry()
+		}
+	}
+}
+
 // Remove stops services and forgets them. Their logs stay.
 func (e *Engine) Remove(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderRemove}, specs: true}, func(found []*service) {
-		e.removeAll(found, orderRemove)
-	})
+	return e.change(ctx, names, request{waiter: waiter{order: orderRemove}, specs: true},
+		func(found []*service) {
+			e.removeAll(found, orderRemove)
+		})
 }
 
 func (e *Engine) removeAll(list []*service, by order) {
-	list = slices.Clone(list) // it may be the registry's own
 	e.unwant(list, "removed", by)
 	for _, s := range list {
 		s.removed = true
-		if s.state == Stopped {
+		if s.State() == Stopped {
 			e.forget(s)
 		}
 	}
@@ -238,20 +235,20 @@ func (e *Engine) removeAll(list []*service, by order) {
 
 // forget drops a service that has stopped for good.
 func (e *Engine) forget(s *service) {
-	if e.byName[s.spec.Name] != s {
+	if e.byName[s.Name()] != s {
 		return
 	}
-	s.quiet()
+	s.Quiet()
 	e.remove(s)
-	e.journal.Write(s.spec.Name)
-	if err := os.Remove(e.readyPipe(s.spec.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	e.journal.Write(s.Name())
+	if err := os.Remove(e.readyPipe(s.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.o.Trouble(err)
 	}
-	e.tell(s, control.EventChange, "removed")
+	s.Tell(control.EventChange, "removed")
 	e.changedFor(s)
-	if stream := s.stream; stream != nil {
-		s.stream = nil
-		name, removed := s.spec.Name, make(chan struct{})
+	if stream := s.Stream(); stream != nil {
+		s.PrintInto(nil)
+		name, removed := s.Name(), make(chan struct{})
 		e.removing[name] = removed
 		e.work(func() func() {
 			err := stream.Remove()

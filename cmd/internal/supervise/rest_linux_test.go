@@ -15,7 +15,8 @@ import (
 // pipeline is a service as many are: its shell dies of the stop signal at once, and the program
 // before the pipe needs a second.
 func (s scene) pipeline() spec.Service {
-	script := `(trap 'sleep 1; echo saved >>` + s.path("saved") + `; exit' TERM; echo up >&2; while :; do sleep 0.02; done) | cat`
+	script := `(trap 'sleep 1; echo saved >>` + s.path("saved") +
+		`; exit' TERM; echo up >&2; while :; do sleep 0.02; done) | cat`
 	return sh("a", script, func(c *spec.Service) {
 		c.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^up$"}
 	})
@@ -28,13 +29,15 @@ func (s scene) saved(times int) error {
 
 func stopPipeline(s scene) error {
 	err := errors.Join(s.apply(s.pipeline()), s.Stop(s, "a"), s.saved(1))
-	return errors.Join(err, s.Start(s, "a"), s.Restart(s, "a"), s.saved(2), s.Remove(s, "a"), s.saved(3))
+	return errors.Join(err, s.Start(s, "a"), s.Restart(s, "a"), s.saved(2),
+		s.Remove(s, "a"), s.saved(3))
 }
 
 func crashPipeline(s scene) error {
 	err := s.apply(s.pipeline())
 	before := s.one("a").PID
-	err = errors.Join(err, sys.Kill(before, syscall.SIGKILL), s.until("a", func(st control.Status) bool { return st.PID != 0 && st.PID != before }))
+	err = errors.Join(err, sys.Kill(before, syscall.SIGKILL),
+		s.until("a", func(st control.Status) bool { return st.PID != 0 && st.PID != before }))
 	return errors.Join(err, s.saved(1))
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -40,7 +41,9 @@ func (b *bench) sends(in time.Duration, want ...string) {
 // What outlives the main process has the time of the schedule, whatever led to the end.
 func TestScheduleHoldsForTheRest(t *testing.T) {
 	almost, rest := 10*time.Second-time.Millisecond, 5*time.Second-2*time.Millisecond
-	for name, ends := range map[string]func(b *bench, s *service) (stopped chan error, before []string){
+	for name, ends := range map[string]func(
+		b *bench, s *service,
+	) (stopped chan error, before []string){
 		"stopped": func(b *bench, s *service) (chan error, []string) {
 			stopped := make(chan error, 1)
 			pid := b.pidOf(s)
@@ -73,8 +76,8 @@ func TestScheduleHoldsForTheRest(t *testing.T) {
 				b.sends(2*time.Millisecond, fmt.Sprint(left, " SIGINT"))
 				b.sends(rest)
 				b.inOwner(func() {
-					if s.state != Stopping {
-						t.Errorf("it is %v", s.state)
+					if s.State() != Stopping {
+						t.Errorf("it is %v", s.State())
 					}
 				})
 				b.sends(2*time.Millisecond, fmt.Sprint(left, " SIGKILL"))
@@ -115,6 +118,30 @@ func TestRestIsToldAndWaitedFor(t *testing.T) {
 	})
 }
 
+// Who is found late is told, however many others end meanwhile.
+func TestRestIsLookedForWhileOthersEnd(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s", twoSteps))
+		b.up(s)
+		var others []int
+		for range 20 {
+			others = append(others, b.leave(s))
+		}
+		session := s.PID()
+		go func() { _ = b.Stop(context.Background(), "s") }()
+		synctest.Wait()
+		late := b.k.adopt(session)
+		b.k.sent()
+		for _, pid := range others[1:] {
+			b.k.die(pid, 0)
+			time.Sleep(5 * time.Millisecond)
+		}
+		b.sends(0, fmt.Sprint(late, " SIGTERM"))
+		b.k.die(others[0], 0)
+		b.is(s, Stopped, "stopped")
+	})
+}
+
 // All were told when the main process was, and are not told again when it has ended.
 func TestRestThatWasToldIsNotToldTwice(t *testing.T) {
 	bubble(t, func(b *bench) {
@@ -139,7 +166,8 @@ func TestRestOfTheDeaf(t *testing.T) {
 		b.k.set(func() { b.k.deafOnes = append(b.k.deafOnes, main) })
 		go func() { _ = b.Stop(context.Background(), "s") }()
 		b.sends(14*time.Second, fmt.Sprint(main, " SIGTERM"), fmt.Sprint(main, " SIGINT"))
-		b.sends(time.Second+orphanGrace-time.Millisecond, fmt.Sprint(main, " SIGKILL"), fmt.Sprint(left, " SIGTERM"))
+		b.sends(time.Second+500*time.Millisecond-time.Millisecond, fmt.Sprint(main, " SIGKILL"),
+			fmt.Sprint(left, " SIGTERM"))
 		b.sends(2*time.Millisecond, fmt.Sprint(left, " SIGKILL"))
 		b.is(s, Stopped, "stopped")
 	})
@@ -177,12 +205,12 @@ func TestKillEndsPatience(t *testing.T) {
 // What is being ended can ask for more time, also when its main process has gone.
 func TestRestAsksForTime(t *testing.T) {
 	bubble(t, func(b *bench) {
-		s := b.put(plain("s", twoSteps))
+		s := b.put(plain("s", twoSteps, func(s *spec.Service) { s.NotifyAccess = spec.NotifyAll }))
 		b.up(s)
 		left := b.leave(s)
 		b.k.die(b.pidOf(s), exited(1))
 		b.sends(9*time.Second, fmt.Sprint(left, " SIGTERM"))
-		b.inOwner(func() { b.extend(s, time.Minute) })
+		b.sayAs(left, notify.Message{ExtendTimeout: time.Minute})
 		b.sends(59 * time.Second)
 		b.sends(2*time.Second, fmt.Sprint(left, " SIGINT"))
 		b.k.die(left, 0)

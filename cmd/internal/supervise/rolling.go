@@ -8,13 +8,14 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // A rolling restart has a second process of a service come up beside the first, on the same
-// sockets. It is a service value of its own, the replacement, that no request finds; it goes through
-// the same states by the same table. When it is ready it takes the first one's place in the
+// sockets. It is a service value of its own, the replacement, that no request finds; it goes
+// through the same states by the same table. When it is ready it takes the first one's place in the
 // registry, with all that belongs to the service rather than to a process, and the first one, now
 // replaced, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
 
@@ -50,8 +51,19 @@ func (s *service) registered() *service {
 	return s
 }
 
-func (s *service) isReplacement() bool { return s.rolling.replaces != nil }
-func (s *service) isReplaced() bool    { return s.rolling.replacedBy != nil }
+// Role is which of the processes of a service s is.
+func (s *service) Role() lifecycle.Role {
+	switch {
+	case s.rolling.replaces != nil:
+		return lifecycle.Replacement
+	case s.rolling.replacedBy != nil:
+		return lifecycle.Replaced
+	}
+	return lifecycle.Main
+}
+
+// Registered is registered, for package lifecycle.
+func (s *service) Registered() *lifecycle.Service { return &s.registered().Service }
 
 // RestartRolling replaces the process of each service, one after the other: the new process starts
 // beside the old one on the same sockets, and only when it is ready is the old one ended. It
@@ -79,12 +91,13 @@ func rollingError(err error, done, all int) error {
 	if all == 1 {
 		return err
 	}
-	return fmt.Errorf("%w (%d of %d restarted before it, %d not touched)", err, done, all, all-done-1)
+	return fmt.Errorf("%w (%d of %d restarted before it, %d not touched)",
+		err, done, all, all-done-1)
 }
 
 // canRoll finds the services that can be restarted in a rolling way, before any of them is.
 func (e *Engine) canRoll(names []string) (order []string, err error) {
-	if e.closing {
+	if e.shared.Closing {
 		return nil, ErrClosed
 	}
 	found, err := e.find(names)
@@ -94,7 +107,7 @@ func (e *Engine) canRoll(names []string) (order []string, err error) {
 	var errs []error
 	for _, s := range found {
 		errs = append(errs, s.mayRoll())
-		order = append(order, s.spec.Name)
+		order = append(order, s.Name())
 	}
 	return order, errors.Join(errs...)
 }
@@ -107,15 +120,16 @@ func (e *NoRollingError) Error() string {
 }
 
 func (s *service) mayRoll() error {
-	no := func(reason, hint string) error { return &NoRollingError{s.spec.Name, reason, hint} }
+	no := func(reason, hint string) error { return &NoRollingError{s.Name(), reason, hint} }
 	switch {
-	case s.state != Ready || s.PID() == 0:
-		return no(fmt.Sprintf("it is %v, so nobody would notice an ordinary one", s.state), "use restart")
+	case s.State() != Ready || s.PID() == 0:
+		return no(fmt.Sprintf("it is %v, so nobody would notice an ordinary one", s.State()),
+			"use restart")
 	case s.rolling.replacement != nil:
 		return no("it is being restarted in that way", "wait, or restart it in the ordinary way")
-	case s.spec.Type == spec.Oneshot:
+	case s.Spec().Type == spec.Oneshot:
 		return no("it is a oneshot", "use restart")
-	case len(s.spec.Sockets) == 0 && !s.spec.Overlap:
+	case len(s.Spec().Sockets) == 0 && !s.Spec().Overlap:
 		return no("the supervisor has no socket of it that both processes could serve",
 			"declare its sockets, or set overlap = true if two of them can run side by side")
 	}
@@ -128,7 +142,7 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	var err error
 	if askErr := e.ask(ctx, func() {
 		switch s := e.byName[name]; {
-		case e.closing:
+		case e.shared.Closing:
 			err = ErrClosed
 		case s == nil:
 			err = e.notFound(name)
@@ -146,33 +160,31 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	return e.answered(ctx, result) // what was begun is brought to its end all the same
 }
 
-// startReplacement starts a second process of s. told is called when the old one is gone, or with the
-// reason why it stays.
+// startReplacement starts a second process of s. told is called when the old one is gone, or with
+// the reason why it stays.
 func (e *Engine) startReplacement(s *service, told func(error)) *service {
-	next := e.newService(s.description)
-	next.wanted, next.stream = true, s.stream
+	next := e.newService(*s.Spec(), s.source, s.environ)
+	next.described = s.described
+	next.PrintInto(s.Stream())
 	next.rolling.replaces, next.rolling.told = s, told
 	s.rolling.replacement = next
-	e.happen(next, hBeside, cause{})
+	next.StartBeside()
 	return next
 }
 
-// takePlace gives a replacement that is ready the place of the process before it.
-func (e *Engine) takePlace(next *service) {
-	old := next.rolling.replaces
+// TakePlace gives a replacement that is ready the place of the process before it.
+func (next *service) TakePlace() {
+	e, old := next.engine, next.rolling.replaces
 	next.rolling.replaces, old.rolling.replacement = nil, nil
 	told := next.rolling.told
 	next.rolling.told = nil
 
-	// What belongs to the service. Its description may have changed meanwhile in what a process
-	// need not notice.
+	// What belongs to the service.
 	e.registry.remove(old)
-	next.description, next.held, next.removed, next.logError = old.description, old.held, old.removed, old.logError
-	next.exit, next.restarts = old.exit, old.restarts
-	e.handover.Move(old, next)
-	// For everybody else nothing happens but that, perhaps, a service that was down is up.
-	e.set(next, old.state)
-	next.since = old.since
+	next.Succeed(&old.Service)
+	next.source, next.environ, next.described = old.source, old.environ, old.described
+	next.held, next.removed, next.logError = old.held, old.removed, old.logError
+	e.handover.Move(&old.Service, &next.Service)
 	e.registry.add(next)
 	e.overtakeReloads(old, orderRolling)
 	next.waiters, old.waiters = old.waiters, nil
@@ -189,26 +201,26 @@ func (e *Engine) takePlace(next *service) {
 	}
 	next.rolling.replaced[old] = struct{}{}
 	old.rolling.replacedBy, old.rolling.told = next, told
-	old.wanted, old.again = false, false
 	e.note(next)
 	e.state.Write(wantsFile)
-	e.tell(next, control.EventRolling, "process %d takes the place of process %d", next.PID(), old.PID())
+	next.Tell(control.EventRolling, "process %d takes the place of process %d",
+		next.PID(), old.PID())
 }
 
 // endReplaced ends those whose place a replacement has just taken.
 func (e *Engine) endReplaced(s *service) {
 	for old := range s.rolling.replaced {
 		if old.rolling.told != nil {
-			e.happen(old, hUnwant, cause{text: "replaced by process " + strconv.Itoa(s.PID())})
-			if old.state == Stopped && old.isReplaced() {
-				e.decideBeside(old, "") // it had no process any more
+			old.Stop("replaced by process " + strconv.Itoa(s.PID()))
+			if old.State() == Stopped && old.Role() == lifecycle.Replaced {
+				old.Over("") // it had no process any more
 			}
 		}
 	}
 }
 
-// dropReplacement ends the replacement of s, if it has one: s itself is being ended or started anew. Who
-// asked for a rolling restart that is under way is told what has overtaken it.
+// dropReplacement ends the replacement of s, if it has one: s itself is being ended or started
+// anew. Who asked for a rolling restart that is under way is told what has overtaken it.
 func (e *Engine) dropReplacement(s *service, why string, by order) {
 	if s == nil {
 		return
@@ -227,78 +239,65 @@ func (e *Engine) dropReplacement(s *service, why string, by order) {
 		told(overtaken(s, orderRolling, by))
 		next.rolling.told = nil
 	}
-	next.wanted, next.again = false, false
-	if next.failure == "" {
-		next.failure = why
-	}
-	e.happen(next, hUnwant, cause{text: why})
+	next.Fails(why)
+	next.Stop(why)
 }
 
-// decideBeside is decide for a process that is not in the registry: it is over.
-func (e *Engine) decideBeside(s *service, failure string) {
+// Over is the end of a process that is not in the registry.
+func (s *service) Over(failure string) {
 	main := s.registered()
 	told := s.rolling.told
 	s.rolling.told = nil
 	var err error
-	if s.isReplacement() {
+	if s.Role() == lifecycle.Replacement {
 		if failure == "" {
 			failure = "its new process ended"
 		}
 		reason := "the new process is not used: " + failure
-		if main.PID() != 0 && main.state != Stopping {
+		if main.PID() != 0 && main.State() != Stopping {
 			reason += fmt.Sprintf("; the old one (process %d) goes on", main.PID())
 		}
-		err = &StartError{Name: s.spec.Name, Reason: reason, Exit: s.exit, Err: s.cause}
+		err = &StartError{Name: s.Name(), Reason: reason, Exit: s.Exit(), Err: s.Cause()}
 		main.rolling.replacement = nil
-		if main.stream == nil {
-			main.stream = s.stream
+		if main.Stream() == nil {
+			main.PrintInto(s.Stream())
 		}
 	} else {
 		delete(main.rolling.replaced, s)
 	}
-	e.enter(s, Stopped, stoppedText(s, failure))
 	s.rolling = rolling{}
 	if err != nil {
-		e.tell(main, control.EventRolling, "%s", err.(*StartError).Reason)
+		main.Tell(control.EventRolling, "%s", err.(*StartError).Reason)
 	} else {
-		e.tell(main, control.EventRolling, "the old process is gone")
+		main.Tell(control.EventRolling, "the old process is gone")
 	}
 	if told != nil {
 		told(err)
 	}
-	if main.isSwept() && !main.holding {
-		e.isSweptClean(main)
-	}
+	main.GoOnAlone()
 }
 
-// waitsForOthers says whether s, which has come to its end, is to wait for its other processes: who is
-// told that it is down must find nothing of it. When it is to be started again it does not wait.
-func (e *Engine) waitsForOthers(s *service) bool {
-	return (!s.wanted || s.removed || e.closing) && (s.rolling.replacement != nil || len(s.rolling.replaced) > 0)
-}
-
-// staysDown is not being wanted where nothing runs but, perhaps, a second process.
-func (e *Engine) staysDown(s *service, why cause) {
-	if e.waitsForOthers(s) {
-		e.enter(s, Stopping, why.text)
-		e.sweep(s)
-	}
+// AwaitsOthers says whether s, which has come to its end, is to wait for its other processes. When
+// it is to be started again it does not wait.
+func (s *service) AwaitsOthers() bool {
+	return (!s.Wanted || s.engine.shared.Closing) &&
+		(s.rolling.replacement != nil || len(s.rolling.replaced) > 0)
 }
 
 // ofBeside turns the event of a process that is not in the registry into one of the service.
 func (s *service) ofBeside(ev control.Event) control.Event {
 	who := "new process: "
-	if s.isReplaced() {
+	if s.Role() == lifecycle.Replaced {
 		who = "old process: "
 	}
 	if ev.Kind == control.EventState {
 		ev.Kind = control.EventRolling
 		if ev.Reason == "" {
-			ev.Reason = string(s.state)
+			ev.Reason = string(s.State())
 		}
 	}
 	main := s.registered()
-	ev.State, ev.From = main.state, ""
+	ev.State, ev.From = main.State(), ""
 	ev.Reason = who + ev.Reason
 	return ev
 }

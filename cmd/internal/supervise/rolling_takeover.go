@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 )
 
 // beside is what a successor of the engine must know of a process that is not the one in the
@@ -38,24 +39,24 @@ func (s *service) beside() (list []beside) {
 // replaced: nobody waits for that restart any more.
 func (t *takeover) recallBeside(s *service, r record) {
 	for _, b := range r.Beside {
-		left := t.e.newService(s.description)
+		left := t.e.newService(*s.Spec(), s.source, s.environ)
 		t.e.procs.Recall(&left.Unit, b.Invocation, b.Session, b.Main, nil)
 		left.rolling.replacedBy = s
 		if s.rolling.replaced == nil {
 			s.rolling.replaced = map[*service]struct{}{}
 		}
 		s.rolling.replaced[left] = struct{}{}
-		t.e.happen(left, hPlaced, cause{state: Starting})
+		left.Place(lifecycle.Record{State: Starting})
 		if b.Main.PID == 0 { // it was about to be started
 			t.missing = append(t.missing, left)
 			continue
 		}
 		h, err := t.e.procs.Prove(b.Main)
 		if err == nil {
-			err = t.e.procs.Adopt(&left.Unit, b.Main, h, s.spec.Cgroup)
+			err = t.e.procs.Adopt(&left.Unit, b.Main, h, s.Spec().Cgroup)
 		}
 		if err != nil && !errors.Is(err, syscall.ESRCH) {
-			t.e.o.Trouble(fmt.Errorf("%s: the process beside it: %w", s.spec.Name, err))
+			t.e.o.Trouble(fmt.Errorf("%s: the process beside it: %w", s.Name(), err))
 		}
 	}
 }
@@ -64,8 +65,8 @@ func (t *takeover) recallBeside(s *service, r record) {
 func (t *takeover) endBeside() {
 	for _, s := range t.again {
 		for left := range s.rolling.replaced {
-			left.stream = s.stream
-			t.e.happen(left, hUnwant, cause{text: "left of a rolling restart that was cut short"})
+			left.PrintInto(s.Stream())
+			left.Stop("left of a rolling restart that was cut short")
 		}
 	}
 }

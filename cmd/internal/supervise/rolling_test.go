@@ -3,8 +3,10 @@ package supervise
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -13,21 +15,23 @@ import (
 // TestReplacementInEveryState has a second process become ready whatever has become of the first
 // meanwhile, and end whatever has become of the first.
 func TestReplacementInEveryState(t *testing.T) {
-	for state := range reactions() {
+	for _, state := range allStates {
 		t.Run(string(state)+"/takes its place", func(t *testing.T) {
 			b, old, h, told := withReplacement(t, state)
 			if state == Stopped || state == Stopping {
-				old.wanted = true // it came to that by itself; see TestReplacementOfTheUnwanted
+				old.Wanted = true // it came to that by itself; see TestReplacementOfTheUnwanted
 			}
-			b.happen(h, hReady, cause{})
-			if b.byName["s"] != h || h.state != Ready || h.registered() != h || old.isReplacement() {
-				t.Errorf("the replacement is %v, registered: %v", h.state, b.byName["s"] == h)
+			b.heard(h.PID(), notify.Message{Ready: true})
+			if b.byName["s"] != h || h.State() != Ready || h.registered() != h ||
+				old.Role() == lifecycle.Replacement {
+				t.Errorf("the replacement is %v, registered: %v", h.State(), b.byName["s"] == h)
 			}
 			b.check2(h, old)
 			b.end(old)
 			b.check2(h, nil)
-			if len(h.rolling.replaced) > 0 || h.rolling.replacement != nil || old.state != Stopped {
-				t.Errorf("left: %+v, the old one is %v", h.rolling, old.state)
+			if len(h.rolling.replaced) > 0 || h.rolling.replacement != nil ||
+				old.State() != Stopped {
+				t.Errorf("left: %+v, the old one is %v", h.rolling, old.State())
 			}
 			if len(*told) != 1 || (*told)[0] != nil {
 				t.Errorf("told %v", *told)
@@ -41,8 +45,9 @@ func TestReplacementInEveryState(t *testing.T) {
 			b.k.die(h.PID(), exited(1))
 			b.procs.Reap()
 			b.settle()
-			if b.byName["s"] != old || old.state != state || h.state != Stopped || old.rolling.replacement != nil {
-				t.Errorf("the old one is %v, the replacement %v", old.state, h.state)
+			if b.byName["s"] != old || old.State() != state || h.State() != Stopped ||
+				old.rolling.replacement != nil {
+				t.Errorf("the old one is %v, the replacement %v", old.State(), h.State())
 			}
 			b.check2(old, nil)
 			if len(*told) != 1 || (*told)[0] == nil {
@@ -56,15 +61,12 @@ func TestReplacementInEveryState(t *testing.T) {
 func withReplacement(t *testing.T, state control.State) (*bench, *service, *service, *[]error) {
 	b := newBench(t)
 	old := b.put(plain("s"))
-	b.place(old, state, hWant)
-	if state == Backoff {
-		b.after(old, timerDelay, 1<<40, func() {})
-	}
+	b.place(old, state)
 	told := new([]error)
 	h := b.startReplacement(old, func(err error) { *told = append(*told, err) })
 	b.settle()
-	if h.state != Starting || h.PID() == 0 || b.byName["s"] != old {
-		t.Fatalf("the replacement is %v", h.state)
+	if h.State() != Starting || h.PID() == 0 || b.byName["s"] != old {
+		t.Fatalf("the replacement is %v", h.State())
 	}
 	return b, old, h, told
 }
@@ -87,19 +89,17 @@ func (b *bench) isMain(s *service) bool {
 // check2 is check for a bench where another process of s is alive, if other is not nil.
 func (b *bench) check2(s, other *service) {
 	b.Helper()
-	if other != nil && isAlive(other.state) {
-		b.alive--
-		defer func() { b.alive++ }()
-	}
 	if other != nil && other.PID() != 0 && !b.isMain(other) {
 		b.Errorf("process %d of the old one is not found", other.PID())
 	}
-	b.check()
+	b.checkWith(other)
 }
 
 // Who is told that a service is down finds no second process of it, in whatever state it was.
 func TestReplacementOfTheUnwanted(t *testing.T) {
-	for _, state := range []control.State{Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed} {
+	for _, state := range []control.State{
+		Stopped, Waiting, Starting, Ready, Stopping, Backoff, Failed,
+	} {
 		t.Run(string(state), func(t *testing.T) {
 			b, old, h, told := withReplacement(t, state)
 			b.k.deaf = true
@@ -110,16 +110,17 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 			}
 			b.procs.Reap()
 			b.settle()
-			if old.state == Stopped || len(w.result) > 0 {
+			if old.State() == Stopped || len(w.result) > 0 {
 				t.Error("it is down, and its second process lives")
 			}
-			b.happen(h, hReady, cause{}) // too late
-			if b.byName["s"] != old || h.state != Stopping {
-				t.Errorf("the replacement of what is not wanted is %v", h.state)
+			b.heard(h.PID(), notify.Message{Ready: true}) // too late
+			if b.byName["s"] != old || h.State() != Stopping {
+				t.Errorf("the replacement of what is not wanted is %v", h.State())
 			}
 			b.end(h)
-			if old.state != Stopped || len(w.result) != 1 || len(*told) != 1 || (*told)[0] == nil {
-				t.Errorf("%v, %d answers, told %v", old.state, len(w.result), *told)
+			if old.State() != Stopped || len(w.result) != 1 || len(*told) != 1 ||
+				(*told)[0] == nil {
+				t.Errorf("%v, %d answers, told %v", old.State(), len(w.result), *told)
 			}
 			b.check2(old, nil)
 		})
@@ -131,15 +132,50 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
 	b, old, h, _ := withReplacement(t, Starting)
 	w := old.newWaiter(waiter{order: orderStart, up: true})
-	old.restarts, old.held = 7, true
+	r := old.Record()
+	r.Restarts = 7
+	old.Place(r)
+	old.held, old.logError = true, "full"
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
 	b.update(changed, Apply{Source: "file"})
-	b.happen(h, hReady, cause{})
-	if h.restarts != 7 || !h.held || h.source != "file" || len(h.spec.Requires) != 1 || b.needers["other"] == nil {
+	b.heard(h.PID(), notify.Message{Ready: true})
+	if h.Restarts() != 7 || h.Exit() != old.Exit() || h.logError != "full" || !h.held ||
+		h.source != "file" || len(h.Spec().Requires) != 1 || b.needers["other"] == nil {
 		t.Errorf("%+v", h)
 	}
 	if err := <-w.result; err != nil || w.service != h {
 		t.Errorf("%v", err)
+	}
+}
+
+// For everybody else the service was up all the time.
+func TestReplacementIsUpSinceTheServiceIs(t *testing.T) {
+	b, old, h, _ := withReplacement(t, Ready)
+	since := time.Now().Add(-time.Hour)
+	r := old.Record()
+	r.Since = since
+	old.Place(r)
+	if b.heard(h.PID(), notify.Message{Ready: true}); h.Since() != since {
+		t.Errorf("up since %v, not %v", h.Since(), since)
+	}
+}
+
+// One that is slow to end may see the process that replaced it replaced, and gone.
+func TestReplacedTwice(t *testing.T) {
+	b, first, second, _ := withReplacement(t, Ready)
+	b.k.deaf = true
+	b.heard(second.PID(), notify.Message{Ready: true})
+	third := b.startReplacement(second, func(error) {})
+	b.settle()
+	b.heard(third.PID(), notify.Message{Ready: true})
+	for _, s := range []*service{second, first} {
+		if s.registered() != third {
+			t.Error("its service is not found")
+		}
+		b.end(s)
+	}
+	if len(third.rolling.replaced) > 0 || third.State() != Ready {
+		t.Errorf("%d are waited for for ever", len(third.rolling.replaced))
 	}
 }
 
@@ -154,7 +190,9 @@ func TestMayRoll(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- b.RestartRolling(t.Context(), "s") }()
 		synctest.Wait()
-		if err := b.RestartRolling(t.Context(), "s"); err == nil || err.Error() != "s: cannot be restarted in a rolling way: it is being restarted in that way" {
+		if err := b.RestartRolling(t.Context(), "s"); err == nil ||
+			err.Error() !=
+				"s: cannot be restarted in a rolling way: it is being restarted in that way" {
 			t.Errorf("%v", err)
 		}
 		var h *service

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -21,13 +22,17 @@ import (
 // Nobody is being born any more while this looks: the lock of the directories is held until the
 // last stage of the predecessor has executed its program (Options.Lock), and we have it.
 func (t *takeover) seek() {
-	sought := children.Sought{Invocations: map[string]*children.Unit{}, Outputs: map[sys.FileID]*children.Unit{}, Members: t.members()}
+	sought := children.Sought{
+		Invocations: map[string]*children.Unit{},
+		Outputs:     map[sys.FileID]*children.Unit{},
+		Members:     t.members(),
+	}
 	for _, s := range t.missing {
-		starting := s.state == Starting
+		starting := s.State() == Starting
 		if starting {
 			sought.Invocations[s.Invocation()] = &s.Unit
 		}
-		if starting && !t.Unsure[s.spec.Name] {
+		if starting && !t.Unsure[s.Name()] {
 			continue
 		}
 		if id, held := t.e.heldFIFO(s); held {
@@ -40,9 +45,9 @@ func (t *takeover) seek() {
 		return
 	}
 	for u, f := range found {
-		s := serviceOf(u)
+		s := serviceOf(lifecycle.Of(u))
 		if err := t.find(s, f); err != nil && !errors.Is(err, syscall.ESRCH) {
-			t.e.o.Trouble(fmt.Errorf("%s: not taken over: %w", s.spec.Name, err))
+			t.e.o.Trouble(fmt.Errorf("%s: not taken over: %w", s.Name(), err))
 		}
 	}
 }
@@ -76,7 +81,7 @@ func (e *Engine) heldFIFO(s *service) (sys.FileID, bool) {
 	if e.logs == nil {
 		return sys.FileID{}, false
 	}
-	path := filepath.Join(e.o.RuntimeDir, logDir, "fifo", s.spec.Name)
+	path := filepath.Join(e.o.RuntimeDir, logDir, "fifo", s.Name())
 	// ENXIO where nobody has it open for reading (fifo(7)), and a service has it for both.
 	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -91,22 +96,13 @@ func (e *Engine) heldFIFO(s *service) (sys.FileID, bool) {
 
 // find takes over a process that was found as the main one of s.
 func (t *takeover) find(s *service, f children.Found) error {
-	return t.e.procs.AdoptFound(&s.Unit, f, s.spec.Cgroup, func() {
-		if !f.Started.IsZero() {
-			s.startedAt = f.Started
-		}
-		if s.state == Starting {
-			return
-		}
-		by := "log"
+	return t.e.procs.AdoptFound(&s.Unit, f, s.Spec().Cgroup, func() {
+		starting, by := s.State() == Starting, "log"
 		if f.InGroup {
 			by = "control group"
 		}
-		t.e.happen(s, hPlaced, cause{state: Ready, text: "found alive by its " + by + "; what was known of it is lost"})
-		if !f.Started.IsZero() {
-			s.since = f.Started
-		}
-		if !slices.Contains(t.again, s) {
+		s.Found(by, f.Started)
+		if !starting && !slices.Contains(t.again, s) {
 			t.again = append(t.again, s)
 		}
 	})

@@ -23,7 +23,7 @@ func TestSettledService(t *testing.T) {
 			c.Timeout = new(spec.Duration(4 * time.Second))
 		}))
 		b.k.set(func() { b.k.busy = true })
-		b.inOwner(func() { s.wanted = true; b.happen(s, hWant, cause{}) })
+		b.inOwner(func() { s.Wanted = true; s.Start() })
 		time.Sleep(3 * time.Second)
 		b.is(s, Starting, "")
 		b.k.set(func() { b.k.busy = false })
@@ -33,7 +33,7 @@ func TestSettledService(t *testing.T) {
 		b.is(s, Ready, "")
 
 		b.k.set(func() { b.k.busy = true })
-		b.inOwner(func() { busy.wanted = true; b.happen(busy, hWant, cause{}) })
+		b.inOwner(func() { busy.Wanted = true; busy.Start() })
 		time.Sleep(3900 * time.Millisecond)
 		b.is(busy, Starting, "")
 		time.Sleep(200 * time.Millisecond)
@@ -49,7 +49,7 @@ func TestSettledService(t *testing.T) {
 		b.k.die(pid, exited(3))
 		time.Sleep(50 * time.Millisecond)
 		b.inOwner(func() {
-			if s.state == Ready {
+			if s.State() == Ready {
 				t.Error("it has died and is ready")
 			}
 		})
@@ -68,7 +68,7 @@ func TestSettledAndSaid(t *testing.T) {
 		s := b.put(plain("s", func(c *spec.Service) { c.Ready = spec.Probe{} }))
 		start := func(busy bool) {
 			b.k.set(func() { b.k.busy = busy })
-			b.inOwner(func() { s.wanted = true; b.happen(s, hWant, cause{}) })
+			b.inOwner(func() { s.Wanted = true; s.Start() })
 			time.Sleep(50 * time.Millisecond)
 			b.say(s, readyMessage)
 		}
@@ -81,11 +81,13 @@ func TestSettledAndSaid(t *testing.T) {
 		b.is(s, Starting, "")
 		time.Sleep(100 * time.Millisecond)
 		b.is(s, Ready, "")
-		b.inOwner(func() { s.wanted = false; b.happen(s, hUnwant, cause{}) })
+		b.inOwner(func() { s.Wanted = false; s.Stop("") })
 		time.Sleep(time.Second)
 
 		start(true)
-		time.Sleep(4900 * time.Millisecond)
+		time.Sleep(3 * time.Second)
+		b.say(s, readyMessage)
+		time.Sleep(1900 * time.Millisecond)
 		b.is(s, Starting, "")
 		time.Sleep(200 * time.Millisecond)
 		b.is(s, Ready, "counts as up: busy for 5s")
@@ -104,7 +106,7 @@ func TestMemoryIsLookedAtEverySecond(t *testing.T) {
 			c.Ready, c.Limits.MemoryRestart = spec.Probe{Kind: spec.ProbeExec}, 8<<20
 			c.Liveness.Interval = new(spec.Duration(time.Hour))
 		}))
-		b.inOwner(func() { s.wanted = true; b.happen(s, hWant, cause{}) })
+		b.inOwner(func() { s.Wanted = true; s.Start() })
 		time.Sleep(5 * time.Second)
 		first := b.pidOf(s)
 		b.k.set(func() { b.k.grown = 16 << 20 })

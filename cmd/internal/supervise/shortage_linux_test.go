@@ -51,13 +51,15 @@ func runOutOfDescriptors(s scene) error {
 	}
 	applyErr := s.apply(sh("old", "exec sleep 99"), sh("new", "exec sleep 98"))
 	oldNow := s.one("old").PID
-	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE, sys.Rlimit{Soft: before.Cur, Hard: before.Max}); err != nil {
+	if err := sys.Setrlimit(syscall.RLIMIT_NOFILE,
+		sys.Rlimit{Soft: before.Cur, Hard: before.Max}); err != nil {
 		return err
 	}
 	if !strings.Contains(fmt.Sprint(applyErr), "too many open files") {
 		return fmt.Errorf("start said %v", applyErr)
 	}
-	return errors.Join(want("process of the other", oldNow, old), s.until("new", func(st control.Status) bool { return st.Ready }))
+	return errors.Join(want("process of the other", oldNow, old),
+		s.until("new", func(st control.Status) bool { return st.Ready }))
 }
 
 // A shortage of processes or memory, as fork(2) tells it, is a crash like others: told, tried
@@ -69,14 +71,17 @@ func TestForkShortage(t *testing.T) {
 				running := b.put(plain("running"))
 				b.up(running)
 				s := b.put(plain("s"))
-				b.k.set(func() { b.k.startErr = &spawn.StepError{Step: spawn.StepFork, Err: errno} })
+				b.k.set(func() {
+					b.k.startErr = &spawn.StepError{Step: spawn.StepFork, Err: errno}
+				})
 				if err := b.Start(context.Background(), "s"); !errors.Is(err, errno) {
 					t.Error(err)
 				}
 				time.Sleep(10 * time.Second)
 				b.inOwner(func() {
-					if s.state != Backoff || !strings.Contains(s.reason, errno.Error()) || running.state != Ready {
-						t.Errorf("%v: %s; the other is %v", s.state, s.reason, running.state)
+					if s.State() != Backoff || !strings.Contains(s.Reason(), errno.Error()) ||
+						running.State() != Ready {
+						t.Errorf("%v: %s; the other is %v", s.State(), s.Reason(), running.State())
 					}
 				})
 				b.k.set(func() { b.k.startErr = nil })
@@ -98,15 +103,19 @@ func TestBudgetOverAClockThatWasSet(t *testing.T) {
 		}))
 		b.up(s)
 		b.inOwner(func() {
+			r := s.Record()
 			for range 2 {
-				s.window = append(s.window, time.Now().Add(24*time.Hour).Round(0), time.Now().Add(-24*time.Hour).Round(0))
+				r.Window = append(r.Window, time.Now().Add(24*time.Hour).Round(0),
+					time.Now().Add(-24*time.Hour).Round(0))
 			}
+			s.Place(r)
 		})
 		for range 2 {
 			b.crash(s)
 			b.is(s, Starting, "")
 		}
 		b.crash(s)
-		b.is(s, Failed, "exited with status 1 before it was ready; restarted 2 times in 1m, no more")
+		b.is(s, Failed,
+			"exited with status 1 before it was ready; restarted 2 times in 1m, no more")
 	})
 }

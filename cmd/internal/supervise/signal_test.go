@@ -15,7 +15,9 @@ import (
 // A process that dies before its start is told must not be signalled by a number that is somebody
 // else's by then.
 func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
-	for name, message := range map[string]notify.Message{"stop": {}, "watchdog": {WatchdogTrigger: true}} {
+	for name, message := range map[string]notify.Message{
+		"stop": {}, "watchdog": {WatchdogTrigger: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bench) {
 				b.k.slow = true
@@ -36,8 +38,8 @@ func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
 				})
 				time.Sleep(spawnTime)
 				b.inOwner(func() {
-					if s.state != Stopped && s.state != Failed || len(b.k.given) != 1 {
-						t.Errorf("%v, %d reaped", s.state, len(b.k.given))
+					if s.State() != Stopped && s.State() != Failed || len(b.k.given) != 1 {
+						t.Errorf("%v, %d reaped", s.State(), len(b.k.given))
 					}
 				})
 			})
@@ -97,14 +99,18 @@ func TestReapedBySomebodyElse(t *testing.T) {
 func TestDeadMainIsNotSignalled(t *testing.T) {
 	b := newBench(t)
 	s := b.put(plain("s", func(s *spec.Service) { s.Reload = "HUP" }))
-	b.place(s, Ready, hWant)
+	b.place(s, Ready)
 	s.Ending()
 	if _, err := b.reload(s); err == nil {
 		t.Error("reloaded what is dead")
 	}
 	b.k.die(s.PID(), exited(0))
 	b.procs.Reap()
-	b.kill(s, syscall.SIGTERM)
+	if err := s.Signal(syscall.SIGTERM); err == nil {
+		t.Error("a signal for what is dead")
+	}
+	s.Stop("")
+	s.Hurry()
 	if len(b.k.strayed)+len(b.k.sent()) > 0 {
 		t.Errorf("signalled: %v", b.k.strayed)
 	}

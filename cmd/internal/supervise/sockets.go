@@ -3,10 +3,12 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 )
 
@@ -14,76 +16,80 @@ import (
 // over all crashes, delays and restarts until it is stopped by hand, given up or removed. Meanwhile
 // connections queue in it and none is refused. What a service has stored with us is kept as long.
 
-func (e *Engine) newHandover() *handover.Table[*service] {
-	return handover.New(handover.Options[*service]{
+func (e *Engine) newHandover() *handover.Table[*lifecycle.Service] {
+	return handover.New(handover.Options[*lifecycle.Service]{
 		Post: e.post,
 		Room: func() (func(), error) {
 			return func() { e.room.Leave(1) }, e.room.Enter(context.Background(), 1)
 		},
-		Failed: func(s *service, err error) {
-			e.trouble(s, "%v", err)
-		},
+		Failed:  (*lifecycle.Service).Trouble,
 		Trouble: e.o.Trouble,
 		Given:   e.o.Handover,
 	})
 }
 
-// holdSockets makes s one of the users of exactly the sockets in its description. Other instances
+// HoldSockets makes s one of the users of exactly the sockets in its description. Other instances
 // have no process by now that has an older one of them.
-func (e *Engine) holdSockets(s *service) {
-	e.handover.Hold(s, &s.spec, e.byBase[s.spec.BaseName()])
+func (s *service) HoldSockets() {
+	instances := s.engine.byBase[s.Spec().BaseName()]
+	s.engine.handover.Hold(&s.Service, s.Spec(), lifecycles(instances))
+}
+
+// lifecycles are what package lifecycle has of services.
+func lifecycles(list []*service) iter.Seq[*lifecycle.Service] {
+	return func(yield func(*lifecycle.Service) bool) {
+		for _, s := range list {
+			if !yield(&s.Service) {
+				return
+			}
+		}
+	}
 }
 
 // outdated lists the processes that have an older socket at an address that s is about to open:
-// those of other instances, which are restarted for the same edit, and those that it has replaced. The
-// address is free when they have ended.
+// those of other instances, which are restarted for the same edit, and those that it has replaced.
+// The address is free when they have ended.
 func (e *Engine) outdated(s *service) (list []string) {
-	if len(s.spec.Sockets) == 0 {
+	if len(s.Spec().Sockets) == 0 {
 		return nil // or a thousand instances without any would each look at all the others
 	}
-	others := e.byBase[s.spec.BaseName()]
+	others := e.byBase[s.Spec().BaseName()]
 	for old := range s.rolling.replaced {
 		others = append(others[:len(others):len(others)], old)
 	}
 	for _, other := range others {
-		if other == s || !other.hasProcess() {
+		if other == s || !other.HasProcess() {
 			continue
 		}
-		for _, at := range e.handover.Outdated(other, &s.spec) {
-			list = append(list, fmt.Sprintf("%s (has %s as it was)", other.spec.Name, at))
+		for _, at := range e.handover.Outdated(&other.Service, s.Spec()) {
+			list = append(list, fmt.Sprintf("%s (has %s as it was)", other.Name(), at))
 		}
 	}
 	return list
 }
 
-// hasProcess says whether s has a process or is about to have one.
-func (s *service) hasProcess() bool { return s.PID() != 0 || s.spawning() }
-
 // wakeInstances has those look again that wait for a process of s to let go of a socket.
 func (e *Engine) wakeInstances(s *service) {
-	if len(s.spec.Sockets) == 0 {
+	if len(s.Spec().Sockets) == 0 {
 		return
 	}
-	for _, d := range slices.Concat(e.byBase[s.spec.BaseName()], e.expand(s.spec.Name)) {
-		if d.state == Waiting && !d.rechecking {
-			d.rechecking = true
-			e.post(func() { e.recheck(d) })
-		}
+	for _, d := range slices.Concat(e.byBase[s.Spec().BaseName()], e.expand(s.Name())) {
+		e.recheckSoon(d)
 	}
 }
 
 // adoptHeld gives a service that was taken over what it has stored and the sockets that it has.
 func (e *Engine) adoptHeld(s *service) {
-	e.handover.Restore(s, s.spec.Name)
-	switch s.state {
+	e.handover.Restore(&s.Service, s.Name())
+	switch s.State() {
 	case Backoff, Waiting, Starting, Listening:
 	default:
 		if s.PID() == 0 {
 			return
 		}
 	}
-	e.holdSockets(s)
-	e.handover.Adopt(s, s.PID())
+	s.HoldSockets()
+	e.handover.Adopt(&s.Service, s.PID())
 }
 
 // Handover is what Standstill would hand over, without what is opened for that: for a program that
@@ -94,7 +100,7 @@ func (e *Engine) Handover(ctx context.Context) (p handover.ToProgram, err error)
 }
 
 func (e *Engine) heldForServices() []handover.Descriptor {
-	return e.handover.Held(e.sorted(), func(s *service) string { return s.spec.Name })
+	return e.handover.Held(lifecycles(e.sorted()), (*lifecycle.Service).Name)
 }
 
 // toProgram is what the next program needs; what is in it is to be closed also after an error.

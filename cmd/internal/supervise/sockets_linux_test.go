@@ -126,7 +126,9 @@ func web(args ...string) spec.Service {
 		Name:    "web",
 		Command: append(spec.Command{os.Getenv("SERVER")}, args...),
 		Ready:   spec.Probe{Kind: spec.ProbeNotify},
-		Sockets: []spec.Socket{{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + os.Getenv("PORT")}}},
+		Sockets: []spec.Socket{
+			{Listen: spec.Address{Network: spec.NetTCP, Addr: "127.0.0.1:" + os.Getenv("PORT")}},
+		},
 	}
 }
 
@@ -205,13 +207,15 @@ func (l *load) end() error {
 	l.stop()
 	l.all.Wait()
 	if len(l.errs) > 0 {
-		return fmt.Errorf("%d of %d requests failed, the first: %w", len(l.errs), l.answers.Load(), l.errs[0])
+		return fmt.Errorf("%d of %d requests failed, the first: %w",
+			len(l.errs), l.answers.Load(), l.errs[0])
 	}
 	return nil
 }
 
 func TestSockets(t *testing.T) {
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(socketScenarios)), slices.Collect(maps.Keys(onDemandScenarios))) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(socketScenarios)),
+		slices.Collect(maps.Keys(onDemandScenarios))) {
 		t.Run(name, func(t *testing.T) {
 			dir, err := os.MkdirTemp("/tmp", "dmn")
 			if err != nil {
@@ -219,7 +223,8 @@ func TestSockets(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			cmd := stage.Command(t, name, dir)
-			cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t), "PORT="+freePort(t), "GORACE="+proctest.RaceSettings())
+			cmd.Env = append(os.Environ(), "SERVER="+server.Path(t), "KEEPER="+keeper.Path(t),
+				"PORT="+freePort(t), "GORACE="+proctest.RaceSettings())
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -241,7 +246,7 @@ func freePort(t *testing.T) string {
 func (s scene) holds(name string) (socket string, err error) {
 	var fd, pid int
 	if err := s.ask(s, func() {
-		if one := s.byName[name]; one != nil && len(one.spec.Sockets) > 0 {
+		if one := s.byName[name]; one != nil && len(one.Spec().Sockets) > 0 {
 			fd, pid = s.socket(name), one.PID()
 		}
 	}); err != nil {
@@ -264,7 +269,7 @@ func (s scene) holds(name string) (socket string, err error) {
 
 // socket is the descriptor that is held as the first socket of a service. The owner calls it.
 func (s scene) socket(name string) int {
-	if _, fds := s.handover.Sockets(s.byName[name]); len(fds) > 0 {
+	if _, fds := s.handover.Sockets(&s.byName[name].Service); len(fds) > 0 {
 		return fds[0]
 	}
 	return -1
@@ -346,7 +351,8 @@ func keep(out string) error {
 	if _, err := c.StoreFDs("pipe", r); err != nil {
 		return err
 	}
-	if err := errors.Join(r.Close(), w.Close()); err != nil { // nobody is left to write to it: dropped
+	// nobody is left to write to it: dropped
+	if err := errors.Join(r.Close(), w.Close()); err != nil {
 		return err
 	}
 	if _, err := c.Ready(); err != nil {
@@ -393,7 +399,8 @@ var socketScenarios = map[string]func(scene) error{
 				c.Overlap = true
 			})
 		one.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^old$"}
-		failed, ok := errors.AsType[*StartError](errors.Join(s.apply(one), s.RestartRolling(s, "web")))
+		failed, ok := errors.AsType[*StartError](errors.Join(s.apply(one),
+			s.RestartRolling(s, "web")))
 		if !ok {
 			return errors.New("it did not fail")
 		}
@@ -401,7 +408,8 @@ var socketScenarios = map[string]func(scene) error{
 	},
 	"stopped, nobody waits": func(s scene) error {
 		err := errors.Join(s.apply(web()), s.Stop(s, "web"))
-		if conn, dialErr := net.Dial("tcp", "127.0.0.1:"+os.Getenv("PORT")); !errors.Is(dialErr, syscall.ECONNREFUSED) {
+		if conn, dialErr := net.Dial("tcp", "127.0.0.1:"+os.Getenv("PORT")); !errors.Is(dialErr,
+			syscall.ECONNREFUSED) {
 			if conn != nil {
 				conn.Close()
 			}
@@ -430,15 +438,18 @@ var socketScenarios = map[string]func(scene) error{
 		one.Sockets = web().Sockets
 		found := func(what string, nonblocking bool) error {
 			flags, err := fdFlags(s.one("web").PID, 3)
-			return errors.Join(err, want(what+": non-blocking", flags&syscall.O_NONBLOCK != 0, nonblocking))
+			return errors.Join(err,
+				want(what+": non-blocking", flags&syscall.O_NONBLOCK != 0, nonblocking))
 		}
 		set := func(on bool) (err error) {
 			return errors.Join(s.ask(s, func() { err = sys.SetNonblock(s.socket("web"), on) }), err)
 		}
-		err := errors.Join(s.apply(one), found("at first", false), set(true), s.RestartRolling(s, "web"), found("set by who serves", true),
+		err := errors.Join(s.apply(one), found("at first", false), set(true),
+			s.RestartRolling(s, "web"), found("set by who serves", true),
 			s.Restart(s, "web"), found("restarted", false))
 		one.Sockets[0].Nonblocking = true
-		return errors.Join(err, s.apply(one), found("wanted", true), set(false), s.RestartRolling(s, "web"), found("wanted again", true))
+		return errors.Join(err, s.apply(one), found("wanted", true), set(false),
+			s.RestartRolling(s, "web"), found("wanted again", true))
 	},
 	"rolling": func(s scene) error {
 		if err := s.apply(web()); err != nil {
@@ -471,7 +482,8 @@ var socketScenarios = map[string]func(scene) error{
 		before, err := s.holds("web@3")
 		l := startLoad(s)
 		err = errors.Join(err, l.more(s, 50), s.RestartRolling(s, "web"), l.more(s, 50), l.end())
-		return errors.Join(err, s.same("web@1", before), s.same("web@3", before), want("answered", len(l.pids) >= 4, true), s.oneProcess("web@2"))
+		return errors.Join(err, s.same("web@1", before), s.same("web@3", before),
+			want("answered", len(l.pids) >= 4, true), s.oneProcess("web@2"))
 	},
 	"rolling with a version that does not work": func(s scene) error {
 		one := web(s.path("next"))
@@ -499,7 +511,8 @@ var socketScenarios = map[string]func(scene) error{
 		}
 		err := errors.Join(l.more(s, 50), l.end())
 		now := s.one("web")
-		return errors.Join(err, want("pid", now.PID, old.PID), want("state", now.State, Ready), want("restarts", now.Restarts, 0), s.oneProcess("web"))
+		return errors.Join(err, want("pid", now.PID, old.PID), want("state", now.State, Ready),
+			want("restarts", now.Restarts, 0), s.oneProcess("web"))
 	},
 	"rolling while the old one crashes": func(s scene) error {
 		one := web(s.path("next"))
@@ -518,9 +531,11 @@ var socketScenarios = map[string]func(scene) error{
 			})
 		}
 		get(s, "/crash")
-		err := s.until("web", func(st control.Status) bool { return st.State == Starting }) // hangs too: the file still says so
+		// hangs too: the file still says so
+		err := s.until("web", func(st control.Status) bool { return st.State == Starting })
 		return errors.Join(err, s.Stop(s, "web"), func() error {
-			if err := <-result; err == nil || !strings.Contains(err.Error(), "overtaken by a later stop") {
+			err := <-result
+			if err == nil || !strings.Contains(err.Error(), "overtaken by a later stop") {
 				return fmt.Errorf("rolling restart of what was stopped: %v", err)
 			}
 			return nil
@@ -530,7 +545,8 @@ var socketScenarios = map[string]func(scene) error{
 		err := s.apply(web(s.path("next")))
 		os.WriteFile(s.path("next"), []byte("hangs"), 0o600)
 		go s.RestartRolling(s, "web")
-		return errors.Join(err, s.besideThen(func() error { return nil })) // who runs this sees that nothing is left
+		// who runs this sees that nothing is left
+		return errors.Join(err, s.besideThen(func() error { return nil }))
 	},
 	"stopped in the middle of rolling": func(s scene) error {
 		err := s.apply(web(s.path("next")))
@@ -552,11 +568,13 @@ var socketScenarios = map[string]func(scene) error{
 			return err
 		}
 		for name, want := range map[string]string{
-			"none":    "none: cannot be restarted in a rolling way: the supervisor has no socket of it that both processes could serve",
+			"none": "none: cannot be restarted in a rolling way: the supervisor has no socket " +
+				"of it that both processes could serve",
 			"down":    "it is stopped",
 			"nothing": "nothing: no such service",
 		} {
-			if err := s.RestartRolling(s, name); err == nil || !strings.Contains(err.Error(), want) {
+			err := s.RestartRolling(s, name)
+			if err == nil || !strings.Contains(err.Error(), want) {
 				return fmt.Errorf("%q, want %q", err, want)
 			}
 		}
@@ -580,7 +598,8 @@ var socketScenarios = map[string]func(scene) error{
 			return err
 		}
 		l := startLoad(s)
-		err = errors.Join(l.more(s, 50), s.Restart(s, "web"), l.more(s, 50), s.Stop(s, "web@1"), l.more(s, 50))
+		err = errors.Join(l.more(s, 50), s.Restart(s, "web"), l.more(s, 50), s.Stop(s, "web@1"),
+			l.more(s, 50))
 		return errors.Join(err, l.end(), s.same("web@2", one))
 	},
 	"instances, and their sockets are edited": func(s scene) error {
@@ -596,8 +615,10 @@ var socketScenarios = map[string]func(scene) error{
 			return err
 		}
 		after, err := s.holds("web@1")
-		return errors.Join(err, want("another", before != after, true), s.same("web@2", after), s.same("web@3", after), want("open", s.open(), 1),
-			want("restarts of 1", s.one("web@1").Restarts, 0), want("of 2", s.one("web@2").Restarts, 0),
+		return errors.Join(err, want("another", before != after, true), s.same("web@2", after),
+			s.same("web@3", after), want("open", s.open(), 1),
+			want("restarts of 1", s.one("web@1").Restarts, 0),
+			want("of 2", s.one("web@2").Restarts, 0),
 			want("of 3", s.one("web@3").Restarts, 0))
 	},
 	"on demand is switched off": func(s scene) error {
@@ -616,7 +637,8 @@ var socketScenarios = map[string]func(scene) error{
 		one := web()
 		one.Restart = spec.RestartNo
 		err = s.apply(one)
-		if text := fmt.Sprint(err); !strings.Contains(text, "web: open socket tcp:127.0.0.1:"+os.Getenv("PORT")+": bind: address already in use") {
+		if text := fmt.Sprint(err); !strings.Contains(text,
+			"web: open socket tcp:127.0.0.1:"+os.Getenv("PORT")+": bind: address already in use") {
 			return fmt.Errorf("%v", err)
 		}
 		return nil
@@ -624,7 +646,8 @@ var socketScenarios = map[string]func(scene) error{
 	"unix sockets come and go": func(s scene) error {
 		one := web()
 		one.Sockets = []spec.Socket{
-			{Listen: spec.Address{Network: spec.NetUnix, Addr: s.path("web.sock")}, Mode: new(spec.Mode(0o620))},
+			{Listen: spec.Address{Network: spec.NetUnix, Addr: s.path("web.sock")},
+				Mode: new(spec.Mode(0o620))},
 			{Name: "ctl", Listen: spec.Address{Network: spec.NetFIFO, Addr: s.path("ctl")}},
 		}
 		if err := s.apply(one); err != nil {
@@ -643,22 +666,31 @@ var socketScenarios = map[string]func(scene) error{
 		return err
 	},
 	"descriptors are kept and given back": func(s scene) error {
-		k := spec.Service{Name: "k", Command: spec.Command{os.Getenv("KEEPER"), s.path("out")}, Ready: spec.Probe{Kind: spec.ProbeNotify}, FDStore: 2}
+		k := spec.Service{
+			Name:    "k",
+			Command: spec.Command{os.Getenv("KEEPER"), s.path("out")},
+			Ready:   spec.Probe{Kind: spec.ProbeNotify},
+			FDStore: 2,
+		}
 		read := func() string {
 			b, _ := os.ReadFile(s.path("out"))
 			return string(b)
 		}
-		if err := errors.Join(s.apply(k), want("at first", read(), "limit 2\n"), s.stored("k", 1)); err != nil {
+		if err := errors.Join(s.apply(k), want("at first", read(), "limit 2\n"),
+			s.stored("k", 1)); err != nil {
 			return err
 		}
-		if err := errors.Join(s.Restart(s, "k"), want("given back", read(), "limit 2 tape=precious\n"), s.stored("k", 2)); err != nil {
+		if err := errors.Join(s.Restart(s, "k"),
+			want("given back", read(), "limit 2 tape=precious\n"), s.stored("k", 2)); err != nil {
 			return err
 		}
 		s.Signal(s, syscall.SIGKILL, "k")
-		if err := s.until("k", func(st control.Status) bool { return st.Restarts == 1 && st.Ready }); err != nil {
+		if err := s.until("k",
+			func(st control.Status) bool { return st.Restarts == 1 && st.Ready }); err != nil {
 			return err
 		}
-		if err := want("after a crash", read(), "limit 2 tape=precious tape=precious\n"); err != nil {
+		if err := want("after a crash", read(),
+			"limit 2 tape=precious tape=precious\n"); err != nil {
 			return err
 		}
 		if err := errors.Join(s.Stop(s, "k"), s.stored("k", 0), s.Start(s, "k")); err != nil {
@@ -679,7 +711,11 @@ var socketScenarios = map[string]func(scene) error{
 		return errors.Join(err, s.Stop(s, "k"), s.stored("k", 0))
 	},
 	"descriptors beyond the limit are refused and closed": func(s scene) error {
-		k := spec.Service{Name: "k", Command: spec.Command{os.Getenv("KEEPER"), s.path("out")}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
+		k := spec.Service{
+			Name:    "k",
+			Command: spec.Command{os.Getenv("KEEPER"), s.path("out")},
+			Ready:   spec.Probe{Kind: spec.ProbeNotify},
+		}
 		if err := errors.Join(s.apply(k), s.stored("k", 0)); err != nil {
 			return err
 		}
@@ -717,7 +753,8 @@ func unreaped() int {
 func (s scene) oneProcess(name string) (err error) {
 	if askErr := s.ask(s, func() {
 		one := s.byName[name]
-		if one.rolling.replacement != nil || len(one.rolling.replaced) > 0 || unreaped() > len(s.byName) {
+		if one.rolling.replacement != nil || len(one.rolling.replaced) > 0 ||
+			unreaped() > len(s.byName) {
 			err = fmt.Errorf("%s has relatives: %+v", name, one.rolling)
 		}
 	}); askErr != nil {
@@ -732,7 +769,8 @@ func (s scene) stored(name string, n int) error {
 	for s.Err() == nil {
 		if err := s.ask(s, func() {
 			list := s.heldForServices()
-			got = len(slices.DeleteFunc(list, func(d handover.Descriptor) bool { return d.Service != name || d.Socket != "" }))
+			got = len(slices.DeleteFunc(list,
+				func(d handover.Descriptor) bool { return d.Service != name || d.Socket != "" }))
 		}); err != nil {
 			return err
 		}

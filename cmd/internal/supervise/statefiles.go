@@ -82,6 +82,9 @@ func (e *Engine) changed(specs bool) <-chan error {
 	return saved
 }
 
+// WantedChanged has it on disk that s has changed what is wanted.
+func (s *service) WantedChanged() { s.engine.state.Write(wantsFile) }
+
 // described takes note of a new description.
 func (e *Engine) described(s *service) {
 	e.redescribed(s)
@@ -111,7 +114,7 @@ func (e *Engine) specs() persist.StateFile {
 	stored := storedSpecs{Versioned: persist.Versioned{Version: stateVersion}}
 	for _, s := range e.sorted() {
 		if !s.removed {
-			one := storedService{Source: s.source, Spec: s.spec, Environ: s.environ.name()}
+			one := storedService{Source: s.source, Spec: *s.Spec(), Environ: s.environ.name()}
 			stored.Services = append(stored.Services, one)
 		}
 	}
@@ -121,11 +124,11 @@ func (e *Engine) specs() persist.StateFile {
 func (e *Engine) wants() persist.StateFile {
 	stored := storedWants{Versioned: persist.Versioned{Version: stateVersion}}
 	for _, s := range e.sorted() {
-		if s.wanted {
-			stored.Wanted = append(stored.Wanted, s.spec.Name)
+		if s.Wanted {
+			stored.Wanted = append(stored.Wanted, s.Name())
 		}
 		if s.held {
-			stored.Held = append(stored.Held, s.spec.Name)
+			stored.Held = append(stored.Held, s.Name())
 		}
 	}
 	return e.stateFile(wantsFile, stored)

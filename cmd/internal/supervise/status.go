@@ -1,67 +1,24 @@
 package supervise
 
 import (
-	"syscall"
-
-	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/control"
-	"github.com/daemonry/daemonry/internal/spawn"
-	"github.com/daemonry/daemonry/internal/sys"
-	"github.com/daemonry/daemonry/spec"
 )
 
 // status is what there is to know about s at this moment.
 func (s *service) status() control.Status {
 	st := control.Status{
-		Name: s.spec.Name, Description: s.spec.Description, State: s.state, Wanted: s.wanted, Held: s.held,
-		PID: s.PID(), Ready: s.state == Ready || s.state == Listening, Restarts: s.restarts, Since: s.since, Exit: s.exit,
-		Reason: s.reason, Text: s.text, LogError: s.logError, Source: s.source, Labels: s.spec.Labels,
+		Name: s.Spec().Name, Description: s.Spec().Description, State: s.State(),
+		Wanted: s.Wanted, Held: s.held,
+		PID: s.PID(), Ready: s.State() == Ready || s.State() == Listening, Restarts: s.Restarts(),
+		Since: s.Since(), Exit: s.Exit(),
+		Reason: s.Reason(), Text: s.Text(), LogError: s.logError, Source: s.source,
+		Labels: s.Spec().Labels,
 	}
 	if s.PID() != 0 {
-		st.Started = s.startedAt
+		st.Started = s.Started()
 	}
-	if s.state == Backoff || s.state == Failed {
-		st.Next = s.next
+	if s.State() == Backoff || s.State() == Failed {
+		st.Next = s.Next()
 	}
 	return st
 }
-
-const outOfMemory = " (out of memory)"
-
-// exitText says in a few words how a process ended.
-func exitText(x spawn.Exit, unknown, oom bool) string {
-	text := x.String()
-	if unknown {
-		text = "ended, and how is not known"
-	}
-	if oom {
-		text += outOfMemory
-	}
-	return text
-}
-
-// exitOf is how a process ended, as the kernel says.
-func exitOf(x children.Exit) *control.Exit {
-	if x.Unknown {
-		return &control.Exit{Unknown: true, At: x.At, Text: exitText(spawn.Exit{}, true, false)}
-	}
-	e := spawn.ExitOf(x.Status)
-	exit := &control.Exit{
-		Code: e.Code, Core: e.CoreDump, Text: exitText(e, false, false), At: x.At, MaxRSS: ownPeak(x.Usage.Maxrss) * 1024, // kilobytes on Linux (getrusage(2))
-		User: spec.Duration(x.Usage.Utime.Nano()), System: spec.Duration(x.Usage.Stime.Nano()),
-	}
-	if e.Signal != 0 {
-		exit.Signal = spec.SignalOf(e.Signal)
-	}
-	return exit
-}
-
-// failedText is what the reason of a failure begins with.
-func failedText(x *control.Exit, ready bool) string {
-	if ready || x.Unknown {
-		return x.Text
-	}
-	return x.Text + " before it was ready"
-}
-
-func signalName(sig syscall.Signal) string { return sys.SignalName(sig) }

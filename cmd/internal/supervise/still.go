@@ -26,8 +26,9 @@ func (e *Engine) CanBeReplaced(ctx context.Context) error {
 	var obstacle error
 	err := e.ask(ctx, func() {
 		for _, s := range e.sorted() {
-			if s.PID() != 0 && s.spec.Orphan == spec.OrphanEnd {
-				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first", s.spec.Name, spec.OrphanEnd)
+			if s.PID() != 0 && s.Spec().Orphan == spec.OrphanEnd {
+				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first",
+					s.Name(), spec.OrphanEnd)
 				return
 			}
 		}
@@ -50,12 +51,13 @@ func (e *Engine) Standstill(ctx context.Context, f func(handover.ToProgram) erro
 	var busy error
 	err := e.ask(ctx, func() {
 		switch {
-		case e.closing:
+		case e.shared.Closing:
 			busy = ErrClosed
 		case e.still.f != nil:
 			busy = ErrBusy
 		case e.journal.file == nil:
-			busy = fmt.Errorf("a successor would not know the services again: %w", errors.ErrUnsupported)
+			busy = fmt.Errorf("a successor would not know the services again: %w",
+				errors.ErrUnsupported)
 		default:
 			e.beginStill(f, reply)
 		}
@@ -96,13 +98,14 @@ func (e *Engine) tryStill() {
 	switch {
 	case st.f == nil:
 		return
-	case e.closing:
+	case e.shared.Closing:
 		e.endStill(ErrClosed)
 		return
 	case !e.hearing.Paused(), e.loop.Busy(), e.state.Busy(), e.journal.Busy():
 		return // the end of each brings the owner back here
 	case e.journal.Failing() != nil:
-		e.endStill(fmt.Errorf("a successor would not know the services again: %w", e.journal.Failing()))
+		e.endStill(fmt.Errorf("a successor would not know the services again: %w",
+			e.journal.Failing()))
 		return
 	case e.state.Failing() != nil:
 		e.endStill(fmt.Errorf(stateFailing+": %w", e.state.Failing()))

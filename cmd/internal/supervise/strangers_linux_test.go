@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,14 +12,6 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/spec"
 )
-
-func TestLastWordsAreShort(t *testing.T) {
-	long := strings.Repeat("x", wordsMost-1) + "é" + strings.Repeat("y", 1<<20)
-	got := shortened([]string{"short", long})
-	if got[0] != "short" || got[1] != strings.Repeat("x", wordsMost-1)+"…" {
-		t.Errorf("%d bytes, %d bytes", len(got[0]), len(got[1]))
-	}
-}
 
 // Of two changes of a log that are made at the same time, the later one holds, whichever is the
 // last to be done.
@@ -35,21 +26,23 @@ func TestLogSettingsOfTheLastChange(t *testing.T) {
 		return plain("s", func(s *spec.Service) { s.Log.File = filepath.Join(dir, name) })
 	}
 	s := b.put(to("first"))
-	config, err := supervised.LogConfig(s.spec, dir)
+	config, err := supervised.LogConfig(*s.Spec(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.stream, err = b.logs.Open("s", config); err != nil {
+	stream, err := b.logs.Open("s", config)
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.PrintInto(stream)
 	end := b.run()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := b.ask(ctx, func() {
-		s.spec = to("second")
+		s.Describe(to("second"))
 		b.described(s)
 		b.reconfigure(s)
-		s.spec = to("third") // while that is under way; the one for this has been faster
+		s.Describe(to("third")) // while that is under way; the one for this has been faster
 		b.described(s)
 	}); err != nil {
 		t.Fatal(err)
@@ -59,12 +52,12 @@ func TestLogSettingsOfTheLastChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out, err := s.stream.ServiceEnd()
+	out, err := s.Stream().ServiceEnd()
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = out.WriteString("hello\n")
-	if err := errors.Join(err, s.stream.Drain(), out.Close()); err != nil {
+	if err := errors.Join(err, s.Stream().Drain(), out.Close()); err != nil {
 		t.Error(err)
 	}
 	if err := end(); err != nil {

@@ -1,13 +1,9 @@
-// Package supervise owns every service: start, ready, restart, stop, adopt, events.
+// Package supervise owns every service: requests, dependencies, what is wanted, the take-over.
+//
+// What one service goes through is package lifecycle.
 //
 // One goroutine, Engine.Run, owns all state. Everything else, requests and workers alike, posts
-// functions to it and waits for answers over channels. The kernel is reached through the kernel
-// struct, which tests replace.
-//
-// Time is that of package time, so that testing/synctest replaces it. All durations are taken
-// between readings of the monotonic clock: a clock that is set moves only what is shown to people.
-// That clock stands still while the machine is suspended (clock_gettime(2)), and so do all delays
-// and limits.
+// functions to it and waits for answers over channels.
 //
 // No goroutine and no thread waits for a child: a SIGCHLD makes the owner ask waitid(2) for all the
 // dead at once. The engine's process is the subreaper of its services
@@ -28,11 +24,11 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
-	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -82,12 +78,13 @@ type Engine struct {
 	o    Options
 	loop *loop.Loop // whose owner has all that is below; ended when Run is over
 	machine
+	shared   lifecycle.Shared // of all services
 	procs    *children.Table
-	handover *handover.Table[*service]
+	handover *handover.Table[*lifecycle.Service]
 	hearing  *hearing.Hearing
 	registry
-	states
-	stops
+	// stopping were asked to end together: of those, who needs another ends before it.
+	stopping map[*service]struct{}
 	logging
 	disk
 	still  still
@@ -96,27 +93,9 @@ type Engine struct {
 
 // machine is what the engine has of the system.
 type machine struct {
-	kernel     kernel
-	spawner    *spawn.Spawner
-	cgroups    *cgroup.Set // nil: none
-	room       *supervised.Room
-	resting    probe.Resting
-	unanswered int    // calls of the kernel that starts have given up and that have not come back
-	oomKills   uint64 // of the whole system, when last looked at
-}
-
-// states is what changes the states of services, and counts them.
-type states struct {
-	table    table
-	changing *service // to which something is happening
-	alive    int      // services neither stopped nor failed
-}
-
-// stops are the ends that are under way.
-type stops struct {
-	closing  bool                  // all are to end
-	stopping map[*service]struct{} // asked to end together: of those, who needs another ends before it
-	holding  int                   // services whose stop waits for others
+	spawner *spawn.Spawner
+	cgroups *cgroup.Set // nil: none
+	room    *supervised.Room
 }
 
 // logging is what services print.
@@ -148,7 +127,7 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service
 // that cannot be read is an error: going on without it would forget what somebody wanted, or start
 // what runs. Then nothing has been changed.
 func New(o Options) (*Engine, error) {
-	e := newEngine(o, realKernel())
+	e := newEngine(o, lifecycle.RealKernel())
 	var err error
 	if e.left, err = readLeft(o); err != nil {
 		return nil, err
@@ -176,21 +155,20 @@ func New(o Options) (*Engine, error) {
 		return nil, errors.Join(err, e.hearing.Close(), e.logs.Close())
 	}
 	e.spawner = spawn.NewSpawner()
-	e.kernel.start = e.spawner.Start
+	e.shared.Kernel.Start = e.spawner.Start
 	return e, nil
 }
 
 // Abandon closes an engine that does not run and is not to. All that it has found is left as it
 // was.
 func (e *Engine) Abandon() error {
-	e.alive++ // the control groups stay: services may be in them
 	e.loop.End()
-	return e.close()
+	return e.close(false) // the control groups stay: services may be in them
 }
 
 // newEngine is an engine without logs, notify socket and processes, which tests give what they
 // need.
-func newEngine(o Options, k kernel) *Engine {
+func newEngine(o Options, k lifecycle.Kernel) *Engine {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
@@ -203,23 +181,25 @@ func newEngine(o Options, k kernel) *Engine {
 	e := &Engine{
 		o:        o,
 		loop:     loop.New(ErrClosed),
-		machine:  machine{kernel: k, room: supervised.NewRoom()},
+		machine:  machine{room: supervised.NewRoom()},
 		registry: newRegistry(),
-		states:   states{table: reactions()},
-		stops:    stops{stopping: map[*service]struct{}{}},
+		stopping: map[*service]struct{}{},
 		logging:  logging{removing: map[string]chan struct{}{}},
 	}
 	e.events = events.New(e.loop, o.EventsKept, o.Handover.Event)
-	e.procs = children.New(&e.kernel.Kernel, e.loop, o.Trouble)
+	e.shared = lifecycle.Shared{Loop: e.loop, Kernel: k, Trouble: o.Trouble}
+	e.procs = children.New(&e.shared.Kernel.Kernel, e.loop, o.Trouble)
 	e.state.replace = persist.StateFile.Replace
 	e.newWriters()
 	e.journal.unknown, e.state.environs = map[string]record{}, map[string]*environment{}
 	e.state.kept.Dir = filepath.Join(o.StateDir, environDir)
 	e.handover = e.newHandover()
 	e.hearing = hearing.New(hearing.Options{
-		Loop: e.loop, Take: e.takeIn, Expecting: e.procs.Expecting, Trouble: o.Trouble,
+		Loop: e.loop, Take: e.shared.TakeIn, Expecting: e.procs.Expecting, Trouble: o.Trouble,
 		Close: func(p *sys.Packet) { e.handover.CloseFiles(p) },
 	})
+	e.shared.Open()
+	e.shared.Procs, e.shared.Handover, e.shared.Hearing = e.procs, e.handover, e.hearing
 	return e
 }
 
@@ -227,12 +207,12 @@ func newEngine(o Options, k kernel) *Engine {
 // returns. What is wanted of each service stays on disk; the error says if it is not.
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.loop.End()
-	exits, stop, err := e.kernel.watch()
+	exits, stop, err := e.shared.Kernel.Watch()
 	if err != nil {
-		return errors.Join(err, e.close())
+		return errors.Join(err, e.close(true))
 	}
 	defer stop()
-	e.oomKills, _ = e.kernel.oomKills() // where it cannot be read, nothing is said about it
+	e.shared.Begin()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.hearing.Listen(ctx)
@@ -251,16 +231,32 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		e.tryStill()
 	}
-	return errors.Join(e.flushState(), e.endJournal(), e.close())
+	return errors.Join(e.flushState(), e.endJournal(), e.close(true))
 }
 
 // over says whether Run has nothing left to do.
 func (e *Engine) over() bool {
-	return e.closing && e.alive == 0 && e.procs.Idle() && !e.loop.Busy() &&
+	return e.shared.Closing && e.shared.Alive() == 0 && e.procs.Idle() && !e.loop.Busy() &&
 		!e.state.Busy() && !e.journal.Busy()
 }
 
-func (e *Engine) close() error {
+// shutdown ends everything, in order. What was wanted stays wanted, for the next supervisor.
+func (e *Engine) shutdown() {
+	e.shared.Closing = true
+	var all []*service
+	for _, s := range e.sorted() {
+		if (s.State() != Stopped || s.rolling.replacement != nil) && !s.Unproven() {
+			all = append(all, s)
+		}
+	}
+	e.unwant(all, "the supervisor is shutting down", orderEnd)
+	for _, s := range all {
+		s.LeaveBehind()
+	}
+}
+
+// close closes what is open; with groups also the control groups, unless something is in them.
+func (e *Engine) close(groups bool) error {
 	var errs []error
 	if e.spawner != nil {
 		e.spawner.Close()
@@ -270,7 +266,7 @@ func (e *Engine) close() error {
 	if e.logs != nil && !e.logsEnd.begun {
 		errs = append(errs, e.logs.Close())
 	}
-	if e.alive == 0 && !e.leavesBehind() {
+	if groups && e.shared.Alive() == 0 && !e.leavesBehind() {
 		errs = append(errs, e.cgroups.Close())
 	}
 	return errors.Join(append(errs, e.logsEnd.err)...)
@@ -284,7 +280,7 @@ func (e *Engine) logTrouble(id string, err error) {
 			if err != nil {
 				s.logError = err.Error()
 			}
-			e.tell(s, control.EventLog, "%s", troubleText(err))
+			s.Tell(control.EventLog, "%s", troubleText(err))
 		}
 	})
 }

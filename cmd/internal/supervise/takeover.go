@@ -7,12 +7,10 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/control"
-	"github.com/daemonry/daemonry/spec"
 )
 
 // leftState is what an earlier supervisor has left on disk. It is read before anything is done, and
@@ -68,9 +66,7 @@ func (e *Engine) Restore() {
 	l := e.left
 	e.left = leftState{}
 	for _, stored := range l.specs.Services {
-		e.add(e.newService(description{
-			spec: stored.Spec.WithDefaults(), source: stored.Source, environ: e.environOf(stored.Environ),
-		}))
+		e.add(e.newService(stored.Spec.WithDefaults(), stored.Source, e.environOf(stored.Environ)))
 	}
 	for _, name := range l.wants.Held {
 		if s := e.byName[name]; s != nil {
@@ -109,11 +105,12 @@ func (t *takeover) describe() {
 		}
 		s := e.byName[r.Name]
 		if s == nil {
-			s = e.newService(description{spec: r.Spec.WithDefaults()})
+			s = e.newService(r.Spec.WithDefaults(), "", nil)
 			e.add(s)
 		}
 		e.unlink(s)
-		s.spec, s.source, s.environ = r.Spec.WithDefaults(), r.Source, e.environOf(r.Environ)
+		s.Describe(r.Spec.WithDefaults())
+		s.source, s.environ = r.Source, e.environOf(r.Environ)
 		e.link(s)
 		e.redescribed(s)
 		e.state.Mark(specsFile)
@@ -123,7 +120,7 @@ func (t *takeover) describe() {
 // place puts each service where it was.
 func (t *takeover) place() {
 	for _, s := range slices.Clone(t.e.sorted()) {
-		if r, known := t.Records[s.spec.Name]; known {
+		if r, known := t.Records[s.Name()]; known {
 			t.placeOne(s, r)
 			continue
 		}
@@ -136,21 +133,14 @@ func (t *takeover) place() {
 
 func (t *takeover) placeOne(s *service, r record) {
 	e := t.e
-	if !r.Since.IsZero() {
-		s.since = r.Since
-	}
-	s.wanted, s.held, s.removed, s.completed = r.Wanted, r.Held, r.Removed, r.Completed
-	s.reason, s.text, s.exit, s.unproven = r.Reason, r.Text, r.Exit.exit(), r.Unproven
-	s.restarts, s.crashes, s.window, s.next = r.Restarts, r.Crashes, r.Window, r.Next
-	s.startedAt, s.watchdog, s.rewound = r.Started, r.Watchdog, r.Rewound
-	s.killed, s.failure, s.again, s.step = r.Killed, r.Failure, r.Again, r.Step
+	s.held, s.removed = r.Held, r.Removed
 	e.state.Mark(wantsFile)
-	e.happen(s, hPlaced, cause{state: knownState(r.State)})
+	s.Place(r.Record)
 	t.recallBeside(s, r)
 	if r.Ending {
 		e.stopping[s] = struct{}{}
 	}
-	switch s.state {
+	switch s.State() {
 	case Starting, Ready, Stopping:
 		t.findProcess(s, r)
 	}
@@ -165,41 +155,43 @@ func (t *takeover) findProcess(s *service, r record) {
 	e := t.e
 	e.procs.Recall(&s.Unit, r.Invocation, r.Session, r.Main, r.Left)
 	if r.Main.PID == 0 {
-		if s.state == Starting {
+		if s.State() == Starting {
 			t.missing = append(t.missing, s)
 		}
 		return
 	}
 	h, err := e.procs.Prove(r.Main)
 	if err == nil {
-		err = e.procs.Adopt(&s.Unit, r.Main, h, s.spec.Cgroup)
+		err = e.procs.Adopt(&s.Unit, r.Main, h, s.Spec().Cgroup)
 	}
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		// It may well live, and nobody can prove it: it is not ours to end, and not to be started a
 		// second time.
 		t.leaveAlone(s, fmt.Sprintf("not taken over, and not started again: %v", err))
 	}
-	if s.PID() == 0 && s.state != Failed {
-		e.procs.FindGroup(&s.Unit, s.spec.Cgroup)
+	if s.PID() == 0 && s.State() != Failed {
+		e.procs.FindGroup(&s.Unit, s.Spec().Cgroup)
 	}
 }
 
-// leaveAlone neither ends nor starts s: it may run, and nobody can prove it.
+// leaveAlone says so, too.
 func (t *takeover) leaveAlone(s *service, why string) {
-	t.e.happen(s, hPlaced, cause{state: Failed, text: why})
-	s.unproven, s.next = true, time.Time{}
-	t.e.o.Trouble(fmt.Errorf("%s: %s", s.spec.Name, s.reason))
+	s.LeaveAlone(why)
+	t.e.o.Trouble(fmt.Errorf("%s: %s", s.Name(), why))
 }
 
 // settleDoubts leaves alone what is wanted, may run, and was not found.
 func (t *takeover) settleDoubts(up []*service) {
 	for _, s := range t.doubtful {
-		if known := t.Records[s.spec.Name]; s.PID() != 0 || !known.Wanted && !slices.Contains(up, s) {
+		if known := t.Records[s.Name()]; s.PID() != 0 || !known.Wanted && !slices.Contains(up, s) {
 			continue
 		}
-		s.wanted = true
-		t.leaveAlone(s, fmt.Sprintf("not started again, for it may still run: %v; \"daemonry start %s\" starts it",
-			t.Doubt, s.spec.Name))
+		s.Wanted = true
+		t.leaveAlone(s, fmt.Sprintf(
+			"not started again, for it may still run: %v; \"daemonry start %s\" starts it",
+			t.Doubt,
+			s.Name(),
+		))
 	}
 }
 
@@ -210,25 +202,27 @@ const logsAtATime = 64
 // openLogs has the output of services that run, or have left something behind, carried again.
 func (t *takeover) openLogs() {
 	e := t.e
-	seen := map[*service]bool{} // one that was being started is in both lists, and a log is opened once
+	// one that was being started is in both lists, and a log is opened once
+	seen := map[*service]bool{}
 	list := slices.DeleteFunc(slices.Concat(t.again, t.missing), func(s *service) bool {
 		twice := seen[s]
 		seen[s] = true
-		return twice || s.stream != nil || s.state != Starting && (s.state != Ready || s.PID() == 0) && s.state != Stopping
+		return twice || s.Stream() != nil ||
+			s.State() != Starting && (s.State() != Ready || s.PID() == 0) && s.State() != Stopping
 	})
 	for some := range slices.Chunk(list, logsAtATime) {
 		launches, errs := make([]supervised.Launch, len(some)), make([]error, len(some))
 		var all sync.WaitGroup
 		for i, s := range some {
-			launches[i] = e.newLaunch(s)
+			launches[i] = s.NewLaunch()
 			all.Go(func() { errs[i] = launches[i].OpenLog() })
 		}
 		all.Wait()
 		for i, s := range some {
-			s.stream = launches[i].Stream
+			s.PrintInto(launches[i].Stream)
 			e.procs.Prints(&s.Unit, launches[i].Output)
 			if errs[i] != nil {
-				e.o.Trouble(fmt.Errorf("%s: %w", s.spec.Name, errs[i]))
+				e.o.Trouble(fmt.Errorf("%s: %w", s.Name(), errs[i]))
 			}
 		}
 	}
@@ -236,88 +230,13 @@ func (t *takeover) openLogs() {
 
 // goOn is what the owner does first with a service that was taken over.
 func (e *Engine) goOn(s *service) {
-	if s.PID() != 0 {
-		e.tell(s, control.EventState, "taken over: process %d", s.PID())
-	}
-	if s.spec.Orphan == spec.OrphanEnd && s.Adopted() && s.state != Stopping && s.wanted {
-		s.again = true // it was ended because there was no supervisor, or is being
-	}
 	switch {
-	case s.state == Backoff:
-		e.waitOut(s, time.Duration(*s.spec.Backoff.Cap))
-	case s.state == Failed && !s.next.IsZero():
-		e.waitOut(s, time.Duration(s.spec.Budget.Retry))
-	case s.state == Waiting:
+	case s.State() == Waiting:
 		e.recheck(s)
-	case s.state == Listening, s.state == Starting && s.PID() == 0 && s.Identity().PID == 0:
-		e.happen(s, hCutShort, cause{})
-	case s.state == Stopping:
-		e.goOnStopping(s)
-	case s.state == Ready && s.Identity().PID == 0:
-		// A oneshot that remains.
-	case s.state == Starting || s.state == Ready:
-		e.goOnRunning(s)
-	case s.removed:
+	case s.removed && (s.State() == Stopped || s.State() == Failed && s.Next().IsZero()):
 		e.forget(s)
-	}
-}
-
-// waitOut waits for what is left of a delay. The clock may have been set meanwhile: it is never
-// longer than longest.
-func (e *Engine) waitOut(s *service, longest time.Duration) {
-	delay := min(max(0, time.Until(s.next)), longest)
-	s.next = time.Now().Add(delay)
-	e.after(s, timerDelay, delay, func() { e.happen(s, hDelayOver, cause{}) })
-}
-
-// startAgain starts what was about to be started.
-func (e *Engine) startAgain(s *service, _ cause) {
-	e.procs.Renounce(&s.Unit)
-	e.enter(s, Waiting, "")
-	e.recheck(s)
-}
-
-// goOnRunning goes on with a process that runs, or ran when it was last seen.
-func (e *Engine) goOnRunning(s *service) {
-	switch {
-	case s.PID() == 0:
-		e.lost(s)
-	case s.again: // see goOn
-		e.happen(s, hRestart, cause{text: "ends without a supervisor"})
-	case s.state == Starting:
-		e.watchReadyAgain(s)
 	default:
-		if s.rewound {
-			e.reloading(s)
-		}
-		e.watchLiveness(s)
-		e.watchIdle(s)
-	}
-}
-
-// lost deals with a process that ended while nobody looked.
-func (e *Engine) lost(s *service) {
-	e.tell(s, control.EventState, "its process ended while no supervisor ran")
-	e.procs.Lost(&s.Unit)
-}
-
-// goOnStopping goes on with a stop: the signal that was sent last has its whole time again.
-func (e *Engine) goOnStopping(s *service) {
-	switch {
-	case s.PID() == 0:
-		s.step = max(0, s.step-1)
-		if s.Identity().PID != 0 {
-			e.lost(s)
-		} else {
-			e.sweep(s)
-		}
-	case e.mustHold(s):
-		e.setHolding(s, true)
-	case s.step == 0:
-		e.runStop(s)
-	default:
-		s.step--
-		e.nextStep(s, cause{})
+		s.GoOn()
 	}
 }
 
@@ -332,18 +251,18 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 	t.keepUnknown()
 	t.openLogs()
 	up = slices.DeleteFunc(up, func(s *service) bool {
-		_, known := t.Records[s.spec.Name]
-		s.wanted = s.wanted || !known
-		return known || s.PID() != 0 || s.unproven
+		_, known := t.Records[s.Name()]
+		s.Wanted = s.Wanted || !known
+		return known || s.PID() != 0 || s.Unproven()
 	})
 	for _, s := range t.again {
-		if s.wanted && s.state == Stopped && !s.removed {
+		if s.Wanted && s.State() == Stopped && !s.removed {
 			up = append(up, s)
 		}
 	}
 	if e.o.Handover.Event > 0 {
 		// Also for those who come for what is after the last one that they had: there is something.
-		e.tell(nil, control.EventUpgrade, "another program has taken the supervisor's place")
+		e.tell(control.EventUpgrade, "another program has taken the supervisor's place")
 	}
 	if j := &e.journal; j.file != nil {
 		j.Mark(everything)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -95,14 +96,15 @@ func (o *others) Close() error { return nil }
 
 // known is what an earlier supervisor has left that knew one service.
 func known(r record) leftState {
-	return leftState{Found: persist.Found[record]{There: true, Records: map[string]record{r.Name: r}}}
+	return leftState{Found: persist.Found[record]{There: true,
+		Records: map[string]record{r.Name: r}}}
 }
 
 // inheriting is a bench with a system on which others live.
 func inheriting(t *testing.T) (*bench, *others) {
 	b := newBench(t)
 	o := &others{live: map[int]other{}, watched: map[uint64]*fakeHandle{}}
-	b.kernel.Hold = func(pid int) (children.Handle, error) {
+	b.shared.Kernel.Hold = func(pid int) (children.Handle, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		p, ok := o.live[pid]
@@ -111,17 +113,21 @@ func inheriting(t *testing.T) (*bench, *others) {
 		}
 		return &fakeHandle{o, pid, p.pidfd}, nil
 	}
-	b.kernel.Exits = func(report func([]sys.ExitEvent)) (children.ExitWatch, error) { o.report = report; return o, nil }
-	b.kernel.Processes = func() (list []sys.ProcStat, err error) {
+	b.shared.Kernel.Exits = func(report func([]sys.ExitEvent)) (children.ExitWatch, error) {
+		o.report = report
+		return o, nil
+	}
+	b.shared.Kernel.Processes = func() (list []sys.ProcStat, err error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		for pid, p := range o.live {
-			list = append(list, sys.ProcStat{PID: pid, PPID: 1, Session: p.session, StartTime: p.pidfd})
+			list = append(list,
+				sys.ProcStat{PID: pid, PPID: 1, Session: p.session, StartTime: p.pidfd})
 		}
 		return list, nil
 	}
-	stat := b.kernel.Stat
-	b.kernel.Stat = func(pid int) (sys.ProcStat, error) {
+	stat := b.shared.Kernel.Stat
+	b.shared.Kernel.Stat = func(pid int) (sys.ProcStat, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if p, ok := o.live[pid]; ok {
@@ -129,7 +135,7 @@ func inheriting(t *testing.T) (*bench, *others) {
 		}
 		return stat(pid)
 	}
-	b.kernel.Environ = func(pid int) ([]string, error) {
+	b.shared.Kernel.Environ = func(pid int) ([]string, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		return []string{children.InvocationVariable + o.live[pid].invocation}, nil
@@ -145,7 +151,10 @@ func TestTakeover(t *testing.T) {
 	alive := map[int]other{pid: {pidfd: 7, invocation: "inv", session: pid}}
 	stranger := map[int]other{pid: {pidfd: 8, session: pid}}
 	running := func(state control.State, change ...func(*record)) record {
-		r := record{Name: "s", State: state, Wanted: true, Invocation: "inv", Main: was, Session: pid, Started: time.Now(), Restarts: 3}
+		r := record{Name: "s", Record: lifecycle.Record{
+			State: state, Wanted: true, Invocation: "inv", Main: was, Session: pid,
+			Started: time.Now(), Restarts: 3,
+		}}
 		for _, f := range change {
 			f(&r)
 		}
@@ -160,49 +169,131 @@ func TestTakeover(t *testing.T) {
 		then   func(b *bench, s *service, o *others)
 		want   string // state, whether it has the old pid, restarts, signals
 	}{
-		"stopped":                  {record: record{Name: "s", State: "stopped", Held: true}, want: "stopped - 0 []"},
-		"stopped and wanted":       {record: record{Name: "s", State: "stopped", Wanted: true}, want: "starting new 0 []"},
-		"waiting":                  {record: record{Name: "s", State: "waiting", Wanted: true}, want: "starting new 0 []"},
-		"waiting for what is down": {spec: requires("gone"), record: record{Name: "s", State: "waiting", Wanted: true}, want: "waiting - 0 []"},
-		"failed":                   {record: record{Name: "s", State: "failed", Wanted: true, Restarts: 9}, want: "failed - 9 []"},
-		"about to be started":      {record: running("starting", bare), want: "starting new 3 []"},
-		"just started":             {record: running("starting", bare), live: alive, want: "starting old 3 []"},
-		"starting":                 {record: running("starting"), live: alive, want: "starting old 3 []"},
-		"starting, and dead":       {record: running("starting"), want: "starting new 4 []"},
-		"ready":                    {record: running("ready"), live: alive, want: "ready old 3 []"},
-		"ready, and dead":          {record: running("ready"), want: "starting new 4 []"},
-		"ready, and a stranger":    {record: running("ready"), live: stranger, want: "starting new 4 []"},
-		"ready, dead, not again":   {spec: func(s *spec.Service) { s.Restart = spec.RestartNo }, record: running("ready"), want: "failed - 3 []"},
-		"a oneshot that remains":   {spec: func(s *spec.Service) { s.Type, s.Remain = spec.Oneshot, true }, record: running("ready", bare), want: "ready - 3 []"},
-		"ended for want of us":     {spec: func(s *spec.Service) { s.Orphan = spec.OrphanEnd }, record: running("ready"), want: "starting new 3 []"},
-		"not ended for want of us": {spec: func(s *spec.Service) { s.Orphan = spec.OrphanEnd }, record: running("ready"), live: alive, want: "starting new 3 [50 SIGTERM]"},
-		"stopping, asked to":       {record: running("stopping", func(r *record) { r.Wanted, r.Step = false, 1 }), live: alive, want: "stopped - 3 [50 SIGTERM]"},
-		"stopping, not asked yet":  {record: running("stopping", func(r *record) { r.Wanted = false }), live: alive, want: "stopped - 3 [50 SIGTERM]"},
-		"stopping, to come again":  {record: running("stopping", func(r *record) { r.Again, r.Step = true, 1 }), live: alive, want: "starting new 3 [50 SIGTERM]"},
-		"stopping, and dead":       {record: running("stopping", func(r *record) { r.Wanted = false }), want: "stopped - 3 []"},
-		"stopping, and a stranger": {record: running("stopping", func(r *record) { r.Wanted = false }), live: stranger, want: "stopped - 3 []"},
-		"stopping, only the rest":  {record: running("stopping", bare, func(r *record) { r.Wanted = false }), live: map[int]other{60: {pidfd: 9, invocation: "inv", session: 60}}, want: "stopped - 3 [60 SIGTERM]"},
-		"dead, but for the rest":   {record: running("ready"), live: map[int]other{60: {pidfd: 9, invocation: "inv", session: 60}}, want: "starting new 4 [60 SIGTERM]"},
-		"strangers in its session": {record: running("ready"), live: map[int]other{pid: alive[pid], 60: {pidfd: 9, session: pid}},
+		"stopped": {
+			record: record{Name: "s", Held: true, Record: lifecycle.Record{State: "stopped"}},
+			want:   "stopped - 0 []",
+		},
+		"stopped and wanted": {
+			record: record{Name: "s", Record: lifecycle.Record{State: "stopped", Wanted: true}},
+			want:   "starting new 0 []",
+		},
+		"waiting": {
+			record: record{Name: "s", Record: lifecycle.Record{State: "waiting", Wanted: true}},
+			want:   "starting new 0 []",
+		},
+		"waiting for what is down": {
+			spec:   requires("gone"),
+			record: record{Name: "s", Record: lifecycle.Record{State: "waiting", Wanted: true}},
+			want:   "waiting - 0 []",
+		},
+		"failed": {
+			record: record{Name: "s",
+				Record: lifecycle.Record{State: "failed", Wanted: true, Restarts: 9}},
+			want: "failed - 9 []",
+		},
+		"about to be started": {record: running("starting", bare), want: "starting new 3 []"},
+		"just started": {record: running("starting", bare), live: alive,
+			want: "starting old 3 []"},
+		"starting": {record: running("starting"), live: alive,
+			want: "starting old 3 []"},
+		"starting, and dead": {record: running("starting"), want: "starting new 4 []"},
+		"ready":              {record: running("ready"), live: alive, want: "ready old 3 []"},
+		"ready, and dead":    {record: running("ready"), want: "starting new 4 []"},
+		"ready, and a stranger": {record: running("ready"), live: stranger,
+			want: "starting new 4 []"},
+		"ready, dead, not again": {spec: func(s *spec.Service) { s.Restart = spec.RestartNo },
+			record: running("ready"), want: "failed - 3 []"},
+		"a oneshot that remains": {
+			spec:   func(s *spec.Service) { s.Type, s.Remain = spec.Oneshot, true },
+			record: running("ready", bare), want: "ready - 3 []",
+		},
+		"ended for want of us": {spec: func(s *spec.Service) { s.Orphan = spec.OrphanEnd },
+			record: running("ready"), want: "starting new 3 []"},
+		"not ended for want of us": {spec: func(s *spec.Service) { s.Orphan = spec.OrphanEnd },
+			record: running("ready"), live: alive, want: "starting new 3 [50 SIGTERM]"},
+		"stopping, asked to": {
+			record: running("stopping", func(r *record) { r.Wanted, r.Step = false, 1 }),
+			live:   alive, want: "stopped - 3 [50 SIGTERM]",
+		},
+		"stopping, not asked yet": {
+			record: running("stopping", func(r *record) { r.Wanted = false }), live: alive,
+			want: "stopped - 3 [50 SIGTERM]",
+		},
+		"stopping, to come again": {
+			record: running("stopping", func(r *record) { r.Again, r.Step = true, 1 }), live: alive,
+			want: "starting new 3 [50 SIGTERM]",
+		},
+		"stopping, and dead": {
+			record: running("stopping", func(r *record) { r.Wanted = false }),
+			want:   "stopped - 3 []",
+		},
+		"stopping, and a stranger": {
+			record: running("stopping", func(r *record) { r.Wanted = false }), live: stranger,
+			want: "stopped - 3 []",
+		},
+		"stopping, only the rest": {
+			record: running("stopping", bare, func(r *record) { r.Wanted = false }),
+			live:   map[int]other{60: {pidfd: 9, invocation: "inv", session: 60}},
+			want:   "stopped - 3 [60 SIGTERM]",
+		},
+		"dead, but for the rest": {
+			record: running("ready"),
+			live:   map[int]other{60: {pidfd: 9, invocation: "inv", session: 60}},
+			want:   "starting new 4 [60 SIGTERM]",
+		},
+		"strangers in its session": {record: running("ready"),
+			live: map[int]other{pid: alive[pid], 60: {pidfd: 9, session: pid}},
 			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
-		"cannot be proven": {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }), live: alive, want: "failed - 3 []"},
-		"cannot be held": {record: running("ready", func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: alive,
+		"cannot be proven": {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }),
+			live: alive, want: "failed - 3 []"},
+		"cannot be held": {record: running("ready",
+			func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: alive,
 			before: func(b *bench) {
-				b.kernel.Hold = func(int) (children.Handle, error) { return nil, errors.ErrUnsupported }
+				b.shared.Kernel.Hold = func(int) (children.Handle, error) {
+					return nil, errors.ErrUnsupported
+				}
 			}, want: "failed - 3 []"},
-		"could not be held, is gone": {record: running("ready", func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: stranger,
+		"could not be held, is gone": {record: running("ready",
+			func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: stranger,
 			before: func(b *bench) {
-				b.kernel.Hold = func(int) (children.Handle, error) { return nil, errors.ErrUnsupported }
+				b.shared.Kernel.Hold = func(int) (children.Handle, error) {
+					return nil, errors.ErrUnsupported
+				}
 			}, want: "starting new 4 []"},
-		"being removed":             {record: running("stopping", func(r *record) { r.Removed, r.Wanted = true, false }), live: alive, want: "stopped - 3 [50 SIGTERM]"},
-		"says that it is ready":     {record: running("starting"), live: alive, then: func(b *bench, s *service, _ *others) { b.said(s, notify.Message{Ready: true}) }, want: "ready old 3 []"},
-		"has said that it is ready": {record: running("starting"), live: alive, then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) }, want: "ready old 3 []"},
-		"ends well later":           {record: running("ready"), live: alive, then: func(_ *bench, _ *service, o *others) { o.known = true; o.die(pid) }, want: "stopped - 3 []"},
-		"ends somehow later":        {record: running("ready"), live: alive, then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
-		"in backoff":                {record: record{Name: "s", State: "backoff", Wanted: true, Crashes: 3, Next: time.Now().Add(time.Hour)}, want: "backoff - 0 []"},
-		"in backoff, over":          {record: record{Name: "s", State: "backoff", Wanted: true, Crashes: 3}, want: "starting new 0 []"},
-		"in backoff, a clock set": {record: record{Name: "s", State: "backoff", Wanted: true, Crashes: 3, Next: time.Now().Add(time.Hour)},
-			then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) }, want: "starting new 0 []"},
+		"being removed": {
+			record: running("stopping", func(r *record) { r.Removed, r.Wanted = true, false }),
+			live:   alive, want: "stopped - 3 [50 SIGTERM]",
+		},
+		"says that it is ready": {record: running("starting"), live: alive,
+			then: func(b *bench, s *service, _ *others) {
+				b.heard(s.PID(), notify.Message{Ready: true})
+			}, want: "ready old 3 []"},
+		"has said that it is ready": {record: running("starting"), live: alive,
+			then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) },
+			want: "ready old 3 []"},
+		"ends well later": {
+			record: running("ready"), live: alive,
+			then: func(_ *bench, _ *service, o *others) { o.known = true; o.die(pid) },
+			want: "stopped - 3 []",
+		},
+		"ends somehow later": {record: running("ready"), live: alive,
+			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
+		"in backoff": {
+			record: record{Name: "s", Record: lifecycle.Record{State: "backoff", Wanted: true,
+				Crashes: 3, Next: time.Now().Add(time.Hour)}},
+			want: "backoff - 0 []",
+		},
+		"in backoff, over": {
+			record: record{Name: "s",
+				Record: lifecycle.Record{State: "backoff", Wanted: true, Crashes: 3}},
+			want: "starting new 0 []",
+		},
+		"in backoff, a clock set": {
+			record: record{Name: "s", Record: lifecycle.Record{State: "backoff", Wanted: true,
+				Crashes: 3, Next: time.Now().Add(time.Hour)}},
+			then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) },
+			want: "starting new 0 []",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -253,11 +344,52 @@ func TestTakeover(t *testing.T) {
 					} else if s.PID() != 0 {
 						which = "new"
 					}
-					if got := fmt.Sprintf("%v %s %d %v", s.state, which, s.restarts, slices.Clone(o.signals)); got != tt.want {
-						t.Errorf("%s (%s), want %s", got, s.reason, tt.want)
+					if got := fmt.Sprintf("%v %s %d %v",
+						s.State(), which, s.Restarts(), slices.Clone(o.signals)); got != tt.want {
+						t.Errorf("%s (%s), want %s", got, s.Reason(), tt.want)
 					}
 				})
 			})
 		})
 	}
+}
+
+// What the predecessor has left is not touched before all of it is taken in, and where a service
+// was is no event: it has been there all the time.
+func TestPlacedIsNotNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, o := inheriting(t)
+		o.live[50] = other{pidfd: 7, session: 50}
+		s := b.put(plain("s"))
+		since := time.Now().Add(-time.Hour)
+		b.takeOver(known(record{
+			Name: "s", Record: lifecycle.Record{
+				State: Ready, Wanted: true, Since: since,
+				Main:    children.Identity{PID: 50, Pidfd: 7},
+				Session: 50,
+			},
+		}), nil)
+		if b.journal.Busy() {
+			t.Error("the journal is written before the engine runs")
+		}
+		end := b.run()
+		b.inOwner(func() {
+			if s.State() != Ready || !s.Since().Equal(since) {
+				t.Errorf("%v since %v", s.State(), s.Since())
+			}
+		})
+		past, sub, err := b.Subscribe(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.Close()
+		for _, ev := range past {
+			if ev.Kind == control.EventState && ev.From != ev.State {
+				t.Errorf("told that it has become %v: %+v", ev.State, ev)
+			}
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -42,7 +43,17 @@ func (b *bench) up(s *service) {
 // say has the main process of s send a message.
 func (b *bench) say(s *service, m notify.Message) {
 	b.Helper()
-	b.inOwner(func() { b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: s.PID()}, Message: m}) })
+	b.inOwner(func() { b.heard(s.PID(), m) })
+}
+
+// sayAs has a process say it.
+func (b *bench) sayAs(pid int, m notify.Message) {
+	b.Helper()
+	b.inOwner(func() { b.heard(pid, m) })
+}
+
+func (b *bench) heard(pid int, m notify.Message) {
+	b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: pid}, Message: m})
 }
 
 func (b *bench) crash(s *service) {
@@ -54,7 +65,10 @@ func (b *bench) crash(s *service) {
 func TestBackoffGrowsToItsCapAndEndsInFailed(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", func(s *spec.Service) {
-			s.Backoff = spec.Backoff{First: new(spec.Duration(time.Second)), Cap: new(spec.Duration(4 * time.Second))}
+			s.Backoff = spec.Backoff{
+				First: new(spec.Duration(time.Second)),
+				Cap:   new(spec.Duration(4 * time.Second)),
+			}
 			s.Budget = spec.Budget{Restarts: new(6), Window: new(spec.Duration(time.Hour))}
 		}))
 		b.up(s)
@@ -74,7 +88,8 @@ func TestBackoffGrowsToItsCapAndEndsInFailed(t *testing.T) {
 			}
 		}
 		b.crash(s)
-		b.is(s, Failed, "exited with status 1 before it was ready; restarted 6 times in 1h, no more")
+		b.is(s, Failed,
+			"exited with status 1 before it was ready; restarted 6 times in 1h, no more")
 	})
 }
 
@@ -88,7 +103,7 @@ func TestHangingStartIsGivenUp(t *testing.T) {
 		time.Sleep(29 * time.Second)
 		b.is(s, Starting, "")
 		time.Sleep(2 * time.Second)
-		b.is(s, Failed, errReadyTimeout.Error())
+		b.is(s, Failed, lifecycle.ErrNotReady.Error())
 		b.inOwner(func() { b.want([]*service{s}, orderStart) })
 		began := time.Now()
 		if err := b.Stop(context.Background(), "s"); err != nil || time.Since(began) > time.Second {
@@ -101,12 +116,13 @@ func TestHangingStartIsGivenUp(t *testing.T) {
 func TestJitterShortensTheDelay(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.random = 0.5
-		s := b.put(plain("s", func(s *spec.Service) { s.Backoff.First = new(spec.Duration(time.Second)) }))
+		s := b.put(plain("s",
+			func(s *spec.Service) { s.Backoff.First = new(spec.Duration(time.Second)) }))
 		b.up(s)
 		b.crash(s)
 		b.crash(s)
 		b.inOwner(func() {
-			if d := time.Until(s.next); d != 900*time.Millisecond {
+			if d := time.Until(s.Next()); d != 900*time.Millisecond {
 				t.Error(d)
 			}
 		})
@@ -145,7 +161,9 @@ func TestStopSchedule(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.deaf = true
 		s := b.put(plain("s", func(s *spec.Service) {
-			s.Stop = spec.StopSchedule{{Signal: "INT", Wait: spec.Duration(5 * time.Second)}, {Signal: "TERM"}}
+			s.Stop = spec.StopSchedule{
+				{Signal: "INT", Wait: spec.Duration(5 * time.Second)}, {Signal: "TERM"},
+			}
 		}))
 		b.up(s)
 		began := time.Now()
@@ -162,28 +180,30 @@ func TestStopSchedule(t *testing.T) {
 }
 
 // The first signal follows the stop command at once, unless the service says that the command was
-// enough.
+// enough; it says so of one stop.
 func TestStopCommandIsNotWaitedFor(t *testing.T) {
-	for speaks, want := range map[bool]time.Duration{false: 10 * time.Second, true: 20 * time.Second} {
-		bubble(t, func(b *bench) {
-			b.k.set(func() { b.k.deaf = true })
-			s := b.put(plain("s", func(s *spec.Service) { s.StopCommand = spec.Command{"/bin/true"} }))
-			b.up(s)
+	bubble(t, func(b *bench) {
+		b.k.set(func() { b.k.deaf = true })
+		s := b.put(plain("s", func(s *spec.Service) { s.StopCommand = spec.Command{"/bin/true"} }))
+		for _, speaks := range []bool{false, true, false} {
+			want := 10 * time.Second
+			if speaks {
+				want *= 2
+			}
+			go func() { _ = b.Start(context.Background(), "s") }()
+			b.say(s, readyMessage)
 			began := time.Now()
-			stopped := make(chan error, 1)
-			go func() { stopped <- b.Stop(context.Background(), "s") }()
-			synctest.Wait()
+			stopped := b.stops("s")
 			if speaks {
 				b.say(s, notify.Message{Stopping: true})
 			}
-			var command int
-			b.k.set(func() { command = b.k.next })
-			b.k.die(command, exited(0))
+			b.k.die(b.started(), exited(0)) // the command
 			if err := <-stopped; err != nil || time.Since(began) != want {
-				t.Errorf("says STOPPING=1: %v: after %v, want %v: %v", speaks, time.Since(began), want, err)
+				t.Errorf("says STOPPING=1: %v: after %v, want %v: %v",
+					speaks, time.Since(began), want, err)
 			}
-		})
-	}
+		}
+	})
 }
 
 func TestTimeoutNamesThePhaseAndIsExtended(t *testing.T) {
@@ -205,7 +225,9 @@ func TestTimeoutNamesThePhaseAndIsExtended(t *testing.T) {
 
 func TestWatchdog(t *testing.T) {
 	bubble(t, func(b *bench) {
-		s := b.put(plain("s", func(s *spec.Service) { s.Watchdog, s.Restart = spec.Duration(time.Second), spec.RestartNo }))
+		s := b.put(plain("s", func(s *spec.Service) {
+			s.Watchdog, s.Restart = spec.Duration(time.Second), spec.RestartNo
+		}))
 		b.up(s)
 		for range 5 {
 			time.Sleep(900 * time.Millisecond)
@@ -268,7 +290,10 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 	t.Run("ready", func(t *testing.T) {
 		slowly(t, func(b *bench, s *service) {
 			b.inOwner(func() {
-				b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: 101}, Message: notify.Message{Ready: true}})
+				b.hearing.Heard(hearing.Message{
+					Sender:  sys.Sender{PID: 101},
+					Message: notify.Message{Ready: true},
+				})
 			})
 			b.is(s, Starting, "")
 			time.Sleep(spawnTime)

@@ -31,7 +31,10 @@ func (t *takeover) keepUnknown() {
 			continue
 		}
 		e.journal.unknown[r.Name] = r
-		e.o.Trouble(fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is left alone until it is", r.Name, pid))
+		e.o.Trouble(
+			fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is "+
+				"left alone until it is", r.Name, pid),
+		)
 	}
 }
 
@@ -78,8 +81,8 @@ func (e *Engine) Unknown(ctx context.Context) (list []control.Unknown, err error
 
 // readopt goes on with a service that is described again, as with one that was taken over.
 func (e *Engine) readopt(s *service) {
-	r, known := e.journal.unknown[s.spec.Name]
-	delete(e.journal.unknown, s.spec.Name)
+	r, known := e.journal.unknown[s.Name()]
+	delete(e.journal.unknown, s.Name())
 	if !known || e.mayLive(r) == 0 {
 		return
 	}
@@ -93,5 +96,6 @@ func (e *Engine) readopt(s *service) {
 
 // leavesBehind says whether there is what may run and is not ours to end.
 func (e *Engine) leavesBehind() bool {
-	return len(e.journal.unknown) > 0 || slices.ContainsFunc(e.sorted(), func(s *service) bool { return s.unproven })
+	return len(e.journal.unknown) > 0 ||
+		slices.ContainsFunc(e.sorted(), func(s *service) bool { return s.Unproven() })
 }

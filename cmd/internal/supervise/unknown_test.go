@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -19,9 +20,11 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 		main children.Identity // of the one beside
 		want string
 	}{
-		"both live":                  {main: children.Identity{PID: 60, Pidfd: 8}, want: "ready 50 [60 SIGTERM]"},
+		"both live": {main: children.Identity{PID: 60, Pidfd: 8},
+			want: "ready 50 [60 SIGTERM]"},
 		"the other one is just born": {want: "ready 50 [60 SIGTERM]"},
-		"the first has ended":        {dead: 50, main: children.Identity{PID: 60, Pidfd: 8}, want: "ready - [60 SIGTERM]"},
+		"the first has ended": {dead: 50, main: children.Identity{PID: 60, Pidfd: 8},
+			want: "ready - [60 SIGTERM]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -29,8 +32,14 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				o.live[50] = other{pidfd: 7, invocation: "inv", session: 50}
 				o.live[60] = other{pidfd: 8, invocation: "next", session: 60}
 				delete(o.live, tt.dead)
-				b.takeOver(known(record{Name: "s", State: "ready", Wanted: true, Invocation: "inv", Main: children.Identity{PID: 50, Pidfd: 7}, Session: 50,
-					Started: time.Now(), Beside: []beside{{Invocation: "next", Main: tt.main, Session: tt.main.PID}}}), nil)
+				b.takeOver(known(record{
+					Name:   "s",
+					Beside: []beside{{Invocation: "next", Main: tt.main, Session: tt.main.PID}},
+					Record: lifecycle.Record{
+						State: "ready", Wanted: true, Invocation: "inv", Session: 50,
+						Started: time.Now(), Main: children.Identity{PID: 50, Pidfd: 7},
+					},
+				}), nil)
 				end := b.run()
 				defer func() {
 					if err := end(); err != nil {
@@ -41,8 +50,11 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				if err != nil || len(list) != 1 {
 					t.Fatalf("%v, %v", list, err)
 				}
-				described := plain("s", func(s *spec.Service) { s.Restart, s.Ready = spec.RestartOnFailure, spec.Probe{Kind: spec.ProbeExec} })
-				if _, err := b.Apply(t.Context(), Apply{Source: "test", Services: []spec.Service{described}}); err != nil {
+				described := plain("s", func(s *spec.Service) {
+					s.Restart, s.Ready = spec.RestartOnFailure, spec.Probe{Kind: spec.ProbeExec}
+				})
+				if _, err := b.Apply(t.Context(),
+					Apply{Source: "test", Services: []spec.Service{described}}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(100 * time.Millisecond) // of a synthetic clock: sweeps
@@ -51,8 +63,9 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 					if s.PID() == 50 {
 						which = "50"
 					}
-					if got := fmt.Sprintf("%v %s %v", s.state, which, slices.Clone(o.signals)); got != tt.want {
-						t.Errorf("%s (%s), want %s", got, s.reason, tt.want)
+					got := fmt.Sprintf("%v %s %v", s.State(), which, slices.Clone(o.signals))
+					if got != tt.want {
+						t.Errorf("%s (%s), want %s", got, s.Reason(), tt.want)
 					}
 					if len(s.rolling.replaced) != 0 {
 						t.Errorf("%d processes are beside it still", len(s.rolling.replaced))

@@ -38,7 +38,11 @@ http {
 }
 `},
 		service: func(s scene) spec.Service {
-			one := spec.Service{Command: spec.Command{"nginx", "-e", "stderr", "-c", s.path("nginx.conf")}, Sockets: web().Sockets, Ready: spec.Probe{Kind: spec.ProbeHTTP, Target: url("/")}}
+			one := spec.Service{
+				Command: spec.Command{"nginx", "-e", "stderr", "-c", s.path("nginx.conf")},
+				Sockets: web().Sockets,
+				Ready:   spec.Probe{Kind: spec.ProbeHTTP, Target: url("/")},
+			}
 			one.Env = map[string]string{"NGINX": "3;"}
 			one.Sockets[0].Nonblocking = true
 			one.Reload = "HUP"
@@ -59,7 +63,10 @@ frontend web
 	http-request return status 200 content-type text/plain string ok
 `},
 		service: func(s scene) spec.Service {
-			one := spec.Service{Command: spec.Command{"haproxy", "-Ws", "-f", s.path("haproxy.cfg")}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
+			one := spec.Service{
+				Command: spec.Command{"haproxy", "-Ws", "-f", s.path("haproxy.cfg")},
+				Ready:   spec.Probe{Kind: spec.ProbeNotify},
+			}
 			one.Stop = spec.StopSchedule{{Signal: "USR1", Wait: spec.Duration(20 * time.Second)}}
 			return one
 		},
@@ -91,7 +98,8 @@ server.serve_forever(poll_interval=0.05)
 server.server_close()
 `},
 		service: func(s scene) spec.Service {
-			return spec.Service{Command: spec.Command{"python3", s.path("server.py")}, Ready: spec.Probe{Kind: spec.ProbeNotify}}
+			return spec.Service{Command: spec.Command{"python3", s.path("server.py")},
+				Ready: spec.Probe{Kind: spec.ProbeNotify}}
 		},
 	},
 }
@@ -155,7 +163,8 @@ func rollUnmodified(name string) func(scene) error {
 		if one.Reload != "" {
 			err = errors.Join(err, s.Reload(s, "web"), l.more(s, 300))
 		}
-		err = errors.Join(err, l.end(), s.same("web", before), want("new", s.one("web").PID != old, true), s.oneProcess("web"), s.Remove(s, "web"))
+		err = errors.Join(err, l.end(), s.same("web", before),
+			want("new", s.one("web").PID != old, true), s.oneProcess("web"), s.Remove(s, "web"))
 		if err != nil {
 			b, _ := os.ReadFile(s.path("log/web.log"))
 			err = fmt.Errorf("%w\n%s", err, b)

@@ -1,4 +1,4 @@
-package supervise
+package lifecycle
 
 import (
 	"time"
@@ -10,16 +10,16 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// takeIn does what a message says, if it is known whose it is.
-func (e *Engine) takeIn(m hearing.Message) bool {
-	u, role := e.procs.Speaker(m.Sender.PID)
+// TakeIn does what a message says, if it is known whose it is.
+func (h *Shared) TakeIn(m hearing.Message) bool {
+	u, role := h.Procs.Speaker(m.Sender.PID)
 	if u == nil {
 		return false
 	}
-	if s := serviceOf(u); may(s.spec.NotifyAccess, role) {
-		main := s.registered()
-		e.handover.Store(main, &main.spec, m.Message, m.Files)
-		e.said(s, m.Message)
+	if s := Of(u); may(s.spec.NotifyAccess, role) {
+		main := s.owner.Registered()
+		h.Handover.Store(main, main.spec, m.Message, m.Files)
+		s.said(m.Message)
 	}
 	return true
 }
@@ -37,13 +37,13 @@ func may(access spec.NotifyAccess, role children.Role) bool {
 	return false
 }
 
-// serviceOf is whose a unit is.
-func serviceOf(u *children.Unit) *service { return u.Service.(*service) }
+// Of is whose a unit is.
+func Of(u *children.Unit) *Service { return u.Service.(*Service) }
 
 // said does what a message asks for.
-func (e *Engine) said(s *service, m notify.Message) {
+func (s *Service) said(m notify.Message) {
 	if m.Status != nil || m.Errno != nil || m.WatchdogInterval != nil || m.RestartReset {
-		defer e.journal.WriteSoon(s.spec.Name) // it may say so as often as it likes
+		defer s.owner.NoteSoon() // it may say so as often as it likes
 	}
 	if m.Status != nil {
 		s.text = *m.Status
@@ -52,53 +52,52 @@ func (e *Engine) said(s *service, m notify.Message) {
 		s.text = m.Errno.Error()
 	}
 	if m.ExtendTimeout > 0 {
-		e.extend(s, m.ExtendTimeout)
+		s.extend(m.ExtendTimeout)
 	}
 	if m.MainPID > 1 && m.MainPID != s.PID() && !s.draining {
-		e.procs.ChangeMain(&s.Unit, m.MainPID)
+		s.shared.Procs.ChangeMain(&s.Unit, m.MainPID)
 	}
 	if m.WatchdogInterval != nil {
 		s.watchdog = spec.Duration(*m.WatchdogInterval)
-		e.fed(s)
+		s.fed()
 	}
 	if m.RestartReset {
 		s.crashes, s.window = 0, nil
 	}
 	if m.Stopping {
-		s.saidStopping = s.state == Stopping
-		e.tell(s, control.EventState, "says that it is stopping")
+		s.saidStopping = true
+		s.Tell(control.EventState, "says that it is stopping")
 	}
 	if m.Reloading {
-		e.reloading(s)
+		s.reloading()
 	}
 	if m.Ready {
-		e.saidReady(s)
+		s.saidReady()
 	}
 	if m.Watchdog {
-		e.fed(s)
+		s.fed()
 	}
 	if m.WatchdogTrigger {
-		e.happen(s, hUnhealthy, cause{text: "asked for it (WATCHDOG=trigger)"})
+		s.happen(hUnhealthy, cause{text: "asked for it (WATCHDOG=trigger)"})
 	}
 }
 
 // MainChanged: another process is the main one now.
-func (s *service) MainChanged() {
-	e := s.engine
+func (s *Service) MainChanged() {
 	if s.state == Starting && s.cancel != nil && s.spec.Ready.Kind == spec.ProbeSettled {
 		s.endProbe()
-		e.watchRest(s)
+		s.watchRest()
 	}
-	e.tell(s, control.EventState, "main process is now %d", s.PID())
+	s.Tell(control.EventState, "main process is now %d", s.PID())
 }
 
 // extend gives s at least d from now on for what it is at.
-func (e *Engine) extend(s *service, d time.Duration) {
+func (s *Service) extend(d time.Duration) {
 	switch {
-	case s.state == Starting, s.rewound:
+	case s.state == Starting, s.state == Ready && s.rewound:
 		s.extended = true
-		e.postpone(s, timerReady, d)
+		s.postpone(timerReady, d)
 	case s.state == Stopping && !s.Killing:
-		e.postpone(s, timerStop, d)
+		s.postpone(timerStop, d)
 	}
 }

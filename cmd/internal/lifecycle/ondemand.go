@@ -1,4 +1,4 @@
-package supervise
+package lifecycle
 
 import (
 	"errors"
@@ -15,68 +15,68 @@ import (
 
 // listen opens the sockets of s, in place of starting it. The result comes back as hListening or
 // hSpawnError.
-func (e *Engine) listen(s *service) {
-	e.enter(s, Starting, "")
+func (s *Service) listen() {
+	s.enter(Starting, "")
 	s.text, s.failure = "", ""
-	e.procs.Renounce(&s.Unit)
+	s.shared.Procs.Renounce(&s.Unit)
 	s.run++
 	s.opening, s.completed = true, false
-	e.holdSockets(s)
-	open := e.handover.Opener(s)
-	e.work(func() func() {
+	s.owner.HoldSockets()
+	open := s.shared.Handover.Opener(s)
+	s.shared.Loop.Work(func() func() {
 		err := open()
 		return func() {
 			s.opening = false
 			if err != nil {
-				e.happen(s, hSpawnError, cause{err: err, text: "sockets cannot be opened"})
+				s.happen(hSpawnError, cause{err: err, text: "sockets cannot be opened"})
 				return
 			}
-			e.happen(s, hListening, cause{text: "sockets are open"})
+			s.happen(hListening, cause{text: "sockets are open"})
 		}
 	})
 }
 
 // listenAnew opens the sockets again that an earlier supervisor has had open.
-func (e *Engine) listenAnew(s *service, _ cause) { e.wait(s) }
+func (s *Service) listenAnew(_ cause) { s.wait() }
 
 // demandOver starts a service that was on demand and is not any more.
-func (e *Engine) demandOver(s *service, _ cause) {
+func (s *Service) demandOver(_ cause) {
 	if !s.spec.OnDemand {
-		e.wait(s)
+		s.wait()
 	}
 }
 
 // listening waits for a connection.
-func (e *Engine) listening(s *service, _ cause) {
-	e.enter(s, Listening, "")
-	if err := e.handover.Await(s, func(at spec.Address) {
-		e.happen(s, hConnection, cause{text: "connection to " + at.String()})
+func (s *Service) listening(_ cause) {
+	s.enter(Listening, "")
+	if err := s.shared.Handover.Await(s, func(at spec.Address) {
+		s.happen(hConnection, cause{text: "connection to " + at.String()})
 	}); err != nil {
-		e.fail(s, err.Error())
+		s.fail(err.Error())
 	}
 }
 
 // connected starts a service because somebody has connected.
-func (e *Engine) connected(s *service, why cause) {
+func (s *Service) connected(why cause) {
 	s.called = true
-	e.tell(s, control.EventState, "%s", why.text)
-	e.wait(s)
+	s.Tell(control.EventState, "%s", why.text)
+	s.wait()
 }
 
 // listenAgain is what follows a good end of a service on demand. If somebody waits in its sockets
 // whom it has not accepted, it would be started at once and may do the same again: that is reckoned
 // as a crash is.
-func (e *Engine) listenAgain(s *service) {
+func (s *Service) listenAgain() {
 	idle := s.idle
 	s.idle = false
 	if !idle {
-		waiting, err := e.handover.Called(s)
+		waiting, err := s.shared.Handover.Called(s)
 		if err == nil && waiting {
-			e.retry(s, s.exit.Text+", and somebody waits to be accepted")
+			s.retry(s.exit.Text + ", and somebody waits to be accepted")
 			return
 		}
 	}
-	e.wait(s)
+	s.wait()
 }
 
 // Pauses between two looks at whether anybody is connected: a tenth of idle_stop, within these.
@@ -87,57 +87,61 @@ const (
 
 // watchIdle begins to look whether anybody is connected to a service that is to stop when nobody
 // is.
-func (e *Engine) watchIdle(s *service) {
+func (s *Service) watchIdle() {
 	s.stop(timerIdle)
-	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready && s.PID() != 0 {
+	if limit := time.Duration(s.spec.IdleStop); s.spec.OnDemand && limit > 0 && s.state == Ready &&
+		s.PID() != 0 {
 		s.lonely = time.Time{}
-		e.nextLook(s)
+		s.nextLook()
 	}
 }
 
-func (e *Engine) nextLook(s *service) {
+func (s *Service) nextLook() {
 	pause := min(max(time.Duration(s.spec.IdleStop)/10, shortestLook), longestLook)
-	e.after(s, timerIdle, pause, func() { e.lookIdle(s) })
+	s.after(timerIdle, pause, func() { s.lookIdle() })
 }
 
 // lookIdle looks away from the owner: the kernel's tables may be long.
-func (e *Engine) lookIdle(s *service) {
+func (s *Service) lookIdle() {
 	run := s.run
-	list, fds := e.handover.Sockets(s)
-	e.work(func() func() {
-		n, err := e.kernel.connections(list, fds)
+	list, fds := s.shared.Handover.Sockets(s)
+	s.shared.Loop.Work(func() func() {
+		n, err := s.shared.Kernel.Connections(list, fds)
 		return func() {
 			if s.run == run && s.state == Ready {
-				e.looked(s, n, err)
+				s.looked(n, err)
 			}
 		}
 	})
 }
 
-func (e *Engine) looked(s *service, n int, err error) {
+func (s *Service) looked(n int, err error) {
 	limit := time.Duration(s.spec.IdleStop)
 	switch {
 	case limit <= 0 || !s.spec.OnDemand: // changed meanwhile
 	case errors.Is(err, errors.ErrUnsupported):
-		e.trouble(s, "idle_stop: it is not known whether anybody is connected, so it is not stopped: %v", err)
+		s.trouble(
+			"idle_stop: it is not known whether anybody is connected, so it is not stopped: %v",
+			err,
+		)
 	case err != nil || n > 0 || s.rewound: // what cannot be seen is not idle
 		s.lonely = time.Time{}
-		e.nextLook(s)
+		s.nextLook()
 	case s.lonely.IsZero():
 		// From now on and not from the last look that saw somebody: who that was may have left a
 		// moment ago, and where the machine is busy looks come late.
 		s.lonely = time.Now()
-		e.nextLook(s)
+		s.nextLook()
 	case time.Since(s.lonely) < limit:
-		e.nextLook(s)
+		s.nextLook()
 	default:
-		e.happen(s, hIdle, cause{text: fmt.Sprintf("idle: no connection for %v", s.spec.IdleStop)})
+		s.happen(hIdle, cause{text: fmt.Sprintf("idle: no connection for %v", s.spec.IdleStop)})
 	}
 }
 
 // stopIdle ends a service that nobody is connected to. Who connects meanwhile waits for the next
 // start.
-func (e *Engine) stopIdle(s *service, why cause) {
+func (s *Service) stopIdle(why cause) {
 	s.idle = true
-	e.beginStop(s, why.text)
+	s.beginStop(why.text)
 }

@@ -1,4 +1,4 @@
-package supervise
+package lifecycle
 
 import "time"
 
@@ -18,25 +18,25 @@ const (
 
 // deadline has f run by the owner in d, unless the timer is stopped before, or by what waits to be
 // heard then.
-func (e *Engine) deadline(s *service, t timer, d time.Duration, f func()) {
-	e.after(s, t, d, func() { e.reach(s, t, f, false) })
+func (s *Service) deadline(t timer, d time.Duration, f func()) {
+	s.after(t, d, func() { s.reach(t, f, false) })
 }
 
 // reach is the moment of a deadline. One that comes late is moved, once.
-func (e *Engine) reach(s *service, t timer, f func(), moved bool) {
-	if late := e.loop.Late(); late > lateness && !moved {
-		e.after(s, t, min(late, mostLate), func() { e.reach(s, t, f, true) })
+func (s *Service) reach(t timer, f func(), moved bool) {
+	if late := s.shared.Loop.Late(); late > lateness && !moved {
+		s.after(t, min(late, mostLate), func() { s.reach(t, f, true) })
 		return
 	}
-	if e.hearing.Address() == "" {
+	if s.shared.Hearing.Address() == "" {
 		f()
 		return
 	}
 	// The timer runs on meanwhile, so that it can be stopped and postponed.
-	e.after(s, t, hearingTime, f)
+	s.after(t, hearingTime, f)
 	a := &s.timers[t]
-	a.Becomes(func() { e.reach(s, t, f, moved) })
-	e.hearing.WhenAllIsHeard(a.Unchanged(), func() {
+	a.Becomes(func() { s.reach(t, f, moved) })
+	s.shared.Hearing.WhenAllIsHeard(a.Unchanged(), func() {
 		s.stop(t)
 		f()
 	})

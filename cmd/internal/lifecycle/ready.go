@@ -1,4 +1,4 @@
-package supervise
+package lifecycle
 
 import (
 	"context"
@@ -13,31 +13,51 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
+// becomeReady is the end of a successful start.
+func (s *Service) becomeReady(why cause) {
+	s.stop(timerReady)
+	s.stop(timerSettle)
+	s.endProbe()
+	if s.owner.Role() == Replacement {
+		s.owner.TakePlace()
+	}
+	s.enter(Ready, why.text)
+	s.watchLiveness()
+	s.watchIdle()
+	s.owner.Up()
+}
+
+// endFailing ends a process for its own good: it is to run, but not like this.
+func (s *Service) endFailing(why cause) {
+	s.failure, s.cause = why.text, why.err
+	s.beginStop(why.text)
+}
+
 // watchReady waits for readiness in the way the service has chosen. READY=1
 // is heard in any case.
-func (e *Engine) watchReady(s *service, w *launch.Watch) {
+func (s *Service) watchReady(w *launch.Watch) {
 	if s.state != Starting {
 		w.Close()
 		return
 	}
 	if limit := *s.spec.Timeout; limit != spec.Forever && !timed(w.Check.Kind) {
-		e.deadline(s, timerReady, time.Duration(limit), func() { e.timedOut(s) })
+		s.deadline(timerReady, time.Duration(limit), func() { s.timedOut() })
 	}
 	switch {
 	case s.spec.Type == spec.Oneshot &&
 		(w.Check.Kind == spec.ProbeSettle || w.Check.Kind == spec.ProbeSettled):
 		// A oneshot is up when it has ended well; settling says nothing.
 	case w.Check.Kind == spec.ProbeExec:
-		e.happen(s, hReady, cause{})
+		s.happen(hReady, cause{})
 	case w.Check.Kind == spec.ProbeSettled:
-		e.watchRest(s)
+		s.watchRest()
 	case w.Check.Kind == spec.ProbeSettle:
-		e.after(s, timerSettle, time.Duration(w.Check.Settle), func() { e.happen(s, hReady, cause{}) })
+		s.after(timerSettle, time.Duration(w.Check.Settle), func() { s.happen(hReady, cause{}) })
 	case w.Check.Kind == spec.ProbeNotify:
 	case w.Check.Kind == spec.ProbeCmd:
-		e.askCommand(s, w.Check, firstPause)
+		s.askCommand(w.Check, firstPause)
 	default:
-		e.probeReady(s, w)
+		s.probeReady(w)
 	}
 }
 
@@ -51,12 +71,12 @@ func timed(kind spec.ProbeKind) bool {
 
 // watchRest waits until the process and all that it started have come to rest. A program that never
 // does counts as up when the time allowed is over.
-func (e *Engine) watchRest(s *service) {
+func (s *Service) watchRest() {
 	check, run := probe.Check{Probe: s.spec.Ready}, s.run
 	if limit := *s.spec.Timeout; limit != spec.Forever {
 		check.Bound = min(probe.DefaultBound, time.Duration(limit))
 	}
-	if s.saidReady == run {
+	if s.saidIn == run {
 		check = check.Told()
 	}
 	var members func() []int
@@ -66,92 +86,93 @@ func (e *Engine) watchRest(s *service) {
 			return pids
 		}
 	}
-	stop := e.resting.Watch(check, e.kernel.looks(s.PID(), members), func(note string) {
-		e.post(func() {
-			if s.run == run {
-				e.happen(s, hReady, cause{text: note})
-			}
+	stop := s.shared.Resting.Watch(check, s.shared.Kernel.Looks(s.PID(), members),
+		func(note string) {
+			s.shared.Loop.Post(func() {
+				if s.run == run {
+					s.happen(hReady, cause{text: note})
+				}
+			})
 		})
-	})
 	s.cancel = func(error) { stop() }
 }
 
 // saidReady takes READY=1, which makes the service ready in whatever way it was to show it, but for
 // one: who is to come to rest has said that it will do so soon.
-func (e *Engine) saidReady(s *service) {
+func (s *Service) saidReady() {
 	if s.state != Starting || s.spec.Ready.Kind != spec.ProbeSettled || s.cancel == nil {
-		e.happen(s, hReady, cause{})
+		s.happen(hReady, cause{})
 		return
 	}
-	if s.saidReady != s.run { // once
-		s.saidReady = s.run
+	if s.saidIn != s.run { // once
+		s.saidIn = s.run
 		s.endProbe()
-		e.watchRest(s)
+		s.watchRest()
 	}
 }
 
 // watchReadyAgain goes on waiting for a service that an earlier supervisor has started. What it has
 // said meanwhile nobody has heard; so its time begins anew, and who was to say that it is ready,
 // and is alive at the end of that, has most likely said it.
-func (e *Engine) watchReadyAgain(s *service) {
-	l := e.newLaunch(s)
+func (s *Service) watchReadyAgain() {
+	l := s.NewLaunch()
 	ctx, cancel := context.WithTimeout(context.Background(), ownersPatience)
 	defer cancel()
 	w, err := l.WatchAgain(ctx, s.startedAt)
 	if err != nil {
-		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.Check, err)})
+		s.happen(hNotReady, cause{text: fmt.Sprintf("ready %v: %v", w.Check, err)})
 		return
 	}
 	if w.Check.Kind == spec.ProbeSettle {
 		left := w.Check.Settle - spec.Duration(time.Since(s.startedAt))
 		w.Check.Settle = min(max(0, left), w.Check.Settle)
 	}
-	e.watchReady(s, w)
+	s.watchReady(w)
 	if a := &s.timers[timerReady]; w.Check.Kind == spec.ProbeNotify && a.Set() {
-		e.after(s, timerReady, time.Until(a.Due()), func() {
-			e.happen(s, hReady, cause{text: "alive; if it said READY=1, nobody was there to hear it"})
+		s.after(timerReady, time.Until(a.Due()), func() {
+			s.happen(hReady, cause{text: "alive; if it said READY=1, nobody was there to hear it"})
 		})
 	}
 }
 
-// errReadyTimeout is the cause that ends a probe, and a start, when the time for readiness is over.
-var errReadyTimeout = errors.New("time-out")
+// ErrNotReady is the cause that ends a probe, and a start, when the time for readiness is over.
+var ErrNotReady = errors.New("time-out")
 
 // probeReady asks from a goroutine of its own, which ends with the start.
-func (e *Engine) probeReady(s *service, w *launch.Watch) {
+func (s *Service) probeReady(w *launch.Watch) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	w.Env.PID = s.PID()
-	w.Env.Owner = e.procs.Proof(&s.Unit)
+	w.Env.Owner = s.shared.Procs.Proof(&s.Unit)
 	run := s.run
 	go func() {
 		defer w.Close()
 		err := w.Wait(ctx)
-		e.post(func() {
+		s.shared.Loop.Post(func() {
 			if s.run == run { // a probe that was late to end would tell of another start
-				e.probed(s, ctx, w.Check, err)
+				s.probed(ctx, w.Check, err)
 			}
 		})
 	}()
 }
 
 // probed takes the end of a probe in, unless the start it was for is over.
-func (e *Engine) probed(s *service, ctx context.Context, check probe.Check, err error) {
+func (s *Service) probed(ctx context.Context, check probe.Check, err error) {
 	var closed probe.ClosedError
 	switch end := context.Cause(ctx); {
-	case end == errReadyTimeout && err != nil:
+	case end == ErrNotReady && err != nil:
 		if last, ok := errors.AsType[*probe.NotReadyError](err); ok {
 			err = last.Last // the check is named already
 		}
-		e.happen(s, hNotReady, cause{text: e.timeoutText(s, err), err: errReadyTimeout})
-	case end != nil && end != errReadyTimeout:
+		s.happen(hNotReady, cause{text: s.timeoutText(err), err: ErrNotReady})
+	case end != nil && end != ErrNotReady:
 	case err == nil: // also at the last moment
-		e.happen(s, hReady, cause{})
+		s.happen(hReady, cause{})
 	case errors.As(err, &closed):
 		// Most likely because it has died: how it died is the better reason, and about to be known.
-		e.after(s, timerSettle, deathNotice, func() { e.happen(s, hNotReady, cause{text: err.Error()}) })
+		s.after(timerSettle, deathNotice, func() { s.happen(hNotReady, cause{text: err.Error()}) })
 	default:
-		e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", check, err)})
+		s.happen(hNotReady, cause{text: fmt.Sprintf("ready %v: %v", check, err)})
 	}
 }
 
@@ -170,18 +191,19 @@ const readyAttempt = 5 * time.Second
 
 // askCommand runs a readiness command, and again after pause. It is run by the engine and not by
 // package probe, because that would find its child reaped by us.
-func (e *Engine) askCommand(s *service, check probe.Check, pause time.Duration) {
+func (s *Service) askCommand(check probe.Check, pause time.Duration) {
 	run := s.run
-	e.run(s, check.Argv(), readyAttempt, func(err error) {
+	s.command(check.Argv(), readyAttempt, func(err error) {
 		switch {
 		case s.state != Starting || s.run != run:
 		case err == nil:
-			e.happen(s, hReady, cause{})
+			s.happen(hReady, cause{})
 		case hopeless(err):
-			e.happen(s, hNotReady, cause{text: fmt.Sprintf("ready %v: %v", check, err)})
+			s.happen(hNotReady, cause{text: fmt.Sprintf("ready %v: %v", check, err)})
 		default:
 			s.lastAnswer = err
-			e.after(s, timerSettle, pause, func() { e.askCommand(s, check, min(pause*3/2, longestPause)) })
+			s.after(timerSettle, pause,
+				func() { s.askCommand(check, min(pause*3/2, longestPause)) })
 		}
 	})
 }
@@ -196,16 +218,16 @@ func hopeless(err error) bool {
 }
 
 // timedOut is the end of the time allowed until ready.
-func (e *Engine) timedOut(s *service) {
+func (s *Service) timedOut() {
 	if s.cancel != nil {
-		s.cancel(errReadyTimeout) // and probed tells what it saw last
+		s.cancel(ErrNotReady) // and probed tells what it saw last
 		s.cancel = nil
 		return
 	}
-	e.happen(s, hNotReady, cause{text: e.timeoutText(s, s.lastAnswer), err: errReadyTimeout})
+	s.happen(hNotReady, cause{text: s.timeoutText(s.lastAnswer), err: ErrNotReady})
 }
 
-func (e *Engine) timeoutText(s *service, last error) string {
+func (s *Service) timeoutText(last error) string {
 	limit := time.Duration(*s.spec.Timeout)
 	if s.extended {
 		limit = time.Since(s.startedAt).Round(time.Millisecond)

@@ -1,4 +1,4 @@
-package supervise
+package lifecycle
 
 import (
 	"fmt"
@@ -9,43 +9,44 @@ import (
 )
 
 // decide is what follows when nothing is left of a process: the restart policy.
-func (e *Engine) decide(s *service, _ cause) {
+func (s *Service) decide(_ cause) {
 	s.quiet()
 	failure, again := s.failure, s.again
-	e.setHolding(s, false)
+	s.setHolding(false)
 	s.failure, s.again, s.rewound, s.Killing, s.told = "", false, false, false, false
-	e.procs.Renounce(&s.Unit)
-	if s.isReplacement() || s.isReplaced() {
-		e.decideBeside(s, failure)
+	s.shared.Procs.Renounce(&s.Unit)
+	if s.owner.Role() != Main {
+		s.enter(Stopped, s.stoppedText(failure))
+		s.owner.Over(failure)
 		return
 	}
 	switch {
-	case s.removed || !s.wanted:
-		e.enter(s, Stopped, stoppedText(s, failure))
-	case e.closing:
-		e.enter(s, Stopped, "the supervisor is shutting down")
+	case !s.Wanted:
+		s.enter(Stopped, s.stoppedText(failure))
+	case s.shared.Closing:
+		s.enter(Stopped, "the supervisor is shutting down")
 	case again:
 		s.crashes = 0
-		e.wait(s)
+		s.wait()
 	case failure == "" && s.spec.OnDemand && s.spec.Type != spec.Oneshot:
-		e.listenAgain(s)
+		s.listenAgain()
 	case failure == "" && s.spec.Type == spec.Oneshot:
-		e.finishOneshot(s)
+		s.finishOneshot()
 	case failure == "" && s.spec.Restart != spec.RestartAlways:
-		s.wanted = false
-		e.state.Write(wantsFile)
-		e.enter(s, Stopped, s.exit.Text+s.forked)
+		s.Wanted = false
+		s.owner.WantedChanged()
+		s.enter(Stopped, s.exit.Text+s.forked)
 	case failure != "" && s.spec.Restart == spec.RestartNo:
-		e.fail(s, failure)
+		s.fail(failure)
 	default:
 		if failure == "" {
 			failure = s.exit.Text
 		}
-		e.retry(s, failure)
+		s.retry(failure)
 	}
 }
 
-func stoppedText(s *service, failure string) string {
+func (s *Service) stoppedText(failure string) string {
 	switch {
 	case failure != "":
 		return failure
@@ -56,19 +57,19 @@ func stoppedText(s *service, failure string) string {
 }
 
 // finishOneshot is the success of a oneshot. Others may depend on it from now on.
-func (e *Engine) finishOneshot(s *service) {
+func (s *Service) finishOneshot() {
 	s.completed = true
 	if s.spec.Remain {
-		e.enter(s, Ready, "completed")
+		s.enter(Ready, "completed")
 		return
 	}
-	s.wanted = false
-	e.state.Write(wantsFile)
-	e.enter(s, Stopped, "completed")
+	s.Wanted = false
+	s.owner.WantedChanged()
+	s.enter(Stopped, "completed")
 }
 
 // retry starts s again, after the delay that its crashes have earned, or gives up.
-func (e *Engine) retry(s *service, failure string) {
+func (s *Service) retry(failure string) {
 	now := time.Now()
 	budget, backoff := s.spec.Budget, s.spec.Backoff
 	span := time.Duration(*budget.Window)
@@ -78,9 +79,10 @@ func (e *Engine) retry(s *service, failure string) {
 	if most := *budget.Restarts; most >= 0 {
 		// One that lies ahead is from before a reboot or an earlier supervisor, and the clock has
 		// been set back since.
-		s.window = slices.DeleteFunc(s.window, func(t time.Time) bool { return t.After(now) || now.Sub(t) >= span })
+		s.window = slices.DeleteFunc(s.window,
+			func(t time.Time) bool { return t.After(now) || now.Sub(t) >= span })
 		if len(s.window) >= most {
-			e.fail(s, exhaustedText(failure, len(s.window), budget))
+			s.fail(exhaustedText(failure, len(s.window), budget))
 			return
 		}
 		s.window = append(s.window, now)
@@ -90,16 +92,16 @@ func (e *Engine) retry(s *service, failure string) {
 	// the beginning of a series, and a service that is down serves nobody.
 	var delay time.Duration
 	if s.crashes > 0 {
-		delay = backoff.Delay(s.crashes, e.kernel.random())
+		delay = backoff.Delay(s.crashes, s.shared.Kernel.Random())
 	}
 	s.crashes++
 	if delay <= 0 {
-		e.wait(s)
+		s.wait()
 		return
 	}
 	s.next = now.Add(delay)
-	e.enter(s, Backoff, failure)
-	e.after(s, timerDelay, delay, func() { e.happen(s, hDelayOver, cause{}) })
+	s.enter(Backoff, failure)
+	s.after(timerDelay, delay, func() { s.happen(hDelayOver, cause{}) })
 }
 
 func exhaustedText(failure string, n int, budget spec.Budget) string {
@@ -107,16 +109,17 @@ func exhaustedText(failure string, n int, budget spec.Budget) string {
 	case n == 0:
 		return failure
 	case budget.Retry > 0:
-		return fmt.Sprintf("%s; restarted %d times in %v, and not again for %v", failure, n, *budget.Window, budget.Retry)
+		return fmt.Sprintf("%s; restarted %d times in %v, and not again for %v",
+			failure, n, *budget.Window, budget.Retry)
 	}
 	return fmt.Sprintf("%s; restarted %d times in %v, no more", failure, n, *budget.Window)
 }
 
 // fail gives up, perhaps for a while.
-func (e *Engine) fail(s *service, why string) {
-	e.enter(s, Failed, why)
+func (s *Service) fail(why string) {
+	s.enter(Failed, why)
 	if every := time.Duration(s.spec.Budget.Retry); every > 0 {
 		s.next = time.Now().Add(every)
-		e.after(s, timerDelay, every, func() { e.happen(s, hDelayOver, cause{}) })
+		s.after(timerDelay, every, func() { s.happen(hDelayOver, cause{}) })
 	}
 }
