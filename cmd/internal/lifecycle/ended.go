@@ -334,6 +334,54 @@ func (s *Service) sweptClean() {
 	s.decide(cause{})
 }
 
+// decide is what follows when nothing is left of a process: the restart policy.
+func (s *Service) decide(_ cause) {
+	s.quiet()
+	failure, again := s.failure, s.again
+	s.setHolding(false)
+	s.failure, s.again, s.rewound, s.Killing, s.told = "", false, false, false, false
+	s.shared.Procs.Renounce(&s.Unit)
+	if s.owner.Role() != Main {
+		s.enter(Stopped, s.stoppedText(failure))
+		s.owner.Over(failure)
+		return
+	}
+	switch {
+	case !s.Wanted:
+		s.enter(Stopped, s.stoppedText(failure))
+	case s.shared.Closing:
+		s.enter(Stopped, "the supervisor is shutting down")
+	case again:
+		s.crashes = 0
+		s.wait()
+	case failure == "" && s.spec.OnDemand && s.spec.Type != spec.Oneshot:
+		s.listenAgain()
+	case failure == "" && s.spec.Type == spec.Oneshot:
+		s.finishOneshot()
+	case failure == "" && s.spec.Restart != spec.RestartAlways:
+		s.Wanted = false
+		s.owner.WantedChanged()
+		s.enter(Stopped, s.exit.Text+s.forked)
+	case failure != "" && s.spec.Restart == spec.RestartNo:
+		s.fail(failure)
+	default:
+		if failure == "" {
+			failure = s.exit.Text
+		}
+		s.retry(failure)
+	}
+}
+
+func (s *Service) stoppedText(failure string) string {
+	switch {
+	case failure != "":
+		return failure
+	case s.exit == nil || s.exit.Signal != "":
+		return "stopped"
+	}
+	return "stopped, " + s.exit.Text
+}
+
 func countOf(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -25,13 +25,20 @@ import (
 
 func TestMain(m *testing.M) { proctest.Main(m) }
 
-// bench is a service that is alone, on a system in which no signal reaches anybody. Its owner is
-// whoever calls settle.
+// bench is a service that is alone, on a system in which processes do what the test says. Its owner
+// is whoever calls settle.
 type bench struct {
 	testing.TB
 	Service
 	shared   Shared
-	signals  []string // "PID SIGNAL"
+	deaf     bool   // processes end by SIGKILL only
+	fails    error  // of every start
+	blocker  string // what the service has to wait for
+	mustHold bool   // something that needs it is still to be ended
+	live     map[int]bool
+	dead     []int
+	status   syscall.WaitStatus // of the next that end by themselves
+	signals  []string           // "PID SIGNAL"
 	troubles []string
 	events   []control.Event
 	pid      int // of the last process
@@ -44,7 +51,7 @@ func trueService() spec.Service {
 }
 
 func newBench(t testing.TB, described spec.Service) *bench {
-	b := &bench{TB: t, pid: 100}
+	b := &bench{TB: t, pid: 100, deaf: true, live: map[int]bool{}}
 	l := loop.New(errors.New("over"))
 	b.shared = Shared{Loop: l, Trouble: b.trouble, Kernel: b.kernel()}
 	b.shared.Open()
@@ -62,12 +69,15 @@ func newBench(t testing.TB, described spec.Service) *bench {
 func (b *bench) kernel() Kernel {
 	signal := func(pid int, sig syscall.Signal) error {
 		b.signals = append(b.signals, fmt.Sprintf("%d %s", pid, sys.SignalName(sig)))
+		if sig == syscall.SIGKILL || !b.deaf && sig != syscall.SIGCONT {
+			b.die(pid)
+		}
 		return nil
 	}
 	return Kernel{
 		Kernel: children.Kernel{
-			Dead:   func() (int, error) { return 0, nil },
-			Signal: signal, SignalGroup: signal,
+			Dead: func() (int, error) { return append(b.dead, 0)[0], nil },
+			Reap: b.reap, Signal: signal, SignalGroup: signal,
 			Children: func() ([]int, error) { return nil, nil },
 			Stat: func(pid int) (sys.ProcStat, error) {
 				return sys.ProcStat{PID: pid, Session: pid}, nil
@@ -78,11 +88,36 @@ func (b *bench) kernel() Kernel {
 			Outputs:     func(int) []sys.FileID { return nil },
 			Identify:    func(pid int) children.Identity { return children.Identity{PID: pid} },
 		},
-		Start:    func(context.Context, *spawn.Spec) (int, error) { b.pid++; return b.pid, nil },
+		Start: func(context.Context, *spawn.Spec) (int, error) {
+			if b.fails != nil {
+				return 0, b.fails
+			}
+			b.pid++
+			b.live[b.pid] = true
+			return b.pid, nil
+		},
+		Ignores:  func(int, syscall.Signal) bool { return false },
 		OOMKills: func() (uint64, error) { return 0, nil },
 		Random:   func() float64 { return 0 },
 		Looks:    func(int, func() []int) probe.Looks { return nil },
 	}
+}
+
+// die has a process end, if it lives.
+func (b *bench) die(pid int) {
+	if b.live[pid] {
+		delete(b.live, pid)
+		b.dead = append(b.dead, pid)
+	}
+}
+
+func (b *bench) reap(pid int) (children.Exit, bool, error) {
+	i := slices.Index(b.dead, pid)
+	if i < 0 {
+		return children.Exit{}, false, nil
+	}
+	b.dead = slices.Delete(b.dead, i, i+1)
+	return children.Exit{Status: b.status, At: time.Now()}, true, nil
 }
 
 // trouble writes down what is told. A state that changes while nothing happens is never right.
@@ -92,10 +127,11 @@ func (b *bench) trouble(err error) {
 	}
 }
 
-// settle does what is posted, until nothing is.
+// settle does what is posted and takes in the dead, until there is nothing more.
 func (b *bench) settle() {
 	for range 1000 {
-		if b.shared.Loop.Run() == 0 && !b.shared.Loop.Busy() {
+		b.shared.Procs.Reap()
+		if b.shared.Loop.Run() == 0 && !b.shared.Loop.Busy() && len(b.dead) == 0 {
 			return
 		}
 		time.Sleep(10 * time.Microsecond)

@@ -8,54 +8,6 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// decide is what follows when nothing is left of a process: the restart policy.
-func (s *Service) decide(_ cause) {
-	s.quiet()
-	failure, again := s.failure, s.again
-	s.setHolding(false)
-	s.failure, s.again, s.rewound, s.Killing, s.told = "", false, false, false, false
-	s.shared.Procs.Renounce(&s.Unit)
-	if s.owner.Role() != Main {
-		s.enter(Stopped, s.stoppedText(failure))
-		s.owner.Over(failure)
-		return
-	}
-	switch {
-	case !s.Wanted:
-		s.enter(Stopped, s.stoppedText(failure))
-	case s.shared.Closing:
-		s.enter(Stopped, "the supervisor is shutting down")
-	case again:
-		s.crashes = 0
-		s.wait()
-	case failure == "" && s.spec.OnDemand && s.spec.Type != spec.Oneshot:
-		s.listenAgain()
-	case failure == "" && s.spec.Type == spec.Oneshot:
-		s.finishOneshot()
-	case failure == "" && s.spec.Restart != spec.RestartAlways:
-		s.Wanted = false
-		s.owner.WantedChanged()
-		s.enter(Stopped, s.exit.Text+s.forked)
-	case failure != "" && s.spec.Restart == spec.RestartNo:
-		s.fail(failure)
-	default:
-		if failure == "" {
-			failure = s.exit.Text
-		}
-		s.retry(failure)
-	}
-}
-
-func (s *Service) stoppedText(failure string) string {
-	switch {
-	case failure != "":
-		return failure
-	case s.exit == nil || s.exit.Signal != "":
-		return "stopped"
-	}
-	return "stopped, " + s.exit.Text
-}
-
 // finishOneshot is the success of a oneshot. Others may depend on it from now on.
 func (s *Service) finishOneshot() {
 	s.completed = true
