@@ -182,13 +182,19 @@ var table = map[string]entry{
 			"cmd/internal/loop cmd/internal/probe cmd/internal/socket control internal/cgroup " +
 			"internal/spawn internal/sys notify spec",
 	},
+	"cmd/internal/waiters": {
+		says: "Package waiters has those who wait for a service, and says what each of them is " +
+			"told, and when.",
+		imports: "cmd/internal/lifecycle cmd/internal/loop control internal/spawn spec",
+	},
 	"cmd/internal/supervise": {
 		says: "Package supervise owns every service: requests, dependencies, what is wanted, " +
 			"the take-over.",
 		imports: "cmd/internal/children cmd/internal/events cmd/internal/handover " +
 			"cmd/internal/hearing cmd/internal/launch cmd/internal/launch/supervised " +
 			"cmd/internal/lifecycle cmd/internal/logs cmd/internal/logs/ cmd/internal/loop " +
-			"cmd/internal/persist control internal/cgroup internal/spawn internal/sys spec",
+			"cmd/internal/persist cmd/internal/waiters control internal/cgroup internal/spawn " +
+			"internal/sys spec",
 	},
 	"cmd/internal/logs/query": {
 		says: "Package query finds lines in log files, current, rotated and compressed, and " +
@@ -208,7 +214,7 @@ var table = map[string]entry{
 		says: "Package server serves the control API by sending messages to the engine.",
 		imports: "control cmd/internal/events cmd/internal/handover cmd/internal/logs " +
 			"cmd/internal/logs/ internal/paths cmd/internal/successor cmd/internal/supervise " +
-			"internal/sys spec",
+			"cmd/internal/waiters internal/sys spec",
 	},
 	"cmd/internal/readers": {
 		says: "Package readers holds what the readers of all formats share: a file of theirs " +

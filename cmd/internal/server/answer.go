@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -155,31 +156,13 @@ func invalid(problems spec.Problems) *control.Error {
 	return e
 }
 
-func failureOf(e *supervise.StartError) control.Failure {
-	f := control.Failure{
-		Name:   e.Name,
-		Reason: e.Reason,
-		Status: e.Status(),
-		Exit:   e.Exit,
-		Retry:  e.Retry,
-	}
-	if e.Cause != nil {
-		f.Cause = new(failureOf(e.Cause))
-	}
-	return f
-}
-
 // failuresIn collects what is known of each service that did not come up, or was not brought where
 // it was to be.
 func failuresIn(err error) []control.Failure {
 	var list []control.Failure
 	switch e := err.(type) {
-	case *supervise.StartError:
-		return []control.Failure{failureOf(e)}
-	case *supervise.RefusedError:
-		return []control.Failure{{Name: e.Name, Reason: e.Reason, Status: 1}}
-	case *supervise.OvertakenError:
-		return []control.Failure{{Name: e.Name, Reason: e.Reason(), Status: 1}}
+	case *waiters.Error:
+		return []control.Failure{e.Failure}
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
 			list = append(list, failuresIn(inner)...)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/daemonry/daemonry/cmd/internal/supervise"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -219,8 +220,13 @@ func TestErrorsOfTheEngine(t *testing.T) {
 			control.Error{Message: "wbe: no such service", Hint: "did you mean web?"}},
 		{errors.New("a: not running"), control.NotDone, control.Error{Message: "a: not running"}},
 		{
-			errors.Join(&supervise.StartError{Name: "a", Reason: "broke", Exit: exit},
-				&supervise.StartError{Name: "b", Reason: "too", Retry: true}),
+			errors.Join(
+				&waiters.Error{Failure: control.Failure{
+					Name: "a", Reason: "broke", Status: 139, Exit: exit,
+				}},
+				&waiters.Error{Failure: control.Failure{
+					Name: "b", Reason: "too", Status: 125, Retry: true,
+				}}),
 			control.NotDone,
 			control.Error{
 				Message: "a: broke\nb: too; it is tried again",

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -34,13 +35,13 @@ type Apply struct {
 const environField = "environment"
 
 // Apply makes reality match. It returns the plan, and after that when every service of a that is to
-// be up is ready or has failed (StartError, joined), whoever started it, and what is to be removed
-// is gone. One that crashes on its way up is waited for as long as it is tried again within its
-// time-out, and within ten seconds.
+// be up is ready or has failed (waiters.Error, joined), whoever started it, and what is to be
+// removed is gone. One that crashes on its way up is waited for as long as it is tried again within
+// its time-out, and within ten seconds.
 func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) {
 	var plan []control.Planned
 	var err error
-	var waiters []*waiter
+	var list []*waiters.Waiter
 	var saved <-chan error
 	a.environ = newEnvironment(a.Environ)
 	if a.environ != nil && !a.PlanOnly {
@@ -58,7 +59,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) 
 		if plan, err = e.plan(a, want); err != nil || a.PlanOnly {
 			return
 		}
-		waiters = e.carryOut(a, want, plan)
+		list = e.carryOut(a, want, plan)
 		saved = e.changed(true)
 	}); askErr != nil {
 		return nil, askErr
@@ -69,7 +70,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) 
 	case a.PlanOnly:
 		return plan, nil
 	}
-	return plan, errors.Join(e.await(ctx, waiters), e.answered(ctx, saved))
+	return plan, errors.Join(waiters.Await(ctx, e.loop, list), e.answered(ctx, saved))
 }
 
 // plan compares; it changes nothing.
@@ -148,7 +149,7 @@ func (s *service) active() bool {
 }
 
 // carryOut does what the plan says and returns those to wait for.
-func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) []*waiter {
+func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) []*waiters.Waiter {
 	var start, removed []*service
 	for i, p := range plan {
 		if p.Action == control.ActionRemove {
@@ -157,14 +158,14 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 		}
 		s := e.update(want[i], a)
 		if p.Action == control.ActionRestart {
-			e.restart(s, "changed: "+strings.Join(p.Fields, ", "), orderApply)
+			e.restart(s, "changed: "+strings.Join(p.Fields, ", "), waiters.Apply)
 			start = append(start, s)
 		}
 		if s.isMissing(*s.Spec()) {
 			start = append(start, s)
 		}
 	}
-	e.removeAll(removed, orderDrop)
+	e.removeAll(removed, waiters.Drop)
 	for _, p := range plan {
 		if p.Action == control.ActionAdd {
 			e.byName[p.Name].follow(removed)
@@ -173,15 +174,15 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 	if a.NoStart {
 		return nil
 	}
-	e.want(start, orderApply)
+	e.want(start, waiters.Apply)
 	var up []*service
 	for _, s := range want {
 		if s := e.byName[s.Name]; s.Wanted && !s.held {
 			up = append(up, s)
 		}
 	}
-	return append(e.waitFor(up, waiter{order: orderApply, up: true, retries: true}),
-		e.waitFor(removed, waiter{order: orderApply})...)
+	return append(e.waitFor(up, waiters.Want{Order: waiters.Apply, Up: true}),
+		e.waitFor(removed, waiters.Want{Order: waiters.Apply})...)
 }
 
 // update puts a description in place, for a service that is there or a new one.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -79,10 +80,10 @@ func (b *bench) checkWith(others ...*service) {
 		if s.State() == Backoff && s.Next().IsZero() {
 			b.Errorf("%s: in backoff with nothing to end it", name)
 		}
-		if s.State() == Stopped && !s.Wanted && len(s.waiters) > 0 {
-			for _, w := range s.waiters {
-				if !w.watches {
-					b.Errorf("%s: stopped, and somebody still waits", name)
+		if s.State() == Stopped && !s.Wanted {
+			for _, order := range s.waiters.Orders() {
+				if order != waiters.Wait {
+					b.Errorf("%s: stopped, and still waited for: %s", name, order)
 				}
 			}
 		}

@@ -3,21 +3,16 @@ package supervise
 import (
 	"slices"
 	"strings"
-)
 
-// obstacle is why what a service waits for does not come about. The zero value: it is on its way.
-type obstacle struct {
-	text     string   // for people, "db has failed"
-	service  *service // that is down, perhaps several steps away; nil if there is none of the name
-	hopeless bool     // it does not come about by itself
-}
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
+)
 
 // blocker says what s has to wait for before it can start, "" if nothing, and what stands in the
 // way of that.
-func (e *Engine) blocker(s *service) (text string, o obstacle) {
+func (e *Engine) blocker(s *service) (text string, o waiters.Obstacle) {
 	var missing []string
-	meets := func(found obstacle) {
-		if o.text == "" || found.hopeless && !o.hopeless {
+	meets := func(found waiters.Obstacle) {
+		if o.Text == "" || found.Hopeless && !o.Hopeless {
 			o = found
 		}
 	}
@@ -25,7 +20,7 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 		list := e.expand(name)
 		if len(list) == 0 {
 			missing = append(missing, name+" (no such service)")
-			meets(obstacle{"there is no " + name, nil, true})
+			meets(waiters.Obstacle{Text: "there is no " + name, Hopeless: true})
 		}
 		for _, d := range list {
 			if !d.Satisfied() {
@@ -38,7 +33,7 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 		for _, name := range names {
 			for _, d := range e.expand(name) {
 				// Those are only waited for while they are on their way.
-				if d.State() == Waiting && d.obstacle.text == "" || d.State() == Starting ||
+				if d.State() == Waiting && d.obstacle.Text == "" || d.State() == Starting ||
 					d.State() == Stopping && d.Wanted {
 					missing = append(missing, d.describe())
 				}
@@ -48,11 +43,15 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 	missing = append(append(missing, e.outdated(s)...), s.predecessors()...)
 	for _, old := range s.follows {
 		if old.WhyRefused() != "" {
-			meets(obstacle{old.Name() + " cannot be ended", old, true})
+			meets(waiters.Obstacle{
+				Text:     old.Name() + " cannot be ended",
+				Service:  old,
+				Hopeless: true,
+			})
 		}
 	}
 	if len(missing) == 0 {
-		return "", obstacle{}
+		return "", waiters.Obstacle{}
 	}
 	slices.Sort(missing)
 	return "waits for " + strings.Join(slices.Compact(missing), ", "), o
@@ -60,21 +59,21 @@ func (e *Engine) blocker(s *service) (text string, o obstacle) {
 
 // asObstacle says whether s stands in the way of those that require it: it is down, or waits for
 // what is.
-func (s *service) asObstacle() obstacle {
+func (s *service) asObstacle() waiters.Obstacle {
 	name := s.Name()
 	switch {
 	case s.State() == Failed:
-		return obstacle{name + " has failed", s, true}
+		return waiters.Obstacle{Text: name + " has failed", Service: s, Hopeless: true}
 	case s.State() == Stopped && s.held:
-		return obstacle{name + " was stopped by hand", s, true}
+		return waiters.Obstacle{Text: name + " was stopped by hand", Service: s, Hopeless: true}
 	case s.State() == Stopped && !s.Wanted:
-		return obstacle{name + " is stopped", s, true}
+		return waiters.Obstacle{Text: name + " is stopped", Service: s, Hopeless: true}
 	case s.State() == Backoff:
-		return obstacle{name + " has failed, and is tried again", s, false}
+		return waiters.Obstacle{Text: name + " has failed, and is tried again", Service: s}
 	case s.State() == Waiting:
 		return s.obstacle
 	}
-	return obstacle{}
+	return waiters.Obstacle{}
 }
 
 // changedFor lets those go on that waited for s: to start, or to stop.
@@ -113,7 +112,7 @@ func (e *Engine) recheck(s *service) {
 	if changed {
 		e.changedFor(s) // who waits for s learns what for, down the whole chain
 	}
-	s.wake()
+	s.waiters.Wake()
 }
 
 // recheckAll looks anew, at once, at what the waiting ones among services wait for, over all steps.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -35,7 +36,7 @@ func TestFailureGoesDownTheChain(t *testing.T) {
 					b.inOwner(func() { b.update(s, Apply{Source: "file"}) })
 				}
 				if name == "wait" {
-					b.inOwner(func() { b.want([]*service{b.byName["c"]}, orderStart) })
+					b.inOwner(func() { b.want([]*service{b.byName["c"]}, waiters.Start) })
 				}
 				answer := make(chan error, 1)
 				go func() { answer <- order(b) }()
@@ -51,9 +52,9 @@ func TestFailureGoesDownTheChain(t *testing.T) {
 				if took := time.Since(began); took > 0 {
 					t.Errorf("after %v", took)
 				}
-				var c *StartError
+				var c *waiters.Error
 				for _, one := range unjoined(err) {
-					if e, ok := errors.AsType[*StartError](one); ok && e.Name == "c" {
+					if e, ok := errors.AsType[*waiters.Error](one); ok && e.Name == "c" {
 						c = e
 					}
 				}
@@ -93,7 +94,7 @@ func TestAfterWhatCannotComeUp(t *testing.T) {
 		b.put(chainOf("a"))
 		b.put(chainOf("b", "a"))
 		c := b.put(plain("c", func(s *spec.Service) { s.After = []string{"b"} }))
-		b.inOwner(func() { b.want(b.sorted(), orderStart) })
+		b.inOwner(func() { b.want(b.sorted(), waiters.Start) })
 		b.is(c, Waiting, "waits for b")
 		b.crash(b.byName["a"])
 		b.is(c, Starting, "")
@@ -237,7 +238,7 @@ func TestReloadIsDone(t *testing.T) {
 	reloaded := func(b *bench, then func(s *service)) error {
 		s := b.put(plain("s",
 			func(s *spec.Service) { s.Reload, s.Ready = "HUP", spec.Probe{Kind: spec.ProbeExec} }))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		b.is(s, Ready, "")
 		answer := make(chan error, 1)
 		go func() { answer <- b.Reload(context.Background(), "s") }()
@@ -359,4 +360,24 @@ func TestPutsItselfIntoTheBackground(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who waits for what has not been started yet waits on; what was stopped by hand is not to be
+// started.
+func TestWaitForTheHeld(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s"))
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		isNot(t, b.Wait(ctx, Ready, "s"), context.DeadlineExceeded)
+		if err := b.Stop(context.Background(), "s"); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, ok := errors.AsType[*waiters.Error](b.Wait(ctx, Ready, "s")); !ok {
+			t.Error("it is waited for")
+		}
+		b.is(s, Stopped, "")
+	})
 }

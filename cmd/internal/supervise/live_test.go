@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -61,7 +62,7 @@ func TestWatchdogBeginsWhenReady(t *testing.T) {
 		s := b.put(plain("s", func(s *spec.Service) {
 			s.Watchdog, s.Restart = spec.Duration(time.Second), spec.RestartNo
 		}))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		b.say(s, notify.Message{Watchdog: true})
 		time.Sleep(10 * time.Second)
 		b.is(s, Starting, "")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -32,7 +33,7 @@ func FuzzNotify(f *testing.F) {
 				s.NotifyAccess, s.Watchdog = spec.NotifyAll, spec.Duration(time.Minute)
 			}
 			a, quiet := b.put(plain("a", all)), b.put(plain("quiet"))
-			b.inOwner(func() { b.want([]*service{a, quiet}, orderStart) })
+			b.inOwner(func() { b.want([]*service{a, quiet}, waiters.Start) })
 			child := b.k.adopt(b.pidOf(a))
 			for packet := range bytes.SplitSeq(data, []byte{0xff}) {
 				if len(packet) == 0 {

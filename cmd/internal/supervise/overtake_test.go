@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
@@ -110,7 +111,7 @@ func (o overtaking) try(b *bench) {
 		}
 	})
 	if o.from != Stopped {
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 	}
 	if o.from == Ready {
 		b.say(s, notify.Message{Ready: true})

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -147,7 +148,7 @@ func (b *bench) undergo(s *service, what, how uint32) {
 	case 15:
 		b.say(s, notify.Message{WatchdogTrigger: true, MainPID: b.k.adopt(pid)})
 	case 16:
-		b.inOwner(func() { b.unwant(b.sorted()[how%2:], "several", orderStop) })
+		b.inOwner(func() { b.unwant(b.sorted()[how%2:], "several", waiters.Stop) })
 	case 17:
 		time.Sleep(time.Duration(how%10000) * time.Millisecond)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -14,7 +15,7 @@ func TestOneshotDoesNotSettle(t *testing.T) {
 			s.Type, s.Remain = spec.Oneshot, true
 			s.Ready = spec.Probe{Kind: spec.ProbeSettle, Settle: spec.Duration(time.Second)}
 		}))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		time.Sleep(10 * time.Second)
 		b.is(s, Starting, "")
 		b.k.die(b.pidOf(s), exited(0))
@@ -30,7 +31,7 @@ func TestReadyCommand(t *testing.T) {
 			s.Restart, s.Ready = spec.RestartNo,
 				spec.Probe{Kind: spec.ProbeCmd, Target: "/bin/false"}
 		}))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		main, last := b.pidOf(s), time.Now()
 		var longest time.Duration
 		for seen, began := main, time.Now(); time.Since(began) < 31*time.Second; {

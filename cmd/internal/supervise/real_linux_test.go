@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -273,7 +274,7 @@ var scenarios = map[string]func(scene) error{
 			sh("a", "exit 3", notified, func(c *spec.Service) { c.Restart = spec.RestartNo }),
 			sh("b", "exec sleep 99", requires("a")),
 		)
-		start, ok := errors.AsType[*StartError](err)
+		start, ok := errors.AsType[*waiters.Error](err)
 		if !ok || start.Exit == nil || start.Exit.Code != 3 {
 			return fmt.Errorf("no exit status in %v", err)
 		}

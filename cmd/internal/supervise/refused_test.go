@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 )
 
 // A process that has become another user's is not waited for by who has asked for the end: not by a
@@ -27,7 +29,7 @@ func TestProcessOfAnotherUser(t *testing.T) {
 				} {
 					began := time.Now()
 					err := end(context.Background(), "s")
-					if refused, ok := errors.AsType[*RefusedError](err); !ok ||
+					if refused, ok := errors.AsType[*waiters.Error](err); !ok ||
 						!strings.Contains(refused.Reason, "another user's") {
 						t.Errorf("said %v", err)
 					}

@@ -156,8 +156,8 @@ func (r *registry) notFound(name string) error {
 // what it waits for in vain.
 func (s *service) describe() string {
 	switch {
-	case s.State() == Waiting && s.obstacle.text != "":
-		return s.Name() + " (" + s.obstacle.text + ")"
+	case s.State() == Waiting && s.obstacle.Text != "":
+		return s.Name() + " (" + s.obstacle.Text + ")"
 	case s.State() == Stopped && s.held:
 		return s.Name() + " (stopped by hand)"
 	case s.State() == Failed || s.State() == Stopped || s.State() == Backoff:

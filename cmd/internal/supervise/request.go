@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -43,42 +44,43 @@ func (e *Engine) Spec(ctx context.Context, name string) (sp spec.Service, err er
 }
 
 // Start starts services, and those that they require or want, and returns when
-// each of names is ready or has failed (StartError, joined).
+// each of names is ready or has failed (waiters.Error, joined).
 func (e *Engine) Start(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderStart, up: true}},
+	return e.change(ctx, names, request{Want: waiters.Want{Order: waiters.Start, Up: true}},
 		func(found []*service) {
 			e.release(found)
-			e.want(found, orderStart)
+			e.want(found, waiters.Start)
 		})
 }
 
 // Stop stops services, and holds them: neither "up" nor the next supervisor starts them. It
 // returns when nothing is left of them.
 func (e *Engine) Stop(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderStop}}, func(found []*service) {
-		for _, s := range found {
-			s.held = true
-		}
-		e.unwant(found, "stopped", orderStop)
-	})
+	return e.change(ctx, names, request{Want: waiters.Want{Order: waiters.Stop}},
+		func(found []*service) {
+			for _, s := range found {
+				s.held = true
+			}
+			e.unwant(found, "stopped", waiters.Stop)
+		})
 }
 
 // Restart stops services and starts them, and returns when they are ready again.
 func (e *Engine) Restart(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderRestart, up: true}},
+	return e.change(ctx, names, request{Want: waiters.Want{Order: waiters.Restart, Up: true}},
 		func(found []*service) {
 			e.release(found)
 			e.endTogether(found)
 			for _, s := range found {
-				e.restart(s, "restart", orderRestart)
+				e.restart(s, "restart", waiters.Restart)
 			}
-			e.want(found, orderRestart) // what they require may be down
+			e.want(found, waiters.Restart) // what they require may be down
 		})
 }
 
 // restart ends s, if it has anything to end, and starts it anew.
-func (e *Engine) restart(s *service, why string, by order) {
-	e.overtake(s, by)
+func (e *Engine) restart(s *service, why string, by waiters.Order) {
+	s.waiters.Overtake(by)
 	e.dropReplacement(s, why, by)
 	e.comesBack(s)
 	s.Restart(why)
@@ -86,7 +88,7 @@ func (e *Engine) restart(s *service, why string, by order) {
 
 // request says what the caller of change waits for.
 type request struct {
-	waiter
+	waiters.Want
 	specs bool // descriptions are to be on disk too
 }
 
@@ -94,7 +96,7 @@ type request struct {
 // is on disk.
 func (e *Engine) change(ctx context.Context, names []string, r request, do func([]*service)) error {
 	var err error
-	var waiters []*waiter
+	var list []*waiters.Waiter
 	var saved <-chan error
 	if askErr := e.ask(ctx, func() {
 		if e.shared.Closing {
@@ -106,7 +108,7 @@ func (e *Engine) change(ctx context.Context, names []string, r request, do func(
 			return
 		}
 		do(found)
-		waiters = e.waitFor(found, r.waiter)
+		list = e.waitFor(found, r.Want)
 		saved = e.changed(r.specs)
 	}); askErr != nil {
 		return askErr
@@ -114,7 +116,21 @@ func (e *Engine) change(ctx context.Context, names []string, r request, do func(
 	if err != nil {
 		return err
 	}
-	return errors.Join(e.await(ctx, waiters), e.answered(ctx, saved))
+	return errors.Join(waiters.Await(ctx, e.loop, list), e.answered(ctx, saved))
+}
+
+// waitFor has somebody wait for each service. Those for which nothing is to be waited have their
+// answer at once.
+func (e *Engine) waitFor(list []*service, want waiters.Want) []*waiters.Waiter {
+	e.recheckAll(list)
+	waiting := make([]*waiters.Waiter, len(list))
+	for i, s := range list {
+		waiting[i] = s.waiters.Add(want)
+	}
+	for _, s := range list {
+		s.waiters.Wake()
+	}
+	return waiting
 }
 
 // release takes back that services, and what they need, were stopped by hand.
@@ -151,10 +167,10 @@ func (e *Engine) eachNeeded(list []*service, f func(*service)) {
 
 // want makes services wanted, with what they require and want, first those that come first. What
 // was stopped by hand stays so.
-func (e *Engine) want(list []*service, by order) {
+func (e *Engine) want(list []*service, by waiters.Order) {
 	e.eachNeeded(list, func(s *service) {
 		if !s.held {
-			e.overtake(s, by)
+			s.waiters.Overtake(by)
 			e.comesBack(s)
 			s.Start()
 		}
@@ -171,12 +187,12 @@ func (e *Engine) comesBack(s *service) {
 }
 
 // unwant makes services unwanted; those that others of them depend on are ended last.
-func (e *Engine) unwant(list []*service, why string, by order) {
+func (e *Engine) unwant(list []*service, why string, by waiters.Order) {
 	for _, s := range list {
 		if !e.shared.Closing {
 			s.Wanted = false
 		}
-		e.overtake(s, by)
+		s.waiters.Overtake(by)
 		e.dropReplacement(s, why, by)
 	}
 	e.endTogether(list)
@@ -217,13 +233,13 @@ func (s *service) hurry() {
 
 // Remove stops services and forgets them. Their logs stay.
 func (e *Engine) Remove(ctx context.Context, names ...string) error {
-	return e.change(ctx, names, request{waiter: waiter{order: orderRemove}, specs: true},
+	return e.change(ctx, names, request{Want: waiters.Want{Order: waiters.Remove}, specs: true},
 		func(found []*service) {
-			e.removeAll(found, orderRemove)
+			e.removeAll(found, waiters.Remove)
 		})
 }
 
-func (e *Engine) removeAll(list []*service, by order) {
+func (e *Engine) removeAll(list []*service, by waiters.Order) {
 	e.unwant(list, "removed", by)
 	for _, s := range list {
 		s.removed = true

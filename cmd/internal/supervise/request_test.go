@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -29,7 +30,7 @@ func TestStartStartsWhatIsNeeded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bench) {
 				a, s := b.put(plain("a", tt.change)), b.put(plain("s", requires("a")))
-				b.inOwner(func() { b.want([]*service{a}, orderStart) })
+				b.inOwner(func() { b.want([]*service{a}, waiters.Start) })
 				tt.before(b, a)
 				b.inOwner(func() {
 					if a.State() == Starting {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -67,8 +68,8 @@ func (s *service) Registered() *lifecycle.Service { return &s.registered().Servi
 
 // RestartRolling replaces the process of each service, one after the other: the new process starts
 // beside the old one on the same sockets, and only when it is ready is the old one ended. It
-// returns when the last old one is gone. At the first that does not come up it ends (StartError):
-// that service's old process goes on, and so do those that had not had their turn.
+// returns when the last old one is gone. At the first that does not come up it ends
+// (waiters.Error): that service's old process goes on, and so do those that had not had their turn.
 func (e *Engine) RestartRolling(ctx context.Context, names ...string) error {
 	var order []string
 	var err error
@@ -186,11 +187,10 @@ func (next *service) TakePlace() {
 	next.held, next.removed, next.logError = old.held, old.removed, old.logError
 	e.handover.Move(&old.Service, &next.Service)
 	e.registry.add(next)
-	e.overtakeReloads(old, orderRolling)
-	next.waiters, old.waiters = old.waiters, nil
-	for _, w := range next.waiters {
-		w.service = next
-	}
+	old.waiters.Overtake(waiters.Rolling)
+	next.waiters, old.waiters = old.waiters, next.waiters
+	next.waiters.Move(next)
+	old.waiters.Move(old)
 	e.procs.Prints(&next.Unit, next.Output())
 	next.rolling.replaced, old.rolling.replaced = old.rolling.replaced, nil
 	if next.rolling.replaced == nil {
@@ -221,13 +221,13 @@ func (e *Engine) endReplaced(s *service) {
 
 // dropReplacement ends the replacement of s, if it has one: s itself is being ended or started
 // anew. Who asked for a rolling restart that is under way is told what has overtaken it.
-func (e *Engine) dropReplacement(s *service, why string, by order) {
+func (e *Engine) dropReplacement(s *service, why string, by waiters.Order) {
 	if s == nil {
 		return
 	}
 	for old := range s.rolling.replaced {
 		if told := old.rolling.told; told != nil {
-			told(overtaken(s, orderRolling, by))
+			told(waiters.Overtaken(s.Name(), waiters.Rolling, by))
 			old.rolling.told = func(error) {} // it is still one that is being replaced
 		}
 	}
@@ -236,7 +236,7 @@ func (e *Engine) dropReplacement(s *service, why string, by order) {
 	}
 	next := s.rolling.replacement
 	if told := next.rolling.told; told != nil {
-		told(overtaken(s, orderRolling, by))
+		told(waiters.Overtaken(s.Name(), waiters.Rolling, by))
 		next.rolling.told = nil
 	}
 	next.Fails(why)
@@ -257,7 +257,7 @@ func (s *service) Over(failure string) {
 		if main.PID() != 0 && main.State() != Stopping {
 			reason += fmt.Sprintf("; the old one (process %d) goes on", main.PID())
 		}
-		err = &StartError{Name: s.Name(), Reason: reason, Exit: s.Exit(), Err: s.Cause()}
+		err = waiters.Failed(s, reason)
 		main.rolling.replacement = nil
 		if main.Stream() == nil {
 			main.PrintInto(s.Stream())
@@ -267,7 +267,7 @@ func (s *service) Over(failure string) {
 	}
 	s.rolling = rolling{}
 	if err != nil {
-		main.Tell(control.EventRolling, "%s", err.(*StartError).Reason)
+		main.Tell(control.EventRolling, "%s", err.(*waiters.Error).Reason)
 	} else {
 		main.Tell(control.EventRolling, "the old process is gone")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -36,7 +37,7 @@ func TestReplacementInEveryState(t *testing.T) {
 			if len(*told) != 1 || (*told)[0] != nil {
 				t.Errorf("told %v", *told)
 			}
-			b.unwant([]*service{h}, "test", orderStop)
+			b.unwant([]*service{h}, "test", waiters.Stop)
 			b.end(h)
 			b.check2(h, nil)
 		})
@@ -103,14 +104,14 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 		t.Run(string(state), func(t *testing.T) {
 			b, old, h, told := withReplacement(t, state)
 			b.k.deaf = true
-			w := old.newWaiter(waiter{order: orderStop})
-			b.unwant([]*service{old}, "stopped", orderStop)
+			w := old.waiters.Add(waiters.Want{Order: waiters.Stop})
+			b.unwant([]*service{old}, "stopped", waiters.Stop)
 			if old.PID() != 0 {
 				b.k.die(old.PID(), exited(0))
 			}
 			b.procs.Reap()
 			b.settle()
-			if old.State() == Stopped || len(w.result) > 0 {
+			if old.State() == Stopped || len(w.Answer()) > 0 {
 				t.Error("it is down, and its second process lives")
 			}
 			b.heard(h.PID(), notify.Message{Ready: true}) // too late
@@ -118,9 +119,9 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 				t.Errorf("the replacement of what is not wanted is %v", h.State())
 			}
 			b.end(h)
-			if old.State() != Stopped || len(w.result) != 1 || len(*told) != 1 ||
+			if old.State() != Stopped || len(w.Answer()) != 1 || len(*told) != 1 ||
 				(*told)[0] == nil {
-				t.Errorf("%v, %d answers, told %v", old.State(), len(w.result), *told)
+				t.Errorf("%v, %d answers, told %v", old.State(), len(w.Answer()), *told)
 			}
 			b.check2(old, nil)
 		})
@@ -131,7 +132,7 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 // waits for the service is answered by whichever process is up.
 func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
 	b, old, h, _ := withReplacement(t, Starting)
-	w := old.newWaiter(waiter{order: orderStart, up: true})
+	w := old.waiters.Add(waiters.Want{Order: waiters.Start, Up: true})
 	r := old.Record()
 	r.Restarts = 7
 	old.Place(r)
@@ -143,8 +144,11 @@ func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
 		h.source != "file" || len(h.Spec().Requires) != 1 || b.needers["other"] == nil {
 		t.Errorf("%+v", h)
 	}
-	if err := <-w.result; err != nil || w.service != h {
-		t.Errorf("%v", err)
+	if len(w.Answer()) != 1 {
+		t.Fatal("who waits for the service is not answered by its new process")
+	}
+	if err := <-w.Answer(); err != nil {
+		t.Error(err)
 	}
 }
 

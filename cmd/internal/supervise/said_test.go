@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -71,7 +72,7 @@ func TestNoMoreTimeForTheKilled(t *testing.T) {
 func TestReloadHasItsTime(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s"))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		b.say(s, notify.Message{Reloading: true}) // which means nothing before it is up
 		b.say(s, readyMessage)
 		start := func() chan error {

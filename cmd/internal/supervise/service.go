@@ -7,6 +7,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -37,26 +38,33 @@ type service struct {
 	removed  bool   // to be forgotten when stopped
 	logError string // why its log cannot be written
 
-	obstacle   obstacle // while it waits: why what it waits for does not come about
-	rechecking bool     // whether it still has to wait is about to be looked at
+	obstacle   waiters.Obstacle // while it waits: why what it waits for does not come about
+	rechecking bool             // whether it still has to wait is about to be looked at
 	// follows were removed by the request that added this one, and are most likely the same under
 	// an old name: it starts when they have gone.
 	follows  []*service
 	followed []*service // of one that is being removed: the services that wait for it so
 
 	rolling rolling
-	waiters []*waiter
+	waiters *waiters.List // of a process that is not in the registry: nobody
 }
 
 // newService is a service of which nothing runs.
 func (e *Engine) newService(described spec.Service, source string, environ *environment) *service {
 	s := &service{engine: e, source: source, environ: environ}
+	s.waiters = waiters.New(s)
 	s.Init(&e.shared, s, described)
 	return s
 }
 
 // serviceOf is whose it is.
 func serviceOf(s *lifecycle.Service) *service { return s.Owner().(*service) }
+
+// Held says that s was stopped by hand.
+func (s *service) Held() bool { return s.held }
+
+// Obstacle says why what s waits for does not come about.
+func (s *service) Obstacle() waiters.Obstacle { return s.obstacle }
 
 // Blocker says what s has to wait for before it may start.
 func (s *service) Blocker() (text string) {
@@ -71,12 +79,12 @@ func (s *service) MustHold() bool { return s.engine.mustHold(s) }
 func (s *service) Changed() {
 	e, state := s.engine, s.State()
 	if state != Waiting {
-		s.obstacle = obstacle{}
+		s.obstacle = waiters.Obstacle{}
 	}
 	if state != Stopping {
 		delete(e.stopping, s)
 	}
-	s.wake()
+	s.waiters.Wake()
 	e.changedFor(s)
 	if s.removed && state == Stopped {
 		e.forget(s)
@@ -85,13 +93,13 @@ func (s *service) Changed() {
 
 // Up tells those that wait for s, and ends what it has replaced.
 func (s *service) Up() {
-	s.wake()
+	s.waiters.Wake()
 	s.engine.endReplaced(s)
 }
 
 // CannotEnd has nobody wait for an end that may take for ever.
 func (s *service) CannotEnd() {
-	s.wake()
+	s.waiters.Wake()
 	s.engine.recheckFollowers(s)
 }
 

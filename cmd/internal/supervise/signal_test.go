@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -22,11 +23,11 @@ func TestDeathBeforeThePIDIsKnownSignalsNobody(t *testing.T) {
 			bubble(t, func(b *bench) {
 				b.k.slow = true
 				s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-				b.inOwner(func() { b.want([]*service{s}, orderStart) })
+				b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 				b.inOwner(func() {
 					b.hearing.Heard(hearing.Message{Sender: sys.Sender{PID: 101}, Message: message})
 					if name == "stop" {
-						b.unwant([]*service{s}, "stopped", orderStop)
+						b.unwant([]*service{s}, "stopped", waiters.Stop)
 					}
 				})
 				b.k.die(101, exited(0))
@@ -55,7 +56,7 @@ func TestUnclaimedDeadHideNobody(t *testing.T) {
 		b.up(s)
 		b.k.set(func() { b.k.slow = true })
 		slow := b.put(plain("slow"))
-		b.inOwner(func() { b.want([]*service{slow}, orderStart) })
+		b.inOwner(func() { b.want([]*service{slow}, waiters.Start) })
 		stranger := b.k.adopt(0)
 		b.k.die(stranger, exited(0))
 		b.k.die(b.pidOf(s), exited(3))

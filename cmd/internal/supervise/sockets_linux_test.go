@@ -21,6 +21,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/socket"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -399,7 +400,7 @@ var socketScenarios = map[string]func(scene) error{
 				c.Overlap = true
 			})
 		one.Ready = spec.Probe{Kind: spec.ProbeLog, Target: "^old$"}
-		failed, ok := errors.AsType[*StartError](errors.Join(s.apply(one),
+		failed, ok := errors.AsType[*waiters.Error](errors.Join(s.apply(one),
 			s.RestartRolling(s, "web")))
 		if !ok {
 			return errors.New("it did not fail")
@@ -503,7 +504,7 @@ var socketScenarios = map[string]func(scene) error{
 			if c.next == "broken" {
 				want = strings.Replace(want, " (notify)", "", 1)
 			}
-			var start *StartError
+			var start *waiters.Error
 			if !errors.As(err, &start) || !strings.Contains(err.Error(), want) {
 				l.end()
 				return fmt.Errorf("%q, want %q", err, want)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -44,13 +45,13 @@ func TestStandstill(t *testing.T) {
 		end := b.run()
 		b.k.set(func() { b.k.slow = true })
 		s, later := b.put(plain("s")), b.put(plain("later"))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		ctx, giveUp := context.WithCancel(context.Background())
 		answer, stood := b.stands(ctx)
 		if again, _ := b.stands(ctx); !errors.Is(<-again, ErrBusy) {
 			t.Error("two at a time")
 		}
-		b.inOwner(func() { b.want([]*service{later}, orderStart) })
+		b.inOwner(func() { b.want([]*service{later}, waiters.Start) })
 		b.k.set(func() {
 			if len(b.k.live) != 1 {
 				t.Error("a process is born meanwhile")
@@ -81,7 +82,7 @@ func TestNoStandstillAtTheEnd(t *testing.T) {
 		s, slow := b.put(plain("s")), b.put(plain("slow"))
 		b.up(s)
 		b.k.set(func() { b.k.slow, b.k.deaf = true, true })
-		b.inOwner(func() { b.want([]*service{slow}, orderStart) })
+		b.inOwner(func() { b.want([]*service{slow}, waiters.Start) })
 		answer, stood := b.stands(context.Background())
 		if err := end(); err != nil {
 			t.Error(err)

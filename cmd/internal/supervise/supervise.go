@@ -29,6 +29,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -113,7 +114,7 @@ type disk struct {
 }
 
 // ErrClosed is the answer to a request when the engine is stopping or has stopped.
-var ErrClosed = errors.New("the supervisor is shutting down")
+var ErrClosed = waiters.ErrClosed
 
 // NotFoundError says that there is no service of that name.
 type NotFoundError struct {
@@ -249,7 +250,7 @@ func (e *Engine) shutdown() {
 			all = append(all, s)
 		}
 	}
-	e.unwant(all, "the supervisor is shutting down", orderEnd)
+	e.unwant(all, "the supervisor is shutting down", waiters.End)
 	for _, s := range all {
 		s.LeaveBehind()
 	}

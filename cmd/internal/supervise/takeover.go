@@ -10,6 +10,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 )
 
@@ -280,7 +281,7 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 		}
 		t.endBeside()
 		e.clearGroups(t.Doubt)
-		e.want(up, orderStart)
+		e.want(up, waiters.Start)
 		e.journal.Write()
 		e.state.Write()
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
+	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/spec"
@@ -35,7 +36,7 @@ func bubble(t *testing.T, f func(b *bench)) {
 // up starts s and has it say that it is ready.
 func (b *bench) up(s *service) {
 	b.Helper()
-	b.inOwner(func() { b.want([]*service{s}, orderStart) })
+	b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 	b.say(s, notify.Message{Ready: true})
 	b.is(s, Ready, "")
 }
@@ -99,12 +100,12 @@ func TestHangingStartIsGivenUp(t *testing.T) {
 	bubble(t, func(b *bench) {
 		b.k.set(func() { b.k.hangs = true })
 		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		time.Sleep(29 * time.Second)
 		b.is(s, Starting, "")
 		time.Sleep(2 * time.Second)
 		b.is(s, Failed, lifecycle.ErrNotReady.Error())
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		began := time.Now()
 		if err := b.Stop(context.Background(), "s"); err != nil || time.Since(began) > time.Second {
 			t.Error(err, time.Since(began))
@@ -209,11 +210,11 @@ func TestStopCommandIsNotWaitedFor(t *testing.T) {
 func TestTimeoutNamesThePhaseAndIsExtended(t *testing.T) {
 	bubble(t, func(b *bench) {
 		s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		b.say(s, notify.Message{Status: new("loading")})
 		time.Sleep(31 * time.Second)
 		b.is(s, Failed, `not ready within 30s (notify); its last status: "loading"`)
-		b.inOwner(func() { b.want([]*service{s}, orderStart) })
+		b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 		time.Sleep(29 * time.Second)
 		b.say(s, notify.Message{ExtendTimeout: 20 * time.Second})
 		time.Sleep(19 * time.Second)
@@ -283,7 +284,7 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 		bubble(t, func(b *bench) {
 			b.k.slow = true
 			s := b.put(plain("s", func(s *spec.Service) { s.Restart = spec.RestartNo }))
-			b.inOwner(func() { b.want([]*service{s}, orderStart) })
+			b.inOwner(func() { b.want([]*service{s}, waiters.Start) })
 			f(b, s)
 		})
 	}
@@ -319,7 +320,7 @@ func TestBeforeThePIDIsKnown(t *testing.T) {
 	})
 	t.Run("stop", func(t *testing.T) {
 		slowly(t, func(b *bench, s *service) {
-			b.inOwner(func() { b.unwant([]*service{s}, "stopped", orderStop) })
+			b.inOwner(func() { b.unwant([]*service{s}, "stopped", waiters.Stop) })
 			b.is(s, Stopping, "stopped")
 			time.Sleep(spawnTime)
 			b.is(s, Stopped, "stopped")
