@@ -27,6 +27,7 @@ func TestWake(t *testing.T) {
 	soon, late := time.Now().Add(time.Second), time.Now().Add(time.Hour)
 	broke := &fake{name: "a", state: control.Failed, reason: "broke", exit: &control.Exit{Code: 1}}
 	retried := &fake{name: "a", state: control.Backoff, reason: "broke", next: soon}
+	stopped := &fake{name: "a", state: control.Stopped, reason: "stopped"}
 	behind := func(o Obstacle) fake {
 		return fake{state: control.Waiting, reason: "waits for a", obstacle: o,
 			exit: &control.Exit{Code: 9}} // of another time
@@ -83,6 +84,8 @@ func TestWake(t *testing.T) {
 		{"waits for what is tried again", behind(Obstacle{"a has failed", retried, false}),
 			map[Want]string{start: "s: waits for a; a: broke; it is tried again", up: "",
 				waitUp: ""}},
+		{"waits for the stopped", behind(Obstacle{"a was stopped by hand", stopped, true}),
+			map[Want]string{start: "s: waits for a", waitUp: "s: waits for a"}},
 		{"reload by signal under way", fake{state: control.Ready, pid: 7},
 			map[Want]string{reload: ""}},
 		{"died of a reload", fake{state: control.Backoff,
@@ -177,7 +180,9 @@ func TestReloaded(t *testing.T) {
 	two.CommandEnded(nil)
 	l.Wake()
 	tell("the second command has ended", "", "", "")
-	signal = l.AddReload(false)
+	l.Reloaded(nil)
+	tell("and the process has told", "", "done", "")
+	two, signal = l.AddReload(true), l.AddReload(false)
 	l.Reloaded(errors.New("too late"))
 	tell("too late", "", "too late", "too late")
 	if said(other) != "" || len(l.Orders()) != 1 {
@@ -303,6 +308,7 @@ func TestByNow(t *testing.T) {
 		{"failed for good, and started by somebody", start, control.Failed, control.Ready,
 			"a: broke"},
 		{"came up on a second try", start, control.Backoff, control.Ready, ""},
+		{"what it needs came up on a second try", start, control.Waiting, control.Ready, ""},
 		{"did not", start, control.Backoff, control.Starting, again},
 		{"up, and failed since", start, control.Ready, control.Failed, "a: broke"},
 		{"up, and crashed since", start, control.Ready, control.Backoff, again},
@@ -311,8 +317,10 @@ func TestByNow(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			owned(t, func(l *loop.Loop) {
-				lists, answer := await(context.Background(), l, tt.want,
-					&fake{name: "a", reason: "broke"}, &fake{name: "b"})
+				needed := &fake{name: "needed", state: control.Failed}
+				a := &fake{name: "a", reason: "broke",
+					obstacle: Obstacle{"needed has failed", needed, true}}
+				lists, answer := await(context.Background(), l, tt.want, a, &fake{name: "b"})
 				become(l, lists[0], tt.first)
 				become(l, lists[0], tt.now)
 				if len(answer) > 0 {
@@ -332,6 +340,14 @@ func TestByNow(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A reload that was done was done, whatever has become of the service since.
+func TestByNowOfAReload(t *testing.T) {
+	w := New(&fake{state: control.Failed}).AddReload(false)
+	if err := w.byNow(nil); err != nil {
+		t.Error(err)
 	}
 }
 
