@@ -174,6 +174,10 @@ var table = map[string]entry{
 			"written in the background.",
 		imports: "internal/atomicfile internal/sys",
 	},
+	"cmd/internal/registry": {
+		says:    "Package registry knows services by every name by which they are asked for.",
+		imports: "spec",
+	},
 	"cmd/internal/lifecycle": {
 		says: "Package lifecycle takes one service through its states: start, ready, stop, " +
 			"start again.",
@@ -193,7 +197,8 @@ var table = map[string]entry{
 		imports: "cmd/internal/children cmd/internal/events cmd/internal/handover " +
 			"cmd/internal/hearing cmd/internal/launch cmd/internal/launch/supervised " +
 			"cmd/internal/lifecycle cmd/internal/logs cmd/internal/logs/ cmd/internal/loop " +
-			"cmd/internal/persist cmd/internal/waiters control internal/cgroup internal/spawn " +
+			"cmd/internal/persist cmd/internal/registry cmd/internal/waiters control " +
+			"internal/cgroup internal/spawn " +
 			"internal/sys spec",
 	},
 	"cmd/internal/logs/query": {

@@ -81,7 +81,7 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 		names[s.Name] = true
 	}
 	var beside []spec.Service
-	for _, s := range e.sorted() {
+	for _, s := range e.services.Sorted() {
 		if !names[s.Name()] && (s.source != a.Source || a.Source == "") {
 			beside = append(beside, *s.Spec())
 		}
@@ -96,7 +96,7 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 	for _, s := range want {
 		plan = append(plan, e.planOne(s, a))
 	}
-	for _, s := range e.sorted() {
+	for _, s := range e.services.Sorted() {
 		if a.Source != "" && s.source == a.Source && !names[s.Name()] {
 			plan = append(plan, control.Planned{Name: s.Name(), Action: control.ActionRemove})
 		}
@@ -106,7 +106,7 @@ func (e *Engine) plan(a Apply, want []spec.Service) ([]control.Planned, error) {
 
 func (e *Engine) planOne(want spec.Service, a Apply) control.Planned {
 	p := control.Planned{Name: want.Name}
-	s := e.byName[want.Name]
+	s := e.services.Named(want.Name)
 	if s == nil {
 		p.Action = control.ActionAdd
 		return p
@@ -153,7 +153,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 	var start, removed []*service
 	for i, p := range plan {
 		if p.Action == control.ActionRemove {
-			removed = append(removed, e.byName[p.Name])
+			removed = append(removed, e.services.Named(p.Name))
 			continue
 		}
 		s := e.update(want[i], a)
@@ -168,7 +168,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 	e.removeAll(removed, waiters.Drop)
 	for _, p := range plan {
 		if p.Action == control.ActionAdd {
-			e.byName[p.Name].follow(removed)
+			e.services.Named(p.Name).follow(removed)
 		}
 	}
 	if a.NoStart {
@@ -177,7 +177,7 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 	e.want(start, waiters.Apply)
 	var up []*service
 	for _, s := range want {
-		if s := e.byName[s.Name]; s.Wanted && !s.held {
+		if s := e.services.Named(s.Name); s.Wanted && !s.held {
 			up = append(up, s)
 		}
 	}
@@ -187,10 +187,10 @@ func (e *Engine) carryOut(a Apply, want []spec.Service, plan []control.Planned) 
 
 // update puts a description in place, for a service that is there or a new one.
 func (e *Engine) update(want spec.Service, a Apply) *service {
-	s := e.byName[want.Name]
+	s := e.services.Named(want.Name)
 	if s == nil {
 		s = e.newService(want, a.Source, nil)
-		e.add(s)
+		e.services.Add(s)
 		e.describeEnviron(s, a.environ)
 		e.readopt(s)
 		e.described(s)
@@ -206,11 +206,9 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	if len(changes) == 0 && !inherits {
 		return s
 	}
-	before := s.comesAfter()
-	e.unlink(s)
-	s.Describe(want)
-	e.link(s)
-	e.releaseSoon(before) // it may not need them any more
+	needed := e.services.Needed(s)
+	e.services.Redescribe(s, func() { s.Describe(want) })
+	e.releaseSoon(needed) // it may not need them any more
 	e.described(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {
@@ -241,7 +239,7 @@ func (e *Engine) reconfigure(s *service) {
 			if err != nil {
 				e.o.Trouble(fmt.Errorf("log of %s: %w", want.Name, err))
 			}
-			if now := e.byName[want.Name]; now != nil && now.Stream() == stream &&
+			if now := e.services.Named(want.Name); now != nil && now.Stream() == stream &&
 				now.described != described {
 				e.reconfigure(now)
 			}

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
@@ -57,7 +58,7 @@ func (b *bench) checkWith(others ...*service) {
 			alive++
 		}
 	}
-	for _, s := range b.byName {
+	for _, s := range b.services.Sorted() {
 		if s.State() != Stopped && s.State() != Failed {
 			alive++
 		}
@@ -88,7 +89,7 @@ func (b *bench) checkWith(others ...*service) {
 			}
 		}
 	}
-	b.checkRegistry()
+	b.checkNames()
 	for s := range b.stopping {
 		if s.State() != Stopping && s.State() != Ready && s.State() != Starting {
 			b.Errorf("%s: to end together with others, and %v", s.Name(), s.State())
@@ -101,5 +102,30 @@ func (b *bench) checkWith(others ...*service) {
 	})
 	if alive != b.shared.Alive() {
 		b.Errorf("%d services live, counted %d", alive, b.shared.Alive())
+	}
+}
+
+// checkNames: each service is found as it is described, and forgotten when it is to be.
+func (b *bench) checkNames() {
+	b.Helper()
+	for _, s := range b.services.Sorted() {
+		name := s.Name()
+		if b.services.Named(name) != s {
+			b.Errorf("%s is found by another name", name)
+		}
+		if s.removed && s.State() == Stopped {
+			b.Errorf("%s: removed, stopped, and not forgotten", name)
+		}
+		needed, needers := b.services.Needed(s), b.services.Needers(s)
+		for d := range needed {
+			if !slices.Contains(slices.Collect(b.services.Needers(d)), s) {
+				b.Errorf("%s comes after %s, which does not know it", name, d.Name())
+			}
+		}
+		for d := range needers {
+			if !slices.Contains(slices.Collect(b.services.Needed(d)), s) {
+				b.Errorf("%s does not come after %s any more", d.Name(), name)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ func (e *Engine) blocker(s *service) (text string, o waiters.Obstacle) {
 		}
 	}
 	for _, name := range s.Spec().Requires {
-		list := e.expand(name)
+		list := e.services.Expand(name)
 		if len(list) == 0 {
 			missing = append(missing, name+" (no such service)")
 			meets(waiters.Obstacle{Text: "there is no " + name, Hopeless: true})
@@ -31,7 +32,7 @@ func (e *Engine) blocker(s *service) (text string, o waiters.Obstacle) {
 	}
 	for _, names := range [][]string{s.Spec().Wants, s.Spec().After} {
 		for _, name := range names {
-			for _, d := range e.expand(name) {
+			for _, d := range e.services.Expand(name) {
 				// Those are only waited for while they are on their way.
 				if d.State() == Waiting && d.obstacle.Text == "" || d.State() == Starting ||
 					d.State() == Stopping && d.Wanted {
@@ -57,6 +58,20 @@ func (e *Engine) blocker(s *service) (text string, o waiters.Obstacle) {
 	return "waits for " + strings.Join(slices.Compact(missing), ", "), o
 }
 
+// describe names s where it is waited for, with its state unless that is on its way to be up, or
+// what it waits for in vain.
+func (s *service) describe() string {
+	switch {
+	case s.State() == Waiting && s.obstacle.Text != "":
+		return s.Name() + " (" + s.obstacle.Text + ")"
+	case s.State() == Stopped && s.held:
+		return s.Name() + " (stopped by hand)"
+	case s.State() == Failed || s.State() == Stopped || s.State() == Backoff:
+		return s.Name() + " (" + string(s.State()) + ")"
+	}
+	return s.Name()
+}
+
 // asObstacle says whether s stands in the way of those that require it: it is down, or waits for
 // what is.
 func (s *service) asObstacle() waiters.Obstacle {
@@ -80,11 +95,10 @@ func (s *service) asObstacle() waiters.Obstacle {
 func (e *Engine) changedFor(s *service) {
 	e.wakeInstances(s)
 	e.wakeFollowers(s)
-	e.eachNeeder(s, func(d *service) bool {
+	for d := range e.services.Needers(s) {
 		e.recheckSoon(d)
-		return true
-	})
-	e.releaseSoon(s.comesAfter())
+	}
+	e.releaseSoon(e.services.Needed(s))
 }
 
 // recheckSoon has s, if it waits, look anew at what for.
@@ -124,10 +138,8 @@ func (e *Engine) recheckAll(list []*service) {
 			return
 		}
 		seen[s] = true
-		for _, name := range s.comesAfter() {
-			for _, d := range e.expand(name) {
-				visit(d)
-			}
+		for d := range e.services.Needed(s) {
+			visit(d)
 		}
 		e.recheck(s)
 	}
@@ -138,27 +150,26 @@ func (e *Engine) recheckAll(list []*service) {
 
 // mustHold says whether something that needs s is still to be ended before it. It concerns only
 // those that were asked to end together; what is ended for its own failure waits for nobody.
-func (e *Engine) mustHold(s *service) (hold bool) {
+func (e *Engine) mustHold(s *service) bool {
 	if _, ok := e.stopping[s]; !ok {
 		return false
 	}
-	e.eachNeeder(s, func(d *service) bool {
-		_, hold = e.stopping[d]
-		return !hold
-	})
-	return hold
+	for d := range e.services.Needers(s) {
+		if _, ok := e.stopping[d]; ok {
+			return true
+		}
+	}
+	return false
 }
 
-// releaseSoon has those of names look anew whether they have to hold their stop.
-func (e *Engine) releaseSoon(names []string) {
+// releaseSoon has services look anew whether they have to hold their stop.
+func (e *Engine) releaseSoon(list iter.Seq[*service]) {
 	if !e.shared.Holding() {
 		return
 	}
-	for _, name := range names {
-		for _, s := range e.expand(name) {
-			if s.Holds() {
-				e.post(s.Release)
-			}
+	for s := range list {
+		if s.Holds() {
+			e.post(s.Release)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (e *Engine) environChanges(s *service, v *environment) []string {
 // usedEnvirons forgets those that nobody has.
 func (e *Engine) usedEnvirons() map[string]*environment {
 	used := map[string]*environment{}
-	for _, s := range e.byName {
+	for _, s := range e.services.Sorted() {
 		if s.environ != nil {
 			used[s.environ.id] = s.environ
 		}

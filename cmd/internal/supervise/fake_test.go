@@ -325,7 +325,7 @@ func plain(name string, change ...func(*spec.Service)) spec.Service {
 // put adds a service without starting it.
 func (b *bench) put(s spec.Service) *service {
 	one := b.newService(s.WithDefaults(), "", nil)
-	b.add(one)
+	b.services.Add(one)
 	return one
 }
 
@@ -353,7 +353,7 @@ func (b *bench) inOwner(f func()) {
 // named is the service of that name, nil if there is none.
 func (b *bench) named(name string) (s *service) {
 	b.Helper()
-	b.inOwner(func() { s = b.byName[name] })
+	b.inOwner(func() { s = b.services.Named(name) })
 	return s
 }
 

@@ -18,7 +18,7 @@ func (e *Engine) clearGroups(doubt error) {
 		if e.procs.Announced(invocation) {
 			continue
 		}
-		s := e.byName[name]
+		s := e.services.Named(name)
 		err := g.Remove()
 		switch {
 		case !errors.Is(err, syscall.EBUSY):

@@ -129,7 +129,7 @@ var afterlifeScenarios = map[string]func(scene) error{
 			want("state", s.one("web").State, Ready))
 		for s.Err() == nil && s.oneProcess("web") != nil {
 			s.ask(s, func() {
-				for old := range s.byName["web"].rolling.replaced {
+				for old := range s.services.Named("web").rolling.replaced {
 					if old.PID() != 0 && strings.Contains(fmt.Sprint(old.Spec().Stop), "WINCH") {
 						syscall.Kill(old.PID(), syscall.SIGKILL)
 					}
@@ -149,7 +149,7 @@ func (s scene) besideThen(f func() error) error {
 		journal, _ := os.ReadFile(s.dir + "/run/" + persist.JournalFile)
 		ready := false
 		s.ask(s, func() {
-			main := s.byName["web"]
+			main := s.services.Named("web")
 			for _, one := range append(keys(main.rolling.replaced), main.rolling.replacement) {
 				ready = ready ||
 					one != nil && one.PID() != 0 &&

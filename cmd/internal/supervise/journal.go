@@ -83,7 +83,7 @@ func (e *Engine) beginJournal(changed map[string]struct{}) (write func() error, 
 	list := make([]record, 0, len(changed))
 	for name := range changed {
 		r := record{Name: name, Gone: true}
-		if s := e.byName[name]; s != nil {
+		if s := e.services.Named(name); s != nil {
 			r = e.record(s)
 		}
 		list = append(list, r)
@@ -93,8 +93,8 @@ func (e *Engine) beginJournal(changed map[string]struct{}) (write func() error, 
 
 // records are those of all services.
 func (e *Engine) records() []record {
-	list := make([]record, 0, len(e.byName)+len(e.journal.unknown))
-	for _, s := range e.sorted() {
+	list := make([]record, 0, e.services.Len()+len(e.journal.unknown))
+	for _, s := range e.services.Sorted() {
 		list = append(list, e.record(s))
 	}
 	for _, r := range e.journal.unknown {
@@ -105,7 +105,7 @@ func (e *Engine) records() []record {
 
 // note has the journal say what is true of s now.
 func (e *Engine) note(s *service) {
-	if s = s.registered(); e.byName[s.Name()] == s {
+	if s = s.registered(); e.services.Named(s.Name()) == s {
 		e.journal.Write(s.Name())
 	}
 }

@@ -36,13 +36,13 @@ func TestFailureGoesDownTheChain(t *testing.T) {
 					b.inOwner(func() { b.update(s, Apply{Source: "file"}) })
 				}
 				if name == "wait" {
-					b.inOwner(func() { b.want([]*service{b.byName["c"]}, waiters.Start) })
+					b.inOwner(func() { b.want([]*service{b.services.Named("c")}, waiters.Start) })
 				}
 				answer := make(chan error, 1)
 				go func() { answer <- order(b) }()
 				synctest.Wait()
 				began := time.Now()
-				b.crash(b.byName["a"])
+				b.crash(b.services.Named("a"))
 				var err error
 				select {
 				case err = <-answer:
@@ -94,9 +94,9 @@ func TestAfterWhatCannotComeUp(t *testing.T) {
 		b.put(chainOf("a"))
 		b.put(chainOf("b", "a"))
 		c := b.put(plain("c", func(s *spec.Service) { s.After = []string{"b"} }))
-		b.inOwner(func() { b.want(b.sorted(), waiters.Start) })
+		b.inOwner(func() { b.want(b.services.Sorted(), waiters.Start) })
 		b.is(c, Waiting, "waits for b")
-		b.crash(b.byName["a"])
+		b.crash(b.services.Named("a"))
 		b.is(c, Starting, "")
 	})
 }
@@ -120,7 +120,7 @@ func TestUpJudgesEveryService(t *testing.T) {
 			for range 4 {
 				answers = append(answers, later(b, one))
 			}
-			b.crash(b.byName["s"])
+			b.crash(b.services.Named("s"))
 			for _, a := range answers {
 				if err := <-a; text(err) != "s: exited with status 1 before it was ready" {
 					t.Errorf("%v", err)
@@ -138,21 +138,21 @@ func TestUpJudgesEveryService(t *testing.T) {
 				s.Budget.Restarts = new(-1)
 			})
 			answer := later(b, one)
-			b.crash(b.byName["s"])
-			b.crash(b.byName["s"])
+			b.crash(b.services.Named("s"))
+			b.crash(b.services.Named("s"))
 			if err := <-answer; text(err) != "s: exited with status 1 before it was ready; it is "+
 				"tried again" {
 				t.Errorf("%v", err)
 			}
 			answer = later(b, one) // is a fresh start, at once
 			b.is(b.named("s"), Starting, "")
-			b.crash(b.byName["s"])
-			b.crash(b.byName["s"])
+			b.crash(b.services.Named("s"))
+			b.crash(b.services.Named("s"))
 			if err := <-answer; err == nil {
 				t.Error("up says that all is well of what is in backoff")
 			}
 			answer = later(b, one)
-			b.say(b.byName["s"], readyMessage)
+			b.say(b.services.Named("s"), readyMessage)
 			if err := <-answer; err != nil {
 				t.Error(err)
 			}
@@ -169,12 +169,12 @@ func TestUpJudgesEveryService(t *testing.T) {
 					}
 				})
 				answer := later(b, one, plain("slow"))
-				b.say(b.byName["s"], readyMessage)
-				b.crash(b.byName["s"])
+				b.say(b.services.Named("s"), readyMessage)
+				b.crash(b.services.Named("s"))
 				if policy != spec.RestartNo {
-					b.crash(b.byName["s"]) // the first restart has no delay
+					b.crash(b.services.Named("s")) // the first restart has no delay
 				}
-				b.say(b.byName["slow"], readyMessage)
+				b.say(b.services.Named("slow"), readyMessage)
 				if err := <-answer; !strings.HasPrefix(text(err), "s: exited with status 1") {
 					t.Errorf("%s: %v", policy, err)
 				}
@@ -185,11 +185,11 @@ func TestUpJudgesEveryService(t *testing.T) {
 		bubble(t, func(b *bench) {
 			answer := later(b, plain("s"), plain("needs-s", requires("s")))
 			for range 3 {
-				b.crash(b.byName["s"])
+				b.crash(b.services.Named("s"))
 				time.Sleep(time.Second)
 			}
-			b.say(b.byName["s"], readyMessage)
-			b.say(b.byName["needs-s"], readyMessage)
+			b.say(b.services.Named("s"), readyMessage)
+			b.say(b.services.Named("needs-s"), readyMessage)
 			if err := <-answer; err != nil {
 				t.Error(err)
 			}
@@ -202,7 +202,7 @@ func TestUpJudgesEveryService(t *testing.T) {
 			began := time.Now()
 			var err error
 			for waiting := true; waiting; {
-				b.crash(b.byName["s"])
+				b.crash(b.services.Named("s"))
 				select {
 				case err = <-answer:
 					waiting = false
@@ -337,7 +337,7 @@ func TestPutsItselfIntoTheBackground(t *testing.T) {
 				answer <- err
 			}()
 			synctest.Wait()
-			a := b.byName["a"]
+			a := b.services.Named("a")
 			b.k.adopt(b.pidOf(a))
 			if ready {
 				b.say(a, readyMessage)
@@ -345,7 +345,7 @@ func TestPutsItselfIntoTheBackground(t *testing.T) {
 			b.k.die(b.pidOf(a), exited(0))
 			if ready {
 				synctest.Wait()
-				b.k.die(b.pidOf(b.byName["s"]), exited(0)) // it has nothing to ask
+				b.k.die(b.pidOf(b.services.Named("s")), exited(0)) // it has nothing to ask
 			}
 			synctest.Wait()
 			time.Sleep(time.Minute)

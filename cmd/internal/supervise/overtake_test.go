@@ -105,7 +105,7 @@ func (o overtaking) try(b *bench) {
 	ctx := context.Background()
 	s := b.newService(described, "file", nil)
 	b.inOwner(func() {
-		b.add(s)
+		b.services.Add(s)
 		if o.second == "start of what needs it" {
 			b.put(plain("needs-s", requires("s")))
 		}
@@ -183,7 +183,7 @@ func (o overtaking) try(b *bench) {
 	if !ended {
 		b.inOwner(func() {
 			state := Stopped
-			if s := b.byName["s"]; s != nil {
+			if s := b.services.Named("s"); s != nil {
 				state = s.State()
 			}
 			if state != o.in {

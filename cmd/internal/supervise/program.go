@@ -26,9 +26,9 @@ func (e *Engine) startProgram(id, command string, stdin *os.File) (<-chan struct
 	}
 	answers := make(chan answer, 1)
 	e.post(func() {
-		s := e.byName[id]
+		s := e.services.Named(id)
 		if s == nil {
-			answers <- answer{err: e.notFound(id)}
+			answers <- answer{err: e.services.NotFound(id)}
 			return
 		}
 		l := s.NewLaunch()

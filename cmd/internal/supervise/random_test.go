@@ -114,7 +114,7 @@ func (b *bench) live(steps []uint32) {
 	}
 	synctest.Wait()
 	b.inOwner(func() {
-		for _, s := range b.sorted() {
+		for _, s := range b.services.Sorted() {
 			if s.State() != Stopped && ctx.Err() == nil && s.State() != Failed {
 				b.Errorf("%s is %v after the stop", s.Spec().Name, s.State())
 			}
@@ -148,7 +148,7 @@ func (b *bench) undergo(s *service, what, how uint32) {
 	case 15:
 		b.say(s, notify.Message{WatchdogTrigger: true, MainPID: b.k.adopt(pid)})
 	case 16:
-		b.inOwner(func() { b.unwant(b.sorted()[how%2:], "several", waiters.Stop) })
+		b.inOwner(func() { b.unwant(b.services.Sorted()[how%2:], "several", waiters.Stop) })
 	case 17:
 		time.Sleep(time.Duration(how%10000) * time.Millisecond)
 	}

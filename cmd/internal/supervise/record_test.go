@@ -109,7 +109,7 @@ func TestStateFilesAreBehindTheJournal(t *testing.T) {
 		}
 		b.inOwner(func() {
 			before := writes
-			b.note(b.byName["s0"])
+			b.note(b.services.Named("s0"))
 			b.changed(true)
 			time.Sleep(time.Second) // the journal is written, and the owner has not heard of it
 			if writes > before {
@@ -152,7 +152,7 @@ func TestJournalOfAll(t *testing.T) {
 		}
 		b.inOwner(func() {
 			b.journal.unknown = map[string]record{}
-			b.forget(b.byName["b"])
+			b.forget(b.services.Named("b"))
 		})
 		if found := known(dir); len(found.Records) != 2 || found.Records["b"].Name != "" {
 			t.Errorf("after b is forgotten: %+v", found)
@@ -210,9 +210,9 @@ func TestStoredState(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		b.put(plain(name))
 	}
-	a, c := b.byName["a"], b.byName["c"]
+	a, c := b.services.Named("a"), b.services.Named("c")
 	a.source, a.environ, a.Wanted = "/f.toml", newEnvironment([]string{"A=1"}), true
-	b.byName["b"].removed, c.held = true, true
+	b.services.Named("b").removed, c.held = true, true
 	specs := b.specs().Content.(storedSpecs)
 	want := []storedService{{"/f.toml", *a.Spec(), a.environ.id}, {"", *c.Spec(), ""}}
 	if specs.Version != stateVersion || !reflect.DeepEqual(specs.Services, want) {

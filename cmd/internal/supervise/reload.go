@@ -17,7 +17,7 @@ func (e *Engine) Reload(ctx context.Context, names ...string) error {
 	var errs []error
 	var list []*waiters.Waiter
 	if err := e.ask(ctx, func() {
-		found, err := e.find(names)
+		found, err := e.services.Find(names)
 		errs = append(errs, err)
 		for _, s := range found {
 			w, err := e.reload(s)
@@ -55,7 +55,7 @@ func (e *Engine) Wait(ctx context.Context, state control.State, names ...string)
 	var list []*waiters.Waiter
 	if askErr := e.ask(ctx, func() {
 		var found []*service
-		if found, err = e.find(names); err == nil {
+		if found, err = e.services.Find(names); err == nil {
 			list = e.waitFor(found, waiters.Want{Order: waiters.Wait, Up: state == Ready})
 		}
 	}); askErr != nil {

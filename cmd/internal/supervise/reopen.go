@@ -14,7 +14,7 @@ func (e *Engine) ReopenLogs(ctx context.Context, names ...string) error {
 	var err error
 	if askErr := e.ask(ctx, func() {
 		var found []*service
-		if found, err = e.find(names); err != nil {
+		if found, err = e.services.Find(names); err != nil {
 			return
 		}
 		for _, s := range found {

@@ -16,7 +16,7 @@ import (
 func (e *Engine) Status(ctx context.Context, names ...string) (list []control.Status, err error) {
 	if askErr := e.ask(ctx, func() {
 		var found []*service
-		if found, err = e.find(names); err != nil {
+		if found, err = e.services.Find(names); err != nil {
 			return
 		}
 		for _, s := range found {
@@ -31,9 +31,9 @@ func (e *Engine) Status(ctx context.Context, names ...string) (list []control.St
 // Spec returns the description of a service with all defaults.
 func (e *Engine) Spec(ctx context.Context, name string) (sp spec.Service, err error) {
 	if askErr := e.ask(ctx, func() {
-		s := e.byName[name]
+		s := e.services.Named(name)
 		if s == nil {
-			err = e.notFound(name)
+			err = e.services.NotFound(name)
 			return
 		}
 		sp = s.Spec().Clone()
@@ -104,7 +104,7 @@ func (e *Engine) change(ctx context.Context, names []string, r request, do func(
 			return
 		}
 		var found []*service
-		if found, err = e.find(names); err != nil {
+		if found, err = e.services.Find(names); err != nil {
 			return
 		}
 		do(found)
@@ -150,7 +150,7 @@ func (e *Engine) eachNeeded(list []*service, f func(*service)) {
 		seen[s] = true
 		for _, names := range [][]string{s.Spec().Requires, s.Spec().Wants} {
 			for _, name := range names {
-				for _, d := range e.expand(name) {
+				for _, d := range e.services.Expand(name) {
 					if down := !d.Wanted || d.State() == Failed || d.State() == Backoff; down &&
 						!d.Satisfied() {
 						visit(d)
@@ -206,7 +206,7 @@ func (e *Engine) unwant(list []*service, why string, by waiters.Order) {
 func (e *Engine) Signal(ctx context.Context, sig syscall.Signal, names ...string) error {
 	var errs []error
 	if err := e.ask(ctx, func() {
-		found, err := e.find(names)
+		found, err := e.services.Find(names)
 		errs = append(errs, err)
 		for _, s := range found {
 			if s.State() == Stopping && sig == syscall.SIGKILL {
@@ -251,11 +251,11 @@ func (e *Engine) removeAll(list []*service, by waiters.Order) {
 
 // forget drops a service that has stopped for good.
 func (e *Engine) forget(s *service) {
-	if e.byName[s.Name()] != s {
+	if e.services.Named(s.Name()) != s {
 		return
 	}
 	s.Quiet()
-	e.remove(s)
+	e.services.Remove(s)
 	e.journal.Write(s.Name())
 	if err := os.Remove(e.readyPipe(s.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.o.Trouble(err)

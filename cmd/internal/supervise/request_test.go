@@ -124,7 +124,7 @@ func TestPlanOfTheHeld(t *testing.T) {
 		}
 		apply(Apply{})
 		b.inOwner(func() {
-			if s := b.byName["s"]; s.source != "file" || s.State() != Stopped {
+			if s := b.services.Named("s"); s.source != "file" || s.State() != Stopped {
 				t.Errorf("from %q, %v", s.source, s.State())
 			}
 		})

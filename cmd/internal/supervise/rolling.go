@@ -101,7 +101,7 @@ func (e *Engine) canRoll(names []string) (order []string, err error) {
 	if e.shared.Closing {
 		return nil, ErrClosed
 	}
-	found, err := e.find(names)
+	found, err := e.services.Find(names)
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +142,11 @@ func (e *Engine) rollOne(ctx context.Context, name string) error {
 	result := make(chan error, 1)
 	var err error
 	if askErr := e.ask(ctx, func() {
-		switch s := e.byName[name]; {
+		switch s := e.services.Named(name); {
 		case e.shared.Closing:
 			err = ErrClosed
 		case s == nil:
-			err = e.notFound(name)
+			err = e.services.NotFound(name)
 		default:
 			if err = s.mayRoll(); err == nil {
 				e.startReplacement(s, func(err error) { result <- err })
@@ -181,12 +181,12 @@ func (next *service) TakePlace() {
 	next.rolling.told = nil
 
 	// What belongs to the service.
-	e.registry.remove(old)
+	e.services.Remove(old)
 	next.Succeed(&old.Service)
 	next.source, next.environ, next.described = old.source, old.environ, old.described
 	next.held, next.removed, next.logError = old.held, old.removed, old.logError
 	e.handover.Move(&old.Service, &next.Service)
-	e.registry.add(next)
+	e.services.Add(next)
 	old.waiters.Overtake(waiters.Rolling)
 	next.waiters, old.waiters = old.waiters, next.waiters
 	next.waiters.Move(next)

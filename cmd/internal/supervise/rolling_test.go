@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,9 +24,10 @@ func TestReplacementInEveryState(t *testing.T) {
 				old.Wanted = true // it came to that by itself; see TestReplacementOfTheUnwanted
 			}
 			b.heard(h.PID(), notify.Message{Ready: true})
-			if b.byName["s"] != h || h.State() != Ready || h.registered() != h ||
+			if b.services.Named("s") != h || h.State() != Ready || h.registered() != h ||
 				old.Role() == lifecycle.Replacement {
-				t.Errorf("the replacement is %v, registered: %v", h.State(), b.byName["s"] == h)
+				t.Errorf("the replacement is %v, registered: %v", h.State(),
+					b.services.Named("s") == h)
 			}
 			b.check2(h, old)
 			b.end(old)
@@ -46,7 +48,7 @@ func TestReplacementInEveryState(t *testing.T) {
 			b.k.die(h.PID(), exited(1))
 			b.procs.Reap()
 			b.settle()
-			if b.byName["s"] != old || old.State() != state || h.State() != Stopped ||
+			if b.services.Named("s") != old || old.State() != state || h.State() != Stopped ||
 				old.rolling.replacement != nil {
 				t.Errorf("the old one is %v, the replacement %v", old.State(), h.State())
 			}
@@ -66,7 +68,7 @@ func withReplacement(t *testing.T, state control.State) (*bench, *service, *serv
 	told := new([]error)
 	h := b.startReplacement(old, func(err error) { *told = append(*told, err) })
 	b.settle()
-	if h.State() != Starting || h.PID() == 0 || b.byName["s"] != old {
+	if h.State() != Starting || h.PID() == 0 || b.services.Named("s") != old {
 		t.Fatalf("the replacement is %v", h.State())
 	}
 	return b, old, h, told
@@ -115,7 +117,7 @@ func TestReplacementOfTheUnwanted(t *testing.T) {
 				t.Error("it is down, and its second process lives")
 			}
 			b.heard(h.PID(), notify.Message{Ready: true}) // too late
-			if b.byName["s"] != old || h.State() != Stopping {
+			if b.services.Named("s") != old || h.State() != Stopping {
 				t.Errorf("the replacement of what is not wanted is %v", h.State())
 			}
 			b.end(h)
@@ -137,11 +139,13 @@ func TestReplacementKeepsWhatBelongsToTheService(t *testing.T) {
 	r.Restarts = 7
 	old.Place(r)
 	old.held, old.logError = true, "full"
+	other := b.put(plain("other"))
 	changed := plain("s", func(s *spec.Service) { s.Requires = []string{"other"} })
 	b.update(changed, Apply{Source: "file"})
 	b.heard(h.PID(), notify.Message{Ready: true})
 	if h.Restarts() != 7 || h.Exit() != old.Exit() || h.logError != "full" || !h.held ||
-		h.source != "file" || len(h.Spec().Requires) != 1 || b.needers["other"] == nil {
+		h.source != "file" || len(h.Spec().Requires) != 1 ||
+		!slices.Equal(slices.Collect(b.services.Needers(other)), []*service{h}) {
 		t.Errorf("%+v", h)
 	}
 	if len(w.Answer()) != 1 {
@@ -206,8 +210,8 @@ func TestMayRoll(t *testing.T) {
 			t.Error(err)
 		}
 		b.inOwner(func() {
-			if b.byName["s"].PID() == pid || len(b.k.live) != 1 {
-				t.Errorf("process %d, %d live", b.byName["s"].PID(), len(b.k.live))
+			if b.services.Named("s").PID() == pid || len(b.k.live) != 1 {
+				t.Errorf("process %d, %d live", b.services.Named("s").PID(), len(b.k.live))
 			}
 		})
 		if err := end(); err != nil {

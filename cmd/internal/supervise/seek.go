@@ -61,7 +61,7 @@ func (t *takeover) members() map[int]children.Member {
 	}
 	for _, g := range t.e.cgroups.Groups() {
 		name, invocation := cgroup.StartAt(g.Path)
-		s := t.e.byName[name]
+		s := t.e.services.Named(name)
 		if s == nil || !slices.Contains(t.doubtful, s) {
 			continue
 		}

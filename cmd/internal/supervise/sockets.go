@@ -31,7 +31,7 @@ func (e *Engine) newHandover() *handover.Table[*lifecycle.Service] {
 // HoldSockets makes s one of the users of exactly the sockets in its description. Other instances
 // have no process by now that has an older one of them.
 func (s *service) HoldSockets() {
-	instances := s.engine.byBase[s.Spec().BaseName()]
+	instances := s.engine.services.Instances(s.Spec().BaseName())
 	s.engine.handover.Hold(&s.Service, s.Spec(), lifecycles(instances))
 }
 
@@ -53,7 +53,7 @@ func (e *Engine) outdated(s *service) (list []string) {
 	if len(s.Spec().Sockets) == 0 {
 		return nil // or a thousand instances without any would each look at all the others
 	}
-	others := e.byBase[s.Spec().BaseName()]
+	others := e.services.Instances(s.Spec().BaseName())
 	for old := range s.rolling.replaced {
 		others = append(others[:len(others):len(others)], old)
 	}
@@ -73,7 +73,8 @@ func (e *Engine) wakeInstances(s *service) {
 	if len(s.Spec().Sockets) == 0 {
 		return
 	}
-	for _, d := range slices.Concat(e.byBase[s.Spec().BaseName()], e.expand(s.Name())) {
+	instances := e.services.Instances(s.Spec().BaseName())
+	for _, d := range slices.Concat(instances, e.services.Expand(s.Name())) {
 		e.recheckSoon(d)
 	}
 }
@@ -100,7 +101,7 @@ func (e *Engine) Handover(ctx context.Context) (p handover.ToProgram, err error)
 }
 
 func (e *Engine) heldForServices() []handover.Descriptor {
-	return e.handover.Held(lifecycles(e.sorted()), (*lifecycle.Service).Name)
+	return e.handover.Held(lifecycles(e.services.Sorted()), (*lifecycle.Service).Name)
 }
 
 // toProgram is what the next program needs; what is in it is to be closed also after an error.

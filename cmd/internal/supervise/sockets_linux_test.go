@@ -247,7 +247,7 @@ func freePort(t *testing.T) string {
 func (s scene) holds(name string) (socket string, err error) {
 	var fd, pid int
 	if err := s.ask(s, func() {
-		if one := s.byName[name]; one != nil && len(one.Spec().Sockets) > 0 {
+		if one := s.services.Named(name); one != nil && len(one.Spec().Sockets) > 0 {
 			fd, pid = s.socket(name), one.PID()
 		}
 	}); err != nil {
@@ -270,7 +270,7 @@ func (s scene) holds(name string) (socket string, err error) {
 
 // socket is the descriptor that is held as the first socket of a service. The owner calls it.
 func (s scene) socket(name string) int {
-	if _, fds := s.handover.Sockets(&s.byName[name].Service); len(fds) > 0 {
+	if _, fds := s.handover.Sockets(&s.services.Named(name).Service); len(fds) > 0 {
 		return fds[0]
 	}
 	return -1
@@ -526,7 +526,7 @@ var socketScenarios = map[string]func(scene) error{
 		var successor int
 		for successor == 0 && s.Err() == nil {
 			s.ask(s, func() {
-				if h := s.byName["web"].rolling.replacement; h != nil {
+				if h := s.services.Named("web").rolling.replacement; h != nil {
 					successor = h.PID()
 				}
 			})
@@ -753,9 +753,9 @@ func unreaped() int {
 // oneProcess says whether only one process of a service is left.
 func (s scene) oneProcess(name string) (err error) {
 	if askErr := s.ask(s, func() {
-		one := s.byName[name]
+		one := s.services.Named(name)
 		if one.rolling.replacement != nil || len(one.rolling.replaced) > 0 ||
-			unreaped() > len(s.byName) {
+			unreaped() > s.services.Len() {
 			err = fmt.Errorf("%s has relatives: %+v", name, one.rolling)
 		}
 	}); askErr != nil {

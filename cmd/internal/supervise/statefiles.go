@@ -112,7 +112,7 @@ func (e *Engine) beginState(changed map[string]struct{}) (write func() error, wr
 
 func (e *Engine) specs() persist.StateFile {
 	stored := storedSpecs{Versioned: persist.Versioned{Version: stateVersion}}
-	for _, s := range e.sorted() {
+	for _, s := range e.services.Sorted() {
 		if !s.removed {
 			one := storedService{Source: s.source, Spec: *s.Spec(), Environ: s.environ.name()}
 			stored.Services = append(stored.Services, one)
@@ -123,7 +123,7 @@ func (e *Engine) specs() persist.StateFile {
 
 func (e *Engine) wants() persist.StateFile {
 	stored := storedWants{Versioned: persist.Versioned{Version: stateVersion}}
-	for _, s := range e.sorted() {
+	for _, s := range e.services.Sorted() {
 		if s.Wanted {
 			stored.Wanted = append(stored.Wanted, s.Name())
 		}

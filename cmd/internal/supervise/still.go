@@ -25,7 +25,7 @@ type still struct {
 func (e *Engine) CanBeReplaced(ctx context.Context) error {
 	var obstacle error
 	err := e.ask(ctx, func() {
-		for _, s := range e.sorted() {
+		for _, s := range e.services.Sorted() {
 			if s.PID() != 0 && s.Spec().Orphan == spec.OrphanEnd {
 				obstacle = fmt.Errorf("service %s has orphan = %q and would end: stop it first",
 					s.Name(), spec.OrphanEnd)

@@ -15,7 +15,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -29,6 +28,7 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/cmd/internal/registry"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/internal/cgroup"
@@ -83,7 +83,7 @@ type Engine struct {
 	procs    *children.Table
 	handover *handover.Table[*lifecycle.Service]
 	hearing  *hearing.Hearing
-	registry
+	services *registry.Registry[*service]
 	// stopping were asked to end together: of those, who needs another ends before it.
 	stopping map[*service]struct{}
 	logging
@@ -116,13 +116,8 @@ type disk struct {
 // ErrClosed is the answer to a request when the engine is stopping or has stopped.
 var ErrClosed = waiters.ErrClosed
 
-// NotFoundError says that there is no service of that name.
-type NotFoundError struct {
-	Name string
-	Hint string // a name that is alike
-}
-
-func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such service", e.Name) }
+// NotFoundError is registry.NotFoundError.
+type NotFoundError = registry.NotFoundError
 
 // New makes an engine and takes over the logs that an earlier one left. Nothing is started. State
 // that cannot be read is an error: going on without it would forget what somebody wanted, or start
@@ -183,7 +178,7 @@ func newEngine(o Options, k lifecycle.Kernel) *Engine {
 		o:        o,
 		loop:     loop.New(ErrClosed),
 		machine:  machine{room: supervised.NewRoom()},
-		registry: newRegistry(),
+		services: registry.New[*service](),
 		stopping: map[*service]struct{}{},
 		logging:  logging{removing: map[string]chan struct{}{}},
 	}
@@ -245,7 +240,7 @@ func (e *Engine) over() bool {
 func (e *Engine) shutdown() {
 	e.shared.Closing = true
 	var all []*service
-	for _, s := range e.sorted() {
+	for _, s := range e.services.Sorted() {
 		if (s.State() != Stopped || s.rolling.replacement != nil) && !s.Unproven() {
 			all = append(all, s)
 		}
@@ -276,7 +271,7 @@ func (e *Engine) close(groups bool) error {
 // logTrouble is called by the log engine's workers, which do not wait.
 func (e *Engine) logTrouble(id string, err error) {
 	e.post(func() {
-		if s := e.byName[id]; s != nil {
+		if s := e.services.Named(id); s != nil {
 			s.logError = ""
 			if err != nil {
 				s.logError = err.Error()

@@ -67,16 +67,17 @@ func (e *Engine) Restore() {
 	l := e.left
 	e.left = leftState{}
 	for _, stored := range l.specs.Services {
-		e.add(e.newService(stored.Spec.WithDefaults(), stored.Source, e.environOf(stored.Environ)))
+		environ := e.environOf(stored.Environ)
+		e.services.Add(e.newService(stored.Spec.WithDefaults(), stored.Source, environ))
 	}
 	for _, name := range l.wants.Held {
-		if s := e.byName[name]; s != nil {
+		if s := e.services.Named(name); s != nil {
 			s.held = true
 		}
 	}
 	var up []*service
 	for _, name := range l.wants.Wanted {
-		if s := e.byName[name]; s != nil {
+		if s := e.services.Named(name); s != nil {
 			up = append(up, s)
 		}
 	}
@@ -104,15 +105,13 @@ func (t *takeover) describe() {
 		if r.Spec == nil {
 			continue
 		}
-		s := e.byName[r.Name]
+		s := e.services.Named(r.Name)
 		if s == nil {
 			s = e.newService(r.Spec.WithDefaults(), "", nil)
-			e.add(s)
+			e.services.Add(s)
 		}
-		e.unlink(s)
-		s.Describe(r.Spec.WithDefaults())
+		e.services.Redescribe(s, func() { s.Describe(r.Spec.WithDefaults()) })
 		s.source, s.environ = r.Source, e.environOf(r.Environ)
-		e.link(s)
 		e.redescribed(s)
 		e.state.Mark(specsFile)
 	}
@@ -120,7 +119,7 @@ func (t *takeover) describe() {
 
 // place puts each service where it was.
 func (t *takeover) place() {
-	for _, s := range slices.Clone(t.e.sorted()) {
+	for _, s := range slices.Clone(t.e.services.Sorted()) {
 		if r, known := t.Records[s.Name()]; known {
 			t.placeOne(s, r)
 			continue

@@ -14,7 +14,7 @@ import (
 func (t *takeover) keepUnknown() {
 	e := t.e
 	for _, r := range t.Records {
-		if e.byName[r.Name] != nil {
+		if e.services.Named(r.Name) != nil {
 			continue
 		}
 		if r.Main.PID == 0 && r.State == Starting {
@@ -97,5 +97,5 @@ func (e *Engine) readopt(s *service) {
 // leavesBehind says whether there is what may run and is not ours to end.
 func (e *Engine) leavesBehind() bool {
 	return len(e.journal.unknown) > 0 ||
-		slices.ContainsFunc(e.sorted(), func(s *service) bool { return s.Unproven() })
+		slices.ContainsFunc(e.services.Sorted(), func(s *service) bool { return s.Unproven() })
 }

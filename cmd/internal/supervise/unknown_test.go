@@ -59,7 +59,7 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				}
 				time.Sleep(100 * time.Millisecond) // of a synthetic clock: sweeps
 				b.inOwner(func() {
-					s, which := b.byName["s"], "-"
+					s, which := b.services.Named("s"), "-"
 					if s.PID() == 50 {
 						which = "50"
 					}
