@@ -174,6 +174,11 @@ var table = map[string]entry{
 			"written in the background.",
 		imports: "internal/atomicfile internal/sys",
 	},
+	"cmd/internal/environ": {
+		says: "Package environ keeps the environments that services share, each in a file named " +
+			"by its content.",
+		imports: "internal/atomicfile",
+	},
 	"cmd/internal/registry": {
 		says:    "Package registry knows services by every name by which they are asked for.",
 		imports: "spec",
@@ -194,7 +199,8 @@ var table = map[string]entry{
 	"cmd/internal/supervise": {
 		says: "Package supervise owns every service: requests, dependencies, what is wanted, " +
 			"the take-over.",
-		imports: "cmd/internal/children cmd/internal/events cmd/internal/handover " +
+		imports: "cmd/internal/children cmd/internal/environ cmd/internal/events " +
+			"cmd/internal/handover " +
 			"cmd/internal/hearing cmd/internal/launch cmd/internal/launch/supervised " +
 			"cmd/internal/lifecycle cmd/internal/logs cmd/internal/logs/ cmd/internal/loop " +
 			"cmd/internal/persist cmd/internal/registry cmd/internal/waiters control " +

@@ -2,10 +2,8 @@ package persist
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,65 +84,5 @@ func TestReplaceAll(t *testing.T) {
 	err = StateFile{filepath.Join(dir, "c"), func() {}}.Replace()
 	if err == nil || !strings.HasPrefix(err.Error(), "c: ") {
 		t.Errorf("what cannot be written: %v", err)
-	}
-}
-
-// TestSavedForARequest: what is saved for a request stays until the owner has heard it, and then as
-// long as it is in use.
-func TestSavedForARequest(t *testing.T) {
-	s := &Environments{Dir: filepath.Join(t.TempDir(), "environment")}
-	vars := []string{"A=1", "B=2\n"}
-	id := EnvironmentID(vars)
-	used := func(by ...string) func() error {
-		return func() error {
-			return s.Sweep(func(id string) bool { return slices.Contains(by, id) })
-		}
-	}
-	save := func() error { return s.Save(id, vars) }
-	there := func() bool {
-		_, err := os.Lstat(filepath.Join(s.Dir, id))
-		return err == nil
-	}
-	for _, step := range []struct {
-		what string
-		do   func() error
-		want bool
-	}{
-		{"saved", save, true},
-		{"a state is written that is older than the request", used(), true},
-		{"it is in use", used(id), true},
-		{"saved once more", save, true},
-		{"not in use, says an older state", used(), true},
-		{"in use", used(id), true},
-		{"not in use any more", used(), false},
-		{"described again", save, true},
-	} {
-		if err := step.do(); err != nil || there() != step.want {
-			t.Errorf("%s: %v, there: %v", step.what, err, there())
-		}
-	}
-}
-
-// What is read of an environment is what was written.
-func TestEnvironment(t *testing.T) {
-	s := &Environments{Dir: filepath.Join(t.TempDir(), "environment")}
-	for _, vars := range [][]string{nil, {"A=1"}, {"A=\n", "B="}} {
-		id := EnvironmentID(vars)
-		if err := s.Save(id, vars); err != nil {
-			t.Fatal(err)
-		}
-		got, err := s.Load(id)
-		if err != nil || !slices.Equal(got, vars) {
-			t.Errorf("%q has become %q, %v", vars, got, err)
-		}
-		if err := os.WriteFile(filepath.Join(s.Dir, id), []byte("A=2\x00"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := s.Load(id); err == nil || len(got) > 0 {
-			t.Errorf("damaged: %q", got)
-		}
-	}
-	if _, err := s.Load("none"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("none: %v", err)
 	}
 }

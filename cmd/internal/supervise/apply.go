@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
@@ -28,7 +29,7 @@ type Apply struct {
 	// NoStart starts none that is not up.
 	NoStart bool
 
-	environ *environment // of Environ
+	environ *environ.Environment // of Environ
 }
 
 // environField is what a plan calls the environment that a service inherits.
@@ -43,9 +44,10 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) 
 	var err error
 	var list []*waiters.Waiter
 	var saved <-chan error
-	a.environ = newEnvironment(a.Environ)
+	a.environ = inherited(a.Environ)
 	if a.environ != nil && !a.PlanOnly {
-		_ = e.saveEnviron(a.environ) // that it cannot be is told by what saves the descriptions
+		// that it cannot be is told by what saves the descriptions
+		_ = e.state.environs.Save(a.environ)
 	}
 	if askErr := e.ask(ctx, func() {
 		if e.shared.Closing {

@@ -34,7 +34,7 @@ func (e *Engine) record(s *service) record {
 		Name: s.Name(), Held: s.held, Removed: s.removed, Beside: s.beside(), Record: s.Record(),
 	}
 	if s.removed || s.described > e.state.described {
-		r.Spec, r.Source, r.Environ = s.Spec(), s.source, s.environ.name()
+		r.Spec, r.Source, r.Environ = s.Spec(), s.source, s.environ.ID()
 	}
 	_, r.Ending = e.stopping[s]
 	return r

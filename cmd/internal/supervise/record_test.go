@@ -211,10 +211,10 @@ func TestStoredState(t *testing.T) {
 		b.put(plain(name))
 	}
 	a, c := b.services.Named("a"), b.services.Named("c")
-	a.source, a.environ, a.Wanted = "/f.toml", newEnvironment([]string{"A=1"}), true
+	a.source, a.environ, a.Wanted = "/f.toml", inherited([]string{"A=1"}), true
 	b.services.Named("b").removed, c.held = true, true
 	specs := b.specs().Content.(storedSpecs)
-	want := []storedService{{"/f.toml", *a.Spec(), a.environ.id}, {"", *c.Spec(), ""}}
+	want := []storedService{{"/f.toml", *a.Spec(), a.environ.ID()}, {"", *c.Spec(), ""}}
 	if specs.Version != stateVersion || !reflect.DeepEqual(specs.Services, want) {
 		t.Errorf("stored %+v", specs)
 	}
@@ -222,7 +222,8 @@ func TestStoredState(t *testing.T) {
 	if got := fmt.Sprint(wants.Version, wants.Wanted, wants.Held); got != "2 [a] [c]" {
 		t.Errorf("stored %s", got)
 	}
-	if used := b.usedEnvirons(); len(used) != 1 || used[a.environ.id] != a.environ {
-		t.Errorf("environments in use: %v", used)
+	b.useEnvirons()
+	if used := b.state.environs.Of(a.environ.ID()); used != a.environ {
+		t.Errorf("not in use: %v", used)
 	}
 }

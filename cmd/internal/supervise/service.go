@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
@@ -30,9 +31,10 @@ type service struct {
 	lifecycle.Service
 	engine *Engine
 
-	source    string       // the file it came from, "" for the command line
-	environ   *environment // of the command that described it; nil: ours
-	described uint64       // when the description became what it is, as the state files count
+	source  string               // the file it came from, "" for the command line
+	environ *environ.Environment // of the command that described it; nil: ours
+
+	described uint64 // when the description became what it is, as the state files count
 
 	held     bool   // stopped by hand: neither up nor a boot starts it
 	removed  bool   // to be forgotten when stopped
@@ -50,7 +52,9 @@ type service struct {
 }
 
 // newService is a service of which nothing runs.
-func (e *Engine) newService(described spec.Service, source string, environ *environment) *service {
+func (e *Engine) newService(
+	described spec.Service, source string, environ *environ.Environment,
+) *service {
 	s := &service{engine: e, source: source, environ: environ}
 	s.waiters = waiters.New(s)
 	s.Init(&e.shared, s, described)
@@ -112,7 +116,7 @@ func (s *service) Launch() supervised.Launch {
 		Logs: e.logs, LogDir: e.o.LogDir, Removing: e.removing[s.Name()],
 	}
 	if s.environ != nil {
-		l.Environ, l.EnvironErr = s.environ.vars, s.environ.err
+		l.Environ, l.EnvironErr = s.environ.Vars()
 	}
 	return l
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -49,8 +50,7 @@ type stateFiles struct {
 	replace   func(persist.StateFile) error
 	last      uint64 // counts changes of descriptions
 	described uint64 // of those, the last that is on disk
-	kept      persist.Environments
-	environs  map[string]*environment // of services, by id
+	environs  *environ.Set
 }
 
 const stateFailing = "what is wanted is not on disk"
@@ -105,8 +105,9 @@ func (e *Engine) beginState(changed map[string]struct{}) (write func() error, wr
 		return func() error { return e.state.ballast.ReplaceAll(files, replace) }, nil
 	}
 	files = slices.Insert(files, 0, e.specs())
-	environs, last := e.usedEnvirons(), e.state.last
-	write = func() error { return e.writeDescribed(files, environs) }
+	save, sweep := e.useEnvirons()
+	last := e.state.last
+	write = func() error { return e.writeDescribed(files, save, sweep) }
 	return write, func() { e.state.described = last }
 }
 
@@ -114,7 +115,7 @@ func (e *Engine) specs() persist.StateFile {
 	stored := storedSpecs{Versioned: persist.Versioned{Version: stateVersion}}
 	for _, s := range e.services.Sorted() {
 		if !s.removed {
-			one := storedService{Source: s.source, Spec: *s.Spec(), Environ: s.environ.name()}
+			one := storedService{Source: s.source, Spec: *s.Spec(), Environ: s.environ.ID()}
 			stored.Services = append(stored.Services, one)
 		}
 	}
@@ -139,16 +140,14 @@ func (e *Engine) stateFile(name string, content any) persist.StateFile {
 }
 
 // writeDescribed writes the environments that files name, and then those.
-func (e *Engine) writeDescribed(files []persist.StateFile, environs map[string]*environment) error {
-	for _, v := range environs {
-		if err := e.saveEnviron(v); err != nil {
-			return err
-		}
+func (e *Engine) writeDescribed(files []persist.StateFile, save, sweep func() error) error {
+	if err := save(); err != nil {
+		return err
 	}
 	if err := e.state.ballast.ReplaceAll(files, e.state.replace); err != nil {
 		return err
 	}
-	if err := e.state.kept.Sweep(func(id string) bool { return environs[id] != nil }); err != nil {
+	if err := sweep(); err != nil {
 		e.o.Trouble(fmt.Errorf("environments that nobody has any more: %w", err))
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
@@ -187,8 +188,8 @@ func newEngine(o Options, k lifecycle.Kernel) *Engine {
 	e.procs = children.New(&e.shared.Kernel.Kernel, e.loop, o.Trouble)
 	e.state.replace = persist.StateFile.Replace
 	e.newWriters()
-	e.journal.unknown, e.state.environs = map[string]record{}, map[string]*environment{}
-	e.state.kept.Dir = filepath.Join(o.StateDir, environDir)
+	e.journal.unknown = map[string]record{}
+	e.state.environs = environ.NewSet(filepath.Join(o.StateDir, environDir))
 	e.handover = e.newHandover()
 	e.hearing = hearing.New(hearing.Options{
 		Loop: e.loop, Take: e.shared.TakeIn, Expecting: e.procs.Expecting, Trouble: o.Trouble,

@@ -67,8 +67,8 @@ func (e *Engine) Restore() {
 	l := e.left
 	e.left = leftState{}
 	for _, stored := range l.specs.Services {
-		environ := e.environOf(stored.Environ)
-		e.services.Add(e.newService(stored.Spec.WithDefaults(), stored.Source, environ))
+		inherits := e.state.environs.Of(stored.Environ)
+		e.services.Add(e.newService(stored.Spec.WithDefaults(), stored.Source, inherits))
 	}
 	for _, name := range l.wants.Held {
 		if s := e.services.Named(name); s != nil {
@@ -111,7 +111,7 @@ func (t *takeover) describe() {
 			e.services.Add(s)
 		}
 		e.services.Redescribe(s, func() { s.Describe(r.Spec.WithDefaults()) })
-		s.source, s.environ = r.Source, e.environOf(r.Environ)
+		s.source, s.environ = r.Source, e.state.environs.Of(r.Environ)
 		e.redescribed(s)
 		e.state.Mark(specsFile)
 	}
