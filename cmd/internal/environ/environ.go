@@ -38,13 +38,15 @@ func (v *Environment) Changed(from *Environment) []string {
 	if !v.Known() || !from.Known() || v.id == from.id {
 		return nil
 	}
+	in := map[string]int{} // of how many of the two it is a variable
+	for _, kv := range slices.Concat(v.vars, from.vars) {
+		in[kv]++
+	}
 	names := map[string]bool{}
-	for _, pair := range [][2]*Environment{{v, from}, {from, v}} {
-		for _, kv := range pair[0].vars {
-			if _, there := slices.BinarySearchFunc(pair[1].vars, kv, strings.Compare); !there {
-				name, _, _ := strings.Cut(kv, "=")
-				names[name] = true
-			}
+	for kv, n := range in {
+		if n == 1 {
+			name, _, _ := strings.Cut(kv, "=")
+			names[name] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(names))

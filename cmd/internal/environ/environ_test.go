@@ -21,6 +21,8 @@ func TestChanged(t *testing.T) {
 		{a, New([]string{"A=2", "B=2"}), "A C"},
 		{a, New([]string{"B=2", "C=3", "D="}), "A D"},
 		{a, New(nil), "A B C"},
+		// sorted by name, which is not by text: "A1=" is less than "A="
+		{New([]string{"A=1", "A1=1", "B=1"}), New([]string{"A=1", "A1=1", "B=2"}), "B"},
 		{a, unknown, ""},
 		{unknown, a, ""},
 		{a, nil, ""},
