@@ -61,6 +61,7 @@ func TestLeftoverOfAnotherUserEnds(t *testing.T) {
 			t.Error("stopped")
 		}
 		b.k.die(refuses, exited(0))
+		synctest.Wait() // or the stop may be asked for before the end is seen
 		if err := b.Stop(context.Background(), "s"); err != nil {
 			t.Error(err)
 		}
