@@ -183,6 +183,12 @@ var table = map[string]entry{
 		says:    "Package registry knows services by every name by which they are asked for.",
 		imports: "spec",
 	},
+	"cmd/internal/kept": {
+		says: "Package kept has on disk what a supervisor must find again of its services: what " +
+			"is true of each, how it is described, whether it is wanted; and reads what the " +
+			"supervisor before it has left.",
+		imports: "cmd/internal/children cmd/internal/lifecycle cmd/internal/persist spec",
+	},
 	"cmd/internal/lifecycle": {
 		says: "Package lifecycle takes one service through its states: start, ready, stop, " +
 			"start again.",
@@ -200,12 +206,10 @@ var table = map[string]entry{
 		says: "Package supervise owns every service: requests, dependencies, what is wanted, " +
 			"the take-over.",
 		imports: "cmd/internal/children cmd/internal/environ cmd/internal/events " +
-			"cmd/internal/handover " +
-			"cmd/internal/hearing cmd/internal/launch cmd/internal/launch/supervised " +
-			"cmd/internal/lifecycle cmd/internal/logs cmd/internal/logs/ cmd/internal/loop " +
-			"cmd/internal/persist cmd/internal/registry cmd/internal/waiters control " +
-			"internal/cgroup internal/spawn " +
-			"internal/sys spec",
+			"cmd/internal/handover cmd/internal/hearing cmd/internal/kept cmd/internal/launch " +
+			"cmd/internal/launch/supervised cmd/internal/lifecycle cmd/internal/logs " +
+			"cmd/internal/logs/ cmd/internal/loop cmd/internal/persist cmd/internal/registry " +
+			"cmd/internal/waiters control internal/cgroup internal/spawn internal/sys spec",
 	},
 	"cmd/internal/logs/query": {
 		says: "Package query finds lines in log files, current, rotated and compressed, and " +

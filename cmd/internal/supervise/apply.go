@@ -47,7 +47,7 @@ func (e *Engine) Apply(ctx context.Context, a Apply) ([]control.Planned, error) 
 	a.environ = inherited(a.Environ)
 	if a.environ != nil && !a.PlanOnly {
 		// that it cannot be is told by what saves the descriptions
-		_ = e.state.environs.Save(a.environ)
+		_ = e.environs.Save(a.environ)
 	}
 	if askErr := e.ask(ctx, func() {
 		if e.shared.Closing {

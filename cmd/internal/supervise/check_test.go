@@ -36,7 +36,7 @@ func (b *bench) place(s *service, state control.State) {
 // settle does what is posted, as Run would, until nothing is.
 func (b *bench) settle() {
 	for range 1000 {
-		if b.loop.Run() == 0 && !b.loop.Busy() && !b.state.Busy() && !b.journal.Busy() {
+		if b.loop.Run() == 0 && !b.loop.Busy() && !b.keeper.Busy() {
 			return
 		}
 		time.Sleep(10 * time.Microsecond)

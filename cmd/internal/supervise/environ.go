@@ -23,7 +23,7 @@ func (e *Engine) describeEnviron(s *service, v *environ.Environment) bool {
 	if v == nil || s.environ.Known() && s.environ.ID() == v.ID() {
 		return false
 	}
-	s.environ = e.state.environs.Share(v)
+	s.environ = e.environs.Share(v)
 	return true
 }
 
@@ -44,5 +44,5 @@ func (e *Engine) useEnvirons() (save, sweep func() error) {
 	for _, s := range e.services.Sorted() {
 		used = append(used, s.environ)
 	}
-	return e.state.environs.Use(used)
+	return e.environs.Use(used)
 }

@@ -11,11 +11,11 @@ import (
 // service that it describes.
 func TestEnvironmentIsMended(t *testing.T) {
 	b := newBench(t)
-	b.state.environs = environ.NewSet(t.TempDir())
+	b.environs = environ.NewSet(t.TempDir())
 	v := inherited([]string{"A=b"})
 	one, two := b.put(plain("one")), b.put(plain("two"))
 	for _, s := range []*service{one, two} {
-		if s.environ = b.state.environs.Of(v.ID()); s.environ.Known() {
+		if s.environ = b.environs.Of(v.ID()); s.environ.Known() {
 			t.Fatal("it was read, and is not there")
 		}
 	}

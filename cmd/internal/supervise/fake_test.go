@@ -296,7 +296,7 @@ func newBench(t testing.TB) *bench {
 	b.Engine = newEngine(Options{
 		Environ: []string{}, Trouble: b.trouble,
 	}, b.k.kernel())
-	b.state.replace = func(persist.StateFile) error { b.writes++; return b.diskErr }
+	b.keeper.Replace = func(persist.StateFile) error { b.writes++; return b.diskErr }
 	return b
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -18,26 +19,26 @@ func TestTakeoverGoesOn(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		change  func(*spec.Service)
-		was     record
+		was     kept.Record
 		started time.Duration // ago
 		goesOn  time.Duration // as it is
 		told    string        // then,
 		times   int
 	}{
 		"settling": {
-			change: settle, was: record{Record: lifecycle.Record{State: Starting}},
+			change: settle, was: kept.Record{Record: lifecycle.Record{State: Starting}},
 			started: 6 * time.Second, goesOn: 4 * time.Second,
 		},
 		"settling, a clock set": {
-			change: settle, was: record{Record: lifecycle.Record{State: Starting}},
+			change: settle, was: kept.Record{Record: lifecycle.Record{State: Starting}},
 			started: -time.Hour, goesOn: 10 * time.Second,
 		},
 		"reloading": {
-			was:    record{Record: lifecycle.Record{State: Ready, Rewound: true}},
+			was:    kept.Record{Record: lifecycle.Record{State: Ready, Rewound: true}},
 			goesOn: 30 * time.Second, told: "not ready again within 30s", times: 1,
 		},
 		"watched": {
-			was: record{
+			was: kept.Record{
 				Record: lifecycle.Record{State: Ready, Watchdog: spec.Duration(time.Second)},
 			}, goesOn: time.Second,
 			told: "no WATCHDOG=1 within 1s", times: 2, // as it is stopped, and in the end
@@ -88,7 +89,8 @@ func TestTakeoverForgets(t *testing.T) {
 		b, _ := inheriting(t)
 		b.put(plain("s"))
 		b.takeOver(
-			known(record{Name: "s", Removed: true, Record: lifecycle.Record{State: Stopped}}), nil,
+			known(kept.Record{Name: "s", Removed: true, Record: lifecycle.Record{State: Stopped}}),
+			nil,
 		)
 		end := b.run()
 		if b.named("s") != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
@@ -272,7 +273,7 @@ func TestUnclaimedIsClosed(t *testing.T) {
 		Held: []handover.Descriptor{{Service: "gone", Name: "x", FD: r}}, Pipes: []int{w},
 	}
 	b.handover = b.newHandover()
-	b.takeOver(leftState{}, nil)
+	b.takeOver(kept.Left{}, nil)
 	b.loop.Run()
 	areClosed(t, []int{r, w}, name)
 }

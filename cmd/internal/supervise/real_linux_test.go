@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
@@ -427,7 +428,7 @@ var scenarios = map[string]func(scene) error{
 			return err
 		}
 		// In the place of the file, where root too cannot replace it.
-		wants := s.path("state/" + wantsFile)
+		wants := s.path("state/" + kept.WantsFile)
 		err := errors.Join(os.Remove(wants), os.Mkdir(wants, 0o700))
 		stopErr := s.Stop(s, "a")
 		if _, ok := errors.AsType[*NotSavedError](stopErr); !ok {

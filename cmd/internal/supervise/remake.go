@@ -2,9 +2,6 @@ package supervise
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/daemonry/daemonry/cmd/internal/persist"
@@ -26,7 +23,7 @@ func (e *Engine) Remake(ctx context.Context, dir string) (missing bool, err erro
 
 func (e *Engine) remake(dir string) (missing bool, err error) {
 	switch {
-	case e.shared.Closing || e.journal.file == nil:
+	case e.shared.Closing || e.keeper.NoJournal() != nil:
 		return false, nil
 	case e.still.f != nil:
 		return false, ErrBusy
@@ -41,24 +38,9 @@ func (e *Engine) remake(dir string) (missing bool, err error) {
 	if missing = made || renewed; err != nil {
 		return missing, err
 	}
-	journal := filepath.Join(dir, persist.JournalFile)
-	// One that is being written, or that cannot be, is not there for that reason, and is tried
-	// again by those who write it.
-	if missing || !e.journal.Busy() && e.journal.Failing() == nil && !isThere(journal) {
-		missing = true
-		e.journal.moved = true
-		e.journal.Write(everything)
-		if err := e.journal.file.Owner.Claim(dir); err != nil {
-			e.o.Trouble(err) // it is for who finds no journal
-		}
-	}
-	if missing {
+	if missing = missing || e.keeper.Missing(dir); missing {
+		e.keeper.Move(dir)
 		e.tellTrouble("something had been removed from " + dir + "; it is there again")
 	}
 	return missing, e.cgroups.Remember(dir)
-}
-
-func isThere(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/spec"
@@ -182,7 +183,7 @@ func (e *Engine) comesBack(s *service) {
 	if s.removed {
 		s.removed = false
 		e.recheckFollowers(s) // it does not go, and is followed by nobody
-		e.state.Write(specsFile)
+		e.keeper.State.Write(kept.SpecsFile)
 	}
 }
 
@@ -256,7 +257,7 @@ func (e *Engine) forget(s *service) {
 	}
 	s.Quiet()
 	e.services.Remove(s)
-	e.journal.Write(s.Name())
+	e.keeper.Journal.Write(s.Name())
 	if err := os.Remove(e.readyPipe(s.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.o.Trouble(err)
 	}

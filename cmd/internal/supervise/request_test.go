@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
@@ -53,8 +54,8 @@ func TestEndedWellIsNotWanted(t *testing.T) {
 	for _, kind := range []spec.Type{spec.Oneshot, spec.Daemon} {
 		bubble(t, func(b *bench) {
 			var wanted []string
-			b.state.replace = func(f persist.StateFile) error {
-				if wants, ok := f.Content.(storedWants); ok {
+			b.keeper.Replace = func(f persist.StateFile) error {
+				if wants, ok := f.Content.(kept.Wants); ok {
 					wanted = wants.Wanted
 				}
 				return nil

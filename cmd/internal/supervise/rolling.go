@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
@@ -202,7 +203,7 @@ func (next *service) TakePlace() {
 	next.rolling.replaced[old] = struct{}{}
 	old.rolling.replacedBy, old.rolling.told = next, told
 	e.note(next)
-	e.state.Write(wantsFile)
+	e.keeper.State.Write(kept.WantsFile)
 	next.Tell(control.EventRolling, "process %d takes the place of process %d",
 		next.PID(), old.PID())
 }

@@ -5,21 +5,14 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 )
 
-// beside is what a successor of the engine must know of a process that is not the one in the
-// registry.
-type beside struct {
-	Invocation string            `json:"invocation"`
-	Main       children.Identity `json:"main,omitzero"`
-	Session    int               `json:"session,omitzero"`
-}
-
-func (s *service) beside() (list []beside) {
+// beside are the processes of s that are not the one in the registry.
+func (s *service) beside() (list []kept.Beside) {
 	add := func(s *service) {
-		b := beside{Invocation: s.Invocation()}
+		b := kept.Beside{Invocation: s.Invocation()}
 		if s.PID() != 0 {
 			b.Main, b.Session = s.Identity(), s.Session()
 		}
@@ -37,7 +30,7 @@ func (s *service) beside() (list []beside) {
 // recallBeside finds the processes that were beside s when the predecessor ended in the middle of a
 // rolling restart. Whichever of the two is in the registry stays the one, and the other is ended as
 // replaced: nobody waits for that restart any more.
-func (t *takeover) recallBeside(s *service, r record) {
+func (t *takeover) recallBeside(s *service, r kept.Record) {
 	for _, b := range r.Beside {
 		left := t.e.newService(*s.Spec(), s.source, s.environ)
 		t.e.procs.Recall(&left.Unit, b.Invocation, b.Session, b.Main, nil)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/events"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
@@ -31,10 +32,9 @@ type service struct {
 	lifecycle.Service
 	engine *Engine
 
-	source  string               // the file it came from, "" for the command line
-	environ *environ.Environment // of the command that described it; nil: ours
-
-	described uint64 // when the description became what it is, as the state files count
+	source    string               // the file it came from, "" for the command line
+	environ   *environ.Environment // of the command that described it; nil: ours
+	described kept.Description     // when the description became what it is
 
 	held     bool   // stopped by hand: neither up nor a boot starts it
 	removed  bool   // to be forgotten when stopped

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -55,11 +56,10 @@ func (e *Engine) Standstill(ctx context.Context, f func(handover.ToProgram) erro
 			busy = ErrClosed
 		case e.still.f != nil:
 			busy = ErrBusy
-		case e.journal.file == nil:
-			busy = fmt.Errorf("a successor would not know the services again: %w",
-				errors.ErrUnsupported)
 		default:
-			e.beginStill(f, reply)
+			if busy = e.keeper.NoJournal(); busy == nil {
+				e.beginStill(f, reply)
+			}
 		}
 	})
 	if err = errors.Join(err, busy); err != nil {
@@ -101,19 +101,13 @@ func (e *Engine) tryStill() {
 	case e.shared.Closing:
 		e.endStill(ErrClosed)
 		return
-	case !e.hearing.Paused(), e.loop.Busy(), e.state.Busy(), e.journal.Busy():
+	case !e.hearing.Paused(), e.loop.Busy(), e.keeper.Busy():
 		return // the end of each brings the owner back here
-	case e.journal.Failing() != nil:
-		e.endStill(fmt.Errorf("a successor would not know the services again: %w",
-			e.journal.Failing()))
-		return
-	case e.state.Failing() != nil:
-		e.endStill(fmt.Errorf(stateFailing+": %w", e.state.Failing()))
+	case e.keeper.Failing() != nil:
+		e.endStill(e.keeper.Failing())
 		return
 	}
-	e.journal.WriteLater()
-	e.state.Write()
-	if e.journal.Busy() || e.state.Busy() {
+	if e.keeper.Write(); e.keeper.Busy() {
 		return
 	}
 	next, err := e.toProgram()
@@ -136,6 +130,6 @@ func (e *Engine) endStill(err error) {
 // CheckState looks at what an earlier supervisor has left, as New does, and changes nothing. An
 // error says why this program could not go on with it.
 func CheckState(o Options) error {
-	l, err := readLeft(o)
+	l, err := kept.Find(o.dirs())
 	return errors.Join(append(l.Faults, err, l.Refused)...)
 }

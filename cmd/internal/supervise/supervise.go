@@ -23,12 +23,12 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/events"
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/hearing"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/logs"
 	"github.com/daemonry/daemonry/cmd/internal/logs/target"
 	"github.com/daemonry/daemonry/cmd/internal/loop"
-	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/registry"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
@@ -107,13 +107,6 @@ type logging struct {
 	logsEnd  logsEnd
 }
 
-// disk is what is kept of services.
-type disk struct {
-	journal journal
-	state   stateFiles
-	left    leftState // of the predecessor, until Restore has taken it in
-}
-
 // ErrClosed is the answer to a request when the engine is stopping or has stopped.
 var ErrClosed = waiters.ErrClosed
 
@@ -126,7 +119,7 @@ type NotFoundError = registry.NotFoundError
 func New(o Options) (*Engine, error) {
 	e := newEngine(o, lifecycle.RealKernel())
 	var err error
-	if e.left, err = readLeft(o); err != nil {
+	if e.left, err = kept.Find(o.dirs()); err != nil {
 		return nil, err
 	}
 	if e.cgroups, err = cgroup.Open(o.Cgroup, o.RuntimeDir); err != nil {
@@ -141,8 +134,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.state.ballast.Move(o.StateDir)
-	if err := e.openJournal(); err != nil {
+	if err := e.keeper.Open(o.dirs()); err != nil {
 		return nil, errors.Join(err, e.logs.Close())
 	}
 	if err := e.hearing.Open(o.RuntimeDir, o.Handover.Notify); err != nil {
@@ -186,10 +178,9 @@ func newEngine(o Options, k lifecycle.Kernel) *Engine {
 	e.events = events.New(e.loop, o.EventsKept, o.Handover.Event)
 	e.shared = lifecycle.Shared{Loop: e.loop, Kernel: k, Trouble: o.Trouble}
 	e.procs = children.New(&e.shared.Kernel.Kernel, e.loop, o.Trouble)
-	e.state.replace = persist.StateFile.Replace
-	e.newWriters()
-	e.journal.unknown = map[string]record{}
-	e.state.environs = environ.NewSet(filepath.Join(o.StateDir, environDir))
+	e.keeper = e.newKeeper()
+	e.unknown = map[string]kept.Record{}
+	e.environs = environ.NewSet(filepath.Join(o.StateDir, environDir))
 	e.handover = e.newHandover()
 	e.hearing = hearing.New(hearing.Options{
 		Loop: e.loop, Take: e.shared.TakeIn, Expecting: e.procs.Expecting, Trouble: o.Trouble,
@@ -228,13 +219,13 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		e.tryStill()
 	}
-	return errors.Join(e.flushState(), e.endJournal(), e.close(true))
+	return errors.Join(e.endDisk(), e.close(true))
 }
 
 // over says whether Run has nothing left to do.
 func (e *Engine) over() bool {
 	return e.shared.Closing && e.shared.Alive() == 0 && e.procs.Idle() && !e.loop.Busy() &&
-		!e.state.Busy() && !e.journal.Busy()
+		!e.keeper.Busy()
 }
 
 // shutdown ends everything, in order. What was wanted stays wanted, for the next supervisor.

@@ -3,80 +3,32 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
 
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/launch/supervised"
-	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/cmd/internal/waiters"
 	"github.com/daemonry/daemonry/control"
 )
-
-// leftState is what an earlier supervisor has left on disk. It is read before anything is done, and
-// reading changes nothing: what cannot be read is left for a program that can.
-type leftState struct {
-	specs storedSpecs
-	wants storedWants
-	persist.Found[record]
-}
-
-// readLeft reads it. An error means that it is not known what somebody wanted, or what runs: there
-// is no going on without it.
-func readLeft(o Options) (l leftState, err error) {
-	specs := filepath.Join(o.StateDir, specsFile)
-	if err := errors.Join(
-		persist.ReadState(specs, stateVersion, &l.specs),
-		persist.ReadState(filepath.Join(o.StateDir, wantsFile), stateVersion, &l.wants),
-	); err != nil {
-		return l, err
-	}
-	if err := l.specs.check(specs); err != nil {
-		return l, err
-	}
-	l.Found, err = persist.Find[record](o.StateDir, o.RuntimeDir)
-	return l, err
-}
-
-// check refuses what no supervisor has written.
-func (s *storedSpecs) check(path string) error {
-	seen := map[string]bool{}
-	for _, stored := range s.Services {
-		if seen[stored.Spec.Name] {
-			return fmt.Errorf("%s: service %s is in it twice", path, stored.Spec.Name)
-		}
-		seen[stored.Spec.Name] = true
-	}
-	return nil
-}
-
-// tell says what of the journal is not used.
-func (l *leftState) tell(trouble func(error)) {
-	for _, fault := range l.Faults {
-		trouble(fmt.Errorf("what the last supervisor knew: %w; passed over", fault))
-	}
-	if l.Refused != nil {
-		trouble(fmt.Errorf("what the last supervisor knew is refused: %w", l.Refused))
-	}
-}
 
 // Restore takes in what an earlier supervisor has left, which New has read: services that run, with
 // all that was known of them, and what else is wanted, which is started. It is for before Run.
 func (e *Engine) Restore() {
 	l := e.left
-	e.left = leftState{}
-	for _, stored := range l.specs.Services {
-		inherits := e.state.environs.Of(stored.Environ)
+	e.left = kept.Left{}
+	for _, stored := range l.Specs.Services {
+		inherits := e.environs.Of(stored.Environ)
 		e.services.Add(e.newService(stored.Spec.WithDefaults(), stored.Source, inherits))
 	}
-	for _, name := range l.wants.Held {
+	for _, name := range l.Wants.Held {
 		if s := e.services.Named(name); s != nil {
 			s.held = true
 		}
 	}
 	var up []*service
-	for _, name := range l.wants.Wanted {
+	for _, name := range l.Wants.Wanted {
 		if s := e.services.Named(name); s != nil {
 			up = append(up, s)
 		}
@@ -92,7 +44,7 @@ func (e *Engine) Restore() {
 // leaves the same to the next one.
 type takeover struct {
 	e *Engine
-	leftState
+	kept.Left
 	missing  []*service // that may have a process nobody knows of
 	doubtful []*service // of those, the ones that may have one although no record says so
 	again    []*service // to be gone on with, in order
@@ -111,9 +63,9 @@ func (t *takeover) describe() {
 			e.services.Add(s)
 		}
 		e.services.Redescribe(s, func() { s.Describe(r.Spec.WithDefaults()) })
-		s.source, s.environ = r.Source, e.state.environs.Of(r.Environ)
-		e.redescribed(s)
-		e.state.Mark(specsFile)
+		s.source, s.environ = r.Source, e.environs.Of(r.Environ)
+		s.described = e.keeper.Redescribed()
+		e.keeper.State.Mark(kept.SpecsFile)
 	}
 }
 
@@ -131,10 +83,10 @@ func (t *takeover) place() {
 	}
 }
 
-func (t *takeover) placeOne(s *service, r record) {
+func (t *takeover) placeOne(s *service, r kept.Record) {
 	e := t.e
 	s.held, s.removed = r.Held, r.Removed
-	e.state.Mark(wantsFile)
+	e.keeper.State.Mark(kept.WantsFile)
 	s.Place(r.Record)
 	t.recallBeside(s, r)
 	if r.Ending {
@@ -151,7 +103,7 @@ func (t *takeover) placeOne(s *service, r record) {
 }
 
 // findProcess proves that the process of s is still there, and holds it.
-func (t *takeover) findProcess(s *service, r record) {
+func (t *takeover) findProcess(s *service, r kept.Record) {
 	e := t.e
 	e.procs.Recall(&s.Unit, r.Invocation, r.Session, r.Main, r.Left)
 	if r.Main.PID == 0 {
@@ -241,9 +193,11 @@ func (e *Engine) goOn(s *service) {
 }
 
 // takeOver is the end of Restore: what is wanted and was not found running is started.
-func (e *Engine) takeOver(l leftState, up []*service) {
-	l.tell(e.o.Trouble)
-	t := &takeover{e: e, leftState: l}
+func (e *Engine) takeOver(l kept.Left, up []*service) {
+	for _, err := range l.Unused() {
+		e.o.Trouble(err)
+	}
+	t := &takeover{e: e, Left: l}
 	t.describe()
 	t.place()
 	t.seek()
@@ -264,11 +218,8 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 		// Also for those who come for what is after the last one that they had: there is something.
 		e.tell(control.EventUpgrade, "another program has taken the supervisor's place")
 	}
-	if j := &e.journal; j.file != nil {
-		j.Mark(everything)
-		if err := j.file.Take(l.Found, e.records()); err != nil {
-			e.o.Trouble(fmt.Errorf(journalFailing+": %w", err))
-		}
+	if err := e.keeper.Take(l); err != nil {
+		e.o.Trouble(err)
 	}
 	e.post(func() {
 		for _, s := range t.again {
@@ -281,8 +232,7 @@ func (e *Engine) takeOver(l leftState, up []*service) {
 		t.endBeside()
 		e.clearGroups(t.Doubt)
 		e.want(up, waiters.Start)
-		e.journal.Write()
-		e.state.Write()
+		e.keeper.Write()
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/control"
@@ -95,9 +96,9 @@ func (o *others) Add(h children.Handle, key uint64) error {
 func (o *others) Close() error { return nil }
 
 // known is what an earlier supervisor has left that knew one service.
-func known(r record) leftState {
-	return leftState{Found: persist.Found[record]{There: true,
-		Records: map[string]record{r.Name: r}}}
+func known(r kept.Record) kept.Left {
+	return kept.Left{Found: persist.Found[kept.Record]{There: true,
+		Records: map[string]kept.Record{r.Name: r}}}
 }
 
 // inheriting is a bench with a system on which others live.
@@ -150,8 +151,8 @@ func TestTakeover(t *testing.T) {
 	was := children.Identity{PID: pid, Pidfd: 7}
 	alive := map[int]other{pid: {pidfd: 7, invocation: "inv", session: pid}}
 	stranger := map[int]other{pid: {pidfd: 8, session: pid}}
-	running := func(state control.State, change ...func(*record)) record {
-		r := record{Name: "s", Record: lifecycle.Record{
+	running := func(state control.State, change ...func(*kept.Record)) kept.Record {
+		r := kept.Record{Name: "s", Record: lifecycle.Record{
 			State: state, Wanted: true, Invocation: "inv", Main: was, Session: pid,
 			Started: time.Now(), Restarts: 3,
 		}}
@@ -160,34 +161,37 @@ func TestTakeover(t *testing.T) {
 		}
 		return r
 	}
-	bare := func(r *record) { r.Main, r.Session = children.Identity{}, 0 }
+	bare := func(r *kept.Record) { r.Main, r.Session = children.Identity{}, 0 }
 	for name, tt := range map[string]struct {
 		spec   func(*spec.Service)
-		record record
+		record kept.Record
 		live   map[int]other
 		before func(b *bench)
 		then   func(b *bench, s *service, o *others)
 		want   string // state, whether it has the old pid, restarts, signals
 	}{
 		"stopped": {
-			record: record{Name: "s", Held: true, Record: lifecycle.Record{State: "stopped"}},
+			record: kept.Record{Name: "s", Held: true, Record: lifecycle.Record{State: "stopped"}},
 			want:   "stopped - 0 []",
 		},
 		"stopped and wanted": {
-			record: record{Name: "s", Record: lifecycle.Record{State: "stopped", Wanted: true}},
-			want:   "starting new 0 []",
+			record: kept.Record{Name: "s",
+				Record: lifecycle.Record{State: "stopped", Wanted: true}},
+			want: "starting new 0 []",
 		},
 		"waiting": {
-			record: record{Name: "s", Record: lifecycle.Record{State: "waiting", Wanted: true}},
-			want:   "starting new 0 []",
+			record: kept.Record{Name: "s",
+				Record: lifecycle.Record{State: "waiting", Wanted: true}},
+			want: "starting new 0 []",
 		},
 		"waiting for what is down": {
-			spec:   requires("gone"),
-			record: record{Name: "s", Record: lifecycle.Record{State: "waiting", Wanted: true}},
-			want:   "waiting - 0 []",
+			spec: requires("gone"),
+			record: kept.Record{Name: "s",
+				Record: lifecycle.Record{State: "waiting", Wanted: true}},
+			want: "waiting - 0 []",
 		},
 		"failed": {
-			record: record{Name: "s",
+			record: kept.Record{Name: "s",
 				Record: lifecycle.Record{State: "failed", Wanted: true, Restarts: 9}},
 			want: "failed - 9 []",
 		},
@@ -212,27 +216,27 @@ func TestTakeover(t *testing.T) {
 		"not ended for want of us": {spec: func(s *spec.Service) { s.Orphan = spec.OrphanEnd },
 			record: running("ready"), live: alive, want: "starting new 3 [50 SIGTERM]"},
 		"stopping, asked to": {
-			record: running("stopping", func(r *record) { r.Wanted, r.Step = false, 1 }),
+			record: running("stopping", func(r *kept.Record) { r.Wanted, r.Step = false, 1 }),
 			live:   alive, want: "stopped - 3 [50 SIGTERM]",
 		},
 		"stopping, not asked yet": {
-			record: running("stopping", func(r *record) { r.Wanted = false }), live: alive,
+			record: running("stopping", func(r *kept.Record) { r.Wanted = false }), live: alive,
 			want: "stopped - 3 [50 SIGTERM]",
 		},
 		"stopping, to come again": {
-			record: running("stopping", func(r *record) { r.Again, r.Step = true, 1 }), live: alive,
-			want: "starting new 3 [50 SIGTERM]",
+			record: running("stopping", func(r *kept.Record) { r.Again, r.Step = true, 1 }),
+			live:   alive, want: "starting new 3 [50 SIGTERM]",
 		},
 		"stopping, and dead": {
-			record: running("stopping", func(r *record) { r.Wanted = false }),
+			record: running("stopping", func(r *kept.Record) { r.Wanted = false }),
 			want:   "stopped - 3 []",
 		},
 		"stopping, and a stranger": {
-			record: running("stopping", func(r *record) { r.Wanted = false }), live: stranger,
+			record: running("stopping", func(r *kept.Record) { r.Wanted = false }), live: stranger,
 			want: "stopped - 3 []",
 		},
 		"stopping, only the rest": {
-			record: running("stopping", bare, func(r *record) { r.Wanted = false }),
+			record: running("stopping", bare, func(r *kept.Record) { r.Wanted = false }),
 			live:   map[int]other{60: {pidfd: 9, invocation: "inv", session: 60}},
 			want:   "stopped - 3 [60 SIGTERM]",
 		},
@@ -244,24 +248,24 @@ func TestTakeover(t *testing.T) {
 		"strangers in its session": {record: running("ready"),
 			live: map[int]other{pid: alive[pid], 60: {pidfd: 9, session: pid}},
 			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
-		"cannot be proven": {record: running("ready", func(r *record) { r.Main.Pidfd = 0 }),
+		"cannot be proven": {record: running("ready", func(r *kept.Record) { r.Main.Pidfd = 0 }),
 			live: alive, want: "failed - 3 []"},
 		"cannot be held": {record: running("ready",
-			func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: alive,
+			func(r *kept.Record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: alive,
 			before: func(b *bench) {
 				b.shared.Kernel.Hold = func(int) (children.Handle, error) {
 					return nil, errors.ErrUnsupported
 				}
 			}, want: "failed - 3 []"},
 		"could not be held, is gone": {record: running("ready",
-			func(r *record) { r.Main = children.Identity{PID: pid, Start: 7} }), live: stranger,
-			before: func(b *bench) {
+			func(r *kept.Record) { r.Main = children.Identity{PID: pid, Start: 7} }),
+			live: stranger, before: func(b *bench) {
 				b.shared.Kernel.Hold = func(int) (children.Handle, error) {
 					return nil, errors.ErrUnsupported
 				}
 			}, want: "starting new 4 []"},
 		"being removed": {
-			record: running("stopping", func(r *record) { r.Removed, r.Wanted = true, false }),
+			record: running("stopping", func(r *kept.Record) { r.Removed, r.Wanted = true, false }),
 			live:   alive, want: "stopped - 3 [50 SIGTERM]",
 		},
 		"says that it is ready": {record: running("starting"), live: alive,
@@ -279,17 +283,17 @@ func TestTakeover(t *testing.T) {
 		"ends somehow later": {record: running("ready"), live: alive,
 			then: func(_ *bench, _ *service, o *others) { o.die(pid) }, want: "starting new 4 []"},
 		"in backoff": {
-			record: record{Name: "s", Record: lifecycle.Record{State: "backoff", Wanted: true,
+			record: kept.Record{Name: "s", Record: lifecycle.Record{State: "backoff", Wanted: true,
 				Crashes: 3, Next: time.Now().Add(time.Hour)}},
 			want: "backoff - 0 []",
 		},
 		"in backoff, over": {
-			record: record{Name: "s",
+			record: kept.Record{Name: "s",
 				Record: lifecycle.Record{State: "backoff", Wanted: true, Crashes: 3}},
 			want: "starting new 0 []",
 		},
 		"in backoff, a clock set": {
-			record: record{Name: "s", Record: lifecycle.Record{State: "backoff", Wanted: true,
+			record: kept.Record{Name: "s", Record: lifecycle.Record{State: "backoff", Wanted: true,
 				Crashes: 3, Next: time.Now().Add(time.Hour)}},
 			then: func(*bench, *service, *others) { time.Sleep(31 * time.Second) },
 			want: "starting new 0 []",
@@ -362,14 +366,14 @@ func TestPlacedIsNotNoted(t *testing.T) {
 		o.live[50] = other{pidfd: 7, session: 50}
 		s := b.put(plain("s"))
 		since := time.Now().Add(-time.Hour)
-		b.takeOver(known(record{
+		b.takeOver(known(kept.Record{
 			Name: "s", Record: lifecycle.Record{
 				State: Ready, Wanted: true, Since: since,
 				Main:    children.Identity{PID: 50, Pidfd: 7},
 				Session: 50,
 			},
 		}), nil)
-		if b.journal.Busy() {
+		if b.keeper.Journal.Busy() {
 			t.Error("the journal is written before the engine runs")
 		}
 		end := b.run()

@@ -257,8 +257,8 @@ func TestUnwrittenStateIsToldAndWrittenLater(t *testing.T) {
 		})
 		time.Sleep(2 * time.Minute)
 		b.inOwner(func() {
-			if b.state.Failing() != nil || b.state.Pending() {
-				t.Error("not written again:", b.state.Failing())
+			if b.keeper.State.Failing() != nil || b.keeper.State.Pending() {
+				t.Error("not written again:", b.keeper.State.Failing())
 			}
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/control"
 )
 
@@ -30,7 +31,7 @@ func (t *takeover) keepUnknown() {
 		if pid == 0 {
 			continue
 		}
-		e.journal.unknown[r.Name] = r
+		e.unknown[r.Name] = r
 		e.o.Trouble(
 			fmt.Errorf("%s: known to the last supervisor, and described nowhere; process %d is "+
 				"left alone until it is", r.Name, pid),
@@ -49,7 +50,7 @@ func (t *takeover) born(invocation string) (children.Identity, int) {
 
 // mayLive is the main process of a record that is there, or cannot be proven to be gone: its own,
 // or that of a rolling restart that was under way. 0 if there is none.
-func (e *Engine) mayLive(r record) (pid int) {
+func (e *Engine) mayLive(r kept.Record) (pid int) {
 	if e.procs.MayLive(r.Main) {
 		return r.Main.PID
 	}
@@ -64,16 +65,16 @@ func (e *Engine) mayLive(r record) (pid int) {
 // Unknown lists those that live, by name.
 func (e *Engine) Unknown(ctx context.Context) (list []control.Unknown, err error) {
 	err = e.ask(ctx, func() {
-		for name, r := range e.journal.unknown {
+		for name, r := range e.unknown {
 			pid := e.mayLive(r)
 			if pid == 0 {
-				delete(e.journal.unknown, name)
-				e.journal.Mark(everything)
+				delete(e.unknown, name)
+				e.keeper.Journal.Mark(kept.All)
 				continue
 			}
 			list = append(list, control.Unknown{Name: name, PID: pid})
 		}
-		e.journal.Write()
+		e.keeper.Journal.Write()
 	})
 	slices.SortFunc(list, func(a, b control.Unknown) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
@@ -81,8 +82,8 @@ func (e *Engine) Unknown(ctx context.Context) (list []control.Unknown, err error
 
 // readopt goes on with a service that is described again, as with one that was taken over.
 func (e *Engine) readopt(s *service) {
-	r, known := e.journal.unknown[s.Name()]
-	delete(e.journal.unknown, s.Name())
+	r, known := e.unknown[s.Name()]
+	delete(e.unknown, s.Name())
 	if !known || e.mayLive(r) == 0 {
 		return
 	}
@@ -96,6 +97,6 @@ func (e *Engine) readopt(s *service) {
 
 // leavesBehind says whether there is what may run and is not ours to end.
 func (e *Engine) leavesBehind() bool {
-	return len(e.journal.unknown) > 0 ||
+	return len(e.unknown) > 0 ||
 		slices.ContainsFunc(e.services.Sorted(), func(s *service) bool { return s.Unproven() })
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/children"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -32,9 +33,11 @@ func TestDescribedAgainInARollingRestart(t *testing.T) {
 				o.live[50] = other{pidfd: 7, invocation: "inv", session: 50}
 				o.live[60] = other{pidfd: 8, invocation: "next", session: 60}
 				delete(o.live, tt.dead)
-				b.takeOver(known(record{
-					Name:   "s",
-					Beside: []beside{{Invocation: "next", Main: tt.main, Session: tt.main.PID}},
+				b.takeOver(known(kept.Record{
+					Name: "s",
+					Beside: []kept.Beside{
+						{Invocation: "next", Main: tt.main, Session: tt.main.PID},
+					},
 					Record: lifecycle.Record{
 						State: "ready", Wanted: true, Invocation: "inv", Session: 50,
 						Started: time.Now(), Main: children.Identity{PID: 50, Pidfd: 7},

@@ -1,0 +1,170 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/daemonry/daemonry/cmd/internal/environ"
+	"github.com/daemonry/daemonry/cmd/internal/kept"
+	"github.com/daemonry/daemonry/cmd/internal/persist"
+	"github.com/daemonry/daemonry/control"
+)
+
+// disk is what is kept of services.
+type disk struct {
+	keeper   *kept.Keeper
+	left     kept.Left              // of the predecessor, until Restore has taken it in
+	unknown  map[string]kept.Record // of an earlier supervisor's services that nothing describes
+	environs *environ.Set
+}
+
+func (o *Options) dirs() kept.Dirs {
+	return kept.Dirs{Runtime: o.RuntimeDir, State: o.StateDir, Displaced: o.Displaced}
+}
+
+func (e *Engine) newKeeper() *kept.Keeper {
+	return kept.New(kept.Options{
+		Source: source{e}, Post: e.post, Trouble: e.o.Trouble, Tell: e.tellTrouble,
+	})
+}
+
+func (e *Engine) tellTrouble(text string) { e.tell(control.EventTrouble, text) }
+
+// source is the engine as the keeper asks it. Descriptions are replaced and never changed in place,
+// so that they can be read elsewhere.
+type source struct{ e *Engine }
+
+func (c source) Record(name string) (r kept.Record, ok bool) {
+	if s := c.e.services.Named(name); s != nil {
+		return s.record(), true
+	}
+	return r, false
+}
+
+func (c source) Records() []kept.Record {
+	list := make([]kept.Record, 0, c.e.services.Len()+len(c.e.unknown))
+	for _, s := range c.e.services.Sorted() {
+		list = append(list, s.record())
+	}
+	for _, r := range c.e.unknown {
+		list = append(list, r)
+	}
+	return list
+}
+
+// record is the state of s at this moment.
+func (s *service) record() kept.Record {
+	e := s.engine
+	r := kept.Record{
+		Name: s.Name(), Held: s.held, Removed: s.removed, Beside: s.beside(),
+		Record: s.Service.Record(),
+	}
+	if s.removed || !e.keeper.Described(s.described) {
+		r.Spec, r.Source, r.Environ = s.Spec(), s.source, s.environ.ID()
+	}
+	_, r.Ending = e.stopping[s]
+	return r
+}
+
+func (c source) Specs() (specs kept.Specs) {
+	for _, s := range c.e.services.Sorted() {
+		if !s.removed {
+			one := kept.Service{Source: s.source, Spec: *s.Spec(), Environ: s.environ.ID()}
+			specs.Services = append(specs.Services, one)
+		}
+	}
+	return specs
+}
+
+func (c source) Wants() (wants kept.Wants) {
+	for _, s := range c.e.services.Sorted() {
+		if s.Wanted {
+			wants.Wanted = append(wants.Wanted, s.Name())
+		}
+		if s.held {
+			wants.Held = append(wants.Held, s.Name())
+		}
+	}
+	return wants
+}
+
+func (c source) Environs() (save, sweep func() error) { return c.e.useEnvirons() }
+
+// NotSavedError says that something was done, and would be forgotten if the supervisor ended now.
+type NotSavedError struct{ Err error }
+
+func (e *NotSavedError) Error() string {
+	return fmt.Sprintf("done, but not on disk: a restarted supervisor would not know it: %v", e.Err)
+}
+
+// Unwrap returns why the file could not be written.
+func (e *NotSavedError) Unwrap() error { return e.Err }
+
+// changed has what is wanted written, and with specs also what there is. What it returns has
+// room for the answer: nil when it is on disk, else a NotSavedError.
+func (e *Engine) changed(specs bool) <-chan error {
+	saved := make(chan error, 1)
+	e.keeper.State.Mark(kept.WantsFile)
+	if specs {
+		e.keeper.State.Mark(kept.SpecsFile)
+	}
+	e.keeper.State.Await(func(err error) {
+		if err != nil {
+			err = &NotSavedError{err}
+		}
+		saved <- err
+	})
+	return saved
+}
+
+// WantedChanged has it on disk that s has changed what is wanted.
+func (s *service) WantedChanged() { s.engine.keeper.State.Write(kept.WantsFile) }
+
+// described takes note of a new description.
+func (e *Engine) described(s *service) {
+	s.described = e.keeper.Redescribed()
+	e.note(s)
+}
+
+// note has the journal say what is true of s now.
+func (e *Engine) note(s *service) {
+	if s = s.registered(); e.services.Named(s.Name()) == s {
+		e.keeper.Journal.Write(s.Name())
+	}
+}
+
+// Note is note, and NoteSoon for what changes as often as a service likes.
+func (s *service) Note()     { s.engine.note(s) }
+func (s *service) NoteSoon() { s.engine.keeper.Journal.WriteSoon(s.Name()) }
+
+// Noted calls then when what is true of s is on disk, or cannot be written.
+func (s *service) Noted(then func()) {
+	s.Note()
+	s.engine.keeper.Journal.Await(func(error) { then() })
+}
+
+// Save writes all that a successor needs, and returns when it is on disk.
+func (e *Engine) Save(ctx context.Context) error {
+	done := make(chan error, 1)
+	if err := e.ask(ctx, func() {
+		e.keeper.Save(func(err error) { done <- err })
+	}); err != nil {
+		return err
+	}
+	return e.answered(ctx, done)
+}
+
+// endDisk is what an engine that has ended every service does last: of what may still run the next
+// supervisor has to know.
+func (e *Engine) endDisk() error {
+	if e.leavesBehind() {
+		return e.keeper.Leave()
+	}
+	return e.keeper.End()
+}
+
+// Owned is persist.Owned.
+func Owned(stateDir string) bool { return persist.Owned(stateDir) }
+
+// CutOff is persist.CutOff.
+func CutOff(stateDir string) bool { return persist.CutOff(stateDir) }
