@@ -101,6 +101,33 @@ func (e *Engine) changedFor(s *service) {
 	e.releaseSoon(e.services.Needed(s))
 }
 
+// wakeInstances has those look again that wait for a process of s to let go of a socket.
+func (e *Engine) wakeInstances(s *service) {
+	if len(s.Spec().Sockets) == 0 {
+		return
+	}
+	instances := e.services.Instances(s.Spec().BaseName())
+	for _, d := range slices.Concat(instances, e.services.Expand(s.Name())) {
+		e.recheckSoon(d)
+	}
+}
+
+// wakeFollowers has the services that wait for the end of s start, if it has gone and nothing else
+// is in their way.
+func (e *Engine) wakeFollowers(s *service) {
+	if s.State() == Stopped {
+		e.recheckFollowers(s)
+		s.followed = nil
+	}
+}
+
+// recheckFollowers has the services that wait for the end of s look again what they wait for.
+func (e *Engine) recheckFollowers(s *service) {
+	for _, d := range s.followed {
+		e.recheckSoon(d)
+	}
+}
+
 // recheckSoon has s, if it waits, look anew at what for.
 func (e *Engine) recheckSoon(s *service) {
 	if s.State() == Waiting && !s.rechecking {

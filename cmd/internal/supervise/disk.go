@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/kept"
@@ -17,6 +18,9 @@ type disk struct {
 	unknown  map[string]kept.Record // of an earlier supervisor's services that nothing describes
 	environs *environ.Set
 }
+
+// environDir, in the state directory, has a file for each environment.
+const environDir = "environment"
 
 func (o *Options) dirs() kept.Dirs {
 	return kept.Dirs{Runtime: o.RuntimeDir, State: o.StateDir, Displaced: o.Displaced}
@@ -161,6 +165,12 @@ func (e *Engine) endDisk() error {
 		return e.keeper.Leave()
 	}
 	return e.keeper.End()
+}
+
+// leavesBehind says whether there is what may run and is not ours to end.
+func (e *Engine) leavesBehind() bool {
+	return len(e.unknown) > 0 ||
+		slices.ContainsFunc(e.services.Sorted(), func(s *service) bool { return s.Unproven() })
 }
 
 // Owned is persist.Owned.

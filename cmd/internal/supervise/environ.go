@@ -5,9 +5,6 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/launch"
 )
 
-// environDir, in the state directory, has a file for each environment.
-const environDir = "environment"
-
 // inherited is the environment of whoever describes services. Nil stays nil: there is no word of
 // it.
 func inherited(vars []string) *environ.Environment {

@@ -40,6 +40,26 @@ func TestReloadCommandFails(t *testing.T) {
 	})
 }
 
+// Nor does the end of one command answer who waits for the other.
+func TestReloadCommandsEndApart(t *testing.T) {
+	bubble(t, func(b *bench) {
+		s := b.put(plain("s",
+			func(s *spec.Service) { s.ReloadCommand = spec.Command{"/bin/true"} }))
+		b.up(s)
+		one, succeeds := b.asksToReload(s)
+		two, fails := b.asksToReload(s)
+		b.k.die(one, exited(0))
+		if err := <-succeeds; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		b.k.die(two, exited(1))
+		if err := <-fails; text(err) != "s: reload command: exited with status 1" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // A reload that the service announces while the command runs is over with READY=1, and not with the
 // command; it is not waited for for ever.
 func TestReloadOutlastsItsCommand(t *testing.T) {

@@ -47,19 +47,3 @@ func (s *service) predecessors() (list []string) {
 	}
 	return list
 }
-
-// wakeFollowers has the services that wait for the end of s start, if it has gone and nothing else
-// is in their way.
-func (e *Engine) wakeFollowers(s *service) {
-	if s.State() == Stopped {
-		e.recheckFollowers(s)
-		s.followed = nil
-	}
-}
-
-// recheckFollowers has the services that wait for the end of s look again what they wait for.
-func (e *Engine) recheckFollowers(s *service) {
-	for _, d := range s.followed {
-		e.recheckSoon(d)
-	}
-}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 
 	"github.com/daemonry/daemonry/cmd/internal/kept"
@@ -20,52 +18,6 @@ import (
 // through the same states by the same table. When it is ready it takes the first one's place in the
 // registry, with all that belongs to the service rather than to a process, and the first one, now
 // replaced, is ended in its ordinary way. If it fails it goes, and the first one has not noticed.
-
-// rolling are the other processes of a service, of the value that is in the registry.
-type rolling struct {
-	replacement *service              // comes up to take its place
-	replaced    map[*service]struct{} // have given it their place and are being ended
-
-	// Of those that are not in the registry:
-	replaces   *service
-	replacedBy *service
-	told       func(error) // how the replacement's start ended, once
-}
-
-// all are the processes beside that of the registry.
-func (r *rolling) all() []*service {
-	list := slices.Collect(maps.Keys(r.replaced))
-	if r.replacement != nil {
-		list = append(list, r.replacement)
-	}
-	return list
-}
-
-// registered is the value in the registry for the service that s is a process of.
-func (s *service) registered() *service {
-	for s.rolling.replaces != nil || s.rolling.replacedBy != nil {
-		if s.rolling.replaces != nil {
-			s = s.rolling.replaces
-		} else {
-			s = s.rolling.replacedBy
-		}
-	}
-	return s
-}
-
-// Role is which of the processes of a service s is.
-func (s *service) Role() lifecycle.Role {
-	switch {
-	case s.rolling.replaces != nil:
-		return lifecycle.Replacement
-	case s.rolling.replacedBy != nil:
-		return lifecycle.Replaced
-	}
-	return lifecycle.Main
-}
-
-// Registered is registered, for package lifecycle.
-func (s *service) Registered() *lifecycle.Service { return &s.registered().Service }
 
 // RestartRolling replaces the process of each service, one after the other: the new process starts
 // beside the old one on the same sockets, and only when it is ready is the old one ended. It

@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/events"
@@ -49,6 +51,26 @@ type service struct {
 
 	rolling rolling
 	waiters *waiters.List // of a process that is not in the registry: nobody
+}
+
+// rolling are the other processes of a service, of the value that is in the registry.
+type rolling struct {
+	replacement *service              // comes up to take its place
+	replaced    map[*service]struct{} // have given it their place and are being ended
+
+	// Of those that are not in the registry:
+	replaces   *service
+	replacedBy *service
+	told       func(error) // how the replacement's start ended, once
+}
+
+// all are the processes beside that of the registry.
+func (r *rolling) all() []*service {
+	list := slices.Collect(maps.Keys(r.replaced))
+	if r.replacement != nil {
+		list = append(list, r.replacement)
+	}
+	return list
 }
 
 // newService is a service of which nothing runs.
@@ -146,4 +168,48 @@ func (s *service) Emit(ev control.Event) {
 // tell tells of what has happened to the supervisor itself.
 func (e *Engine) tell(kind control.EventKind, text string) {
 	e.events.Add(control.Event{Kind: kind, Reason: text})
+}
+
+// registered is the value in the registry for the service that s is a process of.
+func (s *service) registered() *service {
+	for s.rolling.replaces != nil || s.rolling.replacedBy != nil {
+		if s.rolling.replaces != nil {
+			s = s.rolling.replaces
+		} else {
+			s = s.rolling.replacedBy
+		}
+	}
+	return s
+}
+
+// Role is which of the processes of a service s is.
+func (s *service) Role() lifecycle.Role {
+	switch {
+	case s.rolling.replaces != nil:
+		return lifecycle.Replacement
+	case s.rolling.replacedBy != nil:
+		return lifecycle.Replaced
+	}
+	return lifecycle.Main
+}
+
+// Registered is registered, for package lifecycle.
+func (s *service) Registered() *lifecycle.Service { return &s.registered().Service }
+
+// beside are the processes of s that are not the one in the registry.
+func (s *service) beside() (list []kept.Beside) {
+	add := func(s *service) {
+		b := kept.Beside{Invocation: s.Invocation()}
+		if s.PID() != 0 {
+			b.Main, b.Session = s.Identity(), s.Session()
+		}
+		list = append(list, b)
+	}
+	if s.rolling.replacement != nil {
+		add(s.rolling.replacement)
+	}
+	for left := range s.rolling.replaced {
+		add(left)
+	}
+	return list
 }

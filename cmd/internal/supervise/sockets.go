@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
-	"slices"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
 	"github.com/daemonry/daemonry/cmd/internal/lifecycle"
@@ -66,17 +65,6 @@ func (e *Engine) outdated(s *service) (list []string) {
 		}
 	}
 	return list
-}
-
-// wakeInstances has those look again that wait for a process of s to let go of a socket.
-func (e *Engine) wakeInstances(s *service) {
-	if len(s.Spec().Sockets) == 0 {
-		return
-	}
-	instances := e.services.Instances(s.Spec().BaseName())
-	for _, d := range slices.Concat(instances, e.services.Expand(s.Name())) {
-		e.recheckSoon(d)
-	}
 }
 
 // adoptHeld gives a service that was taken over what it has stored and the sockets that it has.

@@ -94,9 +94,3 @@ func (e *Engine) readopt(s *service) {
 	e.goOn(s)
 	t.endBeside()
 }
-
-// leavesBehind says whether there is what may run and is not ours to end.
-func (e *Engine) leavesBehind() bool {
-	return len(e.unknown) > 0 ||
-		slices.ContainsFunc(e.services.Sorted(), func(s *service) bool { return s.Unproven() })
-}
