@@ -133,7 +133,7 @@ func TestNeverReady(t *testing.T) {
 		t.Run(ready[:min(len(ready), 6)], func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			log := filepath.Join(t.TempDir(), "log")
-			refused(t, 124, "not ready within 150ms", "--timeout", "150ms", "--ready", ready,
+			refused(t, 124, "not ready within 500ms", "--timeout", "500ms", "--ready", ready,
 				"--stderr", log, "--", "sh", "-c", "(setsid sleep 1000 & sleep 1000 & sleep 1000)")
 		})
 	}

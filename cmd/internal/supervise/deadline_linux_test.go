@@ -27,10 +27,10 @@ var feeder = proctest.Register("feeder", func([]string) int {
 })
 
 // stopper stops the engine's process and has it go on, so many times.
-func stopper(before string, times int) spec.Service {
+func stopper(before string, times int, stopped time.Duration) spec.Service {
 	script := fmt.Sprintf(
-		"%s for i in $(seq %d); do kill -STOP %d; sleep 0.8; kill -CONT %[3]d; sleep 0.1; done",
-		before, times, os.Getpid(),
+		"%s for i in $(seq %d); do kill -STOP %d; sleep %g; kill -CONT %[3]d; sleep 0.1; done",
+		before, times, os.Getpid(), stopped.Seconds(),
 	)
 	return sh("stopper", script, func(c *spec.Service) { c.Type = spec.Oneshot })
 }
@@ -44,7 +44,8 @@ func standStill(s scene) error {
 			spec.Duration(500*time.Millisecond)
 		all = append(all, f)
 	}
-	err := errors.Join(s.apply(all...), s.apply(append(all, stopper("", 5))...),
+	err := errors.Join(s.apply(all...),
+		s.apply(append(all, stopper("", 5, 800*time.Millisecond))...),
 		s.Wait(s, Stopped, "stopper"))
 	for _, f := range all {
 		err = errors.Join(err, want(f.Name+": restarts", s.one(f.Name).Restarts, 0))
@@ -58,9 +59,9 @@ func standStillAtStart(s scene) error {
 	var here []string
 	for i, ready := range []string{"notify", "file", "fd", "cmd"} {
 		file := s.path(fmt.Sprint("is-ready", i))
-		one := sh(ready, "echo >"+s.path(ready)+"; sleep 0.4; echo >"+file+"; echo >&3; exec "+
+		one := sh(ready, "echo >"+s.path(ready)+"; sleep 1; echo >"+file+"; echo >&3; exec "+
 			os.Getenv("TELLER")+" READY=1", func(c *spec.Service) {
-			c.Timeout, c.Restart = new(spec.Duration(700*time.Millisecond)), spec.RestartNo
+			c.Timeout, c.Restart = new(spec.Duration(2500*time.Millisecond)), spec.RestartNo
 			switch ready {
 			case "notify":
 				c.Ready = spec.Probe{Kind: spec.ProbeNotify}
@@ -86,5 +87,6 @@ func standStillAtStart(s scene) error {
 		all, here = append(all, one), append(here, "-e "+s.path(ready))
 	}
 	return s.apply(append(all,
-		stopper("until test "+strings.Join(here, " -a ")+"; do sleep 0.01; done;", 1))...)
+		stopper("until test "+strings.Join(here, " -a ")+"; do sleep 0.01; done;", 1,
+			3*time.Second))...)
 }
