@@ -31,120 +31,92 @@ var accumulate = map[string]struct{}{
 // setter takes one assignment over into the service.
 type setter func(r *reader, e entry)
 
-// keys are what means the same here.
-var keys = map[string]setter{
-	"Unit.Description": text(func(r *reader) *string { return &r.service.Description }),
-	"Unit.After":       dependency(func(s *spec.Service) *[]string { return &s.After }),
-	"Unit.Requires":    dependency(func(s *spec.Service) *[]string { return &s.Requires }),
-	"Unit.Wants":       dependency(func(s *spec.Service) *[]string { return &s.Wants }),
-	"Unit.BindsTo":     bindsTo,
+// ownKeys are what takes over each key that means the same here.
+func (r *reader) ownKeys() map[string]setter {
+	s := &r.service
+	limits, box := &s.Limits, &s.Sandbox
+	return map[string]setter{
+		"Unit.Description": text(&s.Description),
+		"Unit.After":       dependency(&s.After),
+		"Unit.Requires":    dependency(&s.Requires),
+		"Unit.Wants":       dependency(&s.Wants),
+		"Unit.BindsTo":     bindsTo,
 
-	"Unit.StartLimitIntervalSec": span(func(r *reader) *timespan { return &r.startInterval }),
-	"Unit.StartLimitBurst":       count(func(r *reader) *int { return &r.startBurst }),
+		"Unit.StartLimitIntervalSec": span(&r.startInterval),
+		"Unit.StartLimitBurst":       count(&r.startBurst),
 
-	"Service.Type":            text(func(r *reader) *string { return &r.unitType }),
-	"Service.RemainAfterExit": boolean(func(r *reader) *bool { return &r.service.Remain }),
-	"Service.ExecStart":       execStart,
-	"Service.ExecReload":      execReload,
-	"Service.ExecStop":        execStop,
-	"Service.PIDFile":         pidFile,
+		"Service.Type":            text(&r.unitType),
+		"Service.RemainAfterExit": boolean(&s.Remain),
+		"Service.ExecStart":       execStart,
+		"Service.ExecReload":      execReload,
+		"Service.ExecStop":        execStop,
+		"Service.PIDFile":         pidFile,
 
-	"Service.Restart":            restart,
-	"Service.RestartSec":         span(func(r *reader) *timespan { return &r.restartSec }),
-	"Service.RestartSteps":       count(func(r *reader) *int { return &r.restartSteps }),
-	"Service.RestartMaxDelaySec": span(func(r *reader) *timespan { return &r.restartMax }),
-	"Service.SuccessExitStatus":  success,
-	"Service.TimeoutStartSec":    timeoutStart,
-	"Service.TimeoutStopSec":     timeoutStop,
-	"Service.TimeoutSec": func(r *reader, e entry) {
-		timeoutStart(r, e)
-		timeoutStop(r, e)
-	},
-	"Service.WatchdogSec": watchdog,
+		"Service.Restart":            restart,
+		"Service.RestartSec":         span(&r.restartSec),
+		"Service.RestartSteps":       count(&r.restartSteps),
+		"Service.RestartMaxDelaySec": span(&r.restartMax),
+		"Service.SuccessExitStatus":  success,
+		"Service.TimeoutStartSec":    timeoutStart,
+		"Service.TimeoutStopSec":     timeoutStop,
+		"Service.TimeoutSec": func(r *reader, e entry) {
+			timeoutStart(r, e)
+			timeoutStop(r, e)
+		},
+		"Service.WatchdogSec": watchdog,
 
-	"Service.NotifyAccess": text(func(r *reader) *string {
-		return (*string)(&r.service.NotifyAccess)
-	}),
-	"Service.FileDescriptorStoreMax": count(func(r *reader) *int { return &r.service.FDStore }),
-	"Service.KillMode":               killMode,
-	"Service.KillSignal":             killSignal,
+		"Service.NotifyAccess":           text((*string)(&s.NotifyAccess)),
+		"Service.FileDescriptorStoreMax": count(&s.FDStore),
+		"Service.KillMode":               killMode,
+		"Service.KillSignal":             value(&r.killSignal, spec.ParseSignal),
 
-	"Service.User":             text(func(r *reader) *string { return &r.service.User }),
-	"Service.Group":            text(func(r *reader) *string { return &r.group }),
-	"Service.WorkingDirectory": workingDirectory,
-	"Service.RootDirectory":    text(func(r *reader) *string { return &r.service.Chroot }),
-	"Service.UMask":            umask,
-	"Service.Environment":      environment,
-	"Service.EnvironmentFile":  environmentFile,
-	"Service.PassEnvironment":  list(func(r *reader) *[]string { return &r.service.PassEnv }),
-	"Service.StandardInput":    standardInput,
-	"Service.StandardOutput": output(func(r *reader) *spec.Stream {
-		return &r.service.Stdout
-	}),
-	"Service.StandardError": output(func(r *reader) *spec.Stream {
-		return &r.service.Stderr
-	}),
-	"Service.Sockets":        socketsOf,
-	"Service.NonBlocking":    boolean(func(r *reader) *bool { return &r.nonblocking }),
-	"Service.Nice":           pointer(func(r *reader) **int { return &r.service.Nice }),
-	"Service.OOMScoreAdjust": pointer(func(r *reader) **int { return &r.service.OOMScore }),
-	"Service.NoNewPrivileges": boolean(func(r *reader) *bool {
-		return &r.service.NoNewPrivs
-	}),
-	"Service.AmbientCapabilities":   capabilities(func(r *reader) *[]string { return &r.ambient }),
-	"Service.CapabilityBoundingSet": capabilities(func(r *reader) *[]string { return &r.bounding }),
+		"Service.User":                  text(&s.User),
+		"Service.Group":                 text(&r.group),
+		"Service.WorkingDirectory":      workingDirectory,
+		"Service.RootDirectory":         text(&s.Chroot),
+		"Service.UMask":                 mode(&s.Umask),
+		"Service.Environment":           environment,
+		"Service.EnvironmentFile":       environmentFile,
+		"Service.PassEnvironment":       list(&s.PassEnv),
+		"Service.StandardInput":         standardInput,
+		"Service.StandardOutput":        output(&s.Stdout),
+		"Service.StandardError":         output(&s.Stderr),
+		"Service.Sockets":               socketsOf,
+		"Service.NonBlocking":           boolean(&r.nonblocking),
+		"Service.Nice":                  pointer(&s.Nice),
+		"Service.OOMScoreAdjust":        pointer(&s.OOMScore),
+		"Service.NoNewPrivileges":       boolean(&s.NoNewPrivs),
+		"Service.AmbientCapabilities":   capabilities(&r.ambient),
+		"Service.CapabilityBoundingSet": capabilities(&r.bounding),
 
-	"Service.MemoryMax": size(func(r *reader) *spec.ByteSize {
-		return &r.service.Limits.Memory
-	}),
-	"Service.MemoryHigh": size(func(r *reader) *spec.ByteSize {
-		return &r.service.Limits.MemoryHigh
-	}),
-	"Service.MemorySwapMax": memorySwapMax,
-	"Service.CPUQuota":      cpuQuota,
-	"Service.CPUWeight":     weight(func(r *reader) *int { return &r.service.Limits.CPUWeight }),
-	"Service.IOWeight":      weight(func(r *reader) *int { return &r.service.Limits.IOWeight }),
-	"Service.TasksMax":      tasksMax,
+		"Service.MemoryMax":     size(&limits.Memory),
+		"Service.MemoryHigh":    size(&limits.MemoryHigh),
+		"Service.MemorySwapMax": memorySwapMax,
+		"Service.CPUQuota":      cpuQuota,
+		"Service.CPUWeight":     weight(&limits.CPUWeight),
+		"Service.IOWeight":      weight(&limits.IOWeight),
+		"Service.TasksMax":      tasksMax,
 
-	"Service.SyslogFacility": text(func(r *reader) *string {
-		return &r.service.Log.Facility
-	}),
-	"Service.LogRateLimitIntervalSec": span(func(r *reader) *timespan { return &r.rateInterval }),
-	"Service.LogRateLimitBurst":       count(func(r *reader) *int { return &r.rateBurst }),
+		"Service.SyslogFacility":          text(&s.Log.Facility),
+		"Service.LogRateLimitIntervalSec": span(&r.rateInterval),
+		"Service.LogRateLimitBurst":       count(&r.rateBurst),
 
-	"Service.PrivateTmp": switchOf(func(b *spec.Sandbox) **bool {
-		return &b.PrivateTmp
-	}),
-	"Service.PrivateDevices": switchOf(func(b *spec.Sandbox) **bool {
-		return &b.PrivateDevices
-	}),
-	"Service.PrivateNetwork": switchOf(func(b *spec.Sandbox) **bool {
-		return &b.PrivateNetwork
-	}),
-	"Service.MemoryDenyWriteExecute": switchOf(func(b *spec.Sandbox) **bool {
-		return &b.MemoryDenyWriteExecute
-	}),
-	"Service.ProtectSystem": protect(func(b *spec.Sandbox) *spec.ProtectSystem {
-		return &b.ProtectSystem
-	}),
-	"Service.ProtectHome": protect(func(b *spec.Sandbox) *spec.ProtectHome {
-		return &b.ProtectHome
-	}),
-	"Service.RestrictAddressFamilies": allowList(func(b *spec.Sandbox) *[]string {
-		return &b.AddressFamilies
-	}),
-	"Service.SystemCallFilter": allowList(func(b *spec.Sandbox) *[]string {
-		return &b.SystemCalls
-	}),
-	"Service.ReadWritePaths": pathList(func(b *spec.Sandbox) *[]string { return &b.ReadWrite }),
-	"Service.ReadOnlyPaths":  pathList(func(b *spec.Sandbox) *[]string { return &b.ReadOnly }),
-	"Service.InaccessiblePaths": pathList(func(b *spec.Sandbox) *[]string {
-		return &b.Inaccessible
-	}),
+		"Service.PrivateTmp":              switchOf(&box.PrivateTmp),
+		"Service.PrivateDevices":          switchOf(&box.PrivateDevices),
+		"Service.PrivateNetwork":          switchOf(&box.PrivateNetwork),
+		"Service.MemoryDenyWriteExecute":  switchOf(&box.MemoryDenyWriteExecute),
+		"Service.ProtectSystem":           protect(&box.ProtectSystem),
+		"Service.ProtectHome":             protect(&box.ProtectHome),
+		"Service.RestrictAddressFamilies": allowList(&box.AddressFamilies),
+		"Service.SystemCallFilter":        allowList(&box.SystemCalls),
+		"Service.ReadWritePaths":          pathList(&box.ReadWrite),
+		"Service.ReadOnlyPaths":           pathList(&box.ReadOnly),
+		"Service.InaccessiblePaths":       pathList(&box.Inaccessible),
+	}
 }
 
 // setterOf returns what takes over a key, nil if nothing does.
-func setterOf(key string) setter {
+func (r *reader) setterOf(key string) setter {
 	if name, ok := strings.CutPrefix(key, "Service.Limit"); ok {
 		name, err := spec.ParseRlimitName(name)
 		if err != nil {
@@ -152,45 +124,54 @@ func setterOf(key string) setter {
 		}
 		return rlimit(name)
 	}
-	return keys[key]
+	return r.keys[key]
 }
 
-func text(field func(*reader) *string) setter {
-	return func(r *reader, e entry) { *field(r) = e.value }
+func text(field *string) setter {
+	return func(_ *reader, e entry) { *field = e.value }
 }
 
-func boolean(field func(*reader) *bool) setter {
+// value takes what parse makes of the text.
+func value[T any](field *T, parse func(string) (T, error)) setter {
 	return func(r *reader, e entry) {
-		v, err := parseBool(e.value)
+		v, err := parse(e.value)
 		r.bad(e, err)
-		*field(r) = v
+		*field = v
 	}
 }
 
-func span(field func(*reader) *timespan) setter {
+func boolean(field *bool) setter { return value(field, parseBool) }
+
+func mode(field **spec.Mode) setter {
+	return func(r *reader, e entry) {
+		*field = new(spec.Mode)
+		value(*field, spec.ParseMode)(r, e)
+	}
+}
+
+func span(field *timespan) setter {
 	return func(r *reader, e entry) {
 		d, err := parseTime(e.value)
 		r.bad(e, err)
-		*field(r) = timespan{d, e}
+		*field = timespan{d, e}
 	}
 }
 
-func count(field func(*reader) *int) setter {
-	return func(r *reader, e entry) {
-		n, err := strconv.Atoi(e.value)
+func count(field *int) setter {
+	return value(field, func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
 		if err != nil {
-			err = fmt.Errorf("%q is not a number", e.value)
+			err = fmt.Errorf("%q is not a number", text)
 		}
-		r.bad(e, err)
-		*field(r) = n
-	}
+		return n, err
+	})
 }
 
-func weight(field func(*reader) *int) setter {
+func weight(field *int) setter {
 	return func(r *reader, e entry) {
 		switch e.value {
 		case "":
-			*field(r) = 0
+			*field = 0
 		case "idle":
 			r.note(e, "idle cannot be expressed")
 		default:
@@ -199,39 +180,39 @@ func weight(field func(*reader) *int) setter {
 	}
 }
 
-func pointer(field func(*reader) **int) setter {
+func pointer(field **int) setter {
 	return func(r *reader, e entry) {
 		if e.value == "" {
-			*field(r) = nil
+			*field = nil
 			return
 		}
 		n := 0
-		count(func(*reader) *int { return &n })(r, e)
-		*field(r) = &n
+		count(&n)(r, e)
+		*field = &n
 	}
 }
 
 // list adds the words of the value; an empty value empties the list.
-func list(field func(*reader) *[]string) setter {
+func list(field *[]string) setter {
 	return func(r *reader, e entry) {
 		all, err := words(e.value)
 		r.bad(e, err)
 		if e.value == "" {
-			*field(r) = nil
+			*field = nil
 			return
 		}
-		*field(r) = append(*field(r), all...)
+		*field = append(*field, all...)
 	}
 }
 
-func size(field func(*reader) *spec.ByteSize) setter {
+func size(field *spec.ByteSize) setter {
 	return func(r *reader, e entry) {
 		switch {
 		case strings.HasSuffix(e.value, "%"):
 			r.note(e, "a share of the machine's memory cannot be expressed")
 			return
 		case e.value == "":
-			*field(r) = 0
+			*field = 0
 			return
 		}
 		n, err := parseSize(e.value)
@@ -239,7 +220,7 @@ func size(field func(*reader) *spec.ByteSize) setter {
 		if n == spec.Unlimited {
 			n = 0
 		}
-		*field(r) = spec.ByteSize(n)
+		*field = spec.ByteSize(n)
 	}
 }
 
@@ -260,12 +241,12 @@ func rlimit(name spec.RlimitName) setter {
 
 // dependency keeps the services among the units; targets and the like, which
 // stand for the machine's own boot, are passed over.
-func dependency(field func(*spec.Service) *[]string) setter {
+func dependency(field *[]string) setter {
 	return func(r *reader, e entry) {
 		for name := range strings.FieldsSeq(e.value) {
 			service, ok := strings.CutSuffix(name, ".service")
 			if ok && spec.CheckName(service) == nil {
-				*field(&r.service) = append(*field(&r.service), service)
+				*field = append(*field, service)
 			} else if !strings.HasSuffix(name, ".target") && !r.readAlong(name) {
 				r.note(e, "%s is not the name of a service: left out", name)
 			}
@@ -301,17 +282,17 @@ func unique(names []string) []string {
 
 func bindsTo(r *reader, e entry) {
 	r.note(e, "taken as requires; the service is not stopped when the other one stops by itself")
-	dependency(func(s *spec.Service) *[]string { return &s.Requires })(r, e)
+	dependency(&r.service.Requires)(r, e)
 }
 
-func switchOf(field func(*spec.Sandbox) **bool) setter {
+func switchOf(field **bool) setter {
 	return func(r *reader, e entry) {
 		v, err := parseBool(e.value)
 		if err != nil {
 			r.note(e, "%s", err)
 			return
 		}
-		*field(&r.service.Sandbox) = &v
+		*field = &v
 	}
 }
 
@@ -319,7 +300,7 @@ func switchOf(field func(*spec.Sandbox) **bool) setter {
 func protect[T interface {
 	~string
 	Values() []string
-}](field func(*spec.Sandbox) *T) setter {
+}](field *T) setter {
 	return func(r *reader, e entry) {
 		value := T(e.value)
 		if v, err := parseBool(e.value); err == nil {
@@ -329,11 +310,11 @@ func protect[T interface {
 			r.bad(e, fmt.Errorf("%q is not one of %s", value, strings.Join(value.Values(), ", ")))
 			return
 		}
-		*field(&r.service.Sandbox) = value
+		*field = value
 	}
 }
 
-func allowList(field func(*spec.Sandbox) *[]string) setter {
+func allowList(field *[]string) setter {
 	return func(r *reader, e entry) {
 		if strings.HasPrefix(e.value, "~") {
 			r.note(e, "a list of what is forbidden cannot be expressed")
@@ -343,40 +324,40 @@ func allowList(field func(*spec.Sandbox) *[]string) setter {
 			r.note(e, "%q cannot be expressed", e.value)
 			return
 		}
-		list(func(r *reader) *[]string { return field(&r.service.Sandbox) })(r, e)
+		list(field)(r, e)
 	}
 }
 
-func pathList(field func(*spec.Sandbox) *[]string) setter {
+func pathList(field *[]string) setter {
 	return func(r *reader, e entry) {
 		all, err := words(e.value)
 		r.bad(e, err)
 		if e.value == "" {
-			*field(&r.service.Sandbox) = nil
+			*field = nil
 		}
 		for _, path := range all {
 			if strings.TrimLeft(path, "-+") != path {
 				r.note(e, "%s: the prefix cannot be expressed", path)
 				path = strings.TrimLeft(path, "-+")
 			}
-			*field(&r.service.Sandbox) = append(*field(&r.service.Sandbox), path)
+			*field = append(*field, path)
 		}
 	}
 }
 
 // capabilities turns "CAP_NET_RAW" into "net_raw"; a set that is taken away
 // from all ("~CAP_…") is reported.
-func capabilities(field func(*reader) *[]string) setter {
+func capabilities(field *[]string) setter {
 	return func(r *reader, e entry) {
 		if strings.HasPrefix(e.value, "~") {
 			r.note(e, "capabilities taken away from all cannot be expressed")
 			return
 		}
 		if e.value == "" {
-			*field(r) = []string{}
+			*field = []string{}
 		}
 		for name := range strings.FieldsSeq(e.value) {
-			*field(r) = append(*field(r), strings.TrimPrefix(strings.ToLower(name), "cap_"))
+			*field = append(*field, strings.TrimPrefix(strings.ToLower(name), "cap_"))
 		}
 	}
 }

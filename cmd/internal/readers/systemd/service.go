@@ -183,12 +183,6 @@ func killMode(r *reader, e entry) {
 	}
 }
 
-func killSignal(r *reader, e entry) {
-	signal, err := spec.ParseSignal(e.value)
-	r.bad(e, err)
-	r.killSignal = signal
-}
-
 func workingDirectory(r *reader, e entry) {
 	dir, optional := strings.CutPrefix(e.value, "-")
 	if optional {
@@ -202,12 +196,6 @@ func workingDirectory(r *reader, e entry) {
 		dir = "/"
 	}
 	r.service.Chdir = dir
-}
-
-func umask(r *reader, e entry) {
-	mode, err := spec.ParseMode(e.value)
-	r.bad(e, err)
-	r.service.Umask = &mode
 }
 
 func environment(r *reader, e entry) {
@@ -252,26 +240,26 @@ func standardInput(r *reader, e entry) {
 	}
 }
 
-func output(field func(*reader) *spec.Stream) setter {
+func output(field *spec.Stream) setter {
 	return func(r *reader, e entry) {
 		kind, name, _ := strings.Cut(e.value, ":")
 		isError := e.key == "StandardError"
 		switch kind {
 		case "journal", "syslog", "kmsg", "journal+console":
-			*field(r) = spec.Stream{} // to the log, which is ours
+			*field = spec.Stream{} // to the log, which is ours
 		case "inherit":
-			*field(r) = spec.Stream{}
+			*field = spec.Stream{}
 			if isError {
-				*field(r) = spec.Stream{Kind: spec.StreamStdout}
+				*field = spec.Stream{Kind: spec.StreamStdout}
 			}
 		case "null":
-			*field(r) = spec.Stream{Kind: spec.StreamNull}
+			*field = spec.Stream{Kind: spec.StreamNull}
 		case "append":
-			*field(r) = spec.Stream{Kind: spec.StreamPath, Path: name}
+			*field = spec.Stream{Kind: spec.StreamPath, Path: name}
 		case "truncate":
-			*field(r) = spec.Stream{Kind: spec.StreamTruncate, Path: name}
+			*field = spec.Stream{Kind: spec.StreamTruncate, Path: name}
 		case "file":
-			*field(r) = spec.Stream{Kind: spec.StreamPath, Path: name}
+			*field = spec.Stream{Kind: spec.StreamPath, Path: name}
 			r.note(e, "is appended to, not written over from its beginning")
 		default:
 			r.note(e, "%q cannot be expressed", e.value)
@@ -281,7 +269,7 @@ func output(field func(*reader) *spec.Stream) setter {
 
 func memorySwapMax(r *reader, e entry) {
 	var n spec.ByteSize
-	size(func(*reader) *spec.ByteSize { return &n })(r, e)
+	size(&n)(r, e)
 	switch {
 	case e.value == "" || e.value == "infinity":
 		r.service.Limits.Swap = nil
@@ -310,6 +298,6 @@ func tasksMax(r *reader, e entry) {
 	case strings.HasSuffix(e.value, "%"):
 		r.note(e, "a share of the machine's tasks cannot be expressed")
 	default:
-		count(func(r *reader) *int { return &r.service.Limits.Tasks })(r, e)
+		count(&r.service.Limits.Tasks)(r, e)
 	}
 }

@@ -30,47 +30,41 @@ type socketReader struct {
 	socketUnit
 }
 
-var socketKeys = map[string]func(r *socketReader, e entry){
-	"Socket.ListenStream":           listenKey(spec.NetTCP, spec.NetUnix),
-	"Socket.ListenDatagram":         listenKey(spec.NetUDP, spec.NetUnixgram),
-	"Socket.ListenSequentialPacket": listenKey("", spec.NetUnixpacket),
-	"Socket.ListenFIFO":             listenKey("", spec.NetFIFO),
-	"Socket.FileDescriptorName": func(r *socketReader, e entry) {
-		r.options.Name = cmp.Or(e.value, r.unit.full+".socket")
-	},
-	"Socket.SocketUser":   func(r *socketReader, e entry) { r.user = e.value },
-	"Socket.SocketGroup":  func(r *socketReader, e entry) { r.userGroup = e.value },
-	"Socket.Service":      socketService,
-	"Socket.BindIPv6Only": bindV6Only,
-	"Socket.SocketMode": func(r *socketReader, e entry) {
-		mode, err := spec.ParseMode(e.value)
-		r.bad(e, err)
-		r.options.Mode = &mode
-	},
-	"Socket.Backlog": func(r *socketReader, e entry) {
-		// systemd's own default is 4294967295, which the kernel cuts as it does ours.
-		n, err := strconv.ParseUint(e.value, 10, 32)
-		r.bad(e, err)
-		r.options.Backlog = int(min(n, 1<<20))
-	},
-	"Socket.ReusePort": func(r *socketReader, e entry) {
-		on, err := parseBool(e.value)
-		r.bad(e, err)
-		r.options.ReusePort = on
-	},
-	"Socket.Accept": func(r *socketReader, e entry) {
-		if on, err := parseBool(e.value); err != nil || on {
+func (r *socketReader) socketKeys() map[string]setter {
+	return map[string]setter{
+		"Socket.ListenStream":           r.listenKey(spec.NetTCP, spec.NetUnix),
+		"Socket.ListenDatagram":         r.listenKey(spec.NetUDP, spec.NetUnixgram),
+		"Socket.ListenSequentialPacket": r.listenKey("", spec.NetUnixpacket),
+		"Socket.ListenFIFO":             r.listenKey("", spec.NetFIFO),
+		"Socket.FileDescriptorName": func(_ *reader, e entry) {
+			r.options.Name = cmp.Or(e.value, r.unit.full+".socket")
+		},
+		"Socket.SocketUser":   text(&r.user),
+		"Socket.SocketGroup":  text(&r.userGroup),
+		"Socket.Service":      r.socketService,
+		"Socket.BindIPv6Only": r.bindV6Only,
+		"Socket.SocketMode":   mode(&r.options.Mode),
+		"Socket.Backlog": func(_ *reader, e entry) {
+			// systemd's own default is 4294967295, which the kernel cuts as it does ours.
+			n, err := strconv.ParseUint(e.value, 10, 32)
 			r.bad(e, err)
-			r.note(e, "a process for each connection cannot be expressed: the service gets the "+
-				"listening socket")
-		}
-	},
+			r.options.Backlog = int(min(n, 1<<20))
+		},
+		"Socket.ReusePort": boolean(&r.options.ReusePort),
+		"Socket.Accept": func(_ *reader, e entry) {
+			if on, err := parseBool(e.value); err != nil || on {
+				r.bad(e, err)
+				r.note(e, "a process for each connection cannot be expressed: the service gets the "+
+					"listening socket")
+			}
+		},
+	}
 }
 
 // listenKey takes an address: a number is a port, what begins with "/" or "@" a
 // path.
-func listenKey(inet, local spec.Network) func(r *socketReader, e entry) {
-	return func(r *socketReader, e entry) {
+func (r *socketReader) listenKey(inet, local spec.Network) setter {
+	return func(_ *reader, e entry) {
 		a := spec.Address{Network: inet, Addr: e.value}
 		_, notPort := strconv.ParseUint(e.value, 10, 16)
 		switch {
@@ -91,7 +85,7 @@ func listenKey(inet, local spec.Network) func(r *socketReader, e entry) {
 	}
 }
 
-func socketService(r *socketReader, e entry) {
+func (r *socketReader) socketService(_ *reader, e entry) {
 	name, ok := strings.CutSuffix(e.value, ".service")
 	if !ok {
 		r.bad(e, fmt.Errorf("%q is no service unit", e.value))
@@ -99,7 +93,7 @@ func socketService(r *socketReader, e entry) {
 	r.of = name
 }
 
-func bindV6Only(r *socketReader, e entry) {
+func (r *socketReader) bindV6Only(_ *reader, e entry) {
 	switch e.value {
 	case "default":
 		r.options.V6Only = nil
@@ -120,6 +114,7 @@ func parseSocket(all []source) (socketUnit, []Note, error) {
 		of:      name,
 		options: spec.Socket{Name: name + ".socket", Mode: new(spec.Mode(0o666))},
 	}
+	r.keys = r.socketKeys()
 	for _, one := range all {
 		entries, err := parseLines(one.path, one.text)
 		if err != nil {
@@ -151,7 +146,7 @@ func (r *socketReader) socketEntry(e entry) {
 	if _, ok := silent[key]; ok || strings.HasPrefix(e.section, "X-") || key == "Unit.Description" {
 		return
 	}
-	set := socketKeys[key]
+	set := r.keys[key]
 	if set == nil {
 		// Those among them that order against targets say nothing about a service.
 		if e.section != "Unit" ||
@@ -162,12 +157,7 @@ func (r *socketReader) socketEntry(e entry) {
 		}
 		return
 	}
-	value, unknown := r.unit.expand(e.value)
-	for _, specifier := range unknown {
-		r.note(e, "specifier %s is not known here and left as it is", specifier)
-	}
-	e.value = value
-	set(r, e)
+	r.take(set, e)
 }
 
 // attach gives a service the sockets of a unit. One that is started by its

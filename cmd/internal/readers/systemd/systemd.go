@@ -209,6 +209,7 @@ type reader struct {
 	notes   []Note
 	errs    []error
 	last    map[string]entry // the last assignment to each key
+	keys    map[string]setter
 
 	unitType      string
 	group         string
@@ -258,6 +259,7 @@ func (r *reader) prepare() {
 	r.unitType = "simple"
 	r.killSignal = "TERM"
 	r.startBurst = -1
+	r.keys = r.ownKeys()
 }
 
 func (r *reader) entry(e entry) {
@@ -271,13 +273,18 @@ func (r *reader) entry(e entry) {
 		r.install(e)
 		return
 	}
-	set := setterOf(key)
+	set := r.setterOf(key)
 	if set == nil {
 		if e.value != "" { // which takes back what was said before
 			r.note(e, "cannot be expressed")
 		}
 		return
 	}
+	r.take(set, e)
+}
+
+// take has set take over the value, with what its specifiers stand for.
+func (r *reader) take(set setter, e entry) {
 	value, unknown := r.unit.expand(e.value)
 	for _, specifier := range unknown {
 		r.note(e, "specifier %s is not known here and left as it is", specifier)
@@ -300,7 +307,7 @@ func (r *reader) supersede(e entry) {
 		key = key[:strings.IndexFunc(key[len("Unit.A"):], unicode.IsUpper)+len("Unit.A")]
 		r.notes = slices.DeleteFunc(r.notes,
 			func(n Note) bool { return strings.HasPrefix(n.Key, key) })
-	case e.section != "Unit" && e.value == "", setterOf(key) != nil && !grows:
+	case e.section != "Unit" && e.value == "", r.setterOf(key) != nil && !grows:
 		r.notes = slices.DeleteFunc(r.notes, func(n Note) bool { return n.Key == key })
 	}
 }
