@@ -232,8 +232,8 @@ var table = map[string]entry{
 			"cmd/internal/waiters internal/sys spec",
 	},
 	"cmd/internal/readers": {
-		says: "Package readers holds what the readers of all formats share: a file of theirs " +
-			"is read up to a bound.",
+		says: "Package readers holds what the readers of all formats share: how a file is read, " +
+			"and what is said of its lines.",
 		imports: "spec",
 	},
 	"cmd/internal/readers/": {imports: "cmd/internal/readers spec"},

@@ -47,11 +47,14 @@ func (a *app) importFiles(call *importCall, words []string) error {
 		return err
 	}
 	var services []spec.Service
-	var notes []string
-	if format == "systemd" {
-		services, notes, err = readUnits(words)
-	} else {
-		services, notes, err = readProcfile(words)
+	var notes []systemd.Note
+	switch {
+	case format == "systemd":
+		services, notes, err = systemd.Read(words...)
+	case len(words) > 1:
+		return usagef("", "%q: one Procfile at a time", words[1])
+	default:
+		services, notes, err = procfile.Read(words[0])
 	}
 	if err != nil {
 		return a.mistakes(err)
@@ -60,12 +63,12 @@ func (a *app) importFiles(call *importCall, words []string) error {
 	if err != nil {
 		return err
 	}
+	for _, n := range notes {
+		fmt.Fprintln(a.err, oneLine(n.String()))
+	}
 	// What is for other managers stays in the file, since it may be for one; "up" refuses it.
 	for _, problem := range spec.ValidateSupervised(services, nil, "") {
-		notes = append(notes, problem.String())
-	}
-	for _, n := range notes {
-		fmt.Fprintln(a.err, oneLine(n))
+		fmt.Fprintln(a.err, oneLine(problem.String()))
 	}
 	if call.file == "" {
 		_, err := a.out.Write(text)
@@ -102,27 +105,6 @@ func importFormat(given string, files []string) (string, error) {
 		format = one
 	}
 	return format, nil
-}
-
-func readUnits(files []string) ([]spec.Service, []string, error) {
-	services, notes, err := systemd.Read(files...)
-	var lines []string
-	for _, n := range notes {
-		lines = append(lines, n.String())
-	}
-	return services, lines, err
-}
-
-func readProcfile(files []string) ([]spec.Service, []string, error) {
-	if len(files) > 1 {
-		return nil, nil, usagef("", "%q: one Procfile at a time", files[1])
-	}
-	services, notes, err := procfile.Read(files[0])
-	var lines []string
-	for _, n := range notes {
-		lines = append(lines, n.String())
-	}
-	return services, lines, err
 }
 
 // mistakes says what is wrong with files, a line for each, for editors to find the place.

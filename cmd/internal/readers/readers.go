@@ -1,5 +1,5 @@
-// Package readers holds what the readers of all formats share: a file of theirs is read up to a
-// bound.
+// Package readers holds what the readers of all formats share: how a file is read, and what is said
+// of its lines.
 package readers
 
 import (
@@ -25,4 +25,51 @@ func Text(path string, most int64) (string, error) {
 			spec.ByteSize(most))}
 	}
 	return string(data), err
+}
+
+// Error is one line that is wrong.
+type Error struct {
+	File    string
+	Line    int
+	Message string
+}
+
+// Errorf makes one.
+func Errorf(file string, line int, format string, args ...any) Error {
+	return Error{file, line, fmt.Sprintf(format, args...)}
+}
+
+func (e Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message) }
+
+// Note says what the service made of a file does not say, or says differently.
+type Note struct {
+	File string
+	Line int
+	Key  string // "Service.KillMode", where lines have keys
+	Text string
+}
+
+// Notef makes one.
+func Notef(file string, line int, key, format string, args ...any) Note {
+	return Note{file, line, key, fmt.Sprintf(format, args...)}
+}
+
+func (n Note) String() string {
+	text := n.Text
+	if n.Key != "" {
+		text = n.Key + ": " + text
+	}
+	return fmt.Sprintf("%s:%d: %s", n.File, n.Line, text)
+}
+
+// NameLength returns the length of the variable's name that s begins with.
+func NameLength(s string) int {
+	for i := range len(s) {
+		c := s[i]
+		letter := c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return i
+		}
+	}
+	return len(s)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -35,8 +36,7 @@ func (d *decoder) fail(n *node, path, hint, format string, args ...any) {
 }
 
 func (d *decoder) failErr(n *node, path string, err error) {
-	var h *spec.HintError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*spec.HintError](err); ok {
 		d.fail(n, path, h.Hint, "%s", h.Message)
 		return
 	}
@@ -351,21 +351,12 @@ func (d *decoder) unknown(n *node, name, path string, fields map[string][]int) {
 	case fields[meant] != nil:
 		hint = fmt.Sprintf("here it is %q", meant)
 	default:
-		if meant = nearest(name, fields); meant != "" {
+		if meant = spec.Nearest(name, slices.Sorted(maps.Keys(fields))); meant != "" {
 			hint = fmt.Sprintf("did you mean %q?", meant)
 		}
 	}
 	d.broken[root(dotted(path, meant))] = true
 	d.fail(n, path, hint, "unknown key %q", name)
-}
-
-func nearest[V any](name string, known map[string]V) string {
-	names := make([]string, 0, len(known))
-	for k := range known {
-		names = append(names, k)
-	}
-	slices.Sort(names)
-	return spec.Nearest(name, names)
 }
 
 // root returns the first part of a path: "sockets" of "sockets[0].listen".

@@ -3,6 +3,8 @@ package native
 import (
 	"fmt"
 	"strings"
+
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 )
 
 // expand replaces the variables in text; see the package for the rules.
@@ -32,8 +34,8 @@ func expand(text string, lookup func(string) (string, bool)) (string, error) {
 			}
 			b.WriteString(value)
 			text = rest
-		case nameLength(after) > 0:
-			name := after[:nameLength(after)]
+		case readers.NameLength(after) > 0:
+			name := after[:readers.NameLength(after)]
 			return "", fmt.Errorf("$%s is not expanded: write ${%s}, or $$%s for a dollar sign",
 				name, name, name)
 		default:
@@ -46,7 +48,7 @@ func expand(text string, lookup func(string) (string, bool)) (string, error) {
 // variable returns the value of what is between the braces.
 func variable(inside string, lookup func(string) (string, bool)) (string, error) {
 	name, fallback, hasFallback := strings.Cut(inside, ":-")
-	if n := nameLength(name); n == 0 || n != len(name) {
+	if n := readers.NameLength(name); n == 0 || n != len(name) {
 		return "", fmt.Errorf("${%s} is neither ${NAME} nor ${NAME:-TEXT}", inside)
 	}
 	if strings.Contains(fallback, "${") {
@@ -60,16 +62,4 @@ func variable(inside string, lookup func(string) (string, bool)) (string, error)
 		return "", fmt.Errorf("variable %s is not set: write ${%s:-TEXT} for a default", name, name)
 	}
 	return value, nil
-}
-
-// nameLength returns the length of the variable's name that s begins with.
-func nameLength(s string) int {
-	for i := range len(s) {
-		c := s[i]
-		letter := c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return i
-		}
-	}
-	return len(s)
 }

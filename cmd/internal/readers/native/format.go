@@ -2,11 +2,12 @@ package native
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -30,8 +31,8 @@ func Format(services []spec.Service) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("format service %s: %w", services[i].Name, err)
 		}
-		w.table("service."+tomlKey(services[i].Name),
-			"["+"service."+tomlKey(services[i].Name)+"]", fields)
+		path := "service." + tomlKey(services[i].Name)
+		w.table(path, "["+path+"]", fields)
 	}
 	return w.b.Bytes(), nil
 }
@@ -146,11 +147,10 @@ func isTable(value any) bool {
 }
 
 func sortedFields(m map[string]any) []field {
-	fields := make([]field, 0, len(m))
-	for key, value := range m {
-		fields = append(fields, field{key, value})
+	var fields []field
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		fields = append(fields, field{key, m[key]})
 	}
-	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
 	return fields
 }
 
@@ -208,8 +208,5 @@ func tomlKey(key string) string {
 			return tomlText(key)
 		}
 	}
-	if key == "" {
-		return strconv.Quote(key)
-	}
-	return key
+	return cmp.Or(key, `""`)
 }

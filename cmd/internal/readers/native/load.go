@@ -79,7 +79,8 @@ func (l *loader) load(path string, data []byte, defaults *node, open []string) {
 	}
 	if own := l.table(root, "defaults"); own != nil {
 		own.own("defaults")
-		l.checkDefaults(own)
+		// by themselves: checked even if every service overrides them, or there is none
+		own.decodeAs(l.decoder(), "", new(spec.Service))
 		defaults = merge(defaults, own)
 	}
 	l.takeServices(root, filepath.Dir(path), defaults)
@@ -116,13 +117,6 @@ func (l *loader) table(root *node, key string) *node {
 		return nil
 	}
 	return n
-}
-
-// checkDefaults decodes the defaults by themselves, so that they are checked
-// even if every service overrides them or there is none.
-func (l *loader) checkDefaults(n *node) {
-	var s spec.Service
-	l.decoder().decode(n, "", reflect.ValueOf(&s).Elem())
 }
 
 func (l *loader) takeServices(root *node, dir string, defaults *node) {

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
-	"reflect"
 	"strings"
 
 	"github.com/daemonry/daemonry/spec"
@@ -45,7 +44,7 @@ func (l *loader) takeSupervisor(n *node, dir string) {
 	l.supervisor = n
 	before := len(l.errs)
 	s := &l.settings
-	l.decoder().decode(n, "", reflect.ValueOf(s).Elem())
+	n.decodeAs(l.decoder(), "", s)
 	for _, path := range []*string{&s.TokenFile, &s.TLSCert, &s.TLSKey, &s.TLSClientCA} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)

@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,13 +29,7 @@ type node struct {
 func (n *node) keys() []string {
 	return slices.SortedFunc(maps.Keys(n.table), func(a, b string) int {
 		x, y := n.table[a].at, n.table[b].at
-		if x.line != y.line {
-			return x.line - y.line
-		}
-		if x.col != y.col {
-			return x.col - y.col
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(x.line-y.line, x.col-y.col, strings.Compare(a, b))
 	})
 }
 
@@ -93,8 +88,7 @@ func parseTree(file string, data []byte, room *int) (*node, *Error) {
 	values := map[string]any{}
 	if err := toml.Unmarshal(data, &values); err != nil {
 		e := &Error{File: file, Line: 1, Col: 1, Message: strings.TrimPrefix(err.Error(), "toml: ")}
-		var decode *toml.DecodeError
-		if errors.As(err, &decode) {
+		if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 			e.Line, e.Col = decode.Position()
 			e.inWords(data)
 		}
@@ -147,14 +141,12 @@ func newPlaces(file string, data []byte) *places {
 		at:     make([]place, 1),
 		tables: map[int]int{},
 	}
-	for at := 0; ; {
-		n := bytes.IndexByte(data[at:], '\n')
-		if n < 0 {
-			return p
+	for at, c := range data {
+		if c == '\n' {
+			p.starts = append(p.starts, at+1)
 		}
-		at += n + 1
-		p.starts = append(p.starts, at)
 	}
+	return p
 }
 
 func (p *places) place(offset int) place {

@@ -26,23 +26,12 @@ const maxSize = 1 << 20
 // maxServices is more than anybody runs from a Procfile.
 const maxServices = 1000
 
-// Error is one line that is wrong.
-type Error struct {
-	File    string
-	Line    int
-	Message string
-}
-
-func (e Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message) }
-
-// Note says where a service differs from what other tools make of its line.
-type Note struct {
-	File string
-	Line int
-	Text string
-}
-
-func (n Note) String() string { return fmt.Sprintf("%s:%d: %s", n.File, n.Line, n.Text) }
+type (
+	// Error is one line that is wrong.
+	Error = readers.Error
+	// Note says where a service differs from what other tools make of its line.
+	Note = readers.Note
+)
 
 // Read reads the Procfile at path. The error joins an [Error] for every line
 // that is wrong.
@@ -90,7 +79,7 @@ func parse(path, text, env, envText string) ([]spec.Service, []Note, error) {
 		}
 		if len(services)+len(errs) > maxServices {
 			return nil, nil, errors.Join(append(errs,
-				Error{path, n, fmt.Sprintf("more than %d lines NAME: COMMAND", maxServices)})...)
+				readers.Errorf(path, n, "more than %d lines NAME: COMMAND", maxServices))...)
 		}
 		s, err := service(line)
 		if err == nil && slices.ContainsFunc(services,
@@ -98,7 +87,7 @@ func parse(path, text, env, envText string) ([]spec.Service, []Note, error) {
 			err = fmt.Errorf("there are two lines %q", s.Name)
 		}
 		if err != nil {
-			errs = append(errs, Error{path, n, err.Error()})
+			errs = append(errs, readers.Errorf(path, n, "%s", err))
 			continue
 		}
 		if env != "" {
@@ -107,13 +96,13 @@ func parse(path, text, env, envText string) ([]spec.Service, []Note, error) {
 		s.Env = map[string]string{"PORT": strconv.Itoa(port + portStep*len(services))}
 		if s.Name == "release" {
 			s.Type, s.Autostart = spec.Oneshot, new(false)
-			notes = append(notes, Note{path, n, "release runs at each deployment elsewhere; here " +
-				"it waits for \"daemonry start release\""})
+			notes = append(notes, readers.Notef(path, n, "", "release runs at each deployment "+
+				"elsewhere; here it waits for \"daemonry start release\""))
 		}
 		services = append(services, s.Resolve(filepath.Dir(path)))
 	}
 	if len(services) == 0 && len(errs) == 0 {
-		errs = append(errs, Error{path, max(n, 1), "there is no line NAME: COMMAND"})
+		errs = append(errs, readers.Errorf(path, max(n, 1), "there is no line NAME: COMMAND"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err

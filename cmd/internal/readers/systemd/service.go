@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -206,7 +207,7 @@ func environment(r *reader, e entry) {
 	}
 	for _, word := range all {
 		name, value, ok := strings.Cut(word, "=")
-		if !ok || nameLength(name) != len(name) || name == "" {
+		if !ok || readers.NameLength(name) != len(name) || name == "" {
 			r.bad(e, fmt.Errorf("%q is not NAME=VALUE", word))
 			continue
 		}

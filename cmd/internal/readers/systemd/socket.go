@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -54,8 +55,9 @@ func (r *socketReader) socketKeys() map[string]setter {
 		"Socket.Accept": func(_ *reader, e entry) {
 			if on, err := parseBool(e.value); err != nil || on {
 				r.bad(e, err)
-				r.note(e, "a process for each connection cannot be expressed: the service gets the "+
-					"listening socket")
+				r.note(e,
+					"a process for each connection cannot be expressed: the service gets the "+
+						"listening socket")
 			}
 		},
 	}
@@ -126,7 +128,7 @@ func parseSocket(all []source) (socketUnit, []Note, error) {
 	}
 	r.installed = r.isWanted()
 	if len(r.listen) == 0 {
-		r.errs = append(r.errs, Error{path, 1, "there is no address to listen on"})
+		r.errs = append(r.errs, readers.Errorf(path, 1, "there is no address to listen on"))
 	}
 	switch {
 	case r.user != "" && r.userGroup != "":
@@ -138,7 +140,7 @@ func parseSocket(all []source) (socketUnit, []Note, error) {
 }
 
 func (r *socketReader) socketEntry(e entry) {
-	key := e.section + "." + e.key
+	key := e.name()
 	if e.section == "Install" {
 		r.install(e)
 		return

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 )
 
 // entry is one assignment of a unit.
@@ -13,6 +15,13 @@ type entry struct {
 	section, key, value string
 	file                string
 	line                int
+}
+
+// name is the key with its section.
+func (e entry) name() string { return e.section + "." + e.key }
+
+func (e entry) note(format string, args ...any) Note {
+	return readers.Notef(e.file, e.line, e.name(), format, args...)
 }
 
 // parseLines reads the syntax of systemd.syntax(7): sections, assignments,
@@ -35,19 +44,19 @@ func parseLines(path, text string) ([]entry, error) {
 				!strings.ContainsAny(name, "[]") {
 				section = name
 			} else {
-				errs = append(errs, Error{path, first, fmt.Sprintf("%q is not a section", line)})
+				errs = append(errs, readers.Errorf(path, first, "%q is not a section", line))
 			}
 		default:
 			key, value, ok := strings.Cut(line, "=")
 			key = strings.TrimSpace(key)
 			switch {
 			case !ok || key == "":
-				errs = append(errs, Error{path, first, fmt.Sprintf("%q is not KEY=VALUE", line)})
+				errs = append(errs, readers.Errorf(path, first, "%q is not KEY=VALUE", line))
 			case section == "":
 				errs = append(errs,
-					Error{path, first, fmt.Sprintf("%s= stands before any section", key)})
+					readers.Errorf(path, first, "%s= stands before any section", key))
 			case strings.ContainsRune(value, 0) || !utf8.ValidString(line):
-				errs = append(errs, Error{path, first, fmt.Sprintf("%s= is not text", key)})
+				errs = append(errs, readers.Errorf(path, first, "%s= is not text", key))
 			default:
 				entries = append(entries,
 					entry{section, key, strings.TrimSpace(value), path, first})

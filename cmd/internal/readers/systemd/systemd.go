@@ -17,30 +17,19 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // maxSize bounds what is read; systemd itself stops at 1 MiB a line.
 const maxSize = 1 << 20
 
-// Note says what the service made of a unit does not say, or says differently.
-type Note struct {
-	File string
-	Line int
-	Key  string // "Service.KillMode"
-	Text string
-}
-
-func (n Note) String() string { return fmt.Sprintf("%s:%d: %s: %s", n.File, n.Line, n.Key, n.Text) }
-
-// Error is a line that systemd would not take either.
-type Error struct {
-	File    string
-	Line    int
-	Message string
-}
-
-func (e Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message) }
+type (
+	// Note says what the service made of a unit does not say, or says differently.
+	Note = readers.Note
+	// Error is a line that systemd would not take either.
+	Error = readers.Error
+)
 
 // Read reads .service units, and .socket units for them, each with its drop-ins
 // (NAME.service.d/*.conf, …). The services are those of the units in their order;
@@ -83,8 +72,8 @@ func read(paths []string, dirs [][]string) ([]spec.Service, []Note, error) {
 	for _, u := range sockets {
 		at := slices.IndexFunc(units, func(r *reader) bool { return r.service.Name == u.of })
 		if at < 0 {
-			errs = append(errs, Error{u.file, 1,
-				fmt.Sprintf("%s.service, which it is for, is not read along with it", u.of)})
+			errs = append(errs, readers.Errorf(u.file, 1,
+				"%s.service, which it is for, is not read along with it", u.of))
 			continue
 		}
 		u.options.Nonblocking = units[at].nonblocking
@@ -115,7 +104,8 @@ func beside(path string, along []string) []Note {
 	} {
 		other := strings.TrimSuffix(path, ".service") + unit.ending
 		if _, err := os.Stat(other); err == nil && !slices.Contains(along, other) {
-			notes = append(notes, Note{path, 1, "Unit", filepath.Base(other) + " " + unit.text})
+			notes = append(notes,
+				readers.Notef(path, 1, "Unit", "%s %s", filepath.Base(other), unit.text))
 		}
 	}
 	return notes
@@ -134,11 +124,9 @@ func parseTimer(all []source) ([]Note, error) {
 			switch {
 			case e.section != "Timer" || e.value == "":
 			case strings.HasPrefix(e.key, "On"):
-				notes = append(notes, Note{e.file, e.line, e.section + "." + e.key,
-					"cannot be expressed: " + noSchedule})
+				notes = append(notes, e.note("cannot be expressed: "+noSchedule))
 			case e.key != "Unit":
-				notes = append(notes,
-					Note{e.file, e.line, e.section + "." + e.key, "cannot be expressed"})
+				notes = append(notes, e.note("cannot be expressed"))
 			}
 		}
 	}
@@ -157,8 +145,8 @@ func dropForeign(s *spec.Service, all []spec.Service, path string) []Note {
 			known := slices.ContainsFunc(all,
 				func(other spec.Service) bool { return other.Name == name })
 			if !known {
-				notes = append(notes, Note{path, 1, list.key,
-					fmt.Sprintf("%s.service is not read along with this unit: left out", name)})
+				notes = append(notes, readers.Notef(path, 1, list.key,
+					"%s.service is not read along with this unit: left out", name))
 			}
 			return !known
 		})
@@ -237,14 +225,13 @@ func (t timespan) set() bool { return t.at.key != "" }
 
 // note reports what cannot be expressed.
 func (r *reader) note(e entry, format string, args ...any) {
-	r.notes = append(r.notes,
-		Note{e.file, e.line, e.section + "." + e.key, fmt.Sprintf(format, args...)})
+	r.notes = append(r.notes, e.note(format, args...))
 }
 
 // bad reports what systemd would not take.
 func (r *reader) bad(e entry, err error) {
 	if err != nil {
-		r.errs = append(r.errs, Error{e.file, e.line, fmt.Sprintf("%s: %s", e.key, err)})
+		r.errs = append(r.errs, readers.Errorf(e.file, e.line, "%s: %s", e.key, err))
 	}
 }
 
@@ -263,7 +250,7 @@ func (r *reader) prepare() {
 }
 
 func (r *reader) entry(e entry) {
-	key := e.section + "." + e.key
+	key := e.name()
 	if _, ok := silent[key]; ok || strings.HasPrefix(e.section, "X-") {
 		return
 	}
@@ -297,7 +284,7 @@ func (r *reader) take(set setter, e entry) {
 // before an empty one, and those of keys that have one value. Dependencies only
 // grow (systemd.unit(5)); an empty condition takes back all conditions.
 func (r *reader) supersede(e entry) {
-	key := e.section + "." + e.key
+	key := e.name()
 	_, grows := accumulate[key]
 	switch {
 	case strings.HasPrefix(key, "Unit.Condition") || strings.HasPrefix(key, "Unit.Assert"):
@@ -343,7 +330,7 @@ func (r *reader) finish() {
 		s.Autostart = new(false)
 	}
 	if len(s.Command) == 0 {
-		r.errs = append(r.errs, Error{r.path, 1, "there is no ExecStart="})
+		r.errs = append(r.errs, readers.Errorf(r.path, 1, "there is no ExecStart="))
 	}
 	if r.group != "" && s.User != "" {
 		s.User += ":" + r.group

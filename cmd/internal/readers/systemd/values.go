@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daemonry/daemonry/cmd/internal/readers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -218,7 +219,7 @@ func toCommand(list []string, literal bool) spec.Command {
 // shellWord writes a word for a shell and tells whether a variable is in it.
 func shellWord(word string) (string, bool) {
 	if name := strings.TrimPrefix(word, "$"); name != word && name != "" &&
-		nameLength(name) == len(name) {
+		readers.NameLength(name) == len(name) {
 		return word, true
 	}
 	var b strings.Builder
@@ -232,7 +233,7 @@ func shellWord(word string) (string, bool) {
 			break
 		}
 		if inside, tail, ok := strings.Cut(strings.TrimPrefix(after, "{"), "}"); ok &&
-			after[0] == '{' && inside != "" && nameLength(inside) == len(inside) {
+			after[0] == '{' && inside != "" && readers.NameLength(inside) == len(inside) {
 			b.WriteString(`"${` + inside + `}"`)
 			rest, variable = tail, true
 			continue
@@ -247,15 +248,3 @@ func shellWord(word string) (string, bool) {
 }
 
 func quote(text string) string { return spec.Command{text}.String() }
-
-// nameLength returns the length of the variable's name that s begins with.
-func nameLength(s string) int {
-	for i := range len(s) {
-		c := s[i]
-		letter := c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return i
-		}
-	}
-	return len(s)
-}
