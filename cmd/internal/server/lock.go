@@ -40,13 +40,50 @@ func (e *RunningError) Error() string {
 // processes that it was starting hold the state's (held) until they execute their programs. So who
 // gets the lock finds every service born.
 func lockState(dir string) (*os.File, error) {
-	f, err := lockFile(filepath.Join(dir, lockName))
-	return f, stateOwner(dir, err)
+	path := filepath.Join(dir, lockName)
+	f, err := openLock(path)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	asked := time.Now().Add(askTime)
+	err = tryLock(f, birthTime,
+		func() bool { return hasEnded(readPID(f)) || time.Now().Before(asked) })
+	switch pid := readPID(f); {
+	case errors.Is(err, sys.ErrLocked) && hasEnded(pid):
+		err = fmt.Errorf("lock %s: process %d had it, which is gone, and one that it was starting "+
+			"holds it still", path, pid)
+	case errors.Is(err, sys.ErrLocked):
+		err = &RunningError{Dir: dir, PID: pid}
+	case err != nil:
+		err = fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	// In place, so that it needs no room on a full disk. It is for people: one that cannot be
+	// written locks as well.
+	text := strconv.Itoa(os.Getpid()) + "\n"
+	if _, err := f.WriteAt([]byte(text), 0); err == nil {
+		_ = f.Truncate(int64(len(text)))
+	}
+	return f, nil
 }
 
 func lockRuntime(dir string) (*os.File, error) {
-	f, err := lockDir(dir)
-	return f, stateOwner(dir, err)
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	err = tryLock(f, execTime, func() bool { return true })
+	if errors.Is(err, sys.ErrLocked) {
+		err = &RunningError{Dir: dir}
+	} else if err != nil {
+		err = fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // lockName is the lock file's name in the state directory.
@@ -76,61 +113,6 @@ func Holder(state string) (pid int, held bool) {
 type locks struct{ state, dir *os.File }
 
 func (l locks) release() error { return errors.Join(l.dir.Close(), l.state.Close()) }
-
-// stateOwner says who has the lock, if that is why there was an error.
-func stateOwner(dir string, err error) error {
-	if !errors.Is(err, sys.ErrLocked) {
-		return err
-	}
-	e := &RunningError{Dir: dir}
-	var held *heldError
-	if errors.As(err, &held) {
-		e.PID = held.pid
-	}
-	return e
-}
-
-// heldError carries what the lock file says of its holder.
-type heldError struct{ pid int }
-
-func (e *heldError) Error() string { return sys.ErrLocked.Error() }
-func (e *heldError) Unwrap() error { return sys.ErrLocked }
-
-// lockFile locks a file and writes our pid into it, for people.
-func lockFile(path string) (_ *os.File, err error) {
-	f, err := openLock(path)
-	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}()
-	asked := time.Now().Add(askTime)
-	err = tryLock(f, birthTime,
-		func() bool { return hasEnded(readPID(f)) || time.Now().Before(asked) })
-	if pid := readPID(f); errors.Is(err, sys.ErrLocked) && hasEnded(pid) {
-		return nil, fmt.Errorf(
-			"lock %s: process %d had it, which is gone, and one that it was starting holds it "+
-				"still",
-			path, pid,
-		)
-	}
-	if errors.Is(err, sys.ErrLocked) {
-		return nil, &heldError{readPID(f)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	// In place, so that it needs no room on a full disk. It is for people: one that cannot be
-	// written locks as well.
-	text := strconv.Itoa(os.Getpid()) + "\n"
-	if _, err := f.WriteAt([]byte(text), 0); err == nil {
-		_ = f.Truncate(int64(len(text)))
-	}
-	return f, nil
-}
 
 // openLock opens the lock file. Where nothing can be written any more an old one, and without one
 // the directory itself, lock as well; a network file system, which locks only what is open for
@@ -205,15 +187,4 @@ func readPID(f *os.File) int {
 		return 0
 	}
 	return pid
-}
-
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	if err := tryLock(f, execTime, func() bool { return true }); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
-	}
-	return f, nil
 }
