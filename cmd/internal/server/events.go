@@ -62,11 +62,8 @@ func (a *api) follow(ctx context.Context, f *feed, out *eventWriter) {
 			// Without an ID: who follows is to ask again, for what comes after the last that had
 			// one.
 			out.buf = out.buf[:0]
-			if out.add(control.Event{
-				Kind:   control.EventUpgrade,
-				Time:   time.Now(),
-				Reason: errUpgrading.Error(),
-			}) == nil {
+			if out.add(control.Event{Kind: control.EventUpgrade, Time: time.Now(),
+				Reason: errUpgrading.Error()}) == nil {
 				_ = send(out.w, out.buf) // the client may have gone
 			}
 			return
@@ -227,18 +224,12 @@ func (o *eventWriter) wants(service string) bool {
 	if len(o.names) == 0 || slices.Contains(o.names, service) {
 		return true
 	}
-	base, number, found := cutLast(service, "@")
-	if _, err := strconv.ParseUint(number, 10, 32); !found || err != nil {
+	at := strings.LastIndexByte(service, '@')
+	if at < 0 {
 		return false
 	}
-	return slices.Contains(o.names, base)
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+	_, err := strconv.ParseUint(service[at+1:], 10, 32)
+	return err == nil && slices.Contains(o.names, service[:at])
 }
 
 // send writes a piece of a stream at once.

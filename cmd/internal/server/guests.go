@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,10 +25,7 @@ type guest struct {
 const patience = time.Second
 
 func (g *guests) add(c net.Conn) *guest {
-	peer, _, err := net.SplitHostPort(c.RemoteAddr().String())
-	if err != nil {
-		peer = ""
-	}
+	peer, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 	one := &guest{time.Now(), c, peer}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -39,11 +37,8 @@ func (g *guests) add(c net.Conn) *guest {
 func (g *guests) remove(one *guest) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, other := range g.list {
-		if other == one {
-			g.list = append(g.list[:i], g.list[i+1:]...)
-			return
-		}
+	if i := slices.Index(g.list, one); i >= 0 {
+		g.list = slices.Delete(g.list, i, i+1)
 	}
 }
 
@@ -79,7 +74,7 @@ func (g *guests) takeOne(now time.Time) (one *guest, wait time.Duration, nobody 
 		}
 	}
 	one = g.list[victim]
-	g.list = append(g.list[:victim], g.list[victim+1:]...)
+	g.list = slices.Delete(g.list, victim, victim+1)
 	return one, 0, false
 }
 

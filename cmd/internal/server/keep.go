@@ -111,10 +111,8 @@ func (k *keeper) watch() {
 }
 
 func (k *keeper) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 	case <-k.ctx.Done():
 	}
 }
