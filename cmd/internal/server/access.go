@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,18 +59,18 @@ func peerGate(owner int, group *int) gate {
 		}
 		switch {
 		case p.err != nil:
-			return forbidden(fmt.Sprintf("nobody knows who asks: %v", p.err))
+			return forbidden("nobody knows who asks: %v", p.err)
 		case p.UID == 0, p.UID == owner:
 			return nil
 		case group != nil && (p.GID == *group || slices.Contains(p.Groups, *group)):
 			return nil
 		}
-		return forbidden(fmt.Sprintf("user %d may not use this supervisor", p.UID))
+		return forbidden("user %d may not use this supervisor", p.UID)
 	}
 }
 
-func forbidden(message string) error {
-	return &control.Error{Message: message, Code: control.Forbidden}
+func forbidden(format string, args ...any) error {
+	return failed(control.Forbidden, "", format, args...)
 }
 
 // tcpGate lets in who shows the token, if there is one; certificates have been
@@ -83,13 +82,13 @@ func tcpGate(token []byte, names func(host string) bool) gate {
 	foreign := http.NewCrossOriginProtection()
 	return func(r *http.Request) error {
 		if host := hostOf(r.Host); !names(host) {
-			return forbidden(fmt.Sprintf("host %q is not a name of this supervisor", host))
+			return forbidden("host %q is not a name of this supervisor", host)
 		}
 		if r.Header.Get("Origin") != "" {
 			return forbidden("a web page may not use the supervisor")
 		}
 		if err := foreign.Check(r); err != nil {
-			return forbidden(err.Error())
+			return forbidden("%s", err)
 		}
 		if token == nil {
 			return nil
@@ -98,11 +97,8 @@ func tcpGate(token []byte, names func(host string) bool) gate {
 		// Of the hashes, so that not even the length of the token shows in the time.
 		have := sha256.Sum256([]byte(shown))
 		if !ok || subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
-			return &control.Error{
-				Message: "the token is missing or wrong",
-				Hint:    "send Authorization: Bearer TOKEN",
-				Code:    control.Unauthorized,
-			}
+			return failed(control.Unauthorized, "send Authorization: Bearer TOKEN",
+				"the token is missing or wrong")
 		}
 		return nil
 	}
@@ -159,8 +155,8 @@ func readToken(path string) ([]byte, error) {
 	}
 	token := strings.TrimSpace(string(data))
 	if len(token) < minToken {
-		return nil, fmt.Errorf("token file %s: %w", path,
-			errors.New("the token has fewer than 20 characters; try: openssl rand -base64 32"))
+		return nil, fmt.Errorf("token file %s: the token has fewer than 20 characters; "+
+			"try: openssl rand -base64 32", path)
 	}
 	return []byte(token), nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,21 +56,22 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 		b.Reset()
 		status = http.StatusInternalServerError
 		// Two texts cannot fail.
-		_ = e.Encode(control.Error{
-			Message: "encode the answer: " + err.Error(),
-			Code:    control.Internal,
-		})
+		_ = e.Encode(failed(control.Internal, "", "encode the answer: %s", err))
 	}
 	answer(w, status, "application/json", b.Bytes())
 }
 
 func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	begin(w, status, contentType)
+	_, _ = w.Write(body) // the client has gone: nobody is left to be told
+}
+
+func begin(w http.ResponseWriter, status int, contentType string) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client has gone: nobody is left to be told
 }
 
 // answerError writes err as an error object.
@@ -78,35 +80,24 @@ func answerError(w http.ResponseWriter, err error) {
 	answerJSON(w, statusOf(e.Code), e)
 }
 
-func statusOf(c control.Code) int {
-	switch c {
-	case control.BadRequest:
-		return http.StatusBadRequest
-	case control.Unauthorized:
-		return http.StatusUnauthorized
-	case control.Forbidden:
-		return http.StatusForbidden
-	case control.NotFound:
-		return http.StatusNotFound
-	case control.BadMethod:
-		return http.StatusMethodNotAllowed
-	case control.NotDone:
-		return http.StatusConflict
-	case control.TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case control.Invalid:
-		return http.StatusUnprocessableEntity
-	case control.Unsupported:
-		return http.StatusNotImplemented
-	case control.Closing, control.Upgrading:
-		return http.StatusServiceUnavailable
-	case control.TimedOut:
-		return http.StatusGatewayTimeout
-	case control.NotSaved:
-		return http.StatusInsufficientStorage
-	}
-	return http.StatusInternalServerError
+// statuses are those that errors are answered with; of others it is that of a fault of ours.
+var statuses = map[control.Code]int{
+	control.BadRequest:   http.StatusBadRequest,
+	control.Unauthorized: http.StatusUnauthorized,
+	control.Forbidden:    http.StatusForbidden,
+	control.NotFound:     http.StatusNotFound,
+	control.BadMethod:    http.StatusMethodNotAllowed,
+	control.NotDone:      http.StatusConflict,
+	control.TooLarge:     http.StatusRequestEntityTooLarge,
+	control.Invalid:      http.StatusUnprocessableEntity,
+	control.Unsupported:  http.StatusNotImplemented,
+	control.Closing:      http.StatusServiceUnavailable,
+	control.Upgrading:    http.StatusServiceUnavailable,
+	control.TimedOut:     http.StatusGatewayTimeout,
+	control.NotSaved:     http.StatusInsufficientStorage,
 }
+
+func statusOf(c control.Code) int { return cmp.Or(statuses[c], http.StatusInternalServerError) }
 
 // errorOf finds out what kind of error the engine returned. Several are joined
 // when several services are concerned: the message has a line for each.
@@ -128,10 +119,7 @@ func errorOf(err error) *control.Error {
 	case errors.Is(err, errUpgrading):
 		return &control.Error{Message: err.Error(), Code: control.Upgrading}
 	case errors.Is(err, context.Canceled):
-		return &control.Error{
-			Message: "the client did not wait for the answer",
-			Code:    control.TimedOut,
-		}
+		return failed(control.TimedOut, "", "the client did not wait for the answer")
 	case errors.As(err, &missing):
 		e = &control.Error{Message: err.Error(), Code: control.NotFound}
 		if missing.Hint != "" {
@@ -175,9 +163,9 @@ func failuresIn(err error) []control.Failure {
 
 // badRequest is an error about what was asked.
 func badRequest(hint, format string, args ...any) error {
-	return &control.Error{
-		Message: fmt.Sprintf(format, args...),
-		Hint:    hint,
-		Code:    control.BadRequest,
-	}
+	return failed(control.BadRequest, hint, format, args...)
+}
+
+func failed(code control.Code, hint, format string, args ...any) *control.Error {
+	return &control.Error{Message: fmt.Sprintf(format, args...), Hint: hint, Code: code}
 }

@@ -109,7 +109,7 @@ func (a *api) serviceLogs(w http.ResponseWriter, r *http.Request) error {
 	for _, l := range found {
 		var hint *spec.HintError
 		if err := l.CheckTells(); len(q.Streams) > 0 && errors.As(err, &hint) {
-			return &control.Error{Message: hint.Message, Hint: hint.Hint, Code: control.NotDone}
+			return failed(control.NotDone, hint.Hint, "%s", hint.Message)
 		}
 	}
 	out := &logWriter{w: w}
@@ -146,11 +146,7 @@ type logWriter struct {
 
 func (o *logWriter) begin() error {
 	o.begun = true
-	h := o.w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	o.w.WriteHeader(http.StatusOK)
+	begin(o.w, http.StatusOK, "text/plain; charset=utf-8")
 	return send(o.w, nil)
 }
 

@@ -18,11 +18,8 @@ import (
 // The only label that grows is "service": seven series for each.
 func (a *api) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	if !a.metrics {
-		return &control.Error{
-			Message: "metrics are not switched on",
-			Hint:    "set metrics = true in [supervisor]",
-			Code:    control.NotFound,
-		}
+		return failed(control.NotFound, "set metrics = true in [supervisor]",
+			"metrics are not switched on")
 	}
 	list, err := a.engine.Status(r.Context())
 	if err != nil {
@@ -48,54 +45,32 @@ type metric struct {
 // serviceMetrics are the families with the label "service".
 func serviceMetrics() []metric {
 	return []metric{
-		{
-			"daemonry_service_wanted", "gauge", "Whether the service is to be up.",
-			func(s control.Status) (float64, bool) {
-				return number(s.Wanted), true
-			},
-		},
-		{
-			"daemonry_service_ready", "gauge", "Whether the service is up.",
-			func(s control.Status) (float64, bool) {
-				return number(s.Ready), true
-			},
-		},
-		{
-			"daemonry_service_restarts_total", "counter", "Restarts that nobody asked for.",
-			func(s control.Status) (float64, bool) {
-				return float64(s.Restarts), true
-			},
-		},
+		{"daemonry_service_wanted", "gauge", "Whether the service is to be up.",
+			func(s control.Status) (float64, bool) { return number(s.Wanted), true }},
+		{"daemonry_service_ready", "gauge", "Whether the service is up.",
+			func(s control.Status) (float64, bool) { return number(s.Ready), true }},
+		{"daemonry_service_restarts_total", "counter", "Restarts that nobody asked for.",
+			func(s control.Status) (float64, bool) { return float64(s.Restarts), true }},
 		{"daemonry_service_state_since_seconds", "gauge", "When the service came into its state.",
-			func(s control.Status) (float64, bool) {
-				return unix(s.Since), true
-			}},
-		{
-			"daemonry_service_start_time_seconds", "gauge", "When the running process was started.",
-			func(s control.Status) (float64, bool) {
-				return unix(s.Started), !s.Started.IsZero()
-			},
-		},
-		{
-			"daemonry_service_cpu_seconds_total", "counter",
+			func(s control.Status) (float64, bool) { return unix(s.Since), true }},
+		{"daemonry_service_start_time_seconds", "gauge", "When the running process was started.",
+			func(s control.Status) (float64, bool) { return unix(s.Started), !s.Started.IsZero() }},
+		{"daemonry_service_cpu_seconds_total", "counter",
 			"Time that the main process has used since its start.",
 			func(s control.Status) (float64, bool) {
 				if s.CPU == nil {
 					return 0, false
 				}
 				return time.Duration(*s.CPU).Seconds(), true
-			},
-		},
-		{
-			"daemonry_service_memory_bytes", "gauge",
+			}},
+		{"daemonry_service_memory_bytes", "gauge",
 			"What the main process has resident and shares with no file.",
 			func(s control.Status) (float64, bool) {
 				if s.Memory == nil {
 					return 0, false
 				}
 				return float64(*s.Memory), true
-			},
-		},
+			}},
 	}
 }
 

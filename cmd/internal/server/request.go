@@ -45,15 +45,12 @@ func strict(from io.Reader, v any) error {
 	switch _, err := d.Token(); {
 	case errors.Is(err, io.EOF):
 		return nil
-	case err != nil && !isSyntax(err):
-		return err
+	case err != nil:
+		if _, syntax := errors.AsType[*json.SyntaxError](err); !syntax {
+			return err
+		}
 	}
 	return errors.New("something follows the object")
-}
-
-func isSyntax(err error) bool {
-	var syntax *json.SyntaxError
-	return errors.As(err, &syntax)
 }
 
 func decodeError(err error) error {
@@ -65,8 +62,7 @@ func decodeError(err error) error {
 	)
 	switch {
 	case errors.As(err, &large):
-		return &control.Error{Message: fmt.Sprintf("the body is larger than %d bytes", large.Limit),
-			Code: control.TooLarge}
+		return failed(control.TooLarge, "", "the body is larger than %d bytes", large.Limit)
 	case errors.As(err, &syntax):
 		return badRequest("", "the body is not JSON: %v at byte %d", err, syntax.Offset)
 	case errors.As(err, &wrong):

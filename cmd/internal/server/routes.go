@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,6 +31,41 @@ type api struct {
 // handler answers a request, or returns the error to answer with.
 type handler func(a *api, w http.ResponseWriter, r *http.Request) error
 
+// get makes a handler of what answers a request with the parameters known.
+func get(serve func(*api, *http.Request, url.Values) (any, error), known ...string) handler {
+	return func(a *api, w http.ResponseWriter, r *http.Request) error {
+		q, err := query(r, known...)
+		if err != nil {
+			return err
+		}
+		v, err := serve(a, r, q)
+		return done(w, v, err)
+	}
+}
+
+// post makes a handler of what answers a request with a T in its body and without parameters.
+func post[T any](serve func(*api, context.Context, T) (any, error)) handler {
+	return func(a *api, w http.ResponseWriter, r *http.Request) error {
+		if _, err := query(r); err != nil {
+			return err
+		}
+		var body T
+		if err := decode(w, r, &body); err != nil {
+			return err
+		}
+		v, err := serve(a, r.Context(), body)
+		return done(w, v, err)
+	}
+}
+
+// done answers with v, unless there was an error.
+func done(w http.ResponseWriter, v any, err error) error {
+	if err == nil {
+		answerJSON(w, http.StatusOK, v)
+	}
+	return err
+}
+
 // route is a method and a path, as in net/http.ServeMux.
 type route struct {
 	method, path string
@@ -38,24 +75,24 @@ type route struct {
 // routes are all there are. docs/openapi.json and docs/api.md have them too, and a test sees to it.
 func routes() []route {
 	return []route{
-		{"GET", "/v1/supervisor", (*api).supervisor},
+		{"GET", "/v1/supervisor", get((*api).supervisor)},
 		{"GET", "/v1/health", (*api).health},
-		{"GET", "/v1/services", (*api).services},
-		{"GET", "/v1/services/{name}", (*api).service},
-		{"GET", "/v1/services/{name}/spec", (*api).spec},
+		{"GET", "/v1/services", get((*api).services, "name", "usage", "spec")},
+		{"GET", "/v1/services/{name}", get((*api).service, "usage", "spec")},
+		{"GET", "/v1/services/{name}/spec", get((*api).spec)},
 		{"GET", "/v1/services/{name}/logs", (*api).serviceLogs},
-		{"POST", "/v1/apply", (*api).apply},
+		{"POST", "/v1/apply", post((*api).apply)},
 		{"POST", "/v1/services/start", change(Engine.Start)},
 		{"POST", "/v1/services/stop", change(Engine.Stop)},
-		{"POST", "/v1/services/restart", (*api).restart},
+		{"POST", "/v1/services/restart", post((*api).restart)},
 		{"POST", "/v1/services/reload", change(Engine.Reload)},
 		{"POST", "/v1/services/remove", change(Engine.Remove)},
 		{"POST", "/v1/services/reopen", change(Engine.ReopenLogs)},
-		{"POST", "/v1/services/signal", (*api).signal},
-		{"POST", "/v1/services/wait", (*api).wait},
+		{"POST", "/v1/services/signal", post((*api).signal)},
+		{"POST", "/v1/services/wait", post((*api).wait)},
 		{"GET", "/v1/events", (*api).events},
-		{"POST", "/v1/upgrade", (*api).upgrade},
-		{"POST", "/v1/shutdown", (*api).shutdown},
+		{"POST", "/v1/upgrade", post((*api).upgrade)},
+		{"POST", "/v1/shutdown", post((*api).shutdown)},
 		{"GET", "/metrics", (*api).serveMetrics},
 	}
 }
@@ -105,16 +142,9 @@ func noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if len(allow) == 0 {
-		return &control.Error{
-			Message: "no such path: " + r.URL.Path,
-			Hint:    "see docs/api.md",
-			Code:    control.NotFound,
-		}
+		return failed(control.NotFound, "see docs/api.md", "no such path: %s", r.URL.Path)
 	}
 	w.Header().Set("Allow", strings.Join(allow, ", "))
-	return &control.Error{
-		Message: r.Method + " is not for " + r.URL.Path,
-		Hint:    "use " + strings.Join(allow, " or "),
-		Code:    control.BadMethod,
-	}
+	return failed(control.BadMethod, "use "+strings.Join(allow, " or "),
+		"%s is not for %s", r.Method, r.URL.Path)
 }

@@ -129,7 +129,8 @@ func Serve(ctx context.Context, o Options) (err error) {
 	})()
 	k := &keeper{o: o, at: at, engine: engine, control: gates[0].base}
 	defer k.keep(ctx)()
-	return o.run(ctx, engine, gates, newChangeover(o, engine, at, gates))
+	return o.run(ctx, engine, gates, &changeover{o: o, engine: engine, at: at, entrances: gates,
+		streams: interruptible(), others: interruptible()})
 }
 
 // spareThreads is how many threads are made before any service can have taken all that the kernel

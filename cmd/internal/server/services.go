@@ -13,17 +13,14 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
+func (a *api) supervisor(r *http.Request, _ url.Values) (any, error) {
 	list, err := a.engine.Status(r.Context())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	unknown, err := a.engine.Unknown(r.Context())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	about := a.about
 	about.Unknown = unknown
@@ -37,8 +34,7 @@ func (a *api) supervisor(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range list {
 		about.States[s.State]++
 	}
-	answerJSON(w, http.StatusOK, about)
-	return nil
+	return about, nil
 }
 
 // health answers 503 when something that is to be up is not, so that a probe
@@ -65,37 +61,23 @@ func (a *api) health(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) services(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "name", "usage", "spec")
-	if err != nil {
-		return err
-	}
-	list, err := a.statuses(r.Context(), q, q["name"]...)
-	if err != nil {
-		return err
-	}
-	answerJSON(w, http.StatusOK, list)
-	return nil
+func (a *api) services(r *http.Request, q url.Values) (any, error) {
+	return a.statuses(r.Context(), q, q["name"]...)
 }
 
 // service answers for one service or instance; the name of a service with
 // instances is no name here.
-func (a *api) service(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "usage", "spec")
-	if err != nil {
-		return err
-	}
+func (a *api) service(r *http.Request, q url.Values) (any, error) {
 	name := r.PathValue("name")
 	list, err := a.statuses(r.Context(), q, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(list) != 1 || list[0].Name != name {
-		return badRequest("ask for one, or for /v1/services?name="+name,
+		return nil, badRequest("ask for one, or for /v1/services?name="+name,
 			"%s is a service with instances", name)
 	}
-	answerJSON(w, http.StatusOK, list[0])
-	return nil
+	return list[0], nil
 }
 
 // statuses asks the engine and, if the query says so, /proc: three files a service, which is why it
@@ -160,47 +142,31 @@ func (a *api) addUsage(s *control.Status) {
 	}
 }
 
-func (a *api) spec(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	s, err := a.engine.Spec(r.Context(), r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	answerJSON(w, http.StatusOK, s)
-	return nil
+func (a *api) spec(r *http.Request, _ url.Values) (any, error) {
+	return a.engine.Spec(r.Context(), r.PathValue("name"))
 }
 
-func (a *api) apply(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	var body applyBody
-	if err := decode(w, r, &body); err != nil {
-		return err
-	}
+func (a *api) apply(ctx context.Context, body applyBody) (any, error) {
 	if body.Services == nil {
-		return badRequest(`"services": [] removes all that came from the source`, "no services")
+		return nil, badRequest(`"services": [] removes all that came from the source`, "no services")
 	}
 	if err := checkCount(body.Services); err != nil {
-		return err
+		return nil, err
 	}
 	environ, err := environOf(body.Environ)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	plan, err := a.engine.Apply(r.Context(), supervise.Apply{
+	plan, err := a.engine.Apply(ctx, supervise.Apply{
 		Services: body.Services, Source: body.Source, Environ: environ, PlanOnly: body.Plan,
 		NoStart: body.NoStart,
 	})
 	if err != nil {
 		e := errorOf(err)
 		e.Plan = plan
-		return e
+		return nil, e
 	}
-	answerJSON(w, http.StatusOK, control.Applied{Plan: plan})
-	return nil
+	return control.Applied{Plan: plan}, nil
 }
 
 // environOf takes an environment apart. Errors do not quote it.
@@ -237,115 +203,70 @@ func checkCount(services []spec.Service) error {
 
 // change makes a handler of one of the engine's requests that take names.
 func change(do func(Engine, context.Context, ...string) error) handler {
-	return func(a *api, w http.ResponseWriter, r *http.Request) error {
-		if _, err := query(r); err != nil {
-			return err
-		}
-		var body control.Names
-		if err := decode(w, r, &body); err != nil {
-			return err
-		}
+	return post(func(a *api, ctx context.Context, body control.Names) (any, error) {
 		names, err := chosen(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return done(w, do(a.engine, r.Context(), names...))
-	}
+		return control.Done{}, do(a.engine, ctx, names...)
+	})
 }
 
-// done answers a request that has nothing to say when it went well.
-func done(w http.ResponseWriter, err error) error {
-	if err == nil {
-		answerJSON(w, http.StatusOK, control.Done{})
-	}
-	return err
-}
-
-func (a *api) restart(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	var body control.RestartRequest
-	if err := decode(w, r, &body); err != nil {
-		return err
-	}
+func (a *api) restart(ctx context.Context, body control.RestartRequest) (any, error) {
 	names, err := chosen(body.Names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if body.Rolling {
-		return done(w, a.engine.RestartRolling(r.Context(), names...))
+		return control.Done{}, a.engine.RestartRolling(ctx, names...)
 	}
-	return done(w, a.engine.Restart(r.Context(), names...))
+	return control.Done{}, a.engine.Restart(ctx, names...)
 }
 
-func (a *api) signal(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	var body control.SignalRequest
-	if err := decode(w, r, &body); err != nil {
-		return err
-	}
+func (a *api) signal(ctx context.Context, body control.SignalRequest) (any, error) {
 	names, err := chosen(body.Names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if body.Signal == "" {
-		return badRequest("", "no signal")
+		return nil, badRequest("", "no signal")
 	}
 	sig, err := body.Signal.Number()
 	if err != nil {
-		return badRequest("", "%v", err)
+		return nil, badRequest("", "%v", err)
 	}
-	return done(w, a.engine.Signal(r.Context(), sig, names...))
+	return control.Done{}, a.engine.Signal(ctx, sig, names...)
 }
 
-func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	var body control.WaitRequest
-	if err := decode(w, r, &body); err != nil {
-		return err
-	}
+func (a *api) wait(ctx context.Context, body control.WaitRequest) (any, error) {
 	names, err := chosen(body.Names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if body.State != control.Ready && body.State != control.Stopped {
-		return badRequest("it is ready or stopped", "state %q cannot be waited for", body.State)
+		return nil, badRequest("it is ready or stopped", "state %q cannot be waited for",
+			body.State)
 	}
-	ctx := r.Context()
 	if body.Timeout > 0 && body.Timeout != spec.Forever {
-		late := &control.Error{
-			Message: "not within " + body.Timeout.String(),
-			Code:    control.TimedOut,
-		}
+		late := failed(control.TimedOut, "", "not within %v", body.Timeout)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(body.Timeout), late)
 		defer cancel()
 	}
-	return done(w, a.engine.Wait(ctx, body.State, names...))
+	return control.Done{}, a.engine.Wait(ctx, body.State, names...)
 }
 
 // shutdown answers when every service has stopped; what is wanted stays on disk.
-func (a *api) shutdown(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	if err := decode(w, r, &control.Done{}); err != nil {
-		return err
-	}
+func (a *api) shutdown(ctx context.Context, _ control.Done) (any, error) {
 	a.stop()
 	select {
 	case <-a.stopped:
-	case <-r.Context().Done():
+	case <-ctx.Done():
 	}
 	select {
 	case <-a.stopped: // also when every request is told to end, which follows
-		return done(w, nil)
+		return control.Done{}, nil
 	default:
-		return context.Cause(r.Context())
+		return nil, context.Cause(ctx)
 	}
 }

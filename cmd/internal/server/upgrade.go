@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/handover"
@@ -39,8 +40,9 @@ type changeover struct {
 	entrances []entrance
 	servers   []*http.Server
 
+	busy atomic.Bool
+
 	mu      sync.Mutex
-	busy    bool
 	failed  string       // why the last one failed although the program had proven itself
 	streams *interrupted // requests that follow something
 	others  *interrupted
@@ -57,17 +59,6 @@ type interrupted struct {
 func interruptible() *interrupted {
 	ctx, end := context.WithCancelCause(context.Background())
 	return &interrupted{ctx, end}
-}
-
-func newChangeover(o Options, engine *supervise.Engine, at *location, list []entrance) *changeover {
-	return &changeover{
-		o:         o,
-		engine:    engine,
-		at:        at,
-		entrances: list,
-		streams:   interruptible(),
-		others:    interruptible(),
-	}
 }
 
 // wrap has requests end when the program is replaced.
@@ -117,18 +108,12 @@ func (c *changeover) quiet() <-chan struct{} {
 // check has the program prove itself, and takes the right to replace ours. proceed must be called
 // then.
 func (c *changeover) check(ctx context.Context, program string) (version string, err error) {
-	c.mu.Lock()
-	busy := c.busy
-	c.busy = true
-	c.mu.Unlock()
-	if busy {
+	if !c.busy.CompareAndSwap(false, true) {
 		return "", supervise.ErrBusy
 	}
 	defer func() {
 		if err != nil {
-			c.mu.Lock()
-			c.busy = false
-			c.mu.Unlock()
+			c.busy.Store(false)
 		}
 	}()
 	if err := c.engine.CanBeReplaced(ctx); err != nil {
@@ -149,10 +134,7 @@ func (c *changeover) check(ctx context.Context, program string) (version string,
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", program, err)
 	}
-	if err := c.pause(); err != nil {
-		return "", err
-	}
-	return version, nil
+	return version, c.pause()
 }
 
 // pause has new connections wait in their queues.
@@ -180,9 +162,10 @@ func (c *changeover) resume() error {
 func (c *changeover) proceed(program string) {
 	err := c.replace(program)
 	c.mu.Lock()
-	c.failed, c.busy = err.Error(), false
+	c.failed = err.Error()
 	c.streams, c.others = interruptible(), interruptible()
 	c.mu.Unlock()
+	c.busy.Store(false)
 	for _, s := range c.servers {
 		s.SetKeepAlivesEnabled(true)
 	}
@@ -213,19 +196,16 @@ func (c *changeover) replace(program string) error {
 // drain waits until every client has its answer.
 func (c *changeover) drain() error {
 	none := c.quiet()
-	patience := time.NewTimer(answerTime)
-	defer patience.Stop()
 	select {
 	case <-none:
 		return nil
-	case <-patience.C:
+	case <-time.After(answerTime):
 	}
 	c.others.end(errUpgrading)
-	patience.Reset(quietTime)
 	select {
 	case <-none:
 		return nil
-	case <-patience.C:
+	case <-time.After(quietTime):
 		return fmt.Errorf("clients have not taken their answers within %v", answerTime+quietTime)
 	}
 }
@@ -250,32 +230,20 @@ func (c *changeover) manifest(next handover.ToProgram) (m successor.Manifest, er
 
 // upgrade answers when the new program has proven itself. Whether it is there then, the next answer
 // tells, which is its own.
-func (a *api) upgrade(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	var req control.UpgradeRequest
-	if err := decode(w, r, &req); err != nil {
-		return err
-	}
+func (a *api) upgrade(ctx context.Context, req control.UpgradeRequest) (any, error) {
 	if a.changeover == nil || a.changeover.o.Pinned {
-		return &control.Error{Message: "this supervisor runs in the foreground (daemonry run): " +
-			"what started it has to start the new program", Code: control.Unsupported}
+		return nil, failed(control.Unsupported, "", "this supervisor runs in the foreground "+
+			"(daemonry run): what started it has to start the new program")
 	}
 	if req.Program == "" || req.Program[0] != '/' {
-		return badRequest("", "program %q is not an absolute path", req.Program)
+		return nil, badRequest("", "program %q is not an absolute path", req.Program)
 	}
-	version, err := a.changeover.check(r.Context(), req.Program)
+	version, err := a.changeover.check(ctx, req.Program)
 	if err != nil {
-		return &control.Error{
-			Message: err.Error(),
-			Hint:    "the supervisor goes on as it was",
-			Code:    control.NotDone,
-		}
+		return nil, failed(control.NotDone, "the supervisor goes on as it was", "%s", err)
 	}
 	go a.changeover.proceed(req.Program)
-	answerJSON(w, http.StatusOK, control.Upgrade{Version: version})
-	return nil
+	return control.Upgrade{Version: version}, nil
 }
 
 // upgradeFailure is why the last upgrade failed after its request was answered.
