@@ -122,8 +122,13 @@ type bootCall struct {
 	root               string
 }
 
-func (c *bootCall) rootOption() option {
-	return option{"root", "DIR", "this machine", parsed(&c.root, filepath.Abs)}
+func (c *bootCall) options() []option {
+	return []option{
+		{"f, file", "FILE", "", parsed(&c.file, word)},
+		{"root", "DIR", "this machine", parsed(&c.root, filepath.Abs)},
+		{"plan", "", "", toggle(&c.plan)},
+		{"json", "", "", toggle(&c.json)},
+	}
 }
 
 // bootMachine is the machine, with the hint for what is missing.
@@ -133,12 +138,10 @@ func (a *app) bootMachine(call *bootCall) (*boot.Machine, boot.Evidence, error) 
 		find = func() (*boot.Machine, boot.Evidence, error) { return boot.In(call.root) }
 	}
 	m, evidence, err := find()
-	var unknown *boot.UnknownError
-	var noUsers *boot.NoUserServicesError
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(err, new(*boot.UnknownError)):
 		err = &statusError{status: exitFailed, err: err, hint: "in a container: daemonry run"}
-	case errors.As(err, &noUsers):
+	case errors.As(err, new(*boot.NoUserServicesError)):
 		err = &statusError{status: exitFailed, err: err,
 			hint: "in crontab -e: @reboot daemonry supervisor start"}
 	}
@@ -204,8 +207,7 @@ func (a *app) supervisorStopper(
 // awaited waits for a supervisor that an init system has started without waiting for it.
 func (a *app) awaited(ctx context.Context) error {
 	s, err := a.session()
-	var lost *lostError
-	if err == nil || errors.As(err, &lost) {
+	if err == nil || errors.As(err, new(*lostError)) {
 		return a.appear(ctx, s, bootTime)
 	}
 	if absent(err) {

@@ -44,14 +44,11 @@ func (a *app) changed(c *change, words []string, there goal, do request) error {
 	err = a.watching(ctx, s, words, there, func(ctx context.Context) error {
 		return do(s, ctx, names)
 	})
-	if err = interrupted(ctx, err, say(names)); err != nil {
-		if failures := failuresIn(err); len(failures) > 0 {
-			return a.told(failures)
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		return failure(err, exitFailed, words)
+	if failures := failuresIn(err); len(failures) > 0 && ctx.Err() == nil {
+		return a.told(failures)
+	}
+	if err != nil {
+		return unawaited(ctx, err, say(names), words)
 	}
 	list, err := s.Status(ctx, control.StatusRequest{Names: words})
 	if down := there(control.Status{State: control.Stopped}); down && (absent(err) || broken(err) ||
@@ -67,11 +64,9 @@ func (a *app) changed(c *change, words []string, there goal, do request) error {
 
 // endedWith are services that have ended with their supervisor.
 func endedWith(names []string) []control.Status {
-	list := make([]control.Status, len(names))
-	for i, name := range names {
-		list[i] = control.Status{Name: name, State: control.Stopped, Reason: errEnded.Error()}
-	}
-	return list
+	return each(names, func(name string) control.Status {
+		return control.Status{Name: name, State: control.Stopped, Reason: errEnded.Error()}
+	})
 }
 
 // printBrief prints a line for each service.
@@ -116,12 +111,12 @@ func (c *chosen) option() option {
 func (c *chosen) names(words []string) (control.Names, error) {
 	switch {
 	case c.all && len(words) > 0:
-		return control.Names{}, usagef("", "%q and --all: name one or the other", words[0])
+		return control.Names{}, usagef("%q and --all: name one or the other", words[0])
 	case !c.all && len(words) == 0:
-		return control.Names{}, usagef("", "no service named")
+		return control.Names{}, usagef("no service named")
 	}
-	if i := slices.IndexFunc(words, func(w string) bool { return w == "" }); i >= 0 {
-		return control.Names{}, usagef("", "the name of a service is empty")
+	if slices.Contains(words, "") {
+		return control.Names{}, usagef("the name of a service is empty")
 	}
 	return control.Names{Names: words, All: c.all}, nil
 }

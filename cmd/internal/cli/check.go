@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,24 +13,15 @@ import (
 	"github.com/daemonry/daemonry/pidfile"
 )
 
-// checkCall is what the words of "daemonry check" ask for.
-type checkCall struct {
-	pidfile string
-	json    bool
-}
-
 func checkVerb(a *app) *verb {
-	call := &checkCall{}
+	call := &instanceCall{}
 	return &verb{
-		options: []group{{"", []option{
-			{"pidfile", "FILE", "", parsed(&call.pidfile, word)},
-			{"json", "", "", toggle(&call.json)},
-		}}},
-		run: func(words []string) error { return a.check(call, words) },
+		options: []group{{"", call.options()}},
+		run:     func(words []string) error { return a.check(call, words) },
 	}
 }
 
-func (a *app) check(call *checkCall, words []string) error {
+func (a *app) check(call *instanceCall, words []string) error {
 	pid, err := a.checkedPID(call, words)
 	if err != nil {
 		return err
@@ -55,22 +47,22 @@ func (a *app) check(call *checkCall, words []string) error {
 }
 
 // checkedPID is the process that is meant.
-func (a *app) checkedPID(call *checkCall, words []string) (int, error) {
+func (a *app) checkedPID(call *instanceCall, words []string) (int, error) {
 	if call.pidfile != "" {
 		if len(words) > 0 {
-			return 0, usagef("", "%q and --pidfile: name one process", words[0])
+			return 0, usagef("%q and --pidfile: name one process", words[0])
 		}
 		return recordedPID(call.pidfile)
 	}
 	if len(words) != 1 {
-		return 0, usagef("", "name one process: its pid, its service, or --pidfile")
+		return 0, usagef("name one process: its pid, its service, or --pidfile")
 	}
 	pid, err := strconv.Atoi(words[0])
 	if err != nil {
 		return a.servicePID(words[0])
 	}
 	if pid < 1 {
-		return 0, usagef("", "%d is not a pid", pid)
+		return 0, usagef("%d is not a pid", pid)
 	}
 	return pid, nil
 }
@@ -88,7 +80,7 @@ func (a *app) servicePID(name string) (int, error) {
 	case err != nil:
 		return 0, failure(interrupted(ctx, err, "the supervisor"), exitUnknown, []string{name})
 	case len(list) != 1:
-		return 0, usagef("", "%s stands for %s: name one of them",
+		return 0, usagef("%s stands for %s: name one of them",
 			name, counted(len(list), "instance"))
 	case list[0].PID == 0:
 		return 0, statusf(exitUnknown, "%s: no process runs: %s", name, briefState(list[0]))
@@ -109,7 +101,7 @@ func recordedPID(path string) (int, error) {
 		return 0, statusf(exitUnknown, "pid file %s: %w", path, fs.ErrNotExist)
 	case instance.State == pidfile.Dead || instance.PID == 0:
 		return 0, statusf(exitUnknown, "pid file %s: %w", path,
-			firstError(instance.Why, errors.New("names no process")))
+			cmp.Or(instance.Why, errors.New("names no process")))
 	}
 	return instance.PID, nil
 }

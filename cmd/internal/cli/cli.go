@@ -14,6 +14,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -23,7 +24,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daemonry/daemonry/internal/boot"
-	"github.com/daemonry/daemonry/spec"
 )
 
 // program is the name in messages, whatever the file is called.
@@ -49,7 +49,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		}
 		return a.daemonize(personality, args[2:])
 	}
-	return a.report(unread(firstError(a.execute(args[1:]), a.unsaid)))
+	return a.report(unread(cmp.Or(a.execute(args[1:]), a.unsaid)))
 }
 
 // app is one run of the command.
@@ -65,16 +65,12 @@ type app struct {
 // execute finds the verb and lets cobra do the rest.
 func (a *app) execute(words []string) error {
 	if len(words) == 0 {
-		return usagef("", "no command given")
+		return usagef("no command given")
 	}
 	name := words[0]
 	known := slices.ContainsFunc(verbs, func(e entry) bool { return e.name == name })
 	if !known && !slices.Contains(cobraVerbs, name) && !strings.HasPrefix(name, "-") {
-		err := usagef("", "unknown command %q", name)
-		if near := spec.Nearest(name, verbNames()); near != "" {
-			err.hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		return err
+		return usagef("unknown command %q", name).advise(meant("%q", name, verbNames()))
 	}
 	a.describes = !known
 	root := a.command(a.rootVerb())
@@ -130,12 +126,15 @@ var verbs = []entry{
 	{"completion", completionVerb},
 }
 
-func verbNames() []string {
-	var names []string
-	for _, e := range verbs {
-		names = append(names, e.name)
+func verbNames() []string { return each(verbs, func(e entry) string { return e.name }) }
+
+// each is what f makes of each element of a list.
+func each[T, U any](list []T, f func(T) U) []U {
+	made := make([]U, len(list))
+	for i, one := range list {
+		made[i] = f(one)
 	}
-	return names
+	return made
 }
 
 // verb is one command.
@@ -170,7 +169,7 @@ func (a *app) rootVerb() *verb {
 			if version {
 				return a.printVersion(false)
 			}
-			return usagef("", "no command given")
+			return usagef("no command given")
 		},
 	}
 }

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/daemonry/daemonry/spec"
 )
 
 // shells are those that can complete our words, each with what writes the script for it.
@@ -35,19 +33,15 @@ func completionVerb(a *app) *verb {
 }
 
 func (a *app) completion(words []string) error {
+	names := shellNames()
+	any := "one of " + strings.Join(names, ", ")
 	if len(words) != 1 {
-		e := usagef("", "name one shell")
-		e.hint = "one of " + strings.Join(shellNames(), ", ")
-		return e
+		return usagef("name one shell").advise(any)
 	}
 	write, known := shells[words[0]]
 	if !known {
-		e := usagef("", "%q is not a shell that is known here", words[0])
-		e.hint = "one of " + strings.Join(shellNames(), ", ")
-		if near := spec.Nearest(words[0], shellNames()); near != "" {
-			e.hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		return e
+		return usagef("%q is not a shell that is known here", words[0]).
+			advise(cmp.Or(meant("%q", words[0], names), any))
 	}
 	// the name is all that a script has of it: it asks for the rest
 	return write(a, &cobra.Command{Use: program})

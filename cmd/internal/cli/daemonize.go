@@ -28,6 +28,10 @@ type complaint string
 
 func (c complaint) Error() string { return string(c) }
 
+func complainf(format string, args ...any) complaint {
+	return complaint(fmt.Sprintf(format, args...))
+}
+
 // daemonize is daemonize(1): its options, its checks, its sentences. What it
 // could not tell, for it had returned by then, is told as "detach" does, with
 // that command's exit statuses.
@@ -58,8 +62,7 @@ func (a *app) daemonize(name string, words []string) int {
 
 // complain says a sentence of daemonize's as it would, anything else as we do.
 func (a *app) complain(err error) int {
-	var c complaint
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[complaint](err); ok {
 		fmt.Fprintln(a.err, printable(string(c)))
 		return exitFailed
 	}
@@ -69,8 +72,8 @@ func (a *app) complain(err error) int {
 
 // complainUsage is complain for what parseDaemonize found: a bad option brings the usage.
 func (a *app) complainUsage(name string, err error) int {
-	var bad badOption
-	if !errors.As(err, &bad) {
+	bad, ok := errors.AsType[badOption](err)
+	if !ok {
 		return a.complain(err)
 	}
 	if bad.letter != "" {
@@ -89,21 +92,20 @@ func (o *daemonizeOptions) check() (detach.Options, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return detach.Options{}, complaint(fmt.Sprintf("File %q does not exist.", path))
+		return detach.Options{}, complainf("File %q does not exist.", path)
 	case err != nil:
 		return detach.Options{}, fmt.Errorf("%s: %w", path, err)
 	case !info.Mode().IsRegular():
-		return detach.Options{}, complaint(fmt.Sprintf("File %q is not regular file.", path))
+		return detach.Options{}, complainf("File %q is not regular file.", path)
 	case info.Mode().Perm()&0o111 == 0:
-		return detach.Options{}, complaint(fmt.Sprintf("File %q is not executable.", path))
+		return detach.Options{}, complainf("File %q is not executable.", path)
 	}
 	if o.user != "" {
 		if os.Getuid() != 0 {
 			return detach.Options{}, complaint("Must be root to specify a different user.")
 		}
 		if _, err := launch.LookupAccount(o.user); err != nil || strings.Contains(o.user, ":") {
-			return detach.Options{},
-				complaint(fmt.Sprintf("Can't find user %q in password file.", o.user))
+			return detach.Options{}, complainf("Can't find user %q in password file.", o.user)
 		}
 	}
 	s, err := service(o.service(), o.command)
@@ -167,23 +169,20 @@ func (a *app) daemonizeVerbose(o daemonizeOptions) {
 
 // translate finds daemonize's sentence for a failure that it would have seen itself.
 func (o *daemonizeOptions) translate(err error) error {
-	var step *spawn.StepError
-	if errors.As(err, &step) {
+	if step, ok := errors.AsType[*spawn.StepError](err); ok {
 		switch {
 		case step.Step == spawn.StepDirectory:
-			return complaint(fmt.Sprintf("Can't change working directory to %q: %v",
-				o.dir, step.Err))
+			return complainf("Can't change working directory to %q: %v", o.dir, step.Err)
 		case step.Step == spawn.StepExec && o.user == "" && errors.Is(err, fs.ErrPermission):
-			return complaint(fmt.Sprintf("File %q is not executable.", o.command[0]))
+			return complainf("File %q is not executable.", o.command[0])
 		}
 		return err
 	}
 	if o.lock != "" && errors.Is(err, sys.ErrLocked) {
-		return complaint(fmt.Sprintf("Can't lock the lock file %q. Is another instance running?",
-			o.lock))
+		return complainf("Can't lock the lock file %q. Is another instance running?", o.lock)
 	}
-	var path *fs.PathError
-	if !errors.As(err, &path) {
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
 		return err
 	}
 	for _, f := range []struct{ file, sentence string }{
@@ -193,7 +192,7 @@ func (o *daemonizeOptions) translate(err error) error {
 		{o.stderr, "Can't open %q for stderr: %v"},
 	} {
 		if abs, absErr := filepath.Abs(f.file); f.file != "" && absErr == nil && abs == path.Path {
-			return complaint(fmt.Sprintf(f.sentence, f.file, reason(path.Err)))
+			return complainf(f.sentence, f.file, reason(path.Err))
 		}
 	}
 	return err

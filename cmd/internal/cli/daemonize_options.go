@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -74,25 +73,16 @@ func (o *daemonizeOptions) flag(letter string) bool {
 }
 
 func (o *daemonizeOptions) argument(letter, arg string) error {
-	switch letter {
-	case "c":
-		o.dir = arg
-	case "e":
-		o.stderr = arg
-	case "l":
-		o.lock = arg
-	case "o":
-		o.stdout = arg
-	case "p":
-		o.pidfile = arg
-	case "u":
-		o.user = arg
-	case "E":
-		if strings.Index(arg, "=") < 1 {
-			return complaint(fmt.Sprintf("Argument to -%s (%q) is not of the form name=value.",
-				letter, arg))
-		}
-		o.env = append(o.env, arg)
+	if letter != "E" {
+		*map[string]*string{
+			"c": &o.dir, "e": &o.stderr, "l": &o.lock, "o": &o.stdout, "p": &o.pidfile,
+			"u": &o.user,
+		}[letter] = arg
+		return nil
 	}
+	if strings.Index(arg, "=") < 1 {
+		return complainf("Argument to -%s (%q) is not of the form name=value.", letter, arg)
+	}
+	o.env = append(o.env, arg)
 	return nil
 }

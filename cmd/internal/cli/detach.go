@@ -24,9 +24,7 @@ func detachVerb(a *app) *verb {
 
 func (a *app) detach(call *detachCall, words []string) error {
 	if len(words) == 0 {
-		e := usagef("", "no program given")
-		e.hint = "daemonry detach [OPTION…] -- PROGRAM [ARG…]"
-		return e
+		return usagef("no program given").advise("daemonry detach [OPTION…] -- PROGRAM [ARG…]")
 	}
 	s, err := service(call.Service, words)
 	if err != nil {

@@ -10,13 +10,8 @@ import (
 func disableVerb(a *app) *verb {
 	call := &bootCall{}
 	return &verb{
-		options: []group{{"", []option{
-			{"f, file", "FILE", "", parsed(&call.file, word)},
-			call.rootOption(),
-			{"plan", "", "", toggle(&call.plan)},
-			{"json", "", "", toggle(&call.json)},
-		}}},
-		run: func(words []string) error { return a.disable(call, words) },
+		options: []group{{"", call.options()}},
+		run:     func(words []string) error { return a.disable(call, words) },
 	}
 }
 
@@ -44,7 +39,7 @@ func (a *app) disable(call *bootCall, words []string) error {
 	}
 	for _, name := range names {
 		if err := spec.CheckName(name); err != nil {
-			return usagef("", "%w", err)
+			return usagef("%w", err)
 		}
 	}
 	plan, err := m.Disable(ctx, names...)

@@ -23,7 +23,7 @@ func downVerb(a *app) *verb {
 
 func (a *app) down(call *fileCall, words []string) error {
 	if len(words) > 0 {
-		return usagef("", "unexpected word %q", words[0])
+		return usagef("unexpected word %q", words[0])
 	}
 	ctx, done := untilSignal()
 	defer done()
@@ -53,10 +53,7 @@ func (a *app) down(call *fileCall, words []string) error {
 		return s.Remove(ctx, control.Named(names...))
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return interrupted(ctx, err, strings.Join(names, ", "))
-		}
-		return failure(err, exitFailed, nil)
+		return unawaited(ctx, err, strings.Join(names, ", "), nil)
 	}
 	for _, name := range names {
 		if _, err := fmt.Fprintf(a.out, "%s: removed\n", name); err != nil {

@@ -15,13 +15,9 @@ import (
 func enableVerb(a *app) *verb {
 	call := &bootCall{}
 	return &verb{
-		options: []group{{"", []option{
-			{"native", "", "", toggle(&call.native)},
-			{"f, file", "FILE", "", parsed(&call.file, word)},
-			call.rootOption(),
-			{"plan", "", "", toggle(&call.plan)},
-			{"json", "", "", toggle(&call.json)},
-		}}},
+		options: []group{
+			{"", append([]option{{"native", "", "", toggle(&call.native)}}, call.options()...)},
+		},
 		run: func(words []string) error { return a.enable(call, words) },
 	}
 }
@@ -29,9 +25,9 @@ func enableVerb(a *app) *verb {
 func (a *app) enable(call *bootCall, words []string) error {
 	switch {
 	case !call.native && call.file != "" && len(words) > 0:
-		return usagef("", "%q and --file: name one or the other, or --native", words[0])
+		return usagef("%q and --file: name one or the other, or --native", words[0])
 	case !call.native && call.root != "" && (call.file != "" || len(words) > 0):
-		return usagef("", "--root: no supervisor runs there that could take services in")
+		return usagef("--root: no supervisor runs there that could take services in")
 	}
 	ctx, done := untilSignal()
 	defer done()

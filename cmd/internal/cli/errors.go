@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,22 @@ type usageError struct {
 	hint string
 }
 
-func usagef(verb, format string, args ...any) *usageError {
-	return &usageError{verb: verb, err: fmt.Errorf(format, args...)}
+func usagef(format string, args ...any) *usageError {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// advise adds what to write instead.
+func (e *usageError) advise(hint string) *usageError {
+	e.hint = hint
+	return e
+}
+
+// meant is advice for who gave a name that is near to one that there is, "" if none is.
+func meant(format, given string, names []string) string {
+	if near := spec.Nearest(given, names); near != "" {
+		return fmt.Sprintf("did you mean "+format+"?", near)
+	}
+	return ""
 }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -46,8 +61,7 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // inVerb adds the verb that an error of usage is about.
 func inVerb(name string, err error) error {
-	var usage *usageError
-	if errors.As(err, &usage) && usage.verb == "" && name != program {
+	if usage, ok := errors.AsType[*usageError](err); ok && name != program {
 		usage.verb = name
 	}
 	return err
@@ -119,13 +133,13 @@ func (a *app) explain(name string, err error) {
 		for _, line := range launch.Words {
 			fmt.Fprintf(a.err, "| %s\n", printable(line))
 		}
-		hint = firstOf(launch.Hint, hint)
+		hint = cmp.Or(launch.Hint, hint)
 	}
 	if status != nil {
-		hint = firstOf(status.hint, hint)
+		hint = cmp.Or(status.hint, hint)
 	}
 	if errors.As(err, &usage) {
-		hint = firstOf(usage.hint, hint)
+		hint = cmp.Or(usage.hint, hint)
 	}
 	if hint != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", oneLine(hint))
@@ -139,8 +153,7 @@ func (a *app) explain(name string, err error) {
 // in it has appended, which gets a line of its own.
 func withoutHint(err error, hint *string) string {
 	text := err.Error()
-	var h *spec.HintError
-	if errors.As(err, &h) && h.Hint != "" {
+	if h, ok := errors.AsType[*spec.HintError](err); ok && h.Hint != "" {
 		*hint = h.Hint
 		text = strings.Replace(text, h.Error(), h.Message, 1)
 	}
@@ -151,12 +164,11 @@ func withoutHint(err error, hint *string) string {
 func problem(p spec.Problem) *usageError {
 	field, _, _ := strings.Cut(p.Field, "[")
 	field, _, _ = strings.Cut(field, ".")
-	e := usagef("", "%s", p.Message)
+	message := p.Message
 	if field != "command" {
-		e = usagef("", "%s: %s", asOption(field), p.Message)
+		message = asOption(field) + ": " + message
 	}
-	e.hint = asOptions(p.Hint)
-	return e
+	return usagef("%s", message).advise(asOptions(p.Hint))
 }
 
 // asOptions writes the names of fields as those of options.
@@ -183,34 +195,22 @@ func flagError(v *verb, err error) error {
 	case errors.Is(err, pflag.ErrHelp):
 		return err
 	case errors.As(err, &invalid):
-		return usagef("", "--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+		return usagef("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
 	case errors.As(err, &missing):
-		e := usagef("", "--%s: needs a value", missing.GetSpecifiedName())
+		e := usagef("--%s: needs a value", missing.GetSpecifiedName())
 		if o, ok := v.options.named(missing.GetSpecifiedName()); ok {
 			e.hint = fmt.Sprintf("write --%s %s", o.long(), o.arg)
 		}
 		return e
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
-		return usagef("", "unknown option -%s", unknown.GetSpecifiedShortnames())
+		return usagef("unknown option -%s", unknown.GetSpecifiedShortnames())
 	case errors.As(err, &unknown):
-		e := usagef("", "unknown option --%s", unknown.GetSpecifiedName())
-		if near := spec.Nearest(unknown.GetSpecifiedName(), v.options.names()); near != "" {
-			e.hint = fmt.Sprintf("did you mean --%s?", near)
-		}
-		return e
+		return usagef("unknown option --%s", unknown.GetSpecifiedName()).
+			advise(meant("--%s", unknown.GetSpecifiedName(), v.options.names()))
 	case errors.As(err, &syntax):
-		return usagef("", "bad option %s", syntax.GetSpecifiedFlag())
+		return usagef("bad option %s", syntax.GetSpecifiedFlag())
 	}
-	return usagef("", "%w", err)
-}
-
-func firstOf(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
+	return usagef("%w", err)
 }
 
 // oneLine keeps a message on its line and control characters off the terminal.
@@ -221,15 +221,6 @@ func oneLine(s string) string {
 // printable shows control characters, with which a program, or whoever chose
 // a file's name, could redraw the terminal, as what they are.
 func printable(s string) string { return safetext.Plain(s) }
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // unsaid is a status that could not be written: of the statuses of this command "unknown" is the
 // one that says so, unless the reader has gone away.
@@ -264,11 +255,18 @@ func failure(err error, status int, names []string) error {
 
 // interrupted is err, or that a signal ended the wait for it.
 func interrupted(ctx context.Context, err error, what string) error {
-	var signal detach.Interrupted
-	if err != nil && errors.As(context.Cause(ctx), &signal) {
+	if signal, ok := errors.AsType[detach.Interrupted](context.Cause(ctx)); ok && err != nil {
 		return fmt.Errorf("%w while waiting for %s; it goes on", signal, what)
 	}
 	return err
+}
+
+// unawaited is the error of what was waited for: that a signal ended the wait, or failure's.
+func unawaited(ctx context.Context, err error, what string, names []string) error {
+	if ctx.Err() != nil {
+		return interrupted(ctx, err, what)
+	}
+	return failure(err, exitFailed, names)
 }
 
 // cut is the end of a command that goes on until somebody has seen enough: a signal, or a reader
@@ -288,10 +286,9 @@ func cut(ctx context.Context, err error) error {
 // SIGPIPE, which the command has taken (untilSignal), with nothing else to say. An answer that has
 // a status of its own keeps it.
 func unread(err error) error {
-	var status *statusError
-	var written *fs.PathError
-	if errors.As(err, &written) && written.Op == "write" && written.Path == os.Stdout.Name() &&
-		!errors.As(err, &status) {
+	written, ok := errors.AsType[*fs.PathError](err)
+	if ok && written.Op == "write" && written.Path == os.Stdout.Name() &&
+		!errors.As(err, new(*statusError)) {
 		return cut(context.Background(), err)
 	}
 	return err
@@ -299,8 +296,7 @@ func unread(err error) error {
 
 // failuresIn are the services that an error is about, if it is about some that did not come up.
 func failuresIn(err error) []control.Failure {
-	var e *control.Error
-	if errors.As(err, &e) && e.Code == control.NotDone {
+	if e, ok := errors.AsType[*control.Error](err); ok && e.Code == control.NotDone {
 		return e.Failures
 	}
 	return nil

@@ -24,11 +24,11 @@ func TestReport(t *testing.T) {
 	}{
 		{"success", nil, 0, ""},
 		{"a failure", plain, 1, "daemonry: read x: no such thing\n"},
-		{"wrong usage", usagef("stop", "no pid file"), 2,
+		{"wrong usage", inVerb("stop", usagef("no pid file")), 2,
 			"daemonry: no pid file\nsee 'daemonry stop --help'\n"},
-		{"wrong usage of nothing", usagef("", "no command"), 2,
+		{"wrong usage of nothing", usagef("no command"), 2,
 			"daemonry: no command\nsee 'daemonry --help'\n"},
-		{"wrong usage with advice", usagef("detach", "--umask: %w", hinted), 2,
+		{"wrong usage with advice", inVerb("detach", usagef("--umask: %w", hinted)), 2,
 			"daemonry: --umask: \"9\" is not octal\nhint: write 0640\n" +
 				"see 'daemonry detach --help'\n"},
 		{"an answer", &statusError{status: 3}, 3, ""},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -72,7 +73,7 @@ func eventText(ev control.Event, p palette) string {
 	colour, what := eventWhat(ev, p)
 	fmt.Fprintf(&b, "%s%s%s  %-12s  %s%-8s%s  %s\n",
 		p.dim, ev.Time.Local().Format(eventTime), p.reset,
-		printable(firstOf(ev.Service, "-")), colour, what, p.reset, printable(eventReason(ev)))
+		printable(cmp.Or(ev.Service, "-")), colour, what, p.reset, printable(eventReason(ev)))
 	if ev.Exit != nil {
 		for _, line := range ev.Exit.Words {
 			fmt.Fprintf(&b, "%s| %s\n", strings.Repeat(" ", len(eventTime)+2), printable(line))

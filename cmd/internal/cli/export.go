@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	"github.com/daemonry/daemonry/cmd/internal/writers/all"
 	"github.com/daemonry/daemonry/internal/boot"
 	"github.com/daemonry/daemonry/internal/writers"
-	"github.com/daemonry/daemonry/spec"
 )
 
 // exportCall is what the words of "daemonry export" ask for.
@@ -36,30 +36,22 @@ func exportVerb(a *app) *verb {
 }
 
 func formatList() []row {
-	var list []row
-	for _, t := range all.Targets() {
-		list = append(list, row{t.Name, capitalised(t.About) + "."})
-	}
-	return list
+	return each(all.Targets(),
+		func(t writers.Target) row { return row{t.Name, capitalised(t.About) + "."} })
 }
 
 func (a *app) export(call *exportCall, words []string) error {
+	formats := "one of " + strings.Join(all.Names(), ", ")
 	if len(words) == 0 {
-		e := usagef("", "no format given")
-		e.hint = "one of " + strings.Join(all.Names(), ", ")
-		return e
+		return usagef("no format given").advise(formats)
 	}
 	target, ok := all.Lookup(words[0])
 	if !ok {
-		e := usagef("", "unknown format %q", words[0])
-		e.hint = "one of " + strings.Join(all.Names(), ", ")
-		if near := spec.Nearest(words[0], all.Names()); near != "" {
-			e.hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		return e
+		return usagef("unknown format %q", words[0]).
+			advise(cmp.Or(meant("%q", words[0], all.Names()), formats))
 	}
 	if call.force && call.dir == "" {
-		return usagef("", "--force without -o: there is nothing to replace")
+		return usagef("--force without -o: there is nothing to replace")
 	}
 	ctx, done := untilSignal()
 	defer done()
@@ -86,9 +78,7 @@ func (a *app) export(call *exportCall, words []string) error {
 
 // inTheWay gives the hint for files that are not ours.
 func inTheWay(err error, hint string) error {
-	var changed *boot.ChangedError
-	var foreign *boot.ForeignError
-	if errors.As(err, &changed) || errors.As(err, &foreign) {
+	if errors.As(err, new(*boot.ChangedError)) || errors.As(err, new(*boot.ForeignError)) {
 		return &statusError{status: exitFailed, err: err, hint: hint}
 	}
 	return err

@@ -28,12 +28,11 @@ func (a *app) describedServices(
 	ctx context.Context, d described, names []string,
 ) ([]spec.Service, error) {
 	var services []spec.Service
+	var err error
 	if d.file == "" {
-		running, err := a.runningServices(ctx)
-		if err != nil {
+		if services, err = a.runningServices(ctx); err != nil {
 			return nil, err
 		}
-		services = running
 	}
 	if len(services) == 0 {
 		file, err := a.readFile(d.file)
@@ -54,9 +53,7 @@ func (a *app) describedServices(
 			func(s spec.Service) bool { return s.Name != name && s.BaseName() != name })
 		if len(some) == 0 {
 			e := statusf(exitFailed, "%s: no such service", name)
-			if near := spec.Nearest(name, namesOf(services)); near != "" {
-				e.hint = fmt.Sprintf("did you mean %s?", near)
-			}
+			e.hint = meant("%s", name, namesOf(services))
 			return nil, e
 		}
 		for _, s := range some {
@@ -82,11 +79,7 @@ func (a *app) runningServices(ctx context.Context) ([]spec.Service, error) {
 	if err != nil {
 		return nil, failure(err, exitFailed, nil)
 	}
-	var services []spec.Service
-	for _, st := range list {
-		services = append(services, *st.Spec)
-	}
-	return services, nil
+	return each(list, func(st control.Status) spec.Service { return *st.Spec }), nil
 }
 
 // baseNames are the names of services, of instances that of the service they are of.
@@ -126,18 +119,11 @@ func (a *app) sayUnread(file *native.File) {
 
 // listed is never nil: no services at all is a request like another, to the API too.
 func listed(services []spec.Service) []spec.Service {
-	if services == nil {
-		return []spec.Service{}
-	}
-	return services
+	return append([]spec.Service{}, services...)
 }
 
 func namesOf(services []spec.Service) []string {
-	var names []string
-	for _, s := range services {
-		names = append(names, s.Name)
-	}
-	return names
+	return each(services, func(s spec.Service) string { return s.Name })
 }
 
 // readSupervised reads a file of services for the supervisor, and refuses what that cannot do.
@@ -154,8 +140,8 @@ func (a *app) readFile(given string) (*native.File, error) {
 // "FILE:LINE:COLUMN: MESSAGE", and nothing before it.
 func (a *app) readWith(given string, o native.Options) (*native.File, error) {
 	file, err := openFile(given, o)
-	var wrong native.Errors
-	if !errors.As(err, &wrong) {
+	wrong, ok := errors.AsType[native.Errors](err)
+	if !ok {
 		return file, err
 	}
 	for _, e := range wrong {

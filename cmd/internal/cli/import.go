@@ -37,10 +37,10 @@ func importVerb(a *app) *verb {
 
 func (a *app) importFiles(call *importCall, words []string) error {
 	if len(words) == 0 {
-		return usagef("", "no file given")
+		return usagef("no file given")
 	}
 	if call.force && call.file == "" {
-		return usagef("", "--force without -o: there is nothing to replace")
+		return usagef("--force without -o: there is nothing to replace")
 	}
 	format, err := importFormat(call.from, words)
 	if err != nil {
@@ -52,7 +52,7 @@ func (a *app) importFiles(call *importCall, words []string) error {
 	case format == "systemd":
 		services, notes, err = systemd.Read(words...)
 	case len(words) > 1:
-		return usagef("", "%q: one Procfile at a time", words[1])
+		return usagef("%q: one Procfile at a time", words[1])
 	default:
 		services, notes, err = procfile.Read(words[0])
 	}
@@ -84,7 +84,7 @@ func importFormat(given string, files []string) (string, error) {
 		return given, nil
 	case "":
 	default:
-		return "", usagef("", "--from: %q is none of systemd and procfile", given)
+		return "", usagef("--from: %q is none of systemd and procfile", given)
 	}
 	format := ""
 	for _, file := range files {
@@ -95,12 +95,11 @@ func importFormat(given string, files []string) (string, error) {
 		case strings.HasPrefix(base, "Procfile") || strings.HasSuffix(base, ".procfile"):
 			one = "procfile"
 		default:
-			e := usagef("", "%s: its name does not say what it is", file)
-			e.hint = "say it: --from systemd or --from procfile"
-			return "", e
+			return "", usagef("%s: its name does not say what it is", file).
+				advise("say it: --from systemd or --from procfile")
 		}
 		if format != "" && one != format {
-			return "", usagef("", "%s is not of the same kind as %s", file, files[0])
+			return "", usagef("%s is not of the same kind as %s", file, files[0])
 		}
 		format = one
 	}

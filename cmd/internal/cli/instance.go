@@ -11,7 +11,7 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// instanceCall is what the words of "status", "signal" and "stop" ask for.
+// instanceCall is what the words of "check", "status", "signal" and "stop" ask for.
 type instanceCall struct {
 	pidfile string
 	json    bool
@@ -28,9 +28,9 @@ func (c *instanceCall) options() []option {
 func (c *instanceCall) alone(services chosen, names []string) error {
 	switch {
 	case services.all:
-		return usagef("", "--all and --pidfile: name one or the other")
+		return usagef("--all and --pidfile: name one or the other")
 	case len(names) > 0:
-		return usagef("", "%q and --pidfile: name one or the other", names[0])
+		return usagef("%q and --pidfile: name one or the other", names[0])
 	}
 	return nil
 }

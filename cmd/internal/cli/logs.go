@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -141,7 +142,7 @@ func (a *app) logs(call *logsCall, names []string) error {
 		a.explain(program, incomplete) // which is not to be waited for
 		incomplete = &statusError{status: exitFailed}
 	}
-	return firstError(cut(ctx, query.Run(ctx, logsIn(found), call.Query, emit)), incomplete)
+	return cmp.Or(cut(ctx, query.Run(ctx, logsIn(found), call.Query, emit)), incomplete)
 }
 
 // unwritten is the error of logs that lack what could not be written.
@@ -161,16 +162,16 @@ func (c *logsCall) check() error {
 	timed := !c.Since.IsZero() || !c.Until.IsZero()
 	switch {
 	case c.Follow && !c.Until.IsZero():
-		return usagef("", "--follow and --until: name one or the other")
+		return usagef("--follow and --until: name one or the other")
 	case c.bare && c.json:
-		return usagef("", "--bare and --json: name one or the other")
+		return usagef("--bare and --json: name one or the other")
 	}
 	printing := timed || c.Follow || c.bare || c.lines != nil || c.Grep != nil || len(c.Streams) > 0
 	switch {
 	case c.disk && (printing || c.reopen):
-		return usagef("", "--disk prints no lines: of the other options only --json goes with it")
+		return usagef("--disk prints no lines: of the other options only --json goes with it")
 	case c.reopen && (printing || c.json):
-		return usagef("", "--reopen prints nothing: no other option goes with it")
+		return usagef("--reopen prints nothing: no other option goes with it")
 	}
 	switch {
 	case c.lines != nil:

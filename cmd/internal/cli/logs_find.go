@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,7 @@ type foundLog struct {
 }
 
 func logsIn(found []foundLog) []query.Log {
-	var list []query.Log
-	for _, l := range found {
-		list = append(list, l.Log)
-	}
-	return list
+	return each(found, func(l foundLog) query.Log { return l.Log })
 }
 
 // telling leaves out the logs that do not say which stream a line is of: one that was asked for by
@@ -97,7 +94,7 @@ func (s *session) withRemoved(
 		list, err := filesOf(s.paths.Log, []string{name})
 		if err != nil {
 			_, missing := s.Status(ctx, control.StatusRequest{Names: []string{name}})
-			return nil, nil, firstError(missing, err)
+			return nil, nil, cmp.Or(missing, err)
 		}
 		left = append(left, list...)
 	}

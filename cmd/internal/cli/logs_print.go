@@ -88,8 +88,7 @@ func (w *jsonWriter) emit(r query.Record) error {
 		l.Stream = r.Stream.String()
 	}
 	if utf8.Valid(r.Text) {
-		text := string(r.Text)
-		l.Line = &text
+		l.Line = new(string(r.Text))
 	} else {
 		l.Bytes = r.Text
 	}

@@ -105,10 +105,8 @@ func (p *page) say(under, text string) {
 
 // commandList is what the commands do, for the page of the command as a whole.
 func commandList() []row {
-	var list []row
-	for _, e := range verbs {
-		list = append(list, row{e.name, capitalised(shortOf(e.name)) + "."})
-	}
+	list := each(verbs,
+		func(e entry) row { return row{e.name, capitalised(shortOf(e.name)) + "."} })
 	return append(list, row{personality, "Take the options of daemonize(1); also under that name."})
 }
 

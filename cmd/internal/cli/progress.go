@@ -45,8 +45,7 @@ const lookPeriod = 500 * time.Millisecond
 func (s *session) follow(ctx context.Context, names []string, there goal, line *statusLine) {
 	happened := make(chan error, 1)
 	go s.tellEvents(ctx, names, happened)
-	tick := time.NewTicker(lookPeriod)
-	defer tick.Stop()
+	tick := time.Tick(lookPeriod)
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,7 +54,7 @@ func (s *session) follow(ctx context.Context, names []string, there goal, line *
 			if err != nil {
 				return
 			}
-		case <-tick.C:
+		case <-tick:
 		}
 		list, err := s.Status(ctx, control.StatusRequest{Names: names})
 		if err != nil {

@@ -20,8 +20,5 @@ func (a *app) remove(call *change, words []string) error {
 	err = a.watching(ctx, s, nil, isDown, func(ctx context.Context) error {
 		return s.Remove(ctx, names)
 	})
-	if err = interrupted(ctx, err, say(names)); err != nil && ctx.Err() == nil {
-		return failure(err, exitFailed, words)
-	}
-	return err
+	return unawaited(ctx, err, say(names), words)
 }

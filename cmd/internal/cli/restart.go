@@ -29,8 +29,7 @@ func restartVerb(a *app) *verb {
 
 func (a *app) restartRolling(call *restartCall, words []string) error {
 	err := a.changed(&call.change, words, isUp, (*session).RestartRolling)
-	var failed *detach.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*detach.Error](err); ok {
 		// the service is up: it is not the status of a service that could not be started
 		failed.Status = exitFailed
 	}

@@ -98,12 +98,11 @@ type foreground struct {
 
 func (a *app) runFile(call *runCall, words []string) error {
 	if len(words) > 0 {
-		e := usagef("", "unexpected word %q", words[0])
-		e.hint = "daemonry run [OPTION…] -- PROGRAM [ARG…]"
-		return e
+		return usagef("unexpected word %q", words[0]).
+			advise("daemonry run [OPTION…] -- PROGRAM [ARG…]")
 	}
 	if !reflect.DeepEqual(call.Service, spec.Service{}) {
-		return usagef("", "options that describe a process need a program")
+		return usagef("options that describe a process need a program")
 	}
 	file, err := a.readSupervised(call.file)
 	if err != nil {
@@ -114,23 +113,19 @@ func (a *app) runFile(call *runCall, words []string) error {
 		settings: file.Supervisor,
 	}
 	if call.main != "" && !slices.Contains(namesOf(spec.ExpandSet(f.services)), call.main) {
-		e := usagef("", "--main: there is no service %q in %s", call.main, file.Path)
-		if near := spec.Nearest(call.main, namesOf(f.services)); near != "" {
-			e.hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		return e
+		return usagef("--main: there is no service %q in %s", call.main, file.Path).
+			advise(meant("%q", call.main, namesOf(f.services)))
 	}
 	return f.run()
 }
 
 func (a *app) runProgram(call *runCall, words []string) error {
 	if len(words) == 0 || call.file != "" || call.main != "" {
-		e := usagef("", "no program given")
+		problem := "no program given"
 		if len(words) > 0 {
-			e = usagef("", "-f, --main and a program: name one or the other")
+			problem = "-f, --main and a program: name one or the other"
 		}
-		e.hint = "daemonry run [OPTION…] -- PROGRAM [ARG…]"
-		return e
+		return usagef("%s", problem).advise("daemonry run [OPTION…] -- PROGRAM [ARG…]")
 	}
 	s := call.Service
 	// As if it were started in our place: until it ends it is up, and what it reads and writes is
@@ -204,8 +199,7 @@ func (f *foreground) run() error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, o) }()
 	err = f.attend(signals, ready, served)
-	var running *server.RunningError
-	if errors.As(err, &running) && running.Dir == place.State {
+	if running, ok := errors.AsType[*server.RunningError](err); ok && running.Dir == place.State {
 		return err // what is there is that one's
 	}
 	if discardErr := place.discard(began); err == nil && discardErr != nil {
@@ -222,11 +216,11 @@ func (f *foreground) attend(signals <-chan os.Signal, ready <-chan struct{},
 		case <-ready:
 			return f.supervise(signals, served)
 		case err := <-served:
-			var running *server.RunningError
-			if errors.As(err, &running) {
+			if errors.As(err, new(*server.RunningError)) {
 				return &statusError{status: exitOurs, err: err,
 					hint: "DAEMONRY_ROOT=DIR gives this one directories of its own"}
-			} else if err != nil {
+			}
+			if err != nil {
 				return &statusError{status: exitOurs, err: err}
 			}
 			return nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (f *foreground) supervise(signals <-chan os.Signal, served <-chan error) er
 		select {
 		case err := <-served:
 			watching.Wait() // the last events come with the end
-			return firstError(launch, f.outcome(err))
+			return cmp.Or(launch, f.outcome(err))
 		case launch = <-applied:
 			if up = true; launch != nil {
 				f.end.stop()
@@ -147,7 +148,7 @@ func (f *foreground) note(ev control.Event) {
 	case ev.Kind == control.EventState:
 		f.noteState(ev)
 	case ev.Kind == control.EventTrouble || ev.Kind == control.EventLog:
-		f.say("%s: %s", firstOf(ev.Service, "supervisor"), ev.Reason)
+		f.say("%s: %s", cmp.Or(ev.Service, "supervisor"), ev.Reason)
 	}
 }
 
@@ -206,7 +207,7 @@ func healthAddress(text string) (string, error) {
 		return "", &spec.HintError{Message: fmt.Sprintf("%q is not an address", text),
 			Hint: "write PORT or HOST:PORT"}
 	}
-	return net.JoinHostPort(firstOf(host, "127.0.0.1"), port), nil
+	return net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port), nil
 }
 
 // serveHealth answers probes, if that was asked for; the function returned ends it.

@@ -197,8 +197,7 @@ func (s *session) ofRun() bool {
 func (s *session) killed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, appearTime)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
+	tick := time.Tick(10 * time.Millisecond)
 	for {
 		_, err := s.Supervisor(ctx)
 		if !broken(err) {
@@ -208,7 +207,7 @@ func (s *session) killed(ctx context.Context) bool {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-tick.C: // it is dying: its socket is about to refuse
+		case <-tick: // it is dying: its socket is about to refuse
 		}
 	}
 }
@@ -227,8 +226,7 @@ const appearTime = 2 * time.Second
 func (a *app) appear(ctx context.Context, s *session, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
+	tick := time.Tick(10 * time.Millisecond)
 	for {
 		err := a.again(s)
 		if err == nil {
@@ -240,7 +238,7 @@ func (a *app) appear(ctx context.Context, s *session, within time.Duration) erro
 		select {
 		case <-ctx.Done():
 			return err
-		case <-tick.C:
+		case <-tick:
 		}
 	}
 }

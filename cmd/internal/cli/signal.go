@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+
 	"github.com/daemonry/daemonry/control"
 	"github.com/daemonry/daemonry/pidfile"
 	"github.com/daemonry/daemonry/spec"
@@ -42,11 +44,11 @@ type signalCall struct {
 
 func (a *app) signal(call *signalCall, words []string) (err error) {
 	if len(words) == 0 {
-		return usagef("", "no signal given")
+		return usagef("no signal given")
 	}
 	name, err := spec.ParseSignal(words[0])
 	if err != nil {
-		return usagef("", "%w", err)
+		return usagef("%w", err)
 	}
 	if call.pidfile == "" {
 		return a.signalServices(call, name, words[1:])
@@ -62,7 +64,7 @@ func (a *app) signal(call *signalCall, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, found.Close()) }()
+	defer func() { err = cmp.Or(err, found.Close()) }()
 	d := describe(found)
 	if err := found.Signal(number); err != nil {
 		return err

@@ -49,13 +49,12 @@ func startOptions(call *startCall) []group {
 func (a *app) startNamed(call *startCall, words []string) error {
 	// "start ./web" without "--" is most often a program.
 	program := slices.IndexFunc(words, func(w string) bool { return spec.CheckName(w) != nil })
-	if described := !reflect.DeepEqual(call.Service, spec.Service{}); described || program >= 0 {
-		e := usagef("", "options that describe a service need a program")
-		if !described {
-			e = usagef("", "%q is not the name of a service", words[program])
-		}
-		e.hint = "daemonry start [OPTION…] -- PROGRAM [ARG…]"
-		return e
+	usage := "daemonry start [OPTION…] -- PROGRAM [ARG…]"
+	switch {
+	case !reflect.DeepEqual(call.Service, spec.Service{}):
+		return usagef("options that describe a service need a program").advise(usage)
+	case program >= 0:
+		return usagef("%q is not the name of a service", words[program]).advise(usage)
 	}
 	names, err := call.names(words)
 	if err != nil {
@@ -99,12 +98,10 @@ func (a *app) launched(ctx context.Context, s *session, err error, names control
 
 func (a *app) startProgram(call *startCall, words []string) error {
 	if call.all {
-		return usagef("", "--all and a program: name one or the other")
+		return usagef("--all and a program: name one or the other")
 	}
 	if len(words) == 0 {
-		e := usagef("", "no program given")
-		e.hint = "daemonry start [OPTION…] -- PROGRAM [ARG…]"
-		return e
+		return usagef("no program given").advise("daemonry start [OPTION…] -- PROGRAM [ARG…]")
 	}
 	described, err := supervised(call.Service, words)
 	if err != nil {
@@ -160,14 +157,10 @@ func supervised(s spec.Service, words []string) (spec.Service, error) {
 	if s.Chdir == "" && s.Chroot == "" {
 		dir, err := os.Getwd()
 		if err != nil {
-			return s, &statusError{
-				status: exitOurs,
-				err: fmt.Errorf(
-					"the working directory, which would be the service's, cannot be found: %w",
-					err,
-				),
-				hint: "name another with --chdir",
-			}
+			e := statusf(exitOurs,
+				"the working directory, which would be the service's, cannot be found: %w", err)
+			e.hint = "name another with --chdir"
+			return s, e
 		}
 		s.Chdir = dir
 	}

@@ -31,9 +31,9 @@ func statusVerb(a *app) *verb {
 func (a *app) status(call *statusCall, words []string) error {
 	switch {
 	case call.pidfile != "" && len(words) > 0:
-		return usagef("", "%q and --pidfile: name one or the other", words[0])
+		return usagef("%q and --pidfile: name one or the other", words[0])
 	case call.pidfile != "" && call.watch:
-		return usagef("", "--watch and --pidfile: only services can be watched")
+		return usagef("--watch and --pidfile: only services can be watched")
 	case call.pidfile != "":
 		return a.fileStatus(&call.instanceCall)
 	}
@@ -156,8 +156,10 @@ func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, nam
 	}
 	happened := make(chan error, 1)
 	go s.tellEvents(ctx, names, happened)
-	tick := time.NewTicker(watchPeriod)
-	defer tick.Stop()
+	var tick <-chan time.Time // what is printed line after line waits for events alone
+	if screen {
+		tick = time.Tick(watchPeriod)
+	}
 	for {
 		list, err := s.Status(ctx, control.StatusRequest{Names: names, Usage: true})
 		if ctx.Err() != nil {
@@ -179,17 +181,9 @@ func (a *app) watchStatus(ctx context.Context, s *session, call *statusCall, nam
 			if err != nil {
 				return failure(err, exitUnknown, names)
 			}
-		case <-tickIf(screen, tick):
+		case <-tick:
 		}
 	}
-}
-
-// tickIf lets what is printed line after line wait for events alone.
-func tickIf(screen bool, t *time.Ticker) <-chan time.Time {
-	if !screen {
-		return nil
-	}
-	return t.C
 }
 
 // Sequences of xterm that all terminals of today know: the alternate screen, and

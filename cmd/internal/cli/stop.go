@@ -126,9 +126,8 @@ func (a *app) printStopped(call *stopCall, r proctree.Result) error {
 
 func (a *app) stopServices(call *stopCall, names []string) error {
 	if len(call.Schedule) > 0 || call.Timeout != 0 {
-		e := usagef("", "--signal and --timeout are for --pidfile")
-		e.hint = "how a service is ended is in its description: stop, stop_timeout"
-		return e
+		return usagef("--signal and --timeout are for --pidfile").
+			advise("how a service is ended is in its description: stop, stop_timeout")
 	}
 	return a.changed(&change{call.chosen, call.json}, names, isDown, (*session).Stop)
 }

@@ -57,12 +57,11 @@ func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
 		}
 	}
 	if len(words) != 1 {
-		e := usagef("", "one of start, stop, status, upgrade and run is needed")
-		e.hint = "daemonry supervisor start"
-		return e
+		return usagef("one of start, stop, status, upgrade and run is needed").
+			advise("daemonry supervisor start")
 	}
 	if call.budget != nil && words[0] != "run" {
-		return usagef("", "--log-budget is for \"supervisor run\": "+
+		return usagef("--log-budget is for \"supervisor run\": "+
 			"set log_budget in [supervisor] of %s instead", native.DefaultName)
 	}
 	switch words[0] {
@@ -75,7 +74,7 @@ func (a *app) supervisorCommand(call *supervisorCall, words []string) error {
 	case "run":
 		return a.supervisorRun(call)
 	}
-	return usagef("", "%q is none of start, stop, status, upgrade and run", words[0])
+	return usagef("%q is none of start, stop, status, upgrade and run", words[0])
 }
 
 func (a *app) supervisorStart(call *supervisorCall) error {
@@ -95,10 +94,8 @@ func (a *app) supervisorStatus(call *supervisorCall) error {
 	if err == nil {
 		err = a.aboutSupervisor(ctx, s, call.json)
 	}
-	var silent *silentError
-	var lost *lostError
-	killed := s != nil && err != nil && !errors.As(err, &silent) && !errors.As(err, &lost) &&
-		s.killed(ctx)
+	killed := s != nil && err != nil && !errors.As(err, new(*silentError)) &&
+		!errors.As(err, new(*lostError)) && s.killed(ctx)
 	if absent(err) || killed {
 		e := &statusError{status: exitNotRunning, err: errNoSupervisor}
 		if killed {
@@ -146,8 +143,7 @@ func (a *app) supervisorStop() error {
 	ctx, done := untilSignal()
 	defer done()
 	s, err := a.reached() // one that was killed has left services
-	var lost *lostError
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[*lostError](err); ok {
 		return a.stopLost(ctx, lost)
 	}
 	var about control.Supervisor
@@ -176,11 +172,8 @@ func (a *app) supervisorStop() error {
 		return err
 	}
 	err = a.watching(ctx, s, nil, isDown, stop)
-	if err = interrupted(ctx, err, "the supervisor to end"); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return failure(err, exitFailed, nil)
+	if err != nil {
+		return unawaited(ctx, err, "the supervisor to end", nil)
 	}
 	if err := awaitLeave(ctx, process, leaveTime); err != nil {
 		return err

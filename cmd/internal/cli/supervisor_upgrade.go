@@ -17,7 +17,7 @@ import (
 // supervisorUpgrade has the supervisor become the program of a file: by default this one.
 func (a *app) supervisorUpgrade(call *supervisorCall, words []string) error {
 	if len(words) > 1 {
-		return usagef("", "one file at most")
+		return usagef("one file at most")
 	}
 	var file string
 	var err error
@@ -53,7 +53,7 @@ func (a *app) supervisorUpgrade(call *supervisorCall, words []string) error {
 // cmd/internal/successor.
 func (a *app) checkState(words []string) error {
 	if len(words) != 2 {
-		return usagef("", "two directories are needed")
+		return usagef("two directories are needed")
 	}
 	if err := successor.Check(os.Stdin, words[0], words[1]); err != nil {
 		return &statusError{status: exitFailed, err: err}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -76,7 +77,7 @@ func why(s control.Status, now time.Time) string {
 	}
 	parts = append(parts, logTrouble(s)...)
 	if len(parts) == 0 {
-		parts = append(parts, firstOf(s.Text, s.Description))
+		parts = append(parts, cmp.Or(s.Text, s.Description))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -135,18 +136,10 @@ func bytesText(n int64) string {
 
 // statusTable lays services out, width characters wide; 0 is as wide as it gets.
 func statusTable(list []control.Status, now time.Time, width int, p palette) string {
-	rows := make([][]string, 0, len(list)+1)
-	var titles []string
-	for _, c := range statusColumns {
-		titles = append(titles, c.title)
-	}
-	rows = append(rows, titles)
+	rows := [][]string{each(statusColumns, func(c column) string { return c.title })}
 	for _, s := range list {
-		var cells []string
-		for _, c := range statusColumns {
-			cells = append(cells, printable(c.cell(s, now)))
-		}
-		rows = append(rows, cells)
+		rows = append(rows, each(statusColumns,
+			func(c column) string { return printable(c.cell(s, now)) }))
 	}
 	widths := fit(rows, width)
 	var b strings.Builder

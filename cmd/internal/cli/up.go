@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -32,7 +33,7 @@ type outcome struct {
 
 func (a *app) up(call *fileCall, words []string) error {
 	if len(words) > 0 {
-		return usagef("", "unexpected word %q", words[0])
+		return usagef("unexpected word %q", words[0])
 	}
 	file, err := a.readSupervised(call.file)
 	if err != nil {
@@ -57,11 +58,8 @@ func (a *app) up(call *fileCall, words []string) error {
 		return err
 	})
 	failures := failuresIn(err)
-	switch {
-	case ctx.Err() != nil:
-		return interrupted(ctx, err, strings.Join(names, ", "))
-	case err != nil && len(failures) == 0:
-		return failure(err, exitFailed, nil)
+	if ctx.Err() != nil || err != nil && len(failures) == 0 {
+		return unawaited(ctx, err, strings.Join(names, ", "), nil)
 	}
 	list, err := s.Status(ctx, control.StatusRequest{})
 	if err != nil {
@@ -136,7 +134,7 @@ var pastOf = map[control.Action]string{
 func (o outcome) done(p palette, planned bool) (colour, what string) {
 	what = string(o.Action)
 	if !planned || o.Action == control.ActionNone {
-		what = firstOf(pastOf[o.Action], what)
+		what = cmp.Or(pastOf[o.Action], what)
 	}
 	switch {
 	case o.Status == nil || o.Action == control.ActionNone && o.Status.Ready:

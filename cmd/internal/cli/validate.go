@@ -18,7 +18,7 @@ func validateVerb(a *app) *verb {
 
 func (a *app) validate(call *fileCall, words []string) error {
 	if len(words) > 1 {
-		return usagef("", "unexpected word %q", words[1])
+		return usagef("unexpected word %q", words[1])
 	}
 	if len(words) == 1 {
 		call.file = words[0]
@@ -37,14 +37,11 @@ func (a *app) validate(call *fileCall, words []string) error {
 
 func (a *app) validateJSON(given string) error {
 	_, err := openFile(given, native.Options{Judge: judge})
-	var wrong native.Errors
-	if err != nil && !errors.As(err, &wrong) {
+	wrong, ok := errors.AsType[native.Errors](err)
+	if err != nil && !ok {
 		return err
 	}
-	list := []mistake{}
-	for _, e := range wrong {
-		list = append(list, mistake(e))
-	}
+	list := each(wrong, func(e native.Error) mistake { return mistake(e) })
 	if err := a.writeJSON(list); err != nil || len(list) == 0 {
 		return err
 	}

@@ -47,7 +47,7 @@ func versionVerb(a *app) *verb {
 		options: []group{{"", []option{{"json", "", "", toggle(&asJSON)}}}},
 		run: func(words []string) error {
 			if len(words) > 0 {
-				return usagef("", "unexpected word %q", words[0])
+				return usagef("unexpected word %q", words[0])
 			}
 			return a.printVersion(asJSON)
 		},

@@ -49,8 +49,7 @@ func (a *app) wait(call *waitCall, words []string) error {
 		return s.Wait(ctx, r)
 	}
 	err := a.changed(&call.change, words, there, wait)
-	var failed *detach.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*detach.Error](err); ok {
 		failed.Status = exitFailed // nothing was launched whose status it could be
 	}
 	return err
