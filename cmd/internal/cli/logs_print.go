@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs/query"
@@ -24,11 +23,10 @@ func (a *app) lines(list []foundLog, bare bool) *lineWriter {
 	if f == nil {
 		return w
 	}
-	many := false
-	width := new(atomic.Int32)
+	many, width := false, 0
 	for _, l := range list {
 		many = many || l.Service != list[0].Service
-		width.Store(max(width.Load(), int32(len(l.Service))))
+		width = max(width, len(l.Service))
 	}
 	w.dest = target.NewConsole(target.Console{File: f, Color: w.p != palette{}, Width: width,
 		Bare: bare || !many, Screen: terminal && !bare})

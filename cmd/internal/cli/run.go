@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/daemonry/daemonry"
@@ -239,12 +238,11 @@ func (f *foreground) options(p paths.Paths) (server.Options, error) {
 	o, err := f.a.serverOptions(p, f.settings)
 	o.Pinned = true
 	if file, terminal := fileOf(f.a.out); file != nil {
-		width := new(atomic.Int32)
-		for _, s := range spec.ExpandSet(f.services) {
-			width.Store(max(width.Load(), int32(len(s.Name))))
-		}
-		o.Console = target.Console{File: file, Color: f.a.colours() != palette{}, Width: width,
+		o.Console = target.Console{File: file, Color: f.a.colours() != palette{},
 			Bare: f.program, Screen: terminal && !f.program}
+		for _, s := range spec.ExpandSet(f.services) {
+			o.Console.Width = max(o.Console.Width, len(s.Name))
+		}
 	}
 	return o, err
 }

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
@@ -212,12 +213,8 @@ func (w *worker) fileOf(k *sink) (*logFile, error) {
 
 // closeOldest closes the log file that was used least recently.
 func (w *worker) closeOldest() {
-	oldest := w.open[0]
-	for _, o := range w.open {
-		if o.file.used < oldest.file.used {
-			oldest = o
-		}
-	}
+	oldest := slices.MinFunc(w.open,
+		func(a, b *sink) int { return cmp.Compare(a.file.used, b.file.used) })
 	if err := w.closeFile(oldest); err != nil {
 		w.e.trouble(oldest.s.id, err)
 	}
@@ -228,13 +225,7 @@ func (w *worker) closeFile(k *sink) error {
 	if k.file == nil {
 		return nil
 	}
-	for i, o := range w.open {
-		if o == k {
-			w.open[i] = w.open[len(w.open)-1]
-			w.open = w.open[:len(w.open)-1]
-			break
-		}
-	}
+	w.open = slices.DeleteFunc(w.open, func(o *sink) bool { return o == k })
 	err := k.file.f.Close()
 	k.file = nil
 	return err

@@ -2,9 +2,11 @@ package logs
 
 import (
 	"bytes"
+	"math"
 	"time"
 
 	"github.com/daemonry/daemonry/cmd/internal/logs/line"
+	"github.com/daemonry/daemonry/cmd/internal/logs/stage"
 )
 
 // batch is output on its way through masks, limit and format.
@@ -16,6 +18,12 @@ type batch struct {
 	dst  []byte     // formatted; its capacity bounds what is
 	most int        // and so does this
 	one  bool       // take one piece and ignore most
+}
+
+// batchOf is what src, a part of what is in the slot, becomes in a file with that end.
+func batchOf(in *input, slot *stage.Slot, src []byte, end line.State) batch {
+	return batch{in: in, src: src, when: time.Unix(0, slot.When()), end: end,
+		dst: slot.Out()[:0], most: math.MaxInt}
 }
 
 // format formats as much of b.src as there is room for and returns how much it took: 0 if not even

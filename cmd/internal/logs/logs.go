@@ -160,12 +160,9 @@ func ownDir(dir string) error {
 	if !fi.IsDir() {
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("not a directory")}
 	}
-	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
-		return &fs.PathError{
-			Op:   "mkdir",
-			Path: dir,
-			Err:  fmt.Errorf("others have access to it (mode %04o, want 0700)", fi.Mode().Perm()),
-		}
+	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
+		return &fs.PathError{Op: "mkdir", Path: dir,
+			Err: fmt.Errorf("others have access to it (mode %04o, want 0700)", perm)}
 	}
 	return nil
 }

@@ -152,13 +152,7 @@ func (w *worker) settle(in *input, slot *stage.Slot) error {
 			slot.Begin(len(rest), stage.Same, sys.FileState{})
 			slot.Done()
 		case k.path == "":
-			b := batch{
-				in:   in,
-				src:  rest,
-				when: time.Unix(0, slot.When()),
-				dst:  slot.Out()[:0],
-				most: math.MaxInt,
-			}
+			b := batchOf(in, slot, rest, line.State{})
 			slot.Begin(b.format(), 0, sys.FileState{})
 			slot.Done()
 		case raw:
@@ -207,14 +201,7 @@ func (w *worker) writeFormatted(in *input, slot *stage.Slot, rest []byte) error 
 	if k.old() && w.rotated(k) {
 		return nil
 	}
-	b := batch{
-		in:   in,
-		src:  rest,
-		when: time.Unix(0, slot.When()),
-		end:  k.end,
-		dst:  slot.Out()[:0],
-		most: math.MaxInt,
-	}
+	b := batchOf(in, slot, rest, k.end)
 	if cfg.Rotate.Size > 0 {
 		b.most = int(max(0, min(cfg.Rotate.Size-f.st.Size, math.MaxInt32)))
 	}
@@ -293,13 +280,7 @@ func (w *worker) keep(in *input, why error) {
 		end = in.after
 	}
 	if in.s.cfg.lined() && !w.slot.Formatted() {
-		rest = formatAll(batch{
-			in:   in,
-			src:  rest,
-			when: time.Unix(0, w.slot.When()),
-			end:  end,
-			most: math.MaxInt,
-		})
+		rest = formatAll(batchOf(in, w.slot, rest, end))
 	}
 	stuck, err := w.slot.Split(w.e.slotPath(), rest)
 	if err != nil {

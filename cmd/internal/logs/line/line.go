@@ -15,6 +15,7 @@
 package line
 
 import (
+	"slices"
 	"time"
 )
 
@@ -39,19 +40,14 @@ const (
 	Log
 )
 
-func (s Stream) String() string { return [...]string{"out", "err", "log"}[s] }
+var streams = []string{Out: "out", Err: "err", Log: "log"}
+
+func (s Stream) String() string { return streams[s] }
 
 // StreamNamed is the stream whose name is text, if there is one.
 func StreamNamed(text string) (Stream, bool) {
-	switch text {
-	case "out":
-		return Out, true
-	case "err":
-		return Err, true
-	case "log":
-		return Log, true
-	}
-	return 0, false
+	i := slices.Index(streams, text)
+	return Stream(max(0, i)), i >= 0
 }
 
 // Format is how lines are written. The zero value is raw.

@@ -4,7 +4,6 @@ import (
 	"hash/fnv"
 	"os"
 	"strings"
-	"sync/atomic"
 
 	"github.com/daemonry/daemonry/cmd/internal/safetext"
 )
@@ -14,8 +13,8 @@ type Console struct {
 	File *os.File
 	// Color gives each service's name one of a few colours, always the same.
 	Color bool
-	// Width, if not nil, is the width of the column of names; it may grow while lines are written.
-	Width *atomic.Int32
+	// Width is that of the column of names; longer ones go beyond it.
+	Width int
 	// Bare leaves the names out: the lines of a single service as they are.
 	Bare bool
 	// Screen keeps lines from doing anything to the terminal that File is, but for colours, which
@@ -79,12 +78,10 @@ func (d *console) format(r Record) {
 
 func (d *console) prefix(r Record) {
 	if d.Color {
-		d.buf = append(d.buf, "\x1b["+ColorOf(r.Service)+"m"...)
+		d.buf = append(d.buf, "\x1b["+colorOf(r.Service)+"m"...)
 	}
 	d.buf = append(d.buf, r.Service...)
-	if d.Width != nil {
-		d.buf = append(d.buf, strings.Repeat(" ", max(0, int(d.Width.Load())-len(r.Service)))...)
-	}
+	d.buf = append(d.buf, strings.Repeat(" ", max(0, d.Width-len(r.Service)))...)
 	d.buf = append(d.buf, " | "...)
 	if d.Color {
 		d.buf = append(d.buf, "\x1b[0m"...)
@@ -93,8 +90,8 @@ func (d *console) prefix(r Record) {
 
 func (d *console) Close() error { return nil }
 
-// ColorOf returns the SGR code of a service's name, for who shows names elsewhere.
-func ColorOf(service string) string {
+// colorOf returns the SGR code of a service's name.
+func colorOf(service string) string {
 	h := fnv.New32a()
 	h.Write([]byte(service))
 	return colors[h.Sum32()%uint32(len(colors))]

@@ -71,7 +71,5 @@ func (d *journal) Close() error {
 	if d.conn == nil {
 		return nil
 	}
-	err := d.conn.Close()
-	d.conn = nil
-	return err
+	return d.conn.Close()
 }

@@ -26,14 +26,6 @@ type Syslog struct {
 	TLS *tls.Config
 }
 
-// Facilities are the names of RFC 5424's table 1 as syslog.conf(5) writes them.
-var Facilities = map[string]int{
-	"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7,
-	"uucp": 8, "cron": 9,
-	"authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20,
-	"local5": 21, "local6": 22, "local7": 23,
-}
-
 // localSyslog is where local programs find their syslog server, against RFC 5424, which leaves it
 // open.
 const localSyslog = "/dev/log"
@@ -90,11 +82,9 @@ func (d *syslog) connect() error {
 	switch d.cfg.Network {
 	case "unix":
 		// A datagram socket by tradition; some servers have a stream.
-		if d.conn, err = dialer.Dial("unixgram", d.cfg.Addr); err != nil {
+		d.conn, err = dialer.Dial("unixgram", d.cfg.Addr)
+		if d.stream = err != nil; d.stream {
 			d.conn, err = dialer.Dial("unix", d.cfg.Addr)
-			d.stream = true
-		} else {
-			d.stream = false
 		}
 	case "tls":
 		d.conn, err = tls.DialWithDialer(dialer, "tcp", d.cfg.Addr, d.cfg.TLS)
@@ -223,7 +213,5 @@ func (d *syslog) Close() error {
 	if d.conn == nil {
 		return nil
 	}
-	err := d.conn.Close()
-	d.conn = nil
-	return err
+	return d.conn.Close()
 }

@@ -18,7 +18,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,7 +83,7 @@ func TestSyslogDatagrams(t *testing.T) {
 		d, err := NewSyslog(Syslog{
 			Network:  network,
 			Addr:     l.LocalAddr().String(),
-			Facility: Facilities["daemon"],
+			Facility: 3,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -317,9 +316,7 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var width atomic.Int32
-	width.Store(6)
-	d := NewConsole(Console{File: f, Width: &width})
+	d := NewConsole(Console{File: f, Width: 6})
 	text := func(s string) []byte { return []byte(s) }
 	send(t, d, []Record{
 		{Service: "web", Text: text("one")},
