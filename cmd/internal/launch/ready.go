@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/daemonry/daemonry/cmd/internal/probe"
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -49,7 +50,12 @@ func NewWatch(
 
 // ProbeEnv is what a probe must know of the process that s and p describe.
 func ProbeEnv(s *spawn.Spec, p spec.Process, logs []string) probe.Env {
-	env := probe.Env{Dir: p.Chdir, Environ: s.Env, Attr: commandAttr(s.Credential)}
+	env := probe.Env{Dir: p.Chdir, Environ: s.Env}
+	if c := s.Credential; c != nil {
+		env.Attr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups},
+		}
+	}
 	for _, file := range append([]string{p.Stdout.Path, p.Stderr.Path}, logs...) {
 		if file != "" && !slices.Contains(env.Logs, file) {
 			env.Logs = append(env.Logs, file)

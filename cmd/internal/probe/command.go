@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // askCommand runs argv and is content with exit status 0. When its time is over
@@ -46,6 +49,21 @@ func askCommand(ctx context.Context, argv []string, env Env) error {
 		return fmt.Errorf("%w: %s", err, output.text)
 	}
 	return err
+}
+
+// ownGroup makes the command lead a process group, and makes its end that of
+// the group. A command that is to lead a session leads a group by that;
+// setpgid(2) would fail.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr.Setpgid = !cmd.SysProcAttr.Setsid
+	cmd.Cancel = func() error {
+		// The command is our child and not waited for: its pid is not reused.
+		err := sys.KillGroup(cmd.Process.Pid, syscall.SIGKILL)
+		if errors.Is(err, syscall.ESRCH) {
+			return os.ErrProcessDone
+		}
+		return err
+	}
 }
 
 // lastLine keeps the last line written to it that is not blank, or its first

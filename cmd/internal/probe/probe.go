@@ -29,6 +29,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,8 +146,7 @@ func Wait(ctx context.Context, c Check, env Env) error {
 		return err
 	}
 	err = errors.Join(poll(ctx, q, env.limit()), q.Close())
-	var end *NotReadyError
-	if errors.As(err, &end) {
+	if end, ok := errors.AsType[*NotReadyError](err); ok {
 		end.Check = c
 		return end
 	}
@@ -168,10 +168,8 @@ func Once(ctx context.Context, c Check, env Env) error {
 }
 
 func settle(ctx context.Context, c Check) error {
-	t := time.NewTimer(time.Duration(c.Settle))
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(time.Duration(c.Settle)):
 		return nil
 	case <-ctx.Done():
 		return &NotReadyError{
@@ -307,10 +305,7 @@ func reason(err error) error {
 }
 
 func (e Env) limit() time.Duration {
-	if e.Attempt > 0 {
-		return e.Attempt
-	}
-	return attemptLimit
+	return cmp.Or(e.Attempt, attemptLimit)
 }
 
 // path resolves p. An abstract socket (@name) is no path.

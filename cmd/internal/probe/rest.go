@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -93,19 +94,13 @@ type rest struct {
 }
 
 func newRest(c Check, looks Looks, now time.Time) *rest {
-	r := &rest{window: time.Duration(c.Settle), busy: c.Busy, bound: c.Bound, looks: looks,
-		began: now, last: now, quiet: now, period: now}
-	if r.window == 0 {
-		r.window = DefaultWindow
+	window := cmp.Or(time.Duration(c.Settle), DefaultWindow)
+	return &rest{
+		window: window,
+		busy:   max(cmp.Or(c.Busy, DefaultBusy), window),
+		bound:  max(cmp.Or(c.Bound, DefaultBound), window),
+		looks:  looks, began: now, last: now, quiet: now, period: now,
 	}
-	if r.bound == 0 {
-		r.bound = DefaultBound
-	}
-	if r.busy == 0 {
-		r.busy = DefaultBusy
-	}
-	r.busy, r.bound = max(r.busy, r.window), max(r.bound, r.window)
-	return r
 }
 
 // A verdict is the end of the waiting.
@@ -127,11 +122,8 @@ func (r *rest) look(now time.Time) (v verdict, next time.Duration) {
 	if left := max(r.window, RestUnseen) - now.Sub(r.began); left > 0 {
 		return verdict{}, left
 	}
-	return verdict{
-		true,
-		fmt.Sprintf("counts as up: alive for %v; whether it has come to rest cannot be seen: %v",
-			max(r.window, RestUnseen), unseenReason(r.unseen)),
-	}, 0
+	return verdict{true, fmt.Sprintf("counts as up: alive for %v; whether it has come to rest "+
+		"cannot be seen: %v", max(r.window, RestUnseen), unseenReason(r.unseen))}, 0
 }
 
 func unseenReason(err error) error {

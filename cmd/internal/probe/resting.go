@@ -112,7 +112,10 @@ func (w *Resting) serve() {
 			return
 		}
 		if e == nil {
-			w.await(wait)
+			select {
+			case <-time.After(wait):
+			case <-w.sooner:
+			}
 			continue
 		}
 		now := time.Now()
@@ -142,15 +145,6 @@ func (w *Resting) first() (e *resting, wait time.Duration, left bool) {
 		return nil, wait, true
 	}
 	return heap.Pop(&w.queue).(*resting), 0, true
-}
-
-func (w *Resting) await(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-w.sooner:
-	}
 }
 
 // again puts e back into the queue.
