@@ -1,6 +1,7 @@
 package detach
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,8 +49,7 @@ func (l *attempt) await(ctx context.Context, p patience, d *spawn.Launch, r *Res
 	}()
 	// The goroutine uses what close closes.
 	collect := func() { cancel(); <-ready }
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	tick := time.Tick(time.Second)
 	for {
 		select {
 		case e := <-d.Events:
@@ -57,7 +57,7 @@ func (l *attempt) await(ctx context.Context, p patience, d *spawn.Launch, r *Res
 			return l.ended(e, d, heard)
 		case err := <-ready:
 			return l.answered(ctx, d, r, heard, err)
-		case <-tick.C:
+		case <-tick:
 			if l.o.Waiting != nil {
 				l.o.Waiting(l.ready.Check.String())
 			}
@@ -184,11 +184,7 @@ func (l *attempt) letGo(d *spawn.Launch, r *Result, heard probe.Heard) error {
 // ended is the error of a daemon that died before it was ready.
 func (l *attempt) ended(ev spawn.Event, d *spawn.Launch, heard probe.Heard) error {
 	if ev.Exit == nil {
-		err := ev.Lost
-		if err == nil {
-			err = errors.New("the launch ended without a word")
-		}
-		return l.kill(d, ours(err))
+		return l.kill(d, ours(cmp.Or(ev.Lost, errors.New("the launch ended without a word"))))
 	}
 	// What it has left is being killed; this waits until that is done.
 	killErr := d.Kill(0)

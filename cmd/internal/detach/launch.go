@@ -191,7 +191,7 @@ func openLock(path string) (*os.File, error) {
 	if err := sys.TryFlock(f); err != nil {
 		f.Close()
 		if errors.Is(err, sys.ErrLocked) {
-			return nil, fmt.Errorf("lock file %s: %w", path, sys.ErrLocked)
+			err = sys.ErrLocked // without the name of the call
 		}
 		return nil, fmt.Errorf("lock file %s: %w", path, err)
 	}

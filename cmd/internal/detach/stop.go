@@ -1,6 +1,7 @@
 package detach
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,10 +68,6 @@ func pin(path string) (*sys.Process, error) {
 }
 
 func (o StopOptions) steps() ([]proctree.SignalStep, error) {
-	wait := time.Duration(o.Timeout)
-	if wait == 0 {
-		wait = time.Duration(spec.DefaultStopTimeout)
-	}
 	schedule := o.Schedule
 	if len(schedule) == 0 {
 		schedule = spec.StopSchedule{{Signal: spec.DefaultStopSignal}}
@@ -81,11 +78,8 @@ func (o StopOptions) steps() ([]proctree.SignalStep, error) {
 		if err != nil {
 			return nil, err
 		}
-		step := proctree.SignalStep{Signal: sig, Wait: time.Duration(s.Wait)}
-		if s.Wait == 0 {
-			step.Wait = wait
-		}
-		steps = append(steps, step)
+		wait := cmp.Or(s.Wait, o.Timeout, spec.DefaultStopTimeout)
+		steps = append(steps, proctree.SignalStep{Signal: sig, Wait: time.Duration(wait)})
 	}
 	return steps, nil
 }
@@ -94,8 +88,7 @@ func (o StopOptions) steps() ([]proctree.SignalStep, error) {
 // taken over by the next start meanwhile is not ours to remove.
 func removeStale(path string) error {
 	err := pidfile.RemoveDead(path)
-	var running *pidfile.RunningError
-	if errors.As(err, &running) || errors.Is(err, pidfile.ErrLocked) {
+	if errors.As(err, new(*pidfile.RunningError)) || errors.Is(err, pidfile.ErrLocked) {
 		return nil
 	}
 	return err

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,10 +95,7 @@ func (h *holder) fd() int {
 
 // owner is whose the file of the socket is.
 func (h *holder) owner() (sys.Owner, error) {
-	user := h.user
-	if h.spec.Owner != "" {
-		user = h.spec.Owner
-	}
+	user := cmp.Or(h.spec.Owner, h.user)
 	if h.spec.Listen.Path() == "" || user == "" {
 		return sys.Owner{UID: os.Geteuid(), GID: os.Getegid()}, nil
 	}

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -36,10 +37,7 @@ func (t *Table[U]) Store(u U, described *spec.Service, m notify.Message, files [
 	if !m.FDStore {
 		return
 	}
-	st, name := t.storeOf(u), m.FDName
-	if name == "" {
-		name = defaultStoredName
-	}
+	st, name := t.storeOf(u), cmp.Or(m.FDName, defaultStoredName)
 	limit := storeLimit(described)
 	for i, fd := range files {
 		if len(st.files) >= limit {

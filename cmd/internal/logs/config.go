@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -87,9 +88,11 @@ func (c *Config) lined() bool {
 
 // check completes c with the defaults, group among them, or says what is wrong with it.
 func (c *Config) check(group int) error {
-	if c.Group == 0 {
-		c.Group = group
-	}
+	c.Group = cmp.Or(c.Group, group)
+	c.Mode = cmp.Or(c.Mode, 0o640)
+	c.MaxWait = cmp.Or(c.MaxWait, defaultMaxWait)
+	c.Buffer = cmp.Or(c.Buffer, defaultBuffer)
+	c.Limit.Per = cmp.Or(c.Limit.Per, time.Second)
 	for _, p := range []*string{&c.Path, &c.ErrPath} {
 		if *p == "" {
 			continue
@@ -102,20 +105,8 @@ func (c *Config) check(group int) error {
 	if c.Path != "" && c.Path == c.ErrPath {
 		c.ErrPath = "" // joined: two files of one name would be one file rotated twice
 	}
-	if c.Mode == 0 {
-		c.Mode = 0o640
-	}
 	if c.Mode&^0o777 != 0 {
 		return fmt.Errorf("log file mode %o: not permission bits", c.Mode)
-	}
-	if c.MaxWait == 0 {
-		c.MaxWait = defaultMaxWait
-	}
-	if c.Buffer == 0 {
-		c.Buffer = defaultBuffer
-	}
-	if c.Limit.Per == 0 {
-		c.Limit.Per = time.Second
 	}
 	r := c.Rotate
 	if c.MaxWait < 0 || c.Buffer < 0 || c.Limit.Lines < 0 || c.Limit.Per < 0 || r.Size < 0 ||

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -22,10 +23,7 @@ type journal struct {
 // DAEMONRY_STREAM (out, err or log), and DAEMONRY_PARTIAL=1 if the line goes on in the next entry.
 // path is the journal's socket; empty means where systemd has it.
 func NewJournal(path string) Dest {
-	if path == "" {
-		path = journalSocket
-	}
-	return &journal{path: path}
+	return &journal{path: cmp.Or(path, journalSocket)}
 }
 
 func (d *journal) Send(records []Record) (int, error) {
