@@ -198,10 +198,11 @@ func (a *app) command(v *verb) *cobra.Command {
 	}
 	for _, g := range v.options {
 		for _, o := range g.options {
-			f := flags.VarPF(&value{o}, o.long(), o.letter(), texts[o.long()])
+			add := flags.FuncP
 			if o.arg == "" {
-				f.NoOptDefVal = "true"
+				add = flags.BoolFuncP
 			}
+			add(o.long(), o.letter(), texts[o.long()], o.set)
 		}
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {

@@ -79,7 +79,7 @@ func serviceName(program string) string {
 // not the daemon's, which is left running: two truths in one line.
 func (a *app) announce(call *detachCall, result detach.Result) error {
 	if result.Note != "" && !call.quiet {
-		fmt.Fprintf(a.err, "%s: %s\n", program, oneLine(result.Note))
+		a.say("%s", result.Note)
 	}
 	var err error
 	switch {

@@ -88,6 +88,12 @@ func (e *statusError) Error() string {
 
 func (e *statusError) Unwrap() error { return e.err }
 
+// advise adds what may help.
+func (e *statusError) advise(hint string) *statusError {
+	e.hint = hint
+	return e
+}
+
 // exitStatus is where errors become exit statuses.
 func exitStatus(err error) int {
 	var (
@@ -147,6 +153,11 @@ func (a *app) explain(name string, err error) {
 	if usage != nil {
 		fmt.Fprintf(a.err, "see '%s --help'\n", strings.TrimSpace(program+" "+usage.verb))
 	}
+}
+
+// say says something that is no error.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.err, "%s: %s\n", program, oneLine(fmt.Sprintf(format, args...)))
 }
 
 // withoutHint returns the text of err, less the advice that a [spec.HintError]

@@ -52,9 +52,8 @@ func (a *app) describedServices(
 		some := slices.DeleteFunc(slices.Clone(services),
 			func(s spec.Service) bool { return s.Name != name && s.BaseName() != name })
 		if len(some) == 0 {
-			e := statusf(exitFailed, "%s: no such service", name)
-			e.hint = meant("%s", name, namesOf(services))
-			return nil, e
+			return nil, statusf(exitFailed, "%s: no such service", name).
+				advise(meant("%s", name, namesOf(services)))
 		}
 		for _, s := range some {
 			if !slices.ContainsFunc(chosen, func(c spec.Service) bool { return c.Name == s.Name }) {
@@ -187,9 +186,6 @@ func chooseFile(given string) (string, error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return path, err
 	}
-	return "", &statusError{
-		status: exitFailed,
-		err:    fmt.Errorf("no %s here or in %s", native.DefaultName, p.Config),
-		hint:   "name one: -f FILE",
-	}
+	return "", statusf(exitFailed, "no %s here or in %s", native.DefaultName, p.Config).
+		advise("name one: -f FILE")
 }

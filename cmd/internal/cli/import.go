@@ -145,8 +145,7 @@ func writeNew(path string, text []byte, force bool) error {
 		if err != nil {
 			return err
 		}
-		return &statusError{status: exitFailed, err: fmt.Errorf("%s: exists", path),
-			hint: "--force replaces it"}
+		return statusf(exitFailed, "%s: exists", path).advise("--force replaces it")
 	}
 	return atomicfile.Write(path, text, 0o644)
 }

@@ -37,13 +37,10 @@ func (c *instanceCall) alone(services chosen, names []string) error {
 
 // noSupervisor is the answer to the name of a service where none is supervised.
 func noSupervisor(status int, name string) error {
-	return &statusError{
-		status: status,
-		err: fmt.Errorf("%s: no supervisor is running that could know a service by its name",
-			name),
-		hint: "a detached daemon is named by its pid file: " +
-			"check, signal, status and stop take --pidfile FILE",
-	}
+	return statusf(status,
+		"%s: no supervisor is running that could know a service by its name", name).
+		advise("a detached daemon is named by its pid file: " +
+			"check, signal, status and stop take --pidfile FILE")
 }
 
 // instance is a daemon as "status --json" shows it.

@@ -75,15 +75,6 @@ type option struct {
 	set  func(string) error
 }
 
-// value makes an option what pflag wants.
-type value struct{ option }
-
-func (v *value) String() string { return v.def }
-
-func (v *value) Type() string { return v.arg }
-
-func (v *value) Set(s string) error { return v.set(s) }
-
 func (all options) named(name string) (option, bool) {
 	for _, g := range all {
 		if i := slices.IndexFunc(g.options, func(o option) bool {

@@ -140,12 +140,9 @@ func here(s spec.Service) (spec.Service, error) {
 	}
 	// What differs with the directory is relative.
 	for _, change := range spec.Diff(s.Resolve("/"), s.Resolve("/elsewhere")) {
-		return s, &statusError{
-			status: exitOurs,
-			err: fmt.Errorf("%s: relative to the working directory, which cannot be found: %w",
-				asOption(change.Field), err),
-			hint: "write an absolute path",
-		}
+		return s, statusf(exitOurs,
+			"%s: relative to the working directory, which cannot be found: %w",
+			asOption(change.Field), err).advise("write an absolute path")
 	}
 	return s.Resolve("/"), nil
 }

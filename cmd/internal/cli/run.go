@@ -329,7 +329,6 @@ func (f *foreground) outcome(err error) error {
 // tellReady tells whoever waits for us that the services are up.
 func (f *foreground) tellReady() {
 	if err := daemonry.Ready(); err != nil {
-		fmt.Fprintf(f.a.err, "%s: say that the services are ready: %s\n",
-			program, oneLine(err.Error()))
+		f.say("say that the services are ready: %s", err)
 	}
 }

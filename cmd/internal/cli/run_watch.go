@@ -115,9 +115,7 @@ func (f *foreground) again(ctx context.Context) {
 	}
 }
 
-func (f *foreground) say(format string, args ...any) {
-	fmt.Fprintf(f.a.err, "%s: %s\n", program, oneLine(fmt.Sprintf(format, args...)))
-}
+func (f *foreground) say(format string, args ...any) { f.a.say(format, args...) }
 
 // watch follows the events until there are no more. It says on standard error what does not go
 // well, and tells through changed that the services may be over.

@@ -26,11 +26,8 @@ type silentError struct {
 }
 
 func (e *silentError) Error() string {
-	return fmt.Sprintf(
-		"the supervisor does not answer: %slistens at %s, and has said nothing for %v",
-		e.process,
-		e.socket, e.after,
-	)
+	return fmt.Sprintf("the supervisor does not answer: %slistens at %s, and has said nothing for "+
+		"%v", e.process, e.socket, e.after)
 }
 
 // longSilence is how long one that has answered may then say nothing, while a request waits: on a

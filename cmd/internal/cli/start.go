@@ -157,10 +157,8 @@ func supervised(s spec.Service, words []string) (spec.Service, error) {
 	if s.Chdir == "" && s.Chroot == "" {
 		dir, err := os.Getwd()
 		if err != nil {
-			e := statusf(exitOurs,
-				"the working directory, which would be the service's, cannot be found: %w", err)
-			e.hint = "name another with --chdir"
-			return s, e
+			return s, statusf(exitOurs, "the working directory, which would be the service's, "+
+				"cannot be found: %w", err).advise("name another with --chdir")
 		}
 		s.Chdir = dir
 	}

@@ -99,9 +99,8 @@ func (a *app) sayUnknown(ctx context.Context, s *session, names []string) error 
 	}
 	about, err := s.Supervisor(ctx)
 	for _, u := range about.Unknown {
-		fmt.Fprintf(a.err, "%s: %s: process %d of an earlier supervisor runs, "+
-			"and nothing describes the service: it is left alone\n",
-			program, printable(u.Name), u.PID)
+		a.say("%s: process %d of an earlier supervisor runs, and nothing describes the service: "+
+			"it is left alone", u.Name, u.PID)
 	}
 	return err
 }

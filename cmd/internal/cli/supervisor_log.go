@@ -28,7 +28,7 @@ func (a *app) logForSupervisor(p paths.Paths) string {
 		err = f.Close()
 	}
 	if err != nil {
-		fmt.Fprintf(a.err, "%s: the supervisor has no log: %s\n", program, oneLine(err.Error()))
+		a.say("the supervisor has no log: %s", err)
 		return ""
 	}
 	return path
