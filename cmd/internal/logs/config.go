@@ -2,8 +2,6 @@ package logs
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -86,35 +84,20 @@ func (c *Config) lined() bool {
 	return !c.Format.Raw() || len(c.Targets) > 0 || len(c.Mask) > 0 || c.Limit.Lines > 0
 }
 
-// check completes c with the defaults, group among them, or says what is wrong with it.
-func (c *Config) check(group int) error {
+// complete gives c its defaults, group among them. What is wrong in a description, such as a path
+// that is not absolute, spec has refused.
+func (c *Config) complete(group int) {
 	c.Group = cmp.Or(c.Group, group)
 	c.Mode = cmp.Or(c.Mode, 0o640)
 	c.MaxWait = cmp.Or(c.MaxWait, defaultMaxWait)
 	c.Buffer = cmp.Or(c.Buffer, defaultBuffer)
 	c.Limit.Per = cmp.Or(c.Limit.Per, time.Second)
 	for _, p := range []*string{&c.Path, &c.ErrPath} {
-		if *p == "" {
-			continue
+		if *p != "" {
+			*p = filepath.Clean(*p)
 		}
-		if !filepath.IsAbs(*p) {
-			return fmt.Errorf("log file %q: not an absolute path", *p)
-		}
-		*p = filepath.Clean(*p)
 	}
-	if c.Path != "" && c.Path == c.ErrPath {
+	if c.Path == c.ErrPath {
 		c.ErrPath = "" // joined: two files of one name would be one file rotated twice
 	}
-	if c.Mode&^0o777 != 0 {
-		return fmt.Errorf("log file mode %o: not permission bits", c.Mode)
-	}
-	r := c.Rotate
-	if c.MaxWait < 0 || c.Buffer < 0 || c.Limit.Lines < 0 || c.Limit.Per < 0 || r.Size < 0 ||
-		r.Age < 0 || r.MaxAge < 0 {
-		return errors.New("log settings: negative value")
-	}
-	if r.Compress > layout.Zstd {
-		return fmt.Errorf("log settings: unknown compression %d", r.Compress)
-	}
-	return nil
 }

@@ -264,9 +264,7 @@ func (e *Engine) open(id string, cfg Config) (*Stream, error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("not a valid name")
 	}
-	if err := cfg.check(e.opts.Group); err != nil {
-		return nil, err
-	}
+	cfg.complete(e.opts.Group)
 	s := &Stream{id: id, e: e, cfg: &cfg}
 	if isApart(&cfg) {
 		var err error

@@ -192,13 +192,8 @@ func (t *sender) next() (o *outlet, batch []target.Record, more bool) {
 	}
 	o = t.list[0]
 	for _, r := range o.queue {
-		batch = append(batch, target.Record{
-			Service: o.id,
-			Stream:  r.stream,
-			Time:    time.Unix(0, r.when),
-			Text:    r.text,
-			More:    r.more,
-		})
+		batch = append(batch, target.Record{Service: o.id, Stream: r.stream,
+			Time: time.Unix(0, r.when), Text: r.text, More: r.more})
 		if len(batch) == 256 {
 			break
 		}

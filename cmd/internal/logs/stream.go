@@ -229,9 +229,7 @@ func (s *Stream) Reopen() error { return s.do(func() error { return s.w.closeFil
 // Reconfigure makes cfg hold for what is read from now on. That standard error is apart, or is not
 // any more, holds for processes started from now on.
 func (s *Stream) Reconfigure(cfg Config) error {
-	if err := cfg.check(s.e.opts.Group); err != nil {
-		return fmt.Errorf("log of %s: %w", s.id, err)
-	}
+	cfg.complete(s.e.opts.Group)
 	return s.do(func() error { return s.w.reconfigure(s, &cfg) })
 }
 

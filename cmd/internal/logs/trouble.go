@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,11 +53,7 @@ func span(d *stage.Drop) string {
 // noticeText is what tells of dropped output.
 func noticeText(d *stage.Drop, why error) []byte {
 	if why == nil {
-		return fmt.Appendf(
-			nil,
-			"daemonry: %d lines (%d bytes) dropped from %s: they came faster than they were taken",
-			d.Lines, d.Bytes, span(d),
-		)
+		why = errors.New("they came faster than they were taken")
 	}
 	return fmt.Appendf(nil, "daemonry: %d lines (%d bytes) dropped from %s: %v",
 		d.Lines, d.Bytes, span(d), why)

@@ -199,20 +199,14 @@ type reader struct {
 	last    map[string]entry // the last assignment to each key
 	keys    map[string]setter
 
-	unitType      string
-	group         string
-	restartSec    timespan
-	startInterval timespan
-	startBurst    int
-	restartSteps  int
-	restartMax    timespan
-	ambient       []string
-	bounding      []string
-	rateInterval  timespan
-	rateBurst     int
-	killSignal    spec.Signal
-	wantedBy      map[string]bool // by which keys of [Install]
-	nonblocking   bool
+	unitType, group string
+	killSignal      spec.Signal
+	wantedBy        map[string]bool // by which keys of [Install]
+	nonblocking     bool
+
+	ambient, bounding                                   []string
+	restartSec, restartMax, startInterval, rateInterval timespan
+	restartSteps, startBurst, rateBurst                 int
 }
 
 // timespan is a duration that was set, or not.
