@@ -47,10 +47,8 @@ func (e *strangerError) Error() string {
 type unprovenError struct{ what, why string }
 
 func (e *unprovenError) Error() string {
-	return fmt.Sprintf(
-		"%s answers, but nothing proves that it is the daemon: %s; use cmd:, log: or notify",
-		e.what, e.why,
-	)
+	return fmt.Sprintf("%s answers, but nothing proves that it is the daemon: %s; "+
+		"use cmd:, log: or notify", e.what, e.why)
 }
 
 // inodes are those of sockets; 0 is not among them.

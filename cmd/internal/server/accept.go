@@ -115,11 +115,8 @@ func (l *limited) accept() (net.Conn, error) {
 			return c, err
 		default:
 			if pause == shortPause && l.trouble != nil {
-				l.trouble(fmt.Errorf(
-					"control API at %v: let clients in: %w: tried again till it works",
-					from.Addr(),
-					err,
-				))
+				l.trouble(fmt.Errorf("control API at %v: let clients in: %w: tried again till it "+
+					"works", from.Addr(), err))
 			}
 			l.wait(pause)
 			pause = min(2*pause, longPause)

@@ -165,24 +165,20 @@ func listenTCP(o TCP, inherited int) (l net.Listener, base *limited, allowed gat
 
 // check refuses to be open to whoever can reach us.
 func (o TCP) check() error {
+	why := ""
 	switch {
 	case o.TokenFile == "" && o.ClientCA == "":
-		return fmt.Errorf(
-			"control address %s: without a token or client certificates anybody could give orders",
-			o.Listen,
-		)
+		why = "without a token or client certificates anybody could give orders"
 	case (o.Cert == "") != (o.Key == ""):
-		return fmt.Errorf("control address %s: a certificate and its key need each other", o.Listen)
+		why = "a certificate and its key need each other"
 	case o.ClientCA != "" && o.Cert == "":
-		return fmt.Errorf("control address %s: client certificates need a certificate of our own",
-			o.Listen)
+		why = "client certificates need a certificate of our own"
 	case o.Cert == "" && !loopback(o.Listen):
-		return fmt.Errorf(
-			"control address %s: without TLS the token would cross the network in the clear",
-			o.Listen,
-		)
+		why = "without TLS the token would cross the network in the clear"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("control address %s: %s", o.Listen, why)
 }
 
 func loopback(listen string) bool {
