@@ -1,9 +1,10 @@
 package probe
 
 import (
-	"container/heap"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func settled(ctx context.Context, c Check, env Env) error {
 // is one to watch. The zero value is ready for use.
 type Resting struct {
 	mu      sync.Mutex
-	queue   restQueue
+	queue   []*resting // the first to be looked at first
 	serving bool
 	sooner  chan struct{} // something has become due before what is waited for
 }
@@ -79,7 +80,7 @@ func (w *Resting) Watch(c Check, looks Looks, up func(note string)) (stop func()
 	e := &resting{rest: newRest(c, looks, now), due: now, up: up}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	heap.Push(&w.queue, e)
+	first := w.put(e)
 	switch {
 	case !w.serving:
 		w.serving = true
@@ -87,7 +88,7 @@ func (w *Resting) Watch(c Check, looks Looks, up func(note string)) (stop func()
 			w.sooner = make(chan struct{}, 1)
 		}
 		go w.serve()
-	case e.index == 0:
+	case first:
 		select {
 		case w.sooner <- struct{}{}:
 		default:
@@ -96,9 +97,8 @@ func (w *Resting) Watch(c Check, looks Looks, up func(note string)) (stop func()
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if e.stopped = true; e.index >= 0 {
-			heap.Remove(&w.queue, e.index)
-		}
+		e.stopped = true
+		w.queue = slices.DeleteFunc(w.queue, func(other *resting) bool { return other == e })
 	}
 }
 
@@ -144,7 +144,9 @@ func (w *Resting) first() (e *resting, wait time.Duration, left bool) {
 	if wait = time.Until(w.queue[0].due); wait > 0 {
 		return nil, wait, true
 	}
-	return heap.Pop(&w.queue).(*resting), 0, true
+	e = w.queue[0]
+	w.queue = slices.Delete(w.queue, 0, 1)
+	return e, 0, true
 }
 
 // again puts e back into the queue.
@@ -153,7 +155,7 @@ func (w *Resting) again(e *resting, due time.Time) {
 	defer w.mu.Unlock()
 	if !e.stopped {
 		e.due = due
-		heap.Push(&w.queue, e)
+		w.put(e)
 	}
 }
 
@@ -169,34 +171,14 @@ type resting struct {
 	*rest
 	due     time.Time
 	up      func(note string)
-	index   int // in the queue, -1 while it is being looked at
 	stopped bool
 }
 
-// restQueue is a heap (package container/heap), the first to be looked at first.
-type restQueue []*resting
-
-func (q restQueue) Len() int           { return len(q) }
-func (q restQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-
-// Swap is of heap.Interface.
-func (q restQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-// Push is of heap.Interface.
-func (q *restQueue) Push(x any) {
-	e := x.(*resting)
-	e.index = len(*q)
-	*q = append(*q, e)
-}
-
-// Pop is of heap.Interface.
-func (q *restQueue) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q, e.index = old[:len(old)-1], -1
-	return e
+// put adds e to the queue, and says whether it is the first one now. w.mu is held.
+func (w *Resting) put(e *resting) (first bool) {
+	at, _ := slices.BinarySearchFunc(w.queue, e.due, func(other *resting, due time.Time) int {
+		return cmp.Or(other.due.Compare(due), -1) // behind its equals
+	})
+	w.queue = slices.Insert(w.queue, at, e)
+	return at == 0
 }
