@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,9 +60,7 @@ func InDir(dir string, rotated bool) ([]Log, error) {
 		if err != nil {
 			return nil, err
 		}
-		for path := range older {
-			files = append(files, path)
-		}
+		files = slices.AppendSeq(files, maps.Keys(older))
 	}
 	slices.Sort(files)
 	var list []Log

@@ -12,15 +12,12 @@ import (
 
 // Load maps a slot that an earlier process left and completes its reading phase by the witness. A
 // slot that the process did not live to finish making is an error that wraps fs.ErrNotExist.
-func Load(path string) (*Slot, error) {
-	s, err := load(path)
-	if err != nil {
-		return nil, fmt.Errorf("stage file %s: %w", path, err)
-	}
-	return s, nil
-}
-
-func load(path string) (*Slot, error) {
+func Load(path string) (_ *Slot, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("stage file %s: %w", path, err)
+		}
+	}()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package systemd
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,13 +82,8 @@ func dropIns(path string, groups [][]string) ([]string, error) {
 			}
 		}
 	}
-	var paths []string
-	for _, path := range chosen {
-		paths = append(paths, path)
-	}
-	slices.SortFunc(paths,
-		func(x, y string) int { return strings.Compare(filepath.Base(x), filepath.Base(y)) })
-	return paths, nil
+	return slices.SortedFunc(maps.Values(chosen),
+		func(x, y string) int { return strings.Compare(filepath.Base(x), filepath.Base(y)) }), nil
 }
 
 // dropInDirs returns the names of the directories of drop-ins for a unit, the
