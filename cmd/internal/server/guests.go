@@ -42,26 +42,16 @@ func (g *guests) remove(one *guest) {
 	}
 }
 
-// makeRoom closes a connection on which nobody was let in for long, one of the host that has most
-// of them. If there is none it returns how long it takes until there may be one; nobody, if there
-// are no guests.
-func (g *guests) makeRoom(now time.Time) (closed bool, wait time.Duration, nobody bool) {
-	one, wait, nobody := g.takeOne(now)
-	if one == nil {
-		return false, wait, nobody
-	}
-	_ = one.conn.Close() // whoever reads from it finds out, and closes what is left
-	return true, 0, false
-}
-
-func (g *guests) takeOne(now time.Time) (one *guest, wait time.Duration, nobody bool) {
+// takeOne takes a connection on which nobody was let in for long, one of the host that has most of
+// them. If there is none it returns how long it takes until there may be one.
+func (g *guests) takeOne(now time.Time) (one *guest, wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.list) == 0 {
-		return nil, 0, true
+		return nil, patience // all are at work; but one may come and go between two looks
 	}
 	if wait = patience - now.Sub(g.list[0].since); wait > 0 {
-		return nil, wait, false
+		return nil, wait
 	}
 	count := map[string]int{}
 	for _, one := range g.list {
@@ -75,7 +65,7 @@ func (g *guests) takeOne(now time.Time) (one *guest, wait time.Duration, nobody 
 	}
 	one = g.list[victim]
 	g.list = slices.Delete(g.list, victim, victim+1)
-	return one, 0, false
+	return one, 0
 }
 
 // takePlace waits for room for one more connection.
@@ -88,22 +78,18 @@ func (l *limited) takePlace() error {
 			return net.ErrClosed
 		default:
 		}
-		closed, wait, nobody := l.guests.makeRoom(time.Now())
-		var again <-chan time.Time
-		switch {
-		case nobody: // all are at work; but one may come and go between two looks
-			again = time.After(patience)
-		case !closed:
-			again = time.After(wait)
-		default:
-			continue // what it had may be given back a moment later, or it is the next one's turn
+		one, wait := l.guests.takeOne(time.Now())
+		if one != nil {
+			_ = one.conn.Close() // whoever reads from it finds out, and closes what is left
+			// What it had may be given back a moment later, or it is the next one's turn.
+			continue
 		}
 		select {
 		case l.free <- struct{}{}:
 			return nil
 		case <-l.closed:
 			return net.ErrClosed
-		case <-again:
+		case <-time.After(wait):
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -135,14 +136,9 @@ func openLock(path string) (*os.File, error) {
 
 // unwritable says that an error is of a disk that is full, or may not be written to.
 func unwritable(err error) bool {
-	for _, errno := range []syscall.Errno{
+	return slices.ContainsFunc([]syscall.Errno{
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	}, func(errno syscall.Errno) bool { return errors.Is(err, errno) })
 }
 
 // tryLock tries again for a while, as long as again says that it may help.
