@@ -85,19 +85,16 @@ func (a *app) enableSupervisor(ctx context.Context, call *bootCall, m *boot.Mach
 	if err := a.printBoot(ctx, call, m, plan, s.Name()); err != nil {
 		return err
 	}
-	switch {
-	case call.file != "":
-		err = a.awaited(ctx)
-		if err == nil {
-			err = a.up(up, nil)
-		}
-	case len(words) > 0:
-		err = a.awaited(ctx)
-		if err == nil {
-			err = a.startNamed(&startCall{change: change{json: call.json}}, words)
-		}
+	if call.file == "" && len(words) == 0 {
+		return nil
 	}
-	return err
+	if err := a.awaited(ctx); err != nil {
+		return err
+	}
+	if call.file != "" {
+		return a.up(up, nil)
+	}
+	return a.startNamed(&startCall{change: change{json: call.json}}, words)
 }
 
 // enableNative hands services to the init system. Those that the supervisor has are stopped

@@ -112,19 +112,18 @@ func (a *app) mistakes(err error) error {
 	if !errors.As(err, &list) {
 		return err
 	}
-	all := list.Unwrap()
-	var flat []error
-	for len(all) > 0 {
-		if inner, ok := all[0].(interface{ Unwrap() []error }); ok {
-			all = append(inner.Unwrap(), all[1:]...)
-			continue
-		}
-		flat, all = append(flat, all[0]), all[1:]
-	}
-	for _, e := range flat {
-		fmt.Fprintln(a.err, oneLine(e.Error()))
-	}
+	a.sayEach(list.Unwrap())
 	return statusf(exitFailed, "nothing was imported")
+}
+
+func (a *app) sayEach(errs []error) {
+	for _, err := range errs {
+		if inner, ok := err.(interface{ Unwrap() []error }); ok {
+			a.sayEach(inner.Unwrap())
+		} else {
+			fmt.Fprintln(a.err, oneLine(err.Error()))
+		}
+	}
 }
 
 // formatted is the file, which is read back before anybody relies on it.
