@@ -152,7 +152,10 @@ func (h *Hearing) Heard(m Message) {
 	if h.o.Take(m) || !h.o.Expecting() || len(h.unknown) >= mostUnknown {
 		return
 	}
-	keep := m.filesToKeep()
+	var keep []int
+	if m.FDStore { // else they are not to be left with us
+		keep = m.Files
+	}
 	kept := 0
 	for _, other := range h.unknown {
 		kept += len(other.Files)
@@ -169,15 +172,6 @@ func (h *Hearing) Heard(m Message) {
 
 var errUnknownFiles = errors.New("too many descriptors of processes whose start is not known " +
 	"yet: some are not kept")
-
-// filesToKeep are the descriptors that a message is to leave with us. Those of a message without
-// FDSTORE=1 are not.
-func (m *Message) filesToKeep() []int {
-	if !m.FDStore {
-		return nil
-	}
-	return m.Files
-}
 
 // Again takes in what was said too early, after a start has become known.
 func (h *Hearing) Again() {

@@ -172,11 +172,8 @@ func settle(ctx context.Context, c Check) error {
 	case <-time.After(time.Duration(c.Settle)):
 		return nil
 	case <-ctx.Done():
-		return &NotReadyError{
-			Check: c,
-			Last:  errors.New("its time to settle is not over"),
-			Cause: context.Cause(ctx),
-		}
+		return &NotReadyError{Check: c, Last: errors.New("its time to settle is not over"),
+			Cause: context.Cause(ctx)}
 	}
 }
 

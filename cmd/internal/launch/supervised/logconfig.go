@@ -51,12 +51,8 @@ func LogConfig(s spec.Service, dir string) (logs.Config, error) {
 		case spec.TargetJournald:
 			c.Targets = append(c.Targets, logs.Target{Kind: logs.Journal})
 		case spec.TargetSyslog:
-			c.Targets = append(c.Targets, logs.Target{
-				Kind:     logs.Syslog,
-				Network:  t.Network,
-				Addr:     t.Addr,
-				Facility: facility,
-			})
+			c.Targets = append(c.Targets, logs.Target{Kind: logs.Syslog, Network: t.Network,
+				Addr: t.Addr, Facility: facility})
 		case spec.TargetPipe:
 			c.Targets = append(c.Targets, logs.Target{Kind: logs.Program, Command: t.Command})
 		}
