@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -32,6 +31,7 @@ func Take() (*Set, error) {
 		}
 		os.Unsetenv(name) // fails for a malformed name only
 	}
+	ownID := func() (uint64, error) { return sys.PidfdID(os.Getpid()) }
 	names, err := announced(env, os.Getpid(), ownID)
 	if err != nil {
 		return nil, err
@@ -102,14 +102,4 @@ func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]
 		names[i] = Unknown
 	}
 	return names, nil
-}
-
-// ownID returns the inode number of a pidfd of this process.
-func ownID() (uint64, error) {
-	pidfd, err := sys.PidfdOpen(os.Getpid())
-	if err != nil {
-		return 0, err
-	}
-	id, err := sys.PidfdID(pidfd)
-	return id, errors.Join(err, pidfd.Close())
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 func TestAnnounced(t *testing.T) {
@@ -170,7 +172,7 @@ func TestTakeServes(t *testing.T) {
 func TestTakeRefuses(t *testing.T) {
 	stream, _ := tcp(t)
 	var notOurs []string
-	if _, err := ownID(); err != nil { // before Linux 6.9 nobody can tell
+	if _, err := sys.PidfdID(os.Getpid()); err != nil { // before Linux 6.9 nobody can tell
 		notOurs = []string{Unknown}
 	}
 	for _, c := range []struct {

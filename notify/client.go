@@ -105,13 +105,8 @@ func withFDs(files []*os.File, fds []int, use func([]int) error) error {
 	if len(files) == 0 {
 		return use(fds)
 	}
-	conn, err := files[0].SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	err = conn.Control(func(fd uintptr) { inner = withFDs(files[1:], append(fds, int(fd)), use) })
-	return errors.Join(err, inner)
+	return sys.WithFD(files[0],
+		func(fd int) error { return withFDs(files[1:], append(fds, fd), use) })
 }
 
 // Ready says that start-up, or the reload that Reloading announced, is finished.
@@ -157,12 +152,7 @@ func (c Client) ExtendTimeout(d time.Duration) (bool, error) {
 // main one from now on. Where the kernel can name a process without the risk that
 // its number is used again (Linux 6.9), that name goes along.
 func (c Client) MainPID(pid int) (bool, error) {
-	m := Message{MainPID: pid}
-	pidfd, err := sys.PidfdOpen(pid)
-	if err == nil {
-		m.MainPIDFDID, err = sys.PidfdID(pidfd)
-		pidfd.Close()
-	}
+	id, err := sys.PidfdID(pid)
 	if errors.Is(err, errors.ErrUnsupported) {
 		if err = sys.Kill(pid, 0); errors.Is(err, syscall.EPERM) {
 			err = nil // it is there
@@ -171,7 +161,7 @@ func (c Client) MainPID(pid int) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("notify: main process %d: %w", pid, err)
 	}
-	return c.Send(m)
+	return c.Send(Message{MainPID: pid, MainPIDFDID: id})
 }
 
 // StoreFDs gives the files into keeping under a name (see Message.FDName); they

@@ -27,17 +27,9 @@ func Adopt(file *os.File, path string) (*File, error) {
 }
 
 func (f *File) adopt(path string) error {
-	conn, err := f.file.SyscallConn()
+	err := sys.WithFD(f.file, func(fd int) error { return sys.SetCloseOnExec(fd, true) })
 	if err != nil {
 		return err
-	}
-	var cloexec error
-	if err := conn.Control(func(fd uintptr) { cloexec = sys.SetCloseOnExec(int(fd), true) }); err !=
-		nil {
-		return err
-	}
-	if cloexec != nil {
-		return cloexec
 	}
 	// A second lock through the same description succeeds (flock(2)).
 	if err := f.lock(); err != nil {

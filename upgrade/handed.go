@@ -100,18 +100,14 @@ func readHeritage(born *spawn.Born) (*heritage, error) {
 // watchWaiter has this process end when the waiter is gone: it would be one that nobody knows of,
 // with the port in its hands.
 func (h *heritage) watchWaiter(f *os.File) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var nonblock error
 	fd := -1
-	err = conn.Control(func(n uintptr) {
-		if nonblock = sys.SetNonblock(int(n), true); nonblock == nil {
-			fd, nonblock = sys.DupAbove(int(n), 3)
+	err := sys.WithFD(f, func(n int) (err error) {
+		if err = sys.SetNonblock(n, true); err == nil {
+			fd, err = sys.DupAbove(n, 3)
 		}
+		return err
 	})
-	if err = errors.Join(err, nonblock, f.Close()); err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	// Now that it is non-blocking, the poller waits, and no thread.

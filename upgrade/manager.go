@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,11 +19,11 @@ const barrierWait = 5 * time.Second
 func (u *Upgrader) sayReplaced(pid int) error {
 	m := notify.Message{Ready: true}
 	if u.heritage.waiter == nil { // else the main process stays the one that it was
-		m.MainPID = pid
-		var err error
-		if m.MainPIDFDID, err = pidfdID(pid); err != nil {
+		id, err := sys.PidfdID(pid)
+		if sys.IfSupported(err) != nil {
 			return err
 		}
+		m.MainPID, m.MainPIDFDID = pid, id // 0 where the kernel has no such names
 	}
 	sent, err := u.o.Notify.Send(m)
 	if !sent || err != nil {
@@ -52,21 +51,4 @@ func status(err error) string {
 		}
 	}
 	return string(text)
-}
-
-// pidfdID names a process so that its number cannot be mistaken; 0 where the kernel has no such
-// names.
-func pidfdID(pid int) (uint64, error) {
-	f, err := sys.PidfdOpen(pid)
-	if err == nil {
-		defer f.Close()
-		var id uint64
-		if id, err = sys.PidfdID(f); err == nil {
-			return id, nil
-		}
-	}
-	if errors.Is(err, errors.ErrUnsupported) {
-		return 0, nil
-	}
-	return 0, err
 }

@@ -122,13 +122,13 @@ var errClosed = errors.New("closed")
 // result turns the socket blocking when its number is asked for (os.File.Fd): for us too, because
 // that belongs to what all descriptors share, and Accept would hang in the kernel.
 func (s *socket) dup() (*os.File, error) {
-	conn, err := s.conn.SyscallConn()
-	if err != nil {
-		return nil, errClosed
-	}
 	fd := -1
 	var dupErr error
-	if err := conn.Control(func(n uintptr) { fd, dupErr = sys.DupAbove(int(n), 3) }); err != nil {
+	err := sys.WithFD(s.conn, func(n int) error {
+		fd, dupErr = sys.DupAbove(n, 3)
+		return nil
+	})
+	if err != nil {
 		return nil, errClosed // the only error that it has
 	}
 	if dupErr != nil {

@@ -33,19 +33,13 @@ func newWords() (*words, error) {
 		return nil, err
 	}
 	// Non-blocking as it is, so that our reading can be ended; os.File.Fd would change that.
-	conn, err := w.read.SyscallConn()
-	if err == nil {
-		var dupErr error
-		err = conn.Control(func(fd uintptr) {
-			var n int
-			if n, dupErr = sys.DupAbove(int(fd), 3); dupErr == nil {
-				w.out = os.NewFile(uintptr(n), fileWords)
-			}
-		})
+	err = sys.WithFD(w.read, func(fd int) error {
+		n, err := sys.DupAbove(fd, 3)
 		if err == nil {
-			err = dupErr
+			w.out = os.NewFile(uintptr(n), fileWords)
 		}
-	}
+		return err
+	})
 	if err != nil {
 		w.read.Close()
 		w.in.Close()
@@ -114,20 +108,17 @@ const mostPipe = 1 << 20
 
 // drain takes in what is in the pipe now. After a deadline package os would not even look.
 func (w *words) drain() {
-	conn, err := w.read.SyscallConn()
-	if err != nil {
-		return // closed, which nobody else does
-	}
-	_ = conn.Control(func(fd uintptr) {
+	_ = sys.WithFD(w.read, func(fd int) error { // an error: closed, which nobody else does
 		buf := make([]byte, 32<<10)
 		for left := mostPipe; left > 0; { // a child may go on writing
-			n, err := sys.ReadFD(int(fd), buf)
+			n, err := sys.ReadFD(fd, buf)
 			if n == 0 || err != nil {
-				return // the end, or EAGAIN: empty
+				return nil // the end, or EAGAIN: empty
 			}
 			w.take(buf[:n])
 			left -= n
 		}
+		return nil
 	})
 }
 

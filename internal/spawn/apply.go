@@ -219,7 +219,8 @@ func (s *description) environment(pid int) []string {
 	if len(s.ListenNames) == 0 {
 		return env
 	}
-	if id, err := pidfdID(pid); err == nil {
+	// Linux 6.9. Without it LISTEN_PID stands alone, as with systemd before 259.
+	if id, err := sys.PidfdID(pid); err == nil {
 		env = append(env, "LISTEN_PIDFDID="+strconv.FormatUint(id, 10))
 	}
 	return append(env,
@@ -236,17 +237,6 @@ func announcesSockets(kv string) bool {
 		return true
 	}
 	return false
-}
-
-// pidfdID is the number by which a process is known for ever (Linux 6.9). Without it LISTEN_PID
-// stands alone, as with systemd before 259.
-func pidfdID(pid int) (uint64, error) {
-	f, err := sys.PidfdOpen(pid)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	return sys.PidfdID(f)
 }
 
 // table is the target's descriptors as forkExec wants them: index is number, and a gap is closed.

@@ -213,7 +213,7 @@ func TestSocketActivation(t *testing.T) {
 			text, _ := w.output(t, s)
 			// Only the process itself can know its own number, and only on Linux 6.9.
 			_, id, _ := strings.Cut(text, "id=")
-			if self, err := pidfdID(os.Getpid()); err == nil {
+			if self, err := sys.PidfdID(os.Getpid()); err == nil {
 				if n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 64); err != nil ||
 					n <= 5 || n == self {
 					t.Errorf("LISTEN_PIDFDID=%q, ours is %d", id, self)

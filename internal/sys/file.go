@@ -34,6 +34,20 @@ func unlinkedFile(name string) (*os.File, error) {
 	return f, nil
 }
 
+// WithFD runs fn with the descriptor of c, which stays valid meanwhile even if another goroutine
+// closes c. Unlike os.File.Fd it leaves the blocking mode alone.
+func WithFD(c syscall.Conn, fn func(fd int) error) error {
+	conn, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := conn.Control(func(fd uintptr) { inner = fn(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
 // SetModTime sets the modification time of f, which is open under the name
 // path, and leaves its access time alone. It returns the time that the file
 // system kept: many round it (ext3 and HFS+ to seconds, FAT to two, NTFS to 100 ns).

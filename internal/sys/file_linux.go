@@ -103,7 +103,7 @@ func setModTime(f *os.File, _ string, t time.Time) error {
 		return wrap("utimensat", err)
 	}
 	times := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, mtime}
-	return withFD(f, func(fd int) error {
+	return WithFD(f, func(fd int) error {
 		// A null path means the descriptor itself (utimensat(2)); x/sys offers
 		// only paths, and AT_EMPTY_PATH works here since Linux 5.8 alone.
 		_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0,

@@ -230,19 +230,10 @@ func sealedPipe(_ string, content []byte) (int, error) {
 	}
 	defer r.Close()
 	defer w.Close()
-	conn, err := w.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	var inner error
-	err = conn.Control(func(fd uintptr) {
-		widenPipe(int(fd), len(content))
-		// the descriptor does not block: EAGAIN if there is no room
-		inner = writeAll(int(fd), content)
+	err = WithFD(w, func(fd int) error {
+		widenPipe(fd, len(content))
+		return writeAll(fd, content) // the descriptor does not block: EAGAIN if there is no room
 	})
-	if err == nil {
-		err = inner
-	}
 	if err != nil {
 		return -1, err
 	}

@@ -146,6 +146,19 @@ func (p *Process) Close() error {
 	return p.pidfd.Close()
 }
 
+// PidfdID returns the number that no process but the one that has this pid now has or will have in
+// this boot: the inode of its pidfd in pidfs (Linux 6.9). Before that all pidfds share one inode
+// and the error wraps errors.ErrUnsupported. On 32-bit kernels the number may repeat after 4
+// billion processes.
+func PidfdID(pid int) (uint64, error) {
+	p, err := HoldProcess(pid)
+	if err != nil {
+		return 0, err
+	}
+	id, err := p.ID()
+	return id, errors.Join(err, p.Close())
+}
+
 // Kill is kill(2), which reaches whoever has the pid now. Negative and zero
 // pids, which mean groups and everybody, are refused.
 func Kill(pid int, sig syscall.Signal) error {

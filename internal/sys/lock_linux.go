@@ -25,8 +25,10 @@ func TryOFDLock(f *os.File) error { return ofdLock(f, unix.Flock_t{Type: unix.F_
 // LockedByOther asks whether another description holds an fcntl lock (on the
 // BSDs: any lock) on f. It takes no lock itself, not for an instant, so it
 // cannot make anybody else's TryFlock fail.
-func LockedByOther(f *os.File) (bool, error) {
-	held, err := queryLock(f, unix.F_OFD_GETLK)
+func LockedByOther(f *os.File) (bool, error) { return queryOFDLock(f, unix.F_WRLCK) }
+
+func queryOFDLock(f *os.File, kind int16) (bool, error) {
+	held, err := queryLock(f, unix.F_OFD_GETLK, kind)
 	if errno, ok := Errno(err); ok && (errno == unix.EINVAL || errno == unix.EOPNOTSUPP) {
 		return false, Unsupported("fcntl(F_OFD_GETLK)")
 	}
@@ -54,18 +56,11 @@ func LockForStart(f *os.File) error {
 // StartByte too. On Linux only who may write to a file gets one: a lock for reading, and that of
 // flock(2), is given to whoever may open the file. errors.ErrUnsupported as for LockedByOther.
 func WriteLocked(f *os.File) (bool, error) {
-	lk := unix.Flock_t{Type: unix.F_RDLCK} // refused by one for writing alone
-	err := withFD(f, func(fd int) error {
-		return retry(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &lk) })
-	})
-	if err == unix.EINVAL || err == unix.EOPNOTSUPP {
-		return false, Unsupported("fcntl(F_OFD_GETLK)")
-	}
-	return lk.Type != unix.F_UNLCK, wrap("fcntl(F_OFD_GETLK)", err)
+	return queryOFDLock(f, unix.F_RDLCK) // refused by one for writing alone
 }
 
 func ofdLock(f *os.File, lk unix.Flock_t) error {
-	return withFD(f, func(fd int) error {
+	return WithFD(f, func(fd int) error {
 		err := retry(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lk) })
 		if err == unix.EINVAL || err == unix.EOPNOTSUPP { // gVisor; some FUSE file systems
 			return Unsupported("fcntl(F_OFD_SETLK)")
@@ -88,7 +83,7 @@ func HoldsLock(pid int, f *os.File) bool {
 // ChangedAt is when the content or anything of the inode of a file was last changed (st_ctime,
 // inode(7)): only who may write to the file or owns it can bring that forward. Linux only.
 func ChangedAt(f *os.File) (at time.Time, err error) {
-	err = withFD(f, func(fd int) error {
+	err = WithFD(f, func(fd int) error {
 		var st unix.Stat_t
 		if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
 			return wrap("fstat", err)
@@ -119,7 +114,7 @@ func locked(pid int, f *os.File) []FD {
 }
 
 func statOf(f *os.File) (s FileState, err error) {
-	err = withFD(f, func(fd int) error {
+	err = WithFD(f, func(fd int) error {
 		s, err = StatFD(fd)
 		return err
 	})
@@ -130,7 +125,7 @@ func statOf(f *os.File) (s FileState, err error) {
 // under a lock and would outlive execve(2): those that it was born with.
 func CloseInherited(f *os.File) {
 	own := -1
-	if err := withFD(f, func(fd int) error { own = fd; return nil }); err != nil {
+	if err := WithFD(f, func(fd int) error { own = fd; return nil }); err != nil {
 		return
 	}
 	for _, fd := range locked(os.Getpid(), f) {
@@ -206,7 +201,7 @@ func lockedElsewhere(dir string) bool {
 	if len(candidates) == 0 {
 		return false
 	}
-	err = withFD(d, func(fd int) error {
+	err = WithFD(d, func(fd int) error {
 		for buf := make([]byte, 32<<10); ; {
 			n, err := retry1(func() (int, error) { return unix.Getdents(fd, buf) })
 			if err != nil || n == 0 {

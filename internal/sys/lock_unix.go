@@ -10,20 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withFD runs fn with f's descriptor, which stays valid meanwhile even if
-// another goroutine closes f. Unlike f.Fd it leaves the file's blocking mode alone.
-func withFD(f *os.File, fn func(fd int) error) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := conn.Control(func(fd uintptr) { inner = fn(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
-}
-
 // TryFlock takes the exclusive flock(2) lock of f's open file description
 // without waiting; ErrLocked if another description has it. Taking it again
 // through the same description succeeds. The lock belongs to the description:
@@ -31,7 +17,7 @@ func withFD(f *os.File, fn func(fd int) error) error {
 // last of them is closed. Never unlock explicitly what was handed on: LOCK_UN
 // through any one descriptor takes the lock from all of them.
 func TryFlock(f *os.File) error {
-	return withFD(f, func(fd int) error {
+	return WithFD(f, func(fd int) error {
 		err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 		return lockError("flock", err)
 	})
@@ -40,7 +26,7 @@ func TryFlock(f *os.File) error {
 // FlockFree says whether nobody has the exclusive flock(2) lock of f. Nobody can take it in the
 // instant in which it is looked.
 func FlockFree(f *os.File) (free bool, err error) {
-	err = withFD(f, func(fd int) error { // the lock is shared: flock(2) cannot ask
+	err = WithFD(f, func(fd int) error { // the lock is shared: flock(2) cannot ask
 		err := retry(func() error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) })
 		if err = lockError("flock", err); errors.Is(err, ErrLocked) {
 			return nil
@@ -62,20 +48,15 @@ func lockError(call string, err error) error {
 	return wrap(call, err)
 }
 
-// queryLock asks, with one of the F_GETLK commands, whether an exclusive lock
-// on the whole file would be refused.
-func queryLock(f *os.File, cmd int) (held bool, err error) {
-	err = withFD(f, func(fd int) error {
-		// from 0, length 0: to the end, wherever that will be
-		lk := unix.Flock_t{Type: unix.F_WRLCK}
-		if err := retry(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lk) }); err !=
-			nil {
-			return wrap("fcntl(F_GETLK)", err)
-		}
-		held = lk.Type != unix.F_UNLCK
-		return nil
+// queryLock asks, with one of the F_GETLK commands, whether a lock of that type, F_RDLCK or
+// F_WRLCK, on the whole file would be refused.
+func queryLock(f *os.File, cmd int, kind int16) (held bool, err error) {
+	lk := unix.Flock_t{Type: kind} // from 0, length 0: to the end, wherever that will be
+	err = WithFD(f, func(fd int) error {
+		err := retry(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lk) })
+		return wrap("fcntl(F_GETLK)", err)
 	})
-	return held, err
+	return err == nil && lk.Type != unix.F_UNLCK, err
 }
 
 // StartByte is the one byte of a lock file that only a start in progress has locked (LockForStart).

@@ -60,7 +60,6 @@ func (ExitWatch) Close() error                  { return nil }
 func PidfdOpen(int) (*os.File, error)                { return nil, Unsupported("pidfd_open") }
 func PidfdSendSignal(*os.File, syscall.Signal) error { return Unsupported("pidfd_send_signal") }
 func PidfdWait(context.Context, *os.File) error      { return Unsupported("pidfd") }
-func PidfdID(*os.File) (uint64, error)               { return 0, Unsupported("pidfs") }
 
 func Self() (string, error)                     { return os.Executable() }
 func firstThread() bool                         { return false }

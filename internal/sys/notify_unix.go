@@ -135,10 +135,10 @@ func (s *NotifySocket) ReceiveLocked(p []byte, l sync.Locker) (Packet, error) {
 
 // Waiting says whether a message is in the socket. What cannot be told is none.
 func (s *NotifySocket) Waiting() (waiting bool) {
-	conn, err := s.file.SyscallConn()
-	if err == nil {
-		err = conn.Control(func(fd uintptr) { waiting, _ = Readable(int(fd)) })
-	}
+	err := WithFD(s.file, func(fd int) (err error) {
+		waiting, err = Readable(fd)
+		return err
+	})
 	return err == nil && waiting
 }
 

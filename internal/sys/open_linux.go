@@ -62,7 +62,7 @@ func becomeForFiles(c Credential) (leave func(), err error) {
 func nameless(f *os.File) bool {
 	const pipefs = 0x50495045 // PIPEFS_MAGIC, statfs(2)
 	var st unix.Statfs_t
-	err := withFD(f, func(fd int) error {
+	err := WithFD(f, func(fd int) error {
 		return retry(func() error { return unix.Fstatfs(fd, &st) })
 	})
 	return err == nil && int64(st.Type) == pipefs
@@ -90,7 +90,7 @@ func (p place) close() {
 	}
 }
 
-func (p place) in(fn func(dir int) error) error { return withFD(p.file, fn) }
+func (p place) in(fn func(dir int) error) error { return WithFD(p.file, fn) }
 func (p place) stat() (fs.FileInfo, error)      { return p.file.Stat() }
 
 func (p place) lookup(name string) (e entry, err error) {

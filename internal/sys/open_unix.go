@@ -153,7 +153,7 @@ func (w *walk) openMagic(name string) (*os.File, error) {
 
 // settle does what had to wait until the file was known to be the right one.
 func (w *walk) settle(f *os.File, fi fs.FileInfo) error {
-	if err := withFD(f, func(fd int) error { return unix.SetNonblock(fd, false) }); err != nil {
+	if err := WithFD(f, func(fd int) error { return unix.SetNonblock(fd, false) }); err != nil {
 		return wrap("fcntl", err)
 	}
 	if w.o.Flags&os.O_TRUNC != 0 && fi.Mode().IsRegular() {

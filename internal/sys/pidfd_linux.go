@@ -33,7 +33,7 @@ func HoldProcess(pid int) (BarePidfd, error) {
 	return -1, wrap("pidfd_open", err)
 }
 
-// ID is what PidfdID returns for a file.
+// ID is what PidfdID returns for the process.
 func (p BarePidfd) ID() (uint64, error) {
 	var fs unix.Statfs_t
 	if err := retry(func() error { return unix.Fstatfs(int(p), &fs) }); err != nil {
@@ -189,7 +189,7 @@ func PidfdOpen(pid int) (*os.File, error) {
 
 // PidfdSendSignal signals the process (Linux 5.1). ESRCH: it is gone.
 func PidfdSendSignal(f *os.File, sig syscall.Signal) error {
-	return withFD(f, func(fd int) error { return BarePidfd(fd).Signal(sig) })
+	return WithFD(f, func(fd int) error { return BarePidfd(fd).Signal(sig) })
 }
 
 func pollExit(fd int) (bool, error) {
@@ -229,18 +229,6 @@ func PidfdWait(ctx context.Context, f *os.File) error {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// PidfdID returns the number that no other process of this boot has or will
-// have: the inode of pidfs (Linux 6.9). Before that all pidfds share one inode
-// and the error wraps errors.ErrUnsupported. On 32-bit kernels the number may
-// repeat after 4 billion processes.
-func PidfdID(f *os.File) (id uint64, err error) {
-	err = withFD(f, func(fd int) error {
-		id, err = BarePidfd(fd).ID()
-		return err
-	})
-	return id, err
 }
 
 // TakeFD returns a duplicate of descriptor fd of the process

@@ -48,13 +48,8 @@ func TestPidfdLife(t *testing.T) {
 	}
 	defer f.Close()
 
-	other, err := PidfdOpen(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	id, err := PidfdID(f)
-	otherID, otherErr := PidfdID(other)
+	id, err := PidfdID(cmd.Process.Pid)
+	otherID, otherErr := PidfdID(os.Getpid())
 	if kernelHas(t, 6, 9) {
 		if err != nil || otherErr != nil || otherID == id {
 			t.Errorf("two processes, ids %d and %d, %v, %v", id, otherID, err, otherErr)
@@ -99,7 +94,7 @@ func TestPidfdLife(t *testing.T) {
 }
 
 func exited(pidfd *os.File) (gone bool, err error) {
-	err = withFD(pidfd, func(fd int) (err error) {
+	err = WithFD(pidfd, func(fd int) (err error) {
 		gone, err = BarePidfd(fd).Exited()
 		return err
 	})
@@ -126,7 +121,7 @@ func wantExit(t *testing.T, f *os.File, want *syscall.WaitStatus) {
 	t.Helper()
 	var status syscall.WaitStatus
 	var known bool
-	err := withFD(f, func(fd int) (err error) {
+	err := WithFD(f, func(fd int) (err error) {
 		status, known, err = BarePidfd(fd).ExitStatus()
 		return err
 	})

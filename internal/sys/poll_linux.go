@@ -105,18 +105,12 @@ func (w *Watcher) AddNames(dir string) error {
 }
 
 func (w *Watcher) addMask(dir string, mask uint32) error {
-	rc, err := w.f.SyscallConn() // Fd would make the descriptor blocking
-	if err != nil {
-		return err
-	}
-	var werr error
-	err = rc.Control(func(fd uintptr) {
-		_, werr = unix.InotifyAddWatch(int(fd), dir, mask|unix.IN_ONLYDIR)
+	return WithFD(w.f, func(fd int) error {
+		if _, err := unix.InotifyAddWatch(fd, dir, mask|unix.IN_ONLYDIR); err != nil {
+			return &fs.PathError{Op: "inotify_add_watch", Path: dir, Err: err}
+		}
+		return nil
 	})
-	if werr != nil {
-		return &fs.PathError{Op: "inotify_add_watch", Path: dir, Err: werr}
-	}
-	return err
 }
 
 // Wait returns when something has changed since the last Wait, or the time has passed (nil in both

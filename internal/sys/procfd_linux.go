@@ -192,7 +192,7 @@ func StatOpenFile(pid, fd int) (FileStat, error) {
 // NameOf returns the name by which the kernel knows an open file now, though it was renamed since;
 // of one that was removed, the last.
 func NameOf(f *os.File) (name string, err error) {
-	err = withFD(f, func(fd int) error {
+	err = WithFD(f, func(fd int) error {
 		name, err = os.Readlink(fdPath(0, fd))
 		return err
 	})

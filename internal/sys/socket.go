@@ -32,17 +32,12 @@ type Peer struct {
 // PeerOf tells who connected to us, or whom we connected to: SO_PEERCRED and
 // SO_PEERGROUPS (unix(7), Linux 4.13), LOCAL_PEERCRED on macOS and FreeBSD.
 // Elsewhere the error wraps errors.ErrUnsupported.
-func PeerOf(conn syscall.Conn) (Peer, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return Peer{}, err
-	}
-	var p Peer
-	var inner error
-	if err := raw.Control(func(fd uintptr) { p, inner = peerOf(int(fd)) }); err != nil {
-		return Peer{}, err
-	}
-	return p, inner
+func PeerOf(conn syscall.Conn) (p Peer, err error) {
+	err = WithFD(conn, func(fd int) error {
+		p, err = peerOf(fd)
+		return err
+	})
+	return p, err
 }
 
 // Address names a socket: Unix where it is not empty, else a vsock(7) address.
