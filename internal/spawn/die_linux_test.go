@@ -236,7 +236,7 @@ func TestLauncherGoneDuringTheStart(t *testing.T) {
 				}
 				d := s.describe()
 				payload, files := d.encode()
-				watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true)
+				watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

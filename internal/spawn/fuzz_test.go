@@ -233,13 +233,9 @@ func FuzzRecvFrame(f *testing.F) {
 		if err := errors.Join(ours.Send(b, int(w.Fd())), ours.Close(), w.Close()); err != nil {
 			t.Fatal(err)
 		}
-		received := 0
 		for err == nil {
 			var payload []byte
-			var files []int
-			_, payload, files, err = recvFrame(theirs)
-			closeAll(files)
-			received += len(files)
+			_, payload, err = recvFrame(theirs)
 			if len(payload) > len(b) && err == nil {
 				t.Errorf("%d bytes out of %d", len(payload), len(b))
 			}
@@ -247,8 +243,8 @@ func FuzzRecvFrame(f *testing.F) {
 		if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Read(make([]byte, 1)); err != io.EOF || received != 1 {
-			t.Errorf("%d descriptors received; of the pipe: %v", received, err)
+		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the descriptor that came with it: %v", err)
 		}
 	})
 }

@@ -23,8 +23,7 @@ func intermediate(st *starter, s *description) error {
 	go func() {
 		defer close(orders)
 		for {
-			kind, _, files, err := recvFrame(st.channel)
-			closeAll(files)
+			kind, _, err := recvFrame(st.channel)
 			if err != nil {
 				cut(errStarterGone)
 				return
@@ -39,9 +38,7 @@ func intermediate(st *starter, s *description) error {
 	if err != nil {
 		return err
 	}
-	var e encoder
-	e.uint(uint64(pid))
-	told := sendFrame(st.channel, frameStarted, e.b) == nil
+	told := sendNumber(st.channel, frameStarted, uint64(pid)) == nil
 	// As long as the target may not be held yet it must not be reaped, or its pid could become
 	// another's. Without a word that it is, nobody knows of it.
 	if kind, said := <-orders; !told || kind != frameMessage {
@@ -60,9 +57,7 @@ func intermediate(st *starter, s *description) error {
 	}()
 	// no error is possible: it is a child, and nobody else reaps here
 	status, _ := sys.WaitChild(pid)
-	var end encoder
-	end.uint(uint64(status))
-	_ = sendFrame(st.channel, frameExited, end.b) // a failure is the same end as above
+	_ = sendNumber(st.channel, frameExited, uint64(status)) // a failure is the same end as above
 	syscall.Exit(0)
 	return nil
 }
@@ -83,8 +78,8 @@ func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, 
 	defer runtime.KeepAlive(s)
 	payload, files := d.encode()
 	i = &intermediary{}
-	if i.pid, i.channel, err = reexec(&orders{intermediateMagic, payload, files},
-		false); err != nil {
+	o := &orders{intermediateMagic, payload, files}
+	if i.pid, i.channel, err = reexec(o, false, nil); err != nil {
 		return nil, 0, err
 	}
 	if pid, err = i.awaitStart(ctx); err != nil {
@@ -96,13 +91,12 @@ func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, 
 // awaitStart returns the pid of the target when it runs. If it does not, the stage is gone.
 func (i *intermediary) awaitStart(ctx context.Context) (pid int, err error) {
 	uncut := cutShort(ctx, i.pid, i.channel, obeyWait, new(place))
-	kind, report, files, err := recvFrame(i.channel)
-	closeAll(files)
+	kind, report, err := recvFrame(i.channel)
 	if cut := uncut(); cut != nil {
 		return 0, alsoError(cut, reapKilled(i.pid))
 	}
 	switch {
-	case err == io.EOF || err != nil && isGone(err):
+	case err == io.EOF || isGone(err):
 		if died := reapFailed(i.pid); died != nil {
 			return 0, died
 		}
@@ -144,12 +138,11 @@ func (i *intermediary) held() error {
 
 // reap returns how the target has ended.
 func (i *intermediary) reap() (Exit, error) {
-	kind, payload, files, err := recvFrame(i.channel)
-	closeAll(files)
+	kind, payload, err := recvFrame(i.channel)
 	d := decoder{b: payload}
 	status := uint32(d.uint())
 	switch {
-	case err == io.EOF || err != nil && isGone(err):
+	case err == io.EOF || isGone(err):
 		err = errWordless
 	case err == nil && kind != frameExited:
 		err = errors.New("unexpected message")
@@ -169,7 +162,7 @@ func (i *intermediary) reap() (Exit, error) {
 // parent can be waited for (exit_notify).
 func (i *intermediary) leave() error {
 	err := sendFrame(i.channel, frameRelease, nil)
-	if err != nil && isGone(err) {
+	if isGone(err) {
 		err = nil
 	}
 	// However it ended, it is no more, and that is all it was to do.

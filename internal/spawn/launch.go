@@ -70,7 +70,7 @@ func Detach(ctx context.Context, s *Spec) (*Launch, error) {
 		return nil, fail(StepStart, "", injected)
 	}
 	payload, files := d.encode()
-	watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true)
+	watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +114,9 @@ func (l *Launch) giveUp(why error) error {
 		l.killWatcher()
 	}
 	err := l.drain(obeyWait)
-	var stuck *sys.StuckError
+	_, stuck := errors.AsType[*sys.StuckError](err)
 	switch {
-	case errors.As(err, &stuck):
+	case stuck:
 	case l.PID == 0: // else listen has done it
 		_, err = abandon(l.watcher)
 	case l.released.Load():
@@ -281,8 +281,7 @@ func (l *Launch) listen(events chan<- Event) {
 func (l *Launch) follow(events chan<- Event) {
 	over := false
 	for {
-		kind, payload, files, err := recvFrame(l.channel)
-		closeAll(files)
+		kind, payload, err := recvFrame(l.channel)
 		if err != nil {
 			break
 		}
@@ -342,7 +341,7 @@ const releaseWait = 5 * time.Second
 
 func (l *Launch) finish(kind frameKind, payload []byte, patience time.Duration) error {
 	err := sendFrame(l.channel, kind, payload)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+	if isGone(err) {
 		err = nil // it has ended by itself; the events say how
 	}
 	return errors.Join(err, l.drain(patience), l.close())

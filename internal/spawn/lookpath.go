@@ -109,12 +109,6 @@ func executable(file, name string) error {
 // to one that is there and cannot be executed: exit status 127 and 126 of env(1).
 func NotFound(err error) bool {
 	se, ok := err.(*StepError)
-	return ok && se.Step == StepExec && isNotExist(se.Err)
-}
-
-func isNotExist(err error) bool {
-	if se, ok := err.(*StepError); ok {
-		err = se.Err
-	}
-	return err == fs.ErrNotExist || err == syscall.ENOENT || err == syscall.ENOTDIR
+	return ok && se.Step == StepExec &&
+		(se.Err == fs.ErrNotExist || se.Err == syscall.ENOENT || se.Err == syscall.ENOTDIR)
 }

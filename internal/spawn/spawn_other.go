@@ -4,6 +4,7 @@ package spawn
 
 import (
 	"context"
+	"os"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -30,7 +31,7 @@ func startHere(*description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
-func reexec(*orders, bool) (int, sys.Channel, error) {
+func reexec(*orders, bool, *os.File) (int, sys.Channel, error) {
 	return 0, -1, fail(StepStart, "", sys.Unsupported("fork"))
 }
 

@@ -5,7 +5,6 @@ package spawn
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -68,15 +67,12 @@ func (sp *Spawner) run() {
 		case <-sp.ended:
 			return
 		case a := <-sp.jobs:
-			a.run(func(d *description) (int, error) { return startWith(d, null, err) })
+			a.run(func(d *description) (int, error) {
+				if err != nil {
+					return 0, err
+				}
+				return applyAndFork(d, null)
+			})
 		}
 	}
-}
-
-// startWith starts d from a thread that is prepared for it, unless that has failed.
-func startWith(d *description, null *os.File, failed error) (int, error) {
-	if failed != nil {
-		return 0, failed
-	}
-	return applyAndFork(d, null)
 }

@@ -82,10 +82,8 @@ func stage(kind string, run func(*starter, *description) error) {
 	if err == nil {
 		err = run(st, s)
 	}
-	if err != nil {
-		if sendErr := sendFrame(st.channel, frameFailed, encodeError(err)); sendErr != nil {
-			lastResort(st.stderr, err)
-		}
+	if err != nil && sendFrame(st.channel, frameFailed, encodeError(err)) != nil {
+		lastResort(st.stderr, err)
 	}
 	syscall.Exit(StatusFailed) // the parent goes by the message
 }
@@ -157,7 +155,7 @@ func execute(st *starter, s *description) error {
 	}
 	// The end of the channel alone would also be what a stage leaves that was killed.
 	err := sendFrame(st.channel, frameExecuting, nil)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+	if isGone(err) {
 		return &StepError{Step: StepExec, Object: s.Path, Err: errStarterGone}
 	}
 	if err != nil {

@@ -84,7 +84,7 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 	payload, files := d.encode()
 	o := &orders{stageMagic, payload, files}
 	pid, c, err := 0, sys.Channel(-1), fail(StepStart, "", errors.New("the spawner is closed"))
-	on(func() { pid, c, err = reexecInto(o, d.Session, d.Into) })
+	on(func() { pid, c, err = reexec(o, d.Session, d.Into) })
 	if err != nil {
 		return 0, err
 	}
@@ -95,13 +95,11 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 		at.set(decodeAt(b))
 		d.reach(decodeAt(b))
 	})
-	var extra []int
 	executing := err == nil && kind == frameExecuting
 	if executing {
 		at.set(StepExec, d.Path)
 		d.reach(StepExec, d.Path)
-		kind, report, extra, err = recvFrame(c)
-		closeAll(extra)
+		kind, report, err = recvFrame(c)
 	}
 	cut := uncut()
 	switch {
@@ -140,11 +138,10 @@ func endUnheard(pid int, session bool, why error) error {
 
 // unheard is why the word of a stage cannot be used: it could not be received, or it is none.
 func unheard(err error) error {
-	var step *StepError
-	switch {
-	case errors.As(err, &step):
+	if _, told := errors.AsType[*StepError](err); told {
 		return err
-	case err == nil:
+	}
+	if err == nil {
 		err = errors.New("unexpected message")
 	}
 	return &StepError{Step: StepStart, Err: fmt.Errorf("hear how it went: %w", err)}
@@ -260,14 +257,9 @@ func reapKilled(pid int) error {
 	}
 }
 
-// reexec starts this very binary as a stage. All that it is to know is in the channel before
-// it exists.
-func reexec(o *orders, session bool) (pid int, c sys.Channel, err error) {
-	return reexecInto(o, session, nil)
-}
-
-// reexecInto is reexec for a stage that is born in a control group.
-func reexecInto(o *orders, session bool, group *os.File) (pid int, c sys.Channel, err error) {
+// reexec starts this very binary as a stage, in a control group if that is not nil. All that it is
+// to know is in the channel before it exists.
+func reexec(o *orders, session bool, group *os.File) (pid int, c sys.Channel, err error) {
 	ours, theirs, err := o.give()
 	if err != nil {
 		return 0, -1, err
@@ -283,13 +275,12 @@ func reexecInto(o *orders, session bool, group *os.File) (pid int, c sys.Channel
 // libraries that it is linked to, may need theirs to be initialised at all (LD_LIBRARY_PATH, HOME).
 // What steers the Go runtime, or is meant for this process alone, is not for it.
 func stageEnvironment(env []string) []string {
+	runtime := []string{
+		"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR",
+	}
 	return slices.DeleteFunc(WithoutMarks(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR":
-			return true
-		}
-		return false
+		return slices.Contains(runtime, name)
 	})
 }
 

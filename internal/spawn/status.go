@@ -13,9 +13,9 @@ const (
 
 // StatusOf is the exit status for a start that failed with err.
 func StatusOf(err error) int {
-	var step *StepError
+	step, ok := errors.AsType[*StepError](err)
 	switch {
-	case !errors.As(err, &step) || step.Step != StepExec:
+	case !ok || step.Step != StepExec:
 		return StatusFailed
 	case NotFound(step):
 		return StatusNotFound

@@ -88,8 +88,7 @@ func fail(step Step, object string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var inner *StepError
-	if errors.As(err, &inner) {
+	if _, ok := errors.AsType[*StepError](err); ok {
 		return err
 	}
 	if errno, ok := sys.Errno(err); ok {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -82,7 +83,7 @@ func beginSuccessor(
 		_, lost := h.Reap()
 		return nil, errors.Join(fail(StepStart, "", err), kill, lost, ours.Close())
 	}
-	if err = sendFrame(h.channel, frameKnown, nil); err != nil && isGone(err) {
+	if err = sendFrame(h.channel, frameKnown, nil); isGone(err) {
 		err = nil // it has ended, and the caller will see how
 	}
 	if err = errors.Join(err, h.mayReap()); err != nil {
@@ -144,10 +145,7 @@ func (h *Successor) Signal(sig syscall.Signal) error {
 	if h.process == nil {
 		return nil
 	}
-	if err := h.process.Signal(sig); !errors.Is(err, syscall.ESRCH) {
-		return err
-	}
-	return nil
+	return sys.UnlessGone(h.process.Signal(sig))
 }
 
 // Close ends our part of the channel, which tells the successor that we are gone.
@@ -162,10 +160,9 @@ func (h *Successor) Close() error {
 // Known waits for the word that the one whose place this successor is to take has it in its hands.
 // An error means that it never will: a process that nobody knows of must not take anybody's place.
 func (b *Born) Known() error {
-	kind, _, files, err := recvFrame(b.channel)
-	closeAll(files)
+	kind, _, err := recvFrame(b.channel)
 	switch {
-	case err == io.EOF || err != nil && isGone(err):
+	case err == io.EOF || isGone(err):
 		return errors.New("the process that started this one has given it up")
 	case err == nil && kind != frameKnown:
 		return errors.New("unexpected message")
@@ -204,8 +201,7 @@ func (b *Born) Handover(name string) (data []byte, files []*os.File, found bool)
 
 func receiveMessage(c sys.Channel) ([]byte, error) {
 	for {
-		kind, payload, files, err := recvFrame(c)
-		closeAll(files)
+		kind, payload, err := recvFrame(c)
 		if errors.Is(err, syscall.ECONNRESET) { // it died with something of ours unread
 			err = io.EOF
 		}
@@ -240,10 +236,8 @@ var handovers struct {
 func AddHandover(l Handover) error {
 	handovers.Lock()
 	defer handovers.Unlock()
-	for _, other := range handovers.list {
-		if other.Name == l.Name {
-			return fmt.Errorf("%s is in use in this process already", l.Name)
-		}
+	if slices.ContainsFunc(handovers.list, func(h Handover) bool { return h.Name == l.Name }) {
+		return fmt.Errorf("%s is in use in this process already", l.Name)
 	}
 	handovers.list = append(handovers.list, l)
 	return nil
@@ -253,7 +247,7 @@ func AddHandover(l Handover) error {
 func Handovers() []Handover {
 	handovers.Lock()
 	defer handovers.Unlock()
-	return append([]Handover(nil), handovers.list...)
+	return slices.Clone(handovers.list)
 }
 
 func encodeHandovers(handovers []Handover) ([]byte, []*os.File) {

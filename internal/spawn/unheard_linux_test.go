@@ -138,7 +138,7 @@ func TestIntermediateUnheard(t *testing.T) {
 			if err := sys.CloseFD(int(ours)); err != nil {
 				t.Error(err)
 			}
-			if kind, _, _, err := recvFrame(theirs); err != nil || kind != frameKill {
+			if kind, _, err := recvFrame(theirs); err != nil || kind != frameKill {
 				t.Errorf("it was told %q, %v", kind, err)
 			}
 		})

@@ -116,11 +116,9 @@ func (w *watcher) start(ctx context.Context, s *description) error {
 		w.birth, w.messages = ours, make(chan []byte)
 		go w.readMessages(ours, w.messages)
 	}
-	var e encoder
-	e.uint(uint64(w.pid))
 	// A launcher that is gone cannot be told, and this must not be the end: the
 	// target runs. readOrders finds the same and has it ended.
-	_ = sendFrame(w.launcher, frameStarted, e.b)
+	_ = sendNumber(w.launcher, frameStarted, uint64(w.pid))
 	return nil
 }
 
@@ -222,10 +220,8 @@ func (w *watcher) targetExited(status syscall.WaitStatus) {
 	w.pid, w.ending = 0, true
 	w.deadline = time.After(0)
 	w.flushMessages()
-	var e encoder
-	e.uint(uint64(status))
 	// A launcher that is gone needs no report; the work goes on without one.
-	_ = sendFrame(w.launcher, frameExited, e.b)
+	_ = sendNumber(w.launcher, frameExited, uint64(status))
 }
 
 // flushMessages passes on what the target said just before it died, so that its
@@ -288,8 +284,7 @@ func (w *watcher) killChildren() {
 // more need not even be started.
 func (w *watcher) readOrders(cut context.CancelCauseFunc) {
 	for {
-		kind, payload, files, err := recvFrame(w.launcher)
-		closeAll(files)
+		kind, payload, err := recvFrame(w.launcher)
 		switch {
 		case err != nil:
 			cut(errStarterGone)
@@ -307,14 +302,11 @@ func (w *watcher) readOrders(cut context.CancelCauseFunc) {
 func (w *watcher) readMessages(c sys.Channel, messages chan<- []byte) {
 	defer close(messages)
 	for {
-		kind, payload, files, err := recvFrame(c)
-		closeAll(files)
+		payload, err := receiveMessage(c)
 		if err != nil {
 			return // the target has closed it, or is dead: that is noticed elsewhere
 		}
-		if kind == frameMessage {
-			messages <- payload
-		}
+		messages <- payload
 	}
 }
 

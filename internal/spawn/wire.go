@@ -48,39 +48,46 @@ const (
 	maxFrame                 = 64 << 20 // an environment may be large, rubbish must not be
 )
 
-func sendFrame(c sys.Channel, kind frameKind, payload []byte, files ...int) error {
+func sendFrame(c sys.Channel, kind frameKind, payload []byte) error {
 	b := make([]byte, frameHeader, frameHeader+len(payload))
 	b[0] = byte(kind)
 	binary.LittleEndian.PutUint32(b[1:], uint32(len(payload)))
-	return c.Send(append(b, payload...), files...)
+	return c.Send(append(b, payload...))
 }
 
-// recvFrame reads one frame and all descriptors that came with it. At the end of the stream it
-// returns io.EOF.
-func recvFrame(c sys.Channel) (frameKind, []byte, []int, error) {
+// sendNumber sends a frame with a number in it.
+func sendNumber(c sys.Channel, kind frameKind, n uint64) error {
+	var e encoder
+	e.uint(n)
+	return sendFrame(c, kind, e.b)
+}
+
+// recvFrame reads one frame, and closes the descriptors that came with it: none belong there. At
+// the end of the stream it returns io.EOF.
+func recvFrame(c sys.Channel) (frameKind, []byte, error) {
 	var head [frameHeader]byte
 	files, err := recvFull(c, head[:])
+	closeAll(files)
 	if err != nil {
-		return 0, nil, files, err
+		return 0, nil, err
 	}
 	n := binary.LittleEndian.Uint32(head[1:])
 	if n > maxFrame {
-		return 0, nil, files, errors.New("frame too long")
+		return 0, nil, errors.New("frame too long")
 	}
 	payload := make([]byte, n)
-	more, err := recvFull(c, payload)
+	files, err = recvFull(c, payload)
+	closeAll(files)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return frameKind(head[0]), payload, append(files, more...), err
+	return frameKind(head[0]), payload, err
 }
 
-// recvPast receives frames until one is of another kind than that; f gets what was in those. It
-// drops descriptors.
+// recvPast receives frames until one is of another kind than that; f gets what was in those.
 func recvPast(c sys.Channel, kind frameKind, f func(payload []byte)) (frameKind, []byte, error) {
 	for {
-		got, payload, files, err := recvFrame(c)
-		closeAll(files)
+		got, payload, err := recvFrame(c)
 		if err != nil || got != kind {
 			return got, payload, err
 		}
@@ -203,8 +210,8 @@ func (d *decoder) strings() []string {
 }
 
 func encodeError(err error) []byte {
-	var se *StepError
-	if !errors.As(err, &se) {
+	se, ok := errors.AsType[*StepError](err)
+	if !ok {
 		se = &StepError{Step: StepReceive, Err: err}
 	}
 	errno, _ := se.Err.(syscall.Errno)
