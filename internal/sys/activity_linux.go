@@ -255,9 +255,7 @@ func (a *Activity) children(pid int, task string) error {
 // gone.
 func (a *Activity) read(pid int, path string) ([]byte, error) {
 	data, err := readWhole(path, a.buf)
-	var errno unix.Errno
-	errors.As(err, &errno)
-	switch errno {
+	switch errno, _ := Errno(err); errno {
 	case 0:
 		a.buf = data
 		return data, err

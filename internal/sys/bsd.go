@@ -204,10 +204,7 @@ func (p *Poller) Add(fd int, key int32) error {
 	return nil
 }
 
-func (p *Poller) Arm(fd int, key int32) error {
-	p.set[fd] = &pollEntry{key: key, armed: true}
-	return nil
-}
+func (p *Poller) Arm(fd int, key int32) error { return p.Add(fd, key) }
 
 func (p *Poller) Remove(fd int) error {
 	delete(p.set, fd)

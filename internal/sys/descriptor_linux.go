@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,13 +35,12 @@ func SealDescriptors(from int) error {
 
 // sealListed marks the descriptors that a directory of descriptors names.
 func sealListed(dir string, from int) error {
-	names, err := namesIn(dir)
+	fds, err := numbersIn(dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		fd, err := strconv.Atoi(name)
-		if err != nil || fd < from {
+	for _, fd := range fds {
+		if fd < from {
 			continue
 		}
 		if err := SetCloseOnExec(fd, true); err != nil && !errors.Is(err, syscall.EBADF) {

@@ -97,17 +97,12 @@ func (w *walk) open(name string, fi fs.FileInfo) (*os.File, error) {
 	case err != nil:
 		return nil, unread(fi, bare(err))
 	}
-	now, err := f.Stat()
-	if err == nil && !os.SameFile(fi, now) {
-		err = errRaced
-	}
-	if err == nil {
-		err = w.settle(f, now)
-	}
-	if err != nil {
-		return nil, also(err, f.Close())
-	}
-	return f, nil
+	return w.accept(f, func(now fs.FileInfo) error {
+		if !os.SameFile(fi, now) {
+			return errRaced
+		}
+		return nil
+	})
 }
 
 // leasePatience is more than a holder of a lease has to give it up (/proc/sys/fs/lease-break-time,
@@ -135,12 +130,14 @@ func (w *walk) openMagic(name string) (*os.File, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
+	return w.accept(f, w.checkFile)
+}
+
+// accept returns an open file that is judged to be the right one, ready for use.
+func (w *walk) accept(f *os.File, judge func(fs.FileInfo) error) (*os.File, error) {
 	fi, err := f.Stat()
 	if err == nil {
-		err = w.checkType(fi)
-	}
-	if err == nil && w.o.Ours {
-		err = w.checkOwner(fi)
+		err = judge(fi)
 	}
 	if err == nil {
 		err = w.settle(f, fi)
@@ -162,16 +159,21 @@ func (w *walk) settle(f *os.File, fi fs.FileInfo) error {
 	return nil
 }
 
-func (w *walk) checkType(fi fs.FileInfo) error {
+// checkFile judges a file by itself: its type, and where it is to be ours alone, its owner.
+func (w *walk) checkFile(fi fs.FileInfo) error {
 	switch {
-	case fi.Mode().IsRegular():
-		return nil
 	case fi.IsDir():
 		return syscall.EISDIR
-	case w.o.Regular:
+	case w.o.Regular && !fi.Mode().IsRegular():
 		return fmt.Errorf("it is not a regular file but %s", describe(fi.Mode()))
+	case !w.o.Ours:
+		return nil
 	}
-	return nil
+	owner, _, err := FileOwner(fi)
+	if err == nil && !trustedUID(owner.UID) {
+		err = fmt.Errorf("%w: it belongs to user %d", ErrInsecure, owner.UID)
+	}
+	return err
 }
 
 // unread says in words what ENXIO means of a FIFO and of a socket.
@@ -201,10 +203,7 @@ func describe(m fs.FileMode) string {
 
 // check judges an existing file before it is opened.
 func (w *walk) check(fi fs.FileInfo) error {
-	err := w.checkType(fi)
-	if err == nil && w.o.Ours {
-		err = w.checkOwner(fi)
-	}
+	err := w.checkFile(fi)
 	created := w.o.Flags&os.O_CREATE != 0
 	if err != nil || !created && !w.o.Single || !fi.Mode().IsRegular() {
 		return err
@@ -235,13 +234,4 @@ func (w *walk) check(fi fs.FileInfo) error {
 		)
 	}
 	return nil
-}
-
-// checkOwner judges a file that is to be ours alone.
-func (w *walk) checkOwner(fi fs.FileInfo) error {
-	owner, _, err := FileOwner(fi)
-	if err == nil && !trustedUID(owner.UID) {
-		err = fmt.Errorf("%w: it belongs to user %d", ErrInsecure, owner.UID)
-	}
-	return err
 }

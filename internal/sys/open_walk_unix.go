@@ -145,14 +145,20 @@ func (p place) unexchangeable() error {
 	if err != nil {
 		return err
 	}
-	owner, _, err := FileOwner(fi)
-	switch mode := fi.Mode(); {
+	return guarded(fi, fi.Name(), 0o002, "everybody")
+}
+
+// guarded says what lets somebody else than root and us exchange what is in a directory: its owner,
+// or who of writers may write to it, unless the sticky bit keeps them from it.
+func guarded(dir fs.FileInfo, name string, writers fs.FileMode, who string) error {
+	owner, _, err := FileOwner(dir)
+	switch mode := dir.Mode(); {
 	case err != nil:
 		return err
 	case !trustedUID(owner.UID):
-		return fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, fi.Name(), owner.UID)
-	case mode.Perm()&0o002 != 0 && mode&fs.ModeSticky == 0:
-		return fmt.Errorf("%w: everybody can write to %s", ErrInsecure, fi.Name())
+		return fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, name, owner.UID)
+	case mode.Perm()&writers != 0 && mode&fs.ModeSticky == 0:
+		return fmt.Errorf("%w: %s can write to %s", ErrInsecure, who, name)
 	}
 	return nil
 }
@@ -239,16 +245,7 @@ func (w *walk) closed() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.seen, bare(err))
 	}
-	owner, _, err := FileOwner(fi)
-	switch {
-	case err != nil:
-		return err
-	case !trustedUID(owner.UID):
-		return fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, w.seen, owner.UID)
-	case fi.Mode().Perm()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0:
-		return fmt.Errorf("%w: others can write to %s", ErrInsecure, w.seen)
-	}
-	return nil
+	return guarded(fi, w.seen, 0o022, "others")
 }
 
 // follow goes through a symbolic link, if it is root's or ours.

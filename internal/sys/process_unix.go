@@ -143,8 +143,6 @@ func (c Credential) groups() []int {
 }
 
 func sameGroups(have []int, want []uint32) bool {
-	h, w := slices.Clone(have), Credential{Groups: want}.groups()
-	slices.Sort(h)
-	slices.Sort(w)
-	return slices.Equal(slices.Compact(h), slices.Compact(w))
+	set := func(groups []int) []int { return slices.Compact(slices.Sorted(slices.Values(groups))) }
+	return slices.Equal(set(have), set(Credential{Groups: want}.groups()))
 }

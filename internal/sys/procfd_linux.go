@@ -22,16 +22,13 @@ const closeOnExecFlag, pathOnlyFlag = unix.O_CLOEXEC, unix.O_PATH
 //
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func ReadFDs(pid int) ([]FD, error) {
-	names, err := namesIn(procDir(pid) + "/fd")
+	numbers, err := numbersIn(procDir(pid) + "/fd")
 	if err != nil {
 		return nil, err
 	}
-	list := make([]FD, 0, len(names))
-	for _, name := range names {
-		n, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	slices.Sort(numbers)
+	list := make([]FD, 0, len(numbers))
+	for _, n := range numbers {
 		fd, err := readFD(pid, n)
 		if Gone(err) {
 			continue // closed since the directory was read
@@ -41,7 +38,6 @@ func ReadFDs(pid int) ([]FD, error) {
 		}
 		list = append(list, fd)
 	}
-	slices.SortFunc(list, func(a, b FD) int { return a.Number - b.Number })
 	return list, nil
 }
 
@@ -153,8 +149,7 @@ func stat(path string) (FileStat, error) {
 // kernel calls what it is of (proc_pid_fd(5)), until it returns false. A process that is gone has
 // none. Of what may not be seen the error tells, when each has got all else.
 func EachFD(pid int, each func(fd int, target string) bool) error {
-	dir := procDir(pid) + "/fd"
-	names, err := namesIn(dir)
+	fds, err := numbersIn(procDir(pid) + "/fd")
 	if Gone(err) {
 		return nil
 	}
@@ -162,12 +157,8 @@ func EachFD(pid int, each func(fd int, target string) bool) error {
 		return err
 	}
 	var refused error
-	for _, name := range names {
-		fd, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		target, err := os.Readlink(dir + "/" + name)
+	for _, fd := range fds {
+		target, err := os.Readlink(fdPath(pid, fd))
 		switch {
 		case Gone(err): // closed since the directory was read
 		case err != nil:

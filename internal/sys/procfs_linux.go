@@ -337,6 +337,21 @@ func namesIn(dir string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
+// numbersIn lists what is named by a number in a directory, in no order.
+func numbersIn(dir string) ([]int, error) {
+	names, err := namesIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]int, 0, len(names))
+	for _, name := range names {
+		if n, err := strconv.Atoi(name); err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers, nil
+}
+
 // procDir is the directory of a process; 0 is ourselves.
 func procDir(pid int) string {
 	if pid == 0 {
@@ -346,19 +361,7 @@ func procDir(pid int) string {
 }
 
 // PIDs lists the numbers of all processes that /proc shows, in no order.
-func PIDs() ([]int, error) {
-	names, err := namesIn("/proc")
-	if err != nil {
-		return nil, err
-	}
-	pids := make([]int, 0, len(names))
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
-}
+func PIDs() ([]int, error) { return numbersIn("/proc") }
 
 // PIDNamespace returns the number of our pid namespace; 0 on a kernel that has but one.
 func PIDNamespace() uint64 {

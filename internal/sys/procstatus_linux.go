@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,41 +104,39 @@ func parseStatus(data []byte) (ProcStatus, error) {
 		if !ok {
 			continue
 		}
-		known, err := st.set(key, strings.TrimSpace(value))
-		if err != nil {
+		if err := st.set(key, strings.TrimSpace(value)); err != nil {
 			return ProcStatus{}, fmt.Errorf("line %q: %w", strings.TrimSpace(string(line)), err)
 		}
-		if known {
+		if slices.Contains(mandatory, key) {
 			seen[key] = true
 		}
 	}
-	// These seven have been there since Linux 2.6: a file without them is not
-	// this file, and a zero taken for "no signal is ignored" would be a lie.
-	if len(seen) < 7 {
+	if len(seen) < len(mandatory) {
 		return ProcStatus{}, fmt.Errorf("it lacks State, Tgid, PPid, Uid, SigBlk, SigIgn or SigCgt")
 	}
 	return st, nil
 }
 
-// set stores one line and says whether it is one that no status file lacks.
-func (st *ProcStatus) set(key, value string) (mandatory bool, err error) {
+// These seven have been there since Linux 2.6: a file without them is not
+// this file, and a zero taken for "no signal is ignored" would be a lie.
+var mandatory = []string{"State", "Tgid", "PPid", "Uid", "SigBlk", "SigIgn", "SigCgt"}
+
+// set stores one line.
+func (st *ProcStatus) set(key, value string) (err error) {
 	switch key {
 	case "Name":
 		st.Name = value
 	case "State":
 		if value == "" || value[0] < 'A' || value[0] > 'z' {
-			return false, fmt.Errorf("no state")
+			return fmt.Errorf("no state")
 		}
-		st.State, mandatory = value[0], true
+		st.State = value[0]
 	case "Tgid":
 		st.TGID, err = strconv.Atoi(value)
-		mandatory = true
 	case "PPid":
 		st.PPID, err = strconv.Atoi(value)
-		mandatory = true
 	case "Uid":
 		st.UID, err = fourIDs(value)
-		mandatory = true
 	case "Gid":
 		st.GID, err = fourIDs(value)
 	case "Groups":
@@ -155,13 +154,10 @@ func (st *ProcStatus) set(key, value string) (mandatory bool, err error) {
 		}
 	case "SigBlk":
 		err = parseHex((*uint64)(&st.Blocked), value)
-		mandatory = true
 	case "SigIgn":
 		err = parseHex((*uint64)(&st.Ignored), value)
-		mandatory = true
 	case "SigCgt":
 		err = parseHex((*uint64)(&st.Caught), value)
-		mandatory = true
 	case "CapPrm":
 		err = parseHex((*uint64)(&st.CapPrm), value)
 	case "CapEff":
@@ -171,7 +167,7 @@ func (st *ProcStatus) set(key, value string) (mandatory bool, err error) {
 	case "CapAmb":
 		err = parseHex((*uint64)(&st.CapAmb), value)
 	}
-	return mandatory, err
+	return err
 }
 
 func parseHex(to *uint64, value string) (err error) {

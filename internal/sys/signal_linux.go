@@ -2,6 +2,7 @@ package sys
 
 import (
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -14,20 +15,20 @@ const numSignals = 64
 // sigsetSize is what rt_sigaction(2) and rt_sigprocmask(2) want as their last
 // argument: the size of the kernel's set, not of libc's.
 var sigsetSize = func() uintptr {
-	switch runtime.GOARCH {
-	case "mips", "mipsle", "mips64", "mips64le":
+	if mips {
 		return 16
 	}
 	return 8
 }()
+
+var mips = strings.HasPrefix(runtime.GOARCH, "mips")
 
 // kernelSigaction has room for struct sigaction of every architecture. Its
 // first word is the handler, except on MIPS, where flags come first.
 type kernelSigaction [16]uintptr
 
 func handlerWord() int {
-	switch runtime.GOARCH {
-	case "mips", "mipsle", "mips64", "mips64le":
+	if mips {
 		return 1
 	}
 	return 0
@@ -44,20 +45,17 @@ const sigIgnore uintptr = 1 // SIG_IGN; SIG_DFL is 0, so a zero action is the de
 // Only Linux; elsewhere the error wraps errors.ErrUnsupported.
 func SetSignalMask(mask SignalSet) (SignalSet, error) {
 	var set, old unix.Sigset_t
-	put := (*[unsafe.Sizeof(set)]byte)(unsafe.Pointer(&set))
-	*(*uint64)(unsafe.Pointer(&put[0])) = wordOrder(uint64(mask))
+	*(*uint64)(unsafe.Pointer(&set)) = wordOrder(uint64(mask))
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &set, &old); err != nil {
 		return 0, wrap("rt_sigprocmask", err)
 	}
-	got := (*[unsafe.Sizeof(old)]byte)(unsafe.Pointer(&old))
-	return SignalSet(wordOrder(*(*uint64)(unsafe.Pointer(&got[0])))), nil
+	return SignalSet(wordOrder(*(*uint64)(unsafe.Pointer(&old)))), nil
 }
 
 // wordOrder swaps the halves of a set on 32-bit big-endian machines, where the
 // kernel keeps signals 1 to 32 in the first word.
 func wordOrder(v uint64) uint64 {
-	switch runtime.GOARCH {
-	case "mips":
+	if runtime.GOARCH == "mips" {
 		return v<<32 | v>>32
 	}
 	return v

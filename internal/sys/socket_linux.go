@@ -87,11 +87,7 @@ func peerGroups(fd int) ([]int, error) {
 		case errno != 0:
 			return nil, wrap("getsockopt", errno)
 		}
-		list := make([]int, size/4)
-		for i := range list {
-			list[i] = int(groups[i])
-		}
-		return list, nil
+		return Credential{Groups: groups[:size/4]}.groups(), nil
 	}
 }
 

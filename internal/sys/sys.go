@@ -50,11 +50,7 @@ func Unsupported(call string) error {
 }
 
 // Errno returns the error number inside err, and whether there is one.
-func Errno(err error) (syscall.Errno, bool) {
-	var errno syscall.Errno
-	ok := errors.As(err, &errno)
-	return errno, ok
-}
+func Errno(err error) (syscall.Errno, bool) { return errors.AsType[syscall.Errno](err) }
 
 // IfSupported is err, but nil if err says that this system has no such thing: for what is done
 // where it can be.
