@@ -170,6 +170,18 @@ type manager interface {
 	control(ctx context.Context, verb string, found []found) error
 }
 
+// plainManager is what most managers have of it: nothing to ask for, to begin or to end with.
+type plainManager struct{ m *Machine }
+
+func (p plainManager) options(context.Context) (writers.Options, error) {
+	return writers.Options{User: p.m.User}, nil
+}
+
+// begin: whether a service is started at boot is said by its files.
+func (plainManager) begin(context.Context, *Plan, []writers.File) error { return nil }
+
+func (plainManager) end(*Plan, []found) {}
+
 func (m *Machine) manager() (manager, writers.Target, error) {
 	target, err := m.System.target()
 	if err != nil {
@@ -193,17 +205,17 @@ func (m *Machine) manager() (manager, writers.Target, error) {
 	case Systemd:
 		return &systemdManager{m}, target, nil
 	case Launchd:
-		return &launchdManager{m}, target, nil
+		return &launchdManager{plainManager{m}}, target, nil
 	case Runit:
-		return &scanManager{m, runitInit{m}}, target, nil
+		return &scanManager{plainManager{m}, runitInit{m}}, target, nil
 	case S6:
-		return &scanManager{m, s6Init{m}}, target, nil
+		return &scanManager{plainManager{m}, s6Init{m}}, target, nil
 	case OpenRC:
-		return &scriptManager{m, openrcScripts{m}}, target, nil
+		return &scriptManager{plainManager{m}, openrcScripts{m}}, target, nil
 	case SysV:
-		return &scriptManager{m, sysvScripts{m}}, target, nil
+		return &scriptManager{plainManager{m}, sysvScripts{m}}, target, nil
 	}
-	return &scriptManager{m, freebsdScripts{m}}, target, nil
+	return &scriptManager{plainManager{m}, freebsdScripts{m}}, target, nil
 }
 
 // files is the directory of the service files, as it is reached from here.

@@ -65,15 +65,13 @@ func runCommand(ctx context.Context, argv ...string) (string, error) {
 		Words:  strings.Join(strings.Fields(words.String()), " "),
 		Err:    err,
 	}
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		e.Status = exit.ExitCode()
 		e.Err = fmt.Errorf("exit status %d", e.Status)
 		if e.Status < 0 {
 			e.Err = errors.New(exit.ProcessState.String())
 		}
-	case errors.Is(err, exec.ErrNotFound):
+	} else if errors.Is(err, exec.ErrNotFound) {
 		e.Err = exec.ErrNotFound // without the name once more
 	}
 	return out.String(), e
@@ -81,11 +79,10 @@ func runCommand(ctx context.Context, argv ...string) (string, error) {
 
 // exitStatus is that of a command that ran, or an error if it did not.
 func exitStatus(err error) (int, error) {
-	var e *CommandError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0, nil
-	case errors.As(err, &e) && e.Status >= 0:
+	}
+	if e, ok := errors.AsType[*CommandError](err); ok && e.Status >= 0 {
 		return e.Status, nil
 	}
 	return -1, err

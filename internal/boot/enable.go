@@ -37,10 +37,7 @@ func (m *Machine) Enable(ctx context.Context, services []spec.Service) (*Plan, e
 		return nil, err
 	}
 	p := m.newPlan(out.Notes)
-	if err := m.install(ctx, p, services, out.Files); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, m.install(ctx, mgr, p, services, out.Files)
 }
 
 // ordered puts services after those that they need, for init systems that start
@@ -89,7 +86,7 @@ func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, er
 	}
 	p := m.newPlan(out.Notes)
 	p.idle = s.Running
-	err = m.install(ctx, p, []spec.Service{{Name: s.Name()}}, out.Files)
+	err = m.install(ctx, mgr, p, []spec.Service{{Name: s.Name()}}, out.Files)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +96,8 @@ func (m *Machine) EnableSupervisor(ctx context.Context, s Supervisor) (*Plan, er
 
 // install plans that the files of the services are these and no others.
 func (m *Machine) install(
-	ctx context.Context, p *Plan, services []spec.Service, files []writers.File,
+	ctx context.Context, mgr manager, p *Plan, services []spec.Service, files []writers.File,
 ) error {
-	mgr, _, err := m.manager()
-	if err != nil {
-		return err
-	}
 	var names, single []string
 	for _, s := range services {
 		name := s.BaseName()

@@ -3,9 +3,7 @@ package boot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +12,7 @@ import (
 
 // launchdManager is launchd of macOS: launchctl(1). A job is enabled when its
 // file is there, for launchd reads the directory at boot.
-type launchdManager struct{ m *Machine }
+type launchdManager struct{ plainManager }
 
 // domain of the jobs: the system, or the login session of the user.
 func (l *launchdManager) domain() string {
@@ -23,15 +21,6 @@ func (l *launchdManager) domain() string {
 	}
 	return "system"
 }
-
-func (l *launchdManager) options(context.Context) (writers.Options, error) {
-	return writers.Options{User: l.m.User}, nil
-}
-
-// begin: whether a job is started at boot is said by its file.
-func (l *launchdManager) begin(context.Context, *Plan, []writers.File) error { return nil }
-
-func (l *launchdManager) end(*Plan, []found) {}
 
 // job is the name of a job in its domain.
 func (l *launchdManager) job(file string) string {
@@ -99,10 +88,7 @@ func (l *launchdManager) disable(ctx context.Context, p *Plan, files []found) er
 func pidIn(list string) int {
 	_, rest, _ := strings.Cut(list, `"PID" = `)
 	digits, _, _ := strings.Cut(rest, ";")
-	pid, err := strconv.Atoi(digits)
-	if err != nil {
-		return 0
-	}
+	pid, _ := strconv.Atoi(digits)
 	return pid
 }
 
@@ -143,24 +129,17 @@ func (l *launchdManager) control(ctx context.Context, verb string, files []found
 }
 
 func (l *launchdManager) controlOne(ctx context.Context, verb, path string, loaded bool) error {
-	var commands [][]string
+	argv := []string{"launchctl", "kickstart", l.job(path)}
 	switch {
-	case !slices.Contains([]string{"start", "stop", "restart"}, verb):
-		return fmt.Errorf("launchd cannot %s a job", verb)
 	case verb == "stop" && loaded:
-		commands = [][]string{l.bootout(path)}
+		argv = l.bootout(path)
 	case verb == "stop":
+		return nil
 	case !loaded:
-		commands = [][]string{l.bootstrap(path)}
+		argv = l.bootstrap(path)
 	case verb == "restart":
-		commands = [][]string{{"launchctl", "kickstart", "-k", l.job(path)}}
-	default:
-		commands = [][]string{{"launchctl", "kickstart", l.job(path)}}
+		argv = []string{"launchctl", "kickstart", "-k", l.job(path)}
 	}
-	for _, argv := range commands {
-		if _, err := l.m.run(ctx, argv...); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := l.m.run(ctx, argv...)
+	return err
 }

@@ -40,18 +40,9 @@ type scanState struct {
 
 // scanManager is an init system with a directory for each service.
 type scanManager struct {
-	m *Machine
+	plainManager
 	scanInit
 }
-
-func (s *scanManager) options(context.Context) (writers.Options, error) {
-	return writers.Options{}, nil
-}
-
-// begin: whether a service is started at boot is said by its file "down".
-func (s *scanManager) begin(context.Context, *Plan, []writers.File) error { return nil }
-
-func (s *scanManager) end(*Plan, []found) {}
 
 func (s *scanManager) dir(name string) string { return filepath.Join(s.m.files(), name) }
 

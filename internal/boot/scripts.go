@@ -28,12 +28,8 @@ type initScripts interface {
 
 // scriptManager is an init system with scripts.
 type scriptManager struct {
-	m *Machine
+	plainManager
 	initScripts
-}
-
-func (s *scriptManager) options(context.Context) (writers.Options, error) {
-	return writers.Options{}, nil
 }
 
 func (s *scriptManager) begin(ctx context.Context, p *Plan, files []writers.File) error {
@@ -55,8 +51,6 @@ func (s *scriptManager) notAtBoot(ctx context.Context, p *Plan, name string) err
 	}
 	return err
 }
-
-func (s *scriptManager) end(*Plan, []found) {}
 
 // running asks a script. One that is not there yet has nothing that runs.
 func (s *scriptManager) running(ctx context.Context, name string) (bool, error) {

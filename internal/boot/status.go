@@ -25,20 +25,9 @@ type Status struct {
 // Of a tree that is not running nothing but Files and Enabled is known.
 func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
 	st := Status{Name: name, System: m.System, Files: []string{}}
-	mgr, _, err := m.manager()
-	if err != nil {
+	mgr, have, err := m.written(name)
+	if err != nil || len(have) == 0 {
 		return st, err
-	}
-	have, err := m.find([]string{name})
-	var changed *ChangedError
-	if err != nil && !errors.As(err, &changed) {
-		return st, err
-	}
-	if changed != nil {
-		have = changed.all
-	}
-	if len(have) == 0 {
-		return st, nil
 	}
 	st, err = mgr.status(ctx, have)
 	st.Name, st.System, st.Files = name, m.System, []string{}
@@ -46,6 +35,19 @@ func (m *Machine) Status(ctx context.Context, name string) (Status, error) {
 		st.Files = append(st.Files, f.path)
 	}
 	return st, err
+}
+
+// written finds what was written for a service, changed or not.
+func (m *Machine) written(name string) (manager, []found, error) {
+	mgr, _, err := m.manager()
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err := m.find([]string{name})
+	if changed, ok := errors.AsType[*ChangedError](err); ok {
+		return mgr, changed.all, nil
+	}
+	return mgr, have, err
 }
 
 // Start has the init system start a service that was enabled through us.
@@ -64,15 +66,7 @@ func (m *Machine) Restart(ctx context.Context, name string) error {
 }
 
 func (m *Machine) control(ctx context.Context, verb, name string) error {
-	mgr, _, err := m.manager()
-	if err != nil {
-		return err
-	}
-	have, err := m.find([]string{name})
-	var changed *ChangedError
-	if errors.As(err, &changed) {
-		have, err = changed.all, nil
-	}
+	mgr, have, err := m.written(name)
 	switch {
 	case err != nil:
 		return err

@@ -63,11 +63,16 @@ func (s *systemdManager) begin(ctx context.Context, p *Plan, files []writers.Fil
 		}
 	}
 	enabled, err := s.enabled(ctx, manual)
-	if len(enabled) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...),
-			s.systemctl(append([]string{"disable"}, enabled...)...)...)
-	}
+	s.change(p, "disable", "enable", enabled)
 	return err
+}
+
+// change adds a verb for units, if there are any, with the one that undoes it.
+func (s *systemdManager) change(p *Plan, verb, undo string, names []string) {
+	if len(names) > 0 {
+		p.run(p.command(s.systemctl(append([]string{undo}, names...)...)...),
+			s.systemctl(append([]string{verb}, names...)...)...)
+	}
 }
 
 // reloadOnUndo has the manager forget again what it read, after all else is undone.
@@ -162,10 +167,7 @@ func (s *systemdManager) enable(
 				name, strings.Join(s.systemctl("restart", name), " "))
 		}
 	}
-	if len(enable) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"disable"}, enable...)...)...),
-			s.systemctl(append([]string{"enable"}, enable...)...)...)
-	}
+	s.change(p, "enable", "disable", enable)
 	if len(start) > 0 {
 		s.start(p, start)
 	}
@@ -186,9 +188,10 @@ func unitFiles(files []writers.File) []writers.File {
 		func(f writers.File) bool { return strings.HasSuffix(f.Path, variables) })
 }
 
-func foundUnits(files []found) []found {
-	return slices.DeleteFunc(slices.Clone(files),
-		func(f found) bool { return strings.HasSuffix(f.path, variables) })
+// units are the names of the units among files.
+func (s *systemdManager) units(files []found) []string {
+	return slices.DeleteFunc(unitsOf(s.m.files(), pathsOf(files)),
+		func(name string) bool { return strings.HasSuffix(name, variables) })
 }
 
 // start adds the start of units. Why one does not start is asked for: what
@@ -258,10 +261,7 @@ func (s *systemdManager) enableInTree(p *Plan, files []writers.File) error {
 			names = append(names, f.Path)
 		}
 	}
-	if len(names) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"disable"}, names...)...)...),
-			s.systemctl(append([]string{"enable"}, names...)...)...)
-	}
+	s.change(p, "enable", "disable", names)
 	return nil
 }
 
@@ -276,13 +276,11 @@ func (s *systemdManager) linked(name string, targets []string) bool {
 }
 
 func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) error {
-	var names, running []string
-	if files = foundUnits(files); len(files) == 0 {
+	names := s.units(files)
+	if len(names) == 0 {
 		return nil
 	}
-	for _, f := range files {
-		names = append(names, filepath.Base(f.path))
-	}
+	var running []string
 	enabled, err := s.enabled(ctx, names)
 	if err != nil {
 		return err
@@ -298,26 +296,17 @@ func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) er
 			}
 		}
 	}
-	if len(running) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"start"}, running...)...)...),
-			s.systemctl(append([]string{"stop"}, running...)...)...)
-	}
-	if len(enabled) > 0 {
-		p.run(p.command(s.systemctl(append([]string{"enable"}, enabled...)...)...),
-			s.systemctl(append([]string{"disable"}, enabled...)...)...)
-	}
+	s.change(p, "stop", "start", running)
+	s.change(p, "disable", "enable", enabled)
 	// When it is undone, the manager must have read the files before it can start them.
 	s.reloadOnUndo(p)
 	return nil
 }
 
 func (s *systemdManager) end(p *Plan, files []found) {
-	if files = foundUnits(files); !s.m.live() || len(files) == 0 {
+	names := s.units(files)
+	if !s.m.live() || len(names) == 0 {
 		return
-	}
-	var names []string
-	for _, f := range files {
-		names = append(names, filepath.Base(f.path))
 	}
 	p.run(nil, s.systemctl("daemon-reload")...)
 	p.add(Step{do: func(ctx context.Context) error { return s.forget(ctx, names) }})
@@ -325,17 +314,12 @@ func (s *systemdManager) end(p *Plan, files []found) {
 
 func (s *systemdManager) status(ctx context.Context, files []found) (Status, error) {
 	var st Status
-	var names []string
-	for _, f := range foundUnits(files) {
-		targets := wantedBy(f.content)
-		names = append(names, filepath.Base(f.path))
-		st.Enabled = st.Enabled ||
-			len(targets) > 0 && !s.m.live() && s.linked(filepath.Base(f.path), targets)
-	}
 	if !s.m.live() {
-		return st, nil
+		enabled, err := s.enabled(ctx, s.units(files))
+		st.Enabled = len(enabled) > 0
+		return st, err
 	}
-	units, err := s.show(ctx, names)
+	units, err := s.show(ctx, s.units(files))
 	if err != nil {
 		return st, err
 	}

@@ -39,33 +39,18 @@ func (s *systemdManager) show(ctx context.Context, names []string) ([]unit, erro
 	}
 	var units []unit
 	for block := range strings.SplitSeq(strings.TrimSpace(out), "\n\n") {
-		var u unit
+		said := map[string]string{}
 		for line := range strings.Lines(block) {
 			key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
-			switch key {
-			case "Id":
-				u.id = value
-			case "LoadState":
-				u.load = value
-			case "UnitFileState":
-				u.file = value
-			case "ActiveState":
-				u.active = value
-			case "SubState":
-				u.sub = value
-			case "Result":
-				u.result = value
-			case "Type":
-				u.kind = value
-			case "MainPID":
-				u.pid, _ = strconv.Atoi(value) // not there for units that are no services
-			case "NeedDaemonReload":
-				u.reload = value == "yes"
-			case "Job":
-				u.job = value != "" && value != "0"
-			}
+			said[key] = value
 		}
-		units = append(units, u)
+		pid, _ := strconv.Atoi(said["MainPID"]) // not there for units that are no services
+		units = append(units, unit{
+			id: said["Id"], load: said["LoadState"], file: said["UnitFileState"],
+			active: said["ActiveState"], sub: said["SubState"], result: said["Result"],
+			kind: said["Type"], pid: pid, reload: said["NeedDaemonReload"] == "yes",
+			job: said["Job"] != "" && said["Job"] != "0",
+		})
 	}
 	if len(units) != len(names) {
 		return nil, fmt.Errorf("%s: told of %d units in place of %d",
