@@ -1,9 +1,8 @@
 package spec
 
 import (
-	"maps"
 	"math"
-	"slices"
+	"reflect"
 	"time"
 )
 
@@ -38,8 +37,8 @@ const (
 // not need s to be valid, and doing it twice changes nothing more.
 func (s Service) WithDefaults() Service {
 	s = s.Clone()
-	setText(&s.Type, Daemon)
-	setText(&s.Chdir, "/")
+	setZero(&s.Type, Daemon)
+	setZero(&s.Chdir, "/")
 	setPointer(&s.Umask, DefaultUmask)
 	setZero(&s.Stdin, Stream{Kind: StreamNull})
 	setZero(&s.Stdout, Stream{Kind: StreamLog})
@@ -48,15 +47,15 @@ func (s Service) WithDefaults() Service {
 		s.Ready = Probe{Kind: ProbeSettled}
 	}
 	setPointer(&s.Timeout, DefaultTimeout)
-	setText(&s.NotifyAccess, NotifyMain)
+	setZero(&s.NotifyAccess, NotifyMain)
 	setPointer(&s.Autostart, true)
-	setText(&s.Orphan, OrphanLive)
-	setText(&s.Sandbox.Level, SandboxDefault)
+	setZero(&s.Orphan, OrphanLive)
+	setZero(&s.Sandbox.Level, SandboxDefault)
 	s.Supervision.fill(s.Type)
 	s.Liveness.fill()
 	s.Log.fill()
 	for i := range s.Sockets {
-		setText(&s.Sockets[i].Name, s.Name)
+		setZero(&s.Sockets[i].Name, s.Name)
 		setPointer(&s.Sockets[i].Mode, DefaultSocketMode)
 		setZero(&s.Sockets[i].Backlog, DefaultBacklog)
 	}
@@ -65,9 +64,9 @@ func (s Service) WithDefaults() Service {
 
 func (s *Supervision) fill(t Type) {
 	if t == Oneshot {
-		setText(&s.Restart, RestartNo)
+		setZero(&s.Restart, RestartNo)
 	}
-	setText(&s.Restart, RestartOnFailure)
+	setZero(&s.Restart, RestartOnFailure)
 	setPointer(&s.Backoff.First, DefaultBackoffFirst)
 	setPointer(&s.Backoff.Factor, DefaultBackoffFactor)
 	setPointer(&s.Backoff.Cap, DefaultBackoffCap)
@@ -75,7 +74,7 @@ func (s *Supervision) fill(t Type) {
 	setPointer(&s.Budget.Restarts, DefaultBudgetRestarts)
 	setPointer(&s.Budget.Window, DefaultBudgetWindow)
 	setPointer(&s.StopTimeout, DefaultStopTimeout)
-	setText(&s.StopTo, StopMain)
+	setZero(&s.StopTo, StopMain)
 	if len(s.Stop) == 0 {
 		s.Stop = StopSchedule{{Signal: DefaultStopSignal}}
 	}
@@ -97,10 +96,10 @@ func (l *Log) fill() {
 	setPointer(&l.Mode, DefaultLogMode)
 	setPointer(&l.RotateSize, DefaultRotateSize)
 	setPointer(&l.Keep, DefaultKeep)
-	setText(&l.Compress, CompressNone)
-	setText(&l.Timestamp, TimestampNone)
-	setText(&l.Format, LogRaw)
-	setText(&l.Facility, DefaultFacility)
+	setZero(&l.Compress, CompressNone)
+	setZero(&l.Timestamp, TimestampNone)
+	setZero(&l.Format, LogRaw)
+	setZero(&l.Facility, DefaultFacility)
 	setPointer(&l.Buffer, DefaultLogBuffer)
 	setZero(&l.MaxWait, DefaultLogMaxWait)
 }
@@ -118,58 +117,41 @@ func setZero[T comparable](dst *T, value T) {
 	}
 }
 
-func setText[T ~string](dst *T, value T) { setZero(dst, value) }
-
 // Clone returns a copy of s that shares neither map, slice nor pointer with it.
 func (s Service) Clone() Service {
-	s.Labels, s.Env, s.Rlimit = maps.Clone(s.Labels), maps.Clone(s.Env), maps.Clone(s.Rlimit)
-	s.Sockets = slices.Clone(s.Sockets)
-	for i := range s.Sockets {
-		s.Sockets[i].Mode = clonePointer(s.Sockets[i].Mode)
-		s.Sockets[i].V6Only = clonePointer(s.Sockets[i].V6Only)
-	}
-	s.Log.Targets, s.Stop = slices.Clone(s.Log.Targets), slices.Clone(s.Stop)
-	for _, c := range []*Command{&s.Command, &s.StopCommand, &s.ReloadCommand} {
-		*c = slices.Clone(*c)
-	}
-	for _, list := range []*[]string{
-		&s.After, &s.Requires, &s.Wants, &s.Groups, &s.EnvFile, &s.PassEnv, &s.Cap, &s.Log.Mask,
-		&s.Sandbox.AddressFamilies, &s.Sandbox.SystemCalls, &s.Sandbox.ReadWrite,
-		&s.Sandbox.ReadOnly, &s.Sandbox.Inaccessible,
-	} {
-		*list = slices.Clone(*list)
-	}
-	s.Success = ExitSet{slices.Clone(s.Success.Codes), slices.Clone(s.Success.Signals)}
-	for _, d := range []**Duration{
-		&s.Timeout, &s.StopTimeout, &s.Backoff.First, &s.Backoff.Cap, &s.Budget.Window,
-		&s.Liveness.Interval, &s.Liveness.Timeout,
-	} {
-		*d = clonePointer(*d)
-	}
-	for _, n := range []**int{
-		&s.Nice, &s.OOMScore, &s.Budget.Restarts, &s.Liveness.Threshold, &s.Log.Keep,
-	} {
-		*n = clonePointer(*n)
-	}
-	for _, b := range []**bool{
-		&s.Autostart, &s.Sandbox.PrivateTmp, &s.Sandbox.PrivateDevices, &s.Sandbox.PrivateNetwork,
-		&s.Sandbox.MemoryDenyWriteExecute,
-	} {
-		*b = clonePointer(*b)
-	}
-	s.Umask, s.Log.Mode = clonePointer(s.Umask), clonePointer(s.Log.Mode)
-	s.Backoff.Factor, s.Backoff.Jitter = clonePointer(s.Backoff.Factor),
-		clonePointer(s.Backoff.Jitter)
-	s.Limits.Swap = clonePointer(s.Limits.Swap)
-	s.Log.RotateSize, s.Log.Buffer = clonePointer(s.Log.RotateSize), clonePointer(s.Log.Buffer)
+	unshare(reflect.ValueOf(&s).Elem())
 	return s
 }
 
-func clonePointer[T any](p *T) *T {
-	if p == nil {
-		return nil
+// unshare puts copies in the place of what v shares with the value that it was copied from.
+func unshare(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			unshare(field)
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			p := reflect.New(v.Type().Elem())
+			p.Elem().Set(v.Elem())
+			v.Set(p)
+		}
+	case reflect.Slice:
+		if !v.IsNil() {
+			v.Set(reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v))
+			for i := range v.Len() {
+				unshare(v.Index(i))
+			}
+		}
+	case reflect.Map: // of texts and limits, which share nothing
+		if !v.IsNil() {
+			m := reflect.MakeMapWithSize(v.Type(), v.Len())
+			for key, value := range v.Seq2() {
+				m.SetMapIndex(key, value)
+			}
+			v.Set(m)
+		}
 	}
-	return new(*p)
 }
 
 // Delay returns the time to wait before the n-th restart in a row, n from 1.

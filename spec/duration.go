@@ -92,6 +92,14 @@ func parseInto[T any](dst *T, text []byte, parse func(string) (T, error)) error 
 	return err
 }
 
+// textOrNumber returns the string that data is, or data as it is, which may be a number.
+func textOrNumber(data []byte) []byte {
+	if text, err := jsonText(data); err == nil {
+		return []byte(text)
+	}
+	return data
+}
+
 // jsonText returns the string that data is, or an error.
 func jsonText(data []byte) (string, error) {
 	var text string

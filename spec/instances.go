@@ -130,7 +130,7 @@ func (s Service) instance(n int) Service {
 	}
 	for i := range c.Sockets {
 		// The name stays that of the service: its instances look for one name.
-		setText(&c.Sockets[i].Name, s.Name)
+		setZero(&c.Sockets[i].Name, s.Name)
 		replace(&c.Sockets[i].Listen.Addr)
 	}
 	if c.Env == nil {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,12 +122,11 @@ var facilities = []string{
 
 // FacilityNumber returns the number of a syslog facility.
 func FacilityNumber(name string) (int, bool) {
-	for n, have := range facilities {
-		if name != "" && have == name {
-			return n, true
-		}
+	n := slices.Index(facilities, name)
+	if name == "" || n < 0 {
+		return 0, false
 	}
-	return 0, false
+	return n, true
 }
 
 // Rate is a number of events in a time, written "1000/1s". Zero: no limit.

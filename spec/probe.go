@@ -3,6 +3,7 @@ package spec
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -81,12 +82,11 @@ func (f probeForm) String() string {
 
 // form returns how the probe's kind is written, the zero value for no kind of ours.
 func (p Probe) form() probeForm {
-	for _, f := range probeForms {
-		if f.kind == p.Kind {
-			return f
-		}
+	i := slices.IndexFunc(probeForms, func(f probeForm) bool { return f.kind == p.Kind })
+	if i < 0 {
+		return probeForm{}
 	}
-	return probeForm{}
+	return probeForms[i]
 }
 
 // Probe is one way to see that a service is ready or alive, with its argument. Its text is one of

@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,13 +18,8 @@ type Problem struct {
 // String returns "SERVICE: FIELD: MESSAGE: HINT" without the empty parts.
 func (p Problem) String() string {
 	parts := []string{p.Service, p.Field, p.Message, p.Hint}
-	kept := parts[:0]
-	for _, part := range parts {
-		if part != "" {
-			kept = append(kept, part)
-		}
-	}
-	return strings.Join(kept, ": ")
+	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
+	return strings.Join(parts, ": ")
 }
 
 // Problems is an error that names each problem on a line of its own.
@@ -61,12 +57,9 @@ func (p *problems) hint(field, hint, format string, args ...any) {
 
 // err adds an error, with its hint if it has one; nil is no problem.
 func (p *problems) err(field string, err error) {
-	var h *HintError
-	switch {
-	case err == nil:
-	case errors.As(err, &h):
+	if h, ok := errors.AsType[*HintError](err); ok {
 		p.hint(field, h.Hint, "%s", h.Message)
-	default:
+	} else if err != nil {
 		p.add(field, "%s", err)
 	}
 }

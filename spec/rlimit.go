@@ -50,21 +50,19 @@ func ParseRlimit(text string) (Rlimit, error) {
 	if !both {
 		hard = soft
 	}
-	var (
-		l   Rlimit
-		err error
-	)
-	if l.Soft, err = parseLimit(soft); err != nil {
+	low, err := parseLimit(soft)
+	if err != nil {
 		return Rlimit{}, err
 	}
-	if l.Hard, err = parseLimit(hard); err != nil {
+	high, err := parseLimit(hard)
+	if err != nil {
 		return Rlimit{}, err
 	}
-	if l.Soft > l.Hard {
+	if low > high {
 		return Rlimit{}, hintf("write SOFT:HARD", "soft limit %s is above hard limit %s",
 			soft, hard)
 	}
-	return l, nil
+	return Rlimit{low, high}, nil
 }
 
 func parseLimit(text string) (uint64, error) {
@@ -102,13 +100,7 @@ func (l Rlimit) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 func (l *Rlimit) UnmarshalText(text []byte) error { return parseInto(l, text, ParseRlimit) }
 
 // UnmarshalJSON takes the text or a number for both limits.
-func (l *Rlimit) UnmarshalJSON(data []byte) error {
-	text, err := jsonText(data)
-	if err != nil {
-		text = string(data)
-	}
-	return l.UnmarshalText([]byte(text))
-}
+func (l *Rlimit) UnmarshalJSON(data []byte) error { return l.UnmarshalText(textOrNumber(data)) }
 
 // joinTexts lists names for people.
 func joinTexts[T ~string](names []T) string { return strings.Join(texts(names...), ", ") }

@@ -189,9 +189,9 @@ func (g *graph) cycle() []string {
 }
 
 func (g *graph) namesOf(path []int) []string {
-	names := make([]string, len(path))
-	for i, at := range path {
-		names[i] = g.names[at]
+	var names []string
+	for _, at := range path {
+		names = append(names, g.names[at])
 	}
 	return names
 }

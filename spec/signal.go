@@ -102,10 +102,4 @@ func (s Signal) MarshalText() ([]byte, error) { return []byte(s), nil }
 func (s *Signal) UnmarshalText(text []byte) error { return parseInto(s, text, ParseSignal) }
 
 // UnmarshalJSON takes a name or a number.
-func (s *Signal) UnmarshalJSON(data []byte) error {
-	text, err := jsonText(data)
-	if err != nil {
-		text = string(data)
-	}
-	return s.UnmarshalText([]byte(text))
-}
+func (s *Signal) UnmarshalJSON(data []byte) error { return s.UnmarshalText(textOrNumber(data)) }

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 )
 
@@ -14,13 +15,12 @@ import (
 //
 // The services may have instances or be those that [ExpandSet] made.
 func ValidateSupervised(services, beside []Service, logDir string) Problems {
-	var list Problems
+	p := &problems{}
 	for _, s := range services {
-		p := &problems{service: s.Name}
+		p.service = s.Name
 		s.checkSupervised(p)
-		list = append(list, p.list...)
 	}
-	return append(list, sameLogs(services, beside, logDir)...)
+	return append(p.list, sameLogs(services, beside, logDir)...)
 }
 
 // checkSupervised refuses what would be ignored: who writes it relies on it.
@@ -48,12 +48,11 @@ func (s *Service) checkSupervised(p *problems) {
 
 // isZero says whether nothing is asked for. The default level is what other managers do unasked.
 func (b Sandbox) isZero() bool {
-	return b.Level != SandboxStrict && b.PrivateTmp == nil && b.PrivateDevices == nil &&
-		b.PrivateNetwork == nil &&
-		b.ProtectSystem == "" &&
-		b.ProtectHome == "" && b.MemoryDenyWriteExecute == nil && len(b.AddressFamilies) == 0 &&
-		len(b.SystemCalls) == 0 &&
-		len(b.ReadWrite) == 0 && len(b.ReadOnly) == 0 && len(b.Inaccessible) == 0
+	zero := b.Level != SandboxStrict
+	for field, value := range reflect.ValueOf(b).Fields() {
+		zero = zero && (field.Name == "Level" || empty(field, value))
+	}
+	return zero
 }
 
 // sameLogs reports files that two services, or two instances of one, would have as their log: they
