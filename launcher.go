@@ -234,8 +234,7 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 		case <-ctx.Done():
 			kill := d.Kill(l.grace())
 			cause := context.Cause(ctx)
-			var late *notReadyError
-			if errors.As(cause, &late) {
+			if late, ok := errors.AsType[*notReadyError](cause); ok {
 				cause = &notReadyError{d.PID, late.after}
 			}
 			return nil, join(l.late(l.failure(phase, cause)), kill)
@@ -245,8 +244,7 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 
 // late gives the error of a launch that was out of time its status.
 func (l *launcher) late(err *LaunchError) *LaunchError {
-	var late *notReadyError
-	if errors.As(err, &late) {
+	if _, late := errors.AsType[*notReadyError](err); late {
 		err.status = spawn.StatusNotReady
 	}
 	return err

@@ -98,9 +98,8 @@ func (c *Client) Spec(ctx context.Context, name string) (s spec.Service, err err
 func (c *Client) Health(ctx context.Context) (Health, error) {
 	var h Health
 	err := c.get(ctx, "/health", nil, &h)
-	var e *Error
-	if errors.As(err, &e) && e.Code == "" { // the status says no, and the body is a Health
-		return Health{NotReady: e.notReady}, nil
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == "" {
+		return Health{NotReady: e.notReady}, nil // the status says no, and the body is a Health
 	}
 	return h, err
 }
@@ -111,8 +110,7 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 func (c *Client) Apply(ctx context.Context, r ApplyRequest) ([]Planned, error) {
 	var answer Applied
 	err := c.post(ctx, "/apply", r, &answer)
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Plan, err
 	}
 	return answer.Plan, err
@@ -128,7 +126,7 @@ func (c *Client) Stop(ctx context.Context, n Names) error { return c.change(ctx,
 
 // Restart stops services and starts them, and returns when they are ready again.
 func (c *Client) Restart(ctx context.Context, n Names) error {
-	err := c.changeOnce(ctx, "restart", n)
+	err := c.postOnce(ctx, "/services/restart", n, new(Done))
 	// it has begun, and goes on; to ask for it again would be one more
 	if errors.Is(err, Upgrading) {
 		return c.Start(ctx, n)
@@ -205,20 +203,15 @@ func (c *Client) change(ctx context.Context, verb string, body any) error {
 	return c.post(ctx, "/services/"+verb, body, new(Done))
 }
 
-// changeOnce is change that does not ask again.
-func (c *Client) changeOnce(ctx context.Context, verb string, body any) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("encode the request: %w", err)
-	}
-	return c.doOnce(ctx, "POST", "/services/"+verb, nil, data, new(Done))
-}
-
 func (c *Client) get(ctx context.Context, path string, q url.Values, answer any) error {
-	return c.do(ctx, "GET", path, q, nil, answer)
+	return again(func() error { return c.do(ctx, "GET", path, q, nil, answer) })
 }
 
 func (c *Client) post(ctx context.Context, path string, body, answer any) error {
+	return again(func() error { return c.postOnce(ctx, path, body, answer) })
+}
+
+func (c *Client) postOnce(ctx context.Context, path string, body, answer any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
@@ -226,19 +219,18 @@ func (c *Client) post(ctx context.Context, path string, body, answer any) error 
 	return c.do(ctx, "POST", path, nil, data, answer)
 }
 
-// do sends a request and decodes the answer. A supervisor whose program is being replaced has
-// whoever waits ask again: its successor, which takes the connection when it is there.
-func (c *Client) do(
-	ctx context.Context, method, path string, q url.Values, body []byte, answer any,
-) error {
+// again asks anew while the supervisor's program is being replaced: its successor, which takes the
+// connection when it is there.
+func again(ask func() error) error {
 	for {
-		if err := c.doOnce(ctx, method, path, q, body, answer); !errors.Is(err, Upgrading) {
+		if err := ask(); !errors.Is(err, Upgrading) {
 			return err
 		}
 	}
 }
 
-func (c *Client) doOnce(
+// do sends a request and decodes the answer.
+func (c *Client) do(
 	ctx context.Context, method, path string, q url.Values, body []byte, answer any,
 ) error {
 	resp, err := c.send(ctx, method, path, q, body)
@@ -291,12 +283,10 @@ func (c *Client) send(
 
 // transportError takes out what the HTTP client wraps around.
 func (c *Client) transportError(path string, err error) error {
-	var u *UnreachableError
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*UnreachableError](err); ok {
 		return u
 	}
-	var outer *url.Error
-	if errors.As(err, &outer) {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
 	return fmt.Errorf("ask the supervisor for %s: %w", path, err)

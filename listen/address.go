@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -50,11 +51,7 @@ type opener[T socket] func(*net.ListenConfig, context.Context, string, string) (
 
 func open[T socket](a Address, how opener[T], networks ...string) (T, error) {
 	var none T
-	known := false
-	for _, n := range networks {
-		known = known || n == a.Network
-	}
-	if !known {
+	if !slices.Contains(networks, a.Network) {
 		return none, fmt.Errorf("listen %s %s: network is none of %s",
 			a.Network, a.Address, strings.Join(networks, ", "))
 	}

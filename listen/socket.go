@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -94,10 +95,10 @@ func (s *Socket) Conn() (net.Conn, error) { return take(s, net.FileConn, Connect
 
 // File gives the descriptor away as it is, of any Kind.
 func (s *Socket) File() (*os.File, error) {
-	if s.file == nil {
+	f := s.file
+	if f == nil {
 		return nil, s.wrap(ErrTaken)
 	}
-	f := s.file
 	s.file = nil
 	return f, nil
 }
@@ -109,11 +110,7 @@ func take[T socket](s *Socket, convert func(*os.File) (T, error), kinds ...Kind)
 	if s.file == nil {
 		return none, s.wrap(ErrTaken)
 	}
-	fits := false
-	for _, k := range kinds {
-		fits = fits || k == s.Kind
-	}
-	if !fits {
+	if !slices.Contains(kinds, s.Kind) {
 		return none, s.wrap(fmt.Errorf("a %v, not a %v", s.Kind, kinds[0]))
 	}
 	v, err := convert(s.file) // with a copy of the descriptor

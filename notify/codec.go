@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -15,30 +18,36 @@ type codec interface {
 	get(m *Message) (value string, ok bool)
 }
 
-// codecs are all fields with a meaning, in the order in which Encode writes them:
-// what a person reading a trace looks for comes first.
-var codecs = []struct {
+type keyed struct {
 	key string
 	codec
-}{
+}
+
+// codecs are all fields with a meaning, in the order in which Encode writes them:
+// what a person reading a trace looks for comes first.
+var codecs = []keyed{
 	{"READY", flag{"1", func(m *Message) *bool { return &m.Ready }}},
 	{"RELOADING", flag{"1", func(m *Message) *bool { return &m.Reloading }}},
 	{"MONOTONIC_USEC", duration{func(m *Message) *time.Duration { return &m.Monotonic }}},
 	{"STOPPING", flag{"1", func(m *Message) *bool { return &m.Stopping }}},
-	{"STATUS", status{}},
-	{"ERRNO", errno{}},
+	{"STATUS", pointer[string]{parseStatus, func(text string) string { return text },
+		func(m *Message) **string { return &m.Status }}},
+	{"ERRNO", pointer[syscall.Errno]{parseErrno, formatErrno,
+		func(m *Message) **syscall.Errno { return &m.Errno }}},
 	{"BUSERROR",
 		name{"not printable ASCII", printable, func(m *Message) *string { return &m.BusError }}},
 	{"VARLINKERROR", name{"not printable ASCII", printable,
 		func(m *Message) *string { return &m.VarlinkError }}},
-	{"EXIT_STATUS", exitStatus{}},
+	{"EXIT_STATUS", pointer[int]{parseExitStatus, strconv.Itoa,
+		func(m *Message) **int { return &m.ExitStatus }}},
 	{"MAINPID",
 		number[int]{"not a process id", 1<<31 - 1, func(m *Message) *int { return &m.MainPID }}},
 	{"MAINPIDFDID", number[uint64]{"not an inode number", 1<<64 - 1,
 		func(m *Message) *uint64 { return &m.MainPIDFDID }}},
 	{"MAINPIDFD", flag{"1", func(m *Message) *bool { return &m.MainPIDFD }}},
 	{"WATCHDOG", watchdog{}},
-	{"WATCHDOG_USEC", watchdogInterval{}},
+	{"WATCHDOG_USEC", pointer[time.Duration]{parseUsec, formatUsec,
+		func(m *Message) **time.Duration { return &m.WatchdogInterval }}},
 	{"EXTEND_TIMEOUT_USEC", duration{func(m *Message) *time.Duration { return &m.ExtendTimeout }}},
 	{"RESTART_RESET", flag{"1", func(m *Message) *bool { return &m.RestartReset }}},
 	{"NOTIFYACCESS", name{"not none, main, exec or all", isAccess,
@@ -53,12 +62,7 @@ var codecs = []struct {
 
 // codecOf returns the index of the key's codec, or -1.
 func codecOf(key string) int {
-	for i := range codecs {
-		if codecs[i].key == key {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(codecs, func(c keyed) bool { return c.key == key })
 }
 
 // Parse reads a message as it came from the socket.

@@ -76,57 +76,52 @@ func (f duration) get(m *Message) (string, bool) {
 	return formatUsec(*f.field(m)), *f.field(m) != 0
 }
 
-type status struct{}
-
-func (status) set(m *Message, value string) string {
-	if !utf8.ValidString(value) {
-		return "not UTF-8"
-	}
-	m.Status = &value
-	return ""
+// pointer is a field that is nil if it is not there.
+type pointer[T any] struct {
+	parse  func(value string) (v T, problem string)
+	format func(T) string
+	field  func(*Message) **T
 }
 
-func (status) get(m *Message) (string, bool) {
-	if m.Status == nil {
+func (f pointer[T]) set(m *Message, value string) string {
+	v, problem := f.parse(value)
+	if problem == "" {
+		*f.field(m) = &v
+	}
+	return problem
+}
+
+func (f pointer[T]) get(m *Message) (string, bool) {
+	v := *f.field(m)
+	if v == nil {
 		return "", false
 	}
-	return *m.Status, true
+	return f.format(*v), true
 }
 
-type errno struct{}
+func parseStatus(value string) (text, problem string) {
+	if !utf8.ValidString(value) {
+		return "", "not UTF-8"
+	}
+	return value, ""
+}
 
-func (errno) set(m *Message, value string) string {
+func parseErrno(value string) (errno syscall.Errno, problem string) {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n > 4095 { // MAX_ERRNO of the kernel
-		return "not an error number"
+		return 0, "not an error number"
 	}
-	m.Errno = new(syscall.Errno(n))
-	return ""
+	return syscall.Errno(n), ""
 }
 
-func (errno) get(m *Message) (string, bool) {
-	if m.Errno == nil {
-		return "", false
-	}
-	return strconv.FormatUint(uint64(*m.Errno), 10), true
-}
+func formatErrno(errno syscall.Errno) string { return strconv.FormatUint(uint64(errno), 10) }
 
-type exitStatus struct{}
-
-func (exitStatus) set(m *Message, value string) string {
+func parseExitStatus(value string) (status int, problem string) {
 	n, err := strconv.ParseUint(value, 10, 8)
 	if err != nil {
-		return "not an exit status"
+		return 0, "not an exit status"
 	}
-	m.ExitStatus = new(int(n))
-	return ""
-}
-
-func (exitStatus) get(m *Message) (string, bool) {
-	if m.ExitStatus == nil {
-		return "", false
-	}
-	return strconv.Itoa(*m.ExitStatus), true
+	return int(n), ""
 }
 
 type watchdog struct{}
@@ -148,21 +143,4 @@ func (watchdog) get(m *Message) (string, bool) {
 		return "trigger", true
 	}
 	return "1", m.Watchdog
-}
-
-type watchdogInterval struct{}
-
-func (watchdogInterval) set(m *Message, value string) string {
-	d, problem := parseUsec(value)
-	if problem == "" {
-		m.WatchdogInterval = &d
-	}
-	return problem
-}
-
-func (watchdogInterval) get(m *Message) (string, bool) {
-	if m.WatchdogInterval == nil {
-		return "", false
-	}
-	return formatUsec(*m.WatchdogInterval), true
 }

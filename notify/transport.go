@@ -153,12 +153,9 @@ func (a address) openKind(kind int) (*os.File, error) {
 // next is worth trying. A kernel may learn it from the transport only when it
 // connects (vsock_assign_transport).
 func kindMissing(err error) bool {
-	for _, errno := range []syscall.Errno{
-		syscall.ENODEV, syscall.EOPNOTSUPP, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
+	switch errno, _ := sys.Errno(err); errno {
+	case syscall.ENODEV, syscall.EOPNOTSUPP, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT:
+		return true
 	}
 	return false
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -134,10 +135,7 @@ func (h *heritage) greet() error {
 		return err
 	}
 	// A predecessor that is gone is noticed in takeOver, and no reason to fail.
-	if err := h.predecessor.Send([]byte{sayHello}); err != nil && !isClosed(err) {
-		return err
-	}
-	return nil
+	return spawn.UnlessClosed(h.predecessor.Send([]byte{sayHello}))
 }
 
 // takeOver makes this process the main one when the predecessor, which knows of it, says so, or has
@@ -149,8 +147,7 @@ func (h *heritage) takeOver() (err error) {
 			_ = old.Close()
 		}
 	}()
-	err = h.predecessor.Send([]byte{sayReady})
-	if err != nil && !isClosed(err) {
+	if err := spawn.UnlessClosed(h.predecessor.Send([]byte{sayReady})); err != nil {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
 	answer, err := h.predecessor.Receive()
@@ -166,7 +163,7 @@ func (h *heritage) takeOver() (err error) {
 		_ = h.predecessor.Send(append([]byte{sayFailed, 0}, err.Error()...))
 		return err
 	}
-	if err := h.predecessor.Send([]byte{sayTook}); err != nil && !isClosed(err) {
+	if err := spawn.UnlessClosed(h.predecessor.Send([]byte{sayTook})); err != nil {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
 	go h.waitAlone(old)
@@ -188,12 +185,6 @@ func (h *heritage) holdPredecessor() *sys.Process {
 		return nil
 	}
 	return p
-}
-
-// isClosed says whether a message could not be sent because the other end is no more; with
-// something of ours unread, ECONNRESET.
-func isClosed(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // succeedAll has every part of the program take its place.
@@ -259,10 +250,9 @@ func (h *heritage) ownStderr() error {
 
 // socket returns what the predecessor opened the socket of that name as.
 func (h *heritage) socket(name string) (socketNote, bool) {
-	for _, s := range h.note.Sockets {
-		if s.Name == name {
-			return s, true
-		}
+	i := slices.IndexFunc(h.note.Sockets, func(s socketNote) bool { return s.Name == name })
+	if i < 0 {
+		return socketNote{}, false
 	}
-	return socketNote{}, false
+	return h.note.Sockets[i], true
 }

@@ -268,11 +268,11 @@ func (a *attempt) await(ctx context.Context) error {
 		case <-ended:
 			return a.lastMessage(messages)
 		case <-ctx.Done():
-			var late *notReadyError
-			if cause := context.Cause(ctx); !errors.As(cause, &late) {
-				return cause
+			cause := context.Cause(ctx)
+			if late, ok := errors.AsType[*notReadyError](cause); ok {
+				return &notReadyError{pid: a.successor.PID, after: late.after, known: a.known}
 			}
-			return &notReadyError{pid: a.successor.PID, after: late.after, known: a.known}
+			return cause
 		}
 	}
 }
@@ -288,7 +288,7 @@ func (a *attempt) heard(m []byte) (done bool, err error) {
 	case sayReady:
 		a.gone = true
 		a.words.leave() // from here on it reads them itself
-		if err := a.successor.Send([]byte{sayGo}); err != nil && !isClosed(err) {
+		if err := spawn.UnlessClosed(a.successor.Send([]byte{sayGo})); err != nil {
 			return false, err
 		}
 	case sayFailed:
@@ -337,17 +337,18 @@ func (a *attempt) undo(cause error) error {
 	for range a.messages { // closed now: nobody is left to speak
 	}
 	a.words.finish()
+	var errs []error
 	if a.gone {
 		for _, l := range spawn.Handovers() {
 			if l.Resume != nil {
-				if err := l.Resume(); err != nil {
-					cause = fmt.Errorf("%w (and %w)", cause, err)
-				}
+				errs = append(errs, l.Resume())
 			}
 		}
 	}
-	if err := a.successor.Close(); err != nil {
-		cause = fmt.Errorf("%w (and %w)", cause, err)
+	for _, err := range append(errs, a.successor.Close()) {
+		if err != nil {
+			cause = fmt.Errorf("%w (and %w)", cause, err)
+		}
 	}
 	return cause
 }

@@ -25,14 +25,14 @@ type socket struct {
 // or else a new one. Network and address are as in listen.Address. A listener that was closed is
 // not handed to successors; its name can be used again.
 func (u *Upgrader) Listen(name, network, address string) (net.Listener, error) {
-	return open(u, socketNote{name, network, []byte(address)}, listen.Address.Listen,
+	return openAs(u, socketNote{name, network, []byte(address)}, listen.Address.Listen,
 		(*listen.Socket).Listener)
 }
 
 // ListenPacket is Listen for datagrams. Both processes read from the socket while the old one
 // finishes: a program that must answer the same peer from the same process waits for Alone.
 func (u *Upgrader) ListenPacket(name, network, address string) (net.PacketConn, error) {
-	return open(u, socketNote{name, network, []byte(address)}, listen.Address.ListenPacket,
+	return openAs(u, socketNote{name, network, []byte(address)}, listen.Address.ListenPacket,
 		(*listen.Socket).PacketConn)
 }
 
@@ -43,13 +43,6 @@ func (u *Upgrader) ListenPacket(name, network, address string) (net.PacketConn, 
 func (u *Upgrader) File(name string, open func() (*os.File, error)) (*os.File, error) {
 	fresh := func(listen.Address) (*os.File, error) { return open() }
 	return openAs(u, socketNote{Name: name, Network: "file"}, fresh, (*listen.Socket).File)
-}
-
-func open[T io.Closer](
-	u *Upgrader, want socketNote, fresh func(listen.Address) (T, error),
-	take func(*listen.Socket) (T, error),
-) (T, error) {
-	return openAs(u, want, fresh, take)
 }
 
 func openAs[T io.Closer](

@@ -130,10 +130,7 @@ func (i *intermediary) endUnheard(why error) error {
 
 // held says that the target may be reaped.
 func (i *intermediary) held() error {
-	if err := sendFrame(i.channel, frameMessage, nil); err != nil && !isGone(err) {
-		return fail(StepStart, "", err)
-	}
-	return nil
+	return fail(StepStart, "", UnlessClosed(sendFrame(i.channel, frameMessage, nil)))
 }
 
 // reap returns how the target has ended.
@@ -161,10 +158,7 @@ func (i *intermediary) reap() (Exit, error) {
 // or that of the nearest subreaper: the kernel gives the children away before the end of their
 // parent can be waited for (exit_notify).
 func (i *intermediary) leave() error {
-	err := sendFrame(i.channel, frameRelease, nil)
-	if isGone(err) {
-		err = nil
-	}
+	err := UnlessClosed(sendFrame(i.channel, frameRelease, nil))
 	// However it ended, it is no more, and that is all it was to do.
 	_ = reapFailed(i.pid)
 	return errors.Join(err, i.channel.Close())

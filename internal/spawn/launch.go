@@ -340,9 +340,7 @@ func (l *Launch) Kill(grace time.Duration) error {
 const releaseWait = 5 * time.Second
 
 func (l *Launch) finish(kind frameKind, payload []byte, patience time.Duration) error {
-	err := sendFrame(l.channel, kind, payload)
-	if isGone(err) {
-		err = nil // it has ended by itself; the events say how
-	}
+	// If it has ended by itself, the events say how.
+	err := UnlessClosed(sendFrame(l.channel, kind, payload))
 	return errors.Join(err, l.drain(patience), l.close())
 }

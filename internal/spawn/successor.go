@@ -83,9 +83,8 @@ func beginSuccessor(
 		_, lost := h.Reap()
 		return nil, errors.Join(fail(StepStart, "", err), kill, lost, ours.Close())
 	}
-	if err = sendFrame(h.channel, frameKnown, nil); isGone(err) {
-		err = nil // it has ended, and the caller will see how
-	}
+	// If it has ended, the caller will see how.
+	err = UnlessClosed(sendFrame(h.channel, frameKnown, nil))
 	if err = errors.Join(err, h.mayReap()); err != nil {
 		kill := h.Signal(syscall.SIGKILL)
 		_, lost := h.Reap()
@@ -262,6 +261,14 @@ func encodeHandovers(handovers []Handover) ([]byte, []*os.File) {
 		all = append(all, files...)
 	}
 	return e.b, all
+}
+
+// UnlessClosed is err, but nil if err says that nobody has the other end of the channel any more.
+func UnlessClosed(err error) error {
+	if isGone(err) {
+		return nil
+	}
+	return err
 }
 
 // isGone says that nobody has the other end of a channel any more.

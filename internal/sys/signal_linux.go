@@ -14,21 +14,21 @@ const numSignals = 64
 
 // sigsetSize is what rt_sigaction(2) and rt_sigprocmask(2) want as their last
 // argument: the size of the kernel's set, not of libc's.
-var sigsetSize = func() uintptr {
-	if mips {
+func sigsetSize() uintptr {
+	if mips() {
 		return 16
 	}
 	return 8
-}()
+}
 
-var mips = strings.HasPrefix(runtime.GOARCH, "mips")
+func mips() bool { return strings.HasPrefix(runtime.GOARCH, "mips") }
 
 // kernelSigaction has room for struct sigaction of every architecture. Its
 // first word is the handler, except on MIPS, where flags come first.
 type kernelSigaction [16]uintptr
 
 func handlerWord() int {
-	if mips {
+	if mips() {
 		return 1
 	}
 	return 0
@@ -63,7 +63,7 @@ func wordOrder(v uint64) uint64 {
 
 func sigaction(sig syscall.Signal, act, old *kernelSigaction) error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
-		uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
+		uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), sigsetSize(), 0, 0)
 	if errno != 0 {
 		return wrap("rt_sigaction", errno)
 	}
