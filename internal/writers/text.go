@@ -1,6 +1,7 @@
 package writers
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"path"
@@ -51,6 +52,98 @@ func Seconds(d spec.Duration) int {
 		return year
 	}
 	return int(min(year, math.Ceil(time.Duration(d).Seconds())))
+}
+
+// Each returns what f makes of each element.
+func Each[T, U any](list []T, f func(T) U) []U {
+	made := make([]U, len(list))
+	for i, element := range list {
+		made[i] = f(element)
+	}
+	return made
+}
+
+// OutputFiles are those of standard output and standard error, for a target that has the log in
+// files.
+func (a *Account) OutputFiles() (out, err string) {
+	file := func(s spec.Stream, log string) string {
+		switch {
+		case s.Kind == spec.StreamPath || s.Kind == spec.StreamTruncate:
+			return s.Path
+		case s.Kind == spec.StreamNull || a.Log.Targets[0].Kind == spec.TargetNone:
+			return "/dev/null"
+		case log != "":
+			return log
+		}
+		return "/var/log/" + a.Name + ".log"
+	}
+	out, err = file(a.Stdout, a.Log.File), file(a.Stderr, a.Log.ErrorFile)
+	if a.Stderr.Kind == spec.StreamStdout ||
+		a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
+		err = out
+	}
+	return out, err
+}
+
+// NoteStreams tells what becomes otherwise of the standard descriptors where OutputFiles are.
+func (a *Account) NoteStreams() {
+	for _, stream := range []struct {
+		field string
+		kind  spec.StreamKind
+	}{{"stdin", a.Stdin.Kind}, {"stdout", a.Stdout.Kind}, {"stderr", a.Stderr.Kind}} {
+		switch stream.kind {
+		case spec.StreamInherit:
+			a.Note(stream.field, "there is nobody to inherit from")
+		case spec.StreamTruncate:
+			a.Note(stream.field, "is appended to, not emptied first")
+		}
+	}
+	if a.Says("log.targets") && a.Log.Targets[0].Kind != spec.TargetNone {
+		a.Note("log.targets", "the output goes to a file")
+	}
+}
+
+// LogFile is the one file of the output, for a target that has no other.
+func (a *Account) LogFile() string {
+	a.Use("log.targets", "log.file")
+	switch {
+	case a.Log.Targets[0].Kind == spec.TargetNone:
+		return "/dev/null"
+	case a.Log.File != "":
+		return a.Log.File
+	}
+	if a.Says("log.targets") {
+		a.Note("log.targets", "the output goes to /var/log/%s.log", a.Name)
+	}
+	return "/var/log/" + a.Name + ".log"
+}
+
+// DoubleQuoted writes a text between double quotes, with the escapes that YAML and HCL have in
+// common for what is not printable, what a reader may take for a line break, and what is special.
+func DoubleQuoted(
+	format, text string, special func(at int, r rune) bool,
+) (string, error) {
+	if r, bad := FirstNot(text, func(rune) bool { return true }); bad {
+		return "", fmt.Errorf("%s cannot hold %U in %.40q", format, r, text)
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff,
+			special(i, r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String(), nil
 }
 
 // IsEnvName tells whether a shell can have a variable of that name.

@@ -92,12 +92,7 @@ func (t Target) Render(services []spec.Service, opts Options) (Output, error) {
 		return Output{}, fmt.Errorf("%s: has no services of ordinary users", t.Name)
 	}
 	var out Output
-	var errs []error
-	for _, s := range services {
-		if err := s.Validate().Err(); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	errs := Each(services, func(s spec.Service) error { return s.Validate().Err() })
 	if err := errors.Join(errs...); err != nil {
 		return Output{}, err
 	}

@@ -96,7 +96,7 @@ func identifier(name string) string {
 }
 
 func start(a *writers.Account, s *shell.Script) {
-	a.Use("user", "restart", "backoff.first", "log.targets", "log.file", "chdir", "nice")
+	a.Use("user", "restart", "backoff.first", "chdir", "nice")
 	s.Line("")
 	s.Line("service_start() (")
 	lines := []string{"set -e"}
@@ -131,7 +131,7 @@ func start(a *writers.Account, s *shell.Script) {
 			a.Note("user", "left out of a oneshot: su(1) would start a shell of the user's")
 		}
 	}
-	if out := logFile(a); out != "" && options != nil {
+	if out := a.LogFile(); options != nil {
 		options = append(options, "-o "+shell.Quote(out))
 	}
 	if a.Nice != nil {
@@ -140,19 +140,6 @@ func start(a *writers.Account, s *shell.Script) {
 	s.Lines(lines...)
 	s.Lines(shell.Exec(a.Command, words, options...))
 	s.Line(")")
-}
-
-func logFile(a *writers.Account) string {
-	switch {
-	case a.Log.Targets[0].Kind == spec.TargetNone:
-		return "/dev/null"
-	case a.Log.File != "":
-		return a.Log.File
-	}
-	if a.Says("log.targets") {
-		a.Note("log.targets", "the output goes to /var/log/%s.log", a.Name)
-	}
-	return "/var/log/" + a.Name + ".log"
 }
 
 func stop(a *writers.Account, s *shell.Script) {

@@ -106,12 +106,9 @@ func security(a *writers.Account) object {
 	}
 	if a.Cap != nil || strict {
 		capabilities := object{{"drop", []any{"ALL"}}}
-		var add []any
-		for _, name := range a.Cap {
-			add = append(add, strings.ToUpper(name))
-		}
-		if add != nil {
-			capabilities.add("add", add)
+		if len(a.Cap) > 0 {
+			capabilities.add("add",
+				writers.Each(a.Cap, func(name string) any { return strings.ToUpper(name) }))
 			a.Note("cap", "a container's capabilities are not ambient: a user other than root "+
 				"has them by file capabilities alone")
 		}

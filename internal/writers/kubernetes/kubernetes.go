@@ -254,19 +254,11 @@ func template(a *writers.Account, name, policy string, hasConfig bool) object {
 // expandable doubles "$": in commands and arguments "$(NAME)" stands for a
 // variable and "$$" for a dollar sign.
 func expandable(words []string) []any {
-	all := make([]any, len(words))
-	for i, word := range words {
-		all[i] = strings.ReplaceAll(word, "$", "$$")
-	}
-	return all
+	return writers.Each(words, func(word string) any { return strings.ReplaceAll(word, "$", "$$") })
 }
 
 func asIs(words []string) []any {
-	all := make([]any, len(words))
-	for i, word := range words {
-		all[i] = word
-	}
-	return all
+	return writers.Each(words, func(word string) any { return word })
 }
 
 // number reads an id; names are known inside an image alone.

@@ -81,25 +81,6 @@ func emitItem(b *strings.Builder, indent string, v any) error {
 // quote writes a double-quoted scalar (YAML 1.2, section 7.3.1). What is not in
 // its printable set, and what a reader may take for a line break, is escaped.
 func quote(text string) (string, error) {
-	if r, bad := writers.FirstNot(text, func(rune) bool { return true }); bad {
-		return "", fmt.Errorf("YAML cannot hold %U in %.40q", r, text)
-	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff ||
-			r == 0xfffe || r == 0xffff:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String(), nil
+	return writers.DoubleQuoted("YAML", text,
+		func(_ int, r rune) bool { return r == 0xfffe || r == 0xffff })
 }

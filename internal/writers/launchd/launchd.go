@@ -165,42 +165,10 @@ func streams(a *writers.Account, d *dict) {
 	if a.Stdin.Kind == spec.StreamPath {
 		d.add("StandardInPath", a.Stdin.Path)
 	}
-	file := func(field string, s spec.Stream, file string) string {
-		switch s.Kind {
-		case spec.StreamNull:
-			return "/dev/null"
-		case spec.StreamTruncate:
-			a.Note(field, "is appended to, not emptied first")
-			return s.Path
-		case spec.StreamPath:
-			return s.Path
-		}
-		switch {
-		case a.Log.Targets[0].Kind == spec.TargetNone:
-			return "/dev/null"
-		case file != "":
-			return file
-		}
-		return "/var/log/" + a.Name + ".log"
-	}
-	out, err := file("stdout", a.Stdout, a.Log.File), file("stderr", a.Stderr, a.Log.ErrorFile)
-	if a.Stderr.Kind == spec.StreamStdout ||
-		a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
-		err = out
-	}
+	out, err := a.OutputFiles()
 	d.add("StandardOutPath", out)
 	d.add("StandardErrorPath", err)
-	for _, stream := range []struct {
-		field string
-		kind  spec.StreamKind
-	}{{"stdin", a.Stdin.Kind}, {"stdout", a.Stdout.Kind}, {"stderr", a.Stderr.Kind}} {
-		if stream.kind == spec.StreamInherit {
-			a.Note(stream.field, "there is nobody to inherit from")
-		}
-	}
-	if a.Says("log.targets") && a.Log.Targets[0].Kind != spec.TargetNone {
-		a.Note("log.targets", "the output goes to a file")
-	}
+	a.NoteStreams()
 }
 
 var limitKeys = map[spec.RlimitName]string{
@@ -273,11 +241,7 @@ func calendar(a *writers.Account) []any {
 }
 
 func anys(words []string) []any {
-	all := make([]any, len(words))
-	for i, word := range words {
-		all[i] = word
-	}
-	return all
+	return writers.Each(words, func(word string) any { return word })
 }
 
 // marshal writes the list.

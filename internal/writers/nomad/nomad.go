@@ -87,11 +87,7 @@ func (h *body) text(s string) string {
 }
 
 func (h *body) texts(words []string) string {
-	all := make([]string, len(words))
-	for i, word := range words {
-		all[i] = h.text(word)
-	}
-	return "[" + strings.Join(all, ", ") + "]"
+	return "[" + strings.Join(writers.Each(words, h.text), ", ") + "]"
 }
 
 func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {

@@ -1,7 +1,6 @@
 package nomad
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -105,26 +104,8 @@ func resources(a *writers.Account, h *body) {
 // quote writes a quoted template of HCL2. "$" and "%" before "{" would begin an
 // interpolation or a directive; as escapes they cannot.
 func quote(text string) (string, error) {
-	if r, bad := writers.FirstNot(text, func(rune) bool { return true }); bad {
-		return "", fmt.Errorf("HCL cannot hold %U in %.40q", r, text)
-	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for i, r := range text {
+	return writers.DoubleQuoted("HCL", text, func(i int, r rune) bool {
 		beforeBrace := i+1 < len(text) && strings.IndexByte("{$%", text[i+1]) >= 0
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff,
-			(r == '$' || r == '%') && beforeBrace:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String(), nil
+		return (r == '$' || r == '%') && beforeBrace
+	})
 }

@@ -130,10 +130,7 @@ func daemon(a *writers.Account, s *shell.Script) {
 // capabilities are an IAB text (cap_iab(3)): "^" raises inheritable and ambient,
 // "!" drops from the bounding set.
 func capabilities(a *writers.Account, s *shell.Script) {
-	var raised []string
-	for _, name := range a.Cap {
-		raised = append(raised, "^cap_"+name)
-	}
+	raised := writers.Each(a.Cap, func(name string) string { return "^cap_" + name })
 	s.Line("capabilities=%s", shell.Quote(strings.Join(raised, ",")))
 	a.Note("cap", "are raised; supervise-daemon drops no others")
 }
@@ -161,43 +158,10 @@ func restarts(a *writers.Account, s *shell.Script) {
 
 func logs(a *writers.Account, indirect func(variable, name, value string)) {
 	a.Use("stdin", "stdout", "stderr", "log.targets", "log.file", "log.error_file")
-	out, err := logFile(a, a.Stdout, a.Log.File), logFile(a, a.Stderr, a.Log.ErrorFile)
-	if a.Stderr.Kind == spec.StreamStdout ||
-		a.Stderr.Kind == spec.StreamLog && a.Log.ErrorFile == "" {
-		err = out
-	}
+	out, err := a.OutputFiles()
 	indirect("output_log", "service_out", out)
 	indirect("error_log", "service_err", err)
-	for _, stream := range []struct {
-		field string
-		kind  spec.StreamKind
-	}{{"stdin", a.Stdin.Kind}, {"stdout", a.Stdout.Kind}, {"stderr", a.Stderr.Kind}} {
-		switch stream.kind {
-		case spec.StreamInherit:
-			a.Note(stream.field, "there is nobody to inherit from")
-		case spec.StreamTruncate:
-			a.Note(stream.field, "is appended to, not emptied first")
-		}
-	}
-	if a.Says("log.targets") && a.Log.Targets[0].Kind != spec.TargetNone {
-		a.Note("log.targets", "the output goes to a file")
-	}
-}
-
-func logFile(a *writers.Account, stream spec.Stream, file string) string {
-	switch stream.Kind {
-	case spec.StreamPath, spec.StreamTruncate:
-		return stream.Path
-	case spec.StreamNull:
-		return "/dev/null"
-	}
-	switch {
-	case a.Log.Targets[0].Kind == spec.TargetNone:
-		return "/dev/null"
-	case file != "":
-		return file
-	}
-	return "/var/log/" + a.Name + ".log"
+	a.NoteStreams()
 }
 
 func reload(a *writers.Account, s *shell.Script) {

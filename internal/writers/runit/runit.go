@@ -8,7 +8,6 @@ package runit
 import (
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/internal/writers/shell"
@@ -113,20 +112,7 @@ func finish(a *writers.Account) []string {
 	case spec.RestartNo:
 		lines = append(lines, "stay_down")
 	case spec.RestartOnFailure:
-		codes := "0"
-		for _, code := range a.Success.Codes {
-			codes += fmt.Sprintf("|%d", code)
-		}
-		lines = append(lines, `case "$1" in`, codes+") stay_down ;;")
-		if len(a.Success.Signals) > 0 {
-			var names []string
-			for _, signal := range a.Success.Signals {
-				names = append(names, string(signal))
-			}
-			lines = append(lines,
-				`-1) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) stay_down ;; esac ;;`)
-		}
-		lines = append(lines, "esac")
+		lines = append(lines, shell.OnSuccess(a, "-1", "stay_down")...)
 	case spec.RestartAlways:
 		if !a.Success.IsZero() {
 			a.Note("success", "means nothing: every end is followed by a restart")

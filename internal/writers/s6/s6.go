@@ -7,7 +7,6 @@ package s6
 import (
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/internal/writers/shell"
@@ -126,20 +125,7 @@ func (d *directory) finish() {
 	case spec.RestartNo:
 		d.script("finish", "exit 125")
 	case spec.RestartOnFailure:
-		codes := "0"
-		for _, code := range d.Success.Codes {
-			codes += fmt.Sprintf("|%d", code)
-		}
-		lines := []string{`case "$1" in`, codes + ") exit 125 ;;"}
-		if len(d.Success.Signals) > 0 {
-			var names []string
-			for _, signal := range d.Success.Signals {
-				names = append(names, string(signal))
-			}
-			lines = append(lines,
-				`256) case "$(kill -l "$2")" in `+strings.Join(names, "|")+`) exit 125 ;; esac ;;`)
-		}
-		d.script("finish", append(lines, "esac")...)
+		d.script("finish", shell.OnSuccess(d.Account, "256", "exit 125")...)
 	case spec.RestartAlways:
 		if !d.Success.IsZero() {
 			d.Note("success", "means nothing: every end is followed by a restart")

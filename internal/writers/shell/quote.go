@@ -2,7 +2,11 @@
 // scripts.
 package shell
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/writers"
+)
 
 // plain are the bytes that no shell acts upon, wherever they stand. "=" is not
 // among them, for a first word A=B is an assignment.
@@ -18,10 +22,4 @@ func Quote(text string) string {
 }
 
 // Join quotes each word and puts blanks between.
-func Join(words ...string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = Quote(word)
-	}
-	return strings.Join(quoted, " ")
-}
+func Join(words ...string) string { return strings.Join(writers.Each(words, Quote), " ") }

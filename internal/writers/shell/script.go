@@ -134,10 +134,9 @@ func Limits(a *writers.Account) []string {
 			which string
 			value uint64
 		}{{"", limit.Hard}, {"-S ", limit.Soft}} {
-			var tries []string
-			for _, option := range options {
-				tries = append(tries, "ulimit "+part.which+option+" "+limitText(part.value, u.unit))
-			}
+			tries := writers.Each(options, func(option string) string {
+				return "ulimit " + part.which + option + " " + limitText(part.value, u.unit)
+			})
 			lines = append(lines, strings.Join(tries, " 2>/dev/null || "))
 		}
 	}
@@ -183,6 +182,22 @@ func redirect(to string, s spec.Stream) []string {
 		return []string{"exec " + to + Quote(s.Path)}
 	}
 	return nil
+}
+
+// OnSuccess returns the lines that do something if the program has ended well: $1 is its exit code,
+// or killed if a signal, $2, has ended it.
+func OnSuccess(a *writers.Account, killed, do string) []string {
+	codes := "0"
+	for _, code := range a.Success.Codes {
+		codes += fmt.Sprintf("|%d", code)
+	}
+	lines := []string{`case "$1" in`, codes + ") " + do + " ;;"}
+	if len(a.Success.Signals) > 0 {
+		names := writers.Each(a.Success.Signals, func(s spec.Signal) string { return string(s) })
+		lines = append(lines, killed+`) case "$(kill -l "$2")" in `+strings.Join(names, "|")+
+			") "+do+" ;; esac ;;")
+	}
+	return append(lines, "esac")
 }
 
 // Test returns a command that is true when a probe succeeds, "" if the shell

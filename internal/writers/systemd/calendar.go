@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -39,21 +40,15 @@ func numbers(set spec.Set, n int) string {
 	if len(values) == n {
 		return "*"
 	}
-	texts := make([]string, len(values))
-	for i, v := range values {
-		texts[i] = fmt.Sprintf("%02d", v)
-	}
-	return strings.Join(texts, ",")
+	two := func(n int) string { return fmt.Sprintf("%02d", n) }
+	return strings.Join(writers.Each(values, two), ",")
 }
 
 func names(set spec.Set) []string {
-	var all []string
-	for _, n := range set.Values() {
+	return writers.Each(set.Values(), func(n int) string {
 		if n < len(weekdays) {
-			all = append(all, weekdays[n])
-		} else {
-			all = append(all, strconv.Itoa(n))
+			return weekdays[n]
 		}
-	}
-	return all
+		return strconv.Itoa(n)
+	})
 }

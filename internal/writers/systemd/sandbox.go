@@ -1,19 +1,18 @@
 package systemd
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 
+	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/spec"
 )
 
 // capLine writes "net_raw" as "CAP_NET_RAW".
 func capLine(names []string) string {
-	words := make([]string, len(names))
-	for i, name := range names {
-		words[i] = "CAP_" + strings.ToUpper(name)
-	}
-	return strings.Join(words, " ")
+	capital := func(name string) string { return "CAP_" + strings.ToUpper(name) }
+	return strings.Join(writers.Each(names, capital), " ")
 }
 
 // sandbox writes the isolation. What needs a mount namespace is for system
@@ -121,11 +120,12 @@ func (w *writer) mounts() {
 	system, home := s.ProtectSystem, s.ProtectHome
 	switch {
 	case strict:
-		system, home = or(system, spec.ProtectSystemStrict), or(home, spec.ProtectHomeYes)
+		system = cmp.Or(system, spec.ProtectSystemStrict)
+		home = cmp.Or(home, spec.ProtectHomeYes)
 	case on:
-		system = or(system, spec.ProtectSystemFull)
+		system = cmp.Or(system, spec.ProtectSystemFull)
 		if !w.mentions(homeDirs) {
-			home = or(home, spec.ProtectHomeReadOnly)
+			home = cmp.Or(home, spec.ProtectHomeReadOnly)
 		}
 	}
 	if system != "" {
@@ -171,13 +171,6 @@ func (w *writer) noMounts() {
 			w.Note("sandbox."+field, "left out: the manager of a user cannot make it")
 		}
 	}
-}
-
-func or[T ~string](value, otherwise T) T {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // What a service would notice to be shut if it names it in any of its texts; by

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/daemonry/daemonry/spec"
@@ -18,11 +19,7 @@ func (w *writer) streams() {
 		w.Note("stdin", "is /dev/null: there is nobody to inherit from")
 	}
 	w.output("StandardOutput", "stdout", w.Stdout, w.Log.File)
-	errFile := w.Log.ErrorFile
-	if errFile == "" {
-		errFile = w.Log.File
-	}
-	w.output("StandardError", "stderr", w.Stderr, errFile)
+	w.output("StandardError", "stderr", w.Stderr, cmp.Or(w.Log.ErrorFile, w.Log.File))
 	if w.Says("log.facility") {
 		w.set("SyslogFacility", w.Log.Facility)
 	}
@@ -75,14 +72,9 @@ func (w *writer) limits() {
 	w.Use("limits.memory", "limits.memory_high", "limits.swap", "limits.cpus", "limits.cpu_weight",
 		"limits.io_weight", "limits.tasks")
 	l := w.Limits
-	var swap any
+	var swap spec.ByteSize
 	if l.Swap != nil {
-		swap = int64(*l.Swap)
-	}
-	var quota any
-	if l.CPUs > 0 {
-		// systemd reads two decimals, and no quota of zero.
-		quota = fmt.Sprintf("%.2f%%", max(0.01, l.CPUs*100))
+		swap = *l.Swap
 	}
 	for _, limit := range []struct {
 		key   string
@@ -91,8 +83,9 @@ func (w *writer) limits() {
 	}{
 		{"MemoryMax", int64(l.Memory), l.Memory > 0},
 		{"MemoryHigh", int64(l.MemoryHigh), l.MemoryHigh > 0},
-		{"MemorySwapMax", swap, swap != nil},
-		{"CPUQuota", quota, quota != nil},
+		{"MemorySwapMax", int64(swap), l.Swap != nil},
+		// systemd reads two decimals, and no quota of zero.
+		{"CPUQuota", fmt.Sprintf("%.2f%%", max(0.01, l.CPUs*100)), l.CPUs > 0},
 		{"CPUWeight", l.CPUWeight, l.CPUWeight > 0},
 		{"IOWeight", l.IOWeight, l.IOWeight > 0},
 		{"TasksMax", l.Tasks, l.Tasks > 0},

@@ -9,7 +9,9 @@
 package systemd
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/spec"
@@ -97,7 +99,7 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 }
 
 func (w *writer) unitSection(sockets []string) {
-	w.raw("Description", w.description())
+	w.raw("Description", cmp.Or(w.Description, w.Name))
 	w.Use("description", "after", "requires", "wants", "budget.restarts", "budget.window")
 	var after, requires, wants []string
 	for _, list := range []struct {
@@ -132,18 +134,9 @@ func (w *writer) unitSection(sockets []string) {
 	}
 }
 
-func (w *writer) description() string {
-	if w.Description == "" {
-		return w.Name
-	}
-	return w.Description
-}
-
 func appendNew(list []string, name string) []string {
-	for _, have := range list {
-		if have == name {
-			return list
-		}
+	if slices.Contains(list, name) {
+		return list
 	}
 	return append(list, name)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/daemonry/daemonry/internal/writers"
 )
 
 // unit is a unit file that is being written. Its first error stays.
@@ -38,11 +40,7 @@ func (u *unit) prefixed(key, prefix, value string) {
 
 // words writes a value that systemd splits.
 func (u *unit) words(key string, words ...string) {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = quote(word)
-	}
-	u.set(key, strings.Join(quoted, " "))
+	u.set(key, strings.Join(writers.Each(words, quote), " "))
 }
 
 // flag writes "yes" or "no".

@@ -58,7 +58,7 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	s.Line("body=%s", shell.Quote("unset body\n"+body))
 	s.Line("")
 	s.Line("start() {")
-	log := logFile(a)
+	log := a.LogFile()
 	if a.Type == spec.Oneshot {
 		a.Use("type")
 		if a.Remain {
@@ -109,20 +109,6 @@ func header(a *writers.Account, s *shell.Script) {
 	if len(a.Wants) > 0 {
 		a.Note("wants", "is ordered at boot; starting by hand starts no other service")
 	}
-}
-
-func logFile(a *writers.Account) string {
-	a.Use("log.targets", "log.file")
-	switch {
-	case a.Log.Targets[0].Kind == spec.TargetNone:
-		return "/dev/null"
-	case a.Log.File != "":
-		return a.Log.File
-	}
-	if a.Says("log.targets") {
-		a.Note("log.targets", "the output goes to /var/log/%s.log", a.Name)
-	}
-	return "/var/log/" + a.Name + ".log"
 }
 
 // ready waits until the service is up, or gives up with the status of a failure.
