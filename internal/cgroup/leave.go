@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +26,7 @@ func LeaveService() error {
 	mount, err := findMount()
 	if err == nil {
 		var above string
-		above, err = mount.dirOf(firstNotEmpty(own[:strings.Index(own, "/"+ourGroup)], "/"))
+		above, err = mount.dirOf(cmp.Or(own[:strings.Index(own, "/"+ourGroup)], "/"))
 		if err == nil {
 			err = enterGroup(above)
 		}
@@ -35,13 +36,6 @@ func LeaveService() error {
 			name, err)
 	}
 	return nil
-}
-
-func firstNotEmpty(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }
 
 // enterGroup moves this process into a group. One that hands controllers down has no processes of

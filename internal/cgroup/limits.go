@@ -23,26 +23,20 @@ type control struct {
 
 // controls are the limits that the kernel watches over.
 func controls(l spec.Limits) []control {
-	bytes := func(n spec.ByteSize) string {
+	count := func(n int64) string {
 		if n == 0 {
 			return ""
 		}
-		return strconv.FormatInt(int64(n), 10)
-	}
-	count := func(n int) string {
-		if n == 0 {
-			return ""
-		}
-		return strconv.Itoa(n)
+		return strconv.FormatInt(n, 10)
 	}
 	list := []control{
-		{"memory", "memory", "memory.max", bytes(l.Memory), "max"},
-		{"memory_high", "memory", "memory.high", bytes(l.MemoryHigh), "max"},
+		{"memory", "memory", "memory.max", count(int64(l.Memory)), "max"},
+		{"memory_high", "memory", "memory.high", count(int64(l.MemoryHigh)), "max"},
 		{"swap", "memory", "memory.swap.max", "", "max"},
 		{"cpus", "cpu", "cpu.max", "", "max"},
-		{"cpu_weight", "cpu", "cpu.weight", count(l.CPUWeight), "100"},
-		{"io_weight", "io", "io.weight", count(l.IOWeight), "100"},
-		{"tasks", "pids", "pids.max", count(l.Tasks), "max"},
+		{"cpu_weight", "cpu", "cpu.weight", count(int64(l.CPUWeight)), "100"},
+		{"io_weight", "io", "io.weight", count(int64(l.IOWeight)), "100"},
+		{"tasks", "pids", "pids.max", count(int64(l.Tasks)), "max"},
 	}
 	if l.Swap != nil {
 		list[2].value = strconv.FormatInt(int64(*l.Swap), 10) // 0 is a limit, too

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -26,12 +26,11 @@ func findMount() (mount, error) {
 }
 
 func mountIn(mounts []sys.Mount) (mount, error) {
-	for _, m := range mounts {
-		if m.Type == "cgroup2" {
-			return mount{dir: m.Point, root: m.Root}, nil
-		}
+	i := slices.IndexFunc(mounts, func(m sys.Mount) bool { return m.Type == "cgroup2" })
+	if i < 0 {
+		return mount{}, errNone
 	}
-	return mount{}, errNone
+	return mount{dir: mounts[i].Point, root: mounts[i].Root}, nil
 }
 
 // Of is the group of a process in version 2; 0 is ourselves.
@@ -48,18 +47,21 @@ func Of(pid int) (string, error) {
 
 // dirOf returns the directory of a group as /proc/PID/cgroup names it.
 func (m mount) dirOf(path string) (string, error) {
-	rest, err := filepath.Rel(m.root, path)
-	if err != nil || rest == ".." || strings.HasPrefix(rest, "../") {
+	dir := rebase(path, m.root, m.dir)
+	if dir == "" {
 		return "", fmt.Errorf("control group %s is not to be seen below %s", path, m.dir)
 	}
-	return filepath.Join(m.dir, rest), nil
+	return dir, nil
 }
 
 // pathOf returns what /proc/PID/cgroup has for a directory, "" if that is none.
-func (m mount) pathOf(dir string) string {
-	rest, err := filepath.Rel(m.dir, dir)
-	if err != nil || rest == ".." || strings.HasPrefix(rest, "../") {
+func (m mount) pathOf(dir string) string { return rebase(dir, m.dir, m.root) }
+
+// rebase is a path below from in the same place below to, "" if it is not below from.
+func rebase(path, from, to string) string {
+	rest, err := filepath.Rel(from, path)
+	if err != nil || !filepath.IsLocal(rest) {
 		return ""
 	}
-	return filepath.Join(m.root, rest)
+	return filepath.Join(to, rest)
 }

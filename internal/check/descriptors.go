@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,7 +71,8 @@ func (f *facts) origin(fd sys.FD) (origin, string) {
 		return own, "passed on purpose, in LISTEN_FDS"
 	case f.expected(fd.File):
 		return own, "named as one of its files"
-	case lockedBy(fd, f.stat.PID):
+	case slices.Contains(fd.LockedBy, f.stat.PID):
+		// Not one that came with an inherited descriptor: that bears the pid of whoever took it.
 		return own, "it holds a lock on it"
 	case f.lifeLock(fd):
 		return own, "its pid file, locked for its life"
@@ -98,23 +100,7 @@ func (f *facts) passed(fd int) bool {
 }
 
 func (f *facts) expected(file sys.FileStat) bool {
-	for _, known := range f.known {
-		if known.Dev == file.Dev && known.Inode == file.Inode {
-			return true
-		}
-	}
-	return false
-}
-
-// lockedBy says whether pid itself took a lock: a lock that came with an
-// inherited descriptor bears the pid of whoever took it.
-func lockedBy(fd sys.FD, pid int) bool {
-	for _, holder := range fd.LockedBy {
-		if holder == pid {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.known, file.Same)
 }
 
 // lifeLock says whether the descriptor is the lock on a pid file of the process, as "daemonry
@@ -165,8 +151,7 @@ func (f *facts) pipeOrigin(fd sys.FD) (origin, string) {
 		}
 	}
 	for _, other := range f.fds {
-		if other.File.Dev == file.Dev && other.File.Inode == file.Inode &&
-			other.Writable() != fd.Writable() {
+		if other.File.Same(file) && other.Writable() != fd.Writable() {
 			return unknown, "not close-on-exec, and it holds both ends"
 		}
 	}
@@ -217,10 +202,9 @@ func (f *facts) standardDescriptors() finding {
 }
 
 func (f *facts) descriptor(n int) (sys.FD, bool) {
-	for _, fd := range f.fds {
-		if fd.Number == n {
-			return fd, true
-		}
+	i := slices.IndexFunc(f.fds, func(fd sys.FD) bool { return fd.Number == n })
+	if i < 0 {
+		return sys.FD{}, false
 	}
-	return sys.FD{}, false
+	return f.fds[i], true
 }

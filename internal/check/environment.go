@@ -83,9 +83,7 @@ func (f *facts) environment() finding {
 		}
 	}
 	if len(found) > 0 {
-		return finding{
-			Fail, "marks of another launcher or manager: " + strings.Join(found, ", "), nil,
-		}
+		return failf("marks of another launcher or manager: %s", strings.Join(found, ", "))
 	}
 	return passf("%s, none the mark of a launcher or manager", plural(len(env), "variable"))
 }
@@ -115,12 +113,9 @@ func (f *facts) meant(env variables, r rule, value string) bool {
 	case notify:
 		return f.unit != "" || autobound(value) || launchers(value) || f.parentListens(value)
 	case journal:
-		for _, fd := range f.fds {
-			if fd.Number <= 2 && value == fmt.Sprintf("%d:%d", fd.File.Dev, fd.File.Inode) {
-				return true
-			}
-		}
-		return f.unit != ""
+		return f.unit != "" || slices.ContainsFunc(f.fds, func(fd sys.FD) bool {
+			return fd.Number <= 2 && value == fmt.Sprintf("%d:%d", fd.File.Dev, fd.File.Inode)
+		})
 	}
 	return false
 }

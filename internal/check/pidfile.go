@@ -45,7 +45,7 @@ func (f *facts) foreignPIDFile(path, name string) finding {
 		return failf("%s", clean(err.Error()))
 	}
 	for _, fd := range f.fds {
-		if fd.File.Dev == file.Dev && fd.File.Inode == file.Inode && len(fd.LockedBy) > 0 {
+		if fd.File.Same(file) && len(fd.LockedBy) > 0 {
 			return passf("%s names it, and its descriptor %d has a lock on it", name, fd.Number)
 		}
 	}
@@ -59,8 +59,7 @@ func (f *facts) openPIDFile() string {
 		if fd.Number <= 2 || !fd.File.Is(syscall.S_IFREG) || !strings.HasSuffix(fd.Target, ".pid") {
 			continue
 		}
-		if file, err := sys.Statx(fd.Target); err == nil && file.Dev == fd.File.Dev &&
-			file.Inode == fd.File.Inode {
+		if file, err := sys.Statx(fd.Target); err == nil && file.Same(fd.File) {
 			return fd.Target
 		}
 	}

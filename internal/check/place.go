@@ -37,9 +37,9 @@ func (f *facts) workingDirectory() finding {
 	switch {
 	case strings.HasSuffix(f.cwdPath, " (deleted)"):
 		return failf("%s: the directory is gone", dir)
-	case f.cwd.Dev == f.root.Dev && f.cwd.Inode == f.root.Inode && f.rootPath == "/":
+	case f.cwd.Same(f.root) && f.rootPath == "/":
 		return passf("/")
-	case f.cwd.Dev == f.root.Dev && f.cwd.Inode == f.root.Inode:
+	case f.cwd.Same(f.root):
 		return passf("%s, which is its root directory (chroot)", dir)
 	}
 	switch point := f.mountPoint(); point {

@@ -64,8 +64,7 @@ func (f *facts) asRequested(who string) *finding {
 func sameGroups(have sys.ProcStatus, want sys.Credential) bool {
 	set := func(groups []uint32, primary uint32) []uint32 {
 		all := append(slices.Clone(groups), primary)
-		slices.Sort(all)
-		return slices.Compact(all)
+		return slices.Compact(slices.Sorted(slices.Values(all)))
 	}
 	return slices.Equal(set(have.Groups, have.GID[0]), set(want.Groups, want.GID))
 }

@@ -21,13 +21,13 @@ import (
 // sd_notify(3) is in there; everything else in it is closed by a mode of its own. A log directory
 // that root makes is given to the group adm, with mode 0750, where there is one. It and the state
 // directory keep a mode that lets somebody read.
-func (p Paths) Create(group *int) (err error) {
-	made := &made{}
-	defer func() { err = made.undoUnless(err) }()
-	if err := p.createState(made); err != nil {
-		return err
-	}
-	return p.createRuntime(group, made)
+func (p Paths) Create(group *int) error {
+	return making(func(m *made) error {
+		if err := p.createState(m); err != nil {
+			return err
+		}
+		return p.createRuntime(group, m)
+	})
 }
 
 // passing is what everybody may do in a runtime directory of ours.

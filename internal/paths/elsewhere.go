@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,12 +93,8 @@ func (p Paths) remembered() string {
 // not among them.
 func (p Paths) Places(getenv func(string) string, uid int) (list []Paths) {
 	add := func(q Paths) {
-		for _, there := range list {
-			if there.Runtime == q.Runtime {
-				return
-			}
-		}
-		if q.Check() == nil {
+		same := func(there Paths) bool { return there.Runtime == q.Runtime }
+		if !slices.ContainsFunc(list, same) && q.Check() == nil {
 			list = append(list, q)
 		}
 	}
@@ -172,11 +169,7 @@ func below(root, config string) Paths {
 }
 
 // CreateState makes the state and the log directory.
-func (p Paths) CreateState() (err error) {
-	made := &made{}
-	defer func() { err = made.undoUnless(err) }()
-	return p.createState(made)
-}
+func (p Paths) CreateState() error { return making(p.createState) }
 
 func (p Paths) createState(made *made) error {
 	f, _, err := create(p.State, made)
@@ -197,10 +190,8 @@ func (p Paths) createState(made *made) error {
 }
 
 // CreateRuntime makes the runtime directory.
-func (p Paths) CreateRuntime(group *int) (err error) {
-	made := &made{}
-	defer func() { err = made.undoUnless(err) }()
-	return p.createRuntime(group, made)
+func (p Paths) CreateRuntime(group *int) error {
+	return making(func(m *made) error { return p.createRuntime(group, m) })
 }
 
 func (p Paths) createRuntime(group *int, made *made) error {
@@ -233,12 +224,10 @@ func (p Paths) Settle(group *int, left ...string) (q Paths, why error, err error
 
 // holds says whether one of the names is in the runtime directory.
 func (p Paths) holds(names []string) bool {
-	for _, name := range names {
-		if _, err := os.Lstat(filepath.Join(p.Runtime, name)); err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, err := os.Lstat(filepath.Join(p.Runtime, name))
+		return err == nil
+	})
 }
 
 // made is a list of directories that were made, in order.
@@ -266,14 +255,15 @@ func (m *made) mkdir(dir string, mode fs.FileMode) error {
 	return err
 }
 
-// undoUnless removes what was made, the last first, if err says that it was for nothing. What is
-// not empty any more is somebody's by now, and stays.
-func (m *made) undoUnless(err error) error {
-	if err == nil {
-		return nil
-	}
-	for i := len(m.dirs) - 1; i >= 0; i-- {
-		_ = os.Remove(m.dirs[i])
+// making removes what was made, the last first, if it was for nothing. What is not empty any more
+// is somebody's by now, and stays.
+func making(do func(*made) error) error {
+	m := &made{}
+	err := do(m)
+	if err != nil {
+		for _, dir := range slices.Backward(m.dirs) {
+			_ = os.Remove(dir)
+		}
 	}
 	return err
 }

@@ -15,6 +15,7 @@
 package paths
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -41,12 +42,7 @@ func Of(getenv func(string) string, uid int) (Paths, error) {
 		if !filepath.IsAbs(root) { // it would be one supervisor here and another one elsewhere
 			return Paths{}, fmt.Errorf("DAEMONRY_ROOT: %q is not an absolute path", root)
 		}
-		return Paths{
-			Runtime: filepath.Join(root, "run"),
-			State:   filepath.Join(root, "state"),
-			Log:     filepath.Join(root, "log"),
-			Config:  filepath.Join(root, "config"),
-		}, nil
+		return below(root, filepath.Join(root, "config")), nil
 	}
 	if uid == 0 {
 		return Paths{
@@ -103,10 +99,7 @@ func ofUser(getenv func(string) string, uid int) (Paths, error) {
 		p.Runtime = filepath.Join(dir, "daemonry")
 		return p, nil
 	}
-	temp := absolute("TMPDIR")
-	if temp == "" {
-		temp = "/tmp"
-	}
+	temp := cmp.Or(absolute("TMPDIR"), "/tmp")
 	p.Runtime = filepath.Join(temp, "daemonry-"+strconv.Itoa(uid))
 	return p, nil
 }

@@ -2,6 +2,7 @@ package proctree
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func (p Process) String() string {
 }
 
 func (s *stopper) result() Result {
-	all := append(append([]*member(nil), s.ended...), s.sorted()...)
+	all := slices.Concat(s.ended, s.sorted())
 	s.sort(all)
 	var r Result
 	for _, m := range all {

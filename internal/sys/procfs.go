@@ -87,6 +87,9 @@ type FileStat struct {
 	Mount                  uint64    // mount id; 0 when unknown (before Linux 5.8)
 }
 
+// Same says whether both are the same file.
+func (s FileStat) Same(o FileStat) bool { return s.Dev == o.Dev && s.Inode == o.Inode }
+
 // Is says whether the file is of the type typ, one of syscall.S_IFREG,
 // S_IFDIR, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK.
 func (s FileStat) Is(typ uint32) bool { return s.Mode&syscall.S_IFMT == typ }
