@@ -2,6 +2,7 @@
 package freebsd
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -67,10 +68,7 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	s.Line("rcvar=%s_enable", name)
 	s.Line("load_rc_config $name")
 	s.Line(": ${%s_enable:=%s}", name, map[bool]string{true: "YES", false: "NO"}[*a.Autostart])
-	pidfile := a.Pidfile
-	if pidfile == "" {
-		pidfile = "/var/run/" + a.Name + ".pid"
-	}
+	pidfile := cmp.Or(a.Pidfile, "/var/run/"+a.Name+".pid")
 	// pidfile is of the supervisor, which passes on TERM alone; the program's
 	// own is for other signals.
 	s.Line("pidfile=%s", shell.Quote(pidfile+".daemon"))

@@ -7,6 +7,7 @@
 package openrc
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -51,12 +52,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	s := shell.NewScript("/sbin/openrc-run")
 	a.Use("description", "command", "type", "chdir", "chroot", "umask", "user", "nice",
 		"no_new_privs", "cap", "oom_score", "autostart")
-	description := a.Description
-	if description == "" {
-		description = a.Name
-	}
 	s.Line("name=%s", shell.Quote(a.Name))
-	s.Line("description=%s", shell.Quote(description))
+	s.Line("description=%s", shell.Quote(cmp.Or(a.Description, a.Name)))
 	if a.Type == spec.Oneshot {
 		oneshot(a, s)
 	} else {

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -81,11 +82,7 @@ func socketUnit(a *writers.Account, service string, group []spec.Socket) ([]byte
 	u.raw("FileDescriptorName", s.Name)
 	if hasPath {
 		u.set("SocketMode", *s.Mode)
-		owner := s.Owner
-		if owner == "" {
-			owner = a.User
-		}
-		user, group, _ := strings.Cut(owner, ":")
+		user, group, _ := strings.Cut(cmp.Or(s.Owner, a.User), ":")
 		if user != "" {
 			u.raw("SocketUser", user)
 		}

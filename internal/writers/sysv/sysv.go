@@ -5,6 +5,7 @@
 package sysv
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -46,12 +47,8 @@ var lost = map[string]string{
 func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	s := shell.NewScript("/bin/sh")
 	header(a, s)
-	pidfile := a.Pidfile
-	if pidfile == "" {
-		pidfile = "/run/" + a.Name + ".pid"
-	}
 	a.Use("pidfile")
-	s.Line("pidfile=%s", shell.Quote(pidfile))
+	s.Line("pidfile=%s", shell.Quote(cmp.Or(a.Pidfile, "/run/"+a.Name+".pid")))
 	// The program's whole birth is one variable, so nothing of it passes through the words of
 	// start-stop-daemon, which ps(1) shows to everybody: there are secrets in it.
 	body := shell.Body(a)
@@ -88,20 +85,15 @@ func header(a *writers.Account, s *shell.Script) {
 	}
 	s.Line("### BEGIN INIT INFO")
 	s.Line("# Provides:          %s", a.Name)
-	s.Line("# Required-Start:    %s",
-		strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " "))
-	s.Line("# Required-Stop:     %s",
-		strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " "))
-	should := strings.Join(append(append([]string{}, a.Wants...), a.After...), " ")
+	required := strings.Join(append([]string{"$remote_fs", "$network"}, a.Requires...), " ")
+	s.Line("# Required-Start:    %s", required)
+	s.Line("# Required-Stop:     %s", required)
+	should := strings.Join(slices.Concat(a.Wants, a.After), " ")
 	s.Line("# Should-Start:      %s", should)
 	s.Line("# Should-Stop:       %s", should)
 	s.Line("# Default-Start:     %s", levels)
 	s.Line("# Default-Stop:      0 1 6")
-	description := a.Description
-	if description == "" {
-		description = a.Name
-	}
-	s.Line("# Short-Description: %s", description)
+	s.Line("# Short-Description: %s", cmp.Or(a.Description, a.Name))
 	s.Line("### END INIT INFO")
 	if len(a.Requires) > 0 {
 		a.Note("requires", "is ordered at boot; starting by hand starts no other service")
@@ -199,24 +191,22 @@ func verbs(s *shell.Script, reload []string) {
 		s.Line("\t%s", line)
 	}
 	s.Line("}")
-	s.Line("")
-	s.Line(`case "$1" in`)
-	s.Line("start|stop|reload) \"$1\" ;;")
-	s.Line("restart|force-reload) stop; start ;;")
-	s.Line(
-		"try-restart) start-stop-daemon --status --pidfile \"$pidfile\" || exit 0; stop; start ;;",
-	)
-	s.Line("status)")
-	s.Line("\tstart-stop-daemon --status --pidfile \"$pidfile\"")
-	s.Line("\tstatus=$?")
-	s.Line(
-		"\tcase $status in 0) echo running ;; 1|3) echo \"not running\" ;; *) echo unknown ;; esac",
-	)
-	s.Line("\texit $status")
-	s.Line("\t;;")
-	s.Line("*)")
-	s.Line("\techo \"usage: $0 start|stop|restart|try-restart|reload|force-reload|status\" >&2")
-	s.Line("\texit 2")
-	s.Line("\t;;")
-	s.Line("esac")
+	s.Lines(choose)
 }
+
+const choose = `
+case "$1" in
+start|stop|reload) "$1" ;;
+restart|force-reload) stop; start ;;
+try-restart) start-stop-daemon --status --pidfile "$pidfile" || exit 0; stop; start ;;
+status)
+	start-stop-daemon --status --pidfile "$pidfile"
+	status=$?
+	case $status in 0) echo running ;; 1|3) echo "not running" ;; *) echo unknown ;; esac
+	exit $status
+	;;
+*)
+	echo "usage: $0 start|stop|restart|try-restart|reload|force-reload|status" >&2
+	exit 2
+	;;
+esac`
