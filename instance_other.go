@@ -9,3 +9,5 @@ import "syscall"
 func DefaultCommands() Commands {
 	return Commands{"stop": syscall.SIGTERM, "quit": syscall.SIGQUIT, "reload": syscall.SIGHUP}
 }
+
+func enterRoot(plan) error { return nil } // there is no daemon here

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // Error says why an upgrade failed and the running process goes on.
@@ -359,7 +360,7 @@ func (a *attempt) end() (spawn.Exit, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	// A stopped process gets no SIGTERM before it continues.
-	err := errors.Join(a.successor.Signal(syscall.SIGTERM), a.successor.Signal(sigcont))
+	err := errors.Join(a.successor.Signal(syscall.SIGTERM), a.successor.Signal(sys.SigCont))
 	if a.successor.Wait(ctx) != nil {
 		err = errors.Join(err, a.successor.Signal(syscall.SIGKILL),
 			a.successor.Wait(context.Background()))

@@ -2,16 +2,7 @@
 
 package upgrade
 
-import (
-	"syscall"
-
-	"github.com/daemonry/daemonry/internal/sys"
-)
-
-const (
-	defaultSignal = syscall.SIGHUP
-	sigcont       = syscall.Signal(0)
-)
+import "github.com/daemonry/daemonry/internal/sys"
 
 func supported() error { return sys.Unsupported("upgrade") }
 

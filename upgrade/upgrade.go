@@ -74,6 +74,7 @@ type Options struct {
 const (
 	defaultTimeout   = 30 * time.Second
 	defaultKillGrace = 2 * time.Second
+	defaultSignal    = syscall.SIGHUP
 )
 
 var (

@@ -19,6 +19,8 @@ import (
 	"github.com/daemonry/daemonry/listen"
 )
 
+func supported() error { return nil }
+
 // waiter is the process that stays when the serving ones come and go. One goroutine does everything
 // in it. It learns of a new main process before the old one can have ended: the new one says so
 // first.

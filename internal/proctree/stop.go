@@ -206,7 +206,7 @@ func (s *stopper) freeze(deadline time.Time) error {
 		for _, m := range s.live() {
 			switch {
 			case !m.done.frozen:
-				if err := s.send(m, sigStop); err != nil {
+				if err := s.send(m, sys.SigStop); err != nil {
 					return err
 				}
 				m.done.frozen, settled = true, false
@@ -295,7 +295,7 @@ func (s *stopper) deliver(m *member, step int, sig syscall.Signal) error {
 		return err
 	}
 	if m.state == 'T' && sig != syscall.SIGKILL {
-		return s.send(m, sigCont)
+		return s.send(m, sys.SigCont)
 	}
 	return nil
 }
@@ -313,7 +313,7 @@ func (s *stopper) send(m *member, sig syscall.Signal) error {
 	case err != nil:
 		m.done.refused = err
 		s.report(Event{Kind: Refused, Process: m.Process, Signal: sig, Err: err})
-	case sig != sigStop && sig != sigCont:
+	case sig != sys.SigStop && sig != sys.SigCont:
 		m.done.signals = append(m.done.signals, sig)
 		if m.done.first.IsZero() {
 			m.done.first = time.Now()

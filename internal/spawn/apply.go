@@ -131,7 +131,8 @@ func (s *description) setLimits(now when) error {
 }
 
 func (r Rlimit) due() (when, error) {
-	if r.Resource != rlimitAS && r.Resource != syscall.RLIMIT_DATA {
+	as, known := sys.RlimitNumber("as")
+	if !(known && r.Resource == as) && r.Resource != syscall.RLIMIT_DATA {
 		return early, nil
 	}
 	have, err := sys.Getrlimit(r.Resource)

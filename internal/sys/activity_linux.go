@@ -163,19 +163,18 @@ func (a *Activity) threads(p *followed, pid int, dir string, stat ProcStat) erro
 		}
 		return a.children(pid, dir+"/task/"+strconv.Itoa(pid))
 	}
-	names, err := namesIn(dir + "/task")
+	tids, err := numbersIn(dir + "/task")
 	if Gone(err) {
 		return nil // the next look knows
 	}
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		tid, err := strconv.Atoi(name)
-		if err != nil || a.done.Threads > mostFollowed {
-			continue
+	for _, tid := range tids {
+		if a.done.Threads > mostFollowed {
+			break
 		}
-		task := dir + "/task/" + name
+		task := dir + "/task/" + strconv.Itoa(tid)
 		data, err := a.read(pid, task+"/stat")
 		if err != nil {
 			return err

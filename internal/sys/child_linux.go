@@ -20,12 +20,12 @@ func Children() ([]int, error) { return ChildrenOf(os.Getpid()) }
 // ChildrenOf lists the pids of the children of process pid, of all its threads; none if it has
 // ended. Where it cannot be told the error is as for Children.
 func ChildrenOf(pid int) ([]int, error) {
-	name, tasks := strconv.Itoa(pid), procDir(pid)+"/task"
-	threads := []string{name}
+	tasks := procDir(pid) + "/task"
+	threads := []int{pid}
 	var st unix.Stat_t
 	// A directory's links are its entries and two more: with one thread, there is nothing to list.
 	if err := unix.Stat(tasks, &st); err != nil || st.Nlink != 3 {
-		if threads, err = namesIn(tasks); Gone(err) && pid != os.Getpid() {
+		if threads, err = numbersIn(tasks); Gone(err) && pid != os.Getpid() {
 			return nil, nil
 		} else if err != nil {
 			return nil, err
@@ -34,16 +34,16 @@ func ChildrenOf(pid int) ([]int, error) {
 	var pids []int
 	var buf []byte
 	for _, t := range threads {
-		b, err := readWhole(tasks+"/"+t+"/children", buf)
+		b, err := readWhole(tasks+"/"+strconv.Itoa(t)+"/children", buf)
 		switch {
-		case err != nil && t == name && exists(pid):
+		case err != nil && t == pid && exists(pid):
 			return nil, err // the main thread is always there: the kernel has no such file
 		case err != nil:
 			continue // a thread that has ended since
 		}
 		buf = b
 		if pids, err = appendPIDs(pids, b); err != nil {
-			return nil, fmt.Errorf("read %s/%s/children: %w", tasks, t, err)
+			return nil, fmt.Errorf("read %s/%d/children: %w", tasks, t, err)
 		}
 	}
 	return pids, nil

@@ -40,6 +40,9 @@ func RemoveTrusted(path string, _ fs.FileInfo) error {
 	return &fs.PathError{Op: "remove", Path: path, Err: Unsupported("file owner")}
 }
 
+// No process is found that they could be sent to.
+const SigStop, SigCont = syscall.Signal(-1), syscall.Signal(-2)
+
 func NewSession() error              { return Unsupported("setsid") }
 func OpenUnixDatagram() (int, error) { return -1, Unsupported("unix datagram socket") }
 

@@ -32,22 +32,19 @@ func Nice() (int, error) {
 // (setpriority(2), "C library/kernel differences"). Those that are made later have that of their
 // maker.
 func SetNiceOfAll(n int) error {
-	seen := map[string]bool{}
+	seen := map[int]bool{}
 	for more := true; more; {
 		more = false
-		threads, err := os.ReadDir("/proc/self/task")
+		threads, err := numbersIn("/proc/self/task")
 		if err != nil {
 			return err
 		}
-		for _, t := range threads {
-			if seen[t.Name()] {
+		for _, tid := range threads {
+			if seen[tid] {
 				continue
 			}
-			seen[t.Name()], more = true, true // one that is made meanwhile may have the old value
-			tid, err := strconv.Atoi(t.Name())
-			if err == nil {
-				err = unix.Setpriority(unix.PRIO_PROCESS, tid, n)
-			}
+			seen[tid], more = true, true // one that is made meanwhile may have the old value
+			err := unix.Setpriority(unix.PRIO_PROCESS, tid, n)
 			if err != nil && err != unix.ESRCH {
 				return wrap("setpriority", err)
 			}

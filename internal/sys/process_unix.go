@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Signals that not every system has a number for.
+const SigStop, SigCont = unix.SIGSTOP, unix.SIGCONT
+
 // ReapChild reaps that child and no other, without waiting. ok is false if it lives. The error
 // wraps ECHILD if it is no child of ours, or was reaped before.
 func ReapChild(pid int) (status syscall.WaitStatus, usage syscall.Rusage, ok bool, err error) {

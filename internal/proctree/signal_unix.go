@@ -1,7 +1,0 @@
-//go:build unix
-
-package proctree
-
-import "syscall"
-
-const sigStop, sigCont = syscall.SIGSTOP, syscall.SIGCONT

@@ -1,7 +1,0 @@
-//go:build unix && !openbsd
-
-package spawn
-
-import "syscall"
-
-const rlimitAS = syscall.RLIMIT_AS

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package daemonry
-
-func enterRoot(plan) error { return nil } // there is no daemon here
