@@ -332,14 +332,9 @@ func (l *launcher) close() {
 	if l.pidfile != nil {
 		l.pidfile.Close()
 	}
-	if l.log != nil {
-		l.log.Close()
-	}
+	l.log.Close() // of what was not opened it does nothing
 	if !l.captured {
-		for _, f := range []*os.File{l.out, l.err} {
-			if f != nil {
-				f.Close()
-			}
-		}
+		l.out.Close()
+		l.err.Close()
 	}
 }

@@ -1,6 +1,10 @@
 package pidfile
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
 
 // RemoveDead deletes the pid file of a process that is gone, for whoever ended a
 // daemon that does not do it itself. It holds the lock meanwhile, so a start that
@@ -28,7 +32,7 @@ func RemoveDead(path string) error {
 	f.stale = false // Acquire has found that its process is gone
 	f.written = i.PID
 	if err := f.remove(); err != nil {
-		return also(fmt.Errorf("remove pid file %s: %w", path, err), f.Close())
+		return sys.Also(fmt.Errorf("remove pid file %s: %w", path, err), f.Close())
 	}
 	return f.Close()
 }

@@ -20,7 +20,7 @@ import (
 func Adopt(file *os.File, path string) (*File, error) {
 	f := &File{file: file}
 	if err := f.adopt(path); err != nil {
-		return nil, also(fmt.Errorf("adopt pid file %s: %w", path, err), file.Close())
+		return nil, sys.Also(fmt.Errorf("adopt pid file %s: %w", path, err), file.Close())
 	}
 	held.Store(file, nil)
 	return f, nil
@@ -112,7 +112,7 @@ func (f *File) put(text string) error {
 		return err
 	}
 	if _, err := f.file.WriteAt([]byte(text), 0); err != nil {
-		return also(err, f.file.Truncate(0))
+		return sys.Also(err, f.file.Truncate(0))
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (f *File) restore() error {
 		return nil // ourselves: Write will do it
 	}
 	if err := f.write(v.pid); err != nil && !errors.Is(err, ErrNoFingerprint) {
-		return also(&RunningError{Path: f.path, PID: v.pid}, err)
+		return sys.Also(&RunningError{Path: f.path, PID: v.pid}, err)
 	}
 	return &RunningError{Path: f.path, PID: v.pid}
 }
@@ -196,18 +196,18 @@ func guard(path string) (release func(), err error) {
 	}
 	own := &File{file: file, path: name}
 	if owner, err := secure(file); err != nil || !trusted(owner) {
-		return nil, also(
+		return nil, sys.Also(
 			cmp.Or(err, fmt.Errorf("%w: %s belongs to user %d", ErrInsecure, name, owner)),
 			file.Close(),
 		)
 	}
 	if err := sys.TryFlock(file); errors.Is(err, sys.ErrLocked) {
-		return nil, also(ErrLocked, file.Close())
+		return nil, sys.Also(ErrLocked, file.Close())
 	} else if err != nil {
-		return nil, also(err, file.Close())
+		return nil, sys.Also(err, file.Close())
 	}
 	if err := own.current(); err != nil { // who had it before us has removed it
-		return nil, also(err, file.Close())
+		return nil, sys.Also(err, file.Close())
 	}
 	return func() {
 		_ = sys.Unlink(name) // while it is locked, so that it is ours; left over, it does no harm

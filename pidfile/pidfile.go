@@ -150,9 +150,9 @@ func try(path string, o Options) (*File, error) {
 	f := &File{file: file, stale: !created}
 	if err = f.claim(path, o); err != nil {
 		if created {
-			err = also(err, f.unmake(path, err))
+			err = sys.Also(err, f.unmake(path, err))
 		}
-		return nil, also(err, f.closeFiles())
+		return nil, sys.Also(err, f.closeFiles())
 	}
 	held.Store(file, f.lockFD)
 	return f, nil
@@ -280,7 +280,7 @@ func (f *File) lockFor(path string, o Options) error {
 		return err
 	}
 	if same, err := sameFile(lock, f.file); err != nil || !same {
-		return also(cmp.Or(err, ErrReplaced), lock.Close())
+		return sys.Also(cmp.Or(err, ErrReplaced), lock.Close())
 	}
 	err = sys.LockForStart(f.file) // first: it shows that we may write
 	if err == nil {
@@ -291,7 +291,7 @@ func (f *File) lockFor(path string, o Options) error {
 		f.lockFD = lock
 		return nil
 	case errors.Is(err, sys.ErrLocked):
-		return also(err, lock.Close())
+		return sys.Also(err, lock.Close())
 	}
 	if err := lock.Close(); err != nil { // no such locks here; with it goes what it has got
 		return err
@@ -353,11 +353,3 @@ func secure(file *os.File) (owner int, err error) {
 
 // trusted: what root or we ourselves wrote is believed about any process.
 func trusted(uid int) bool { return uid == 0 || uid == os.Geteuid() }
-
-// also adds a second failure to the first, on the same line.
-func also(err, second error) error {
-	if second == nil {
-		return err
-	}
-	return fmt.Errorf("%w (and %w)", err, second)
-}

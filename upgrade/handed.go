@@ -189,10 +189,15 @@ func (h *heritage) holdPredecessor() *sys.Process {
 
 // succeedAll has every part of the program take its place.
 func succeedAll() error {
+	return each(func(l spawn.Handover) func() error { return l.Succeed })
+}
+
+// each has every part of the program do what it has for that.
+func each(what func(spawn.Handover) func() error) error {
 	var errs []error
 	for _, l := range spawn.Handovers() {
-		if l.Succeed != nil {
-			errs = append(errs, l.Succeed())
+		if do := what(l); do != nil {
+			errs = append(errs, do())
 		}
 	}
 	return errors.Join(errs...)

@@ -112,14 +112,9 @@ func (u *Upgrader) end(failed *Error) error {
 		return failed
 	}
 	u.phase = replaced
-	var errs []error
-	for _, l := range spawn.Handovers() {
-		if l.Retire != nil {
-			errs = append(errs, l.Retire())
-		}
-	}
+	err := each(func(l spawn.Handover) func() error { return l.Retire })
 	close(u.exit)
-	return errors.Join(errs...)
+	return err
 }
 
 // attempt is one upgrade: a successor from its start until it has taken over or is gone.
@@ -204,9 +199,6 @@ func (a *attempt) start(ctx context.Context) error {
 	a.words.follow()
 	return nil
 }
-
-// give is our part of what goes to a successor.
-func (u *Upgrader) give() ([]byte, []*os.File) { return u.giving() }
 
 func (u *Upgrader) pack(owned []socketNote, words *os.File) ([]byte, []*os.File) {
 	n := note{Version: u.o.Version, PID: os.Getpid(), Program: u.program, Sockets: owned}
@@ -331,7 +323,7 @@ func (a *attempt) undo(cause error) error {
 	exit, err := a.end()
 	switch {
 	case err != nil:
-		cause = fmt.Errorf("%w (and %w)", cause, err)
+		cause = sys.Also(cause, err)
 	case cause == errEnded:
 		cause = fmt.Errorf("process %d %v before it was ready", a.successor.PID, exit)
 	}
@@ -347,9 +339,7 @@ func (a *attempt) undo(cause error) error {
 		}
 	}
 	for _, err := range append(errs, a.successor.Close()) {
-		if err != nil {
-			cause = fmt.Errorf("%w (and %w)", cause, err)
-		}
+		cause = sys.Also(cause, err)
 	}
 	return cause
 }

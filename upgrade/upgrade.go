@@ -169,7 +169,7 @@ func newUpgrader(o Options) (*Upgrader, error) {
 	}
 	if err := spawn.AddHandover(spawn.Handover{
 		Name:    handoverName,
-		Give:    u.give,
+		Give:    func() ([]byte, []*os.File) { return u.giving() },
 		Succeed: u.succeed,
 		Retire:  u.retire,
 		Resume:  u.resume,

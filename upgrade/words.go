@@ -84,21 +84,17 @@ func (w *words) abandon() {
 }
 
 // leave stops reading; what comes from now on waits for whoever reads next.
-func (w *words) leave() {
-	w.once.Do(func() {
-		_ = w.read.SetReadDeadline(time.Unix(1, 0)) // fails for a closed file only
-		<-w.done
-		w.read.Close()
-	})
-}
+func (w *words) leave() { w.end(func() {}) }
 
 // finish reads what a dead process has left. It is all in the pipe. That the pipe ends is not
 // waited for: a child of the process that lives on would keep it from that.
-func (w *words) finish() {
+func (w *words) finish() { w.end(w.drain) }
+
+func (w *words) end(last func()) {
 	w.once.Do(func() {
-		_ = w.read.SetReadDeadline(time.Unix(1, 0))
+		_ = w.read.SetReadDeadline(time.Unix(1, 0)) // fails for a closed file only
 		<-w.done
-		w.drain()
+		last()
 		w.read.Close()
 	})
 }

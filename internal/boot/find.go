@@ -35,19 +35,11 @@ func unitsOf(dir string, paths []string) []string {
 }
 
 func pathsTo(files []writers.File) []string {
-	var paths []string
-	for _, f := range files {
-		paths = append(paths, f.Path)
-	}
-	return paths
+	return writers.Each(files, func(f writers.File) string { return f.Path })
 }
 
 func pathsOf(files []found) []string {
-	var paths []string
-	for _, f := range files {
-		paths = append(paths, f.path)
-	}
-	return paths
+	return writers.Each(files, func(f found) string { return f.path })
 }
 
 // ChangedError names files that were written for services and then changed by

@@ -223,29 +223,29 @@ func (s *systemdManager) start(p *Plan, names []string) {
 // quiet stops units and has systemd forget their failures: of a unit that never
 // came to be, neither can be asked, and that is no failure.
 func (s *systemdManager) quiet(ctx context.Context, names []string) error {
-	units, err := s.show(ctx, names)
+	err := s.each(ctx, "stop", names, func(u unit) bool { return !u.down() })
 	if err != nil {
 		return err
-	}
-	for _, u := range units {
-		if !u.down() {
-			if _, err := s.m.run(ctx, s.systemctl("stop", u.id)...); err != nil {
-				return err
-			}
-		}
 	}
 	return s.forget(ctx, names)
 }
 
 // forget has systemd forget that units have failed.
 func (s *systemdManager) forget(ctx context.Context, names []string) error {
+	return s.each(ctx, "reset-failed", names, func(u unit) bool { return u.active == "failed" })
+}
+
+// each runs a verb for those of the units that need it.
+func (s *systemdManager) each(
+	ctx context.Context, verb string, names []string, needs func(unit) bool,
+) error {
 	units, err := s.show(ctx, names)
 	if err != nil {
 		return err
 	}
 	for _, u := range units {
-		if u.active == "failed" {
-			if _, err := s.m.run(ctx, s.systemctl("reset-failed", u.id)...); err != nil {
+		if needs(u) {
+			if _, err := s.m.run(ctx, s.systemctl(verb, u.id)...); err != nil {
 				return err
 			}
 		}

@@ -124,10 +124,10 @@ func sealedMemory(name string, content []byte) (int, error) {
 		return -1, err
 	}
 	if err := writeAll(fd, content); err != nil {
-		return -1, also(err, CloseFD(fd))
+		return -1, Also(err, CloseFD(fd))
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return -1, also(wrap("fcntl(F_ADD_SEALS)", err), CloseFD(fd))
+		return -1, Also(wrap("fcntl(F_ADD_SEALS)", err), CloseFD(fd))
 	}
 	return fd, nil
 }

@@ -192,7 +192,7 @@ func SealedFile(name string, content []byte) (int, error) {
 			if err = CheckSealed(fd); err == nil {
 				return fd, nil
 			}
-			err = also(err, CloseFD(fd))
+			err = Also(err, CloseFD(fd))
 		}
 		errs = append(errs, err)
 	}
@@ -203,7 +203,7 @@ func SealedFile(name string, content []byte) (int, error) {
 func oneLine(errs []error) error {
 	err := errs[0]
 	for _, more := range errs[1:] {
-		err = also(err, more)
+		err = Also(err, more)
 	}
 	return err
 }

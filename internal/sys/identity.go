@@ -83,7 +83,7 @@ func Pin(pid int) (*Process, error) {
 	// stranger's while Signal would reach nobody: harmless.
 	p.identity, p.identityErr = Identify(pid)
 	if errors.Is(p.identityErr, syscall.ESRCH) {
-		return nil, also(p.identityErr, p.Close())
+		return nil, Also(p.identityErr, p.Close())
 	}
 	return p, nil
 }
@@ -172,8 +172,8 @@ func Kill(pid int, sig syscall.Signal) error {
 // says that it is another user's.
 func exists(pid int) bool { return !errors.Is(Kill(pid, 0), syscall.ESRCH) }
 
-// also adds a second failure to the first, on the same line.
-func also(err, second error) error {
+// Also adds a second failure to the first, on the same line.
+func Also(err, second error) error {
 	if second == nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func openHeld(pid, n int) (*os.File, error) {
 	held := os.NewFile(uintptr(fd), link)
 	defer held.Close()
 	if fi, err := held.Stat(); err != nil || !fi.Mode().IsRegular() || !HoldsLock(pid, held) {
-		return nil, also(fs.ErrNotExist, err)
+		return nil, Also(fs.ErrNotExist, err)
 	}
 	return openNow(fdPath(0, fd), unix.O_RDONLY, openPlain)
 }

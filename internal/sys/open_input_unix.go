@@ -122,7 +122,7 @@ func endless(f *os.File, again func() (*os.File, error)) (*os.File, error) {
 		err = &fs.PathError{Op: "open", Path: f.Name(), Err: syscall.ESTALE}
 	}
 	if err != nil {
-		return nil, also(err, f.Close())
+		return nil, Also(err, f.Close())
 	}
 	return f, nil
 }

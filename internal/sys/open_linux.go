@@ -85,9 +85,7 @@ func pathAt(dir int, name string, flags int) (place, error) {
 }
 
 func (p place) close() {
-	if p.file != nil {
-		_ = p.file.Close() // an O_PATH descriptor has nothing to flush that could fail
-	}
+	_ = p.file.Close() // an O_PATH descriptor has nothing to flush that could fail; or it is nil
 }
 
 func (p place) in(fn func(dir int) error) error { return WithFD(p.file, fn) }

@@ -37,7 +37,7 @@ func (w *walk) create(name string) (*os.File, error) {
 		return nil, bare(err)
 	}
 	if err := w.dress(f); err != nil {
-		return nil, also(err, w.undo(name, f))
+		return nil, Also(err, w.undo(name, f))
 	}
 	return f, nil
 }
@@ -143,7 +143,7 @@ func (w *walk) accept(f *os.File, judge func(fs.FileInfo) error) (*os.File, erro
 		err = w.settle(f, fi)
 	}
 	if err != nil {
-		return nil, also(err, f.Close())
+		return nil, Also(err, f.Close())
 	}
 	return f, nil
 }

@@ -182,7 +182,7 @@ func PidfdOpen(pid int) (*os.File, error) {
 	}
 	// PIDFD_NONBLOCK would do it in one call, but needs Linux 5.10.
 	if err := unix.SetNonblock(int(p), true); err != nil {
-		return nil, also(wrap("fcntl", err), p.Close())
+		return nil, Also(wrap("fcntl", err), p.Close())
 	}
 	return os.NewFile(uintptr(p), "pidfd"), nil
 }

@@ -146,11 +146,11 @@ func newEpoll() (epoll, error) {
 	}
 	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return epoll{}, also(wrap("eventfd", err), CloseFD(ep))
+		return epoll{}, Also(wrap("eventfd", err), CloseFD(ep))
 	}
 	e := epoll{ep: ep, event: event}
 	if err := e.ctl(unix.EPOLL_CTL_ADD, event, unix.EPOLLIN, wakeKey); err != nil {
-		return epoll{}, also(err, e.Close())
+		return epoll{}, Also(err, e.Close())
 	}
 	return e, nil
 }

@@ -177,13 +177,11 @@ func parseHex(to *uint64, value string) (err error) {
 
 func fourIDs(value string) (ids [4]uint32, err error) {
 	list, err := manyIDs(value)
-	if err != nil {
-		return ids, err
+	if err == nil && len(list) != len(ids) {
+		err = fmt.Errorf("%d ids instead of 4", len(list))
 	}
-	if len(list) != len(ids) {
-		return ids, fmt.Errorf("%d ids instead of 4", len(list))
-	}
-	return [4]uint32(list), nil
+	copy(ids[:], list)
+	return ids, err
 }
 
 func manyIDs(value string) ([]uint32, error) {
