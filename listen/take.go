@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,9 +98,5 @@ func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]
 		return nil, fmt.Errorf("$LISTEN_FDS: %d descriptors announced, number %d is not open",
 			n, first+n-1)
 	}
-	names := make([]string, n)
-	for i := range names {
-		names[i] = Unknown
-	}
-	return names, nil
+	return slices.Repeat([]string{Unknown}, n), nil
 }

@@ -280,13 +280,10 @@ func anyInstance(text string) string { return withInstance(text, 1) }
 
 // isName tells whether text consists of letters, digits and the bytes of more.
 func isName(text, more string) bool {
-	for _, c := range []byte(text) {
+	return !strings.ContainsFunc(text, func(c rune) bool {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte(more, c) < 0 {
-			return false
-		}
-	}
-	return true
+		return !letter && (c < '0' || c > '9') && !strings.ContainsRune(more, c)
+	})
 }
 
 // Argv returns the program and arguments of a cmd probe, nil for any other.

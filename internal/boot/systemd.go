@@ -267,12 +267,9 @@ func (s *systemdManager) enableInTree(p *Plan, files []writers.File) error {
 
 // linked says whether targets of a tree want a unit.
 func (s *systemdManager) linked(name string, targets []string) bool {
-	for _, target := range targets {
-		if !tree(s.m.files()).exists(filepath.Join(target+".wants", name)) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(targets, func(target string) bool {
+		return !tree(s.m.files()).exists(filepath.Join(target+".wants", name))
+	})
 }
 
 func (s *systemdManager) disable(ctx context.Context, p *Plan, files []found) error {

@@ -16,9 +16,9 @@ import (
 // it starts itself. Inherited further, it makes a program believe that it was
 // reborn, that it has sockets, or that somebody waits for its word.
 type mark struct {
-	name   string // with a "*" at the end: every variable that begins so
 	speaks string // who
 	rule   rule
+	names  []string // with a "*" at the end: every variable that begins so
 }
 
 // rule says when a mark is no mark, because it was meant for this process.
@@ -35,32 +35,23 @@ const (
 
 // What is listed here, internal/spawn removes: a daemon of ours has none.
 var marks = []mark{
-	{"_GO_DAEMON", "go-daemon", always},
-	{"__DAEMON_*", "godaemon", always},
-	{"TABLEFLIP_HAS_PARENT_*", "tableflip", always},
-	{"OVERSEER_*", "overseer", always},
-	{"EINHORN_*", "einhorn", always},
-	{"NOTIFY_SOCKET", "sd_notify", notify},
-	{"WATCHDOG_PID", "sd_notify", watchdog},
-	{"WATCHDOG_USEC", "sd_notify", watchdog},
-	{"LISTEN_PID", "socket activation", listen},
-	{"LISTEN_PIDFDID", "socket activation", listen},
-	{"LISTEN_FDS", "socket activation", listen},
-	{"LISTEN_FDNAMES", "socket activation", listen},
-	{"INVOCATION_ID", "systemd", systemd},
-	{"SYSTEMD_EXEC_PID", "systemd", systemd},
-	{"MAINPID", "systemd", systemd},
-	{"MANAGERPID", "systemd", systemd},
-	{"MANAGERPIDFDID", "systemd", systemd},
-	{"FDSTORE", "systemd", systemd},
-	{"CREDENTIALS_DIRECTORY", "systemd", systemd},
-	{"MEMORY_PRESSURE_WATCH", "systemd", systemd},
-	{"MEMORY_PRESSURE_WRITE", "systemd", systemd},
-	{"JOURNAL_STREAM", "systemd", journal},
-	{"SUPERVISOR_*", "supervisord", always},
-	{"UPSTART_*", "upstart", always},
-	{"PM2_*", "pm2", always},
-	{"pm_id", "pm2", always},
+	{"go-daemon", always, []string{"_GO_DAEMON"}},
+	{"godaemon", always, []string{"__DAEMON_*"}},
+	{"tableflip", always, []string{"TABLEFLIP_HAS_PARENT_*"}},
+	{"overseer", always, []string{"OVERSEER_*"}},
+	{"einhorn", always, []string{"EINHORN_*"}},
+	{"sd_notify", notify, []string{"NOTIFY_SOCKET"}},
+	{"sd_notify", watchdog, []string{"WATCHDOG_PID", "WATCHDOG_USEC"}},
+	{"socket activation", listen,
+		[]string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"}},
+	{"systemd", systemd, []string{
+		"INVOCATION_ID", "SYSTEMD_EXEC_PID", "MAINPID", "MANAGERPID", "MANAGERPIDFDID", "FDSTORE",
+		"CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	}},
+	{"systemd", journal, []string{"JOURNAL_STREAM"}},
+	{"supervisord", always, []string{"SUPERVISOR_*"}},
+	{"upstart", always, []string{"UPSTART_*"}},
+	{"pm2", always, []string{"PM2_*", "pm_id"}},
 }
 
 // environment judges the block that the process was executed with: later
@@ -90,12 +81,12 @@ func (f *facts) environment() finding {
 
 // marked returns whose mark the variable is, or "".
 func (f *facts) marked(env variables, name string) string {
+	is := func(mark string) bool {
+		prefix, isPrefix := strings.CutSuffix(mark, "*")
+		return name == mark || isPrefix && strings.HasPrefix(name, prefix)
+	}
 	for _, m := range marks {
-		prefix, isPrefix := strings.CutSuffix(m.name, "*")
-		if name != m.name && !(isPrefix && strings.HasPrefix(name, prefix)) {
-			continue
-		}
-		if !f.meant(env, m.rule, env.get(name)) {
+		if slices.ContainsFunc(m.names, is) && !f.meant(env, m.rule, env.get(name)) {
 			return m.speaks
 		}
 	}

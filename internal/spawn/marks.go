@@ -1,6 +1,9 @@
 package spawn
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // marks are variables by which a manager speaks to one process. Passed on, they
 // make a grandchild speak to a manager that does not mean it, or believe that it is
@@ -18,22 +21,16 @@ var marks = []string{
 
 // IsMark says whether the variable name is such a mark.
 func IsMark(name string) bool {
-	for _, m := range marks {
+	return slices.ContainsFunc(marks, func(m string) bool {
 		prefix, ok := strings.CutSuffix(m, "*")
-		if ok && strings.HasPrefix(name, prefix) || m == name {
-			return true
-		}
-	}
-	return false
+		return ok && strings.HasPrefix(name, prefix) || m == name
+	})
 }
 
 // WithoutMarks returns env without its marks.
 func WithoutMarks(env []string) []string {
-	clean := make([]string, 0, len(env))
-	for _, kv := range env {
-		if name, _, _ := strings.Cut(kv, "="); !IsMark(name) {
-			clean = append(clean, kv)
-		}
-	}
-	return clean
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return IsMark(name)
+	})
 }

@@ -72,12 +72,7 @@ func ofdLock(f *os.File, lk unix.Flock_t) error {
 // HoldsLock says whether process pid has f's file open under a lock: that it is shown so in its
 // /proc/PID/fdinfo (Linux 4.1). Where that cannot be seen it is false.
 func HoldsLock(pid int, f *os.File) bool {
-	for _, fd := range locked(pid, f) {
-		if fd.Flags&pathOnlyFlag == 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(locked(pid, f), func(fd FD) bool { return !fd.pathOnly() })
 }
 
 // ChangedAt is when the content or anything of the inode of a file was last changed (st_ctime,
@@ -104,13 +99,9 @@ func locked(pid int, f *os.File) []FD {
 	if err != nil {
 		return nil
 	}
-	var list []FD
-	for _, fd := range fds {
-		if fd.File.Dev == own.Dev && fd.File.Inode == own.Ino && len(fd.LockedBy) > 0 {
-			list = append(list, fd)
-		}
-	}
-	return list
+	return slices.DeleteFunc(fds, func(fd FD) bool {
+		return fd.File.Dev != own.Dev || fd.File.Inode != own.Ino || len(fd.LockedBy) == 0
+	})
 }
 
 func statOf(f *os.File) (s FileState, err error) {

@@ -140,16 +140,12 @@ func appName(a *writers.Account) string {
 }
 
 func isLabel(text string) bool {
-	alnum := func(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
-	if text == "" || len(text) > 63 || !alnum(text[0]) || !alnum(text[len(text)-1]) {
-		return false
+	other := func(c rune) bool {
+		return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') &&
+			!strings.ContainsRune("-_.", c)
 	}
-	for _, c := range []byte(text) {
-		if !alnum(c) && strings.IndexByte("-_.", c) < 0 {
-			return false
-		}
-	}
-	return true
+	return text != "" && len(text) <= 63 && strings.Trim(text, "-_.") == text &&
+		!strings.ContainsFunc(text, other)
 }
 
 // workload chooses the kind.
