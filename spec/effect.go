@@ -19,7 +19,7 @@ func (s Service) WithoutEffect() Problems {
 		switch socket.Listen.Network {
 		case NetUDP, NetUnixgram, NetFIFO:
 			p.when(socket.Backlog != 0, field+"backlog", "",
-				"has no effect: nobody connects to "+string(socket.Listen.Network))
+				"has no effect: nobody connects to %s", socket.Listen.Network)
 		}
 	}
 	return p.list
@@ -66,8 +66,8 @@ func (s *Service) idleLog(p *problems) {
 }
 
 // when adds a problem if it is one.
-func (p *problems) when(is bool, field, hint, message string) {
+func (p *problems) when(is bool, field, hint, format string, args ...any) {
 	if is {
-		p.hint(field, hint, "%s", message)
+		p.hint(field, hint, format, args...)
 	}
 }

@@ -29,9 +29,8 @@ func (s *Service) checkSupervised(p *problems) {
 	if s.Schedule != (Schedule{}) {
 		p.hint("schedule", elsewhere, "has no effect under the supervisor, which has no timers")
 	}
-	if !s.Sandbox.isZero() {
-		p.hint("sandbox", elsewhere, "has no effect under the supervisor, which builds no sandbox")
-	}
+	p.when(!s.Sandbox.isZero(),
+		"sandbox", elsewhere, "has no effect under the supervisor, which builds no sandbox")
 	for _, file := range []struct{ field, path, why string }{
 		{"pidfile", s.Pidfile, "its status has the pid"}, {"lockfile", s.Lockfile,
 			"its name is the lock"},
@@ -41,9 +40,7 @@ func (s *Service) checkSupervised(p *problems) {
 				"is for \"daemonry detach\": of a supervised service, %s", file.why)
 		}
 	}
-	if len(s.Groups) > 0 && s.User == "" {
-		p.hint("groups", "set user", "have no effect without a user")
-	}
+	p.when(len(s.Groups) > 0 && s.User == "", "groups", "set user", "have no effect without a user")
 }
 
 // isZero says whether nothing is asked for. The default level is what other managers do unasked.

@@ -53,27 +53,20 @@ func CheckName(name string) error {
 func (s *Service) checkWhat(p *problems) {
 	p.err("command", checkCommand(s.Command, true))
 	checkEnum(p, "type", s.Type)
-	if s.Remain && s.Type != Oneshot {
-		p.hint("remain", `set type = "oneshot"`, "only a oneshot remains")
-	}
-	if s.Instances < 0 || s.Instances > maxInstances {
-		p.add("instances", "%d is not in 0 to %d", s.Instances, maxInstances)
-	}
+	p.when(s.Remain && s.Type != Oneshot,
+		"remain", `set type = "oneshot"`, "only a oneshot remains")
+	p.when(s.Instances < 0 || s.Instances > maxInstances,
+		"instances", "", "%d is not in 0 to %d", s.Instances, maxInstances)
 	if len(fmt.Sprintf("%s@%d", s.Name, s.Instances)) > maxName && s.Instances > 0 &&
 		len(s.Name) <= maxName {
 		p.add("instances", "name of the last instance is longer than %d bytes", maxName)
 	}
-	if strings.ContainsAny(s.Description, "\n\r\x00") {
-		p.add("description", "must be one line")
-	}
+	p.when(strings.ContainsAny(s.Description, "\n\r\x00"), "description", "", "must be one line")
 	for _, name := range sortedKeys(s.Labels) {
-		if name == "" || strings.ContainsAny(name+s.Labels[name], "\n\x00") {
-			p.add("labels", "%q is empty or has a newline or NUL in it", name)
-		}
+		p.when(name == "" || strings.ContainsAny(name+s.Labels[name], "\n\x00"),
+			"labels", "", "%q is empty or has a newline or NUL in it", name)
 	}
-	if !s.Schedule.valid() {
-		p.add("schedule", "never comes")
-	}
+	p.when(!s.Schedule.valid(), "schedule", "", "never comes")
 	if s.Schedule != (Schedule{}) && s.Restart == RestartAlways {
 		p.hint("restart", "use no or on-failure", "a service with a schedule cannot always restart")
 	}
@@ -97,13 +90,10 @@ func checkCommand(c Command, required bool) error {
 func (s *Service) checkSupervision(p *problems) {
 	checkEnum(p, "restart", s.Restart)
 	checkEnum(p, "stop_to", s.StopTo)
-	if s.Type == Oneshot && s.Restart == RestartAlways {
-		p.hint("restart", "use no or on-failure", "a oneshot that always restarts never ends")
-	}
+	p.when(s.Type == Oneshot && s.Restart == RestartAlways,
+		"restart", "use no or on-failure", "a oneshot that always restarts never ends")
 	for _, code := range s.Success.Codes {
-		if code < 0 || code > 255 {
-			p.add("success", "%d is not an exit code", code)
-		}
+		p.when(code < 0 || code > 255, "success", "", "%d is not an exit code", code)
 	}
 	for _, signal := range s.Success.Signals {
 		p.err("success", checkSignal(signal))
@@ -117,18 +107,15 @@ func (s *Service) checkSupervision(p *problems) {
 	for i, step := range s.Stop {
 		p.err("stop", checkSignal(step.Signal))
 		checkNotNegative(p, "stop", step.Wait)
-		if step.Signal == "KILL" && i+1 < len(s.Stop) {
-			p.add("stop", "nothing after KILL has an effect")
-		}
+		p.when(step.Signal == "KILL" && i+1 < len(s.Stop),
+			"stop", "", "nothing after KILL has an effect")
 	}
 	p.err("stop_timeout", checkAbove(*s.StopTimeout))
 	p.err("stop_command", checkCommand(s.StopCommand, false))
 	p.err("reload_command", checkCommand(s.ReloadCommand, false))
 	if s.Reload != "" {
 		p.err("reload", checkSignal(s.Reload))
-		if len(s.ReloadCommand) > 0 {
-			p.add("reload_command", "excludes reload")
-		}
+		p.when(len(s.ReloadCommand) > 0, "reload_command", "", "excludes reload")
 	}
 }
 
@@ -149,22 +136,18 @@ func checkAbove(d Duration) error {
 }
 
 func checkNotNegative(p *problems, field string, d Duration) {
-	if d < 0 {
-		p.add(field, "duration %s is negative", d)
-	}
+	p.when(d < 0, field, "", "duration %s is negative", d)
 }
 
 func (b Backoff) check(p *problems) {
 	checkNotNegative(p, "backoff.first", *b.First)
-	if *b.Cap < *b.First {
-		p.add("backoff.cap", "%s is below the first delay of %s", *b.Cap, *b.First)
-	}
+	p.when(*b.Cap < *b.First,
+		"backoff.cap", "", "%s is below the first delay of %s", *b.Cap, *b.First)
 	if !(*b.Factor >= 1 && *b.Factor <= 100) { // refuses NaN too
 		p.add("backoff.factor", "%v is not in 1 to 100", *b.Factor)
 	}
-	if !(*b.Jitter >= 0 && *b.Jitter <= 1) {
-		p.add("backoff.jitter", "%v is not in 0 to 1", *b.Jitter)
-	}
+	p.when(!(*b.Jitter >= 0 && *b.Jitter <= 1),
+		"backoff.jitter", "", "%v is not in 0 to 1", *b.Jitter)
 }
 
 // maxRestarts is more than any window holds.
@@ -204,13 +187,10 @@ func (s *Service) checkReady(p *problems) {
 			s.Ready.Settle, *s.Timeout)
 	}
 	checkNotNegative(p, "watchdog", s.Watchdog)
-	if s.Watchdog == Forever {
-		p.hint("watchdog", "leave it out", "a watchdog of forever is none")
-	}
+	p.when(s.Watchdog == Forever, "watchdog", "leave it out", "a watchdog of forever is none")
 	checkEnum(p, "notify_access", s.NotifyAccess)
-	if s.NotifyAccess == NotifyNone && (s.Ready.Kind == ProbeNotify || s.Watchdog > 0) {
-		p.add("notify_access", "is none, but ready or watchdog waits for messages")
-	}
+	p.when(s.NotifyAccess == NotifyNone && (s.Ready.Kind == ProbeNotify || s.Watchdog > 0),
+		"notify_access", "", "is none, but ready or watchdog waits for messages")
 	l := s.Liveness
 	if l.Check != (Probe{}) {
 		p.err("liveness.check", l.Check.check())
@@ -219,9 +199,7 @@ func (s *Service) checkReady(p *problems) {
 	p.err("liveness.interval", checkAbove(*l.Interval))
 	p.err("liveness.timeout", checkAbove(*l.Timeout))
 	checkNotNegative(p, "liveness.grace", l.Grace)
-	if *l.Threshold < 1 {
-		p.add("liveness.threshold", "%d is below 1", *l.Threshold)
-	}
+	p.when(*l.Threshold < 1, "liveness.threshold", "", "%d is below 1", *l.Threshold)
 }
 
 func (s *Service) checkDependencies(p *problems) {
@@ -250,9 +228,7 @@ func (s *Service) checkLimits(p *problems) {
 		{"memory", l.Memory}, {"memory_high", l.MemoryHigh}, {"memory_restart", l.MemoryRestart},
 		{"swap", valueOf(l.Swap)},
 	} {
-		if size.value < 0 {
-			p.add("limits."+size.field, "is negative")
-		}
+		p.when(size.value < 0, "limits."+size.field, "", "is negative")
 	}
 	for _, lower := range []struct {
 		field string
@@ -263,9 +239,7 @@ func (s *Service) checkLimits(p *problems) {
 				lower.value, l.Memory)
 		}
 	}
-	if !(l.CPUs >= 0 && l.CPUs <= 10_000) {
-		p.add("limits.cpus", "%v is not in 0 to 10000", l.CPUs)
-	}
+	p.when(!(l.CPUs >= 0 && l.CPUs <= 10_000), "limits.cpus", "", "%v is not in 0 to 10000", l.CPUs)
 	checkRange(p, "limits.cpu_weight", l.CPUWeight, 0, 10_000)
 	checkRange(p, "limits.io_weight", l.IOWeight, 0, 10_000)
 	checkRange(p, "limits.tasks", l.Tasks, 0, 1<<22) // PID_MAX_LIMIT
@@ -282,9 +256,7 @@ func valueOf[T any](p *T) T {
 }
 
 func checkRange(p *problems, field string, n, low, high int) {
-	if n < low || n > high {
-		p.add(field, "%d is not in %d to %d", n, low, high)
-	}
+	p.when(n < low || n > high, field, "", "%d is not in %d to %d", n, low, high)
 }
 
 func (l Log) check(p *problems) {
@@ -292,23 +264,17 @@ func (l Log) check(p *problems) {
 	for i, target := range l.Targets {
 		field := fmt.Sprintf("log.targets[%d]", i)
 		p.err(field, target.check())
-		if target.Kind == TargetNone && len(l.Targets) > 1 {
-			p.add(field, "none excludes other targets")
-		}
-		if seen[target] {
-			p.add(field, "%q is there twice", target)
-		}
+		p.when(target.Kind == TargetNone && len(l.Targets) > 1,
+			field, "", "none excludes other targets")
+		p.when(seen[target], field, "", "%q is there twice", target)
 		seen[target] = true
 	}
 	checkPath(p, "log.file", l.File)
 	checkPath(p, "log.error_file", l.ErrorFile)
-	if l.File != "" && l.File == l.ErrorFile {
-		p.hint("log.error_file", "leave it out to join them", "is the same as log.file")
-	}
+	p.when(l.File != "" && l.File == l.ErrorFile,
+		"log.error_file", "leave it out to join them", "is the same as log.file")
 	checkRange(p, "log.mode", int(*l.Mode), 0, 0o777)
-	if *l.RotateSize < 0 || *l.Buffer < 0 {
-		p.add("log", "a size is negative")
-	}
+	p.when(*l.RotateSize < 0 || *l.Buffer < 0, "log", "", "a size is negative")
 	checkNotNegative(p, "log.rotate_age", l.RotateAge)
 	checkNotNegative(p, "log.keep_age", l.KeepAge)
 	checkNotNegative(p, "log.max_wait", l.MaxWait)

@@ -18,9 +18,8 @@ func (s *Service) checkProcess(p *problems) {
 	checkPath(p, "chdir", s.Chdir)
 	checkPath(p, "pidfile", s.Pidfile)
 	checkPath(p, "lockfile", s.Lockfile)
-	if s.Pidfile != "" && s.Pidfile == s.Lockfile {
-		p.hint("lockfile", "the pidfile is locked already", "is the same as pidfile")
-	}
+	p.when(s.Pidfile != "" && s.Pidfile == s.Lockfile,
+		"lockfile", "the pidfile is locked already", "is the same as pidfile")
 	checkPath(p, "cgroup", s.Cgroup)
 	checkRange(p, "umask", int(*s.Umask), 0, 0o777)
 	s.checkStreams(p)
@@ -84,28 +83,22 @@ func (s *Service) checkStreams(p *problems) {
 	} {
 		switch stream.value.Kind {
 		case StreamPath, StreamTruncate:
-			if stream.value.Path == "" {
-				p.add(stream.field, "needs a path")
-			}
+			p.when(stream.value.Path == "", stream.field, "", "needs a path")
 			checkPath(p, stream.field, stream.value.Path)
 		case StreamNull, StreamInherit, StreamLog, StreamStdout:
 		default:
 			p.add(stream.field, "%q is not a stream", stream.value.Kind)
 		}
-		if slices.Contains(stream.denied, stream.value.Kind) {
-			p.add(stream.field, "cannot be %q", stream.value.Kind)
-		}
+		p.when(slices.Contains(stream.denied, stream.value.Kind),
+			stream.field, "", "cannot be %q", stream.value.Kind)
 	}
 }
 
 func (s *Service) checkEnv(p *problems) {
 	for _, name := range sortedKeys(s.Env) {
-		if name == "" || strings.ContainsAny(name, "=\x00\n") {
-			p.add("env", "%q is not the name of a variable", name)
-		}
-		if strings.ContainsRune(s.Env[name], 0) {
-			p.add("env."+name, "value contains a NUL")
-		}
+		p.when(name == "" || strings.ContainsAny(name, "=\x00\n"),
+			"env", "", "%q is not the name of a variable", name)
+		p.when(strings.ContainsRune(s.Env[name], 0), "env."+name, "", "value contains a NUL")
 	}
 	for i, file := range s.EnvFile {
 		checkPath(p, fmt.Sprintf("env_file[%d]", i), strings.TrimPrefix(file, "-"))
@@ -116,10 +109,8 @@ func (s *Service) checkEnv(p *problems) {
 	for i, name := range s.PassEnv {
 		p.err(fmt.Sprintf("pass_env[%d]", i), checkEnvName(name))
 	}
-	if len(s.PassEnv) > 0 && !s.ClearEnv {
-		p.hint("pass_env", "set clear_env, or leave it out",
-			"has no effect where nothing is cleared")
-	}
+	p.when(len(s.PassEnv) > 0 && !s.ClearEnv,
+		"pass_env", "set clear_env, or leave it out", "has no effect where nothing is cleared")
 }
 
 func (s *Service) checkSockets(p *problems) {
@@ -129,14 +120,11 @@ func (s *Service) checkSockets(p *problems) {
 		p.err(field+"listen", socket.Listen.check())
 		checkPath(p, field+"listen", socket.Listen.Path())
 		// sd_listen_fds_with_names(3): at most 255 ASCII characters, no ":".
-		if len(socket.Name) > 255 || !isName(socket.Name, "-_.@") {
-			p.hint(field+"name", "letters, digits, - _ . @", "%q is not the name of a socket",
-				socket.Name)
-		}
+		p.when(len(socket.Name) > 255 || !isName(socket.Name, "-_.@"),
+			field+"name", "letters, digits, - _ . @", "%q is not the name of a socket", socket.Name)
 		shared, taken := reuse[socket.Listen]
-		if taken && !(shared && socket.ReusePort) {
-			p.add(field+"listen", "%s is there twice", socket.Listen)
-		}
+		p.when(taken && !(shared && socket.ReusePort),
+			field+"listen", "", "%s is there twice", socket.Listen)
 		reuse[socket.Listen] = socket.ReusePort && (shared || !taken)
 		p.err(field+"owner", checkUser(socket.Owner))
 		checkRange(p, field+"mode", int(*socket.Mode), 0, 0o777)
@@ -146,9 +134,8 @@ func (s *Service) checkSockets(p *problems) {
 			p.add(field+"listen", "%s has neither v6only nor reuseport", socket.Listen.Network)
 		}
 	}
-	if s.OnDemand && len(s.Sockets) == 0 {
-		p.hint("on_demand", "add one under sockets", "there is no socket to wait on")
-	}
+	p.when(s.OnDemand && len(s.Sockets) == 0,
+		"on_demand", "add one under sockets", "there is no socket to wait on")
 	s.checkAnswers(p)
 	s.checkIdle(p)
 }
@@ -175,9 +162,7 @@ func (b Sandbox) check(p *problems) {
 		for i, name := range list.paths {
 			field := fmt.Sprintf("sandbox.%s[%d]", list.field, i)
 			checkPath(p, field, name)
-			if name == "" {
-				p.add(field, "path is empty")
-			}
+			p.when(name == "", field, "", "path is empty")
 		}
 	}
 }

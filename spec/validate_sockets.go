@@ -51,9 +51,8 @@ func (s *Service) checkIdle(p *problems) {
 	if s.IdleStop <= 0 {
 		return
 	}
-	if !s.OnDemand {
-		p.hint("idle_stop", "set on_demand", "a service that stops when idle must start on demand")
-	}
+	p.when(!s.OnDemand,
+		"idle_stop", "set on_demand", "a service that stops when idle must start on demand")
 	for i, socket := range s.Sockets {
 		switch socket.Listen.Network {
 		case NetUDP, NetUnixgram, NetFIFO:
