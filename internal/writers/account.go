@@ -85,6 +85,13 @@ func (a *Account) Note(field, format string, args ...any) {
 	delete(a.open, field)
 }
 
+// NoteIf is Note where that is so.
+func (a *Account) NoteIf(is bool, field, format string, args ...any) {
+	if is {
+		a.Note(field, format, args...)
+	}
+}
+
 // close returns all notes, with one for each field that nobody accounted for.
 func (a *Account) close() []Note {
 	for _, field := range slices.Sorted(maps.Keys(a.open)) {

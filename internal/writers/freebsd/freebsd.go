@@ -53,9 +53,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		for _, other := range list.names {
 			require = append(require, identifier(other))
 		}
-		if len(list.names) > 0 && list.field != "after" {
-			a.Note(list.field, "is ordered at boot; starting by hand starts no other service")
-		}
+		a.NoteIf(len(list.names) > 0 && list.field != "after",
+			list.field, "is ordered at boot; starting by hand starts no other service")
 	}
 	s.Line("# REQUIRE: %s", strings.Join(require, " "))
 	s.Line("# KEYWORD: shutdown")
@@ -98,9 +97,7 @@ func start(a *writers.Account, s *shell.Script) {
 	s.Line("")
 	s.Line("service_start() (")
 	lines := []string{"set -e"}
-	if a.ClearEnv {
-		a.Note("clear_env", "rc gives a few variables of its own")
-	}
+	a.NoteIf(a.ClearEnv, "clear_env", "rc gives a few variables of its own")
 	lines = append(lines, shell.Streams(a)...)
 	lines = append(lines, "cd "+shell.Quote(a.Chdir), "umask "+a.Umask.String())
 	lines = append(lines, shell.Limits(a)...)
@@ -111,18 +108,14 @@ func start(a *writers.Account, s *shell.Script) {
 	case a.Type == spec.Oneshot:
 		options = nil
 	case a.Restart != spec.RestartNo:
-		if *a.Backoff.First == 0 {
-			a.Note("backoff.first", "daemon(8) waits a second at least")
-		}
+		a.NoteIf(*a.Backoff.First == 0, "backoff.first", "daemon(8) waits a second at least")
 		options = append(options, fmt.Sprintf("-R %d", max(1, writers.Seconds(*a.Backoff.First))))
-		if a.Restart == spec.RestartOnFailure {
-			a.Note("restart", "daemon(8) restarts after success too")
-		}
+		a.NoteIf(a.Restart == spec.RestartOnFailure,
+			"restart", "daemon(8) restarts after success too")
 	}
 	if user, group := a.UserGroup(); user != "" {
-		if group != "" {
-			a.Note("user", "the group %s is left out: daemon(8) takes that of the user", group)
-		}
+		a.NoteIf(group != "",
+			"user", "the group %s is left out: daemon(8) takes that of the user", group)
 		if options != nil {
 			options = append(options, "-u "+shell.Quote(user))
 		} else {
@@ -142,9 +135,8 @@ func start(a *writers.Account, s *shell.Script) {
 
 func stop(a *writers.Account, s *shell.Script) {
 	a.Use("stop")
-	if len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal {
-		a.Note("stop", "daemon(8) passes on TERM alone, and nothing follows it")
-	}
+	a.NoteIf(len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal,
+		"stop", "daemon(8) passes on TERM alone, and nothing follows it")
 	s.Line("")
 	s.Line("service_stop() {")
 	s.Line("\tpid=$(check_pidfile \"$pidfile\" \"$procname\")")

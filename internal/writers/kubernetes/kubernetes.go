@@ -68,9 +68,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	name := strings.ToLower(
 		strings.NewReplacer("_", "-", "@", "-").Replace(strings.Trim(a.Name, "-_.@")),
 	)
-	if name != a.Name {
-		a.Note("name", "is %s: Kubernetes has names of lower case letters, digits, - and .", name)
-	}
+	a.NoteIf(name != a.Name,
+		"name", "is %s: Kubernetes has names of lower case letters, digits, - and .", name)
 	var docs []object
 	config := configMap(a, name)
 	if config != nil {
@@ -168,17 +167,13 @@ func workload(a *writers.Account, name string, hasConfig bool) object {
 			{"apiVersion", "batch/v1"}, {"kind", "Job"}, {"metadata", meta}, {"spec", job},
 		}
 	case kind != "StatefulSet" && kind != "DaemonSet":
-		if kind != "" && kind != "Deployment" {
-			a.Note("labels", "%s = %q is not Deployment, StatefulSet or DaemonSet", kindLabel, kind)
-		}
+		a.NoteIf(kind != "" && kind != "Deployment",
+			"labels", "%s = %q is not Deployment, StatefulSet or DaemonSet", kindLabel, kind)
 		kind = "Deployment"
 	}
-	if a.Restart != spec.RestartAlways {
-		a.Note("restart", "not %s: a %s restarts after every end", a.Restart, kind)
-	}
-	if !a.Success.IsZero() {
-		a.Note("success", "means nothing: every end is followed by a restart")
-	}
+	a.NoteIf(a.Restart != spec.RestartAlways,
+		"restart", "not %s: a %s restarts after every end", a.Restart, kind)
+	a.NoteIf(!a.Success.IsZero(), "success", "means nothing: every end is followed by a restart")
 	body := object{}
 	if kind != "DaemonSet" {
 		replicas := max(1, a.Instances)
@@ -187,12 +182,8 @@ func workload(a *writers.Account, name string, hasConfig bool) object {
 		}
 		body.add("replicas", replicas)
 	} else {
-		if a.Instances > 0 {
-			a.Note("instances", "a DaemonSet has one on each node")
-		}
-		if !*a.Autostart {
-			a.Note("autostart", "a DaemonSet starts at once")
-		}
+		a.NoteIf(a.Instances > 0, "instances", "a DaemonSet has one on each node")
+		a.NoteIf(!*a.Autostart, "autostart", "a DaemonSet starts at once")
 	}
 	if a.Instances > 0 {
 		a.Note("instances", "a container does not find its number: {instance} stays as it is, "+
@@ -215,12 +206,9 @@ func jobSpec(a *writers.Account, name string, hasConfig bool) object {
 	if a.Restart == spec.RestartOnFailure {
 		policy = "OnFailure"
 	}
-	if a.Says("timeout") && *a.Timeout != spec.Forever {
-		a.Note("timeout", "is not written: activeDeadlineSeconds would count restarts too")
-	}
-	if a.Remain {
-		a.Note("remain", "a Job that succeeded stays as it is until it is deleted")
-	}
+	a.NoteIf(a.Says("timeout") && *a.Timeout != spec.Forever,
+		"timeout", "is not written: activeDeadlineSeconds would count restarts too")
+	a.NoteIf(a.Remain, "remain", "a Job that succeeded stays as it is until it is deleted")
 	parallel := max(1, a.Instances)
 	return object{{"parallelism", parallel}, {"completions", parallel},
 		{"backoffLimit", max(0, *a.Budget.Restarts)},

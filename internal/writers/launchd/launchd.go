@@ -79,9 +79,7 @@ func render(a *writers.Account, opts writers.Options) ([]writers.File, error) {
 		a.Note("env",
 			"the file is closed to others, but launchctl print shows the values to everybody")
 	}
-	if a.Description != "" {
-		a.Note("description", "left out: a job has a label alone")
-	}
+	a.NoteIf(a.Description != "", "description", "left out: a job has a label alone")
 	identity(a, &d, opts)
 	restarts(a, &d)
 	streams(a, &d)
@@ -128,12 +126,8 @@ func identity(a *writers.Account, d *dict, opts writers.Options) {
 func restarts(a *writers.Account, d *dict) {
 	a.Use("restart", "autostart", "remain", "schedule", "stop", "stop_timeout", "stop_to",
 		"backoff.first")
-	if a.Remain {
-		a.Note("remain", "a job that has ended is not up for launchd")
-	}
-	if !a.Success.IsZero() {
-		a.Note("success", "left out: 0 alone is success for launchd")
-	}
+	a.NoteIf(a.Remain, "remain", "a job that has ended is not up for launchd")
+	a.NoteIf(!a.Success.IsZero(), "success", "left out: 0 alone is success for launchd")
 	scheduled := a.Schedule != (spec.Schedule{})
 	if *a.Autostart && !scheduled {
 		d.add("RunAtLoad", true)
@@ -146,18 +140,13 @@ func restarts(a *writers.Account, d *dict) {
 	} else if a.Restart != spec.RestartNo {
 		a.Note("restart", "left out: KeepAlive would start the job at load")
 	}
-	if *a.Backoff.First == 0 {
-		a.Note("backoff.first", "launchd waits a second at least")
-	}
+	a.NoteIf(*a.Backoff.First == 0, "backoff.first", "launchd waits a second at least")
 	d.add("ThrottleInterval", max(1, writers.Seconds(*a.Backoff.First)))
 	d.add("ExitTimeOut", writers.Seconds(a.StopTotal()))
-	if len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal {
-		a.Note("stop", "launchd sends TERM alone, and KILL when the time of all steps is over")
-	}
-	if a.StopTo == spec.StopAll {
-		a.Note("stop_to",
-			"launchd signals the process, and sends KILL to its group when it has ended")
-	}
+	a.NoteIf(len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal,
+		"stop", "launchd sends TERM alone, and KILL when the time of all steps is over")
+	a.NoteIf(a.StopTo == spec.StopAll,
+		"stop_to", "launchd signals the process, and sends KILL to its group when it has ended")
 }
 
 func streams(a *writers.Account, d *dict) {

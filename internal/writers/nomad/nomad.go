@@ -115,9 +115,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		count = 0
 	}
 	h.line("count = %d", count)
-	if a.Instances > 0 {
-		a.Note("instances", "{instance} stays as it is: NOMAD_ALLOC_INDEX is the number, from 0")
-	}
+	a.NoteIf(a.Instances > 0,
+		"instances", "{instance} stays as it is: NOMAD_ALLOC_INDEX is the number, from 0")
 	restart(a, h)
 	if a.Type == spec.Daemon {
 		update(a, h)
@@ -156,12 +155,10 @@ func restart(a *writers.Account, h *body) {
 	case attempts < 0:
 		attempts, mode = 10_000, "delay"
 	}
-	if a.Restart == spec.RestartNo && a.Type == spec.Daemon {
-		a.Note("restart", "no: Nomad still places the task anew when it has failed")
-	}
-	if a.Restart == spec.RestartOnFailure && a.Type == spec.Daemon {
-		a.Note("restart", "not on-failure: Nomad restarts a service after success too")
-	}
+	a.NoteIf(a.Restart == spec.RestartNo && a.Type == spec.Daemon,
+		"restart", "no: Nomad still places the task anew when it has failed")
+	a.NoteIf(a.Restart == spec.RestartOnFailure && a.Type == spec.Daemon,
+		"restart", "not on-failure: Nomad restarts a service after success too")
 	h.open("restart")
 	h.line("attempts = %d", attempts)
 	h.line("interval = %s", h.text(span(*a.Budget.Window)))
@@ -175,9 +172,7 @@ func update(a *writers.Account, h *body) {
 	a.Use("timeout")
 	h.open("update")
 	healthy := min(*a.Timeout, spec.Duration(24*time.Hour))
-	if healthy != *a.Timeout {
-		a.Note("timeout", "is 24h: Nomad waits no longer")
-	}
+	a.NoteIf(healthy != *a.Timeout, "timeout", "is 24h: Nomad waits no longer")
 	settle, waits := a.Alive()
 	if waits {
 		a.Use("ready")

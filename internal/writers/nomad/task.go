@@ -15,9 +15,8 @@ func task(a *writers.Account, h *body) {
 	h.line("driver = %s", h.text("exec"))
 	if user, group := a.UserGroup(); user != "" {
 		h.line("user   = %s", h.text(user))
-		if group != "" {
-			a.Note("user", "the group %s is left out: Nomad takes that of the user", group)
-		}
+		a.NoteIf(group != "",
+			"user", "the group %s is left out: Nomad takes that of the user", group)
 	}
 	h.line("kill_signal  = %s", h.text("SIG"+string(a.Stop[0].Signal)))
 	h.line("kill_timeout = %s", h.text(span(a.StopTotal())))
@@ -52,10 +51,8 @@ func isComposed(text string) bool {
 // which it has no escape.
 func interpolation(a *writers.Account) {
 	for _, word := range slices.Concat([]string(a.Command), slices.Sorted(maps.Values(a.Env))) {
-		if !isComposed(word) {
-			a.Note("command", "%.40q may change: HCL turns every text into Unicode's form NFC",
-				word)
-		}
+		a.NoteIf(!isComposed(word),
+			"command", "%.40q may change: HCL turns every text into Unicode's form NFC", word)
 	}
 	for _, word := range a.Command {
 		if strings.Contains(word, "${") {
@@ -67,9 +64,8 @@ func interpolation(a *writers.Account) {
 		if strings.Contains(a.Env[name], "${") {
 			a.Note("env", "%s: Nomad replaces what it knows of ${…} when the task starts", name)
 		}
-		if !writers.IsEnvName(strings.ReplaceAll(name, ".", "_")) {
-			a.Note("env", "%q: Nomad puts _ in place of what is no letter, digit, . or _", name)
-		}
+		a.NoteIf(!writers.IsEnvName(strings.ReplaceAll(name, ".", "_")),
+			"env", "%q: Nomad puts _ in place of what is no letter, digit, . or _", name)
 	}
 }
 

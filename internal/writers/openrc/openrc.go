@@ -60,9 +60,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		daemon(a, s)
 	}
 	depend(a, s)
-	if !*a.Autostart {
-		a.Note("autostart", "do not add it to a runlevel: rc-update would start it at boot")
-	}
+	a.NoteIf(!*a.Autostart,
+		"autostart", "do not add it to a runlevel: rc-update would start it at boot")
 	return []writers.File{{Path: a.Name, Mode: shell.Mode(a), Content: s.Bytes()}}, nil
 }
 
@@ -100,9 +99,7 @@ func daemon(a *writers.Account, s *shell.Script) {
 	if a.OOMScore != nil {
 		options = append(options, fmt.Sprintf("--oom-score-adj %d", *a.OOMScore))
 	}
-	if a.Stdin.Kind == spec.StreamPath {
-		a.Note("stdin", "left out: supervise-daemon gives /dev/null")
-	}
+	a.NoteIf(a.Stdin.Kind == spec.StreamPath, "stdin", "left out: supervise-daemon gives /dev/null")
 	if len(options) > 0 {
 		s.Line("supervise_daemon_args=%s", shell.Quote(strings.Join(options, " ")))
 	}
@@ -143,9 +140,7 @@ func restarts(a *writers.Account, s *shell.Script) {
 	s.Line("respawn_delay=%d", writers.Seconds(*a.Backoff.First))
 	s.Line("respawn_max=%d", max(0, *a.Budget.Restarts)) // 0 is without a limit
 	s.Line("respawn_period=%d", writers.Seconds(*a.Budget.Window))
-	if *a.Budget.Restarts == 0 {
-		a.Note("budget.restarts", "0 is any number for supervise-daemon")
-	}
+	a.NoteIf(*a.Budget.Restarts == 0, "budget.restarts", "0 is any number for supervise-daemon")
 	var steps []string
 	for _, step := range a.Stop {
 		steps = append(steps, string(step.Signal), fmt.Sprint(writers.Seconds(step.Wait)))
@@ -182,9 +177,8 @@ func reload(a *writers.Account, s *shell.Script) {
 // oneshot runs the program in start itself; OpenRC takes the service for started
 // until it is stopped.
 func oneshot(a *writers.Account, s *shell.Script) {
-	if !a.Remain {
-		a.Note("remain", "OpenRC takes a oneshot that succeeded for started until it is stopped")
-	}
+	a.NoteIf(!a.Remain,
+		"remain", "OpenRC takes a oneshot that succeeded for started until it is stopped")
 	a.Use("remain", "restart")
 	// not among the arguments, which ps(1) shows
 	s.Line("body=%s", shell.Quote("unset body\n"+shell.Body(a)))

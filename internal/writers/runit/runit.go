@@ -97,9 +97,8 @@ var downFunction = []string{
 // code, or -1 if a signal, $2, ended the program.
 func finish(a *writers.Account) []string {
 	a.Use("type", "restart", "success")
-	if a.Type == spec.Oneshot {
-		a.Note("type", "runs once and stays down; services that require it do not wait for its end")
-	}
+	a.NoteIf(a.Type == spec.Oneshot,
+		"type", "runs once and stays down; services that require it do not wait for its end")
 	var lines []string
 	if a.Says("backoff.first") {
 		a.Use("backoff.first")
@@ -114,9 +113,8 @@ func finish(a *writers.Account) []string {
 	case spec.RestartOnFailure:
 		lines = append(lines, shell.OnSuccess(a, "-1", "stay_down")...)
 	case spec.RestartAlways:
-		if !a.Success.IsZero() {
-			a.Note("success", "means nothing: every end is followed by a restart")
-		}
+		a.NoteIf(!a.Success.IsZero(),
+			"success", "means nothing: every end is followed by a restart")
 	}
 	return lines
 }
@@ -182,9 +180,7 @@ func logger(a *writers.Account) []string {
 	if a.Log.Targets[0].Kind == spec.TargetNone {
 		return []string{"exec cat >/dev/null"}
 	}
-	if a.Says("log.targets") {
-		a.Note("log.targets", "the output goes to svlogd")
-	}
+	a.NoteIf(a.Says("log.targets"), "log.targets", "the output goes to svlogd")
 	dir := "/var/log/" + a.Name
 	if a.Log.File != "" {
 		dir = path.Dir(a.Log.File)

@@ -118,18 +118,16 @@ func (d *directory) ready() []string {
 // code, or 256 if a signal, $2, ended the program.
 func (d *directory) finish() {
 	d.Use("type", "restart", "success")
-	if d.Type == spec.Oneshot {
-		d.Note("type", "runs once and stays down; services that require it do not wait for its end")
-	}
+	d.NoteIf(d.Type == spec.Oneshot,
+		"type", "runs once and stays down; services that require it do not wait for its end")
 	switch d.Restart {
 	case spec.RestartNo:
 		d.script("finish", "exit 125")
 	case spec.RestartOnFailure:
 		d.script("finish", shell.OnSuccess(d.Account, "256", "exit 125")...)
 	case spec.RestartAlways:
-		if !d.Success.IsZero() {
-			d.Note("success", "means nothing: every end is followed by a restart")
-		}
+		d.NoteIf(!d.Success.IsZero(),
+			"success", "means nothing: every end is followed by a restart")
 	}
 }
 
@@ -144,9 +142,7 @@ func (d *directory) stop() {
 	if total := d.StopTotal(); total != spec.Forever {
 		d.value("timeout-kill", int64(total)/1e6)
 	}
-	if d.Reload != "" {
-		d.Note("reload", "by hand: s6-svc -s SIG%s DIRECTORY", d.Reload)
-	}
+	d.NoteIf(d.Reload != "", "reload", "by hand: s6-svc -s SIG%s DIRECTORY", d.Reload)
 }
 
 // logger takes the output.
@@ -156,9 +152,7 @@ func (d *directory) logger() {
 		d.script("log/run", "exec cat >/dev/null")
 		return
 	}
-	if d.Says("log.targets") {
-		d.Note("log.targets", "the output goes to s6-log")
-	}
+	d.NoteIf(d.Says("log.targets"), "log.targets", "the output goes to s6-log")
 	dir := "/var/log/" + d.Name
 	if d.Log.File != "" {
 		dir = path.Dir(d.Log.File)
@@ -166,9 +160,8 @@ func (d *directory) logger() {
 	}
 	// s6-log keeps a file between 4 KiB and 256 MiB.
 	size := min(max(*d.Log.RotateSize, 4096), 268435455)
-	if size != *d.Log.RotateSize {
-		d.Note("log.rotate_size", "s6-log takes 4096 to 268435455 bytes: %d", size)
-	}
+	d.NoteIf(size != *d.Log.RotateSize,
+		"log.rotate_size", "s6-log takes 4096 to 268435455 bytes: %d", size)
 	words := []string{fmt.Sprintf("n%d", *d.Log.Keep), fmt.Sprintf("s%d", size)}
 	switch d.Log.Compress {
 	case spec.CompressGzip:

@@ -21,9 +21,8 @@ func Become(a *writers.Account) []string {
 		tools = append(tools, "chroot "+Quote(a.Chroot))
 		a.Note("chroot",
 			"the tools behind it, setpriv and env, must exist inside it if the service needs them")
-		if a.Chdir != "/" {
-			a.Note("chdir", "is / inside chroot: the script has no tool that changes both")
-		}
+		a.NoteIf(a.Chdir != "/",
+			"chdir", "is / inside chroot: the script has no tool that changes both")
 	}
 	var options []string
 	if user, group := a.UserGroup(); user != "" {
@@ -84,9 +83,8 @@ func Body(a *writers.Account) string {
 	if a.ClearEnv {
 		a.ClearEnv = false
 		a.Note("clear_env", "left out: the program has the environment of the manager")
-		if len(a.PassEnv) > 0 {
-			a.Note("pass_env", "means nothing without clear_env: %s", strings.Join(a.PassEnv, " "))
-		}
+		a.NoteIf(len(a.PassEnv) > 0,
+			"pass_env", "means nothing without clear_env: %s", strings.Join(a.PassEnv, " "))
 	}
 	return strings.Join(Run(a), "\n")
 }

@@ -67,10 +67,8 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 		signal = spec.DefaultStopSignal
 	}
 	key("stopsignal", signal)
-	if len(a.Stop) > 1 {
-		a.Note("stop", "supervisord sends %s alone, and KILL when the time of all steps is over",
-			signal)
-	}
+	a.NoteIf(len(a.Stop) > 1,
+		"stop", "supervisord sends %s alone, and KILL when the time of all steps is over", signal)
 	key("stopwaitsecs", writers.Seconds(a.StopTotal()))
 	key("killasgroup", true)
 	key("stopasgroup", a.StopTo == spec.StopAll)
@@ -116,9 +114,8 @@ func restarts(a *writers.Account, key func(string, any)) {
 		codes += fmt.Sprintf(",%d", code)
 	}
 	key("exitcodes", codes)
-	if len(a.Success.Signals) > 0 {
-		a.Note("success", "signals are left out: a program that one ends is restarted")
-	}
+	a.NoteIf(len(a.Success.Signals) > 0,
+		"success", "signals are left out: a program that one ends is restarted")
 }
 
 func logs(a *writers.Account, key func(string, any)) {
@@ -148,7 +145,6 @@ func logs(a *writers.Account, key func(string, any)) {
 		key(stream[0]+"_logfile_maxbytes", int64(*a.Log.RotateSize))
 		key(stream[0]+"_logfile_backups", *a.Log.Keep)
 	}
-	if a.Says("log.targets") && a.Log.Targets[0].Kind != spec.TargetNone {
-		a.Note("log.targets", "the output goes to files of supervisord")
-	}
+	a.NoteIf(a.Says("log.targets") && a.Log.Targets[0].Kind != spec.TargetNone,
+		"log.targets", "the output goes to files of supervisord")
 }

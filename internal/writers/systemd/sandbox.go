@@ -167,9 +167,8 @@ func (w *writer) noMounts() {
 		"private_tmp", "private_devices", "private_network", "protect_system", "protect_home",
 		"read_write", "read_only", "inaccessible",
 	} {
-		if w.Says("sandbox." + field) {
-			w.Note("sandbox."+field, "left out: the manager of a user cannot make it")
-		}
+		w.NoteIf(w.Says("sandbox."+field),
+			"sandbox."+field, "left out: the manager of a user cannot make it")
 	}
 }
 

@@ -136,9 +136,7 @@ func (w *writer) ready() {
 }
 
 func (w *writer) startPost(line string) {
-	if w.Chroot != "" {
-		w.Note("ready", "the programs that wait must exist inside chroot: %s", line)
-	}
+	w.NoteIf(w.Chroot != "", "ready", "the programs that wait must exist inside chroot: %s", line)
 	w.set("ExecStartPost", line)
 }
 
@@ -210,9 +208,7 @@ func (w *writer) stop() {
 		w.set("ExecReload",
 			lineOf("", "/bin/sh", "-c", fmt.Sprintf(`kill -%s "$MAINPID"`, w.Reload)))
 	}
-	if w.Chroot != "" && w.Reload != "" {
-		w.Note("chroot", "reload needs /bin/sh inside it")
-	}
+	w.NoteIf(w.Chroot != "" && w.Reload != "", "chroot", "reload needs /bin/sh inside it")
 }
 
 // identity says who the process is and where.
@@ -292,9 +288,8 @@ func (w *writer) environment() []writers.File {
 		}
 		w.raw("EnvironmentFile", file)
 	}
-	if w.ClearEnv {
-		w.Note("clear_env", "systemd adds PATH, LANG, HOME, USER, LOGNAME, SHELL and INVOCATION_ID")
-	}
+	w.NoteIf(w.ClearEnv,
+		"clear_env", "systemd adds PATH, LANG, HOME, USER, LOGNAME, SHELL and INVOCATION_ID")
 	if len(w.PassEnv) > 0 {
 		w.words("PassEnvironment", w.PassEnv...)
 	}

@@ -39,9 +39,7 @@ func socketUnits(a *writers.Account) ([]writers.File, []string, error) {
 		base, service := a.Name, a.Name
 		if shared[i] {
 			base, service = a.BaseName(), a.BaseName()+"@1"
-			if a.OnDemand {
-				a.Note("on_demand", "a connection starts the first instance alone")
-			}
+			a.NoteIf(a.OnDemand, "on_demand", "a connection starts the first instance alone")
 		}
 		name := base + ".socket"
 		if i > 0 {

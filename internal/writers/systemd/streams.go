@@ -33,9 +33,8 @@ func (w *writer) streams() {
 		switch target.Kind {
 		case spec.TargetJournald, spec.TargetNone:
 		case spec.TargetFile:
-			if w.Says("log.targets") && w.Log.File == "" {
-				w.Note("log.targets", "the journal takes the place of the file: log.file names one")
-			}
+			w.NoteIf(w.Says("log.targets") && w.Log.File == "",
+				"log.targets", "the journal takes the place of the file: log.file names one")
 		default:
 			w.Note("log.targets", "%s is left out: the journal takes its place", target)
 		}

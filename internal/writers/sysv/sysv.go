@@ -58,9 +58,7 @@ func render(a *writers.Account, _ writers.Options) ([]writers.File, error) {
 	log := a.LogFile()
 	if a.Type == spec.Oneshot {
 		a.Use("type")
-		if a.Remain {
-			a.Note("remain", "status cannot tell a oneshot that succeeded")
-		}
+		a.NoteIf(a.Remain, "remain", "status cannot tell a oneshot that succeeded")
 		s.Line("\tbody=\"$body\" /bin/sh -c 'eval \"$body\"' %s >>%s 2>&1",
 			shell.Quote(a.Name), shell.Quote(log))
 	} else {
@@ -95,12 +93,10 @@ func header(a *writers.Account, s *shell.Script) {
 	s.Line("# Default-Stop:      0 1 6")
 	s.Line("# Short-Description: %s", cmp.Or(a.Description, a.Name))
 	s.Line("### END INIT INFO")
-	if len(a.Requires) > 0 {
-		a.Note("requires", "is ordered at boot; starting by hand starts no other service")
-	}
-	if len(a.Wants) > 0 {
-		a.Note("wants", "is ordered at boot; starting by hand starts no other service")
-	}
+	a.NoteIf(len(a.Requires) > 0,
+		"requires", "is ordered at boot; starting by hand starts no other service")
+	a.NoteIf(len(a.Wants) > 0,
+		"wants", "is ordered at boot; starting by hand starts no other service")
 }
 
 // ready waits until the service is up, or gives up with the status of a failure.
