@@ -170,9 +170,13 @@ func (l *launcher) spec() (*spawn.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file: %w", err)
 	}
+	args := l.o.Args
+	if args == nil {
+		args = os.Args[1:]
+	}
 	s := &spawn.Spec{
 		Path:  self,
-		Args:  append([]string{cmp.Or(l.o.Name, os.Args[0])}, l.arguments()...),
+		Args:  append([]string{cmp.Or(l.o.Name, os.Args[0])}, args...),
 		Env:   l.o.Env,
 		Umask: new(defaultUmask),
 		Files: []spawn.File{{FD: 1, Source: l.out}, {FD: 2, Source: l.err}},
@@ -196,13 +200,6 @@ func (l *launcher) spec() (*spawn.Spec, error) {
 	s.Birth.Files = append(s.Birth.Files, l.o.Files...)
 	s.Birth.Payload = l.plan.encode()
 	return s, nil
-}
-
-func (l *launcher) arguments() []string {
-	if l.o.Args == nil {
-		return os.Args[1:]
-	}
-	return l.o.Args
 }
 
 func (l *launcher) grace() time.Duration { return cmp.Or(l.o.KillGrace, defaultKillGrace) }

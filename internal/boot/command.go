@@ -59,12 +59,8 @@ func runCommand(ctx context.Context, argv ...string) (string, error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	e := &CommandError{
-		Argv:   argv,
-		Status: -1,
-		Words:  strings.Join(strings.Fields(words.String()), " "),
-		Err:    err,
-	}
+	said := strings.Join(strings.Fields(words.String()), " ")
+	e := &CommandError{Argv: argv, Status: -1, Words: said, Err: err}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		e.Status = exit.ExitCode()
 		e.Err = fmt.Errorf("exit status %d", e.Status)

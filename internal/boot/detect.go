@@ -93,19 +93,13 @@ func (t tree) running() (System, Evidence) {
 
 // byName knows programs that are process 1 of one init system alone.
 func byName(program string) System {
-	switch {
-	case program == "systemd":
-		return Systemd
-	case program == "openrc-init":
-		return OpenRC
-	case program == "runit" || program == "runit-init" || program == "runsvdir":
-		return Runit
-	case program == "s6-svscan" || strings.HasPrefix(program, "s6-linux-init"):
+	if strings.HasPrefix(program, "s6-linux-init") {
 		return S6
-	case program == "launchd":
-		return Launchd
 	}
-	return None
+	return map[string]System{
+		"systemd": Systemd, "openrc-init": OpenRC, "runit": Runit, "runit-init": Runit,
+		"runsvdir": Runit, "s6-svscan": S6, "launchd": Launchd,
+	}[program]
 }
 
 // installed judges a tree by the program that the kernel would start, which is

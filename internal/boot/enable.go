@@ -188,10 +188,7 @@ func (m *Machine) Disable(ctx context.Context, names ...string) (*Plan, error) {
 	if err := mgr.begin(ctx, p, nil); err != nil {
 		return nil, err
 	}
-	if err := m.removal(ctx, mgr, p, have, nil); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, m.removal(ctx, mgr, p, have, nil)
 }
 
 // notInstances refuses names of instances, which would seem to be disabled

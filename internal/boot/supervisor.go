@@ -30,10 +30,6 @@ type Supervisor struct {
 	Running bool
 }
 
-// placing are the variables that package paths looks at and that an init system
-// would not give.
-var placing = []string{"DAEMONRY_ROOT", "XDG_STATE_HOME", "XDG_CONFIG_HOME"}
-
 // SupervisorOf is the supervisor of an environment and a user, by the program that is running.
 func SupervisorOf(getenv func(string) string, uid int) (Supervisor, error) {
 	program, err := OwnProgram()
@@ -41,21 +37,18 @@ func SupervisorOf(getenv func(string) string, uid int) (Supervisor, error) {
 		return Supervisor{}, err
 	}
 	s := Supervisor{Program: program, Env: map[string]string{}}
-	for _, name := range placing {
-		value := getenv(name)
-		switch {
-		case value == "":
-		case name == "DAEMONRY_ROOT":
-			if !filepath.IsAbs(value) { // as package paths has it
-				return s, fmt.Errorf("DAEMONRY_ROOT: %q is not an absolute path", value)
-			}
-			s.Env[name] = value
-		case uid != 0 && filepath.IsAbs(value):
+	// The variables that package paths looks at and that an init system would not give.
+	if root := getenv("DAEMONRY_ROOT"); root != "" { // which is all that counts then
+		if !filepath.IsAbs(root) { // as package paths has it
+			return s, fmt.Errorf("DAEMONRY_ROOT: %q is not an absolute path", root)
+		}
+		s.Env["DAEMONRY_ROOT"] = root
+		return s, nil
+	}
+	for _, name := range []string{"XDG_STATE_HOME", "XDG_CONFIG_HOME"} {
+		if value := getenv(name); uid != 0 && filepath.IsAbs(value) {
 			s.Env[name] = value
 		}
-	}
-	if s.Env["DAEMONRY_ROOT"] != "" { // which is all that counts then
-		s.Env = map[string]string{"DAEMONRY_ROOT": s.Env["DAEMONRY_ROOT"]}
 	}
 	return s, nil
 }

@@ -85,10 +85,7 @@ const fionread = 0x4004667f
 
 func PipeFill(fd int) (int, error) {
 	n, err := unix.IoctlGetInt(fd, fionread)
-	if err != nil {
-		return 0, wrap("ioctl(FIONREAD)", err)
-	}
-	return n, nil
+	return n, wrap("ioctl(FIONREAD)", err)
 }
 
 func NewPipe() (int, int, error) {

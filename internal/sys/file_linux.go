@@ -12,10 +12,7 @@ import (
 // PipeFill returns how many bytes wait in the pipe (FIONREAD).
 func PipeFill(fd int) (int, error) {
 	n, err := unix.IoctlGetUint32(fd, unix.TIOCINQ) // the same number as FIONREAD on every Linux
-	if err != nil {
-		return 0, wrap("ioctl(FIONREAD)", err)
-	}
-	return int(n), nil
+	return int(n), wrap("ioctl(FIONREAD)", err)
 }
 
 // PipeSize returns the capacity of the pipe in bytes (F_GETPIPE_SZ, Linux 2.6.35).

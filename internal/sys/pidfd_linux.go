@@ -237,8 +237,5 @@ func PidfdWait(ctx context.Context, f *os.File) error {
 // EBADF: the process has no such descriptor. ESRCH: it has ended.
 func (p BarePidfd) TakeFD(fd int) (int, error) {
 	got, err := unix.PidfdGetfd(int(p), fd, 0)
-	if err != nil {
-		return -1, wrap("pidfd_getfd", err)
-	}
-	return got, nil
+	return got, wrap("pidfd_getfd", err)
 }

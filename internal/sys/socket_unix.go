@@ -105,20 +105,20 @@ func OpenUnixDatagram() (int, error) { return OpenSocket(unix.AF_UNIX, unix.SOCK
 // choose an unused abstract name (unix(7), "Autobind feature").
 func Bind(fd int, a Address) error {
 	sa, err := sockaddr(a)
-	if err != nil {
-		return wrap("bind", err)
+	if err == nil {
+		err = retry(func() error { return unix.Bind(fd, sa) })
 	}
-	return wrap("bind", retry(func() error { return unix.Bind(fd, sa) }))
+	return wrap("bind", err)
 }
 
 // Connect connects the socket; EINPROGRESS means that SocketConnected tells the
 // end of it.
 func Connect(fd int, a Address) error {
 	sa, err := sockaddr(a)
-	if err != nil {
-		return wrap("connect", err)
+	if err == nil {
+		err = retry(func() error { return unix.Connect(fd, sa) })
 	}
-	return wrap("connect", retry(func() error { return unix.Connect(fd, sa) }))
+	return wrap("connect", err)
 }
 
 // SocketConnected says whether a connection that is being made is there (true),

@@ -137,12 +137,12 @@ func stop(a *writers.Account, s *shell.Script) {
 	a.Use("stop")
 	a.NoteIf(len(a.Stop) > 1 || a.Stop[0].Signal != spec.DefaultStopSignal,
 		"stop", "daemon(8) passes on TERM alone, and nothing follows it")
-	s.Line("")
-	s.Line("service_stop() {")
-	s.Line("\tpid=$(check_pidfile \"$pidfile\" \"$procname\")")
-	s.Line("\tif [ -z \"$pid\" ]; then echo \"$name is not running\"; return 1; fi")
-	s.Line("\tkill -TERM $pid && wait_for_pids $pid")
-	s.Line("}")
+	s.Lines(`
+service_stop() {
+	pid=$(check_pidfile "$pidfile" "$procname")
+	if [ -z "$pid" ]; then echo "$name is not running"; return 1; fi
+	kill -TERM $pid && wait_for_pids $pid
+}`)
 }
 
 func reload(a *writers.Account, s *shell.Script) {

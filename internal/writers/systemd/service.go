@@ -3,6 +3,7 @@ package systemd
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/daemonry/daemonry/internal/writers"
@@ -69,19 +70,13 @@ func (w *writer) start() {
 // nonblocking is one setting of the service for all its sockets.
 func (w *writer) nonblocking() {
 	w.Use("sockets.nonblocking")
-	n := 0
-	for _, s := range w.Sockets {
-		if s.Nonblocking {
-			n++
-		}
+	has := func(nonblocking bool) bool {
+		return slices.ContainsFunc(w.Sockets,
+			func(s spec.Socket) bool { return s.Nonblocking == nonblocking })
 	}
-	switch n {
-	case 0:
-	case len(w.Sockets):
+	if has(true) {
 		w.set("NonBlocking", "yes")
-	default:
-		w.set("NonBlocking", "yes")
-		w.Note("sockets.nonblocking",
+		w.NoteIf(has(false), "sockets.nonblocking",
 			"holds for all sockets of the service or for none: all are handed over so")
 	}
 }
