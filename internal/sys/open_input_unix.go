@@ -34,7 +34,7 @@ func OpenInput(path string, c *Credential) (*os.File, error) {
 	case euid == 0 && (c == nil || c.UID == 0):
 		return openInputTrusted(path, TrustedOpen{Single: true})
 	case c == nil || int(c.UID) == euid:
-		return openInputHere(path)
+		return openInputBy(path, openPlain)
 	}
 	f, err := openInputAs(path, *c)
 	switch {
@@ -68,13 +68,9 @@ func openInputTrusted(path string, o TrustedOpen) (*os.File, error) {
 // opener is open(2), or like it.
 type opener func(path string, flags int) (int, error)
 
-// openInputHere opens with the rights of the calling thread.
-func openInputHere(path string) (*os.File, error) {
-	return openInputBy(path, openPlain)
-}
-
 func openPlain(path string, flags int) (int, error) { return unix.Open(path, flags, 0) }
 
+// openInputBy opens with the rights of the calling thread.
 func openInputBy(path string, open opener) (*os.File, error) {
 	f, err := openNow(path, unix.O_RDONLY, open)
 	if err != nil {
