@@ -1,8 +1,9 @@
 package spec
 
 import (
+	"maps"
 	"math"
-	"reflect"
+	"slices"
 	"time"
 )
 
@@ -117,41 +118,57 @@ func setZero[T comparable](dst *T, value T) {
 	}
 }
 
-// Clone returns a copy of s that shares neither map, slice nor pointer with it.
+// Clone returns a copy of s that shares neither map, slice nor pointer with it. By reflection it
+// would be shorter, and take ten times as long: each service is copied several times on its way up.
 func (s Service) Clone() Service {
-	unshare(reflect.ValueOf(&s).Elem())
+	s.Labels, s.Env, s.Rlimit = maps.Clone(s.Labels), maps.Clone(s.Env), maps.Clone(s.Rlimit)
+	s.Sockets = slices.Clone(s.Sockets)
+	for i := range s.Sockets {
+		s.Sockets[i].Mode = clonePointer(s.Sockets[i].Mode)
+		s.Sockets[i].V6Only = clonePointer(s.Sockets[i].V6Only)
+	}
+	s.Log.Targets, s.Stop = slices.Clone(s.Log.Targets), slices.Clone(s.Stop)
+	for _, c := range []*Command{&s.Command, &s.StopCommand, &s.ReloadCommand} {
+		*c = slices.Clone(*c)
+	}
+	for _, list := range []*[]string{
+		&s.After, &s.Requires, &s.Wants, &s.Groups, &s.EnvFile, &s.PassEnv, &s.Cap, &s.Log.Mask,
+		&s.Sandbox.AddressFamilies, &s.Sandbox.SystemCalls, &s.Sandbox.ReadWrite,
+		&s.Sandbox.ReadOnly, &s.Sandbox.Inaccessible,
+	} {
+		*list = slices.Clone(*list)
+	}
+	s.Success = ExitSet{slices.Clone(s.Success.Codes), slices.Clone(s.Success.Signals)}
+	for _, d := range []**Duration{
+		&s.Timeout, &s.StopTimeout, &s.Backoff.First, &s.Backoff.Cap, &s.Budget.Window,
+		&s.Liveness.Interval, &s.Liveness.Timeout,
+	} {
+		*d = clonePointer(*d)
+	}
+	for _, n := range []**int{
+		&s.Nice, &s.OOMScore, &s.Budget.Restarts, &s.Liveness.Threshold, &s.Log.Keep,
+	} {
+		*n = clonePointer(*n)
+	}
+	for _, b := range []**bool{
+		&s.Autostart, &s.Sandbox.PrivateTmp, &s.Sandbox.PrivateDevices, &s.Sandbox.PrivateNetwork,
+		&s.Sandbox.MemoryDenyWriteExecute,
+	} {
+		*b = clonePointer(*b)
+	}
+	s.Umask, s.Log.Mode = clonePointer(s.Umask), clonePointer(s.Log.Mode)
+	s.Backoff.Factor, s.Backoff.Jitter = clonePointer(s.Backoff.Factor),
+		clonePointer(s.Backoff.Jitter)
+	s.Limits.Swap = clonePointer(s.Limits.Swap)
+	s.Log.RotateSize, s.Log.Buffer = clonePointer(s.Log.RotateSize), clonePointer(s.Log.Buffer)
 	return s
 }
 
-// unshare puts copies in the place of what v shares with the value that it was copied from.
-func unshare(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Struct:
-		for _, field := range v.Fields() {
-			unshare(field)
-		}
-	case reflect.Pointer:
-		if !v.IsNil() {
-			p := reflect.New(v.Type().Elem())
-			p.Elem().Set(v.Elem())
-			v.Set(p)
-		}
-	case reflect.Slice:
-		if !v.IsNil() {
-			v.Set(reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v))
-			for i := range v.Len() {
-				unshare(v.Index(i))
-			}
-		}
-	case reflect.Map: // of texts and limits, which share nothing
-		if !v.IsNil() {
-			m := reflect.MakeMapWithSize(v.Type(), v.Len())
-			for key, value := range v.Seq2() {
-				m.SetMapIndex(key, value)
-			}
-			v.Set(m)
-		}
+func clonePointer[T any](p *T) *T {
+	if p == nil {
+		return nil
 	}
+	return new(*p)
 }
 
 // Delay returns the time to wait before the n-th restart in a row, n from 1.
