@@ -64,6 +64,7 @@ func (s *Service) waitOut(longest time.Duration) {
 // startAgain starts what was about to be started.
 func (s *Service) startAgain(_ cause) {
 	s.shared.Procs.Renounce(&s.Unit)
+	s.enter(Waiting, "")
 	s.wait()
 }
 

@@ -16,7 +16,8 @@ func (s *Service) Start() {
 	s.happen(hWant, cause{})
 }
 
-// Stop ends it: nobody wants it, or at the end of the supervisor only the next one does.
+// Stop ends it. It does not touch Wanted, which whoever calls it has taken back: only at the end of
+// the supervisor it stays, for the next one.
 func (s *Service) Stop(why string) { s.happen(hUnwant, cause{text: why}) }
 
 // Restart ends it, if it has anything to end, and starts it anew.

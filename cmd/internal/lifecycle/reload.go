@@ -9,8 +9,8 @@ import (
 	"github.com/daemonry/daemonry/spec"
 )
 
-// ErrNoReload says that a service does not say how it is reloaded.
-var ErrNoReload = errors.New("has neither a reload signal nor a reload command")
+// errNoReload says that a service does not say how it is reloaded.
+var errNoReload = errors.New("has neither a reload signal nor a reload command")
 
 // reloadAnswer is how long a service has to answer with RELOADING=1, or to die of the signal. What
 // does neither by then is taken to have heard it, and not to speak that part of sd_notify(3).
@@ -34,7 +34,7 @@ func (s *Service) Reload(ended func(error)) error {
 		})
 		return nil
 	case s.spec.Reload == "":
-		return ErrNoReload
+		return errNoReload
 	}
 	return s.reloadBySignal()
 }

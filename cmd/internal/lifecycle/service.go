@@ -174,7 +174,7 @@ type wayUp struct {
 // wayDown is what is known of a service that is being ended.
 type wayDown struct {
 	failure      string    // why it is being stopped although wanted; "" if it was asked for
-	saidStopping bool      // STOPPING=1, since the stop began
+	saidStopping bool      // STOPPING=1 was heard; beginStop forgets it
 	endsWell     bool      // its main process has ended with success, without having been asked to
 	forked       string    // what is to be said of one that did, and has left processes behind
 	again        bool      // start anew once stopped, without delay
@@ -226,8 +226,7 @@ func (s *Service) Reason() string       { return s.reason }
 // Text is what it has said of itself (STATUS=).
 func (s *Service) Text() string { return s.text }
 
-// Run counts its starts; Started is when the last process was.
-func (s *Service) Run() uint64        { return s.run }
+// Started is when the last process was.
 func (s *Service) Started() time.Time { return s.startedAt }
 
 // Exit is how the last process ended, nil if there was none; Cause is why there was none, as an

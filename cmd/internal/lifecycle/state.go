@@ -116,7 +116,7 @@ func reactions() table {
 			hCutShort: ignore, hLeftBehind: ignore,
 		},
 		Stopping: {
-			hWant: (*Service).comeBack, hUnwant: ignore,
+			hWant: (*Service).comeBack, hUnwant: (*Service).stayDown,
 			hRestart: (*Service).comeBack, hDepsMet: ignore,
 			hSpawned: (*Service).nextStep, hSpawnError: (*Service).spawnFailed,
 			hReady: ignore, hNotReady: ignore,

@@ -22,6 +22,13 @@ func (s *Service) endForRestart(why cause) {
 // comeBack is being wanted while it is being ended: it is started anew after that.
 func (s *Service) comeBack(_ cause) { s.again, s.Wanted = true, true }
 
+// stayDown is not being wanted while it is being ended. What it waits for may have gone in a way
+// that told nobody: whoever asks once more frees it.
+func (s *Service) stayDown(_ cause) {
+	s.again = false
+	s.Release()
+}
+
 // beginStop starts to end s. If services that depend on it are being ended
 // too, they go first.
 func (s *Service) beginStop(why string) {
@@ -138,7 +145,7 @@ func (s *Service) Hurry() {
 // stuckAfter is how long what was killed may take to be gone before it is told of.
 const stuckAfter = 5 * time.Second
 
-// stuck tells that a process was killed and is not gone: it sleeps in the kernel and cannot be
+// tellStuck tells that a process was killed and is not gone: it sleeps in the kernel and cannot be
 // interrupted, most often because a disk or a network file system does not answer. Its service
 // stays where it is until the process has gone, which is noticed like any death: another one must
 // not run beside it.

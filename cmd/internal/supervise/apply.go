@@ -193,6 +193,8 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	if s == nil {
 		s = e.newService(want, a.Source, nil)
 		e.services.Add(s)
+		// Those who need the name needed its instances until now.
+		e.releaseSoon(slices.Values(e.services.Instances(s.Name())))
 		e.describeEnviron(s, a.environ)
 		e.readopt(s)
 		e.described(s)
@@ -211,6 +213,7 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	needed := e.services.Needed(s)
 	e.services.Redescribe(s, func() { s.Describe(want) })
 	e.releaseSoon(needed) // it may not need them any more
+	e.releaseSoon(slices.Values([]*service{s}))
 	e.described(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {

@@ -40,7 +40,11 @@ func (e *Engine) reload(s *service) (*waiters.Waiter, error) {
 	var w *waiters.Waiter
 	err := s.Reload(func(err error) { w.CommandEnded(err) })
 	if err == nil {
-		w = s.waiters.AddReload(len(s.Spec().ReloadCommand) > 0)
+		add := s.waiters.AddReload
+		if len(s.Spec().ReloadCommand) > 0 {
+			add = s.waiters.AddReloadCommand
+		}
+		w = add()
 	}
 	return w, err
 }

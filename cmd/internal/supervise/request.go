@@ -178,8 +178,9 @@ func (e *Engine) want(list []*service, by waiters.Order) {
 	})
 }
 
-// comesBack notes that s, which is to be up, is not to be forgotten if that was asked for before.
+// comesBack notes that s is to be up, and not to be forgotten if that was asked for before.
 func (e *Engine) comesBack(s *service) {
+	s.Wanted = true // before it is taken down what is
 	if s.removed {
 		s.removed = false
 		e.recheckFollowers(s) // it does not go, and is followed by nobody

@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"syscall"
@@ -127,10 +128,16 @@ func (t *takeover) findProcess(s *service, r kept.Record) {
 	}
 }
 
-// leaveAlone says so, too.
+// leaveAlone has s be left alone, and says so.
 func (t *takeover) leaveAlone(s *service, why string) {
 	s.LeaveAlone(why)
 	t.e.o.Trouble(fmt.Errorf("%s: %s", s.Name(), why))
+}
+
+// forgetEndings forgets that services were asked to end together which are not being ended: nobody
+// is to wait for that.
+func (e *Engine) forgetEndings() {
+	maps.DeleteFunc(e.stopping, func(s *service, _ struct{}) bool { return s.State() != Stopping })
 }
 
 // settleDoubts leaves alone what is wanted, may run, and was not found.
@@ -203,6 +210,7 @@ func (e *Engine) takeOver(l kept.Left, up []*service) {
 	t.place()
 	t.seek()
 	t.settleDoubts(up)
+	e.forgetEndings()
 	t.keepUnknown()
 	t.openLogs()
 	up = slices.DeleteFunc(up, func(s *service) bool {

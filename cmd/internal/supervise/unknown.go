@@ -89,6 +89,7 @@ func (e *Engine) readopt(s *service) {
 	}
 	t := &takeover{e: e}
 	t.placeOne(s, r)
+	e.forgetEndings()
 	t.openLogs()
 	e.adoptHeld(s)
 	e.goOn(s)

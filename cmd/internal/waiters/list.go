@@ -66,10 +66,13 @@ func (l *List) Add(want Want) *Waiter {
 	return w
 }
 
-// AddReload is Add for a reload that is under way, by a command or else by a signal.
-func (l *List) AddReload(byCommand bool) *Waiter {
-	w := l.Add(Want{Order: Reload, Up: true})
-	w.running = byCommand
+// AddReload is Add for a reload that is under way.
+func (l *List) AddReload() *Waiter { return l.Add(Want{Order: Reload, Up: true}) }
+
+// AddReloadCommand is AddReload for one by a command, whose end is told to the waiter.
+func (l *List) AddReloadCommand() *Waiter {
+	w := l.AddReload()
+	w.running = true
 	return w
 }
 
@@ -96,7 +99,7 @@ func (l *List) Reloaded(err error) {
 	l.Wake()
 }
 
-// Orders are what those who wait have asked for.
+// Orders are what those who wait have asked for, for tests.
 func (l *List) Orders() []Order {
 	list := make([]Order, len(l.waiters))
 	for i, w := range l.waiters {

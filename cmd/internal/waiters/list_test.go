@@ -160,7 +160,7 @@ func all(orders []Order) map[Order]bool {
 func TestReloaded(t *testing.T) {
 	s := &fake{state: control.Ready}
 	l := New(s)
-	one, two, signal := l.AddReload(true), l.AddReload(true), l.AddReload(false)
+	one, two, signal := l.AddReloadCommand(), l.AddReloadCommand(), l.AddReload()
 	other := l.Add(waitDown)
 	tell := func(what, first, second, third string) {
 		t.Helper()
@@ -182,7 +182,7 @@ func TestReloaded(t *testing.T) {
 	tell("the second command has ended", "", "", "")
 	l.Reloaded(nil)
 	tell("and the process has told", "", "done", "")
-	two, signal = l.AddReload(true), l.AddReload(false)
+	two, signal = l.AddReloadCommand(), l.AddReload()
 	l.Reloaded(errors.New("too late"))
 	tell("too late", "", "too late", "too late")
 	if said(other) != "" || len(l.Orders()) != 1 {
@@ -345,7 +345,7 @@ func TestByNow(t *testing.T) {
 
 // A reload that was done was done, whatever has become of the service since.
 func TestByNowOfAReload(t *testing.T) {
-	w := New(&fake{state: control.Failed}).AddReload(false)
+	w := New(&fake{state: control.Failed}).AddReload()
 	if err := w.byNow(nil); err != nil {
 		t.Error(err)
 	}

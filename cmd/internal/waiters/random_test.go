@@ -103,7 +103,11 @@ func (r *waits) add() {
 	switch order := r.order("order", Start, Stop, Restart, Remove, Apply, Wait, Reload); order {
 	case Reload:
 		if r.service.state == control.Ready {
-			r.all = append(r.all, r.list.AddReload(r.flag("by command")))
+			add := r.list.AddReload
+			if r.flag("by command") {
+				add = r.list.AddReloadCommand
+			}
+			r.all = append(r.all, add())
 		}
 	case Apply, Wait:
 		r.all = append(r.all, r.list.Add(Want{order, r.flag("up")}))
