@@ -3,7 +3,6 @@ package listen
 import (
 	"errors"
 	"net"
-	"slices"
 )
 
 // Set is what was handed to this process, in the order of the descriptors. One
@@ -20,9 +19,13 @@ func (s *Set) All() []*Socket { return s.sockets }
 // systemd calls them so where nothing else is said, "web" also means
 // "web.socket".
 func (s *Set) Named(name string) []*Socket {
-	return slices.DeleteFunc(slices.Clone(s.sockets), func(sock *Socket) bool {
-		return sock.file == nil || sock.Name != name && sock.Name != name+".socket"
-	})
+	var found []*Socket // nil if there are none
+	for _, sock := range s.sockets {
+		if sock.file != nil && (sock.Name == name || sock.Name == name+".socket") {
+			found = append(found, sock)
+		}
+	}
+	return found
 }
 
 // Listen returns the first untaken socket of the name, which must be a listening

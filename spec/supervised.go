@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"path"
-	"reflect"
 	"slices"
 )
 
@@ -45,11 +44,11 @@ func (s *Service) checkSupervised(p *problems) {
 
 // isZero says whether nothing is asked for. The default level is what other managers do unasked.
 func (b Sandbox) isZero() bool {
-	zero := b.Level != SandboxStrict
-	for field, value := range reflect.ValueOf(b).Fields() {
-		zero = zero && (field.Name == "Level" || empty(field, value))
-	}
-	return zero
+	return b.Level != SandboxStrict && b.PrivateTmp == nil && b.PrivateDevices == nil &&
+		b.PrivateNetwork == nil && b.ProtectSystem == "" && b.ProtectHome == "" &&
+		b.MemoryDenyWriteExecute == nil && len(b.AddressFamilies) == 0 &&
+		len(b.SystemCalls) == 0 && len(b.ReadWrite) == 0 && len(b.ReadOnly) == 0 &&
+		len(b.Inaccessible) == 0
 }
 
 // sameLogs reports files that two services, or two instances of one, would have as their log: they

@@ -189,13 +189,13 @@ func (h *heritage) holdPredecessor() *sys.Process {
 
 // succeedAll has every part of the program take its place.
 func succeedAll() error {
-	return each(func(l spawn.Handover) func() error { return l.Succeed })
+	return each(spawn.Handovers(), func(l spawn.Handover) func() error { return l.Succeed })
 }
 
-// each has every part of the program do what it has for that.
-func each(what func(spawn.Handover) func() error) error {
+// each has parts of the program do what they have for that.
+func each(parts []spawn.Handover, what func(spawn.Handover) func() error) error {
 	var errs []error
-	for _, l := range spawn.Handovers() {
+	for _, l := range parts {
 		if do := what(l); do != nil {
 			errs = append(errs, do())
 		}

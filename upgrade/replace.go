@@ -112,7 +112,7 @@ func (u *Upgrader) end(failed *Error) error {
 		return failed
 	}
 	u.phase = replaced
-	err := each(func(l spawn.Handover) func() error { return l.Retire })
+	err := each(spawn.Handovers(), func(l spawn.Handover) func() error { return l.Retire })
 	close(u.exit)
 	return err
 }

@@ -108,7 +108,7 @@ type Upgrader struct {
 	inherited *listen.Set
 	pidfile   *pidfile.File
 
-	// what give gives; of the attempt under way, of which there is one
+	// what is handed over in the attempt under way, of which there is one
 	giving func() ([]byte, []*os.File)
 
 	exit    chan struct{}

@@ -111,7 +111,7 @@ func (w *waiter) start() error {
 		return errors.Join(err, ours.Close())
 	}
 	w.main = successor.PID
-	err = each(func(l spawn.Handover) func() error { return l.Retire })
+	err = each(others, func(l spawn.Handover) func() error { return l.Retire })
 	// it speaks to us by the other channel, as its successors do
 	return errors.Join(err, successor.Close())
 }

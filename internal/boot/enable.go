@@ -37,7 +37,10 @@ func (m *Machine) Enable(ctx context.Context, services []spec.Service) (*Plan, e
 		return nil, err
 	}
 	p := m.newPlan(out.Notes)
-	return p, m.install(ctx, mgr, p, services, out.Files)
+	if err := m.install(ctx, mgr, p, services, out.Files); err != nil {
+		return nil, err // half a plan is for nobody
+	}
+	return p, nil
 }
 
 // ordered puts services after those that they need, for init systems that start
@@ -188,7 +191,10 @@ func (m *Machine) Disable(ctx context.Context, names ...string) (*Plan, error) {
 	if err := mgr.begin(ctx, p, nil); err != nil {
 		return nil, err
 	}
-	return p, m.removal(ctx, mgr, p, have, nil)
+	if err := m.removal(ctx, mgr, p, have, nil); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // notInstances refuses names of instances, which would seem to be disabled

@@ -114,7 +114,9 @@ func widenPipe(int, int)                       {}
 
 // One kernel table holds flock and fcntl locks on these systems, so F_GETLK
 // sees a flock lock too (with process id -1).
-func LockedByOther(f *os.File) (bool, error) { return queryLock(f, unix.F_GETLK, unix.F_WRLCK) }
+func LockedByOther(f *os.File) (bool, error) {
+	return queryLock(f, "fcntl(F_GETLK)", unix.F_GETLK, unix.F_WRLCK)
+}
 
 func openInputAs(string, Credential) (*os.File, error) { return nil, Unsupported("setfsuid") }
 

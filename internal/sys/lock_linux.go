@@ -28,7 +28,7 @@ func TryOFDLock(f *os.File) error { return ofdLock(f, unix.Flock_t{Type: unix.F_
 func LockedByOther(f *os.File) (bool, error) { return queryOFDLock(f, unix.F_WRLCK) }
 
 func queryOFDLock(f *os.File, kind int16) (bool, error) {
-	held, err := queryLock(f, unix.F_OFD_GETLK, kind)
+	held, err := queryLock(f, "fcntl(F_OFD_GETLK)", unix.F_OFD_GETLK, kind)
 	if errno, ok := Errno(err); ok && (errno == unix.EINVAL || errno == unix.EOPNOTSUPP) {
 		return false, Unsupported("fcntl(F_OFD_GETLK)")
 	}

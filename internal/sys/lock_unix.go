@@ -48,13 +48,13 @@ func lockError(call string, err error) error {
 	return wrap(call, err)
 }
 
-// queryLock asks, with one of the F_GETLK commands, whether a lock of that type, F_RDLCK or
-// F_WRLCK, on the whole file would be refused.
-func queryLock(f *os.File, cmd int, kind int16) (held bool, err error) {
+// queryLock asks, with one of the F_GETLK commands, which errors name as call, whether a lock of
+// that type, F_RDLCK or F_WRLCK, on the whole file would be refused.
+func queryLock(f *os.File, call string, cmd int, kind int16) (held bool, err error) {
 	lk := unix.Flock_t{Type: kind} // from 0, length 0: to the end, wherever that will be
 	err = WithFD(f, func(fd int) error {
 		err := retry(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lk) })
-		return wrap("fcntl(F_GETLK)", err)
+		return wrap(call, err)
 	})
 	return err == nil && lk.Type != unix.F_UNLCK, err
 }

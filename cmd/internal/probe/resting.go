@@ -97,8 +97,7 @@ func (w *Resting) Watch(c Check, looks Looks, up func(note string)) (stop func()
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		e.stopped = true
-		w.queue = slices.DeleteFunc(w.queue, func(other *resting) bool { return other == e })
+		e.stopped = true // first drops it when it is due: it may be one of ten thousand
 	}
 }
 
@@ -137,6 +136,9 @@ func (w *Resting) serve() {
 func (w *Resting) first() (e *resting, wait time.Duration, left bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for len(w.queue) > 0 && w.queue[0].stopped {
+		w.queue = slices.Delete(w.queue, 0, 1)
+	}
 	if len(w.queue) == 0 {
 		w.serving = false
 		return nil, 0, false

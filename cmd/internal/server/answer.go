@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,24 +79,35 @@ func answerError(w http.ResponseWriter, err error) {
 	answerJSON(w, statusOf(e.Code), e)
 }
 
-// statuses are those that errors are answered with; of others it is that of a fault of ours.
-var statuses = map[control.Code]int{
-	control.BadRequest:   http.StatusBadRequest,
-	control.Unauthorized: http.StatusUnauthorized,
-	control.Forbidden:    http.StatusForbidden,
-	control.NotFound:     http.StatusNotFound,
-	control.BadMethod:    http.StatusMethodNotAllowed,
-	control.NotDone:      http.StatusConflict,
-	control.TooLarge:     http.StatusRequestEntityTooLarge,
-	control.Invalid:      http.StatusUnprocessableEntity,
-	control.Unsupported:  http.StatusNotImplemented,
-	control.Closing:      http.StatusServiceUnavailable,
-	control.Upgrading:    http.StatusServiceUnavailable,
-	control.TimedOut:     http.StatusGatewayTimeout,
-	control.NotSaved:     http.StatusInsufficientStorage,
+func statusOf(c control.Code) int {
+	switch c {
+	case control.BadRequest:
+		return http.StatusBadRequest
+	case control.Unauthorized:
+		return http.StatusUnauthorized
+	case control.Forbidden:
+		return http.StatusForbidden
+	case control.NotFound:
+		return http.StatusNotFound
+	case control.BadMethod:
+		return http.StatusMethodNotAllowed
+	case control.NotDone:
+		return http.StatusConflict
+	case control.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case control.Invalid:
+		return http.StatusUnprocessableEntity
+	case control.Unsupported:
+		return http.StatusNotImplemented
+	case control.Closing, control.Upgrading:
+		return http.StatusServiceUnavailable
+	case control.TimedOut:
+		return http.StatusGatewayTimeout
+	case control.NotSaved:
+		return http.StatusInsufficientStorage
+	}
+	return http.StatusInternalServerError
 }
-
-func statusOf(c control.Code) int { return cmp.Or(statuses[c], http.StatusInternalServerError) }
 
 // errorOf finds out what kind of error the engine returned. Several are joined
 // when several services are concerned: the message has a line for each.

@@ -14,8 +14,8 @@ import (
 )
 
 // Instances hold their stop for who needs them all by one name. When a service gets that name they
-// are not what is needed any more, and are let go; if nobody had told them, who stops them once more
-// would.
+// are not what is needed any more, and are let go; if nobody had told them, who stops them once
+// more would.
 func TestHoldEndsWithTheName(t *testing.T) {
 	for name, then := range map[string]func(b *bench, web spec.Service){
 		"a service of the name": func(b *bench, web spec.Service) {

@@ -2,6 +2,7 @@ package supervised
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"time"
 
@@ -30,7 +31,7 @@ func LogConfig(s spec.Service, dir string) (logs.Config, error) {
 		Limit:   logs.Limit{Lines: l.RateLimit.Events, Per: time.Duration(l.RateLimit.Per)},
 		Block:   l.Block,
 		MaxWait: time.Duration(l.MaxWait),
-		Buffer:  int(*l.Buffer),
+		Buffer:  int(min(*l.Buffer, math.MaxInt32)), // an int may have 32 bits
 	}
 	for _, text := range l.Mask {
 		mask, err := regexp.Compile(text)

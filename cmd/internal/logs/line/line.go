@@ -40,13 +40,13 @@ const (
 	Log
 )
 
-var streams = []string{Out: "out", Err: "err", Log: "log"}
+var streams = [...]string{Out: "out", Err: "err", Log: "log"}
 
 func (s Stream) String() string { return streams[s] }
 
 // StreamNamed is the stream whose name is text, if there is one.
 func StreamNamed(text string) (Stream, bool) {
-	i := slices.Index(streams, text)
+	i := slices.Index(streams[:], text)
 	return Stream(max(0, i)), i >= 0
 }
 
