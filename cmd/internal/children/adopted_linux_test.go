@@ -10,21 +10,6 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// adopted is a unit whose main process an earlier supervisor has started.
-func (s *scene) adopted(one *subject) int {
-	pid := s.k.born(process{parent: 1, invocation: "earlier", mine: true})
-	id := s.kernel.Identify(pid)
-	s.Recall(&one.Unit, "earlier", pid, id, nil)
-	h, err := s.Prove(id)
-	if err == nil {
-		err = s.Adopt(&one.Unit, id, h, "")
-	}
-	if err != nil {
-		s.Error(err)
-	}
-	return pid
-}
-
 // An adopted process has ended, which is about to be told, and its number is a child's already:
 // that is signalled as a child, dies as a child, and each end is told to its own.
 func TestAdoptedWhoseNumberPassedOn(t *testing.T) {

@@ -370,3 +370,18 @@ func (s *scene) grouped(t *testing.T, one *subject, files map[string]string) {
 		}
 	}
 }
+
+// adopted is a unit whose main process an earlier supervisor has started.
+func (s *scene) adopted(one *subject) int {
+	pid := s.k.born(process{parent: 1, invocation: "earlier", mine: true})
+	id := s.kernel.Identify(pid)
+	s.Recall(&one.Unit, "earlier", pid, id, nil)
+	h, err := s.Prove(id)
+	if err == nil {
+		err = s.Adopt(&one.Unit, id, h, "")
+	}
+	if err != nil {
+		s.Error(err)
+	}
+	return pid
+}
