@@ -1,8 +1,13 @@
 package kept
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +34,43 @@ func TestRecord(t *testing.T) {
 	found, err := persist.Find[Record]("", dir)
 	if err != nil || len(found.Records) != 1 || !reflect.DeepEqual(found.Records[r.Name], r) {
 		t.Errorf("%+v has become %+v, %v", r, found, err)
+	}
+}
+
+// The supervisor before this one, and the one after it, may be of another version: these names are
+// what they go by.
+func TestRecordNames(t *testing.T) {
+	var r Record
+	fill(reflect.ValueOf(&r).Elem())
+	r.Spec = &spec.Service{}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		All  map[string]any
+		Exit map[string]any
+		Main map[string]any
+	}
+	err = errors.Join(json.Unmarshal(text, &got.All), json.Unmarshal(text, &got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range []struct {
+		of   map[string]any
+		want string
+	}{
+		{got.All, "again beside completed crashes ending environ exit failure gone held " +
+			"invocation " +
+			"killed left main name next reason removed restarts rewound session since source " +
+			"spec started state step text unproven wanted watchdog window"},
+		{got.Exit, "At Code Core OOM Signal Text Unknown Usage Words"},
+		{got.Main, "pid pidfd start"},
+	} {
+		keys := slices.Sorted(maps.Keys(names.of))
+		if got := strings.Join(keys, " "); got != names.want {
+			t.Errorf("names are\n%s, were\n%s", got, names.want)
+		}
 	}
 }
 

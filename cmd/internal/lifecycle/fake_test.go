@@ -129,13 +129,14 @@ func (b *bench) trouble(err error) {
 
 // settle does what is posted and takes in the dead, until there is nothing more.
 func (b *bench) settle() {
-	for range 1000 {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		b.shared.Procs.Reap()
 		if b.shared.Loop.Run() == 0 && !b.shared.Loop.Busy() && len(b.dead) == 0 {
 			return
 		}
 		time.Sleep(10 * time.Microsecond)
 	}
+	b.Error("it does not come to rest")
 }
 
 // The Owner of a service that is the only one.

@@ -1,8 +1,9 @@
 // Package lifecycle takes one service through its states: start, ready, stop, start again.
 //
-// What can happen to a service is a table (state.go); its state is private to this package, so
-// nothing else can change it. A service knows no other service: who has it, the Owner, says what it
-// waits for and hears what becomes of it.
+// What can happen to a service is a table (state.go); its state is private to this package: others
+// can have something happen to it, and put it where an earlier supervisor has left it (Place). A
+// service knows no other service: who has it, the Owner, says what it waits for and hears what
+// becomes of it.
 //
 // All of it is of one goroutine, that of the loop in Shared. What takes time is done elsewhere and
 // comes back as a function that this goroutine runs.
@@ -114,7 +115,7 @@ func (h *Shared) Alive() int { return h.alive }
 // Holding says whether the stop of a service waits for others.
 func (h *Shared) Holding() bool { return h.holding > 0 }
 
-// Service is one service at run time, or one of two processes of it. New makes it.
+// Service is one service at run time, or one of two processes of it. Init makes it.
 type Service struct {
 	shared *Shared
 	owner  Owner

@@ -213,7 +213,9 @@ func (e *Engine) update(want spec.Service, a Apply) *service {
 	needed := e.services.Needed(s)
 	e.services.Redescribe(s, func() { s.Describe(want) })
 	e.releaseSoon(needed) // it may not need them any more
-	e.releaseSoon(slices.Values([]*service{s}))
+	if s.Holds() {
+		e.post(s.Release) // as another instance, or none, it may be needed by others
+	}
 	e.described(s)
 	fields := make([]string, len(changes))
 	for i, c := range changes {

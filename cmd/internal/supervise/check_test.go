@@ -35,12 +35,13 @@ func (b *bench) place(s *service, state control.State) {
 
 // settle does what is posted, as Run would, until nothing is.
 func (b *bench) settle() {
-	for range 1000 {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		if b.loop.Run() == 0 && !b.loop.Busy() && !b.keeper.Busy() {
 			return
 		}
 		time.Sleep(10 * time.Microsecond)
 	}
+	b.Error("it does not come to rest")
 }
 
 // check holds what must always hold.
