@@ -123,6 +123,10 @@ func TestSettledIsNotMerelySaid(t *testing.T) {
 	detached(t, "--ready", "settled:25s", "--timeout", "30s", "--", notifier.Path(t), "READY=1")
 }
 
+// soon is the time until ready of what is to miss it: the stages before the program are within it,
+// and with the race detector on a busy machine they take a while.
+const soon = "2s"
+
 // TestNeverReady: the same modes of a daemon that does not: 124, and nothing is left of it.
 func TestNeverReady(t *testing.T) {
 	dir := t.TempDir()
@@ -133,7 +137,7 @@ func TestNeverReady(t *testing.T) {
 		t.Run(ready[:min(len(ready), 6)], func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			log := filepath.Join(t.TempDir(), "log")
-			refused(t, 124, "not ready within 500ms", "--timeout", "500ms", "--ready", ready,
+			refused(t, 124, "not ready within 2s", "--timeout", soon, "--ready", ready,
 				"--stderr", log, "--", "sh", "-c", "(setsid sleep 1000 & sleep 1000 & sleep 1000)")
 		})
 	}
@@ -142,8 +146,8 @@ func TestNeverReady(t *testing.T) {
 // TestExtendTimeout: a daemon that asks for more time gets it.
 func TestExtendTimeout(t *testing.T) {
 	proctest.CheckLeaks(t)
-	pid := detached(t, "--timeout", "300ms", "--ready", "notify", "--", notifier.Path(t),
-		"EXTEND_TIMEOUT_USEC=20000000", "600ms", "READY=1")
+	pid := detached(t, "--timeout", soon, "--ready", "notify", "--", notifier.Path(t),
+		"EXTEND_TIMEOUT_USEC=20000000", "2500ms", "READY=1")
 	if !proctest.Alive(pid) {
 		t.Error("it is not alive")
 	}
@@ -179,7 +183,7 @@ func TestStrangerOnThePort(t *testing.T) {
 	}
 	defer l.Close()
 	addr := l.Addr().String()
-	args := []string{"--timeout", "500ms", "--ready", "tcp:" + addr, "--"}
+	args := []string{"--timeout", soon, "--ready", "tcp:" + addr, "--"}
 	r := run(t, append(append([]string{"detach"}, args...), "sleep", "1000")...)
 	if r.status == 0 || !strings.Contains(r.stderr, addr[len("127.0.0.1:"):]) {
 		t.Errorf("a daemon that does not listen: %+v", r)

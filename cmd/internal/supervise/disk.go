@@ -2,25 +2,11 @@ package supervise
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
-	"github.com/daemonry/daemonry/cmd/internal/environ"
 	"github.com/daemonry/daemonry/cmd/internal/kept"
 	"github.com/daemonry/daemonry/cmd/internal/persist"
 	"github.com/daemonry/daemonry/control"
 )
-
-// disk is what is kept of services.
-type disk struct {
-	keeper   *kept.Keeper
-	left     kept.Left              // of the predecessor, until Restore has taken it in
-	unknown  map[string]kept.Record // of an earlier supervisor's services that nothing describes
-	environs *environ.Set
-}
-
-// environDir, in the state directory, has a file for each environment.
-const environDir = "environment"
 
 func (o *Options) dirs() kept.Dirs {
 	return kept.Dirs{Runtime: o.RuntimeDir, State: o.StateDir, Displaced: o.Displaced}
@@ -94,33 +80,6 @@ func (c source) Wants() (wants kept.Wants) {
 
 func (c source) Environs() (save, sweep func() error) { return c.e.useEnvirons() }
 
-// NotSavedError says that something was done, and would be forgotten if the supervisor ended now.
-type NotSavedError struct{ Err error }
-
-func (e *NotSavedError) Error() string {
-	return fmt.Sprintf("done, but not on disk: a restarted supervisor would not know it: %v", e.Err)
-}
-
-// Unwrap returns why the file could not be written.
-func (e *NotSavedError) Unwrap() error { return e.Err }
-
-// changed has what is wanted written, and with specs also what there is. What it returns has
-// room for the answer: nil when it is on disk, else a NotSavedError.
-func (e *Engine) changed(specs bool) <-chan error {
-	saved := make(chan error, 1)
-	e.keeper.State.Mark(kept.WantsFile)
-	if specs {
-		e.keeper.State.Mark(kept.SpecsFile)
-	}
-	e.keeper.State.Await(func(err error) {
-		if err != nil {
-			err = &NotSavedError{err}
-		}
-		saved <- err
-	})
-	return saved
-}
-
 // WantedChanged has it on disk that s has changed what is wanted.
 func (s *service) WantedChanged() { s.engine.keeper.State.Write(kept.WantsFile) }
 
@@ -156,21 +115,6 @@ func (e *Engine) Save(ctx context.Context) error {
 		return err
 	}
 	return e.answered(ctx, done)
-}
-
-// endDisk is what an engine that has ended every service does last: of what may still run the next
-// supervisor has to know.
-func (e *Engine) endDisk() error {
-	if e.leavesBehind() {
-		return e.keeper.Leave()
-	}
-	return e.keeper.End()
-}
-
-// leavesBehind says whether there is what may run and is not ours to end.
-func (e *Engine) leavesBehind() bool {
-	return len(e.unknown) > 0 ||
-		slices.ContainsFunc(e.services.Sorted(), func(s *service) bool { return s.Unproven() })
 }
 
 // Owned is persist.Owned.

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -27,6 +28,25 @@ func (e *Engine) Status(ctx context.Context, names ...string) (list []control.St
 		return nil, askErr
 	}
 	return list, err
+}
+
+// status is what there is to know about s at this moment.
+func (s *service) status() control.Status {
+	st := control.Status{
+		Name: s.Spec().Name, Description: s.Spec().Description, State: s.State(),
+		Wanted: s.Wanted, Held: s.held,
+		PID: s.PID(), Ready: s.State() == Ready || s.State() == Listening, Restarts: s.Restarts(),
+		Since: s.Since(), Exit: s.Exit(),
+		Reason: s.Reason(), Text: s.Text(), LogError: s.logError, Source: s.source,
+		Labels: s.Spec().Labels,
+	}
+	if s.PID() != 0 {
+		st.Started = s.Started()
+	}
+	if s.State() == Backoff || s.State() == Failed {
+		st.Next = s.Next()
+	}
+	return st
 }
 
 // Spec returns the description of a service with all defaults.
@@ -119,6 +139,33 @@ func (e *Engine) change(ctx context.Context, names []string, r request, do func(
 	}
 	return errors.Join(waiters.Await(ctx, e.loop, list), e.answered(ctx, saved))
 }
+
+// changed has what is wanted written, and with specs also what there is. What it returns has
+// room for the answer: nil when it is on disk, else a NotSavedError.
+func (e *Engine) changed(specs bool) <-chan error {
+	saved := make(chan error, 1)
+	e.keeper.State.Mark(kept.WantsFile)
+	if specs {
+		e.keeper.State.Mark(kept.SpecsFile)
+	}
+	e.keeper.State.Await(func(err error) {
+		if err != nil {
+			err = &NotSavedError{err}
+		}
+		saved <- err
+	})
+	return saved
+}
+
+// NotSavedError says that something was done, and would be forgotten if the supervisor ended now.
+type NotSavedError struct{ Err error }
+
+func (e *NotSavedError) Error() string {
+	return fmt.Sprintf("done, but not on disk: a restarted supervisor would not know it: %v", e.Err)
+}
+
+// Unwrap returns why the file could not be written.
+func (e *NotSavedError) Unwrap() error { return e.Err }
 
 // waitFor has somebody wait for each service. Those for which nothing is to be waited have their
 // answer at once.

@@ -165,11 +165,6 @@ func (s *service) Emit(ev control.Event) {
 	s.engine.events.Add(ev)
 }
 
-// tell tells of what has happened to the supervisor itself.
-func (e *Engine) tell(kind control.EventKind, text string) {
-	e.events.Add(control.Event{Kind: kind, Reason: text})
-}
-
 // registered is the value in the registry for the service that s is a process of.
 func (s *service) registered() *service {
 	for s.rolling.replaces != nil || s.rolling.replacedBy != nil {

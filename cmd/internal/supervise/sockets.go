@@ -15,18 +15,6 @@ import (
 // over all crashes, delays and restarts until it is stopped by hand, given up or removed. Meanwhile
 // connections queue in it and none is refused. What a service has stored with us is kept as long.
 
-func (e *Engine) newHandover() *handover.Table[*lifecycle.Service] {
-	return handover.New(handover.Options[*lifecycle.Service]{
-		Post: e.post,
-		Room: func() (func(), error) {
-			return func() { e.room.Leave(1) }, e.room.Enter(context.Background(), 1)
-		},
-		Failed:  (*lifecycle.Service).Trouble,
-		Trouble: e.o.Trouble,
-		Given:   e.o.Handover,
-	})
-}
-
 // HoldSockets makes s one of the users of exactly the sockets in its description. Other instances
 // have no process by now that has an older one of them.
 func (s *service) HoldSockets() {
@@ -65,20 +53,6 @@ func (e *Engine) outdated(s *service) (list []string) {
 		}
 	}
 	return list
-}
-
-// adoptHeld gives a service that was taken over what it has stored and the sockets that it has.
-func (e *Engine) adoptHeld(s *service) {
-	e.handover.Restore(&s.Service, s.Name())
-	switch s.State() {
-	case Backoff, Waiting, Starting, Listening:
-	default:
-		if s.PID() == 0 {
-			return
-		}
-	}
-	s.HoldSockets()
-	e.handover.Adopt(&s.Service, s.PID())
 }
 
 // Handover is what Standstill would hand over, without what is opened for that: for a program that

@@ -107,6 +107,17 @@ type logging struct {
 	logsEnd  logsEnd
 }
 
+// disk is what is kept of services.
+type disk struct {
+	keeper   *kept.Keeper
+	left     kept.Left              // of the predecessor, until Restore has taken it in
+	unknown  map[string]kept.Record // of an earlier supervisor's services that nothing describes
+	environs *environ.Set
+}
+
+// environDir, in the state directory, has a file for each environment.
+const environDir = "environment"
+
 // ErrClosed is the answer to a request when the engine is stopping or has stopped.
 var ErrClosed = waiters.ErrClosed
 
@@ -191,6 +202,18 @@ func newEngine(o Options, k lifecycle.Kernel) *Engine {
 	return e
 }
 
+func (e *Engine) newHandover() *handover.Table[*lifecycle.Service] {
+	return handover.New(handover.Options[*lifecycle.Service]{
+		Post: e.post,
+		Room: func() (func(), error) {
+			return func() { e.room.Leave(1) }, e.room.Enter(context.Background(), 1)
+		},
+		Failed:  (*lifecycle.Service).Trouble,
+		Trouble: e.o.Trouble,
+		Given:   e.o.Handover,
+	})
+}
+
 // Run supervises until ctx ends, then stops every service in order and
 // returns. What is wanted of each service stays on disk; the error says if it is not.
 func (e *Engine) Run(ctx context.Context) error {
@@ -222,44 +245,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	return errors.Join(e.endDisk(), e.close(true))
 }
 
-// over says whether Run has nothing left to do.
-func (e *Engine) over() bool {
-	return e.shared.Closing && e.shared.Alive() == 0 && e.procs.Idle() && !e.loop.Busy() &&
-		!e.keeper.Busy()
-}
-
-// shutdown ends everything, in order. What was wanted stays wanted, for the next supervisor.
-func (e *Engine) shutdown() {
-	e.shared.Closing = true
-	var all []*service
-	for _, s := range e.services.Sorted() {
-		if (s.State() != Stopped || s.rolling.replacement != nil) && !s.Unproven() {
-			all = append(all, s)
-		}
-	}
-	e.unwant(all, "the supervisor is shutting down", waiters.End)
-	for _, s := range all {
-		s.LeaveBehind()
-	}
-}
-
-// close closes what is open; with groups also the control groups, unless something is in them.
-func (e *Engine) close(groups bool) error {
-	var errs []error
-	if e.spawner != nil {
-		e.spawner.Close()
-	}
-	errs = append(errs, e.procs.Close())
-	errs = append(errs, e.hearing.Close(), e.handover.Close())
-	if e.logs != nil && !e.logsEnd.begun {
-		errs = append(errs, e.logs.Close())
-	}
-	if groups && e.shared.Alive() == 0 && !e.leavesBehind() {
-		errs = append(errs, e.cgroups.Close())
-	}
-	return errors.Join(append(errs, e.logsEnd.err)...)
-}
-
 // logTrouble is called by the log engine's workers, which do not wait.
 func (e *Engine) logTrouble(id string, err error) {
 	e.post(func() {
@@ -278,6 +263,11 @@ func troubleText(err error) string {
 		return "log can be written again"
 	}
 	return err.Error()
+}
+
+// tell tells of what has happened to the supervisor itself.
+func (e *Engine) tell(kind control.EventKind, text string) {
+	e.events.Add(control.Event{Kind: kind, Reason: text})
 }
 
 // post has f run by the owner, after what it is doing now. When the engine has ended, f is dropped.

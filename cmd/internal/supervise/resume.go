@@ -9,6 +9,42 @@ import (
 	"github.com/daemonry/daemonry/internal/cgroup"
 )
 
+// adoptHeld gives a service that was taken over what it has stored and the sockets that it has.
+func (e *Engine) adoptHeld(s *service) {
+	e.handover.Restore(&s.Service, s.Name())
+	switch s.State() {
+	case Backoff, Waiting, Starting, Listening:
+	default:
+		if s.PID() == 0 {
+			return
+		}
+	}
+	s.HoldSockets()
+	e.handover.Adopt(&s.Service, s.PID())
+}
+
+// goOn is what the owner does first with a service that was taken over.
+func (e *Engine) goOn(s *service) {
+	switch {
+	case s.State() == Waiting:
+		e.recheck(s)
+	case s.removed && (s.State() == Stopped || s.State() == Failed && s.Next().IsZero()):
+		e.forget(s)
+	default:
+		s.GoOn()
+	}
+}
+
+// endBeside ends them.
+func (t *takeover) endBeside() {
+	for _, s := range t.again {
+		for left := range s.rolling.replaced {
+			left.PrintInto(s.Stream())
+			left.Stop("left of a rolling restart that was cut short")
+		}
+	}
+}
+
 // clearGroups ends what a dead supervisor has left in the control groups of starts that nobody goes
 // on with, and removes the groups. What belongs to a service that is described nowhere is left
 // alone; and all of it, if for that reason it is in doubt who goes on.
