@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,8 +127,6 @@ func errorOf(err error) *control.Error {
 		return &control.Error{Message: err.Error(), Code: control.Closing}
 	case errors.Is(err, errUpgrading):
 		return &control.Error{Message: err.Error(), Code: control.Upgrading}
-	case errors.Is(err, context.Canceled):
-		return failed(control.TimedOut, "", "the client did not wait for the answer")
 	case errors.As(err, &missing):
 		e = &control.Error{Message: err.Error(), Code: control.NotFound}
 		if missing.Hint != "" {
