@@ -106,7 +106,7 @@ const (
 	killGrace    = 2 * time.Second
 )
 
-// killPrograms ends those that do not end with their input.
+// killPrograms ends the log programs that do not end with their input.
 func (e *Engine) killPrograms() {
 	for _, p := range e.procs.Programs() {
 		err := e.procs.EndProgram(p)

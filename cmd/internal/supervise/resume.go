@@ -35,7 +35,7 @@ func (e *Engine) goOn(s *service) {
 	}
 }
 
-// endBeside ends them.
+// endBeside ends what a rolling restart that was cut short has left beside services (recallBeside).
 func (t *takeover) endBeside() {
 	for _, s := range t.again {
 		for left := range s.rolling.replaced {
