@@ -45,18 +45,25 @@ type hanging struct {
 	spec       *Spec
 }
 
-// allHanging are they, as far as the user may make them.
-func allHanging(t *testing.T) (list []hanging) {
+// program is one whose program's file cannot be opened.
+func program(name, path string) hanging {
+	want := "execute " + path + ": the file system has not answered: the time is over"
+	return hanging{name, want, &Spec{Path: path, Args: []string{"x"}, Dir: "/"}}
+}
+
+// heldOpen is one whose program somebody has a lease on. It hangs for 45 s from the first that
+// opens the file, so each test has its own.
+func heldOpen(t *testing.T) hanging {
 	held := filepath.Join(t.TempDir(), "held")
 	if err := os.WriteFile(held, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	proctest.HoldOpens(t, held)
-	program := func(name, path string) hanging {
-		want := "execute " + path + ": the file system has not answered: the time is over"
-		return hanging{name, want, &Spec{Path: path, Args: []string{"x"}, Dir: "/"}}
-	}
-	list = append(list, program("held", held))
+	return program("held", held)
+}
+
+// allHanging are those that stay so, as far as the user may make them.
+func allHanging(t *testing.T) (list []hanging) {
 	if os.Getuid() != 0 {
 		return list
 	}
@@ -84,7 +91,7 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 	proctest.CheckLeaks(t)
 	sp := NewSpawner()
 	t.Cleanup(sp.Close)
-	for _, h := range allHanging(t) {
+	for _, h := range append(allHanging(t), hanging{name: "held"}) {
 		for _, way := range []struct {
 			name  string
 			start func(context.Context, *Spec) error
@@ -106,6 +113,10 @@ func TestHungHoldsNobodyElse(t *testing.T) {
 		} {
 			t.Run(h.name+" "+way.name, func(t *testing.T) {
 				t.Parallel()
+				h := h
+				if h.spec == nil {
+					h = heldOpen(t)
+				}
 				s := *h.spec
 				s.Umask = new(0o022)
 				failed := make(chan error, 1)
@@ -216,7 +227,7 @@ func TestHungLeaveBehind(t *testing.T) {
 	proctest.CheckLeaks(t)
 	var all sync.WaitGroup
 	t.Cleanup(all.Wait)
-	for _, h := range allHanging(t) {
+	for _, h := range append(allHanging(t), heldOpen(t)) {
 		cmd := leaver.Command(t, h.spec.Path, h.spec.Dir)
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 		out, err := cmd.StdoutPipe()
