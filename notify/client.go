@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Client struct {
 	// a zero one waits as long as it takes, as sd_notify does. It does not limit
 	// how long Barrier waits for the answer.
 	Timeout time.Duration
+
+	conn *os.File // of Connect
 }
 
 const socketVariable = "NOTIFY_SOCKET"
@@ -62,10 +65,7 @@ func (c Client) send(ctx context.Context, m Message, files []*os.File) (bool, er
 	if err := checkFiles(m, len(files)); err != nil {
 		return false, err
 	}
-	socket := c.Socket
-	if socket == "" {
-		socket = os.Getenv(socketVariable)
-	}
+	socket := c.address()
 	if socket == "" {
 		return false, nil
 	}
@@ -81,6 +81,11 @@ func (c Client) send(ctx context.Context, m Message, files []*os.File) (bool, er
 		return false, fmt.Errorf("notify %s: %w", socket, err)
 	}
 	return true, nil
+}
+
+// address is where to send; "" is to nobody.
+func (c Client) address() string {
+	return cmp.Or(c.Socket, os.Getenv(socketVariable))
 }
 
 func checkFiles(m Message, n int) error {

@@ -76,7 +76,7 @@ func (c Client) deliver(ctx context.Context, dst address, text []byte, fds []int
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	conn, kind, err := dst.open()
+	conn, kind, err := c.open(dst)
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,20 @@ func (c Client) deliver(ctx context.Context, dst address, text []byte, fds []int
 		return err
 	}
 	return finish(raw)
+}
+
+// open opens a connection to dst, or our own copy of the one that is kept (Connect), whose deadlines
+// are nobody else's.
+func (c Client) open(dst address) (conn *os.File, kind int, err error) {
+	if c.conn == nil {
+		return dst.open()
+	}
+	err = sys.WithFD(c.conn, func(fd int) (err error) {
+		fd, err = sys.DupAbove(fd, 0)
+		conn = os.NewFile(uintptr(fd), "notify")
+		return err
+	})
+	return conn, syscall.SOCK_DGRAM, err
 }
 
 // open makes a connected, or connecting, socket of the first kind that there is.

@@ -3,11 +3,14 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -202,6 +205,101 @@ func VerifyCredential(c Credential, kept CapSet) error {
 	const same = ^uintptr(0)
 	if _, _, errno := unix.RawSyscall(sysSetresuid, same, 0, same); errno == 0 {
 		return errors.New("root could be regained after it was given up")
+	}
+	return nil
+}
+
+// SetProcessCredential is SetThreadCredential with DropCaps for every thread of this process, by the
+// calls of package syscall, which change all of them or end the process. The capabilities that
+// root's uid leaves behind by somebody's wish (SECBIT_NO_SETUID_FIXUP) stay: a program with cgo has
+// no call for all threads, and VerifyProcessCredential finds them.
+func SetProcessCredential(c Credential) error {
+	have, err := unix.Getgroups()
+	if err != nil || !sameGroups(have, c.Groups) { // an ordinary user may not call setgroups
+		if err := syscall.Setgroups(c.groups()); err != nil {
+			return wrap("setgroups", err)
+		}
+	}
+	gid, uid := int(c.GID), int(c.UID)
+	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+		return wrap("setresgid", err)
+	}
+	return wrap("setresuid", syscall.Setresuid(uid, uid, uid))
+}
+
+// OpenThreads opens the list of this process's threads for VerifyProcessCredential, before /proc is
+// out of reach (chroot). It is nil where there is no /proc; then nobody else could be asked either.
+func OpenThreads() (*os.File, error) {
+	f, err := os.Open("/proc/self/task")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return f, err
+}
+
+// VerifyProcessCredential is VerifyCredential, with no capability kept, for the calling thread and
+// for all others in that list.
+func VerifyProcessCredential(c Credential, threads *os.File) error {
+	if err := VerifyCredential(c, 0); err != nil || threads == nil {
+		return err
+	}
+	tids, err := threads.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("list threads: %w", err)
+	}
+	for _, tid := range tids {
+		st, err := threadStatus(threads, tid)
+		switch {
+		case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESRCH):
+			continue // it has ended
+		case err != nil:
+			return fmt.Errorf("thread %s: %w", tid, err)
+		}
+		if err := c.verify(&st); err != nil {
+			return fmt.Errorf("thread %s: %w", tid, err)
+		}
+	}
+	return nil
+}
+
+func threadStatus(threads *os.File, tid string) (ProcStatus, error) {
+	var fd int
+	err := WithFD(threads, func(dir int) (err error) {
+		fd, err = retry1(func() (int, error) {
+			return unix.Openat(dir, tid+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		})
+		return err
+	})
+	if err != nil {
+		return ProcStatus{}, wrap("openat", err)
+	}
+	f := os.NewFile(uintptr(fd), "status")
+	defer f.Close() // read only: an error of close loses nothing
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return ProcStatus{}, err
+	}
+	return parseStatus(data)
+}
+
+// verify proves that the thread with that status is c. The file system's ids, the fourth, are not
+// asked for: SetThreadFSUser gives a thread its own.
+func (c Credential) verify(st *ProcStatus) error {
+	for _, id := range st.UID[:3] {
+		if id != c.UID {
+			return fmt.Errorf("uids are %v, not %d", st.UID, c.UID)
+		}
+	}
+	for _, id := range st.GID[:3] {
+		if id != c.GID {
+			return fmt.Errorf("gids are %v, not %d", st.GID, c.GID)
+		}
+	}
+	if !sameGroups(Credential{Groups: st.Groups}.groups(), c.Groups) {
+		return fmt.Errorf("supplementary groups are %v, not %v", st.Groups, c.Groups)
+	}
+	if c.UID != 0 && st.CapPrm&(1<<unix.CAP_SETUID) != 0 {
+		return errors.New("CAP_SETUID is left, with which root could be regained")
 	}
 	return nil
 }

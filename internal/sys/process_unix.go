@@ -3,7 +3,6 @@
 package sys
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -126,15 +125,6 @@ func PeakMemory() (int64, error) {
 	var usage syscall.Rusage
 	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
 	return int64(usage.Maxrss), wrap("getrusage", err)
-}
-
-// SetProcessCredential is SetThreadCredential for every thread of this process.
-func SetProcessCredential(c Credential) error {
-	return errors.Join(
-		wrap("setgroups", syscall.Setgroups(c.groups())),
-		wrap("setgid", syscall.Setgid(int(c.GID))),
-		wrap("setuid", syscall.Setuid(int(c.UID))),
-	)
 }
 
 func (c Credential) groups() []int {
