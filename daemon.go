@@ -3,6 +3,7 @@ package daemonry
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,16 +19,28 @@ import (
 var self struct {
 	mu       sync.Mutex
 	born     *spawn.Born   // who waits for us; nil when nobody does (any more)
-	entered  bool          // Detach has been called
-	plan     plan          // in the daemon
-	log      *os.File      // where output goes when ready
+	role     role          // what Detach has made of us
+	failed   error         // why it could not
+	plan     plan          // how we are to be
+	log      *os.File      // where output goes when ready; in the foreground only if to a log file
 	files    []*os.File    // Options.Files
 	pidfile  *pidfile.File // ours while we live
+	manager  notify.Client // in the foreground
+	stderr   *os.File      // in the foreground until ready: what we were started with
 	readyFD  int
 	notified bool
 	replaced bool // a successor has taken over
 	handed   bool // a successor gets all this
 }
+
+// role is what Detach makes of a process. The values are a protocol: see giveHandover.
+type role byte
+
+const (
+	roleNone       role = 0 // Detach has not been called, or this is the launcher
+	roleDaemon     role = 'D'
+	roleForeground role = 'F'
+)
 
 func isDaemon() bool {
 	b := spawn.Inherited()
@@ -35,29 +48,40 @@ func isDaemon() bool {
 		return b != nil
 	}
 	data, _, _ := b.Handover(handoverName)
-	return len(data) > 0 && data[0] == handoverDaemon
+	return len(data) > 0 && role(data[0]) == roleDaemon
 }
 
-// becomeDaemon is the daemon's part of Detach: it takes over what the launcher prepared.
+// becomeDaemon is the daemon's part of Detach: it takes over what the launcher prepared. Until here
+// it was in the launcher's directory, where relative paths mean what they meant there.
 func becomeDaemon(b *spawn.Born) error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
-	if self.entered {
-		return errors.New("daemonry: Detach was called before in this daemon")
+	if self.role != roleNone {
+		return errAgain
 	}
-	self.entered, self.born = true, b
+	self.role, self.born = roleDaemon, b
 	err := takeOver(b.Payload, b.Files)
 	if err == nil {
-		err = enterRoot(self.plan)
+		p := self.plan
+		if p.chroot == "" {
+			p.user = nil // it was born as that: the program's file need not be inside a new root
+		}
+		err = p.enter()
 	}
 	if err == nil {
 		err = addHandover()
 	}
 	if err != nil {
-		return fmt.Errorf("daemonry: become the daemon: %w", err)
+		self.failed = fmt.Errorf("daemonry: become the daemon: %w", err)
+		// The launcher has the reason however the program ends because of it; what the program
+		// gives to Fail comes after that and counts instead. Who cannot be told is gone.
+		r := report{status: spawn.StatusFailed, text: self.failed.Error()}
+		_ = b.Send(r.encode())
 	}
-	return nil
+	return self.failed
 }
+
+var errAgain = errors.New("daemonry: Detach was called before in this process")
 
 func takeOver(payload []byte, files []*os.File) (err error) {
 	if self.plan, err = decodePlan(payload); err != nil {
@@ -71,7 +95,9 @@ func takeOver(payload []byte, files []*os.File) (err error) {
 		f, files = files[0], files[1:]
 		return f
 	}
-	self.log = take()
+	if self.role == roleDaemon || self.plan.logFile != "" {
+		self.log = take()
+	}
 	if self.plan.pidFile != "" && err == nil {
 		if f := take(); err == nil {
 			self.pidfile, err = pidfile.Adopt(f, self.plan.pidFile)
@@ -84,57 +110,48 @@ func takeOver(payload []byte, files []*os.File) (err error) {
 	return nil
 }
 
-// stayForeground is Detach where nothing is to be detached.
-func stayForeground(o Options) error {
-	self.mu.Lock()
-	defer self.mu.Unlock()
-	self.readyFD = o.ReadyFD
-	if err := addHandover(); err != nil || o.PIDFile == "" {
-		return err
-	}
-	path, err := filepath.Abs(o.PIDFile)
-	if err != nil {
-		return err
-	}
-	f, err := pidfile.Acquire(path, pidfile.Options{Mode: o.PIDFileMode})
-	if err != nil {
-		return err
-	}
-	// as in record
-	if err := f.Write(os.Getpid()); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) {
-		return errors.Join(err, f.Remove(), f.Close())
-	}
-	self.pidfile = f
-	return nil
-}
-
 func ready() error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
+	if self.failed != nil {
+		return fmt.Errorf("daemonry: Ready after a Detach that failed: %w", self.failed)
+	}
 	if self.notified {
 		return nil
 	}
 	if b := spawn.Inherited(); b != nil && b.Successor { // package upgrade tells the predecessor
 		self.notified = true
-		if self.entered {
+		if self.log != nil {
 			return redirect(self.log)
 		}
 		return nil
 	}
-	if !self.entered && spawn.Inherited() != nil {
+	if self.role != roleDaemon && spawn.Inherited() != nil {
 		return errors.New("daemonry: Ready was called before Detach")
 	}
-	if b := self.born; b != nil {
-		if err := redirect(self.log); err != nil {
-			return fmt.Errorf("daemonry: redirect output: %w", err)
-		}
-		if err := tell(b, &report{ready: true}); err != nil {
-			return fmt.Errorf("daemonry: tell the launcher: %w", err)
-		}
-		self.notified = true
-		return nil
+	told := tellManager
+	if self.born != nil {
+		told = tellLauncher
 	}
-	client := notify.Client{}
+	if err := told(); err != nil {
+		return err
+	}
+	self.notified = true
+	return nil
+}
+
+func tellLauncher() error {
+	if err := redirect(self.log); err != nil {
+		return fmt.Errorf("daemonry: redirect output: %w", err)
+	}
+	if err := tell(self.born, &report{ready: true}); err != nil {
+		return fmt.Errorf("daemonry: tell the launcher: %w", err)
+	}
+	return nil
+}
+
+func tellManager() error {
+	client := self.manager
 	if self.readyFD > 0 {
 		pipe, err := notify.OpenPipe(self.readyFD)
 		if err != nil {
@@ -145,7 +162,9 @@ func ready() error {
 	if _, err := client.Ready(); err != nil {
 		return err
 	}
-	self.notified = true
+	if self.stderr != nil {
+		return self.stderr.Close()
+	}
 	return nil
 }
 
@@ -180,7 +199,7 @@ func failWith(err error) {
 	}
 	self.mu.Lock()
 	waiting := self.born
-	if waiting == nil && !self.entered {
+	if waiting == nil && self.role == roleNone {
 		waiting = spawn.Inherited() // before Detach
 	}
 	told := waiting != nil && tell(waiting, &report{status: status, text: err.Error()}) == nil &&
@@ -188,9 +207,13 @@ func failWith(err error) {
 	if self.pidfile != nil {
 		_ = self.pidfile.Remove() // else stale, and recognised
 	}
+	out := io.Writer(os.Stderr)
+	if self.stderr != nil && !self.notified { // who started us sees it, and the log keeps it
+		out = io.MultiWriter(os.Stderr, self.stderr)
+	}
 	self.mu.Unlock()
 	if !told {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+		fmt.Fprintf(out, "%s: %v\n", filepath.Base(os.Args[0]), err)
 	}
 	os.Exit(status)
 }

@@ -33,6 +33,10 @@
 // Package initialisation runs in the stage too, as far as Go puts it before that of
 // this package: keep side effects out of init functions and package variables.
 //
+// Until Detach the daemon is in the launcher's directory, so that what main reads before, by a
+// relative path of its arguments, is the same file in both. Detach changes to Options.Dir. What is
+// opened later by a relative path needs Dir: ".", or an absolute path.
+//
 // The daemon is clean whatever state the launcher was in: all fifteen steps of daemon(7) are
 // done, but for the umask, which is 0022 and not 0 unless Options says otherwise.
 //
@@ -51,10 +55,19 @@ import (
 // Options say how the daemon is to be. The zero value is useful: a daemon in "/",
 // with umask 0022, the launcher's arguments and environment, and its output on /dev/null.
 type Options struct {
-	// Foreground keeps the program as it is: Detach does its part for the pid file and returns nil.
+	// Foreground keeps the process and makes it what the daemon would be, in all but the detaching:
+	// all threads become User in Chroot, which is verified; Args, Name, Env and Umask hold from
+	// there on, standard output and standard error are on LogFile, if there is one, and Inherited
+	// returns Files. Detach then returns nil; an error says which step could not be done, and the
+	// program should end. What a manager has set stays where nothing is said: the working
+	// directory without Dir, the umask without Umask. Capture, Timeout and KillGrace are about a
+	// daemon that is waited for, and mean nothing here.
+	//
 	// It is implied where something else already does the daemonizing and expects the program to
-	// stay: under a manager that set NOTIFY_SOCKET (to a socket that is there: what outlived its
-	// manager means nothing), and as process 1 of a container.
+	// stay: as process 1 of a container, and under a manager that set NOTIFY_SOCKET for this
+	// process. That is so if somebody holds the socket, for a variable outlives its manager, and
+	// if SYSTEMD_EXEC_PID, where systemd sets it (248), names this process, for a variable is
+	// inherited: a script that systemd starts has to exec the program.
 	Foreground bool
 	// Background makes a daemon also where that would keep the program in the
 	// foreground. Foreground wins over it.
@@ -71,8 +84,9 @@ type Options struct {
 	// Env is the daemon's environment. Nil means the launcher's, without the variables by
 	// which a manager speaks to one process alone (NOTIFY_SOCKET, LISTEN_FDS and their like).
 	Env []string
-	// Dir is the daemon's working directory, inside Chroot if there is one. Default "/". A relative
-	// one is relative to the launcher's.
+	// Dir is the daemon's working directory from Detach on, inside Chroot if there is one. Default
+	// "/". A relative one is relative to the launcher's, so "." is that: for a program that opens
+	// relative paths after Detach. Before it the daemon is where the launcher was.
 	Dir string
 	// Chroot is the daemon's root directory. The program's file need not be in it.
 	Chroot string

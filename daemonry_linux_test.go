@@ -339,24 +339,3 @@ func TestCredential(t *testing.T) {
 		}
 	}
 }
-
-func TestForeground(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Close(fd)
-	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: socket}); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		env, arg string
-	}{{"NOTIFY_SOCKET=" + socket, ""}, {"NOTIFY_SOCKET=@abstract", ""}, {"", "foreground="}} {
-		cmd := app.Command(t, c.arg, "do=exit:5")
-		cmd.Env = append(os.Environ(), c.env)
-		if _, _, _, status := run(t, cmd); status != 5 {
-			t.Errorf("%+v: status %d: it did not stay in the foreground", c, status)
-		}
-	}
-}

@@ -2,7 +2,12 @@
 
 package daemonry
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
+)
 
 // DefaultCommands are those of nginx -s, as far as the system has signals. The caller may change
 // them.
@@ -10,4 +15,22 @@ func DefaultCommands() Commands {
 	return Commands{"stop": syscall.SIGTERM, "quit": syscall.SIGQUIT, "reload": syscall.SIGHUP}
 }
 
-func enterRoot(plan) error { return nil } // there is no daemon here
+// enter cannot be asked for any of it: what Chroot is, or a user, differs from Unix.
+func (p *plan) enter() error {
+	if p.chroot != "" || p.user != nil {
+		return sys.Unsupported("changing the root or the user")
+	}
+	if p.dir == "" {
+		return nil
+	}
+	return os.Chdir(p.dir)
+}
+
+func (u *User) credential() *sys.Credential { return nil }
+
+func (o *Options) takeUmask() error {
+	if o.Umask != nil {
+		return sys.Unsupported("setting a umask")
+	}
+	return nil
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -36,17 +35,6 @@ func detach(ctx context.Context, o Options) (*Process, error) {
 	l := launcher{o: o}
 	defer l.close()
 	return l.run(ctx)
-}
-
-// managed says whether a manager waits for this process: NOTIFY_SOCKET is set, and if it names a
-// file that is there, for a variable that outlived its manager means nothing.
-func managed() bool {
-	address := os.Getenv("NOTIFY_SOCKET")
-	if !filepath.IsAbs(address) {
-		return address != ""
-	}
-	info, err := os.Stat(address)
-	return err == nil && info.Mode().Type() == os.ModeSocket
 }
 
 // launcher is one call of Detach that makes a daemon.
@@ -108,26 +96,9 @@ func (l *launcher) record(pid int) error {
 	return err
 }
 
-// makePlan turns what is relative absolute while the working directory still is the launcher's.
 func (l *launcher) makePlan() (err error) {
-	abs := func(path string) string {
-		if path == "" || filepath.IsAbs(path) || err != nil {
-			return path
-		}
-		path, err = filepath.Abs(path)
-		return path
-	}
-	l.plan = plan{
-		pidFile: abs(l.o.PIDFile),
-		logFile: abs(l.o.LogFile),
-		chroot:  abs(l.o.Chroot),
-		dir:     cmp.Or(l.o.Dir, "/"),
-		user:    l.o.User,
-		logMode: cmp.Or(l.o.LogFileMode, 0o640),
-	}
-	if l.plan.chroot == "" {
-		l.plan.dir = abs(l.plan.dir)
-	}
+	l.plan, err = l.o.plan()
+	l.plan.dir = cmp.Or(l.plan.dir, "/")
 	return err
 }
 
@@ -163,20 +134,17 @@ func (l *launcher) open() (err error) {
 	return err
 }
 
-// spec describes the daemon's process. Changing the root is left to the
-// daemon itself, and with it the change of user: the program's file need not be inside.
+// spec describes the daemon's process. It begins in our directory and leaves it itself, in Detach.
+// Changing the root is left to it too, and with that the change of user: the program's file need
+// not be inside.
 func (l *launcher) spec() (*spawn.Spec, error) {
 	self, err := sys.Self()
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file: %w", err)
 	}
-	args := l.o.Args
-	if args == nil {
-		args = os.Args[1:]
-	}
 	s := &spawn.Spec{
 		Path:  self,
-		Args:  append([]string{cmp.Or(l.o.Name, os.Args[0])}, args...),
+		Args:  l.o.argv(),
 		Env:   l.o.Env,
 		Umask: new(defaultUmask),
 		Files: []spawn.File{{FD: 1, Source: l.out}, {FD: 2, Source: l.err}},
@@ -188,11 +156,8 @@ func (l *launcher) spec() (*spawn.Spec, error) {
 	if l.o.Umask != nil {
 		s.Umask = l.o.Umask
 	}
-	if l.plan.chroot == "" {
-		s.Dir = l.plan.dir
-		if u := l.o.User; u != nil {
-			s.Credential = &sys.Credential{UID: u.UID, GID: u.GID, Groups: u.Groups}
-		}
+	if u := l.o.User; u != nil && l.plan.chroot == "" {
+		s.Credential = u.credential()
 	}
 	if l.pidfile != nil {
 		s.Birth.Files = append(s.Birth.Files, l.pidfile.File())

@@ -120,6 +120,11 @@ func daemonMain(do string) int {
 		panic(arg)
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "whoami":
+		if !daemonry.IsDaemon() {
+			fmt.Println("the foreground")
+			return 0
+		}
 	case "hang":
 		time.Sleep(time.Hour)
 	case "print":

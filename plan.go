@@ -1,10 +1,12 @@
 package daemonry
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -17,9 +19,46 @@ type plan struct {
 	pidFile string
 	logFile string
 	chroot  string
-	dir     string
+	dir     string // inside chroot; "" is to stay where we are
 	logMode fs.FileMode
 	user    *User
+}
+
+// plan turns what is relative absolute while the working directory still is the caller's. A default
+// for Dir is not its business.
+func (o *Options) plan() (p plan, err error) {
+	abs := func(path string) string {
+		if path == "" || filepath.IsAbs(path) || err != nil {
+			return path
+		}
+		path, err = filepath.Abs(path)
+		return path
+	}
+	p = plan{
+		pidFile: abs(o.PIDFile),
+		logFile: abs(o.LogFile),
+		chroot:  abs(o.Chroot),
+		dir:     o.Dir,
+		user:    o.User,
+		logMode: cmp.Or(o.LogFileMode, 0o640),
+	}
+	if p.chroot == "" {
+		p.dir = abs(p.dir)
+	}
+	return p, err
+}
+
+// argv is the daemon's whole argument vector.
+func (o *Options) argv() []string {
+	own := os.Args
+	if len(own) == 0 { // as some who execute programs leave it (execve(2))
+		own = []string{""}
+	}
+	args := o.Args
+	if args == nil {
+		args = own[1:]
+	}
+	return append([]string{cmp.Or(o.Name, own[0])}, args...)
 }
 
 // encode writes the plan as texts with NULs between them, which no path contains.

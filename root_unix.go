@@ -8,26 +8,44 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// enterRoot does what the stage could not, because the program's file need not
-// be inside the new root. All threads change.
-func enterRoot(p plan) error {
-	if p.chroot == "" {
-		return nil
-	}
-	if err := sys.Chroot(p.chroot); err != nil {
+// enter changes this process, all of its threads, to the root, the user and the directory of the
+// plan, as far as there are any.
+func (p *plan) enter() error {
+	threads, err := sys.OpenThreads() // before /proc is out of reach
+	if err != nil {
 		return err
 	}
-	if err := os.Chdir("/"); err != nil {
-		return err
+	defer threads.Close()
+	if p.chroot != "" {
+		if err := sys.Chroot(p.chroot); err != nil {
+			return err
+		}
+		if err := os.Chdir("/"); err != nil {
+			return err
+		}
 	}
 	if p.user != nil {
-		c := sys.Credential{UID: p.user.UID, GID: p.user.GID, Groups: p.user.Groups}
-		if err := sys.SetProcessCredential(c); err != nil {
+		c := p.user.credential()
+		if err := sys.SetProcessCredential(*c); err != nil {
 			return err
 		}
-		if err := sys.VerifyCredential(c, 0); err != nil {
+		if err := sys.VerifyProcessCredential(*c, threads); err != nil {
 			return err
 		}
 	}
+	if p.dir == "" {
+		return nil
+	}
 	return os.Chdir(p.dir)
+}
+
+func (u *User) credential() *sys.Credential {
+	return &sys.Credential{UID: u.UID, GID: u.GID, Groups: u.Groups}
+}
+
+func (o *Options) takeUmask() error {
+	if o.Umask != nil {
+		sys.Umask(*o.Umask)
+	}
+	return nil
 }

@@ -6,20 +6,12 @@ import (
 	"os"
 
 	"github.com/daemonry/daemonry/internal/spawn"
-	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/pidfile"
 )
 
 // handoverName is ours among what a process hands to the one that takes its place (package
 // upgrade).
 const handoverName = "daemonry"
-
-// What a handover begins with. The two processes are different binaries: these and the plan after
-// them are a protocol.
-const (
-	handoverDaemon     = 'D' // the plan follows; log, pid file if there is one, Options.Files
-	handoverForeground = 'F' // the pid file's path follows; pid file
-)
 
 // addHandover has every successor of this process get what Detach made it.
 func addHandover() error {
@@ -36,23 +28,22 @@ func addHandover() error {
 	})
 }
 
+// giveHandover gives the role and the plan; the log if there is one, the pid file if there is one,
+// Options.Files. The two processes are different binaries: this is a protocol.
 func giveHandover() ([]byte, []*os.File) {
 	self.mu.Lock()
 	defer self.mu.Unlock()
-	if !self.entered {
-		if self.pidfile == nil {
-			return nil, nil
-		}
-		return append([]byte{handoverForeground}, self.pidfile.Path()...),
-			[]*os.File{self.pidfile.File()}
+	p := self.plan
+	var files []*os.File
+	if self.log != nil {
+		files = append(files, self.log)
 	}
-	p, files := self.plan, []*os.File{self.log}
 	if self.pidfile == nil {
 		p.pidFile = ""
 	} else {
 		files = append(files, self.pidfile.File())
 	}
-	return append([]byte{handoverDaemon}, p.encode()...), append(files, self.files...)
+	return append([]byte{byte(self.role)}, p.encode()...), append(files, self.files...)
 }
 
 // becomeSuccessor is Detach in a process that is to take another one's place: it is already what
@@ -69,25 +60,20 @@ func becomeSuccessor(b *spawn.Born, o Options) error {
 	if len(data) == 0 {
 		return stayForeground(o)
 	}
-	if err := inherit(data[0], data[1:], files); err != nil {
+	if err := inherit(role(data[0]), data[1:], files); err != nil {
 		return fmt.Errorf("daemonry: take over from the predecessor: %w", err)
 	}
 	return nil
 }
 
-func inherit(what byte, data []byte, files []*os.File) (err error) {
+func inherit(what role, data []byte, files []*os.File) error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
-	switch {
-	case what == handoverForeground && len(files) == 1:
-		self.pidfile, err = pidfile.Adopt(files[0], string(data))
-	case what == handoverDaemon:
-		self.entered = true
-		err = takeOver(data, files)
-	default:
-		err = errors.New("malformed message")
+	if what != roleDaemon && what != roleForeground {
+		return errors.New("malformed message")
 	}
-	if err != nil {
+	self.role = what
+	if err := takeOver(data, files); err != nil {
 		return err
 	}
 	return addHandover()
@@ -105,6 +91,10 @@ func succeed() error {
 func record() error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
+	return recordLocked()
+}
+
+func recordLocked() error {
 	if self.pidfile == nil {
 		return nil
 	}
@@ -133,6 +123,6 @@ func sayStopping() error {
 	if self.replaced || self.born != nil && self.born.Successor {
 		return nil
 	}
-	_, err := notify.Client{}.Stopping()
+	_, err := self.manager.Stopping()
 	return err
 }

@@ -109,8 +109,8 @@ func (c Client) deliver(ctx context.Context, dst address, text []byte, fds []int
 	return finish(raw)
 }
 
-// open opens a connection to dst, or our own copy of the one that is kept (Connect), whose deadlines
-// are nobody else's.
+// open opens a connection to dst, or our own copy of the one that is kept (Connect), whose
+// deadlines are nobody else's.
 func (c Client) open(dst address) (conn *os.File, kind int, err error) {
 	if c.conn == nil {
 		return dst.open()

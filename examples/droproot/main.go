@@ -3,7 +3,8 @@
 //	droproot -d -addr 127.0.0.1:80 -user 65534:65534
 //
 // The listening socket is opened before root is given up, and goes to the
-// daemon, which is that user from its first instruction on.
+// daemon, which is that user from its first instruction on. Without -d, and under systemd or as
+// process 1 of a container, the process stays and becomes that user itself.
 package main
 
 import (
@@ -26,17 +27,16 @@ func main() {
 	})
 	background := flag.Bool("d", false, "run in the background")
 	flag.Parse()
-	if !*background || user.UID == 0 {
-		log.Fatal("usage: droproot -d -user UID:GID [-addr ADDRESS]")
+	if user.UID == 0 {
+		log.Fatal("usage: droproot [-d] -user UID:GID [-addr ADDRESS]")
 	}
 
 	files, err := socket(*addr)
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Background: this program changes its user by becoming a daemon, under a manager too.
 	proc, err := daemonry.Detach(context.Background(),
-		daemonry.Options{User: &user, Files: files, Background: true})
+		daemonry.Options{Foreground: !*background, User: &user, Files: files})
 	if err != nil {
 		log.Fatal(err)
 	}

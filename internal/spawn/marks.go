@@ -34,3 +34,11 @@ func WithoutMarks(env []string) []string {
 		return IsMark(name)
 	})
 }
+
+// Marks returns those of env.
+func Marks(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return !IsMark(name)
+	})
+}

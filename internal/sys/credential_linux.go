@@ -209,8 +209,8 @@ func VerifyCredential(c Credential, kept CapSet) error {
 	return nil
 }
 
-// SetProcessCredential is SetThreadCredential with DropCaps for every thread of this process, by the
-// calls of package syscall, which change all of them or end the process. The capabilities that
+// SetProcessCredential is SetThreadCredential with DropCaps for every thread of this process, by
+// the calls of package syscall, which change all of them or end the process. The capabilities that
 // root's uid leaves behind by somebody's wish (SECBIT_NO_SETUID_FIXUP) stay: a program with cgo has
 // no call for all threads, and VerifyProcessCredential finds them.
 func SetProcessCredential(c Credential) error {

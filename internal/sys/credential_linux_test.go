@@ -1,6 +1,8 @@
 package sys
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -46,6 +48,47 @@ func TestOpenInputStaysDumpable(t *testing.T) {
 			t.Errorf("dumpable: %d, was %d", now, before)
 		}
 	}
+}
+
+// TestVerifyProcessCredentialSeesEveryThread: one that is another user is found.
+func TestVerifyProcessCredentialSeesEveryThread(t *testing.T) {
+	groups, err := unix.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := Credential{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	for _, g := range groups {
+		own.Groups = append(own.Groups, uint32(g))
+	}
+	verify := func() error {
+		threads, err := OpenThreads()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer threads.Close()
+		return VerifyProcessCredential(own, threads)
+	}
+	if err := errors.Join(SetProcessCredential(own), verify()); err != nil {
+		t.Errorf("what it is already: %v", err)
+	}
+	if os.Getuid() != 0 {
+		t.Log("a thread of an ordinary user can become nobody else")
+		return
+	}
+	changed, seen := make(chan int), make(chan struct{})
+	go OnThread(func() {
+		if err := setThreadIDs("setresuid", sysSetresuid, 65534); err != nil {
+			t.Error(err)
+		}
+		changed <- unix.Gettid()
+		<-seen
+	})
+	tid := <-changed
+	want := fmt.Sprintf("thread %d: uids are [65534 65534 65534 65534], not 0", tid)
+	if err := verify(); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	close(seen)
 }
 
 func TestUnmapped(t *testing.T) {

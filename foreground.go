@@ -1,0 +1,116 @@
+package daemonry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/pidfile"
+)
+
+// managed says whether a manager started this process and waits for it. NOTIFY_SOCKET is inherited
+// by whatever such a process starts, a person's shell too, so two things are asked: whether the
+// process that systemd started is this one (SYSTEMD_EXEC_PID, systemd 248; others do not say it),
+// and whether anybody holds the socket. Where that cannot be found out, Ready has the error.
+func managed() bool {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return false
+	}
+	if pid := os.Getenv("SYSTEMD_EXEC_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return false
+	}
+	heard, err := notify.Client{}.Heard()
+	return heard || err != nil
+}
+
+// stayForeground is Detach where nothing is to be detached: this process becomes what the daemon
+// would be.
+func stayForeground(o Options) error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if self.role != roleNone {
+		return errAgain
+	}
+	self.role, self.readyFD = roleForeground, o.ReadyFD
+	err := settle(&o)
+	if err == nil {
+		err = addHandover()
+	}
+	if err != nil {
+		self.failed = fmt.Errorf("daemonry: in the foreground: %w", err)
+		if self.pidfile != nil {
+			// If it cannot be removed it stays as a stale one, which is recognised.
+			_ = errors.Join(self.pidfile.Remove(), self.pidfile.Close())
+			self.pidfile = nil
+		}
+	}
+	return self.failed
+}
+
+// settle does in this process what the options say. What needs the rights and the root that it has
+// comes first.
+func settle(o *Options) (err error) {
+	if self.plan, err = o.plan(); err != nil {
+		return err
+	}
+	p := &self.plan
+	if p.pidFile != "" {
+		self.pidfile, err = pidfile.Acquire(p.pidFile, pidfile.Options{Mode: o.PIDFileMode})
+		if err == nil {
+			err = recordLocked()
+		}
+	}
+	if err == nil && p.logFile != "" {
+		self.log, err = p.openLog()
+	}
+	if err == nil && p.chroot != "" {
+		self.manager, err = self.manager.Connect()
+	}
+	if err != nil {
+		return err
+	}
+	self.files = o.Files
+	for _, step := range []func() error{o.takeUmask, p.enter, o.takeName, beginLog} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeName gives the process the arguments and the environment that the daemon would have.
+func (o *Options) takeName() error {
+	os.Args = o.argv()
+	if o.Env == nil {
+		return nil
+	}
+	// By the marks the manager speaks to this very process.
+	env := append(spawn.Marks(os.Environ()), o.Env...)
+	os.Clearenv()
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("environment: %q: %w", kv, err)
+		}
+	}
+	return nil
+}
+
+// beginLog puts the log file, if there is one, in the place of standard output and standard error.
+// Until we are ready, Fail speaks to both the log and who started us.
+func beginLog() error {
+	if self.log == nil {
+		return nil
+	}
+	fd, err := sys.DupAbove(2, 3)
+	if err != nil {
+		return fmt.Errorf("keep standard error: %w", err)
+	}
+	self.stderr = os.NewFile(uintptr(fd), "standard error")
+	return redirect(self.log)
+}
