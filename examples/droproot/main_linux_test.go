@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 )
@@ -51,6 +52,36 @@ func TestServesAsAnotherUser(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	proctest.KillAtEnd(t, pid)
+	mustServeAsNobody(t, addr, pid)
+}
+
+// TestStaysAsAnotherUser: so it does in the foreground, where a manager started it.
+func TestStaysAsAnotherUser(t *testing.T) {
+	proctest.CheckLeaks(t)
+	addr := lowPort(t)
+	cmd := droproot.Command(t, "-addr", addr, "-user", "65534:65534")
+	if os.Geteuid() != 0 {
+		if out, err := cmd.CombinedOutput(); err == nil {
+			t.Errorf("not refused: %s", out)
+		}
+		return
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+	proctest.Eventually(t, time.Minute, func() error {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	mustServeAsNobody(t, addr, cmd.Process.Pid)
+}
+
+func mustServeAsNobody(t *testing.T, addr string, pid int) {
+	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +98,7 @@ func TestServesAsAnotherUser(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{nil, {"-d"}, {"-d", "-user", "root"}, {"-user", "1:1"}} {
+	for _, args := range [][]string{nil, {"-d"}, {"-d", "-user", "root"}} {
 		if out, err := droproot.Command(t, args...).CombinedOutput(); err == nil {
 			t.Errorf("%q: %s", args, out)
 		}
