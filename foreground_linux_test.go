@@ -212,6 +212,19 @@ func TestForegroundDropsRoot(t *testing.T) {
 	}
 }
 
+// TestProcess1 is the first process of a container.
+func TestProcess1(t *testing.T) {
+	args, want := []string{"user"}, "Uid: 65534 65534 65534 65534"
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if os.Getuid() != 0 {
+		args, want = nil, "ready: <nil>"
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+	}
+	_, cmd := stay(t, args...)
+	cmd.SysProcAttr = attr
+	mustSay(t, outputOf(t, cmd), want, "args: [renamed one two]")
+}
+
 // manager is a socket that somebody holds who waits to be told.
 type manager struct {
 	path string
