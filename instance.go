@@ -38,9 +38,6 @@ func Find(pidFile string) (*Instance, error) {
 // ErrNotRunning says that no daemon runs that the pid file belongs to.
 var ErrNotRunning = pidfile.ErrNotRunning
 
-// Signal sends sig to the daemon.
-func (i *Instance) Signal(sig syscall.Signal) error { return i.file.Signal(sig) }
-
 // Wait returns when the daemon has ended, or with ctx's error when that ends first.
 func (i *Instance) Wait(ctx context.Context) error { return i.file.Wait(ctx) }
 
@@ -72,9 +69,6 @@ func (i *Instance) unlessDone(err error) error {
 // Close lets go of the instance; the daemon goes on.
 func (i *Instance) Close() error { return i.file.Close() }
 
-// Commands are the words of a "-s" option, each with the signal it sends.
-type Commands map[string]syscall.Signal
-
 // Send sends the word's signal to the daemon of pidFile. For SIGTERM, SIGQUIT, SIGINT and SIGKILL,
 // which end a daemon, it waits until that has happened or ctx ends.
 func (c Commands) Send(ctx context.Context, pidFile, word string) error {
@@ -91,8 +85,7 @@ func (c Commands) Send(ctx context.Context, pidFile, word string) error {
 	if err := i.Signal(sig); err != nil {
 		return err
 	}
-	switch sig {
-	case syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGKILL:
+	if ends(sig) {
 		return i.Wait(ctx)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/lastwords"
@@ -87,7 +86,7 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 func (l *launcher) record(pid int) error {
 	err := l.pidfile.Write(pid)
 	switch {
-	case errors.Is(err, pidfile.ErrNoFingerprint) || errors.Is(err, syscall.ESRCH):
+	case errors.Is(err, pidfile.ErrNoFingerprint) || errors.Is(err, sys.ESRCH):
 		return nil
 	case errors.Is(err, pidfile.ErrReplaced):
 		l.unrecorded = err

@@ -121,7 +121,7 @@ func (a Address) removeDead() error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("a file that is not a socket is in the way: %w", syscall.EADDRINUSE)
+		return fmt.Errorf("a file that is not a socket is in the way: %w", sys.EADDRINUSE)
 	}
 	conn, err := net.Dial(a.Network, a.Address)
 	if err == nil {
@@ -130,8 +130,8 @@ func (a Address) removeDead() error {
 	// Only a refusal says that nobody holds it. No other does: EPROTOTYPE is a
 	// socket of another kind, EAGAIN one with a full queue, EACCES one that is
 	// not ours.
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("another process listens there: %w", syscall.EADDRINUSE)
+	if !errors.Is(err, sys.ECONNREFUSED) {
+		return fmt.Errorf("another process listens there: %w", sys.EADDRINUSE)
 	}
 	return os.Remove(a.Address)
 }
@@ -173,4 +173,4 @@ func lock(f *os.File) error {
 }
 
 // errOpening does not wait for the other: it will hold the address in a moment.
-var errOpening = fmt.Errorf("another process is opening it: %w", syscall.EADDRINUSE)
+var errOpening = fmt.Errorf("another process is opening it: %w", sys.EADDRINUSE)

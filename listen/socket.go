@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -53,11 +52,11 @@ func kindOf(k sys.SocketKind) Kind {
 		return FIFO
 	case !k.Socket:
 		return Other
-	case k.Type == syscall.SOCK_STREAM && k.Listening:
+	case k.Type == sys.SOCK_STREAM && k.Listening:
 		return Stream
-	case k.Type == syscall.SOCK_SEQPACKET && k.Listening:
+	case k.Type == sys.SOCK_SEQPACKET && k.Listening:
 		return SeqPacket
-	case k.Type == syscall.SOCK_STREAM, k.Type == syscall.SOCK_SEQPACKET:
+	case k.Type == sys.SOCK_STREAM, k.Type == sys.SOCK_SEQPACKET:
 		return Connected
 	}
 	return Datagram

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -32,8 +31,8 @@ var codecs = []keyed{
 	{"STOPPING", flag{"1", func(m *Message) *bool { return &m.Stopping }}},
 	{"STATUS", pointer[string]{parseStatus, func(text string) string { return text },
 		func(m *Message) **string { return &m.Status }}},
-	{"ERRNO", pointer[syscall.Errno]{parseErrno, formatErrno,
-		func(m *Message) **syscall.Errno { return &m.Errno }}},
+	{"ERRNO", pointer[Errno]{parseErrno, formatErrno,
+		func(m *Message) **Errno { return &m.Errno }}},
 	{"BUSERROR",
 		name{"not printable ASCII", printable, func(m *Message) *string { return &m.BusError }}},
 	{"VARLINKERROR", name{"not printable ASCII", printable,

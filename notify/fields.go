@@ -3,7 +3,6 @@ package notify
 import (
 	"fmt"
 	"strconv"
-	"syscall"
 	"time"
 	"unicode/utf8"
 )
@@ -106,15 +105,15 @@ func parseStatus(value string) (text, problem string) {
 	return value, ""
 }
 
-func parseErrno(value string) (errno syscall.Errno, problem string) {
+func parseErrno(value string) (errno Errno, problem string) {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n > 4095 { // MAX_ERRNO of the kernel
 		return 0, "not an error number"
 	}
-	return syscall.Errno(n), ""
+	return Errno(n), ""
 }
 
-func formatErrno(errno syscall.Errno) string { return strconv.FormatUint(uint64(errno), 10) }
+func formatErrno(errno Errno) string { return strconv.FormatUint(uint64(errno), 10) }
 
 func parseExitStatus(value string) (status int, problem string) {
 	n, err := strconv.ParseUint(value, 10, 8)

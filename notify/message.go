@@ -2,7 +2,6 @@ package notify
 
 import (
 	"fmt"
-	"syscall"
 	"time"
 )
 
@@ -38,7 +37,7 @@ type Message struct {
 	Status *string
 	// Errno (ERRNO=, 233) is the error number of a failure, 0 to 4095; 0 takes
 	// back the last one.
-	Errno *syscall.Errno
+	Errno *Errno
 	// BusError and VarlinkError (BUSERROR=, 233; VARLINKERROR=, 257) name a
 	// failure in the manner of D-Bus and of Varlink.
 	BusError, VarlinkError string

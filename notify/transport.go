@@ -23,10 +23,10 @@ type address struct {
 
 var vsockKinds = map[string][]int{
 	// Few hypervisors have datagrams, older ones no packets.
-	"vsock":           {syscall.SOCK_DGRAM, syscall.SOCK_SEQPACKET, syscall.SOCK_STREAM},
-	"vsock-dgram":     {syscall.SOCK_DGRAM},
-	"vsock-seqpacket": {syscall.SOCK_SEQPACKET},
-	"vsock-stream":    {syscall.SOCK_STREAM},
+	"vsock":           {sys.SOCK_DGRAM, sys.SOCK_SEQPACKET, sys.SOCK_STREAM},
+	"vsock-dgram":     {sys.SOCK_DGRAM},
+	"vsock-seqpacket": {sys.SOCK_SEQPACKET},
+	"vsock-stream":    {sys.SOCK_STREAM},
 }
 
 // maxUnixName is the shortest sun_path there is less its NUL (104 on the BSDs,
@@ -50,7 +50,7 @@ func parseAddress(s string) (address, error) {
 		if len(s) > maxUnixName() {
 			return bad("too long for a unix socket")
 		}
-		return address{to: sys.Address{Unix: s}, kinds: []int{syscall.SOCK_DGRAM}}, nil
+		return address{to: sys.Address{Unix: s}, kinds: []int{sys.SOCK_DGRAM}}, nil
 	}
 	scheme, rest, _ := strings.Cut(s, ":")
 	kinds, ok := vsockKinds[scheme]
@@ -96,7 +96,7 @@ func (c Client) deliver(ctx context.Context, dst address, text []byte, fds []int
 	if err != nil {
 		return err
 	}
-	stream := dst.vsock && kind != syscall.SOCK_DGRAM
+	stream := dst.vsock && kind != sys.SOCK_DGRAM
 	if stream {
 		err := waitFor(raw.Write, func(fd int) (bool, error) { return sys.SocketConnected(fd) })
 		if err != nil {
@@ -157,7 +157,7 @@ func (a address) openKind(kind int) (*os.File, error) {
 	if err == nil {
 		err = sys.Connect(fd, a.to)
 	}
-	if err != nil && !errors.Is(err, syscall.EINPROGRESS) {
+	if err != nil && !errors.Is(err, sys.EINPROGRESS) {
 		return nil, errors.Join(err, sys.CloseFD(fd))
 	}
 	return os.NewFile(uintptr(fd), "notify"), nil
@@ -168,7 +168,7 @@ func (a address) openKind(kind int) (*os.File, error) {
 // connects (vsock_assign_transport).
 func kindMissing(err error) bool {
 	switch errno, _ := sys.Errno(err); errno {
-	case syscall.ENODEV, syscall.EOPNOTSUPP, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT:
+	case sys.ENODEV, sys.EOPNOTSUPP, sys.EPROTONOSUPPORT, sys.ESOCKTNOSUPPORT:
 		return true
 	}
 	return false
@@ -189,7 +189,7 @@ func (a address) sender() *sys.Sender {
 func sendAll(raw syscall.RawConn, text []byte, fds []int, as *sys.Sender) error {
 	return waitFor(raw.Write, func(fd int) (bool, error) {
 		n, err := sys.SendMsg(fd, text, fds, as)
-		if errors.Is(err, syscall.EAGAIN) {
+		if errors.Is(err, sys.EAGAIN) {
 			return false, nil
 		}
 		text = text[n:] // a stream may take a part
@@ -207,7 +207,7 @@ func finish(raw syscall.RawConn) error {
 	return waitFor(raw.Read, func(fd int) (bool, error) {
 		pkt, err := sys.RecvMsg(fd, make([]byte, 1))
 		switch {
-		case errors.Is(err, syscall.EAGAIN):
+		case errors.Is(err, sys.EAGAIN):
 			return false, nil
 		case err == nil && pkt.N > 0:
 			return true, errors.New("the receiver answered, which is not in the protocol")

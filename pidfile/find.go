@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -107,14 +106,13 @@ func find(path string) (*Instance, error) {
 	return inst, nil
 }
 
-// Signal sends sig to the process, which must be Running. The error wraps
-// os.ErrProcessDone when it has ended since, and syscall.EPERM when we may not.
-func (i *Instance) Signal(sig syscall.Signal) error {
+// signal is Signal.
+func (i *Instance) signal(sig sys.Signal) error {
 	if i.proc == nil {
 		return i.refuse("signal")
 	}
 	err := i.proc.Signal(sig)
-	if errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, sys.ESRCH) {
 		err = os.ErrProcessDone
 	}
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -71,7 +70,7 @@ func judge(file *os.File, owner int) (verdict, error) {
 	}
 	v := verdict{pid: rec.pid}
 	v.proc, err = sys.Pin(rec.pid)
-	if errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, sys.ESRCH) {
 		v.state, v.why = Dead, fmt.Errorf("process %d is gone", rec.pid)
 		return v, nil
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -119,7 +118,7 @@ func (h *heritage) watchWaiter(f *os.File) error {
 		// that it was told.
 		_, _ = h.waiter.Read(make([]byte, 1))
 		// One may always signal oneself.
-		_ = sys.Kill(os.Getpid(), syscall.SIGTERM)
+		_ = sys.Kill(os.Getpid(), sys.SIGTERM)
 	}()
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -350,9 +349,9 @@ func (a *attempt) end() (spawn.Exit, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	// A stopped process gets no SIGTERM before it continues.
-	err := errors.Join(a.successor.Signal(syscall.SIGTERM), a.successor.Signal(sys.SigCont))
+	err := errors.Join(a.successor.Signal(sys.SIGTERM), a.successor.Signal(sys.SIGCONT))
 	if a.successor.Wait(ctx) != nil {
-		err = errors.Join(err, a.successor.Signal(syscall.SIGKILL),
+		err = errors.Join(err, a.successor.Signal(sys.SIGKILL),
 			a.successor.Wait(context.Background()))
 	}
 	if err != nil {

@@ -199,7 +199,8 @@ func (u *Upgrader) unstore(names []string) error {
 // that serves it does, in one that was replaced it would cut the successor off.
 func (u *Upgrader) unlinkOnClose(on bool) {
 	for _, s := range u.sockets {
-		if l, ok := s.conn.(*net.UnixListener); ok && s.owned {
+		// A *net.UnixListener, but not that of Plan 9.
+		if l, ok := s.conn.(interface{ SetUnlinkOnClose(bool) }); ok && s.owned {
 			l.SetUnlinkOnClose(on)
 		}
 	}

@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +9,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/spawn"
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/listen"
 	"github.com/daemonry/daemonry/notify"
 	"github.com/daemonry/daemonry/pidfile"
@@ -39,7 +38,7 @@ type Options struct {
 	KillGrace time.Duration
 
 	// Signal starts an upgrade. Default SIGHUP.
-	Signal syscall.Signal
+	Signal os.Signal
 	// NoSignal leaves all signals to the program, which calls Upgrade itself.
 	NoSignal bool
 	// Report is told how an upgrade failed that a signal started. It is called in a goroutine of
@@ -74,7 +73,7 @@ type Options struct {
 const (
 	defaultTimeout   = 30 * time.Second
 	defaultKillGrace = 2 * time.Second
-	defaultSignal    = syscall.SIGHUP
+	defaultSignal    = sys.SIGHUP
 )
 
 var (
@@ -234,7 +233,11 @@ func (u *Upgrader) Ready() error {
 	}
 	u.phase = serving
 	if !u.o.NoSignal {
-		signal.Notify(u.signals, cmp.Or(u.o.Signal, defaultSignal))
+		asked := u.o.Signal
+		if asked == nil || asked == sys.Signal(0) {
+			asked = defaultSignal
+		}
+		signal.Notify(u.signals, asked)
 		u.watch.Go(u.obeySignals)
 	}
 	return nil

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"syscall"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // waitTime is longer than runsvdir(8) and s6-svscan take to look at their directory, which is 5 s
@@ -33,7 +34,7 @@ func ended(ctx context.Context, fifo string) error {
 // alive says whether somebody reads a FIFO: runsv(8) does so for "ok", and
 // s6-supervise for "control", as long as they run.
 func alive(fifo string) bool {
-	f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(fifo, os.O_WRONLY|sys.O_NONBLOCK, 0)
 	if err != nil {
 		return false // ENXIO: nobody reads
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
@@ -68,7 +67,7 @@ func (g *Group) Populated() (bool, error) {
 
 // IsRemoved knows what open and read say of a group that has been removed.
 func IsRemoved(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, sys.ENODEV)
 }
 
 // Members lists the processes in the group and below it, but for helper commands.
@@ -112,7 +111,7 @@ func membersBut(dir, but string) (pids []int, err error) {
 }
 
 // Signal signals one process if it is still a member. It is held before it is looked at.
-func (g *Group) Signal(pid int, sig syscall.Signal) error {
+func (g *Group) Signal(pid int, sig sys.Signal) error {
 	p, err := sys.Pin(pid)
 	if err != nil {
 		return err
@@ -123,7 +122,7 @@ func (g *Group) Signal(pid int, sig syscall.Signal) error {
 		return err
 	}
 	if !g.Holds(path) {
-		return fmt.Errorf("process %d is in another control group by now: %w", pid, syscall.ESRCH)
+		return fmt.Errorf("process %d is in another control group by now: %w", pid, sys.ESRCH)
 	}
 	return p.Signal(sig)
 }
@@ -144,7 +143,7 @@ func (g *Group) KillEach() error {
 	frozen := writeFile(g.Dir, "cgroup.freeze", "1") == nil
 	pids, err := g.Members()
 	for _, pid := range pids {
-		if killErr := g.Signal(pid, syscall.SIGKILL); !errors.Is(killErr, syscall.ESRCH) {
+		if killErr := g.Signal(pid, sys.SIGKILL); !errors.Is(killErr, sys.ESRCH) {
 			err = errors.Join(err, killErr)
 		}
 	}

@@ -49,7 +49,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -117,7 +116,7 @@ var ErrNoProcess = errors.New("no such process")
 func Process(pid int, o Options) (Report, error) {
 	before, err := sys.ReadStat(pid)
 	switch {
-	case errors.Is(err, syscall.ESRCH):
+	case errors.Is(err, sys.ESRCH):
 		return Report{}, fmt.Errorf("process %d: %w", pid, ErrNoProcess)
 	case errors.Is(err, sys.ErrHidden):
 		return hidden(pid, err), nil

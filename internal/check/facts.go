@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -43,7 +42,7 @@ type facts struct {
 func gather(st sys.ProcStat, o Options) (*facts, error) {
 	f := &facts{options: o, stat: st}
 	var err error
-	if f.status, err = sys.ReadStatus(st.PID); errors.Is(err, syscall.ESRCH) {
+	if f.status, err = sys.ReadStatus(st.PID); errors.Is(err, sys.ESRCH) {
 		return nil, vanished(st)
 	} else if err != nil {
 		return nil, fmt.Errorf("process %d (%s): %w", st.PID, clean(st.Comm), err)

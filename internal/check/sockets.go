@@ -76,7 +76,7 @@ func addSocket(sockets map[uint64]socket, table string, s sys.NetSocket) {
 	switch {
 	case s.Inode == 0: // a connection in TIME_WAIT
 	case table == "unix":
-		serves := s.Accepts || s.Name != "" && s.Kind == syscall.SOCK_DGRAM
+		serves := s.Accepts || s.Name != "" && s.Kind == sys.SOCK_DGRAM
 		sockets[s.Inode] = socket{address: s.Name, serves: serves}
 	default:
 		ip, _ := netip.AddrFromSlice(s.Local.IP)

@@ -3,7 +3,6 @@ package proctest
 import (
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -22,7 +21,7 @@ type Hostile struct {
 	// NoFile is RLIMIT_NOFILE; the zero value leaves it alone.
 	NoFile sys.Rlimit
 	// Block and Ignore are signals that are blocked, or ignored.
-	Block, Ignore []syscall.Signal
+	Block, Ignore []sys.Signal
 	// Umask is the umask, as text in octal; "" leaves it alone.
 	Umask string
 	// Terminal, when not nil, is opened and becomes the controlling terminal
@@ -82,8 +81,8 @@ func PollutedEnv() []string {
 func Worst() Hostile {
 	return Hostile{
 		Leak:     LeakedDescriptors(),
-		Block:    []syscall.Signal{syscall.SIGTERM, sigusr2, sigchld},
-		Ignore:   []syscall.Signal{syscall.SIGPIPE, syscall.SIGINT, syscall.SIGHUP, sigusr1},
+		Block:    []sys.Signal{sys.SIGTERM, sigusr2, sigchld},
+		Ignore:   []sys.Signal{sigpipe, sys.SIGINT, sys.SIGHUP, sigusr1},
 		Umask:    "077",
 		Terminal: new(Terminal),
 		Env:      PollutedEnv(),
@@ -104,10 +103,10 @@ func Launchers() []Launcher {
 		{"leaked descriptors", Hostile{Leak: LeakedDescriptors()}},
 		{"descriptors above the limit",
 			Hostile{Leak: LeakedDescriptors(), NoFile: sys.Rlimit{Soft: 64, Hard: 64}}},
-		{"blocked signals", Hostile{Block: []syscall.Signal{syscall.SIGTERM, sigusr2, sigchld}}},
-		{"ignored signals", Hostile{Ignore: []syscall.Signal{syscall.SIGPIPE, syscall.SIGINT,
-			syscall.SIGHUP, sigusr1, sigchld}}},
-		{"ignored job control", Hostile{Ignore: []syscall.Signal{sigttou, sigttin, sigtstp}}},
+		{"blocked signals", Hostile{Block: []sys.Signal{sys.SIGTERM, sigusr2, sigchld}}},
+		{"ignored signals", Hostile{Ignore: []sys.Signal{sigpipe, sys.SIGINT,
+			sys.SIGHUP, sigusr1, sigchld}}},
+		{"ignored job control", Hostile{Ignore: []sys.Signal{sigttou, sigttin, sigtstp}}},
 		{"umask 077", Hostile{Umask: "077"}},
 		{"umask 0", Hostile{Umask: "0"}},
 		{"controlling terminal", Hostile{Terminal: new(Terminal)}},

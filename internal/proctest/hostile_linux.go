@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	sigpipe = syscall.SIGPIPE
 	sigusr1 = syscall.SIGUSR1
 	sigusr2 = syscall.SIGUSR2
 	sigchld = syscall.SIGCHLD

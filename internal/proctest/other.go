@@ -5,19 +5,21 @@ package proctest
 import (
 	"os"
 	"os/exec"
-	"syscall"
 	"testing"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // Numbers of signals that not every platform names; none is sent here, since
 // Command skips the test.
 const (
-	sigusr1 = syscall.Signal(10)
-	sigusr2 = syscall.Signal(12)
-	sigchld = syscall.Signal(17)
-	sigttou = syscall.Signal(22)
-	sigttin = syscall.Signal(21)
-	sigtstp = syscall.Signal(20)
+	sigusr1 = sys.Signal(10)
+	sigusr2 = sys.Signal(12)
+	sigpipe = sys.Signal(13)
+	sigchld = sys.Signal(17)
+	sigttou = sys.Signal(22)
+	sigttin = sys.Signal(21)
+	sigtstp = sys.Signal(20)
 )
 
 func belowInit() bool { return true }

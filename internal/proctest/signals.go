@@ -3,7 +3,8 @@ package proctest
 import (
 	"os"
 	"os/signal"
-	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // AsLoggedIn has what the tests start get signals as a login gives them, however the tests were
@@ -14,7 +15,7 @@ func AsLoggedIn() {
 	// A signal that is caught is back at its default after execve(2); one that is ignored is not.
 	caught := make(chan os.Signal, 1)
 	// of the others the runtime takes no notice of how they were
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+	for _, s := range []os.Signal{sys.SIGHUP, sys.SIGINT} {
 		if signal.Ignored(s) {
 			signal.Notify(caught, s)
 		}

@@ -2,7 +2,6 @@ package proctree
 
 import (
 	"errors"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -20,7 +19,7 @@ func Descends(
 			return true, nil
 		}
 		st, err := stat(pid)
-		if errors.Is(err, syscall.ESRCH) {
+		if errors.Is(err, sys.ESRCH) {
 			return false, nil
 		}
 		if err != nil {

@@ -34,7 +34,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -95,7 +94,7 @@ func newTree(root *sys.Process, o Options) (*tree, error) {
 		return nil, fmt.Errorf("process %d: %w", root.PID, err)
 	}
 	if st.StartTime != id.Start {
-		return nil, fmt.Errorf("process %d has ended: %w", root.PID, syscall.ESRCH)
+		return nil, fmt.Errorf("process %d has ended: %w", root.PID, sys.ESRCH)
 	}
 	t.add(st)
 	return t, nil
@@ -105,5 +104,5 @@ func newTree(root *sys.Process, o Options) (*tree, error) {
 // session may be there and not shown.
 func hasEnded(pid int) bool {
 	_, err := sys.ReadStat(pid)
-	return errors.Is(err, syscall.ESRCH)
+	return errors.Is(err, sys.ESRCH)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -14,7 +13,7 @@ import (
 // SignalStep is one step of an escalation: a signal, and how long the
 // processes have to end before the next step.
 type SignalStep struct {
-	Signal syscall.Signal
+	Signal sys.Signal
 	Wait   time.Duration
 }
 
@@ -50,9 +49,9 @@ type StopOptions struct {
 type Event struct {
 	Kind    EventKind
 	Process Process
-	Signal  syscall.Signal // of Signalled and Refused
-	After   time.Duration  // of Ended: since the process was first signalled, or since the start
-	Err     error          // of Refused
+	Signal  sys.Signal    // of Signalled and Refused
+	After   time.Duration // of Ended: since the process was first signalled, or since the start
+	Err     error         // of Refused
 }
 
 // EventKind says what an Event is about.
@@ -80,7 +79,7 @@ var ErrStillRunning = errors.New("still running")
 // ended already gives an error that wraps syscall.ESRCH.
 func Stop(ctx context.Context, root *sys.Process, o StopOptions) (Result, error) {
 	if o.Steps == nil {
-		o.Steps = []SignalStep{{syscall.SIGTERM, 10 * time.Second}}
+		o.Steps = []SignalStep{{sys.SIGTERM, 10 * time.Second}}
 	}
 	if o.KillWait == 0 {
 		o.KillWait = 5 * time.Second
@@ -104,10 +103,10 @@ func Stop(ctx context.Context, root *sys.Process, o StopOptions) (Result, error)
 
 // treatment is what was done to a process.
 type treatment struct {
-	signals []syscall.Signal // sent, in order, without SIGSTOP and SIGCONT
-	step    int              // the last step that reached it, counted from 1
-	first   time.Time        // when the first signal was sent
-	after   time.Duration    // from then, or from the start, until its end was seen
+	signals []sys.Signal  // sent, in order, without SIGSTOP and SIGCONT
+	step    int           // the last step that reached it, counted from 1
+	first   time.Time     // when the first signal was sent
+	after   time.Duration // from then, or from the start, until its end was seen
 	frozen  bool
 	refused error // why a signal could not be sent
 }
@@ -179,7 +178,7 @@ func (s *stopper) kill(ctx context.Context) error {
 		err := s.freeze(deadline)
 		live := s.live()
 		for _, m := range live {
-			err = errors.Join(err, s.deliver(m, number, syscall.SIGKILL))
+			err = errors.Join(err, s.deliver(m, number, sys.SIGKILL))
 		}
 		if err == nil {
 			err = s.waitAll(ctx, live, deadline)
@@ -206,7 +205,7 @@ func (s *stopper) freeze(deadline time.Time) error {
 		for _, m := range s.live() {
 			switch {
 			case !m.done.frozen:
-				if err := s.send(m, sys.SigStop); err != nil {
+				if err := s.send(m, sys.SIGSTOP); err != nil {
 					return err
 				}
 				m.done.frozen, settled = true, false
@@ -286,7 +285,7 @@ func (s *stopper) wait(ctx context.Context, m *member, deadline time.Time) (ende
 
 // deliver sends a signal to a member unless this step's has reached it, and
 // makes a stopped process go on to take it.
-func (s *stopper) deliver(m *member, step int, sig syscall.Signal) error {
+func (s *stopper) deliver(m *member, step int, sig sys.Signal) error {
 	if m.done.step == step {
 		return nil
 	}
@@ -294,26 +293,26 @@ func (s *stopper) deliver(m *member, step int, sig syscall.Signal) error {
 	if err := s.send(m, sig); err != nil {
 		return err
 	}
-	if m.state == 'T' && sig != syscall.SIGKILL {
-		return s.send(m, sys.SigCont)
+	if m.state == 'T' && sig != sys.SIGKILL {
+		return s.send(m, sys.SIGCONT)
 	}
 	return nil
 }
 
 // send signals a process that is proven to be the one found. A refusal is noted
 // and no error: the others must be ended all the same, and Left tells.
-func (s *stopper) send(m *member, sig syscall.Signal) error {
+func (s *stopper) send(m *member, sig sys.Signal) error {
 	p, err := s.hold(m)
 	if p == nil || err != nil {
 		return err
 	}
 	defer s.release(p)
 	switch err := p.Signal(sig); {
-	case errors.Is(err, syscall.ESRCH):
+	case errors.Is(err, sys.ESRCH):
 	case err != nil:
 		m.done.refused = err
 		s.report(Event{Kind: Refused, Process: m.Process, Signal: sig, Err: err})
-	case sig != sys.SigStop && sig != sys.SigCont:
+	case sig != sys.SIGSTOP && sig != sys.SIGCONT:
 		m.done.signals = append(m.done.signals, sig)
 		if m.done.first.IsZero() {
 			m.done.first = time.Now()
@@ -329,7 +328,7 @@ func (s *stopper) hold(m *member) (*sys.Process, error) {
 		return s.main, nil
 	}
 	p, err := sys.Pin(m.PID)
-	if errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, sys.ESRCH) {
 		return nil, nil
 	}
 	if err != nil {

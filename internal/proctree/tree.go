@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/cgroup"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -77,7 +76,7 @@ func (t *tree) scanMain() error {
 	}
 	st, err := sys.ReadStat(t.root.pid)
 	switch {
-	case errors.Is(err, syscall.ESRCH) || err == nil && st.StartTime != t.root.start:
+	case errors.Is(err, sys.ESRCH) || err == nil && st.StartTime != t.root.start:
 		t.end(m)
 	case err != nil:
 		return err

@@ -2,7 +2,6 @@ package spawn
 
 import (
 	"os"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -144,7 +143,7 @@ func decodeDescription(payload []byte, files []int) (*description, error) {
 	s.Dir = d.string()
 	s.LetGo = d.bool()
 	s.FailAt = Step(d.uint())
-	s.DeathSignal = syscall.Signal(d.uint())
+	s.DeathSignal = sys.Signal(d.uint())
 	s.parent = int(d.uint())
 	return s, d.takeFiles(s, files)
 }

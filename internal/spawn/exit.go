@@ -2,15 +2,14 @@ package spawn
 
 import (
 	"fmt"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // Exit is how a process ended.
 type Exit struct {
-	Code     int            // exit status, if Signal is 0
-	Signal   syscall.Signal // what killed it
+	Code     int        // exit status, if Signal is 0
+	Signal   sys.Signal // what killed it
 	CoreDump bool
 }
 

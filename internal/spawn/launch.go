@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -129,7 +128,7 @@ func (l *Launch) giveUp(why error) error {
 // has that.
 func (l *Launch) killWatcher() {
 	// ESRCH: the program reaps all its children itself. The end of the channel tells the rest.
-	_ = sys.Kill(l.watcher, syscall.SIGKILL)
+	_ = sys.Kill(l.watcher, sys.SIGKILL)
 }
 
 // drain returns when the watcher is gone, and with the reason if the daemon is lost. A watcher that
@@ -314,7 +313,7 @@ func (l *Launch) follow(events chan<- Event) {
 func (l *Launch) lost() error {
 	if l.target != nil {
 		// It may have made a session of its own. ESRCH: it has gone with the watcher.
-		_ = l.target.Signal(syscall.SIGKILL)
+		_ = l.target.Signal(sys.SIGKILL)
 	}
 	return abandoned(l.watcher, fail(StepStart, "", errWordless))
 }

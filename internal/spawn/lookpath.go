@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // InterpreterError says that a program was found, but not what should run it:
@@ -25,7 +27,7 @@ func (e *InterpreterError) Error() string {
 // interpreter reads the #! line of a script; "" if it has none or cannot be read.
 func interpreter(path string) string {
 	// It need not be any more what could not be executed a moment ago: a FIFO would be waited for.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|sys.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}

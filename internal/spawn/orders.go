@@ -3,7 +3,6 @@ package spawn
 import (
 	"encoding/binary"
 	"errors"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -80,7 +79,7 @@ func (o *orders) send(ours, theirs sys.Channel) error {
 		return err
 	}
 	err = ours.Send(greet, append([]int{file}, o.files...)...)
-	if errors.Is(err, syscall.ETOOMANYREFS) {
+	if errors.Is(err, sys.ETOOMANYREFS) {
 		return &StepError{Step: StepStart, Err: errInFlight}
 	}
 	return err
@@ -96,4 +95,4 @@ func (inFlightError) Error() string {
 		"open files (unix(7))"
 }
 
-func (inFlightError) Unwrap() error { return syscall.ETOOMANYREFS }
+func (inFlightError) Unwrap() error { return sys.ETOOMANYREFS }

@@ -22,7 +22,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -93,7 +92,7 @@ type Spec struct {
 	// (PR_SET_PDEATHSIG, Linux). The kernel takes the end of the thread that forked for that of the
 	// parent, so only a Spawner does it, from a thread that it keeps. A program that is
 	// set-user-ID, or has capabilities of its own, takes it back.
-	DeathSignal syscall.Signal
+	DeathSignal sys.Signal
 
 	// Hold, if not nil, is a descriptor that the process holds open, under whatever number, until
 	// it executes the program: who has locked it can be sure that nobody else gets the lock before.

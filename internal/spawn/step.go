@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -112,4 +111,4 @@ func (p *place) stuck(err error) error {
 }
 
 // injected is the reason of a step that a test made fail.
-const injected = syscall.EIO
+const injected = sys.EIO

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -79,14 +78,14 @@ func beginSuccessor(
 	}
 	// Not reaped yet, so the pid is its own.
 	if h.process, err = sys.Pin(h.PID); sys.UnlessGone(err) != nil {
-		kill := errors.Join(sys.Kill(h.PID, syscall.SIGKILL), h.mayReap())
+		kill := errors.Join(sys.Kill(h.PID, sys.SIGKILL), h.mayReap())
 		_, lost := h.Reap()
 		return nil, errors.Join(fail(StepStart, "", err), kill, lost, ours.Close())
 	}
 	// If it has ended, the caller will see how.
 	err = UnlessClosed(sendFrame(h.channel, frameKnown, nil))
 	if err = errors.Join(err, h.mayReap()); err != nil {
-		kill := h.Signal(syscall.SIGKILL)
+		kill := h.Signal(sys.SIGKILL)
 		_, lost := h.Reap()
 		return nil, errors.Join(err, kill, lost, h.Close())
 	}
@@ -140,7 +139,7 @@ func (h *Successor) Wait(ctx context.Context) error {
 }
 
 // Signal sends sig to the successor. That it is gone is no error.
-func (h *Successor) Signal(sig syscall.Signal) error {
+func (h *Successor) Signal(sig sys.Signal) error {
 	if h.process == nil {
 		return nil
 	}
@@ -201,7 +200,7 @@ func (b *Born) Handover(name string) (data []byte, files []*os.File, found bool)
 func receiveMessage(c sys.Channel) ([]byte, error) {
 	for {
 		kind, payload, err := recvFrame(c)
-		if errors.Is(err, syscall.ECONNRESET) { // it died with something of ours unread
+		if errors.Is(err, sys.ECONNRESET) { // it died with something of ours unread
 			err = io.EOF
 		}
 		if err != nil || kind == frameMessage {
@@ -273,5 +272,5 @@ func UnlessClosed(err error) error {
 
 // isGone says that nobody has the other end of a channel any more.
 func isGone(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, sys.EPIPE) || errors.Is(err, sys.ECONNRESET)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -214,7 +213,7 @@ func encodeError(err error) []byte {
 	if !ok {
 		se = &StepError{Step: StepReceive, Err: err}
 	}
-	errno, _ := se.Err.(syscall.Errno)
+	errno, _ := se.Err.(sys.ErrorNumber)
 	var e encoder
 	e.uint(uint64(se.Step))
 	e.string(se.Object)
@@ -226,7 +225,7 @@ func encodeError(err error) []byte {
 func decodeError(b []byte) error {
 	d := decoder{b: b}
 	se := &StepError{Step: Step(d.uint()), Object: d.string()}
-	errno, text := syscall.Errno(d.uint()), d.string()
+	errno, text := sys.ErrorNumber(d.uint()), d.string()
 	if d.err != nil {
 		return &StepError{Step: StepReceive, Err: d.err}
 	}

@@ -114,7 +114,7 @@ var ErrLocked = errors.New("locked by another process")
 
 // Unlink removes a name that is no directory's (unlink(2)). It is no error if there is none.
 func Unlink(path string) error {
-	if err := syscall.Unlink(path); err != syscall.ENOENT {
+	if err := unlink(path); err != syscall.ENOENT {
 		return wrap("unlink", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !aix
 
 package sys
 
@@ -149,6 +149,9 @@ func WriteFD(fd int, p []byte) (int, error) {
 		return n, nil
 	}
 }
+
+// O_NONBLOCK is a flag of os.OpenFile; 0 where there is no FIFO that an open could wait for.
+const O_NONBLOCK = unix.O_NONBLOCK
 
 // SetNonblock sets or clears O_NONBLOCK of the open file description, which
 // every process that shares it sees.

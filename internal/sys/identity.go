@@ -32,14 +32,14 @@ type Identity struct {
 }
 
 // Identify returns the identity of the process that has this pid now. A zombie
-// counts as gone (syscall.ESRCH): it runs nothing and answers no signal.
+// counts as gone (ESRCH): it runs nothing and answers no signal.
 func Identify(pid int) (Identity, error) {
 	s, err := ReadStat(pid)
 	if err != nil {
 		return Identity{}, err
 	}
 	if s.Exited() {
-		err := fmt.Errorf("process %d has ended and waits to be reaped: %w", pid, syscall.ESRCH)
+		err := fmt.Errorf("process %d has ended and waits to be reaped: %w", pid, ESRCH)
 		return Identity{}, err
 	}
 	boot, err := BootID()
@@ -63,7 +63,7 @@ type Process struct {
 	identityErr error
 }
 
-// Pin holds the process that has this pid now. The error wraps syscall.ESRCH
+// Pin holds the process that has this pid now. The error wraps ESRCH
 // when there is none.
 func Pin(pid int) (*Process, error) {
 	p := &Process{PID: pid}
@@ -73,7 +73,7 @@ func Pin(pid int) (*Process, error) {
 	case err == nil:
 	case errors.Is(err, errors.ErrUnsupported):
 		if pid <= 0 || !exists(pid) {
-			return nil, fmt.Errorf("process %d: %w", pid, syscall.ESRCH)
+			return nil, fmt.Errorf("process %d: %w", pid, ESRCH)
 		}
 	default:
 		return nil, err
@@ -82,7 +82,7 @@ func Pin(pid int) (*Process, error) {
 	// died in between and its pid been given away, the facts would be the
 	// stranger's while Signal would reach nobody: harmless.
 	p.identity, p.identityErr = Identify(pid)
-	if errors.Is(p.identityErr, syscall.ESRCH) {
+	if errors.Is(p.identityErr, ESRCH) {
 		return nil, Also(p.identityErr, p.Close())
 	}
 	return p, nil
@@ -92,8 +92,8 @@ func Pin(pid int) (*Process, error) {
 // errors.ErrUnsupported).
 func (p *Process) Identity() (Identity, error) { return p.identity, p.identityErr }
 
-// Signal sends sig; the error wraps syscall.ESRCH when the process is gone.
-func (p *Process) Signal(sig syscall.Signal) error {
+// Signal sends sig; the error wraps ESRCH when the process is gone.
+func (p *Process) Signal(sig Signal) error {
 	if p.pidfd != nil {
 		return PidfdSendSignal(p.pidfd, sig)
 	}
@@ -110,7 +110,7 @@ func (p *Process) same() error {
 	}
 	now, err := Identify(p.PID)
 	if err == nil && now != p.identity {
-		err = fmt.Errorf("process %d is another one by now: %w", p.PID, syscall.ESRCH)
+		err = fmt.Errorf("process %d is another one by now: %w", p.PID, ESRCH)
 	}
 	return err
 }
@@ -125,7 +125,7 @@ func (p *Process) Wait(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if err := p.same(); errors.Is(err, syscall.ESRCH) {
+		if err := p.same(); errors.Is(err, ESRCH) {
 			return nil
 		} else if err != nil {
 			return err
@@ -161,7 +161,7 @@ func PidfdID(pid int) (uint64, error) {
 
 // Kill is kill(2), which reaches whoever has the pid now. Negative and zero
 // pids, which mean groups and everybody, are refused.
-func Kill(pid int, sig syscall.Signal) error {
+func Kill(pid int, sig Signal) error {
 	if pid <= 0 {
 		return fmt.Errorf("kill process %d: %w", pid, syscall.EINVAL)
 	}
@@ -170,7 +170,7 @@ func Kill(pid int, sig syscall.Signal) error {
 
 // exists reports whether a process has this pid. Only ESRCH says no: EPERM
 // says that it is another user's.
-func exists(pid int) bool { return !errors.Is(Kill(pid, 0), syscall.ESRCH) }
+func exists(pid int) bool { return !errors.Is(Kill(pid, 0), ESRCH) }
 
 // Also adds a second failure to the first, on the same line.
 func Also(err, second error) error {

@@ -5,7 +5,6 @@ package sys
 import (
 	"context"
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -33,17 +32,17 @@ func WaitAnyExit() error {
 
 func DeadChild() (int, error) { return 0, Unsupported("waitid") }
 
-func ZombieStatus(BarePidfd, int) (status syscall.WaitStatus, known bool, err error) {
+func ZombieStatus(BarePidfd, int) (status WaitStatus, known bool, err error) {
 	return status, false, nil
 }
 
-func HoldProcess(int) (BarePidfd, error)      { return -1, Unsupported("pidfd_open") }
-func (BarePidfd) ID() (uint64, error)         { return 0, Unsupported("pidfd") }
-func (BarePidfd) Signal(syscall.Signal) error { return Unsupported("pidfd_send_signal") }
-func (BarePidfd) Exited() (bool, error)       { return false, Unsupported("pidfd") }
+func HoldProcess(int) (BarePidfd, error) { return -1, Unsupported("pidfd_open") }
+func (BarePidfd) ID() (uint64, error)    { return 0, Unsupported("pidfd") }
+func (BarePidfd) Signal(Signal) error    { return Unsupported("pidfd_send_signal") }
+func (BarePidfd) Exited() (bool, error)  { return false, Unsupported("pidfd") }
 
-func (BarePidfd) ExitStatus() (syscall.WaitStatus, bool, error) {
-	var none syscall.WaitStatus
+func (BarePidfd) ExitStatus() (WaitStatus, bool, error) {
+	var none WaitStatus
 	return none, false, Unsupported("pidfd")
 }
 
@@ -57,22 +56,22 @@ func (ExitWatch) Wait([]ExitEvent) (int, error) { return 0, Unsupported("pidfd")
 func (ExitWatch) Wake() error                   { return nil }
 func (ExitWatch) Close() error                  { return nil }
 
-func PidfdOpen(int) (*os.File, error)                { return nil, Unsupported("pidfd_open") }
-func PidfdSendSignal(*os.File, syscall.Signal) error { return Unsupported("pidfd_send_signal") }
-func PidfdWait(context.Context, *os.File) error      { return Unsupported("pidfd") }
+func PidfdOpen(int) (*os.File, error)           { return nil, Unsupported("pidfd_open") }
+func PidfdSendSignal(*os.File, Signal) error    { return Unsupported("pidfd_send_signal") }
+func PidfdWait(context.Context, *os.File) error { return Unsupported("pidfd") }
 
-func Self() (string, error)                     { return os.Executable() }
-func firstThread() bool                         { return false }
-func Nice() (int, error)                        { return 0, Unsupported("getpriority") }
-func SetNiceOfAll(int) error                    { return Unsupported("setpriority") }
-func OOMScoreAdj() (int, error)                 { return 0, Unsupported("oom_score_adj") }
-func SetOOMScoreAdj(int) error                  { return Unsupported("oom_score_adj") }
-func SetParentDeathSignal(syscall.Signal) error { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
-func BecomeSubreaper() error                    { return Unsupported("child subreaper") }
-func JoinCgroup(string) error                   { return Unsupported("control groups") }
-func UnshareFS() error                          { return Unsupported("unshare") }
-func LowerThread() error                        { return Unsupported("thread priority") }
-func LimitsOf(int) (map[string]Rlimit, error)   { return nil, Unsupported("/proc/PID/limits") }
+func Self() (string, error)                   { return os.Executable() }
+func firstThread() bool                       { return false }
+func Nice() (int, error)                      { return 0, Unsupported("getpriority") }
+func SetNiceOfAll(int) error                  { return Unsupported("setpriority") }
+func OOMScoreAdj() (int, error)               { return 0, Unsupported("oom_score_adj") }
+func SetOOMScoreAdj(int) error                { return Unsupported("oom_score_adj") }
+func SetParentDeathSignal(Signal) error       { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
+func BecomeSubreaper() error                  { return Unsupported("child subreaper") }
+func JoinCgroup(string) error                 { return Unsupported("control groups") }
+func UnshareFS() error                        { return Unsupported("unshare") }
+func LowerThread() error                      { return Unsupported("thread priority") }
+func LimitsOf(int) (map[string]Rlimit, error) { return nil, Unsupported("/proc/PID/limits") }
 
 func GainedPrivileges() bool                      { return false }
 func Unmapped(int) bool                           { return false }

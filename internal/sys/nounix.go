@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix || aix
 
 package sys
 
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -22,9 +21,13 @@ func DupAbove(int, int) (int, error)              { return -1, Unsupported("fcnt
 func SetCloseOnExec(int, bool) error              { return Unsupported("fcntl") }
 func DescriptorOpen(int) bool                     { return false }
 
+const O_NONBLOCK = 0
+
+func SetNonblock(int, bool) error            { return Unsupported("fcntl") }
+func ReadFD(int, []byte) (int, error)        { return 0, Unsupported("read") }
 func SealedFile(string, []byte) (int, error) { return -1, Unsupported("a file without a name") }
 func StatFD(int) (FileState, error)          { return FileState{}, Unsupported("fstat") }
-func kill(int, syscall.Signal) error         { return Unsupported("kill") }
+func kill(int, Signal) error                 { return Unsupported("kill") }
 func TryFlock(*os.File) error                { return Unsupported("flock") }
 func LockedByOther(*os.File) (bool, error)   { return false, Unsupported("fcntl") }
 
@@ -40,8 +43,13 @@ func RemoveTrusted(path string, _ fs.FileInfo) error {
 	return &fs.PathError{Op: "remove", Path: path, Err: Unsupported("file owner")}
 }
 
-// No process is found that they could be sent to.
-const SigStop, SigCont = syscall.Signal(-1), syscall.Signal(-2)
+// Linux's numbers: no process is found that a signal could be sent to, and no call fails with these.
+const (
+	SIGHUP, SIGUSR1  = Signal(1), Signal(10)
+	SIGSTOP, SIGCONT = Signal(19), Signal(18)
+
+	ESOCKTNOSUPPORT, ETOOMANYREFS = ErrorNumber(94), ErrorNumber(109)
+)
 
 func NewSession() error              { return Unsupported("setsid") }
 func OpenUnixDatagram() (int, error) { return -1, Unsupported("unix datagram socket") }
@@ -52,4 +60,4 @@ func ShutdownWrite(int) error                          { return Unsupported("shu
 func SendMsg(int, []byte, []int, *Sender) (int, error) { return 0, Unsupported("sendmsg") }
 func RecvMsg(int, []byte) (Packet, error)              { return Packet{}, Unsupported("recvmsg") }
 func KindOf(int) (SocketKind, error)                   { return SocketKind{}, Unsupported("fstat") }
-func SignalName(sig syscall.Signal) string             { return fmt.Sprintf("signal %d", int(sig)) }
+func SignalName(sig Signal) string                     { return fmt.Sprintf("signal %d", int(sig)) }

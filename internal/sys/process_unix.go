@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !aix
 
 package sys
 
@@ -13,7 +13,10 @@ import (
 )
 
 // Signals that not every system has a number for.
-const SigStop, SigCont = unix.SIGSTOP, unix.SIGCONT
+const (
+	SIGHUP, SIGUSR1  = unix.SIGHUP, unix.SIGUSR1
+	SIGSTOP, SIGCONT = unix.SIGSTOP, unix.SIGCONT
+)
 
 // ReapChild reaps that child and no other, without waiting. ok is false if it lives. The error
 // wraps ECHILD if it is no child of ours, or was reaped before.

@@ -67,7 +67,7 @@ func (f FD) FlagNames() string {
 	if f.Flags&syscall.O_APPEND != 0 {
 		names = append(names, "O_APPEND")
 	}
-	if f.Flags&syscall.O_NONBLOCK != 0 {
+	if f.Flags&O_NONBLOCK != 0 {
 		names = append(names, "O_NONBLOCK")
 	}
 	if f.CloseOnExec() {
@@ -97,7 +97,7 @@ func (s FileStat) Is(typ uint32) bool { return s.Mode&syscall.S_IFMT == typ }
 // Gone says whether err means that a process (or its directory in /proc) is
 // not there: ENOENT from an open, ESRCH from a read that came after its end.
 func Gone(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ESRCH)
 }
 
 // ErrHidden says that a process exists but its facts cannot be read: /proc is

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !aix
 
 package sys
 
@@ -9,6 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// Error numbers that WASI has not.
+const ESOCKTNOSUPPORT, ETOOMANYREFS = unix.ESOCKTNOSUPPORT, unix.ETOOMANYREFS
 
 // BindInet gives an IPv4 or IPv6 socket its address.
 func BindInet(fd int, addr InetAddr) error {

@@ -50,7 +50,7 @@ func Unsupported(call string) error {
 }
 
 // Errno returns the error number inside err, and whether there is one.
-func Errno(err error) (syscall.Errno, bool) { return errors.AsType[syscall.Errno](err) }
+func Errno(err error) (ErrorNumber, bool) { return errors.AsType[ErrorNumber](err) }
 
 // IfSupported is err, but nil if err says that this system has no such thing: for what is done
 // where it can be.
@@ -64,7 +64,7 @@ func IfSupported(err error) error {
 // UnlessGone is err, but nil if err says that there is no such process: for what is done to one
 // that may end by itself.
 func UnlessGone(err error) error {
-	if errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, ESRCH) {
 		return nil
 	}
 	return err

@@ -1,21 +1,15 @@
-//go:build !unix
+//go:build !unix || aix
 
 package daemonry
 
 import (
 	"os"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// DefaultCommands are those of nginx -s, as far as the system has signals. The caller may change
-// them.
-func DefaultCommands() Commands {
-	return Commands{"stop": syscall.SIGTERM, "quit": syscall.SIGQUIT, "reload": syscall.SIGHUP}
-}
-
-// enter cannot be asked for any of it: what Chroot is, or a user, differs from Unix.
+// enter cannot be asked for more than the directory: what a root is, or a user, differs from Unix,
+// or we have no calls for it.
 func (p *plan) enter() error {
 	if p.chroot != "" || p.user != nil {
 		return sys.Unsupported("changing the root or the user")
