@@ -18,7 +18,8 @@ var variables = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_F
 
 // Take takes over what was handed to this process. It is an empty Set when
 // nothing was, or when what the environment says is meant for another process,
-// whose descriptors these are not.
+// whose descriptors these are not. A variable that is set but empty counts as unset, and
+// LISTEN_FDS=0 as nothing.
 //
 // Call it once and early: every descriptor becomes close-on-exec, and the
 // variables are unset whatever the result, so that no child believes them. An
@@ -58,10 +59,12 @@ func Take() (*Set, error) {
 }
 
 // announced returns the names of the descriptors that the environment announces
-// to process pid, exactly as sd_listen_fds_with_names(3) reads it.
+// to process pid, as sd_listen_fds_with_names(3) reads it, but for what says none without being
+// unset, which is an error there (-EINVAL): an empty variable, and LISTEN_FDS=0. Shells and
+// container files clear variables like that, and go-systemd's activation takes both for none.
 func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]string, error) {
-	text, ok := env["LISTEN_PID"]
-	if !ok {
+	text := env["LISTEN_PID"]
+	if text == "" {
 		return nil, nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 32); err != nil || n <= 0 {
@@ -69,7 +72,7 @@ func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]
 	} else if int(n) != pid {
 		return nil, nil
 	}
-	if text, ok := env["LISTEN_PIDFDID"]; ok {
+	if text := env["LISTEN_PIDFDID"]; text != "" {
 		want, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("$LISTEN_PIDFDID: %q is not an inode number", text)
@@ -80,14 +83,17 @@ func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]
 			return nil, nil
 		}
 	}
-	if text, ok = env["LISTEN_FDS"]; !ok {
+	if text = env["LISTEN_FDS"]; text == "" {
 		return nil, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n <= 0 || n > math.MaxInt32-first {
+	if err != nil || n < 0 || n > math.MaxInt32-first {
 		return nil, fmt.Errorf("$LISTEN_FDS: %q is not a number of descriptors", text)
 	}
-	if text, ok = env["LISTEN_FDNAMES"]; ok {
+	if n == 0 {
+		return nil, nil
+	}
+	if text, ok := env["LISTEN_FDNAMES"]; ok { // an empty one is the empty name
 		names := strings.Split(text, ":")
 		if len(names) != n {
 			return nil, fmt.Errorf("$LISTEN_FDNAMES: %d names for %d descriptors", len(names), n)

@@ -13,11 +13,12 @@ const infinity = "18446744073709551615"
 
 // WatchdogInterval returns within what time a sign of life is due again and
 // again, as sd_watchdog_enabled(3) reads it: $WATCHDOG_USEC, if $WATCHDOG_PID is
-// unset or is this process. Zero means that nobody waits for one. Give it every
+// unset or is this process. Zero means that nobody waits for one. Either variable counts as unset
+// if it is empty, as in go-systemd, where sd_watchdog_enabled(3) returns -EINVAL. Give it every
 // half interval: that is what KeepAlive does.
 func WatchdogInterval() (time.Duration, error) {
-	text, ok := os.LookupEnv("WATCHDOG_USEC")
-	if !ok {
+	text := os.Getenv("WATCHDOG_USEC")
+	if text == "" {
 		return 0, nil
 	}
 	interval, problem := parseUsec(text)
@@ -25,7 +26,7 @@ func WatchdogInterval() (time.Duration, error) {
 		return 0, fmt.Errorf("$WATCHDOG_USEC: %s is not a number of microseconds above zero",
 			quoteShort(text))
 	}
-	if text, ok := os.LookupEnv("WATCHDOG_PID"); ok {
+	if text := os.Getenv("WATCHDOG_PID"); text != "" {
 		pid, err := strconv.ParseUint(text, 10, 31)
 		if err != nil || pid == 0 {
 			return 0, fmt.Errorf("$WATCHDOG_PID: %s is not a process id", quoteShort(text))
