@@ -82,7 +82,9 @@ type Options struct {
 	// Args are the daemon's arguments, without argv[0]. Nil means those of the launcher.
 	Args []string
 	// Env is the daemon's environment. Nil means the launcher's, without the variables by
-	// which a manager speaks to one process alone (NOTIFY_SOCKET, LISTEN_FDS and their like).
+	// which a manager speaks to one process alone (NOTIFY_SOCKET, LISTEN_FDS and their like), and
+	// with HOME, USER, LOGNAME and SHELL of User if there is one. What is not nil is taken as it
+	// is.
 	Env []string
 	// Dir is the daemon's working directory from Detach on, inside Chroot if there is one. Default
 	// "/". A relative one is relative to the launcher's, so "." is that: for a program that opens
@@ -92,7 +94,7 @@ type Options struct {
 	Chroot string
 	// Umask is the daemon's file mode creation mask. Nil means 0022; new(0) is 0.
 	Umask *int
-	// User is who the daemon becomes. Nil changes nothing.
+	// User is who the daemon becomes. Nil changes nothing. See LookupUser.
 	User *User
 
 	// PIDFile names a file that holds the daemon's pid while it lives, and the lock that makes
@@ -118,14 +120,6 @@ type Options struct {
 	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time.
 	// Default 2 s.
 	KillGrace time.Duration
-}
-
-// User is a user by numbers. Groups are all the supplementary groups: none if it is empty, for
-// root's must not be kept. Package os/user looks names up; it is not used here because it makes
-// static programs dynamic.
-type User struct {
-	UID, GID uint32
-	Groups   []uint32
 }
 
 // Process is the daemon, seen from the launcher.

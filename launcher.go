@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/account"
 	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -151,6 +152,11 @@ func (l *launcher) spec() (*spawn.Spec, error) {
 	}
 	if s.Env == nil {
 		s.Env = spawn.WithoutMarks(os.Environ())
+		if u := l.o.User; u != nil {
+			if s.Env, err = u.environment(s.Env, account.System()); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if l.o.Umask != nil {
 		s.Umask = l.o.Umask

@@ -21,7 +21,8 @@ var table = map[string]entry{
 	".": {
 		says: "Package daemonry turns the running program into a daemon and tells the " +
 			"launcher how that went.",
-		imports: "internal/lastwords internal/spawn internal/sys notify pidfile",
+		imports: "internal/account internal/lastwords internal/spawn internal/sys notify " +
+			"pidfile",
 	},
 	"notify": {
 		says: "Package notify says ready, reloading, stopping, status and watchdog to whoever " +
@@ -64,6 +65,10 @@ var table = map[string]entry{
 		says: "Package cgroup keeps each service in a control group of its own, so that " +
 			"whatever it forks is found there, limited and ended.",
 		imports: "internal/atomicfile internal/sys spec",
+	},
+	"internal/account": {
+		says: "Package account reads who the users and groups of a machine are from passwd(5) " +
+			"and group(5), and says so where others know more than these files.",
 	},
 	"internal/lastwords": {
 		says: "Package lastwords finds a program's last words in what it has printed.",
