@@ -41,7 +41,9 @@
 // done, but for the umask, which is 0022 and not 0 unless Options says otherwise.
 //
 // Everything here works on Unix. On other systems Detach returns an error that wraps
-// errors.ErrUnsupported.
+// errors.ErrUnsupported; so it does in a program that does not start this code again when it is
+// executed: in Python that has opened it as a library (-buildmode=c-shared), in a C program that it
+// is linked into (c-archive), in a plugin whose host does not import this package too.
 package daemonry
 
 import (
@@ -92,7 +94,7 @@ type Options struct {
 	Dir string
 	// Chroot is the daemon's root directory. The program's file need not be in it.
 	Chroot string
-	// Umask is the daemon's file mode creation mask. Nil means 0022; new(0) is 0.
+	// Umask is the daemon's file mode creation mask, from 0 to 0777. Nil means 0022; new(0) is 0.
 	Umask *int
 	// User is who the daemon becomes. Nil changes nothing. See LookupUser.
 	User *User
@@ -100,12 +102,14 @@ type Options struct {
 	// PIDFile names a file that holds the daemon's pid while it lives, and the lock that makes
 	// it the only one. A second Detach fails with a *pidfile.RunningError inside its error.
 	PIDFile string
-	// PIDFileMode is the exact mode of a new pid file. Default 0644.
+	// PIDFileMode is the exact mode of a new pid file, which nobody but its owner may write to.
+	// Default 0644.
 	PIDFileMode fs.FileMode
 	// LogFile takes what the daemon prints on standard output and standard error; it is appended
-	// to. Without it they are on /dev/null. See ReopenLog for rotation.
+	// to. Without it they are on /dev/null. See ReopenLog for rotation. It must not be PIDFile.
 	LogFile string
-	// LogFileMode is the exact mode of a new log file. Default 0640.
+	// LogFileMode is the exact mode of a new log file, which not everybody may write to. Default
+	// 0640.
 	LogFileMode fs.FileMode
 	// Files go to the daemon, which finds them with Inherited, in this order. They
 	// refer to the same open files: a lock (flock(2)) is never released on the way.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/internal/account"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
@@ -55,6 +56,9 @@ func stayForeground(o Options) error {
 // settle does in this process what the options say. What needs the rights and the root that it has
 // comes first.
 func settle(o *Options) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
 	if self.plan, err = o.plan(); err != nil {
 		return err
 	}
@@ -74,23 +78,41 @@ func settle(o *Options) (err error) {
 	if err != nil {
 		return err
 	}
-	self.files = o.Files
-	for _, step := range []func() error{o.takeUmask, p.enter, o.takeName, beginLog} {
-		if err := step(); err != nil {
-			return err
-		}
+	env, err := o.environment() // with the files of users that are outside of a new root
+	if err != nil {
+		return err
 	}
-	return nil
+	self.files = o.Files
+	if err := o.takeUmask(); err != nil {
+		return err
+	}
+	if err := p.enter(); err != nil {
+		return err
+	}
+	if err := take(o.argv(), env); err != nil {
+		return err
+	}
+	return beginLog()
 }
 
-// takeName gives the process the arguments and the environment that the daemon would have.
-func (o *Options) takeName() error {
-	os.Args = o.argv()
-	if o.Env == nil {
+// environment is what the daemon would have, and by which a manager speaks to this very process; nil
+// where all stays as it is.
+func (o *Options) environment() ([]string, error) {
+	if o.Env != nil {
+		return append(spawn.Marks(os.Environ()), o.Env...), nil
+	}
+	if o.User != nil {
+		return o.User.environment(os.Environ(), account.System())
+	}
+	return nil, nil
+}
+
+// take gives the process these arguments and this environment.
+func take(argv, env []string) error {
+	os.Args = argv
+	if env == nil {
 		return nil
 	}
-	// By the marks the manager speaks to this very process.
-	env := append(spawn.Marks(os.Environ()), o.Env...)
 	os.Clearenv()
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")

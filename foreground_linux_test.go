@@ -35,6 +35,9 @@ var stayer = proctest.Register("stayer", func(args []string) int {
 		Env:   []string{"A=b"},
 		Dir:   "below",
 	}
+	if slices.Contains(args, "login") {
+		o.Env = nil
+	}
 	// A thread of its own, idle in a system call, has to become another user too.
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -109,6 +112,7 @@ func tellWhatIAm(threads *os.File) {
 	fmt.Println("cwd:", cwd, err)
 	fmt.Println("args:", os.Args)
 	fmt.Println("env:", os.Getenv("A"), os.Getenv("B"), os.Getenv("NOTIFY_SOCKET") != "")
+	fmt.Println("login:", os.Getenv("USER"), os.Getenv("LOGNAME"))
 }
 
 // stay prepares a directory for a stayer, and its command.
@@ -223,6 +227,16 @@ func TestProcess1(t *testing.T) {
 	_, cmd := stay(t, args...)
 	cmd.SysProcAttr = attr
 	mustSay(t, outputOf(t, cmd), want, "args: [renamed one two]")
+}
+
+// TestForegroundEnvironmentOfTheUser: it follows the user, as it does in a daemon.
+func TestForegroundEnvironmentOfTheUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Log("an ordinary user can become nobody else")
+		return
+	}
+	_, cmd := stay(t, "foreground", "user", "chroot", "login")
+	mustSay(t, outputOf(t, cmd), "login: nobody nobody", "env:  c false")
 }
 
 // manager is a socket that somebody holds who waits to be told.

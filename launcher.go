@@ -40,6 +40,7 @@ func detach(ctx context.Context, o Options) (*Process, error) {
 // launcher is one call of Detach that makes a daemon.
 type launcher struct {
 	o         Options
+	self      string // executes this program
 	plan      plan
 	pidfile   *pidfile.File
 	log       *os.File // log file or /dev/null
@@ -96,7 +97,14 @@ func (l *launcher) record(pid int) error {
 	return err
 }
 
+// makePlan refuses what cannot become a daemon, while nothing has a trace yet.
 func (l *launcher) makePlan() (err error) {
+	if err := l.o.check(); err != nil {
+		return err
+	}
+	if l.self, err = spawn.Self(); err != nil {
+		return err
+	}
 	l.plan, err = l.o.plan()
 	l.plan.dir = cmp.Or(l.plan.dir, "/")
 	return err
@@ -137,13 +145,9 @@ func (l *launcher) open() (err error) {
 // spec describes the daemon's process. It begins in our directory and leaves it itself, in Detach.
 // Changing the root is left to it too, and with that the change of user: the program's file need
 // not be inside.
-func (l *launcher) spec() (*spawn.Spec, error) {
-	self, err := sys.Self()
-	if err != nil {
-		return nil, fmt.Errorf("find the program's own file: %w", err)
-	}
+func (l *launcher) spec() (_ *spawn.Spec, err error) {
 	s := &spawn.Spec{
-		Path:  self,
+		Path:  l.self,
 		Args:  l.o.argv(),
 		Env:   l.o.Env,
 		Umask: new(defaultUmask),

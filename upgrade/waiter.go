@@ -19,7 +19,7 @@ import (
 	"github.com/daemonry/daemonry/listen"
 )
 
-func supported() error { return nil }
+func supported() error { return spawn.Guest() }
 
 // waiter is the process that stays when the serving ones come and go. One goroutine does everything
 // in it. It learns of a new main process before the old one can have ended: the new one says so
@@ -71,7 +71,7 @@ func (w *waiter) start() error {
 	w.channel = ours
 	end := os.NewFile(uintptr(theirs), fileWaiter)
 	defer end.Close()
-	self, err := sys.Self()
+	self, err := spawn.Self()
 	if err != nil {
 		return err
 	}

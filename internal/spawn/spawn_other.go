@@ -15,6 +15,9 @@ const (
 	deathWait    = 0
 )
 
+// Self refuses at once what could not be done with the path either.
+func Self() (string, error) { return "", sys.Unsupported("fork") }
+
 func startStage(context.Context, *description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }

@@ -285,10 +285,9 @@ func stageEnvironment(env []string) []string {
 }
 
 func forkSelf(channel sys.Channel, session bool, group *os.File) (int, error) {
-	self, err := sys.Self()
+	self, err := Self()
 	if err != nil {
-		return 0,
-			&StepError{Step: StepStart, Err: fmt.Errorf("find the program's own file: %w", err)}
+		return 0, &StepError{Step: StepStart, Err: err}
 	}
 	attr := &syscall.SysProcAttr{Setsid: session}
 	bearInto(attr, group)

@@ -61,6 +61,7 @@ func PidfdSendSignal(*os.File, Signal) error    { return Unsupported("pidfd_send
 func PidfdWait(context.Context, *os.File) error { return Unsupported("pidfd") }
 
 func Self() (string, error)                   { return os.Executable() }
+func LibraryOf(uintptr) string                { return "" }
 func firstThread() bool                       { return false }
 func Nice() (int, error)                      { return 0, Unsupported("getpriority") }
 func SetNiceOfAll(int) error                  { return Unsupported("setpriority") }

@@ -1,11 +1,13 @@
 package sys
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -140,4 +142,36 @@ func Self() (string, error) {
 		return name, nil
 	}
 	return selfLink, nil
+}
+
+// LibraryOf returns the file that the code at pc was loaded from, if that is another than the
+// program's: a shared library. It is "" if it is the program's, and if that cannot be told for
+// certain: a program that unpacks itself has its code in no file, or in one in memory, and a file
+// that was replaced is gone.
+//
+// Only Linux; elsewhere it is always "".
+func LibraryOf(pc uintptr) string {
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return ""
+	}
+	defer maps.Close()
+	for s := bufio.NewScanner(maps); s.Scan(); {
+		var from, to uintptr
+		if n, _ := fmt.Sscanf(s.Text(), "%x-%x", &from, &to); n != 2 || pc < from || pc >= to {
+			continue
+		}
+		i := strings.IndexByte(s.Text(), '/') // proc_pid_maps(5): the name comes last
+		if i < 0 {
+			return ""
+		}
+		name := strings.ReplaceAll(s.Text()[i:], `\012`, "\n")
+		loaded, err1 := os.Stat(name)
+		running, err2 := os.Stat(selfLink)
+		if err1 != nil || err2 != nil || os.SameFile(loaded, running) {
+			return ""
+		}
+		return name
+	}
+	return ""
 }

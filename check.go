@@ -1,0 +1,72 @@
+package daemonry
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+)
+
+// check refuses what cannot be meant, before anything is touched.
+func (o *Options) check() error {
+	switch m := o.Umask; {
+	case m != nil && *m < 0:
+		return fmt.Errorf("umask %d: below 0", *m)
+	case m != nil && *m > 0o777:
+		return fmt.Errorf("umask %#o: above 0777", *m)
+	}
+	if u := o.User; u != nil && (u.UID == math.MaxUint32 || u.GID == math.MaxUint32) {
+		// setresuid(2) takes it for "leave it as it is"
+		return fmt.Errorf("user %d:%d: %d is no id", u.UID, u.GID, uint32(math.MaxUint32))
+	}
+	if err := checkMode("pid file", o.PIDFileMode); err != nil {
+		return err
+	}
+	if err := checkMode("log file", o.LogFileMode); err != nil {
+		return err
+	}
+	if o.PIDFile == "" || o.LogFile == "" {
+		return nil
+	}
+	pid, err1 := filepath.Abs(o.PIDFile)
+	log, err2 := filepath.Abs(o.LogFile)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	switch {
+	case pid == log:
+		return fmt.Errorf("pid file and log file are both %s", pid)
+	case sameFile(pid, log):
+		return fmt.Errorf("pid file %s and log file %s are the same file", pid, log)
+	}
+	return nil
+}
+
+// checkMode refuses a mode by which everybody may write: into a pid file whom to signal, into a log
+// what is believed of the daemon.
+func checkMode(what string, mode fs.FileMode) error {
+	switch {
+	case mode&^fs.ModePerm != 0:
+		return fmt.Errorf("mode %#o of the %s: more than permissions", uint32(mode), what)
+	case mode&0o002 != 0:
+		return fmt.Errorf("mode %#o of the %s: everybody could write to it", uint32(mode), what)
+	}
+	return nil
+}
+
+// sameFile says whether two names lead to one file, or would if it were there: by a link, or by
+// directories that are one. What cannot be looked at is said when it is opened.
+func sameFile(a, b string) bool {
+	same := func(a, b string) bool {
+		info, err := os.Stat(a)
+		if err != nil {
+			return false
+		}
+		other, err := os.Stat(b)
+		return err == nil && os.SameFile(info, other)
+	}
+	return same(a, b) ||
+		filepath.Base(a) == filepath.Base(b) && same(filepath.Dir(a), filepath.Dir(b))
+}
