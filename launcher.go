@@ -170,6 +170,7 @@ func (l *launcher) spec() (_ *spawn.Spec, err error) {
 	}
 	if l.pidfile != nil {
 		s.Birth.Files = append(s.Birth.Files, l.pidfile.File())
+		s.Record = &spawn.Record{File: l.pidfile.File(), Path: l.pidfile.Path()}
 	}
 	s.Birth.Files = append(s.Birth.Files, l.o.Files...)
 	s.Birth.Payload = l.plan.encode()

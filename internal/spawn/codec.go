@@ -13,6 +13,7 @@ type description struct {
 	fds    []passed // Spec.Files
 	births []int    // Spec.Birth.Files
 	hold   int      // Spec.Hold, -1 for none
+	record int      // Spec.Record.File
 	parent int      // who started it, for DeathSignal
 	shared bool     // applied in a process that has work of its own and stays as it is; not sent
 
@@ -30,6 +31,9 @@ func (s *Spec) describe() description {
 	d := description{Spec: *s, hold: -1, parent: os.Getpid()}
 	if s.Hold != nil {
 		d.hold = int(s.Hold.Fd())
+	}
+	if s.Record != nil {
+		d.record = int(s.Record.File.Fd())
 	}
 	for _, f := range s.Files {
 		d.fds = append(d.fds, passed{f.FD, int(f.Source.Fd())})
@@ -92,6 +96,10 @@ func (s *description) encode() (payload []byte, files []int) {
 	}
 	if e.optional(s.hold >= 0) {
 		files = append(files, s.hold)
+	}
+	if e.optional(s.Record != nil) {
+		e.string(s.Record.Path)
+		files = append(files, s.record)
 	}
 	return e.b, files
 }
@@ -170,6 +178,10 @@ func (d *decoder) takeFiles(s *description, files []int) error {
 	}
 	if d.bool() {
 		s.hold = take()
+	}
+	if d.bool() {
+		s.Record = &Record{Path: d.string()}
+		s.record = take()
 	}
 	if d.err == nil && (len(d.b) > 0 || len(files) > 0) {
 		d.fail()

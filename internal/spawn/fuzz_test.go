@@ -85,6 +85,9 @@ func (d draw) description() *description {
 			s.births = append(s.births, 200+fd)
 		}
 	}
+	if d.yes() {
+		s.Record, s.record = &Record{Path: d.text()}, 300
+	}
 	return &s
 }
 
@@ -142,6 +145,7 @@ func TestSpecIsSentWhole(t *testing.T) {
 		Credential: &sys.Credential{UID: 1}, Caps: new(sys.CapSet(1)),
 		NoNewPrivs: true, Dir: "d", Birth: &Birth{}, LetGo: true, DeathSignal: 15, Hold: os.Stdin,
 		FailAt: StepExec, Files: []File{{4, os.Stdout}}, RawFiles: []RawFile{{3, 77}},
+		Record: &Record{File: os.Stderr, Path: "f"},
 	}
 	d := full.describe()
 	payload, files := d.encode()
@@ -154,6 +158,9 @@ func TestSpecIsSentWhole(t *testing.T) {
 	}
 	if got.hold != int(os.Stdin.Fd()) {
 		t.Errorf("to hold: descriptor %d", got.hold)
+	}
+	if got.record != int(os.Stderr.Fd()) {
+		t.Errorf("record: descriptor %d", got.record)
 	}
 	v := reflect.ValueOf(got.Spec)
 	for i := range v.NumField() {

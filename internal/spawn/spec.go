@@ -84,6 +84,11 @@ type Spec struct {
 	// program that imports it. Detach only.
 	Birth *Birth
 
+	// Record, if not nil, is a file in which the caller says that the target runs. It says so no
+	// more when the launch ends otherwise than by a release, whatever becomes of the caller. Detach
+	// only.
+	Record *Record
+
 	// LetGo has the watcher leave as soon as the program runs, without a word of the caller. Detach
 	// only.
 	LetGo bool
@@ -126,6 +131,15 @@ type Rlimit struct {
 type Birth struct {
 	Payload []byte     // opaque
 	Files   []*os.File // arrive as close-on-exec descriptors of any number
+}
+
+// Record is a file that is to tell of the target, and of no other process in its place: the watcher
+// has it open as well. When all that it watches over has ended, it empties the file, and removes it
+// if its name is still that of this very file. A file that says something already, and that the
+// caller does not write to before, stays as it is.
+type Record struct {
+	File *os.File // open for writing
+	Path string   // absolute
 }
 
 // maxFD bounds the descriptor numbers one may ask for; the kernel's own

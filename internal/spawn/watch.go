@@ -32,6 +32,7 @@ type watcher struct {
 
 	ending   bool // the target is dead or about to be killed: end what it leaves
 	deadline <-chan time.Time
+	record   *watchedRecord // of the target; nil for none
 
 	powerless time.Time // since when no child that is left can be killed
 }
@@ -76,9 +77,16 @@ func watch(st *starter, s *description) error {
 		exits:    make(chan struct{}),
 		reaped:   make(chan struct{}),
 	}
+	var err error
+	if w.record, err = watchRecord(s); err != nil {
+		return err
+	}
 	ctx, cut := context.WithCancelCause(context.Background())
 	go w.readOrders(cut)
 	if err := w.start(ctx, s); err != nil {
+		if context.Cause(ctx) == errStarterGone {
+			w.record.withdraw()
+		}
 		return err
 	}
 	if s.LetGo {
@@ -203,6 +211,7 @@ func (w *watcher) reap() error {
 		pid, status, err := sys.ReapAny()
 		switch {
 		case err != nil: // ECHILD
+			w.record.withdraw()
 			syscall.Exit(0)
 		case pid == 0:
 			w.reaped <- struct{}{}
@@ -275,6 +284,9 @@ func (w *watcher) killChildren() {
 	case time.Since(w.powerless) > powerlessTime:
 		// It may live for ever. Whoever waits for the end of this must hear of it, and can do no
 		// more than we.
+		if w.pid == 0 {
+			w.record.withdraw()
+		}
 		_ = sendFrame(w.launcher, frameLeft, []byte(why.Error()))
 		syscall.Exit(StatusFailed)
 	}

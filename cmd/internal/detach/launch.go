@@ -77,9 +77,10 @@ func (l *attempt) run(ctx context.Context) (Result, error) {
 	return r, nil
 }
 
-// leaveBehind is the short way, for a daemon that nothing is waited for.
+// leaveBehind is the short way, for a daemon that nothing is waited for. With a pid file somebody
+// has to end it, should we be killed before it is in there.
 func (l *attempt) leaveBehind(ctx context.Context, p patience) (Result, error) {
-	if !l.o.Leave {
+	if !l.o.Leave || l.pidfile != nil {
 		return Result{}, spawn.ErrNeedsWatcher
 	}
 	pid, err := spawn.LeaveBehind(p, &l.spawn)
@@ -90,15 +91,7 @@ func (l *attempt) leaveBehind(ctx context.Context, p patience) (Result, error) {
 		l.abandon()
 		return Result{}, l.failed(ctx, err)
 	}
-	r := Result{PID: pid}
-	if err := l.record(pid, &r); err != nil {
-		// Our child, and not reaped: the pid is its own. That it cannot be signalled any more is
-		// not worth a word.
-		_ = sys.Kill(pid, syscall.SIGKILL)
-		l.abandon()
-		return Result{}, ours(err)
-	}
-	return r, nil
+	return Result{PID: pid}, nil
 }
 
 // prepare works out what to start, without a trace.
@@ -146,6 +139,7 @@ func (l *attempt) claim(p patience) (err error) {
 			giveBack); err != nil {
 			return err
 		}
+		l.spawn.Record = &spawn.Record{File: l.pidfile.File(), Path: l.pidfile.Path()}
 		if lock := l.pidfile.LockFile(); lock != nil {
 			l.spawn.Files = append(l.spawn.Files, spawn.File{FD: l.freeFD(pidfileFD), Source: lock})
 		}
