@@ -100,7 +100,9 @@ type Options struct {
 	User *User
 
 	// PIDFile names a file that holds the daemon's pid while it lives, and the lock that makes
-	// it the only one. A second Detach fails with a *pidfile.RunningError inside its error.
+	// it the only one. A second Detach fails with a *pidfile.RunningError inside its error. When
+	// the launch fails, or is broken off, the file is removed; where it cannot be, it is emptied
+	// (see Release).
 	PIDFile string
 	// PIDFileMode is the exact mode of a new pid file, which nobody but its owner may write to.
 	// Default 0644.
@@ -171,8 +173,10 @@ func IsDaemon() bool { return isDaemon() }
 func Inherited() []*os.File { return inherited() }
 
 // Release is for a clean end: it removes the pid file, if it is still ours, and tells a waiting
-// manager that the program stops. A daemon that dies without it leaves a stale pid file, which does
-// no harm.
+// manager that the program stops. A pid file that the daemon may not remove (Options.User, with the
+// file in root's directory) or that is outside its root (Options.Chroot) is emptied, and stays: it
+// names nobody, and the next Detach takes it. A daemon that dies without Release leaves a stale pid
+// file, which does no harm.
 func Release() error { return release() }
 
 // ReopenLog opens the log file anew, for use after a rotation, and puts it in the place of standard

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -134,10 +135,24 @@ func daemonMain(do string) int {
 		exec.Command("sleep", "3600").Start()
 		return 9
 	}
+	told := make(chan os.Signal, 1)
+	if do == "release" || do == "fail late" {
+		signal.Notify(told, syscall.SIGTERM)
+	}
 	if err := daemonry.Ready(); err != nil {
 		return 1
 	}
 	fmt.Println("after ready") // must work, wherever it goes
+	if do == "release" || do == "fail late" {
+		<-told
+	}
+	switch do {
+	case "release":
+		fmt.Println("release:", daemonry.Release())
+		return 0
+	case "fail late":
+		daemonry.Fail(errors.New("broken"))
+	}
 	time.Sleep(time.Hour)
 	return 0
 }

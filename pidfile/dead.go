@@ -6,8 +6,8 @@ import (
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
-// RemoveDead deletes the pid file of a process that is gone, for whoever ended a
-// daemon that does not do it itself. It holds the lock meanwhile, so a start that
+// RemoveDead deletes the pid file of a process that is gone, or empties it (see File.Remove), for
+// whoever ended a daemon that does not do it itself. It holds the lock meanwhile, so a start that
 // happens at the same time loses nothing. That there is no file is no error; a process that runs
 // is a *RunningError, a start in progress ErrLocked, and a file whose process
 // may be alive (Unproven) or that holds rubbish stays, with an error.

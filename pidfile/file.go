@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -118,8 +119,11 @@ func (f *File) put(text string) error {
 }
 
 // Remove deletes the pid file if it is ours: if the path still names the file
-// we hold, and the pid in it is the one we wrote or our own. A file that Acquire
-// found and that was not written since stays as it was. Removed already: no error.
+// we hold, and the pid in it is the one we wrote or our own. Where we may not delete it, as an
+// ordinary user in root's directory, and where the path does not lead to it any more, as after
+// chroot(2), it is emptied, which says as much: Find calls it Dead, without a pid, and Acquire
+// takes it. A file that Acquire found and that was not written since stays as it was. Removed
+// already: no error. Another file in the place of one that is gone is not touched: ErrReplaced.
 // The lock is held all the time; call Close afterwards.
 func (f *File) Remove() error {
 	if err := f.remove(); err != nil {
@@ -140,21 +144,48 @@ func (f *File) remove() error {
 	if !ours && rec.size > 0 { // empty: acquired only, or Write failed
 		return errors.New("its content is not ours")
 	}
+	// Whatever becomes of the name. We may go on for a while, too, but who starts now is told that
+	// this name is free (lost).
+	if err := f.file.Truncate(0); err != nil {
+		return err
+	}
 	err = f.current()
-	if errors.Is(err, ErrReplaced) {
-		if _, statErr := os.Lstat(f.path); errors.Is(statErr, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+		return unlessKept(sys.Unlink(f.path))
+	case !errors.Is(err, ErrReplaced):
+		return unlessKept(err)
+	}
+	if there, err := f.linked(); err != nil || there {
+		return err // out of our root, or moved away: what has its name is another's
+	}
+	if _, err := os.Lstat(f.path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return f.removeRestored(rec.pid)
+}
+
+// unlessKept is nil for the reasons for which a file stays that is emptied: not permitted, or the
+// file, or what it is in, is mounted so (unlink(2)), or its name is none in this root.
+func unlessKept(err error) error {
+	for _, reason := range []error{
+		fs.ErrPermission, syscall.EROFS, syscall.EBUSY, syscall.ENOTDIR,
+	} {
+		if errors.Is(err, reason) {
 			return nil
 		}
-		return f.removeRestored(rec.pid)
 	}
+	return err
+}
+
+// linked says whether the file that we hold has a name.
+func (f *File) linked() (bool, error) {
+	fi, err := f.file.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := sys.Unlink(f.path); err != nil {
-		return err
-	}
-	// We may go on for a while, but who starts now is told that this name is free (lost).
-	return f.file.Truncate(0)
+	_, links, err := sys.FileOwner(fi)
+	return links > 0, err
 }
 
 // Close closes our descriptor. The lock ends with the last descriptor of the

@@ -31,6 +31,7 @@ var helpers = map[string]func(args []string) error{
 	"hold":     hold,
 	"storm":    storm,
 	"adopt":    adopt,
+	"confined": confined,
 	"find":     find1,
 	"fcntl":    fcntl,
 	"await":    await,

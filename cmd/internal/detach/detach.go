@@ -23,7 +23,8 @@ type Options struct {
 	// PIDFileMode is the mode of the pid file, 0644 by default.
 	PIDFileMode *spec.Mode
 	// Leave says that the calling process ends right after Run, and may leave its session and
-	// terminal for the daemon's sake, which is the fastest way (spawn.LeaveBehind).
+	// terminal for the daemon's sake, which is the fastest way (spawn.LeaveBehind). With a pid file
+	// it changes nothing.
 	Leave bool
 	// Waiting, if not nil, is called when the program runs but is not ready yet,
 	// at most once a second, with what it is waited for: for a terminal.
