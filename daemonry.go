@@ -153,7 +153,7 @@ func Detach(ctx context.Context, o Options) (*Process, error) { return detach(ct
 // standard error are on /dev/null from then on. A second call does nothing.
 //
 // An error means that somebody waits and could not be told; a daemon should then end, because its
-// launcher is gone, or has given up.
+// launcher is gone, or has given up: with Fail, for nobody else is left to remove its pid file.
 func Ready() error { return ready() }
 
 // Fail ends the program because of err. In a daemon that is not ready yet the launcher's Detach

@@ -60,7 +60,9 @@ type interrupted struct{ dir, do string }
 func (l interrupted) file(name string) string { return filepath.Join(l.dir, name) }
 
 func (l interrupted) command(t *testing.T) *exec.Cmd {
-	return app.Command(t, "do="+l.do, "pid="+l.file("pid"), "log="+l.file("log"))
+	cmd := app.Command(t, "do="+l.do, "pid="+l.file("pid"), "log="+l.file("log"))
+	cmd.Env = append(os.Environ(), "GORACE="+proctest.RaceSettings())
+	return cmd
 }
 
 func (l interrupted) interrupt(t *testing.T, after time.Duration, sig syscall.Signal) {
