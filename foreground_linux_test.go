@@ -128,16 +128,6 @@ func stay(t *testing.T, args ...string) (dir string, cmd *exec.Cmd) {
 	return dir, cmd
 }
 
-// openDir is a directory that everybody may enter.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func outputOf(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	var out bytes.Buffer
