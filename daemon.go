@@ -67,6 +67,9 @@ func becomeDaemon(b *spawn.Born) error {
 			p.user = nil // it was born as that: the program's file need not be inside a new root
 		}
 		err = p.enter()
+		if err == nil && p.user != nil {
+			err = b.Tie() // which the change of user has undone
+		}
 	}
 	if err == nil {
 		err = addHandover()
@@ -171,7 +174,7 @@ func tellManager() error {
 // tell sends the one word that the launcher waits for and hangs up.
 func tell(b *spawn.Born, r *report) error {
 	self.born = nil
-	return errors.Join(b.Send(r.encode()), b.Close())
+	return b.SendLast(r.encode())
 }
 
 // redirect puts f in the place of standard output and standard error.

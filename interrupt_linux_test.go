@@ -157,3 +157,48 @@ func TestConcurrentLaunches(t *testing.T) {
 			len(up), up, i.State, i.PID, len(other), other)
 	}
 }
+
+// TestNobodyIsLeftToWait kills the watcher while the launcher is stopped, and then the launcher: a
+// daemon that has not said that it is up is ended all the same, also one that has become another
+// user by itself.
+func TestNobodyIsLeftToWait(t *testing.T) {
+	cases := [][]string{nil}
+	if os.Getuid() == 0 {
+		cases = append(cases, []string{"uid=65534"}, []string{"uid=65534", "chroot=" + openDir(t)})
+	}
+	for _, more := range cases {
+		t.Run(strings.Join(more, " "), func(t *testing.T) {
+			proctest.CheckLeaks(t)
+			pidFile, log := filepath.Join(t.TempDir(), "pid"), filepath.Join(openDir(t), "log")
+			launcher := app.Command(t, append(more, "do=hang", "pid="+pidFile, "log="+log)...)
+			if err := launcher.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer launcher.Wait()
+			defer launcher.Process.Kill()
+			var pid int
+			proctest.Eventually(t, time.Minute, func() error {
+				text, err := os.ReadFile(log)
+				if err == nil && string(text) != "hanging\n" {
+					err = fmt.Errorf("the log says %q", text)
+				}
+				if err == nil {
+					text, err = os.ReadFile(pidFile)
+				}
+				if err == nil {
+					pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+				}
+				return err
+			})
+			watcher := proctest.Inspect(t, pid).PPID
+			if watcher <= 1 || watcher == launcher.Process.Pid {
+				t.Fatalf("process %d is its parent", watcher)
+			}
+			if err := errors.Join(launcher.Process.Signal(syscall.SIGSTOP),
+				syscall.Kill(watcher, syscall.SIGKILL)); err != nil {
+				t.Fatal(err)
+			}
+			proctest.Gone(t, pid)
+		})
+	}
+}

@@ -127,6 +127,7 @@ func daemonMain(do string) int {
 			return 0
 		}
 	case "hang":
+		fmt.Println("hanging")
 		time.Sleep(time.Hour)
 	case "print":
 		fmt.Print("to stdout")

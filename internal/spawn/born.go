@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"os"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -14,6 +15,7 @@ type Born struct {
 	Payload   []byte
 	Files     []*os.File
 	channel   sys.Channel
+	tie       *tie // to the watcher; nil for a successor
 }
 
 // born is set at most once, by init, before anything could look.
@@ -26,6 +28,11 @@ func Inherited() *Born { return born }
 // Send delivers a message to the parent (Event.Message of its Launch). An error,
 // EPIPE above all, means that nobody waits any more: the launch has ended.
 func (b *Born) Send(message []byte) error { return sendFrame(b.channel, frameMessage, message) }
+
+// SendLast is Send of the word after which the watcher leaves, and Close.
+func (b *Born) SendLast(message []byte) error {
+	return errors.Join(b.untie(), b.Send(message), b.Close())
+}
 
 // Close ends the channel. The watcher takes no notice of that.
 func (b *Born) Close() error { return b.channel.Close() }

@@ -43,7 +43,12 @@ func init() {
 		if err := claimBirth(kind, c); err != nil {
 			lastResort(2, fmt.Errorf("take over what the launcher sent: %w", err))
 		}
-		born.Successor = kind == successorMagic
+		if born.Successor = kind == successorMagic; born.Successor {
+			break
+		}
+		if err := born.Tie(); err != nil {
+			lastResort(2, err)
+		}
 	}
 }
 
