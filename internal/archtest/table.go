@@ -96,7 +96,7 @@ var table = map[string]entry{
 	"cmd/internal/launch": {
 		says: "Package launch turns a service's description into what spawn starts and how it " +
 			"is learned that it is ready.",
-		imports: "cmd/internal/probe internal/spawn internal/sys spec",
+		imports: "cmd/internal/probe internal/account internal/spawn internal/sys spec",
 	},
 	"internal/check": {
 		says: "Package check proves from the kernel's evidence which of the fifteen steps of " +
@@ -223,7 +223,7 @@ var table = map[string]entry{
 	},
 	"internal/paths": {
 		says:    "Package paths says where things live.",
-		imports: "internal/sys",
+		imports: "internal/account internal/sys",
 	},
 	"cmd/internal/successor": {
 		says: "Package successor puts another program in the place of a running supervisor, " +

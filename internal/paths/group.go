@@ -2,12 +2,10 @@ package paths
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"os/user"
-	"strconv"
 	"syscall"
 
+	"github.com/daemonry/daemonry/internal/account"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -22,14 +20,11 @@ func openToReaders(dir *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	g, err := user.LookupGroup(logReaders)
+	id, err := account.System().GroupByName(logReaders)
 	if err != nil {
 		return nil
 	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return fmt.Errorf("group %s: %w", logReaders, err)
-	}
+	gid := int(id)
 	err = share(dir, "log", &gid, 0)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
 		return nil

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/internal/account"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/spec"
 )
@@ -42,64 +42,56 @@ func LookupAccount(text string) (*Account, error) {
 }
 
 func lookupUser(name string, hasGroup bool) (*Account, error) {
-	u, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		var uid uint64
-		if uid, err = strconv.ParseUint(name, 10, 32); err != nil {
-			return nil, fmt.Errorf("user %q: no such user", name)
+	files := account.System()
+	u, err := files.ByName(name)
+	if unknown, ok := errors.AsType[*account.UnknownError](err); ok {
+		uid, bad := strconv.ParseUint(name, 10, 32)
+		if bad != nil {
+			return nil, noSuch(unknown)
 		}
-		if u, err = user.LookupId(name); err != nil {
-			return numericAccount(uint32(uid), name, hasGroup, err)
+		u, err = files.ByUID(uint32(uid))
+		if unknown, ok := errors.AsType[*account.UnknownError](err); ok {
+			return numericAccount(uint32(uid), hasGroup, unknown)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("user %q: %w", name, err)
+		return nil, err
 	}
-	return accountOf(u)
+	groups, err := files.Groups(u.Name, u.GID)
+	if err != nil {
+		return nil, err
+	}
+	return accountOf(u, groups), nil
 }
 
 // numericAccount is a uid that the user database does not know.
-func numericAccount(uid uint32, name string, hasGroup bool, err error) (*Account, error) {
-	var unknown user.UnknownUserIdError
-	if !errors.As(err, &unknown) {
-		return nil, fmt.Errorf("user %q: %w", name, err)
-	}
+func numericAccount(uid uint32, hasGroup bool, unknown *account.UnknownError) (*Account, error) {
 	if !hasGroup {
 		return nil, fmt.Errorf("user %q: not in the user database, so it needs a group: %s:GROUP",
-			name, name)
+			unknown.Who, unknown.Who)
 	}
-	return &Account{Credential: sys.Credential{UID: uid}, Name: name, Home: "/", Shell: "/bin/sh"},
-		nil
+	return accountOf(account.Numeric(uid), nil), nil
 }
 
-func accountOf(u *user.User) (*Account, error) {
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("user %q: uid %q is not a number", u.Username, u.Uid)
+func accountOf(u *account.User, groups []uint32) *Account {
+	return &Account{
+		Credential: sys.Credential{UID: u.UID, GID: u.GID, Groups: groups},
+		Name:       u.Name,
+		Home:       u.Home,
+		Shell:      u.Shell,
 	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("user %q: gid %q is not a number", u.Username, u.Gid)
+}
+
+// noSuch says that there is nobody of that name, or who would have to be asked to know. Systemd is
+// not worth the words: it is asked everywhere, and what it alone knows are users that it makes for
+// its own services (nss-systemd(8)).
+func noSuch(unknown *account.UnknownError) error {
+	others := slices.DeleteFunc(slices.Clone(unknown.Others),
+		func(other string) bool { return other == "systemd" })
+	if len(others) > 0 || unknown.NIS || unknown.Missing {
+		return unknown
 	}
-	ids, err := u.GroupIds()
-	if err != nil {
-		return nil, fmt.Errorf("groups of user %q: %w", u.Username, err)
-	}
-	a := &Account{
-		Credential: sys.Credential{UID: uint32(uid), GID: uint32(gid)},
-		Name:       u.Username,
-		Home:       u.HomeDir,
-		Shell:      loginShell(u.Uid),
-	}
-	for _, id := range ids {
-		g, err := strconv.ParseUint(id, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("groups of user %q: gid %q is not a number", u.Username, id)
-		}
-		a.Groups = append(a.Groups, uint32(g))
-	}
-	return a, nil
+	return fmt.Errorf("%s %q: no such %s", unknown.Kind, unknown.Who, unknown.Kind)
 }
 
 // keep leaves who is that user already with the groups that it has, where none were named and it
@@ -122,19 +114,15 @@ func (a *Account) keep(p spec.Process) error {
 
 // LookupGroup reads the name or the number of a group.
 func LookupGroup(name string) (uint32, error) {
-	g, err := user.LookupGroup(name)
-	if err == nil {
-		name = g.Gid
-	}
-	gid, numErr := strconv.ParseUint(name, 10, 32)
-	if numErr != nil {
-		var unknown user.UnknownGroupError
-		if errors.As(err, &unknown) {
-			return 0, fmt.Errorf("group %q: no such group", name)
+	gid, err := account.System().GroupByName(name)
+	if unknown, ok := errors.AsType[*account.UnknownError](err); ok {
+		n, bad := strconv.ParseUint(name, 10, 32)
+		if bad != nil {
+			return 0, noSuch(unknown)
 		}
-		return 0, fmt.Errorf("group %q: %w", name, err)
+		return uint32(n), nil
 	}
-	return uint32(gid), nil
+	return gid, err
 }
 
 func lookupGroups(names []string) ([]uint32, error) {
