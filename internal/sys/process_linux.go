@@ -157,8 +157,11 @@ func LibraryOf(pc uintptr) string {
 	}
 	defer maps.Close()
 	for s := bufio.NewScanner(maps); s.Scan(); {
-		var from, to uintptr
-		if n, _ := fmt.Sscanf(s.Text(), "%x-%x", &from, &to); n != 2 || pc < from || pc >= to {
+		begin, rest, _ := strings.Cut(s.Text(), "-")
+		end, _, _ := strings.Cut(rest, " ")
+		from, err1 := strconv.ParseUint(begin, 16, 64)
+		to, err2 := strconv.ParseUint(end, 16, 64)
+		if err1 != nil || err2 != nil || uint64(pc) < from || uint64(pc) >= to {
 			continue
 		}
 		i := strings.IndexByte(s.Text(), '/') // proc_pid_maps(5): the name comes last
