@@ -32,6 +32,9 @@ func detach(ctx context.Context, o Options) (*Process, error) {
 	if o.Foreground || !o.Background && (managed() || os.Getpid() == 1) {
 		return nil, stayForeground(o)
 	}
+	if err := sys.NeedsUnix("detach"); err != nil {
+		return nil, &LaunchError{Phase: "prepare", Err: err, status: spawn.StatusFailed}
+	}
 	l := launcher{o: o}
 	defer l.close()
 	return l.run(ctx)

@@ -86,6 +86,9 @@ func announced(env map[string]string, pid int, ownID func() (uint64, error)) ([]
 	if text = env["LISTEN_FDS"]; text == "" {
 		return nil, nil
 	}
+	if err := sys.NeedsUnix("$LISTEN_FDS"); err != nil {
+		return nil, err
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > math.MaxInt32-first {
 		return nil, fmt.Errorf("$LISTEN_FDS: %q is not a number of descriptors", text)

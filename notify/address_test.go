@@ -2,7 +2,6 @@ package notify
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -36,8 +35,8 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%q: %+v", s, got)
 		}
 	}
-	if a, _ := parseAddress("vsock:2:1"); a.kinds[0] != syscall.SOCK_DGRAM ||
-		a.kinds[2] != syscall.SOCK_STREAM {
+	if a, _ := parseAddress("vsock:2:1"); a.kinds[0] != sys.SOCK_DGRAM ||
+		a.kinds[2] != sys.SOCK_STREAM {
 		t.Errorf("order of kinds: %v", a.kinds)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -22,8 +21,8 @@ var wire = []struct {
 	{"STOPPING=1\nSTATUS=bye", Message{Stopping: true, Status: new("bye")}},
 	{"STATUS=", Message{Status: new("")}},
 	{"STATUS=a=b; ü \\n", Message{Status: new(`a=b; ü \n`)}},
-	{"ERRNO=2", Message{Errno: new(syscall.ENOENT)}},
-	{"ERRNO=0", Message{Errno: new(syscall.Errno(0))}},
+	{"ERRNO=2", Message{Errno: new(Errno(2))}},
+	{"ERRNO=0", Message{Errno: new(Errno(0))}},
 	{"BUSERROR=org.example.Bad\nVARLINKERROR=org.example.Worse",
 		Message{BusError: "org.example.Bad", VarlinkError: "org.example.Worse"}},
 	{"EXIT_STATUS=0", Message{ExitStatus: new(0)}},
@@ -130,7 +129,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{Message{MainPID: -1}, `"MAINPID=-1": not a process id`},
 		{Message{ExitStatus: new(256)}, `not an exit status`},
 		{Message{ExitStatus: new(-1)}, `"EXIT_STATUS=-1"`},
-		{Message{Errno: new(syscall.Errno(4096))}, `not an error number`},
+		{Message{Errno: new(Errno(4096))}, `not an error number`},
 		{Message{Reloading: true, Monotonic: -time.Microsecond}, `not a number of microseconds`},
 		{Message{ExtendTimeout: -1}, `"EXTEND_TIMEOUT_USEC=-1ns"`},
 		{Message{WatchdogInterval: new(-time.Second)}, `"WATCHDOG_USEC=-1s"`},

@@ -4,6 +4,4 @@ package upgrade
 
 import "github.com/daemonry/daemonry/internal/sys"
 
-func supported() error { return sys.Unsupported("upgrade") }
-
 func becomeWaiter() error { return sys.Unsupported("wait4") }

@@ -136,7 +136,10 @@ func New(o Options) (*Upgrader, error) {
 }
 
 func newUpgrader(o Options) (*Upgrader, error) {
-	if err := supported(); err != nil {
+	if err := sys.NeedsUnix("upgrade"); err != nil {
+		return nil, err
+	}
+	if err := spawn.Guest(); err != nil {
 		return nil, err
 	}
 	h, err := readHeritage(spawn.Inherited())

@@ -19,8 +19,6 @@ import (
 	"github.com/daemonry/daemonry/listen"
 )
 
-func supported() error { return spawn.Guest() }
-
 // waiter is the process that stays when the serving ones come and go. One goroutine does everything
 // in it. It learns of a new main process before the old one can have ended: the new one says so
 // first.

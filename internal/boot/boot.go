@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/internal/writers/freebsd"
 	"github.com/daemonry/daemonry/internal/writers/launchd"
@@ -81,6 +82,9 @@ func (m *Machine) live() bool { return m.Root == "" || m.stage }
 // known to boot with, or nothing for an ordinary user.
 func Here() (*Machine, Evidence, error) {
 	system, evidence := Detect("")
+	if err := sys.NeedsUnix("a service at boot"); err != nil {
+		return nil, evidence, err
+	}
 	m := &Machine{System: system, UID: os.Geteuid()}
 	m.User = m.UID != 0
 	switch {

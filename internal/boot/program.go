@@ -16,6 +16,9 @@ import (
 // Cellar/app/1.0/app is gone. A link that neither root nor we nor the owner of the file have made
 // is not kept. It fails if the file has been removed.
 func OwnProgram() (string, error) {
+	if err := sys.NeedsUnix("a service at boot"); err != nil {
+		return "", err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find our own program: %w", err)

@@ -80,22 +80,22 @@ func TestSessionSteps(t *testing.T) {
 		want   [5]Result // steps 5 to 8, and 15
 	}{
 		{"daemon under init", sys.ProcStat{PID: 100, PPID: 1, PGRP: 99, Session: 99},
-			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
+			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, sys.ESRCH,
 			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
 		{"daemon under a subreaper", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99},
-			manager, sys.ProcStat{}, syscall.ESRCH,
+			manager, sys.ProcStat{}, sys.ESRCH,
 			[5]Result{Pass, Pass, Pass, Pass, NotObservable}},
 		{"daemon(3)", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 100},
-			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
+			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, sys.ESRCH,
 			[5]Result{NotObservable, Pass, Fail, Pass, NotObservable}},
 		{"job of a living shell",
 			sys.ProcStat{PID: 100, PPID: 40, PGRP: 100, Session: 40, TTYNr: 34816}, shell, shell,
 			nil, [5]Result{Fail, Fail, Fail, Fail, Fail}},
 		{"nohup, the shell has ended", sys.ProcStat{PID: 100, PPID: 1, PGRP: 100, Session: 40},
-			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, syscall.ESRCH,
+			sys.ProcStat{PID: 1, Session: 1}, sys.ProcStat{}, sys.ESRCH,
 			[5]Result{NotObservable, NotObservable, NotObservable, Pass, NotObservable}},
 		{"put into a container", sys.ProcStat{PID: 100, PPID: 0, PGRP: 0, Session: 0},
-			sys.ProcStat{}, sys.ProcStat{}, syscall.ESRCH,
+			sys.ProcStat{}, sys.ProcStat{}, sys.ESRCH,
 			[5]Result{NotObservable, NotObservable, NotObservable, NotObservable, NotObservable}},
 		{"a leader that is hidden", sys.ProcStat{PID: 100, PPID: 30, PGRP: 99, Session: 99},
 			manager, sys.ProcStat{}, sys.ErrHidden,
@@ -176,16 +176,16 @@ func TestSocketTables(t *testing.T) {
 	addSocket(table, "udp",
 		sys.NetSocket{Local: sys.InetAddr{IP: any4, Port: 53}, State: sys.TCPClosed, Inode: 114})
 	addSocket(table, "unix",
-		sys.NetSocket{Name: "/run/x", Kind: syscall.SOCK_STREAM, Accepts: true, Inode: 115})
+		sys.NetSocket{Name: "/run/x", Kind: sys.SOCK_STREAM, Accepts: true, Inode: 115})
 	addSocket(table,
 		"unix", sys.NetSocket{
 			Name:  "/run/x",
-			Kind:  syscall.SOCK_STREAM,
+			Kind:  sys.SOCK_STREAM,
 			State: sys.UnixConnected,
 			Inode: 116,
 		})
 	addSocket(table, "unix",
-		sys.NetSocket{Kind: syscall.SOCK_STREAM, State: sys.UnixConnected, Inode: 117})
+		sys.NetSocket{Kind: sys.SOCK_STREAM, State: sys.UnixConnected, Inode: 117})
 	addSocket(table, "unix", sys.NetSocket{Name: "/dev/log", Kind: syscall.SOCK_DGRAM, Inode: 118})
 	const sock = 0o140000
 	f := &facts{socketTable: table, fds: []sys.FD{{File: sys.FileStat{Mode: sock, Inode: 111}},

@@ -9,6 +9,7 @@ import (
 	"time"
 )
 
+func NeedsUnix(what string) error                 { return Unsupported(what) }
 func NewChannel() (Channel, Channel, error)       { return -1, -1, Unsupported("socketpair") }
 func (c Channel) Send([]byte, ...int) error       { return Unsupported("sendmsg") }
 func (c Channel) Recv([]byte) (int, []int, error) { return 0, nil, Unsupported("recvmsg") }
@@ -43,7 +44,8 @@ func RemoveTrusted(path string, _ fs.FileInfo) error {
 	return &fs.PathError{Op: "remove", Path: path, Err: Unsupported("file owner")}
 }
 
-// Linux's numbers: no process is found that a signal could be sent to, and no call fails with these.
+// Linux's numbers: no process is found that a signal could be sent to, and no call of ours fails
+// with these.
 const (
 	SIGHUP, SIGUSR1  = Signal(1), Signal(10)
 	SIGSTOP, SIGCONT = Signal(19), Signal(18)

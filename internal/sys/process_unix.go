@@ -18,6 +18,10 @@ const (
 	SIGSTOP, SIGCONT = unix.SIGSTOP, unix.SIGCONT
 )
 
+// NeedsUnix is for what has to be asked for before anything is done: whether this system has what
+// the library works with. The error wraps errors.ErrUnsupported and names what was wanted.
+func NeedsUnix(string) error { return nil }
+
 // ReapChild reaps that child and no other, without waiting. ok is false if it lives. The error
 // wraps ECHILD if it is no child of ours, or was reaped before.
 func ReapChild(pid int) (status syscall.WaitStatus, usage syscall.Rusage, ok bool, err error) {
