@@ -14,6 +14,7 @@ var kernelRules = []Rule{
 	{"system calls only in internal/sys", checkCalls},
 	{"/proc only in internal/sys", checkProc},
 	{"internal/sys is ordered by topic", checkTopics},
+	{"AIX does not count as Unix", checkUnix},
 }
 
 // asksKernel says whether a file may do so: internal/sys, what tests us and so shares nothing with
@@ -101,4 +102,23 @@ func checkTopics(t *Tree, report Report) {
 	if files > mostTopics {
 		report(dir, "has %d files, more than %d: order them by topic", files, mostTopics)
 	}
+}
+
+// unixTag is a build constraint that asks for Unix, or for what is not.
+var unixTag = regexp.MustCompile(`(?m)^//go:build .*\bunix\b.*$`)
+
+// checkUnix keeps the two paths of the library apart: the tag unix of Go is true on AIX, for which
+// x/sys has no flock(2), F_DUPFD_CLOEXEC or MSG_DONTWAIT. It goes with Windows, WebAssembly and
+// Plan 9, where everything gives errors.ErrUnsupported.
+func checkUnix(t *Tree, report Report) {
+	t.files(func(_ *Package, f *File) {
+		if f.Test || inCommand(f.Path) || within(f.Path, []string{"bench/", "examples/", ".ci/"}) {
+			return
+		}
+		for _, tag := range unixTag.FindAllString(f.Text, -1) {
+			if !strings.Contains(tag, "unix && !aix") && !strings.Contains(tag, "!unix || aix") {
+				report(f.Path, "%s: say \"unix && !aix\", or \"!unix || aix\"", tag)
+			}
+		}
+	})
 }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/daemonry/daemonry/internal/spawn"
@@ -186,7 +185,7 @@ func TestSocketTables(t *testing.T) {
 		})
 	addSocket(table, "unix",
 		sys.NetSocket{Kind: sys.SOCK_STREAM, State: sys.UnixConnected, Inode: 117})
-	addSocket(table, "unix", sys.NetSocket{Name: "/dev/log", Kind: syscall.SOCK_DGRAM, Inode: 118})
+	addSocket(table, "unix", sys.NetSocket{Name: "/dev/log", Kind: sys.SOCK_DGRAM, Inode: 118})
 	const sock = 0o140000
 	f := &facts{socketTable: table, fds: []sys.FD{{File: sys.FileStat{Mode: sock, Inode: 111}},
 		{File: sys.FileStat{Mode: sock, Inode: 115}}}}

@@ -10,7 +10,10 @@
 // topic_linux.go if it is Linux's, in topic_unix.go if all Unix systems have it alike, in topic.go
 // if no system is asked. The other systems are in files of their own: bsd.go has what those that
 // are Unix do in another way than Linux, nolinux.go one line for each thing that only Linux has,
-// nounix.go one for each that the library calls on Windows.
+// nounix.go one for each that the library calls on Windows, WebAssembly (js and wasip1), Plan 9 and
+// AIX. There it builds and does nothing but to say so, for programs that run in the foreground.
+// AIX is Unix, but x/sys has too little of it. Plan 9 has neither error numbers nor signals:
+// numbers.go has their names for files that are built everywhere.
 package sys
 
 import (
