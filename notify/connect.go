@@ -3,7 +3,9 @@ package notify
 import (
 	"errors"
 	"fmt"
-	"syscall"
+	"io/fs"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // Connect returns a Client that keeps a connection to the receiver, for a process that will not
@@ -53,8 +55,7 @@ func (c Client) Heard() (bool, error) {
 	switch {
 	case err == nil:
 		return true, conn.Close()
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED),
-		errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sys.ECONNREFUSED):
 		return false, nil
 	}
 	return false, fmt.Errorf("notify %s: %w", socket, err)

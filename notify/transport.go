@@ -120,7 +120,7 @@ func (c Client) open(dst address) (conn *os.File, kind int, err error) {
 		conn = os.NewFile(uintptr(fd), "notify")
 		return err
 	})
-	return conn, syscall.SOCK_DGRAM, err
+	return conn, sys.SOCK_DGRAM, err
 }
 
 // open makes a connected, or connecting, socket of the first kind that there is.

@@ -2,7 +2,6 @@ package spawn
 
 import (
 	"errors"
-	"syscall"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -41,7 +40,7 @@ func (b *Born) Tie() error {
 	if b.tie == nil {
 		b.tie = newTie()
 	}
-	if err := b.tie.set(syscall.SIGKILL); err != nil {
+	if err := b.tie.set(sys.SIGKILL); err != nil {
 		return err
 	}
 	// Nothing is sent to a daemon: what could be read is the end.
