@@ -95,8 +95,8 @@ func settle(o *Options) (err error) {
 	return beginLog()
 }
 
-// environment is what the daemon would have, and by which a manager speaks to this very process; nil
-// where all stays as it is.
+// environment is what the daemon would have, and by which a manager speaks to this very process;
+// nil where all stays as it is.
 func (o *Options) environment() ([]string, error) {
 	if o.Env != nil {
 		return append(spawn.Marks(os.Environ()), o.Env...), nil

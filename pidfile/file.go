@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -169,7 +168,7 @@ func (f *File) remove() error {
 // file, or what it is in, is mounted so (unlink(2)), or its name is none in this root.
 func unlessKept(err error) error {
 	for _, reason := range []error{
-		fs.ErrPermission, syscall.EROFS, syscall.EBUSY, syscall.ENOTDIR,
+		fs.ErrPermission, sys.EROFS, sys.EBUSY, sys.ENOTDIR,
 	} {
 		if errors.Is(err, reason) {
 			return nil

@@ -20,6 +20,7 @@ const (
 	EADDRINUSE, ECONNREFUSED = syscall.EADDRINUSE, syscall.ECONNREFUSED
 	ECONNRESET, EPIPE        = syscall.ECONNRESET, syscall.EPIPE
 	ENODEV, ESRCH            = syscall.ENODEV, syscall.ESRCH
+	EBUSY, ENOTDIR, EROFS    = syscall.EBUSY, syscall.ENOTDIR, syscall.EROFS
 	EOPNOTSUPP               = syscall.EOPNOTSUPP
 	EPROTONOSUPPORT          = syscall.EPROTONOSUPPORT
 	SOCK_DGRAM, SOCK_STREAM  = syscall.SOCK_DGRAM, syscall.SOCK_STREAM
