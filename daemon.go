@@ -147,6 +147,9 @@ func tellLauncher() error {
 	if err := redirect(self.log); err != nil {
 		return fmt.Errorf("daemonry: redirect output: %w", err)
 	}
+	if err := self.born.EndCrashOutput(); err != nil {
+		return fmt.Errorf("daemonry: end crash output: %w", err)
+	}
 	if err := tell(self.born, &report{ready: true}); err != nil {
 		return fmt.Errorf("daemonry: tell the launcher: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/account"
-	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/pidfile"
@@ -49,8 +48,10 @@ type launcher struct {
 	log       *os.File // log file or /dev/null
 	logOffset int64    // what was in it before
 	out, err  *os.File // what the daemon prints until it is ready
+	crash     *os.File // what the Go runtime says of a panic or a fatal error until then
 
 	captured   bool  // the caller has out and err
+	logFull    bool  // what is in out belongs into the log, which had no room for it
 	unrecorded error // why the pid is not in the pid file, which the daemon may have removed
 }
 
@@ -124,25 +125,7 @@ func (l *launcher) open() (err error) {
 	if l.log, err = l.plan.openLog(); err != nil {
 		return err
 	}
-	if l.plan.logFile != "" {
-		info, err := l.log.Stat()
-		if err != nil {
-			return err
-		}
-		l.logOffset = info.Size()
-		if !l.o.Capture {
-			l.out, l.err = l.log, l.log
-			return nil
-		}
-	}
-	if l.out, err = sys.MemoryFile("stdout"); err != nil {
-		return err
-	}
-	l.err = l.out
-	if l.o.Capture {
-		l.err, err = sys.MemoryFile("stderr")
-	}
-	return err
+	return l.openOutput()
 }
 
 // spec describes the daemon's process. It begins in our directory and leaves it itself, in Detach.
@@ -155,7 +138,7 @@ func (l *launcher) spec() (_ *spawn.Spec, err error) {
 		Env:   l.o.Env,
 		Umask: new(defaultUmask),
 		Files: []spawn.File{{FD: 1, Source: l.out}, {FD: 2, Source: l.err}},
-		Birth: &spawn.Birth{Files: []*os.File{l.log}},
+		Birth: &spawn.Birth{Files: []*os.File{l.log}, Crash: l.crash},
 	}
 	if s.Env == nil {
 		s.Env = spawn.WithoutMarks(os.Environ())
@@ -275,7 +258,7 @@ func (l *launcher) failure(phase string, err error) *LaunchError {
 		Phase:  phase,
 		Err:    err,
 		status: spawn.StatusFailed,
-		Output: lastwords.Text(l.printed()),
+		Output: l.lastWords(),
 	}
 	if l.pidfile != nil {
 		// If it cannot be removed it stays as a stale one, which is recognised.
@@ -284,30 +267,15 @@ func (l *launcher) failure(phase string, err error) *LaunchError {
 	return e
 }
 
-// printed is what the daemon wrote to standard error since it was started.
-func (l *launcher) printed() []byte {
-	const most = 64 << 10
-	if l.err == nil {
-		return nil
-	}
-	from := int64(0)
-	if l.err == l.log {
-		from = l.logOffset
-	}
-	b, _, err := lastwords.Read(l.err, from, most)
-	if err != nil {
-		return nil // a log that cannot be read back (a device) has no last words
-	}
-	return b
-}
-
 // close closes the launcher's copies. The pid file's lock is the daemon's from here on: it shares
 // the open file.
 func (l *launcher) close() {
 	if l.pidfile != nil {
 		l.pidfile.Close()
 	}
+	l.keepInLog()
 	l.log.Close() // of what was not opened it does nothing
+	l.crash.Close()
 	if !l.captured {
 		l.out.Close()
 		l.err.Close()

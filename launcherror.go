@@ -15,7 +15,13 @@ type LaunchError struct {
 	// Err is the reason if it was not the daemon's own: it wraps context.DeadlineExceeded after
 	// Timeout, and the cause of the context when that ended.
 	Err error
-	// Output is what the daemon last printed, at most 10 lines.
+	// Output is the daemon's last words. Those of a panic or another fatal error are the first 10
+	// lines of what the Go runtime says of it and, after a line "printed before:", the last 5 that
+	// were printed until then. Otherwise they are the last 10 lines that it printed: on standard
+	// error if Capture keeps that apart. It is valid UTF-8, and a line has at most 1 KiB.
+	//
+	// What is printed to a LogFile that is a terminal, a FIFO or the like cannot be read back; the
+	// words are then only the runtime's.
 	Output string
 
 	status int

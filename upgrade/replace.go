@@ -24,7 +24,9 @@ type Error struct {
 	// older program, the errno of execve(2) if it could not be executed, or the cause of the
 	// context.
 	Err error
-	// Output is what the new process last wrote to standard error, at most 10 lines.
+	// Output are the last words of the new process on standard error: of a panic or another fatal
+	// error the first 10 lines and, after a line "printed before:", the last 5 until then; otherwise
+	// the last 10 lines. A line has at most 1 KiB.
 	Output string
 }
 

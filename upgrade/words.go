@@ -20,11 +20,8 @@ type words struct {
 
 	done chan struct{} // closed when we do not read any more
 	once sync.Once
-	tail []byte // what was read last; the reader's until done
+	said lastwords.Words // the reader's until done
 }
-
-// mostWords is how much is kept.
-const mostWords = 64 << 10
 
 func newWords() (*words, error) {
 	w := &words{done: make(chan struct{})}
@@ -67,10 +64,7 @@ func (w *words) follow() {
 
 // take keeps and passes on what was read.
 func (w *words) take(b []byte) {
-	w.tail = append(w.tail, b...)
-	if extra := len(w.tail) - mostWords; extra > 0 {
-		w.tail = append(w.tail[:0], w.tail[extra:]...)
-	}
+	_, _ = w.said.Write(b) // it does not fail
 	// Nobody could be told of an error here but the reader of standard error.
 	_, _ = os.Stderr.Write(b)
 }
@@ -121,5 +115,5 @@ func (w *words) drain() {
 // last returns the last lines, after finish or leave.
 func (w *words) last() string {
 	<-w.done
-	return lastwords.Text(w.tail)
+	return w.said.Text()
 }

@@ -60,7 +60,7 @@ func TestBirth(t *testing.T) {
 		{"files", &Birth{Payload: []byte("files")}, []string{"one", "", "three"}, nil,
 			[]string{"files|one||three"}},
 		{
-			"as many as can be", &Birth{Payload: []byte("x")},
+			"as many as can be", &Birth{Payload: []byte("x"), Crash: os.Stderr},
 			strings.Split(strings.Repeat("y", maxFiles-2), ""), nil,
 			[]string{"x" + strings.Repeat("|y", maxFiles-2)},
 		},

@@ -16,6 +16,7 @@ type Born struct {
 	Files     []*os.File
 	channel   sys.Channel
 	tie       *tie // to the watcher; nil for a successor
+	crash     crashOutput
 }
 
 // born is set at most once, by init, before anything could look.

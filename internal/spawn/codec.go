@@ -12,6 +12,7 @@ type description struct {
 	Spec
 	fds    []passed // Spec.Files
 	births []int    // Spec.Birth.Files
+	crash  int      // Spec.Birth.Crash, -1 for none
 	hold   int      // Spec.Hold, -1 for none
 	record int      // Spec.Record.File
 	parent int      // who started it, for DeathSignal
@@ -28,7 +29,7 @@ type passed struct{ target, source int }
 
 // describe turns s into what is sent: the message, and the descriptors that travel with it.
 func (s *Spec) describe() description {
-	d := description{Spec: *s, hold: -1, parent: os.Getpid()}
+	d := description{Spec: *s, crash: -1, hold: -1, parent: os.Getpid()}
 	if s.Hold != nil {
 		d.hold = int(s.Hold.Fd())
 	}
@@ -44,6 +45,9 @@ func (s *Spec) describe() description {
 	if s.Birth != nil {
 		for _, f := range s.Birth.Files {
 			d.births = append(d.births, int(f.Fd()))
+		}
+		if s.Birth.Crash != nil {
+			d.crash = int(s.Birth.Crash.Fd())
 		}
 	}
 	return d
@@ -93,6 +97,9 @@ func (s *description) encode() (payload []byte, files []int) {
 		e.bytes(s.Birth.Payload)
 		e.uint(uint64(len(s.births)))
 		files = append(files, s.births...)
+		if e.optional(s.crash >= 0) {
+			files = append(files, s.crash)
+		}
 	}
 	if e.optional(s.hold >= 0) {
 		files = append(files, s.hold)
@@ -120,7 +127,7 @@ func (d *decoder) optionalInt() *int {
 
 func decodeDescription(payload []byte, files []int) (*description, error) {
 	d := decoder{b: payload}
-	s := &description{hold: -1}
+	s := &description{crash: -1, hold: -1}
 	s.Path = d.string()
 	s.Args = d.strings()
 	s.Env = d.strings()
@@ -174,6 +181,9 @@ func (d *decoder) takeFiles(s *description, files []int) error {
 		s.Birth = &Birth{Payload: d.bytes()}
 		for n := d.uint(); n > 0 && d.err == nil; n-- {
 			s.births = append(s.births, take())
+		}
+		if d.bool() {
+			s.crash = take()
 		}
 	}
 	if d.bool() {

@@ -57,7 +57,7 @@ func (d draw) perhaps() *int {
 
 // description draws one, without open descriptors.
 func (d draw) description() *description {
-	var s description
+	s := description{crash: -1}
 	s.Path, s.Chroot, s.Dir, s.Cgroup = d.text(), d.text(), d.text(), d.text()
 	s.Args, s.Env, s.ListenNames = d.texts(), d.texts(), d.texts()
 	s.OOMScoreAdj, s.Nice, s.Umask = d.perhaps(), d.perhaps(), d.perhaps()
@@ -83,6 +83,9 @@ func (d draw) description() *description {
 		s.Birth = &Birth{Payload: d.bytes()}
 		for fd := range d.IntN(6) {
 			s.births = append(s.births, 200+fd)
+		}
+		if d.yes() {
+			s.crash = 300
 		}
 	}
 	if d.yes() {

@@ -131,6 +131,10 @@ type Rlimit struct {
 type Birth struct {
 	Payload []byte     // opaque
 	Files   []*os.File // arrive as close-on-exec descriptors of any number
+	// Crash, if not nil, gets what the Go runtime says of a panic or a fatal error, from package
+	// initialisation until Born.EndCrashOutput, unless the program has that done elsewhere
+	// (runtime/debug.SetCrashOutput).
+	Crash *os.File
 }
 
 // Record is a file that is to tell of the target, and of no other process in its place: the watcher

@@ -216,9 +216,11 @@ func (s *description) arrangeDescriptors(st *starter) error {
 	return nil
 }
 
-// claimBirth is the newborn daemon's side of Spec.Birth. The first file is what is to be standard
-// input.
+// claimBirth is the newborn daemon's side of Spec.Birth, or the successor's of its handovers. The
+// first file is what is to be standard input; of a birth the second is Birth.Crash, if the first
+// byte of the payload says that there is one.
 func claimBirth(kind string, c sys.Channel) error {
+	crashFree := crashOutputFree()
 	fd, err := sys.DupAbove(int(c), 3)
 	if err != nil {
 		return err
@@ -238,8 +240,30 @@ func claimBirth(kind string, c sys.Channel) error {
 		return err
 	}
 	born = &Born{channel: ch, Payload: o.payload}
-	for _, f := range o.files[1:] {
+	files := o.files[1:]
+	if kind == birthMagic {
+		if files, err = born.claimCrash(files, crashFree); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
 		born.Files = append(born.Files, os.NewFile(uintptr(f), "inherited"))
 	}
 	return nil
+}
+
+// claimCrash takes Birth.Crash out of the payload and the files.
+func (b *Born) claimCrash(files []int, free bool) ([]int, error) {
+	d := decoder{b: b.Payload}
+	there := d.bool()
+	b.Payload = d.b
+	switch {
+	case d.err != nil || there && len(files) == 0:
+		return nil, errTruncated
+	case there && free:
+		return files[1:], b.setCrashOutput(files[0])
+	case there:
+		return files[1:], sys.CloseFD(files[0])
+	}
+	return files, nil
 }

@@ -155,12 +155,17 @@ func (w *watcher) prepareBirth(s *description) (ours, theirs sys.Channel, err er
 		return -1, -1, err
 	}
 	defer null.Close()
-	o := &orders{birthMagic, s.Birth.Payload, append([]int{int(null.Fd())}, s.births...)}
+	files := []int{int(null.Fd())}
+	var e encoder
+	if e.optional(s.crash >= 0) {
+		files = append(files, s.crash)
+	}
+	o := &orders{birthMagic, append(e.b, s.Birth.Payload...), append(files, s.births...)}
 	if ours, theirs, err = o.give(); err != nil {
 		return -1, -1, err
 	}
 	s.fds = append(s.fds, passed{target: 0, source: int(theirs)})
-	s.Birth, s.births = nil, nil
+	s.Birth, s.births, s.crash = nil, nil, -1
 	return ours, theirs, nil
 }
 

@@ -42,6 +42,14 @@ func DescriptorOpen(fd int) bool {
 	return err == nil
 }
 
+// IsFile says whether fd is an open descriptor of something that has a type: a file, a pipe, a
+// socket, a device. What Linux makes for epoll(7) and the like has none.
+func IsFile(fd int) bool {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(fd, &st) })
+	return err == nil && st.Mode&unix.S_IFMT != 0
+}
+
 // sealTried marks every number up to the hard limit of open files: a
 // descriptor above the soft limit stays open when the limit is lowered under it,
 // one above the hard limit can only come from a launcher that lowered both.

@@ -79,6 +79,33 @@ func LocalFS(path string) (bool, error) {
 	return local[uint32(st.Type)], nil
 }
 
+// SetAside sets room aside for n bytes behind the end of f, as far as its file system can, and says
+// whether that has room for them. The length of f stays (fallocate(2), FALLOC_FL_KEEP_SIZE: 2.6.23,
+// tmpfs since 3.5). Only what is written there uses it up: to give it back the file would have to
+// be truncated at its end, which another process may move at the same time.
+func SetAside(f *os.File, end, n int64) (room bool) {
+	err := WithFD(f, func(fd int) error {
+		return retry(func() error {
+			return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, end, n)
+		})
+	})
+	return !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT)
+}
+
+// KeepsNothing says whether f is a device of which nothing can be read that was written to it:
+// null, zero and full (the kernel's Documentation/admin-guide/devices.txt).
+func KeepsNothing(f *os.File) bool {
+	var st unix.Stat_t
+	err := WithFD(f, func(fd int) error {
+		return retry(func() error { return unix.Fstat(fd, &st) })
+	})
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || unix.Major(uint64(st.Rdev)) != 1 {
+		return false
+	}
+	minor := unix.Minor(uint64(st.Rdev))
+	return minor == 3 || minor == 5 || minor == 7
+}
+
 // MemoryFile makes a file without a name that lives as long as somebody has it open: in memory on
 // Linux (memfd_create, 3.17), else an unlinked one in the temporary directory. name is for people
 // who look.

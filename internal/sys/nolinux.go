@@ -90,6 +90,8 @@ func PipeSize(int) (int, error)                { return 0, Unsupported("fcntl(F_
 func SetPipeSize(int, int) (int, error)        { return 0, Unsupported("fcntl(F_SETPIPE_SZ)") }
 func Tee(int, int, int) (int, error)           { return 0, Unsupported("tee") }
 func LocalFS(string) (bool, error)             { return false, Unsupported("statfs") }
+func SetAside(*os.File, int64, int64) bool     { return true }
+func KeepsNothing(*os.File) bool               { return false }
 func MemoryFile(name string) (*os.File, error) { return unlinkedFile(name) }
 
 // By name: futimes, the call for descriptors here, knows only microseconds.

@@ -1,8 +1,8 @@
 package detach
 
 import (
-	"bytes"
 	"os"
+	"strings"
 
 	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -15,8 +15,6 @@ type lastWords struct {
 	path  string
 	start int64 // what was there before us
 }
-
-const maxWordBytes = 8 << 10
 
 // begin notes where the files stand now; the first that is one counts.
 func (w *lastWords) begin(paths ...string) {
@@ -31,7 +29,7 @@ func (w *lastWords) begin(paths ...string) {
 	}
 }
 
-// lines returns the last lines since begin. A file that cannot be read says nothing.
+// lines returns the last words since begin. A file that cannot be read says nothing.
 func (w *lastWords) lines() []string {
 	if w.path == "" {
 		return nil
@@ -42,13 +40,12 @@ func (w *lastWords) lines() []string {
 		return nil
 	}
 	defer f.Close()
-	b, cut, err := lastwords.Read(f, w.start, maxWordBytes)
-	if err != nil {
+	var words lastwords.Words
+	if err := words.ReadFile(f, w.start); err != nil {
 		return nil
 	}
-	b = lastwords.Clean(b)
-	if _, whole, more := bytes.Cut(b, []byte{'\n'}); cut && more {
-		b = whole
+	if text := words.Text(); text != "" {
+		return strings.Split(text, "\n")
 	}
-	return lastwords.Lines(b, lastwords.Most)
+	return nil
 }

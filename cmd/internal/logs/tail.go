@@ -61,6 +61,6 @@ func tailFile(path string, n int) ([]string, error) {
 		return nil, err
 	}
 	defer f.Close()
-	tail, _, err := lastwords.Read(f, 0, tailMax)
+	tail, err := lastwords.Read(f, tailMax)
 	return lastwords.Lines(tail, n), err
 }
