@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -235,6 +236,32 @@ func TestLogThatHadNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	proctest.Gone(t, pid)
+}
+
+// TestLastWordsOnADevice: what cannot be read back from where it was printed is known from the
+// runtime alone.
+func TestLastWordsOnADevice(t *testing.T) {
+	proctest.CheckLeaks(t)
+	for how, want := range map[string]string{
+		"panic": "panic: oops\n\ngoroutine ", "quit": "SIGQUIT: quit\nPC=", "fatal": "\n",
+	} {
+		fifo := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := os.OpenFile(fifo, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, _, _ := speak(t, how, fifo); !strings.HasPrefix(out, want) {
+			t.Errorf("%s: output %q, want %q", how, out, want)
+		}
+		b := make([]byte, len("starting\n"))
+		if _, err := io.ReadFull(reader, b); err != nil || string(b) != "starting\n" {
+			t.Errorf("%s: the reader of the log got %q, %v", how, b, err)
+		}
+		reader.Close()
+	}
 }
 
 // TestDiskFillsUp has a daemon whose disk is full when it says why it fails.

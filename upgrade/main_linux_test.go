@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,6 +83,13 @@ func serve(args []string) error {
 	case "crash":
 		return errors.New("cannot read the configuration")
 	case "panic":
+		panic("a bug in the new version")
+	case "crowd":
+		log.Print("panic: long ago")
+		debug.SetTraceback("all")
+		for range 3000 {
+			go func() { select {} }()
+		}
 		panic("a bug in the new version")
 	case "killed":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)

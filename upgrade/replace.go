@@ -25,8 +25,8 @@ type Error struct {
 	// context.
 	Err error
 	// Output are the last words of the new process on standard error: of a panic or another fatal
-	// error the first 10 lines and, after a line "printed before:", the last 5 until then; otherwise
-	// the last 10 lines. A line has at most 1 KiB.
+	// error the first 10 lines and, after a line "printed before:", the last 5 that came before;
+	// otherwise the last 10 lines. A line has at most 1 KiB.
 	Output string
 }
 

@@ -88,6 +88,8 @@ func TestRollBack(t *testing.T) {
 			"\ncannot read the configuration"}},
 		{"panic", kind("panic"),
 			[]string{"exited with status 2", "\npanic: a bug in the new version"}},
+		{"crowd", kind("crowd"), []string{"\npanic: a bug in the new version\n\ngoroutine ",
+			"\nprinted before:\npanic: long ago"}},
 		{"killed", kind("killed"), []string{"killed by SIGKILL before it was ready"}},
 		{"hang", kind("hang"), []string{"did not say that it is ready within 5s"}},
 		{"deaf", kind("deaf"), []string{"called neither upgrade.New nor Ready within 2s"}},

@@ -19,10 +19,11 @@ type crashOutput struct {
 const mostOpened = 64
 
 // crashOutputFree says that the program has no crash output yet. It cannot be asked for; but it is
-// a file, and in a process just born there is none above standard error that nobody has opened.
+// open for writing, and in a process just born nothing above standard error is that nobody has
+// opened. (The runtime reads the CPU limit of its control group from files that it keeps open.)
 func crashOutputFree() bool {
 	for fd := 3; fd < mostOpened; fd++ {
-		if sys.IsFile(fd) {
+		if sys.TakesWords(fd) {
 			return false
 		}
 	}

@@ -42,11 +42,15 @@ func DescriptorOpen(fd int) bool {
 	return err == nil
 }
 
-// IsFile says whether fd is an open descriptor of something that has a type: a file, a pipe, a
-// socket, a device. What Linux makes for epoll(7) and the like has none.
-func IsFile(fd int) bool {
+// TakesWords says whether fd is open for writing, and of something that has a type: a file, a pipe,
+// a socket, a device. What Linux makes for epoll(7) and the like has none.
+func TakesWords(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_ACCMODE == unix.O_RDONLY {
+		return false
+	}
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstat(fd, &st) })
+	err = retry(func() error { return unix.Fstat(fd, &st) })
 	return err == nil && st.Mode&unix.S_IFMT != 0
 }
 

@@ -21,7 +21,7 @@ func Dup2(int, int) error                         { return Unsupported("dup2") }
 func DupAbove(int, int) (int, error)              { return -1, Unsupported("fcntl") }
 func SetCloseOnExec(int, bool) error              { return Unsupported("fcntl") }
 func DescriptorOpen(int) bool                     { return false }
-func IsFile(int) bool                             { return false }
+func TakesWords(int) bool                         { return false }
 
 const O_NONBLOCK = 0
 

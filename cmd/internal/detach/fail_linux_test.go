@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,25 @@ func TestLastWords(t *testing.T) {
 	refused(t, 3, "\n| cannot bind: port taken\n", "--stderr", log, "--", "sh", "-c",
 		"echo cannot bind: port taken >&2; exit 3")
 	contains(t, log, "port taken")
+}
+
+// crowd is a Go program that panics among many goroutines, after a panic that was none.
+var crowd = proctest.Register("crowd", func([]string) int {
+	fmt.Fprintln(os.Stderr, "panic: recovered\nstarting")
+	debug.SetTraceback("all")
+	for range 3000 {
+		go func() { select {} }()
+	}
+	panic("oops")
+})
+
+// TestLastWordsOfACrowd: the reason of a Go program's end is shown, and not the last of its stacks.
+func TestLastWordsOfACrowd(t *testing.T) {
+	proctest.CheckLeaks(t)
+	log := filepath.Join(t.TempDir(), "log")
+	refused(t, 2, "ready\n| panic: oops\n| \n| goroutine ", "--stderr", log, "--", crowd.Path(t))
+	refused(t, 2, "\n| printed before:\n| panic: recovered\n| starting\n", "--stderr", log+"2",
+		"--", crowd.Path(t))
 }
 
 // TestNoLogIsLeft of a program that printed nothing.
