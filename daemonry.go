@@ -108,9 +108,10 @@ type Options struct {
 	// Default 0644.
 	PIDFileMode fs.FileMode
 	// LogFile takes what the daemon prints on standard output and standard error; it is appended
-	// to. Without it they are on /dev/null. See ReopenLog for rotation. It must not be
-	// PIDFile. On Linux 64 KiB of the disk are set aside for it, which du(1) counts until it has grown by so much; where there are none,
-	// what is printed until Ready is kept in memory, and goes to the log then, if it can.
+	// to. Without it they are on /dev/null. See ReopenLog for rotation. It must not be PIDFile. On
+	// Linux 64 KiB of the disk are set aside for it, which du(1) counts until it has grown by so
+	// much; where there are none, what is printed until Ready is kept in memory, and goes to the
+	// log then, if it can.
 	LogFile string
 	// LogFileMode is the exact mode of a new log file, which not everybody may write to. Default
 	// 0640.
