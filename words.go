@@ -1,8 +1,6 @@
 package daemonry
 
 import (
-	"io"
-
 	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -78,7 +76,13 @@ func (l *launcher) keepInLog() {
 	if !l.logFull || l.out == nil {
 		return
 	}
-	if info, err := l.out.Stat(); err == nil {
-		_, _ = io.Copy(l.log, io.NewSectionReader(l.out, 0, info.Size()))
+	// Not by io.Copy, which brings splice(2) and its like into every program that imports this.
+	b := make([]byte, 32<<10)
+	for at := int64(0); ; {
+		n, err := l.out.ReadAt(b, at)
+		if _, writeErr := l.log.Write(b[:n]); writeErr != nil || err != nil {
+			return
+		}
+		at += int64(n)
 	}
 }

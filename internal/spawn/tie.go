@@ -2,43 +2,60 @@ package spawn
 
 import (
 	"errors"
+	"runtime"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // tie ends a newborn daemon with its watcher: the launcher and the watcher may be killed together,
 // and then nobody is left who could end what has not said yet that it is up. The kernel does it
-// (PR_SET_PDEATHSIG), at the wish of one thread, which is kept for that: only it can take the wish
-// back. It waits in a channel, so that the runtime still finds a deadlock of all other goroutines.
+// (PR_SET_PDEATHSIG).
+//
+// It does so at the wish of a thread, and only that can take the wish back. Where threads cannot be
+// asked to, with cgo, one is kept for it. Elsewhere there is none: it would have a goroutine, in
+// which somebody who reads of a deadlock would look for the reason.
 type tie struct {
-	wishes chan sys.Signal
+	wishes chan sys.Signal // nil: there is no such thread
 	done   chan error
 }
 
-func newTie() *tie {
-	t := &tie{make(chan sys.Signal), make(chan error)}
-	sys.OnThread(func() {
-		for sig := range t.wishes {
-			t.done <- sys.SetParentDeathSignal(sig)
-		}
-	})
-	return t
-}
-
-// set asks for the signal, or with 0 for none.
 func (t *tie) set(sig sys.Signal) error {
+	if t.wishes == nil {
+		err := sys.SetProcessDeathSignal(sig)
+		if sys.IfSupported(err) == err {
+			return err
+		}
+		t.wishes, t.done = make(chan sys.Signal), make(chan error)
+		sys.OnThread(func() {
+			for sig := range t.wishes {
+				t.done <- sys.SetParentDeathSignal(sig)
+			}
+		})
+	}
 	t.wishes <- sig
 	return sys.IfSupported(<-t.done)
 }
 
+// cut takes the wish back.
+func (t *tie) cut() error {
+	err := t.set(0)
+	if t.wishes != nil {
+		close(t.wishes)
+	}
+	return err
+}
+
 var errUnwatched = errors.New("the process that watches over the launch is gone")
 
-// Tie ends this process by SIGKILL if the watcher ends before Close. A newborn daemon is tied; a
+// Tie ends this process by SIGKILL if the watcher ends before SendLast. A newborn daemon is tied; a
 // change of user takes that back (prctl(2)), after which it is to be tied again. Only Linux;
 // elsewhere nothing happens.
 func (b *Born) Tie() error {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
 	if b.tie == nil {
-		b.tie = newTie()
+		b.tie = &tie{}
 	}
 	if err := b.tie.set(sys.SIGKILL); err != nil {
 		return err
@@ -57,6 +74,5 @@ func (b *Born) untie() error {
 	}
 	t := b.tie
 	b.tie = nil
-	defer close(t.wishes)
-	return t.set(0)
+	return t.cut()
 }

@@ -68,6 +68,7 @@ func SetNiceOfAll(int) error                  { return Unsupported("setpriority"
 func OOMScoreAdj() (int, error)               { return 0, Unsupported("oom_score_adj") }
 func SetOOMScoreAdj(int) error                { return Unsupported("oom_score_adj") }
 func SetParentDeathSignal(Signal) error       { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
+func SetProcessDeathSignal(Signal) error      { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
 func BecomeSubreaper() error                  { return Unsupported("child subreaper") }
 func JoinCgroup(string) error                 { return Unsupported("control groups") }
 func UnshareFS() error                        { return Unsupported("unshare") }
