@@ -40,10 +40,12 @@
 // The daemon is clean whatever state the launcher was in: all fifteen steps of daemon(7) are
 // done, but for the umask, which is 0022 and not 0 unless Options says otherwise.
 //
-// Everything here works on Unix. On other systems Detach returns an error that wraps
-// errors.ErrUnsupported; so it does in a program that does not start this code again when it is
-// executed: in Python that has opened it as a library (-buildmode=c-shared), in a C program that it
-// is linked into (c-archive), in a plugin whose host does not import this package too.
+// Everything here works on Unix but for AIX. Elsewhere a program builds all the same, and what
+// cannot be done returns an error that wraps errors.ErrUnsupported. Detach does, unless it is to
+// keep the program in the foreground and no option asks for more. So it does in a program that does
+// not start this code again when it is executed: in Python that has opened it as a library
+// (-buildmode=c-shared), in a C program that it is linked into (c-archive), in a plugin whose host
+// does not import this package too.
 package daemonry
 
 import (
