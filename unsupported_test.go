@@ -43,8 +43,6 @@ func TestUnsupported(t *testing.T) {
 		o.Background = true
 		unsupported("Detach", detach(o))
 	}
-	unsupported("Detach with a pid file in the foreground",
-		detach(daemonry.Options{Foreground: true, PIDFile: pid}))
 	err := errors.Join(detach(daemonry.Options{Foreground: true}), daemonry.Ready(),
 		daemonry.ReopenLog(), daemonry.Release())
 	if err != nil || daemonry.IsDaemon() || daemonry.Inherited() != nil {
