@@ -78,7 +78,7 @@ var table = map[string]entry{
 	},
 	"internal/spawn": {
 		says:    "Package spawn starts a process exactly as described, or says which step failed.",
-		imports: "internal/sys",
+		imports: "internal/lastwords internal/sys",
 	},
 	"internal/proctree": {
 		says: "Package proctree finds every process that belongs to a daemon, and ends them " +
@@ -271,7 +271,7 @@ var table = map[string]entry{
 	},
 	"internal/proctest/slow": {
 		says: "Package slow has the initialisation of a test program, in every process of it, " +
-			"take as long as a variable of the environment says.",
+			"take as long as a variable of the environment says, or fail.",
 	},
 	"internal/proctest": {
 		says: "Package proctest lets a test binary be its own helper programs, start commands " +

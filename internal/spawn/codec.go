@@ -16,6 +16,7 @@ type description struct {
 	hold   int      // Spec.Hold, -1 for none
 	record int      // Spec.Record.File
 	parent int      // who started it, for DeathSignal
+	stderr int      // what standard error is in this process; not sent
 	shared bool     // applied in a process that has work of its own and stays as it is; not sent
 
 	// told of the steps that a file system may hold up; may be nil, not sent
@@ -29,7 +30,7 @@ type passed struct{ target, source int }
 
 // describe turns s into what is sent: the message, and the descriptors that travel with it.
 func (s *Spec) describe() description {
-	d := description{Spec: *s, crash: -1, hold: -1, parent: os.Getpid()}
+	d := description{Spec: *s, crash: -1, hold: -1, parent: os.Getpid(), stderr: 2}
 	if s.Hold != nil {
 		d.hold = int(s.Hold.Fd())
 	}

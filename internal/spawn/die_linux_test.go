@@ -236,15 +236,17 @@ func TestLauncherGoneDuringTheStart(t *testing.T) {
 				}
 				d := s.describe()
 				payload, files := d.encode()
-				watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true, nil)
+				o := &orders{watcherMagic, payload, files}
+				stage, err := reexec(t.Context(), o, &d, true, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := c.Close(); err != nil {
+				stage.words.close()
+				if err := stage.channel.Close(); err != nil {
 					t.Fatal(err)
 				}
 				var status syscall.WaitStatus
-				if _, err := syscall.Wait4(watcher, &status, 0, nil); err != nil {
+				if _, err := syscall.Wait4(stage.pid, &status, 0, nil); err != nil {
 					t.Fatal(err)
 				}
 			} // and CheckLeaks says that no target is left

@@ -193,6 +193,11 @@ func TestUnacceptableSpecs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
+	closed, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
 	args := []string{"x"}
 	for _, c := range []struct {
 		spec  Spec
@@ -216,6 +221,16 @@ func TestUnacceptableSpecs(t *testing.T) {
 		},
 		{Spec{Path: "/bin/true", Args: args, Files: []File{{0, null}}, Birth: new(Birth)},
 			"descriptor 0"},
+		{Spec{Path: "/bin/true", Args: args, Files: []File{{3, null}, {4, closed}}},
+			"the source of descriptor 4 is closed"},
+		{Spec{Path: "/bin/true", Args: args, RawFiles: []RawFile{{3, maxFD}}},
+			"the source of descriptor 3 is closed"},
+		{Spec{Path: "/bin/true", Args: args, Hold: closed}, "the file to hold is closed"},
+		{Spec{Path: "/bin/true", Args: args, Into: closed}, "control group is closed"},
+		{Spec{Path: "/bin/true", Args: args, Birth: &Birth{Files: []*os.File{null, nil}}},
+			"Birth.Files[1] is nil"},
+		{Spec{Path: "/bin/true", Args: args, Birth: &Birth{Files: []*os.File{null, closed}}},
+			"Birth.Files[1] is closed"},
 	} {
 		_, err := Start(context.Background(), &c.spec)
 		wantStep(t, err, StepStart, c.words)

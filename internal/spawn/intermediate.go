@@ -63,10 +63,7 @@ func intermediate(st *starter, s *description) error {
 }
 
 // intermediary is our end of such a stage.
-type intermediary struct {
-	pid     int
-	channel sys.Channel
-}
+type intermediary struct{ reborn }
 
 // startIntermediate starts what s describes as the child of a stage, which does not reap it before
 // it hears that it is held.
@@ -79,35 +76,35 @@ func startIntermediate(ctx context.Context, s *Spec) (i *intermediary, pid int, 
 	payload, files := d.encode()
 	i = &intermediary{}
 	o := &orders{intermediateMagic, payload, files}
-	if i.pid, i.channel, err = reexec(o, false, nil); err != nil {
+	if i.reborn, err = reexec(ctx, o, &d, false, nil); err != nil {
 		return nil, 0, err
 	}
 	if pid, err = i.awaitStart(ctx); err != nil {
-		return nil, 0, errors.Join(err, i.channel.Close())
+		return nil, 0, errors.Join(err, i.close())
 	}
 	return i, pid, nil
 }
 
 // awaitStart returns the pid of the target when it runs. If it does not, the stage is gone.
 func (i *intermediary) awaitStart(ctx context.Context) (pid int, err error) {
-	uncut := cutShort(ctx, i.pid, i.channel, obeyWait, new(place))
+	uncut := cutShort(ctx, i.reborn, obeyWait, new(place))
 	kind, report, err := recvFrame(i.channel)
 	if cut := uncut(); cut != nil {
 		return 0, alsoError(cut, reapKilled(i.pid))
 	}
 	switch {
 	case err == io.EOF || isGone(err):
-		if died := reapFailed(i.pid); died != nil {
+		if died := reapFailed(i.pid, i.words); died != nil {
 			return 0, died
 		}
-		return 0, fail(StepStart, "", errWordless)
+		return 0, fail(StepStart, "", i.words.after(errWordless))
 	case err != nil:
 		return 0, i.endUnheard(err)
 	}
 	b := readStart(kind, report)
 	switch {
 	case b.err != nil && kind == frameFailed:
-		return 0, alsoError(b.err, reapFailed(i.pid))
+		return 0, alsoError(b.err, reapFailed(i.pid, i.words))
 	case b.err != nil:
 		return 0, i.endUnheard(b.err)
 	}
@@ -133,12 +130,17 @@ func (i *intermediary) held() error {
 	return fail(StepStart, "", UnlessClosed(sendFrame(i.channel, frameMessage, nil)))
 }
 
-// reap returns how the target has ended.
+// reap returns how the target has ended, which it has.
 func (i *intermediary) reap() (Exit, error) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), releaseWait, errMute)
+	defer cancel()
+	uncut := cutShort(ctx, i.reborn, 0, new(place))
 	kind, payload, err := recvFrame(i.channel)
 	d := decoder{b: payload}
 	status := uint32(d.uint())
 	switch {
+	case uncut() != nil:
+		err = errMute
 	case err == io.EOF || isGone(err):
 		err = errWordless
 	case err == nil && kind != frameExited:
@@ -154,12 +156,27 @@ func (i *intermediary) reap() (Exit, error) {
 	return exitOf(status), i.leave()
 }
 
+// errMute is the error of one that should have answered at once: it is stopped.
+var errMute = fmt.Errorf("it has not answered within %v", releaseWait)
+
 // leave returns when the stage has ended and the target, if it lives, is nobody's child but init's
 // or that of the nearest subreaper: the kernel gives the children away before the end of their
 // parent can be waited for (exit_notify).
 func (i *intermediary) leave() error {
 	err := UnlessClosed(sendFrame(i.channel, frameRelease, nil))
-	// However it ended, it is no more, and that is all it was to do.
-	_ = reapFailed(i.pid)
-	return errors.Join(err, i.channel.Close())
+	ctx, cancel := context.WithTimeout(context.Background(), releaseWait)
+	defer cancel()
+	// However it ends, it is no more then, and that is all it was to do.
+	if p, pinErr := sys.Pin(i.pid); pinErr == nil {
+		if p.Wait(ctx) != nil {
+			_ = p.Signal(syscall.SIGKILL) // it is stopped
+		}
+		_ = p.Close()
+	}
+	return errors.Join(err, reapKilled(i.pid), i.close())
+}
+
+func (i *intermediary) close() error {
+	i.words.close()
+	return i.channel.Close()
 }

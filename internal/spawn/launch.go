@@ -24,8 +24,10 @@ type Launch struct {
 
 	channel sys.Channel
 	watcher int
+	words   words        // the watcher's
 	target  *sys.Process // held fast; nil where the watcher has left at once
 	at      place        // where the start is
+	broken  error        // why the watcher could not be heard to its end; listen's until that
 
 	forsaken bool        // its watcher does not die
 	released atomic.Bool // the watcher may leave without a word
@@ -69,12 +71,18 @@ func Detach(ctx context.Context, s *Spec) (*Launch, error) {
 		return nil, fail(StepStart, "", injected)
 	}
 	payload, files := d.encode()
-	watcher, c, err := reexec(&orders{watcherMagic, payload, files}, true, nil)
+	stage, err := reexec(ctx, &orders{watcherMagic, payload, files}, &d, true, nil)
 	if err != nil {
 		return nil, err
 	}
 	events := make(chan Event)
-	l := &Launch{Session: watcher, Events: events, channel: c, watcher: watcher}
+	l := &Launch{
+		Session: stage.pid,
+		Events:  events,
+		channel: stage.channel,
+		watcher: stage.pid,
+		words:   stage.words,
+	}
 	l.released.Store(s.LetGo)
 	go l.listen(events)
 	if err := l.awaitStart(ctx); err != nil {
@@ -90,16 +98,16 @@ func (l *Launch) awaitStart(ctx context.Context) error {
 	case e, ok := <-l.Events:
 		switch {
 		case !ok:
-			return abandoned(l.watcher, fail(StepStart, "", errWordless))
+			return l.abandoned()
 		case e.begun.err != nil:
 			for range l.Events {
 			}
-			return alsoError(e.begun.err, reapFailed(l.watcher))
+			return alsoError(e.begun.err, reapFailed(l.watcher, l.words))
 		}
 		l.PID = e.begun.pid
 		return nil
 	case <-ctx.Done():
-		return l.giveUp(unstarted(ctx, l.channel, &l.at))
+		return l.giveUp(unstarted(ctx, l.channel, l.words, &l.at))
 	}
 }
 
@@ -117,7 +125,7 @@ func (l *Launch) giveUp(why error) error {
 	switch {
 	case stuck:
 	case l.PID == 0: // else listen has done it
-		_, err = abandon(l.watcher)
+		_, err = abandon(l.watcher, l.words)
 	case l.released.Load():
 		return nil // it has left before it could hear of this, and the daemon runs (LetGo)
 	}
@@ -176,8 +184,9 @@ func (l *Launch) forsake() error {
 			begun = begun || e.begun != nil && e.begun.err == nil
 		}
 		if !begun { // else listen has done it
-			_, _ = abandon(l.watcher) // there is nobody to tell any more
+			_, _ = abandon(l.watcher, l.words) // there is nobody to tell any more
 		}
+		l.words.close()
 		_ = l.channel.Close()
 	}()
 	return &sys.StuckError{
@@ -192,6 +201,7 @@ func (l *Launch) close() error {
 	if l.forsaken {
 		return nil
 	}
+	l.words.close()
 	return l.channel.Close()
 }
 
@@ -201,7 +211,7 @@ const killedWait = 2 * time.Second
 var errKilled = fmt.Errorf("it was killed %v ago and is not gone", killedWait)
 
 // unstarted says how far a stage has come when ctx ended.
-func unstarted(ctx context.Context, c sys.Channel, at *place) error {
+func unstarted(ctx context.Context, c sys.Channel, said words, at *place) error {
 	if at.Load() != nil {
 		return at.stuck(fmt.Errorf("the file system has not answered: %w", context.Cause(ctx)))
 	}
@@ -209,7 +219,11 @@ func unstarted(ctx context.Context, c sys.Channel, at *place) error {
 	if unread, err := c.Unread(); err == nil && unread {
 		word = "the stage is still at the initialisation of the program's packages"
 	}
-	return &StepError{Step: StepStart, Err: fmt.Errorf("%s: %w", word, context.Cause(ctx))}
+	err := fmt.Errorf("%s: %w", word, context.Cause(ctx))
+	if last := said.last(); last != "" {
+		err = fmt.Errorf("%w; it has printed: %s", err, last)
+	}
+	return &StepError{Step: StepStart, Err: err}
 }
 
 // readStart is the event of what a watcher first says.
@@ -230,20 +244,23 @@ func readStart(kind frameKind, report []byte) *begun {
 // errWordless is the error of a watcher that is gone and has not said why.
 var errWordless = errors.New("it ended without a word")
 
-// abandoned completes the error of a watcher that is gone and has not said that it has started the
-// target, or was killed before it could.
-func abandoned(watcher int, err error) error {
-	died, end := abandon(watcher)
-	if died != nil {
-		err = died
+// abandoned ends what a watcher has left that is gone and has not said why, or was killed for what
+// it has said, and says how it came to that.
+func (l *Launch) abandoned() error {
+	died, end := abandon(l.watcher, l.words)
+	switch {
+	case l.broken != nil:
+		died = l.broken
+	case died == nil:
+		died = fail(StepStart, "", l.words.after(errWordless))
 	}
-	return alsoError(err, end)
+	return alsoError(died, end)
 }
 
 // abandon ends what a watcher has left, and reaps it.
-func abandon(watcher int) (died, end error) {
+func abandon(watcher int, said words) (died, end error) {
 	end = endSession(watcher)
-	return reapFailed(watcher), end
+	return reapFailed(watcher, said), end
 }
 
 // alsoError adds a second failure to the first, on the same line.
@@ -259,9 +276,14 @@ func (l *Launch) listen(events chan<- Event) {
 	defer close(events)
 	kind, payload, err := recvPast(l.channel, frameAt, func(b []byte) { l.at.set(decodeAt(b)) })
 	if err != nil {
+		l.cutOff(err)
 		return
 	}
 	b := readStart(kind, payload)
+	if b.err != nil && kind != frameFailed {
+		l.cutOff(b.err)
+		return
+	}
 	if b.err == nil && !l.released.Load() {
 		// The watcher has not reaped it yet, so there is such a process, if only a dead one
 		// (ESRCH).
@@ -282,6 +304,7 @@ func (l *Launch) follow(events chan<- Event) {
 	for {
 		kind, payload, err := recvFrame(l.channel)
 		if err != nil {
+			l.cutOff(err)
 			break
 		}
 		switch kind {
@@ -295,6 +318,8 @@ func (l *Launch) follow(events chan<- Event) {
 		case frameLeft:
 			over = true
 			events <- Event{Lost: errors.New(string(payload))}
+		case frameUnheard: // its exit follows
+			events <- Event{Lost: fmt.Errorf("hear what the program says: %s", payload)}
 		}
 	}
 	if l.target != nil {
@@ -302,7 +327,7 @@ func (l *Launch) follow(events chan<- Event) {
 	}
 	if over || l.released.Load() {
 		// Killed by somebody when it was about to leave anyway, it has done all the same.
-		_ = reapFailed(l.watcher)
+		_ = reapFailed(l.watcher, l.words)
 		return
 	}
 	events <- Event{Lost: l.lost()}
@@ -315,7 +340,27 @@ func (l *Launch) lost() error {
 		// It may have made a session of its own. ESRCH: it has gone with the watcher.
 		_ = l.target.Signal(sys.SIGKILL)
 	}
-	return abandoned(l.watcher, fail(StepStart, "", errWordless))
+	return l.abandoned()
+}
+
+// cutOff kills a watcher of which nothing more can be learned because of err, though it lives: else
+// its end would be waited for.
+func (l *Launch) cutOff(err error) {
+	if !isEnd(err) {
+		l.broken = unheard(err)
+		l.killWatcher()
+	}
+}
+
+// unheard is why the word of a stage cannot be used: it could not be received, or it is none.
+func unheard(err error) error {
+	if _, told := errors.AsType[*StepError](err); told {
+		return err
+	}
+	if err == nil {
+		err = errors.New("unexpected message")
+	}
+	return &StepError{Step: StepStart, Err: fmt.Errorf("hear how it went: %w", err)}
 }
 
 // Release lets the daemon go: from here on it is nobody's child but init's. It returns

@@ -113,7 +113,7 @@ func detached(t *testing.T, s *Spec) (*living, error) {
 	wait := func(t *testing.T) Exit {
 		t.Helper()
 		over = true
-		defer l.channel.Close()
+		defer l.close()
 		exit := Exit{Code: -1}
 		for e := range l.Events {
 			switch {

@@ -36,11 +36,13 @@ func startHere(*description) (int, error) {
 	return 0, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
-func reexec(*orders, bool, *os.File) (int, sys.Channel, error) {
-	return 0, -1, fail(StepStart, "", sys.Unsupported("fork"))
+func reexec(context.Context, *orders, *description, bool, *os.File) (reborn, error) {
+	return reborn{}, fail(StepStart, "", sys.Unsupported("fork"))
 }
 
-func reapFailed(int) error { return nil }
+func isOpen(int) bool { return true }
+
+func reapFailed(int, words) error { return nil }
 
 func endSession(int) error { return nil }
 

@@ -203,6 +203,9 @@ func (s *Spec) check() error {
 			return err
 		}
 	}
+	if err := s.checkSources(); err != nil {
+		return err
+	}
 	for i, name := range s.ListenNames {
 		if !seen[3+i] {
 			return fmt.Errorf("socket %q has no descriptor %d", name, 3+i)
@@ -213,6 +216,57 @@ func (s *Spec) check() error {
 	}
 	return nil
 }
+
+// checkSources finds what cannot be passed because it is not open: its number would be that of no
+// file, or of another.
+func (s *Spec) checkSources() error {
+	for _, f := range s.Files {
+		if err := CheckFile(f.Source); err != nil {
+			return fmt.Errorf("the source of descriptor %d %w", f.FD, err)
+		}
+	}
+	for _, f := range s.RawFiles {
+		if !isOpen(f.Source) {
+			return fmt.Errorf("the source of descriptor %d %w", f.FD, errClosed)
+		}
+	}
+	if s.Into != nil && CheckFile(s.Into) != nil {
+		return fmt.Errorf("the directory of the control group %w", errClosed)
+	}
+	if s.Hold != nil && CheckFile(s.Hold) != nil {
+		return fmt.Errorf("the file to hold %w", errClosed)
+	}
+	if s.Birth == nil {
+		return nil
+	}
+	for i, f := range s.Birth.Files {
+		if err := CheckFile(f); err != nil {
+			return fmt.Errorf("Birth.Files[%d] %w", i, err)
+		}
+	}
+	return nil
+}
+
+// CheckFile says why f cannot be passed on, as the end of a sentence: "is nil", "is closed".
+func CheckFile(f *os.File) error {
+	if f == nil {
+		return errors.New("is nil")
+	}
+	open := false
+	// also one whose number was closed behind its back
+	err := sys.WithFD(f, func(fd int) error { open = isOpen(fd); return nil })
+	if err != nil || !open {
+		return errClosed
+	}
+	return nil
+}
+
+var errClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string { return "is closed" }
+func (closedError) Unwrap() error { return os.ErrClosed }
 
 // needsOwnProcess says whether some of s can only be applied by the very
 // process that executes the target: LISTEN_PID is its pid, and a limit set on

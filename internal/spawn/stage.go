@@ -56,9 +56,11 @@ func init() {
 // given them, if that is one whom a stage would obey.
 func refuse(c sys.Channel, kind string, err error) {
 	newborn := kind == birthMagic || kind == successorMagic
-	if newborn || errors.Is(err, errRefused) ||
-		sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
+	if newborn || errors.Is(err, errRefused) {
 		lastResort(2, err)
+	}
+	if sendFrame(c, frameFailed, encodeError(fail(StepReceive, "", err))) != nil {
+		lastResort(stageStderr, err)
 	}
 	syscall.Exit(StatusFailed) // the parent goes by the message
 }
@@ -71,6 +73,10 @@ type starter struct {
 	stderr  int // for what cannot be said on the channel
 }
 
+// stageStderr is the descriptor by which a stage has the standard error of the one that started it:
+// what is descriptor 2 is read by that one (words).
+const stageStderr = 1
+
 // errStarterGone is the reason of a stage that stops because nobody would know of the target.
 var errStarterGone = errors.New("the process that asked for it is gone")
 
@@ -79,7 +85,7 @@ var errStarterGone = errors.New("the process that asked for it is gone")
 // Init functions run on the main thread, locked to it (runtime.main), so
 // what is set per thread here stays with the thread that starts or executes the target.
 func stage(kind string, run func(*starter, *description) error) {
-	st := &starter{channel: 0, stderr: 2}
+	st := &starter{channel: 0, stderr: stageStderr}
 	s, err := receive(kind, &st.channel)
 	if err == nil {
 		err = shed()
@@ -126,6 +132,7 @@ func receive(kind string, c *sys.Channel) (*description, error) {
 	if s.FailAt == StepReceive {
 		return nil, fail(StepReceive, "", injected)
 	}
+	s.stderr = stageStderr
 	return s, nil
 }
 

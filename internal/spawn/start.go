@@ -38,6 +38,13 @@ func Start(ctx context.Context, s *Spec) (pid int, err error) {
 // errNoThread refuses a DeathSignal from a thread that ends before its process does.
 var errNoThread = errors.New("needs a thread that is kept")
 
+// reborn is a stage that this process has started.
+type reborn struct {
+	pid     int
+	channel sys.Channel
+	words   words
+}
+
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		sys.CloseFD(fd) // nothing was written to it; a failure has no consequence

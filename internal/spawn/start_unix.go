@@ -83,14 +83,17 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 	}
 	payload, files := d.encode()
 	o := &orders{stageMagic, payload, files}
-	pid, c, err := 0, sys.Channel(-1), fail(StepStart, "", errors.New("the spawner is closed"))
-	on(func() { pid, c, err = reexec(o, d.Session, d.Into) })
+	var stage reborn
+	err := fail(StepStart, "", errors.New("the spawner is closed"))
+	on(func() { stage, err = reexec(ctx, o, d, d.Session, d.Into) })
 	if err != nil {
 		return 0, err
 	}
+	pid, c := stage.pid, stage.channel
 	defer c.Close()
+	defer stage.words.close()
 	var at place
-	uncut := cutShort(ctx, pid, c, 0, &at)
+	uncut := cutShort(ctx, stage, 0, &at)
 	kind, report, err := recvPast(c, frameAt, func(b []byte) {
 		at.set(decodeAt(b))
 		d.reach(decodeAt(b))
@@ -109,17 +112,19 @@ func startStageOn(ctx context.Context, d *description, on func(fork func())) (in
 		return pid, nil // close-on-exec closed the channel: the target runs
 	case err == io.EOF || errors.Is(err, syscall.ECONNRESET):
 		// reset: before it had taken its orders
-		err = fail(StepStart, "", errors.New("the stage ended without a word"))
+		err = fail(StepStart, "", stage.words.after(errors.New("the stage ended without a word")))
 	case err == nil && kind == frameFailed:
 		err = decodeError(report)
 	default:
 		return 0, endUnheard(pid, d.Session, err)
 	}
-	if died := reapFailed(pid); died != nil {
+	if died := reapFailed(pid, stage.words); died != nil {
 		return 0, died
 	}
 	return 0, err
 }
+
+func isOpen(fd int) bool { return sys.DescriptorOpen(fd) }
 
 // endUnheard ends a stage of which nothing more can be learned, because its words cannot be
 // received or understood: it may have become the target, which nobody would know of, and whose end
@@ -136,28 +141,18 @@ func endUnheard(pid int, session bool, why error) error {
 	return alsoError(err, reapKilled(pid))
 }
 
-// unheard is why the word of a stage cannot be used: it could not be received, or it is none.
-func unheard(err error) error {
-	if _, told := errors.AsType[*StepError](err); told {
-		return err
-	}
-	if err == nil {
-		err = errors.New("unexpected message")
-	}
-	return &StepError{Step: StepStart, Err: fmt.Errorf("hear how it went: %w", err)}
-}
-
 // cutShort ends the stage that has the other end of the channel when ctx ends: it may obey, if it
 // reads orders, for so long, and is killed. The function that it returns puts an end to that,
 // before the stage can be reaped, and says why the stage was ended, if it was.
 func cutShort(
-	ctx context.Context, pid int, c sys.Channel, obey time.Duration, at *place,
+	ctx context.Context, stage reborn, obey time.Duration, at *place,
 ) (uncut func() error) {
 	var why error
+	pid, c := stage.pid, stage.channel
 	over, done := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
-		why = unstarted(ctx, c, at)
+		why = unstarted(ctx, c, stage.words, at)
 		if obey > 0 && !heldBefore(pid, c) && sendFrame(c, frameKill, make([]byte, 8)) == nil {
 			select {
 			case <-over:
@@ -214,8 +209,8 @@ func heldBefore(pid int, c sys.Channel) bool {
 	return false
 }
 
-// reapFailed reaps a stage that has failed and said so, or has died without a word.
-func reapFailed(pid int) error {
+// reapFailed reaps a stage that has failed and said so, or has died without a word but those.
+func reapFailed(pid int, said words) error {
 	status, err := sys.WaitChild(pid)
 	switch {
 	case err != nil: // ECHILD: the program reaps all its children itself
@@ -223,7 +218,7 @@ func reapFailed(pid int) error {
 	case status.Exited() && (status.ExitStatus() == 0 || status.ExitStatus() == StatusFailed):
 		return nil
 	}
-	return fail(StepStart, "", errors.New(ExitOf(status).String()))
+	return fail(StepStart, "", said.after(errors.New(ExitOf(status).String())))
 }
 
 // reapKilled reaps a child that was killed, and does not wait for ever for one that does not die
@@ -232,7 +227,7 @@ func reapFailed(pid int) error {
 func reapKilled(pid int) error {
 	p, err := sys.Pin(pid)
 	if errors.Is(err, syscall.ESRCH) {
-		_ = reapFailed(pid) // dead already, and how it ended is no news
+		_ = reapFailed(pid, words{}) // dead already, and how it ended is no news
 		return nil
 	}
 	if err != nil {
@@ -243,7 +238,7 @@ func reapKilled(pid int) error {
 		defer close(gone)
 		defer p.Close()
 		_ = p.Wait(context.Background()) // without holding a thread; else the next one waits
-		_ = reapFailed(pid)              // it was killed, and how it ended is no news
+		_ = reapFailed(pid, words{})     // it was killed, and how it ended is no news
 	}()
 	select {
 	case <-gone:
@@ -257,18 +252,52 @@ func reapKilled(pid int) error {
 	}
 }
 
-// reexec starts this very binary as a stage, in a control group if that is not nil. All that it is
-// to know is in the channel before it exists.
-func reexec(o *orders, session bool, group *os.File) (pid int, c sys.Channel, err error) {
+// reexec starts this very binary as a stage of d, in a control group if that is not nil. All that
+// it is to know is in the channel before it exists.
+func reexec(
+	ctx context.Context, o *orders, d *description, session bool, group *os.File,
+) (stage reborn, err error) {
+	self, err := ownFile(ctx)
+	if err != nil {
+		return reborn{}, &StepError{Step: StepStart, Err: err}
+	}
+	if stage.words, err = newWords(); err != nil {
+		return reborn{}, fail(StepStart, "", err)
+	}
 	ours, theirs, err := o.give()
 	if err != nil {
-		return 0, -1, err
+		stage.words.close()
+		return reborn{}, err
 	}
 	defer theirs.Close()
-	if pid, err = forkSelf(theirs, session, group); err != nil {
-		return 0, -1, errors.Join(fail(StepStart, "", err), ours.Close())
+	stage.channel = ours
+	files := []uintptr{uintptr(theirs), uintptr(d.stderr), uintptr(d.stderr)} // see stageStderr
+	if f := stage.words.file; f != nil {
+		files[2] = f.Fd()
 	}
-	return pid, ours, nil
+	if stage.pid, err = forkSelf(self, files, session, group); err != nil {
+		stage.words.close()
+		return reborn{}, errors.Join(fail(StepStart, "", err), ours.Close())
+	}
+	return stage, nil
+}
+
+// ownFile finds the file that this process executes. It must answer now: execve(2) of one that does
+// not cannot be given up (far).
+func ownFile(ctx context.Context) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	return sys.Within(ctx, "find the program's own file", func() (string, error) {
+		self, err := Self()
+		if err != nil {
+			return "", err
+		}
+		if local, err := sys.LocalFS(self); err == nil && !local {
+			_, _ = executedBy(self) // only the answer counts: what is wrong execve(2) says, too
+		}
+		return self, nil
+	}, nil)
 }
 
 // stageEnvironment is what a stage sees of our environment: the packages of the program, and the
@@ -284,16 +313,12 @@ func stageEnvironment(env []string) []string {
 	})
 }
 
-func forkSelf(channel sys.Channel, session bool, group *os.File) (int, error) {
-	self, err := Self()
-	if err != nil {
-		return 0, &StepError{Step: StepStart, Err: err}
-	}
+func forkSelf(self string, files []uintptr, session bool, group *os.File) (int, error) {
 	attr := &syscall.SysProcAttr{Setsid: session}
 	bearInto(attr, group)
 	pid, err := syscall.ForkExec(self, []string{stageName}, &syscall.ProcAttr{
 		Env:   stageEnvironment(os.Environ()),
-		Files: []uintptr{uintptr(channel), 2, 2},
+		Files: files,
 		Sys:   attr,
 	})
 	if isCgroupError(group, err) {

@@ -58,7 +58,10 @@ func StartSuccessorApart(
 func beginSuccessor(
 	s *Spec, stdin *os.File, handovers []Handover, start func(*Successor, *Spec) error,
 ) (*Successor, error) {
-	payload, files := encodeHandovers(handovers)
+	payload, files, err := encodeHandovers(handovers)
+	if err != nil {
+		return nil, fail(StepStart, "", err)
+	}
 	o, err := successorOrders(payload, stdin, files)
 	if err != nil {
 		return nil, err
@@ -114,6 +117,9 @@ func successorOrders(payload []byte, stdin *os.File, files []*os.File) (*orders,
 		return nil, fail(StepStart, "",
 			fmt.Errorf("%d files to hand over, at most %d can be", len(files), maxFiles))
 	}
+	if err := CheckFile(stdin); err != nil {
+		return nil, fail(StepStart, "", fmt.Errorf("standard input %w", err))
+	}
 	fds := []int{int(stdin.Fd())}
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))
@@ -123,6 +129,10 @@ func successorOrders(payload []byte, stdin *os.File, files []*os.File) (*orders,
 
 // Receive returns the next message, or io.EOF when the successor is dead or has closed its end.
 func (h *Successor) Receive() ([]byte, error) { return receiveMessage(h.channel) }
+
+// HearNoMore has Receive return what was said until now, and then io.EOF, though the other end be
+// open. Linux only.
+func (h *Successor) HearNoMore() error { return h.channel.CloseRead() }
 
 // Send sends the successor a message. EPIPE and ECONNRESET mean that it is gone.
 func (h *Successor) Send(message []byte) error {
@@ -248,18 +258,23 @@ func Handovers() []Handover {
 	return slices.Clone(handovers.list)
 }
 
-func encodeHandovers(handovers []Handover) ([]byte, []*os.File) {
+func encodeHandovers(handovers []Handover) ([]byte, []*os.File, error) {
 	var e encoder
 	var all []*os.File
 	e.uint(uint64(len(handovers)))
 	for _, l := range handovers {
 		data, files := l.Give()
+		for i, f := range files {
+			if err := CheckFile(f); err != nil {
+				return nil, nil, fmt.Errorf("file %d of what %s hands over %w", i, l.Name, err)
+			}
+		}
 		e.string(l.Name)
 		e.bytes(data)
 		e.uint(uint64(len(files)))
 		all = append(all, files...)
 	}
-	return e.b, all
+	return e.b, all, nil
 }
 
 // UnlessClosed is err, but nil if err says that nobody has the other end of the channel any more.

@@ -33,7 +33,10 @@ func (h *Successor) Reap() (Exit, error) {
 func Replace(path string, args, env []string, handovers []Handover) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	payload, files := encodeHandovers(handovers)
+	payload, files, err := encodeHandovers(handovers)
+	if err != nil {
+		return fail(StepDescriptors, "", err)
+	}
 	stdin, err := sys.DupAbove(0, 3)
 	if err != nil {
 		return fail(StepDescriptors, "0", err)

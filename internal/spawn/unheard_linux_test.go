@@ -110,7 +110,7 @@ func TestIntermediateUnheard(t *testing.T) {
 		},
 		"too long": {
 			[]byte{byte(frameStarted), 255, 255, 255, 255},
-			"start stage: hear how it went: frame too long",
+			"start stage: hear how it went: a message of 4294967295 bytes, more than 67108864",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestIntermediateUnheard(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			i := &intermediary{pid: pid, channel: ours}
+			i := &intermediary{reborn{pid: pid, channel: ours}}
 			err = returns(t, &pid, func() error {
 				_, err := i.awaitStart(t.Context())
 				return err

@@ -26,7 +26,7 @@ type watcher struct {
 
 	orders   chan order
 	birth    sys.Channel   // our end of Spec.Birth
-	messages chan []byte   // nil without Spec.Birth, and once the target has closed its end
+	messages chan heard    // nil without Spec.Birth, and once the target has closed its end
 	exits    chan struct{} // a child can be reaped
 	reaped   chan struct{} // the word to look for the next
 
@@ -35,6 +35,12 @@ type watcher struct {
 	record   *watchedRecord // of the target; nil for none
 
 	powerless time.Time // since when no child that is left can be killed
+}
+
+// heard is a message of the target, or why what it says is none.
+type heard struct {
+	message []byte
+	err     error
 }
 
 // errNotWanted is why a start is given up that the launcher does not want any more.
@@ -121,7 +127,7 @@ func (w *watcher) start(ctx context.Context, s *description) error {
 		return err
 	}
 	if ours >= 0 {
-		w.birth, w.messages = ours, make(chan []byte)
+		w.birth, w.messages = ours, make(chan heard)
 		go w.readMessages(ours, w.messages)
 	}
 	// A launcher that is gone cannot be told, and this must not be the end: the
@@ -182,7 +188,7 @@ func (w *watcher) step() error {
 			w.messages = nil
 			return nil
 		}
-		return sendFrame(w.launcher, frameMessage, m)
+		return w.passOn(m)
 	case <-w.exits:
 		return w.reap()
 	case <-w.deadline:
@@ -191,6 +197,16 @@ func (w *watcher) step() error {
 		w.deadline = time.After(killPeriod)
 	}
 	return nil
+}
+
+// passOn tells the launcher what the target has said. Where that cannot be heard the target is
+// ended: it may say for ever what nobody reads, and the launcher wait for it.
+func (w *watcher) passOn(m heard) error {
+	if m.err == nil {
+		return sendFrame(w.launcher, frameMessage, m.message)
+	}
+	w.deadline = time.After(0)
+	return sendFrame(w.launcher, frameUnheard, []byte(m.err.Error()))
 }
 
 // end begins the end of the target: politely, if there is time.
@@ -256,7 +272,7 @@ func (w *watcher) flushMessages() {
 				w.messages = nil
 				return
 			}
-			if err := sendFrame(w.launcher, frameMessage, m); err != nil {
+			if w.passOn(m) != nil {
 				return
 			}
 		case <-wait:
@@ -316,14 +332,17 @@ func (w *watcher) readOrders(cut context.CancelCauseFunc) {
 	}
 }
 
-func (w *watcher) readMessages(c sys.Channel, messages chan<- []byte) {
+func (w *watcher) readMessages(c sys.Channel, messages chan<- heard) {
 	defer close(messages)
 	for {
 		payload, err := receiveMessage(c)
-		if err != nil {
+		if isEnd(err) {
 			return // the target has closed it, or is dead: that is noticed elsewhere
 		}
-		messages <- payload
+		messages <- heard{payload, err}
+		if err != nil {
+			return
+		}
 	}
 }
 

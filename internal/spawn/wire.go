@@ -3,6 +3,7 @@ package spawn
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/daemonry/daemonry/internal/sys"
@@ -20,6 +21,7 @@ import (
 //	                                                       message …  (the target's, with Birth)
 //	                                                       exited
 //	                                                       left: why, if something cannot be ended
+//	                                                       unheard: why, if a message is not one
 //	  release, or kill ──────────────────────────────────►
 //	                  ◄─────────────────────────────────── end of file: nothing of ours is left
 //
@@ -41,13 +43,17 @@ const (
 	frameKnown     frameKind = 'h' // to a successor: the one whose place it is to take knows of it
 	frameExited    frameKind = 'x'
 	frameLeft      frameKind = 'l'
+	frameUnheard   frameKind = 'u' // why a message of the target cannot be received; it is ended
 	frameRelease   frameKind = 'r'
 	frameKill      frameKind = 'k'
 	frameHeader              = 5
-	maxFrame                 = 64 << 20 // an environment may be large, rubbish must not be
+	maxFrame                 = 64 << 20 // far more than anybody says; rubbish must not be read
 )
 
 func sendFrame(c sys.Channel, kind frameKind, payload []byte) error {
+	if len(payload) > maxFrame {
+		return tooLong(uint64(len(payload)))
+	}
 	b := make([]byte, frameHeader, frameHeader+len(payload))
 	b[0] = byte(kind)
 	binary.LittleEndian.PutUint32(b[1:], uint32(len(payload)))
@@ -72,7 +78,7 @@ func recvFrame(c sys.Channel) (frameKind, []byte, error) {
 	}
 	n := binary.LittleEndian.Uint32(head[1:])
 	if n > maxFrame {
-		return 0, nil, errors.New("frame too long")
+		return 0, nil, tooLong(uint64(n))
 	}
 	payload := make([]byte, n)
 	files, err = recvFull(c, payload)
@@ -82,6 +88,13 @@ func recvFrame(c sys.Channel) (frameKind, []byte, error) {
 	}
 	return frameKind(head[0]), payload, err
 }
+
+func tooLong(n uint64) error {
+	return fmt.Errorf("a message of %d bytes, more than %d", n, maxFrame)
+}
+
+// isEnd says that a channel has come to its end: nobody has the other one any more.
+func isEnd(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF || isGone(err) }
 
 // recvPast receives frames until one is of another kind than that; f gets what was in those.
 func recvPast(c sys.Channel, kind frameKind, f func(payload []byte)) (frameKind, []byte, error) {

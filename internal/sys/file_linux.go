@@ -110,10 +110,19 @@ func KeepsNothing(f *os.File) bool {
 // Linux (memfd_create, 3.17), else an unlinked one in the temporary directory. name is for people
 // who look.
 func MemoryFile(name string) (*os.File, error) {
+	f, err := InMemory(name)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return unlinkedFile(name)
+	}
+	return f, err
+}
+
+// InMemory is MemoryFile that makes no other file where there is none in memory.
+func InMemory(name string) (*os.File, error) {
 	fd, err := memfdCreate(name, unix.MFD_CLOEXEC)
 	// EPERM: seccomp filters older than the call answer so; the call itself never does.
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		return unlinkedFile(name)
+		return nil, Unsupported("memfd_create")
 	}
 	if err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ func SetParentDeathSignal(Signal) error       { return Unsupported("prctl(PR_SET
 func SetProcessDeathSignal(Signal) error      { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
 func BecomeSubreaper() error                  { return Unsupported("child subreaper") }
 func JoinCgroup(string) error                 { return Unsupported("control groups") }
+func InMemory(string) (*os.File, error)       { return nil, Unsupported("memfd_create") }
 func UnshareFS() error                        { return Unsupported("unshare") }
 func LowerThread() error                      { return Unsupported("thread priority") }
 func LimitsOf(int) (map[string]Rlimit, error) { return nil, Unsupported("/proc/PID/limits") }
