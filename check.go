@@ -1,16 +1,25 @@
 package daemonry
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/daemonry/daemonry/internal/spawn"
 )
 
 // check refuses what cannot be meant, before anything is touched.
 func (o *Options) check() error {
+	if o.Timeout < 0 {
+		return fmt.Errorf("Options.Timeout is negative: %v", o.Timeout)
+	}
+	for i, f := range o.Files {
+		if err := spawn.CheckFile(f); err != nil {
+			return fmt.Errorf("Options.Files[%d] %w", i, err)
+		}
+	}
 	switch m := o.Umask; {
 	case m != nil && *m < 0:
 		return fmt.Errorf("umask %d: below 0", *m)
@@ -24,22 +33,18 @@ func (o *Options) check() error {
 	if err := checkMode("pid file", o.PIDFileMode); err != nil {
 		return err
 	}
-	if err := checkMode("log file", o.LogFileMode); err != nil {
-		return err
-	}
-	if o.PIDFile == "" || o.LogFile == "" {
-		return nil
-	}
-	pid, err1 := filepath.Abs(o.PIDFile)
-	log, err2 := filepath.Abs(o.LogFile)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
+	return checkMode("log file", o.LogFileMode)
+}
+
+// check refuses a pid file that is the log file.
+func (p *plan) check() error {
 	switch {
-	case pid == log:
-		return fmt.Errorf("pid file and log file are both %s", pid)
-	case sameFile(pid, log):
-		return fmt.Errorf("pid file %s and log file %s are the same file", pid, log)
+	case p.pidFile == "" || p.logFile == "":
+		return nil
+	case p.pidFile == p.logFile:
+		return fmt.Errorf("pid file and log file are both %s", p.pidFile)
+	case sameFile(p.pidFile, p.logFile):
+		return fmt.Errorf("pid file %s and log file %s are the same file", p.pidFile, p.logFile)
 	}
 	return nil
 }

@@ -31,7 +31,8 @@
 // the daemon is a new process that never had them.
 //
 // Package initialisation runs in the stage too, as far as Go puts it before that of
-// this package: keep side effects out of init functions and package variables.
+// this package: keep side effects out of init functions and package variables. What it prints there
+// is shown only if the stage fails, in the error.
 //
 // Until Detach the daemon is in the launcher's directory, so that what main reads before, by a
 // relative path of its arguments, is the same file in both. Detach changes to Options.Dir. What is
@@ -119,17 +120,19 @@ type Options struct {
 	// 0640.
 	LogFileMode fs.FileMode
 	// Files go to the daemon, which finds them with Inherited, in this order. They
-	// refer to the same open files: a lock (flock(2)) is never released on the way.
+	// refer to the same open files: a lock (flock(2)) is never released on the way. A nil or closed
+	// one is an error.
 	Files []*os.File
 	// Capture keeps what the daemon prints until it is ready apart, for Process.Stdout and
 	// Process.Stderr, also if there is a log file.
 	Capture bool
 
 	// Timeout is the time from the call of Detach until Ready, package initialisation in the stage
-	// and in the daemon included. Default 30 s; a negative one waits for ever.
+	// and in the daemon included. It also bounds what is done on file systems that do not answer.
+	// Default 30 s; a negative one is an error. Who wants no limit gives a long one.
 	Timeout time.Duration
-	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time.
-	// Default 2 s.
+	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time,
+	// which comes on top of Timeout. Default 2 s; a negative one is none: SIGKILL at once.
 	KillGrace time.Duration
 }
 
@@ -162,7 +165,8 @@ func Detach(ctx context.Context, o Options) (*Process, error) { return detach(ct
 func Ready() error { return ready() }
 
 // Fail ends the program because of err. In a daemon that is not ready yet the launcher's Detach
-// returns an error with exactly err's text; elsewhere the text goes to standard error, after the
+// returns an error with exactly err's text, of which, if it has more than 64 KiB, that much and a
+// note of how much is missing; elsewhere the text goes to standard error, after the
 // program's name. The exit status is that of err, if it or an error it wraps has a method
 // ExitStatus() int and that is from 1 to 255, else 1.
 //

@@ -1,8 +1,10 @@
 package daemonry
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -31,22 +33,22 @@ func managed() bool {
 
 // stayForeground is Detach where nothing is to be detached: this process becomes what the daemon
 // would be.
-func stayForeground(o Options) error {
+func stayForeground(ctx context.Context, o *Options) error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	if self.role != roleNone {
 		return errAgain
 	}
 	self.role, self.readyFD = roleForeground, o.ReadyFD
-	err := settle(&o)
+	err := settle(ctx, o)
 	if err == nil {
 		err = addHandover()
 	}
 	if err != nil {
 		self.failed = fmt.Errorf("daemonry: in the foreground: %w", err)
-		if self.pidfile != nil {
+		if f := self.pidfile; f != nil {
 			// If it cannot be removed it stays as a stale one, which is recognised.
-			_ = errors.Join(self.pidfile.Remove(), self.pidfile.Close())
+			_ = finally(&disk{}, func() error { return errors.Join(f.Remove(), f.Close()) })
 			self.pidfile = nil
 		}
 	}
@@ -55,22 +57,17 @@ func stayForeground(o Options) error {
 
 // settle does in this process what the options say. What needs the rights and the root that it has
 // comes first.
-func settle(o *Options) (err error) {
-	if err := o.check(); err != nil {
+func settle(ctx context.Context, o *Options) (err error) {
+	if self.plan, err = o.plan(ctx); err != nil {
 		return err
 	}
-	if self.plan, err = o.plan(); err != nil {
-		return err
-	}
-	p := &self.plan
+	p := self.plan
 	if p.pidFile != "" {
-		self.pidfile, err = pidfile.Acquire(p.pidFile, pidfile.Options{Mode: o.PIDFileMode})
-		if err == nil {
-			err = recordLocked()
-		}
+		self.pidfile, err = sys.Within(ctx, "open pid file "+p.pidFile,
+			func() (*pidfile.File, error) { return claim(p.pidFile, o.PIDFileMode) }, dropPIDFile)
 	}
 	if err == nil && p.logFile != "" {
-		self.log, err = p.openLog()
+		self.log, err = sys.Within(ctx, "open log file "+p.logFile, p.openLog, dropLog)
 	}
 	if err == nil && p.chroot != "" {
 		self.manager, err = self.manager.Connect()
@@ -86,13 +83,29 @@ func settle(o *Options) (err error) {
 	if err := o.takeUmask(); err != nil {
 		return err
 	}
-	if err := p.enter(); err != nil {
+	_, err = sys.Within(ctx, "change root, user and directory", func() (struct{}, error) {
+		return struct{}{}, p.enter()
+	}, nil)
+	if err != nil {
 		return err
 	}
 	if err := take(o.argv(), env); err != nil {
 		return err
 	}
 	return beginLog()
+}
+
+// claim has the pid file name this process.
+func claim(path string, mode fs.FileMode) (*pidfile.File, error) {
+	f, err := pidfile.Acquire(path, pidfile.Options{Mode: mode})
+	if err != nil {
+		return nil, err
+	}
+	// Without a fingerprint the lock, which we hold, still proves who we are.
+	if err := f.Write(os.Getpid()); err != nil && !errors.Is(err, pidfile.ErrNoFingerprint) {
+		return nil, errors.Join(err, f.Remove(), f.Close())
+	}
+	return f, nil
 }
 
 // environment is what the daemon would have, and by which a manager speaks to this very process;

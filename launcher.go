@@ -24,12 +24,18 @@ const (
 func detach(ctx context.Context, o Options) (*Process, error) {
 	if b := spawn.Inherited(); b != nil {
 		if b.Successor {
-			return nil, becomeSuccessor(b, o)
+			return nil, becomeSuccessor(b, &o)
 		}
 		return nil, becomeDaemon(b)
 	}
+	if err := o.check(); err != nil {
+		return nil, &LaunchError{Phase: "prepare", Err: err, status: spawn.StatusFailed}
+	}
+	limit := cmp.Or(o.Timeout, defaultTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &notReadyError{after: limit})
+	defer cancel()
 	if o.Foreground || !o.Background && (managed() || os.Getpid() == 1) {
-		return nil, stayForeground(o)
+		return nil, stayForeground(ctx, &o)
 	}
 	if err := sys.NeedsUnix("detach"); err != nil {
 		return nil, &LaunchError{Phase: "prepare", Err: err, status: spawn.StatusFailed}
@@ -50,36 +56,35 @@ type launcher struct {
 	out, err  *os.File // what the daemon prints until it is ready
 	crash     *os.File // what the Go runtime says of a panic or a fatal error until then
 
+	pidDisk, logDisk disk // where those files are
+
 	captured   bool  // the caller has out and err
+	logLive    bool  // the daemon prints into the log from the beginning
 	logFull    bool  // what is in out belongs into the log, which had no room for it
 	unrecorded error // why the pid is not in the pid file, which the daemon may have removed
 }
 
 // run prepares everything that can fail here, starts the daemon and waits.
 func (l *launcher) run(ctx context.Context) (*Process, error) {
-	if limit := cmp.Or(l.o.Timeout, defaultTimeout); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, &notReadyError{after: limit})
-		defer cancel()
-	}
 	const phase = "prepare"
-	if err := l.makePlan(); err != nil {
-		return nil, &LaunchError{Phase: phase, Err: err, status: spawn.StatusFailed}
+	if err := l.makePlan(ctx); err != nil {
+		return nil, l.late(&LaunchError{Phase: phase, Err: err, status: spawn.StatusFailed})
 	}
-	if err := l.open(); err != nil {
-		return nil, l.failure(phase, err)
+	if err := l.open(ctx); err != nil {
+		return nil, l.late(l.failure(phase, err))
 	}
 	spec, err := l.spec()
 	if err != nil {
-		return nil, l.failure(phase, err)
+		return nil, l.late(l.failure(phase, err))
 	}
 	d, err := spawn.Detach(ctx, spec)
 	if err != nil {
 		return nil, l.late(l.failure("start daemon", err))
 	}
 	if l.pidfile != nil {
-		if err := l.record(d.PID); err != nil {
-			return nil, join(l.failure(phase, err), d.Kill(l.grace()))
+		if err := l.record(ctx, d.PID); err != nil {
+			kill := d.Kill(l.grace())
+			return nil, join(l.late(l.failure(phase, err)), kill)
 		}
 	}
 	return l.await(ctx, d)
@@ -89,8 +94,10 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 // lock, which the daemon holds, still proves who it is; and a daemon that is dead
 // by now is heard of in a moment, with its reason. A third may be none: one that
 // fails removes the file, perhaps before it is written; if it is ready instead, somebody else has.
-func (l *launcher) record(pid int) error {
-	err := l.pidfile.Write(pid)
+func (l *launcher) record(ctx context.Context, pid int) error {
+	_, err := within(ctx, &l.pidDisk, "write pid file "+l.plan.pidFile, func() (int, error) {
+		return pid, l.pidfile.Write(pid)
+	}, nil)
 	switch {
 	case errors.Is(err, pidfile.ErrNoFingerprint) || errors.Is(err, sys.ESRCH):
 		return nil
@@ -102,31 +109,35 @@ func (l *launcher) record(pid int) error {
 }
 
 // makePlan refuses what cannot become a daemon, while nothing has a trace yet.
-func (l *launcher) makePlan() (err error) {
-	if err := l.o.check(); err != nil {
+func (l *launcher) makePlan(ctx context.Context) (err error) {
+	if l.self, err = sys.Within(ctx, "find the program's own file", spawn.Self, nil); err != nil {
 		return err
 	}
-	if l.self, err = spawn.Self(); err != nil {
-		return err
-	}
-	l.plan, err = l.o.plan()
+	l.plan, err = l.o.plan(ctx)
 	l.plan.dir = cmp.Or(l.plan.dir, "/")
 	return err
 }
 
 // open acquires the pid file, and opens what the daemon prints to.
-func (l *launcher) open() (err error) {
-	if l.plan.pidFile != "" {
-		l.pidfile, err = pidfile.Acquire(l.plan.pidFile, pidfile.Options{Mode: l.o.PIDFileMode})
+func (l *launcher) open(ctx context.Context) (err error) {
+	if path := l.plan.pidFile; path != "" {
+		l.pidfile, err = within(ctx, &l.pidDisk, "open pid file "+path,
+			func() (*pidfile.File, error) {
+				return pidfile.Acquire(path, pidfile.Options{Mode: l.o.PIDFileMode})
+			}, dropPIDFile)
 		if err != nil {
 			return err
 		}
 	}
-	if l.log, err = l.plan.openLog(); err != nil {
+	if err := l.openLog(ctx); err != nil {
 		return err
 	}
 	return l.openOutput()
 }
+
+// dropPIDFile is for one that nobody waits for any more. What is left of it is a stale one, which
+// is recognised.
+func dropPIDFile(f *pidfile.File) { _ = errors.Join(f.Remove(), f.Close()) }
 
 // spec describes the daemon's process. It begins in our directory and leaves it itself, in Detach.
 // Changing the root is left to it too, and with that the change of user: the program's file need
@@ -258,11 +269,11 @@ func (l *launcher) failure(phase string, err error) *LaunchError {
 		Phase:  phase,
 		Err:    err,
 		status: spawn.StatusFailed,
-		Output: l.lastWords(),
+		Output: finally(&l.logDisk, l.lastWords),
 	}
 	if l.pidfile != nil {
 		// If it cannot be removed it stays as a stale one, which is recognised.
-		_ = l.pidfile.Remove()
+		_ = finally(&l.pidDisk, l.pidfile.Remove)
 	}
 	return e
 }
@@ -271,13 +282,17 @@ func (l *launcher) failure(phase string, err error) *LaunchError {
 // the open file.
 func (l *launcher) close() {
 	if l.pidfile != nil {
-		l.pidfile.Close()
+		finally(&l.pidDisk, l.pidfile.Close)
 	}
-	l.keepInLog()
-	l.log.Close() // of what was not opened it does nothing
+	finally(&l.logDisk, l.keepInLog)
+	finally(&l.logDisk, l.log.Close) // of what was not opened it does nothing
 	l.crash.Close()
-	if !l.captured {
-		l.out.Close()
-		l.err.Close()
+	if l.captured {
+		return
+	}
+	for _, f := range []*os.File{l.out, l.err} {
+		if f != l.log {
+			f.Close()
+		}
 	}
 }

@@ -58,7 +58,8 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 			path := filepath.Join(dir, "app.pid")
 			l := launcher{o: Options{PIDFile: path, Dir: dir}}
 			defer l.close()
-			if err := errors.Join(l.makePlan(), l.open()); err != nil {
+			ctx := t.Context()
+			if err := errors.Join(l.makePlan(ctx), l.open(ctx)); err != nil {
 				t.Fatal(err)
 			}
 			spec, err := l.spec()
@@ -79,7 +80,8 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 				os.Rename(stranger, path)); err != nil {
 				t.Fatal(err)
 			}
-			if err := l.record(d.PID); err != nil || !errors.Is(l.unrecorded, pidfile.ErrReplaced) {
+			err = l.record(ctx, d.PID)
+			if err != nil || !errors.Is(l.unrecorded, pidfile.ErrReplaced) {
 				t.Errorf("record: %v, unrecorded because %v", err, l.unrecorded)
 			}
 			if err := os.WriteFile(filepath.Join(dir, c.then), nil, 0o600); err != nil {
@@ -109,12 +111,15 @@ var hurried = proctest.Register("hurried", func(args []string) int {
 		os.Setenv(slowinit.Variable, "1h")
 	case "stage, ctx":
 		os.Setenv(slowinit.Variable, "1h")
-		o.Timeout = -1
+		o.Timeout = time.Hour
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Second)
 		defer cancel()
 	case "daemon, Timeout":
 		o.Env = append(os.Environ(), slowinit.Variable+"=1h")
+	case "daemon, deaf":
+		o.Env = append(os.Environ(), slowinit.Variable+"=deaf 1h")
+		o.KillGrace = time.Second
 	}
 	if args[0] == "Start" {
 		os.Setenv(slowinit.Variable, "1h")
@@ -146,6 +151,7 @@ func TestSlowInitialisation(t *testing.T) {
 		"Start": "0 start stage: the stage is still at the initialisation of the " +
 			"program's packages: context deadline exceeded\n",
 		"daemon, Timeout": "124 wait for ready: daemon ",
+		"daemon, deaf":    "124 wait for ready: daemon ",
 	} {
 		t.Run(how, func(t *testing.T) {
 			proctest.CheckLeaks(t)

@@ -2,6 +2,7 @@ package daemonry
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -26,26 +28,31 @@ type plan struct {
 
 // plan turns what is relative absolute while the working directory still is the caller's. A default
 // for Dir is not its business.
-func (o *Options) plan() (p plan, err error) {
-	abs := func(path string) string {
-		if path == "" || filepath.IsAbs(path) || err != nil {
-			return path
+func (o *Options) plan(ctx context.Context) (plan, error) {
+	return sys.Within(ctx, "look at the paths of files", func() (plan, error) {
+		p := plan{
+			pidFile: o.PIDFile,
+			logFile: o.LogFile,
+			chroot:  o.Chroot,
+			dir:     o.Dir,
+			user:    o.User,
+			logMode: cmp.Or(o.LogFileMode, 0o640),
 		}
-		path, err = filepath.Abs(path)
-		return path
-	}
-	p = plan{
-		pidFile: abs(o.PIDFile),
-		logFile: abs(o.LogFile),
-		chroot:  abs(o.Chroot),
-		dir:     o.Dir,
-		user:    o.User,
-		logMode: cmp.Or(o.LogFileMode, 0o640),
-	}
-	if p.chroot == "" {
-		p.dir = abs(p.dir)
-	}
-	return p, err
+		paths := []*string{&p.pidFile, &p.logFile, &p.chroot}
+		if p.chroot == "" {
+			paths = append(paths, &p.dir)
+		}
+		for _, path := range paths {
+			if *path == "" {
+				continue
+			}
+			var err error
+			if *path, err = filepath.Abs(*path); err != nil {
+				return plan{}, err
+			}
+		}
+		return p, p.check()
+	}, nil)
 }
 
 // argv is the daemon's whole argument vector.
@@ -123,7 +130,8 @@ func (r *report) encode() []byte {
 	if r.ready {
 		return []byte{'R'}
 	}
-	return append(binary.AppendVarint([]byte{'F'}, int64(r.status)), r.text...)
+	text := spawn.Shorten(r.text, spawn.MostText)
+	return append(binary.AppendVarint([]byte{'F'}, int64(r.status)), text...)
 }
 
 // decodeReport takes anything else than the two for a text, so that nothing said is lost.

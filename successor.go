@@ -1,6 +1,7 @@
 package daemonry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -48,7 +49,7 @@ func giveHandover() ([]byte, []*os.File) {
 
 // becomeSuccessor is Detach in a process that is to take another one's place: it is already what
 // that one is, a daemon or not.
-func becomeSuccessor(b *spawn.Born, o Options) error {
+func becomeSuccessor(b *spawn.Born, o *Options) error {
 	self.mu.Lock()
 	again := self.born != nil
 	self.born = b
@@ -58,7 +59,7 @@ func becomeSuccessor(b *spawn.Born, o Options) error {
 	}
 	data, files, _ := b.Handover(handoverName)
 	if len(data) == 0 {
-		return stayForeground(o)
+		return stayForeground(context.Background(), o) // the predecessor has a limit
 	}
 	if err := inherit(role(data[0]), data[1:], files); err != nil {
 		return fmt.Errorf("daemonry: take over from the predecessor: %w", err)
@@ -91,10 +92,6 @@ func succeed() error {
 func record() error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
-	return recordLocked()
-}
-
-func recordLocked() error {
 	if self.pidfile == nil {
 		return nil
 	}

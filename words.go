@@ -1,6 +1,10 @@
 package daemonry
 
 import (
+	"context"
+	"errors"
+	"os"
+
 	"github.com/daemonry/daemonry/internal/lastwords"
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -17,11 +21,7 @@ func (l *launcher) openOutput() (err error) {
 	if l.crash, err = sys.MemoryFile("crash"); err != nil {
 		return err
 	}
-	inLog, err := l.prepareLog()
-	if err != nil {
-		return err
-	}
-	if inLog {
+	if l.logLive {
 		l.out, l.err = l.log, l.log
 		return nil
 	}
@@ -35,23 +35,52 @@ func (l *launcher) openOutput() (err error) {
 	return err
 }
 
-// prepareLog says whether the daemon prints into the log from the beginning. To a device or a FIFO
-// it does, though nothing can be read back from there: somebody waits at its other end. To
-// /dev/null and its like it does not.
-func (l *launcher) prepareLog() (bool, error) {
-	if l.plan.logFile == "" {
-		return false, nil
+// openLog opens the log file, or /dev/null if there is none.
+func (l *launcher) openLog(ctx context.Context) (err error) {
+	plan, capture := l.plan, l.o.Capture
+	if plan.logFile == "" {
+		l.log, err = plan.openLog()
+		return err
 	}
-	info, err := l.log.Stat()
+	log, err := within(ctx, &l.logDisk, "open log file "+plan.logFile, func() (openedLog, error) {
+		f, err := plan.openLog()
+		if err != nil {
+			return openedLog{}, err
+		}
+		return prepareLog(f, capture)
+	}, func(log openedLog) { dropLog(log.file) })
+	if err == nil {
+		l.log, l.logOffset, l.logLive, l.logFull = log.file, log.size, log.live, log.full
+	}
+	return err
+}
+
+// dropLog is for one that nobody waits for any more, and to which nothing was written.
+func dropLog(f *os.File) { _ = f.Close() }
+
+// openedLog is a log file as it is before the daemon is started.
+type openedLog struct {
+	file *os.File
+	size int64 // what is in it
+	live bool  // the daemon prints into it from the beginning
+	full bool  // it does not, for there is no room
+}
+
+// prepareLog finds out how long the log is and whether it is live. A device or a FIFO is, though
+// nothing can be read back from there: somebody waits at its other end. /dev/null and its like are
+// not.
+func prepareLog(f *os.File, capture bool) (openedLog, error) {
+	info, err := f.Stat()
 	if err != nil {
-		return false, err
+		return openedLog{}, errors.Join(err, f.Close())
 	}
-	l.logOffset = info.Size()
-	if l.o.Capture || sys.KeepsNothing(l.log) {
-		return false, nil
+	log := openedLog{file: f, size: info.Size()}
+	if capture || sys.KeepsNothing(f) {
+		return log, nil
 	}
-	l.logFull = info.Mode().IsRegular() && !sys.SetAside(l.log, l.logOffset, reserved)
-	return !l.logFull, nil
+	log.full = info.Mode().IsRegular() && !sys.SetAside(f, log.size, reserved)
+	log.live = !log.full
+	return log, nil
 }
 
 // lastWords are those of the daemon.
@@ -72,7 +101,7 @@ func (l *launcher) lastWords() string {
 
 // keepInLog is for a log that had no room when the daemon was started. If it still has none, the
 // words are lost there, as what is printed on a full disk is.
-func (l *launcher) keepInLog() {
+func (l *launcher) keepInLog() (none struct{}) {
 	if !l.logFull || l.out == nil {
 		return
 	}
