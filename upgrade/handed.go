@@ -159,7 +159,8 @@ func (h *heritage) takeOver() (err error) {
 	if err := succeedAll(); err != nil {
 		err = fmt.Errorf("take over: %w", err)
 		// It notices our end too, if it can no longer hear why.
-		_ = h.predecessor.Send(append([]byte{sayFailed, 0}, err.Error()...))
+		text := spawn.Shorten(err.Error(), spawn.MostText)
+		_ = h.predecessor.Send(append([]byte{sayFailed, 0}, text...))
 		return err
 	}
 	if err := spawn.UnlessClosed(h.predecessor.Send([]byte{sayTook})); err != nil {

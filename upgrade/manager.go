@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
 )
@@ -50,5 +51,8 @@ func status(err error) string {
 			text[i] = ' '
 		}
 	}
-	return string(text)
+	return spawn.Shorten(string(text), mostStatus)
 }
+
+// mostStatus leaves room for the rest of a message (notify.MaxSize).
+const mostStatus = 2 << 10

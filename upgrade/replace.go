@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -125,6 +126,7 @@ type attempt struct {
 	successor *spawn.Successor
 
 	messages chan []byte // closed when it has nothing more to say
+	unheard  error       // why what it says is none; listen's until messages is closed
 	known    bool        // it has called New
 	gone     bool        // it was told to take over
 }
@@ -156,10 +158,7 @@ func (u *Upgrader) patience(ctx context.Context) (context.Context, context.Cance
 		}
 	}()
 	limit := cmp.Or(u.o.Timeout, defaultTimeout)
-	cancel := func() {}
-	if limit > 0 {
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, &notReadyError{after: limit})
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &notReadyError{after: limit})
 	return ctx, func() { cancel(); end(nil); close(stopped) }
 }
 
@@ -229,6 +228,9 @@ func (a *attempt) listen(quit chan struct{}) {
 	for {
 		m, err := a.successor.Receive()
 		if err != nil {
+			if err != io.EOF && err != io.ErrUnexpectedEOF {
+				a.unheard = fmt.Errorf("hear the new program: %w", err)
+			}
 			return
 		}
 		select {
@@ -241,10 +243,14 @@ func (a *attempt) listen(quit chan struct{}) {
 // await returns nil when the successor has taken over, and else what was first: it failed, it
 // ended, it is out of time, it is not wanted any more.
 func (a *attempt) await(ctx context.Context) error {
-	ended := make(chan struct{})
+	ended, watched := make(chan struct{}), make(chan struct{})
 	watch, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	defer func() {
+		cancel()
+		<-watched // one may wait at a time, and the next is end
+	}()
 	go func() {
+		defer close(watched)
 		if a.successor.Wait(watch) == nil {
 			close(ended)
 		}
@@ -253,6 +259,9 @@ func (a *attempt) await(ctx context.Context) error {
 		select {
 		case m, ok := <-messages:
 			if !ok {
+				if a.unheard != nil {
+					return a.unheard
+				}
 				messages = nil // it has ended, or will be out of time
 				continue
 			}
@@ -304,6 +313,8 @@ func decodeFailure(m []byte) error {
 
 // lastMessage hears what a successor said just before it ended, and says how it ended otherwise.
 func (a *attempt) lastMessage(messages <-chan []byte) error {
+	// What it forked may have the channel open. Where this cannot be done nothing better can.
+	_ = a.successor.HearNoMore()
 	for messages != nil {
 		m, ok := <-messages
 		if !ok {
@@ -328,7 +339,9 @@ func (a *attempt) undo(cause error) error {
 	case cause == errEnded:
 		cause = fmt.Errorf("process %d %v before it was ready", a.successor.PID, exit)
 	}
-	for range a.messages { // closed now: nobody is left to speak
+	if a.successor.HearNoMore() == nil || err == nil { // else it lives, and may never say anything
+		for range a.messages {
+		}
 	}
 	a.words.finish()
 	var errs []error
@@ -353,14 +366,21 @@ func (a *attempt) end() (spawn.Exit, error) {
 	// A stopped process gets no SIGTERM before it continues.
 	err := errors.Join(a.successor.Signal(sys.SIGTERM), a.successor.Signal(sys.SIGCONT))
 	if a.successor.Wait(ctx) != nil {
-		err = errors.Join(err, a.successor.Signal(sys.SIGKILL),
-			a.successor.Wait(context.Background()))
+		undead := fmt.Errorf("process %d was killed %v ago and is not gone", a.successor.PID,
+			deathWait)
+		killed, cancel := context.WithTimeoutCause(context.Background(), deathWait, undead)
+		defer cancel()
+		err = errors.Join(err, a.successor.Signal(sys.SIGKILL), a.successor.Wait(killed))
 	}
 	if err != nil {
-		return spawn.Exit{}, err
+		return spawn.Exit{}, errors.Join(err, a.successor.LetGo())
 	}
 	return a.successor.Reap()
 }
+
+// deathWait is how long a killed process may take to be gone: one that sleeps in the kernel (state
+// D of proc(5)) does so only when what it waits for answers. It executes nothing any more.
+const deathWait = 10 * time.Second
 
 // notReadyError is the reason of a time-out.
 type notReadyError struct {

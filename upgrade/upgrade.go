@@ -32,9 +32,10 @@ type Options struct {
 	Env []string
 
 	// Timeout is the time from the start of a successor until its Ready. Default 30 s; a negative
-	// one waits for ever.
+	// one is an error. Who wants no limit gives a long one.
 	Timeout time.Duration
-	// KillGrace is the time between SIGTERM and SIGKILL for a successor that failed. Default 2 s.
+	// KillGrace is the time between SIGTERM and SIGKILL for a successor that failed, which comes on
+	// top of Timeout. Default 2 s; a negative one is none: SIGKILL at once.
 	KillGrace time.Duration
 
 	// Signal starts an upgrade. Default SIGHUP.
@@ -141,6 +142,9 @@ func newUpgrader(o Options) (*Upgrader, error) {
 	}
 	if err := spawn.Guest(); err != nil {
 		return nil, err
+	}
+	if o.Timeout < 0 {
+		return nil, fmt.Errorf("Options.Timeout is negative: %v", o.Timeout)
 	}
 	h, err := readHeritage(spawn.Inherited())
 	if err != nil {
