@@ -179,17 +179,21 @@ func TestFileSystemDoesNotAnswer(t *testing.T) {
 				proctest.CheckLeaks(t)
 				dir := t.TempDir()
 				pidFile, logFile := filepath.Join(dir, "pid"), filepath.Join(dir, "log")
-				want := "prepare: open log file "
-				if what == "pid" {
-					pidFile, want = h.path, "prepare: open pid file "
-				} else {
+				want := "prepare: open " + what + " file " + h.path
+				switch {
+				case what == "log":
 					logFile = h.path
+				case h.name == "held": // it answers to all but opening
+					pidFile = h.path
+				default:
+					pidFile = h.path
+					want = "prepare: look at pid file " + h.path + " and log file " + logFile
 				}
 				launcher := newTalk(t, stuck.Command(t, pidFile, logFile, "1s"))
 				t.Run("until it answers", func(t *testing.T) {
 					h.hang(t)
 					launcher.start()
-					launcher.says(t, want+h.path+
+					launcher.says(t, want+
 						": the file system has not answered: not ready within 1s\n")
 					if _, err := os.Lstat(filepath.Join(dir, "pid")); !errors.Is(err,
 						fs.ErrNotExist) {

@@ -39,8 +39,6 @@ func (o *Options) check() error {
 // check refuses a pid file that is the log file.
 func (p *plan) check() error {
 	switch {
-	case p.pidFile == "" || p.logFile == "":
-		return nil
 	case p.pidFile == p.logFile:
 		return fmt.Errorf("pid file and log file are both %s", p.pidFile)
 	case sameFile(p.pidFile, p.logFile):

@@ -58,6 +58,9 @@ func TestCheck(t *testing.T) {
 			"mode 04644 of the pid file: more than permissions"},
 	} {
 		err := c.o.check()
+		if err == nil {
+			_, err = c.o.plan(t.Context())
+		}
 		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
 			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
 		}

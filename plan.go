@@ -26,33 +26,40 @@ type plan struct {
 	user    *User
 }
 
-// plan turns what is relative absolute while the working directory still is the caller's. A default
-// for Dir is not its business.
+// plan turns what is relative absolute while the working directory still is the caller's, and looks
+// whether the files can be. A default for Dir is not its business.
 func (o *Options) plan(ctx context.Context) (plan, error) {
-	return sys.Within(ctx, "look at the paths of files", func() (plan, error) {
-		p := plan{
-			pidFile: o.PIDFile,
-			logFile: o.LogFile,
-			chroot:  o.Chroot,
-			dir:     o.Dir,
-			user:    o.User,
-			logMode: cmp.Or(o.LogFileMode, 0o640),
+	p, err := sys.Within(ctx, "find the working directory", o.absolute, nil)
+	if err != nil || p.pidFile == "" || p.logFile == "" {
+		return p, err
+	}
+	what := "look at pid file " + p.pidFile + " and log file " + p.logFile
+	return sys.Within(ctx, what, func() (plan, error) { return p, p.check() }, nil)
+}
+
+func (o *Options) absolute() (plan, error) {
+	p := plan{
+		pidFile: o.PIDFile,
+		logFile: o.LogFile,
+		chroot:  o.Chroot,
+		dir:     o.Dir,
+		user:    o.User,
+		logMode: cmp.Or(o.LogFileMode, 0o640),
+	}
+	paths := []*string{&p.pidFile, &p.logFile, &p.chroot}
+	if p.chroot == "" {
+		paths = append(paths, &p.dir)
+	}
+	for _, path := range paths {
+		if *path == "" {
+			continue
 		}
-		paths := []*string{&p.pidFile, &p.logFile, &p.chroot}
-		if p.chroot == "" {
-			paths = append(paths, &p.dir)
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return plan{}, err
 		}
-		for _, path := range paths {
-			if *path == "" {
-				continue
-			}
-			var err error
-			if *path, err = filepath.Abs(*path); err != nil {
-				return plan{}, err
-			}
-		}
-		return p, p.check()
-	}, nil)
+	}
+	return p, nil
 }
 
 // argv is the daemon's whole argument vector.
