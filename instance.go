@@ -7,18 +7,38 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/pidfile"
 )
 
 // Instance is a running daemon found by its pid file. It is held: whatever
 // becomes of its pid, the methods concern this process or nobody.
 type Instance struct {
-	PID  int
+	PID int
+	// Since is when it was started; the zero time where that cannot be read.
+	Since time.Time
+	// Command is what it was started with, its own name first; nil where that cannot be read. A
+	// program can write over it (setproctitle(3)).
+	Command []string
+
 	file *pidfile.Instance
+}
+
+// String is one line for a person.
+func (i *Instance) String() string {
+	s := "running, pid " + strconv.Itoa(i.PID)
+	if !i.Since.IsZero() {
+		s += ", since " + i.Since.Format("2006-01-02 15:04:05")
+	}
+	if len(i.Command) > 0 {
+		s += ": " + strings.Join(i.Command, " ")
+	}
+	return s
 }
 
 // Find returns the daemon that pidFile provably belongs to. The error wraps ErrNotRunning when
@@ -32,7 +52,13 @@ func Find(pidFile string) (*Instance, error) {
 		return nil, errors.Join(fmt.Errorf("pid file %s: %v: %w", pidFile, i.State, ErrNotRunning),
 			i.Close())
 	}
-	return &Instance{PID: i.PID, file: i}, nil
+	found := &Instance{PID: i.PID, file: i}
+	// Information, which other systems, and a /proc that hides others' processes, do not give.
+	if stat, err := sys.ReadStat(i.PID); err == nil {
+		found.Since, _ = sys.StartedAt(stat)
+	}
+	found.Command, _ = sys.Cmdline(i.PID)
+	return found, nil
 }
 
 // ErrNotRunning says that no daemon runs that the pid file belongs to.
