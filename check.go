@@ -20,6 +20,12 @@ func (o *Options) check() error {
 			return fmt.Errorf("Options.Files[%d] %w", i, err)
 		}
 	}
+	if err := checkOutput("LogFile", o.LogFile, "Output", o.Output); err != nil {
+		return err
+	}
+	if err := checkOutput("ErrFile", o.ErrFile, "ErrOutput", o.ErrOutput); err != nil {
+		return err
+	}
 	switch m := o.Umask; {
 	case m != nil && *m < 0:
 		return fmt.Errorf("umask %d: below 0", *m)
@@ -36,13 +42,27 @@ func (o *Options) check() error {
 	return checkMode("log file", o.LogFileMode)
 }
 
-// check refuses a pid file that is the log file.
-func (p *plan) check() error {
+// checkOutput refuses two places for one output, and one that is not there.
+func checkOutput(pathName, path, fileName string, file *os.File) error {
 	switch {
-	case p.pidFile == p.logFile:
-		return fmt.Errorf("pid file and log file are both %s", p.pidFile)
-	case sameFile(p.pidFile, p.logFile):
-		return fmt.Errorf("pid file %s and log file %s are the same file", p.pidFile, p.logFile)
+	case file == nil:
+		return nil
+	case path != "":
+		return fmt.Errorf("Options.%s and Options.%s are both given", pathName, fileName)
+	}
+	if err := spawn.CheckFile(file); err != nil {
+		return fmt.Errorf("Options.%s %w", fileName, err)
+	}
+	return nil
+}
+
+// distinct refuses a pid file that is a log file.
+func distinct(pidFile, logFile string) error {
+	switch {
+	case pidFile == logFile:
+		return fmt.Errorf("pid file and log file are both %s", pidFile)
+	case sameFile(pidFile, logFile):
+		return fmt.Errorf("pid file %s and log file %s are the same file", pidFile, logFile)
 	}
 	return nil
 }

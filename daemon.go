@@ -22,7 +22,8 @@ var self struct {
 	role     role          // what Detach has made of us
 	failed   error         // why it could not
 	plan     plan          // how we are to be
-	log      *os.File      // where output goes when ready; in the foreground only if to a log file
+	out, err *os.File      // where output goes when ready; nil in the foreground leaves it
+	captured *Captured     // who reads it in this process
 	files    []*os.File    // Options.Files
 	pidfile  *pidfile.File // ours while we live
 	manager  notify.Client // in the foreground
@@ -98,8 +99,14 @@ func takeOver(payload []byte, files []*os.File) (err error) {
 		f, files = files[0], files[1:]
 		return f
 	}
-	if self.role == roleDaemon || self.plan.logFile != "" {
-		self.log = take()
+	switch self.plan.outputs {
+	case bothOutputs:
+		self.out = take()
+		self.err = self.out
+	case twoOutputs:
+		self.out, self.err = take(), take()
+	case errOutput:
+		self.err = take()
 	}
 	if self.plan.pidFile != "" && err == nil {
 		if f := take(); err == nil {
@@ -109,8 +116,28 @@ func takeOver(payload []byte, files []*os.File) (err error) {
 	if err != nil {
 		return err
 	}
-	self.files = files
-	return nil
+	self.files, err = named(files, self.plan.names)
+	return err
+}
+
+// named gives files the names that they had in the launcher. The name of an os.File cannot change,
+// so each is another one that has the same file open.
+func named(files []*os.File, names []string) ([]*os.File, error) {
+	if len(files) != len(names) {
+		return nil, errors.New("a file from the launcher is missing, or is one too many")
+	}
+	list := make([]*os.File, len(files))
+	for i, f := range files {
+		err := sys.WithFD(f, func(fd int) (err error) {
+			fd, err = sys.DupAbove(fd, 3)
+			list[i] = os.NewFile(uintptr(fd), names[i])
+			return err
+		})
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func ready() error {
@@ -124,10 +151,7 @@ func ready() error {
 	}
 	if b := spawn.Inherited(); b != nil && b.Successor { // package upgrade tells the predecessor
 		self.notified = true
-		if self.log != nil {
-			return redirect(self.log)
-		}
-		return nil
+		return redirect(self.out, self.err)
 	}
 	if self.role != roleDaemon && spawn.Inherited() != nil {
 		return errors.New("daemonry: Ready was called before Detach")
@@ -144,7 +168,7 @@ func ready() error {
 }
 
 func tellLauncher() error {
-	if err := redirect(self.log); err != nil {
+	if err := redirect(self.out, self.err); err != nil {
 		return fmt.Errorf("daemonry: redirect output: %w", err)
 	}
 	if err := self.born.EndCrashOutput(); err != nil {
@@ -178,16 +202,6 @@ func tellManager() error {
 func tell(b *spawn.Born, r *report) error {
 	self.born = nil
 	return b.SendLast(r.encode())
-}
-
-// redirect puts f in the place of standard output and standard error.
-func redirect(f *os.File) error {
-	for fd := 1; fd <= 2; fd++ {
-		if err := sys.Dup2(int(f.Fd()), fd); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // exitStatuser is what an error may have to say how a program should exit because of it.
@@ -244,19 +258,52 @@ func release() error {
 func reopenLog() error {
 	self.mu.Lock()
 	defer self.mu.Unlock()
-	if self.plan.logFile == "" {
-		return nil
+	p := &self.plan
+	out, err := self.out, self.err
+	var reopenErr error
+	reopen := func(path string) (f *os.File) {
+		if reopenErr == nil {
+			f, reopenErr = openLog(path, p.logMode, p.user)
+		}
+		return f
 	}
-	f, err := self.plan.openLog()
-	if err != nil {
-		return fmt.Errorf("daemonry: open log again: %w", err)
+	if p.logFile != "" {
+		out = reopen(p.logFile)
 	}
-	if self.born == nil {
-		if err := redirect(f); err != nil {
-			return errors.Join(err, f.Close())
+	switch {
+	case p.errFile != "":
+		err = reopen(p.errFile)
+	case p.outputs == bothOutputs:
+		err = out
+	}
+	if reopenErr == nil && self.born == nil {
+		reopenErr = redirect(out, err)
+	}
+	olds := []*os.File{self.out, self.err}
+	if reopenErr != nil {
+		olds = []*os.File{out, err}
+		out, err = self.out, self.err
+		reopenErr = fmt.Errorf("daemonry: open log again: %w", reopenErr)
+	}
+	self.out, self.err = out, err
+	for _, f := range olds {
+		if f != nil && f != out && f != err {
+			_ = f.Close() // every write was made when it was made
 		}
 	}
-	old := self.log
-	self.log = f
-	return old.Close()
+	return reopenErr
+}
+
+func sayStatus(text string) error {
+	self.mu.Lock()
+	defer self.mu.Unlock()
+	if b := self.born; b != nil && !b.Successor {
+		r := report{note: true, text: text}
+		return b.Send(r.encode())
+	}
+	if self.role != roleForeground {
+		return nil
+	}
+	_, err := self.manager.Status(text)
+	return err
 }

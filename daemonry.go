@@ -62,11 +62,11 @@ import (
 type Options struct {
 	// Foreground keeps the process and makes it what the daemon would be, in all but the detaching:
 	// all threads become User in Chroot, which is verified; Args, Name, Env and Umask hold from
-	// there on, standard output and standard error are on LogFile, if there is one, and Inherited
-	// returns Files. Detach then returns nil; an error says which step could not be done, and the
-	// program should end. What a manager has set stays where nothing is said: the working
-	// directory without Dir, the umask without Umask. Capture, Timeout and KillGrace are about a
-	// daemon that is waited for, and mean nothing here.
+	// there on, standard output and standard error go where they are to, if that is said, and
+	// Inherited returns Files. Detach then returns nil; an error says which step could not be
+	// done, and the program should end. What a manager has set stays where nothing is said: the
+	// working directory without Dir, the umask without Umask. Capture, KillGrace and
+	// Progress are about a daemon that is waited for, and mean nothing here.
 	//
 	// It is implied where something else already does the daemonizing and expects the program to
 	// stay: as process 1 of a container, and under a manager that set NOTIFY_SOCKET for this
@@ -116,12 +116,18 @@ type Options struct {
 	// much; where there are none, what is printed until Ready is kept in memory, and goes to the
 	// log then, if it can.
 	LogFile string
+	// ErrFile takes standard error apart; LogFile, if there is one, then has standard output alone.
+	ErrFile string
 	// LogFileMode is the exact mode of a new log file, which not everybody may write to. Default
 	// 0640.
 	LogFileMode fs.FileMode
+	// Output and ErrOutput are open files in place of LogFile and ErrFile: a file, a pipe, a
+	// socket, a terminal. They stay the caller's. What the daemon printed to one that cannot be
+	// read back, or is open for writing only, is not among its last words.
+	Output, ErrOutput *os.File
 	// Files go to the daemon, which finds them with Inherited, in this order. They
-	// refer to the same open files: a lock (flock(2)) is never released on the way. A nil or closed
-	// one is an error.
+	// refer to the same open files: a lock (flock(2)) is never released on the way. Each has the
+	// name that it has here (os.File.Name). A nil or closed one is an error.
 	Files []*os.File
 	// Capture keeps what the daemon prints until it is ready apart, for Process.Stdout and
 	// Process.Stderr, also if there is a log file.
@@ -131,9 +137,22 @@ type Options struct {
 	// and in the daemon included. It also bounds what is done on file systems that do not answer.
 	// Default 30 s; a negative one is an error. Who wants no limit gives a long one.
 	Timeout time.Duration
+	// Progress, if not nil, is told in the launcher when the launch comes to its next phase, and
+	// when the daemon calls Status. It is called in the goroutine of Detach, which waits for it.
+	Progress func(Progress)
 	// KillGrace is the time between SIGTERM and SIGKILL for a daemon that is not ready in time,
 	// which comes on top of Timeout. Default 2 s; a negative one is none: SIGKILL at once.
 	KillGrace time.Duration
+}
+
+// Progress is how far a launch has come.
+type Progress struct {
+	// Phase is what begins, as in LaunchError.Phase: "start daemon", then "wait for ready".
+	Phase string
+	// PID is the daemon's; 0 before it is started.
+	PID int
+	// Status is what the daemon is at, as it says; "" if it has not said anything.
+	Status string
 }
 
 // Process is the daemon, seen from the launcher.
@@ -164,6 +183,11 @@ func Detach(ctx context.Context, o Options) (*Process, error) { return detach(ct
 // launcher is gone, or has given up: with Fail, for nobody else is left to remove its pid file.
 func Ready() error { return ready() }
 
+// Status says what the program is at, in one line, as long as somebody waits for it: to the
+// launcher (Options.Progress), or in the foreground to a manager, which shows it (STATUS= of
+// sd_notify(3)).
+func Status(text string) error { return sayStatus(text) }
+
 // Fail ends the program because of err. In a daemon that is not ready yet the launcher's Detach
 // returns an error with exactly err's text, of which, if it has more than 64 KiB, that much and a
 // note of how much is missing; elsewhere the text goes to standard error, after the
@@ -188,8 +212,8 @@ func Inherited() []*os.File { return inherited() }
 // file, which does no harm.
 func Release() error { return release() }
 
-// ReopenLog opens the log file anew, for use after a rotation, and puts it in the place of standard
-// output and standard error. Without a log file it does nothing. It fails, and the old file stays,
-// if the daemon's user may not open it. With Options.Chroot the file is looked for, and made,
-// inside that root.
+// ReopenLog opens LogFile and ErrFile anew, for use after a rotation, and puts them in the place of
+// standard output and standard error. Without a log file it does nothing. It fails, and the old
+// files stay, if the daemon's user may not open them. With Options.Chroot the files are looked for,
+// and made, inside that root.
 func ReopenLog() error { return reopenLog() }

@@ -66,8 +66,8 @@ func settle(ctx context.Context, o *Options) (err error) {
 		self.pidfile, err = sys.Within(ctx, "open pid file "+p.pidFile,
 			func() (*pidfile.File, error) { return claim(p.pidFile, o.PIDFileMode) }, dropPIDFile)
 	}
-	if err == nil && p.logFile != "" {
-		self.log, err = sys.Within(ctx, "open log file "+p.logFile, p.openLog, dropLog)
+	if err == nil {
+		err = openLogs(ctx, o)
 	}
 	if err == nil && p.chroot != "" {
 		self.manager, err = self.manager.Connect()
@@ -136,16 +136,46 @@ func take(argv, env []string) error {
 	return nil
 }
 
+// openLogs opens what there is for standard output and standard error.
+func openLogs(ctx context.Context, o *Options) error {
+	p := &self.plan
+	open := func(path string, given *os.File) (*os.File, error) {
+		if path == "" {
+			return given, nil
+		}
+		return sys.Within(ctx, "open log file "+path,
+			func() (*os.File, error) { return openLog(path, p.logMode, p.user) }, dropLog)
+	}
+	var err error
+	if self.out, err = open(p.logFile, o.Output); err != nil {
+		return err
+	}
+	if self.err = self.out; o.apart() {
+		self.err, err = open(p.errFile, o.ErrOutput)
+	}
+	switch {
+	case self.out == nil && self.err == nil:
+		p.outputs = noOutput
+	case self.out == nil:
+		p.outputs = errOutput
+	case o.apart():
+		p.outputs = twoOutputs
+	default:
+		p.outputs = bothOutputs
+	}
+	return err
+}
+
 // beginLog puts the log file, if there is one, in the place of standard output and standard error.
 // Until we are ready, Fail speaks to both the log and who started us.
 func beginLog() error {
-	if self.log == nil {
-		return nil
+	if self.err == nil {
+		return redirect(self.out, nil)
 	}
 	fd, err := sys.DupAbove(2, 3)
 	if err != nil {
 		return fmt.Errorf("keep standard error: %w", err)
 	}
 	self.stderr = os.NewFile(uintptr(fd), "standard error")
-	return redirect(self.log)
+	return redirect(self.out, self.err)
 }

@@ -40,28 +40,31 @@ func detach(ctx context.Context, o Options) (*Process, error) {
 	if err := sys.NeedsUnix("detach"); err != nil {
 		return nil, &LaunchError{Phase: "prepare", Err: err, status: spawn.StatusFailed}
 	}
-	l := launcher{o: o}
+	l := newLauncher(o)
 	defer l.close()
 	return l.run(ctx)
 }
 
 // launcher is one call of Detach that makes a daemon.
 type launcher struct {
-	o         Options
-	self      string // executes this program
-	plan      plan
-	pidfile   *pidfile.File
-	log       *os.File // log file or /dev/null
-	logOffset int64    // what was in it before
-	out, err  *os.File // what the daemon prints until it is ready
-	crash     *os.File // what the Go runtime says of a panic or a fatal error until then
+	o       Options
+	self    string // executes this program
+	plan    plan
+	pidfile *pidfile.File
+	pidDisk disk // where that is
+	stdout  output
+	stderr  *output  // stdout's, or its own
+	err     *os.File // what the daemon prints on standard error until it is ready
+	crash   *os.File // what the Go runtime says of a panic or a fatal error until then
 
-	pidDisk, logDisk disk // where those files are
-
-	captured   bool  // the caller has out and err
-	logLive    bool  // the daemon prints into the log from the beginning
-	logFull    bool  // what is in out belongs into the log, which had no room for it
+	captured   bool  // the caller has what was printed
 	unrecorded error // why the pid is not in the pid file, which the daemon may have removed
+}
+
+func newLauncher(o Options) *launcher {
+	l := &launcher{o: o}
+	l.stderr = &l.stdout
+	return l
 }
 
 // run prepares everything that can fail here, starts the daemon and waits.
@@ -73,6 +76,7 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 	if err := l.open(ctx); err != nil {
 		return nil, l.late(l.failure(phase, err))
 	}
+	l.progress(Progress{Phase: "start daemon"})
 	spec, err := l.spec()
 	if err != nil {
 		return nil, l.late(l.failure(phase, err))
@@ -88,6 +92,12 @@ func (l *launcher) run(ctx context.Context) (*Process, error) {
 		}
 	}
 	return l.await(ctx, d)
+}
+
+func (l *launcher) progress(p Progress) {
+	if l.o.Progress != nil {
+		l.o.Progress(p)
+	}
 }
 
 // record writes the pid file. Two errors are none: without a fingerprint the
@@ -115,6 +125,9 @@ func (l *launcher) makePlan(ctx context.Context) (err error) {
 	}
 	l.plan, err = l.o.plan(ctx)
 	l.plan.dir = cmp.Or(l.plan.dir, "/")
+	if l.plan.outputs = bothOutputs; l.o.apart() {
+		l.plan.outputs = twoOutputs
+	}
 	return err
 }
 
@@ -129,10 +142,7 @@ func (l *launcher) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := l.openLog(ctx); err != nil {
-		return err
-	}
-	return l.openOutput()
+	return l.openOutputs(ctx)
 }
 
 // dropPIDFile is for one that nobody waits for any more. What is left of it is a stale one, which
@@ -148,8 +158,11 @@ func (l *launcher) spec() (_ *spawn.Spec, err error) {
 		Args:  l.o.argv(),
 		Env:   l.o.Env,
 		Umask: new(defaultUmask),
-		Files: []spawn.File{{FD: 1, Source: l.out}, {FD: 2, Source: l.err}},
-		Birth: &spawn.Birth{Files: []*os.File{l.log}, Crash: l.crash},
+		Files: []spawn.File{{FD: 1, Source: l.stdout.now}, {FD: 2, Source: l.err}},
+		Birth: &spawn.Birth{Files: []*os.File{l.stdout.file}, Crash: l.crash},
+	}
+	if l.stderr != &l.stdout {
+		s.Birth.Files = append(s.Birth.Files, l.stderr.file)
 	}
 	if s.Env == nil {
 		s.Env = spawn.WithoutMarks(os.Environ())
@@ -179,6 +192,7 @@ func (l *launcher) grace() time.Duration { return cmp.Or(l.o.KillGrace, defaultK
 // await waits for the first of: ready, failed, dead, out of time, not wanted any more.
 func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error) {
 	const phase = "wait for ready"
+	l.progress(Progress{Phase: phase, PID: d.PID})
 	said := &report{}
 	for {
 		select {
@@ -187,8 +201,12 @@ func (l *launcher) await(ctx context.Context, d *spawn.Launch) (*Process, error)
 			case !ok:
 				return nil, l.failure(phase, errors.New("the launch ended without a word"))
 			case e.Message != nil:
-				said = decodeReport(e.Message)
-				switch {
+				r := decodeReport(e.Message)
+				if r.note {
+					l.progress(Progress{phase, d.PID, r.text})
+					continue
+				}
+				switch said = r; {
 				case said.ready && l.unrecorded != nil:
 					return nil, join(l.failure(phase, l.unrecorded), d.Kill(l.grace()))
 				case said.ready:
@@ -233,7 +251,7 @@ func (l *launcher) success(d *spawn.Launch) (*Process, error) {
 	}
 	p := &Process{PID: d.PID}
 	if l.o.Capture {
-		p.Stdout, p.Stderr = captured(l.out), captured(l.err)
+		p.Stdout, p.Stderr = captured(l.stdout.now), captured(l.err)
 		l.captured = true
 	}
 	return p, nil
@@ -269,7 +287,7 @@ func (l *launcher) failure(phase string, err error) *LaunchError {
 		Phase:  phase,
 		Err:    err,
 		status: spawn.StatusFailed,
-		Output: finally(&l.logDisk, l.lastWords),
+		Output: finally(&l.stderr.disk, l.lastWords),
 	}
 	if l.pidfile != nil {
 		// If it cannot be removed it stays as a stale one, which is recognised.
@@ -284,15 +302,12 @@ func (l *launcher) close() {
 	if l.pidfile != nil {
 		finally(&l.pidDisk, l.pidfile.Close)
 	}
-	finally(&l.logDisk, l.keepInLog)
-	finally(&l.logDisk, l.log.Close) // of what was not opened it does nothing
+	l.stdout.close(l.captured)
 	l.crash.Close()
-	if l.captured {
-		return
-	}
-	for _, f := range []*os.File{l.out, l.err} {
-		if f != l.log {
-			f.Close()
-		}
+	switch {
+	case l.stderr != &l.stdout:
+		l.stderr.close(l.captured)
+	case l.err != l.stdout.now && !l.captured:
+		l.err.Close()
 	}
 }

@@ -56,7 +56,7 @@ func TestPIDFileIsReplacedBeforeItIsWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, "app.pid")
-			l := launcher{o: Options{PIDFile: path, Dir: dir}}
+			l := newLauncher(Options{PIDFile: path, Dir: dir})
 			defer l.close()
 			ctx := t.Context()
 			if err := errors.Join(l.makePlan(ctx), l.open(ctx)); err != nil {

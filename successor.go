@@ -36,8 +36,11 @@ func giveHandover() ([]byte, []*os.File) {
 	defer self.mu.Unlock()
 	p := self.plan
 	var files []*os.File
-	if self.log != nil {
-		files = append(files, self.log)
+	if self.out != nil {
+		files = append(files, self.out)
+	}
+	if self.err != nil && self.err != self.out {
+		files = append(files, self.err)
 	}
 	if self.pidfile == nil {
 		p.pidFile = ""
