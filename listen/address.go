@@ -35,13 +35,37 @@ type Address struct {
 // no more is replaced; one that somebody listens on is not, and neither is any
 // other file (syscall.EADDRINUSE).
 func (a Address) Listen() (net.Listener, error) {
-	return open(a, (*net.ListenConfig).Listen, "tcp", "tcp4", "tcp6", "unix", "unixpacket")
+	return a.ListenWith(context.Background(), net.ListenConfig{})
+}
+
+// ListenWith is Listen with the socket options, the keep-alive and the Multipath TCP of lc. Where
+// lc asks for another keep-alive than package net's own, the listener is no *net.TCPListener but
+// has one inside, with its methods, here and in Socket.ListenerWith: which of the two made it shows
+// in nothing.
+func (a Address) ListenWith(ctx context.Context, lc net.ListenConfig) (net.Listener, error) {
+	keep := keepAliveOf(lc)
+	if keep != nil {
+		lc.KeepAlive, lc.KeepAliveConfig = -1, net.KeepAliveConfig{} // it is set once
+	}
+	l, err := open(ctx, a, &lc, (*net.ListenConfig).Listen,
+		"tcp", "tcp4", "tcp6", "unix", "unixpacket")
+	if err != nil {
+		return nil, err
+	}
+	return keep.of(l), nil
 }
 
 // ListenPacket opens a socket for datagrams, as Listen does. Unlike a listener's,
 // the name of a unixgram socket stays in the file system when it is closed.
 func (a Address) ListenPacket() (net.PacketConn, error) {
-	return open(a, (*net.ListenConfig).ListenPacket, "udp", "udp4", "udp6", "unixgram")
+	return a.ListenPacketWith(context.Background(), net.ListenConfig{})
+}
+
+// ListenPacketWith is ListenPacket with the socket options of lc.
+func (a Address) ListenPacketWith(
+	ctx context.Context, lc net.ListenConfig,
+) (net.PacketConn, error) {
+	return open(ctx, a, &lc, (*net.ListenConfig).ListenPacket, "udp", "udp4", "udp6", "unixgram")
 }
 
 // socket is what both a listener and a packet connection can do.
@@ -49,22 +73,23 @@ type socket interface{ Close() error }
 
 type opener[T socket] func(*net.ListenConfig, context.Context, string, string) (T, error)
 
-func open[T socket](a Address, how opener[T], networks ...string) (T, error) {
+func open[T socket](
+	ctx context.Context, a Address, config *net.ListenConfig, how opener[T], networks ...string,
+) (T, error) {
 	var none T
 	if !slices.Contains(networks, a.Network) {
 		return none, fmt.Errorf("listen %s %s: network is none of %s",
 			a.Network, a.Address, strings.Join(networks, ", "))
 	}
-	config := new(net.ListenConfig)
 	if !strings.HasPrefix(a.Network, "unix") || strings.HasPrefix(a.Address, "@") {
-		return how(config, context.Background(), a.Network, a.Address)
+		return how(config, ctx, a.Network, a.Address)
 	}
 	if !filepath.IsAbs(a.Address) {
 		// A daemon's working directory is not where its user thinks it is.
 		return none, fmt.Errorf("listen %s %q: not an absolute path", a.Network, a.Address)
 	}
 	s, err := a.openUnix(config, func() (socket, error) {
-		return how(config, context.Background(), a.Network, a.Address)
+		return how(config, ctx, a.Network, a.Address)
 	})
 	if err != nil {
 		return none, err
@@ -95,11 +120,7 @@ func (a Address) openUnix(config *net.ListenConfig, open func() (socket, error))
 	if runtime.GOOS == "linux" {
 		// bind(2) takes the socket's own mode, less the umask, for the name
 		// (unix_bind_bsd). No other system has that.
-		config.Control = func(_, _ string, conn syscall.RawConn) error {
-			var chmodErr error
-			err := conn.Control(func(fd uintptr) { chmodErr = sys.SetSocketMode(int(fd), mode) })
-			return errors.Join(err, chmodErr)
-		}
+		setMode(config, mode)
 	}
 	s, err := open()
 	if err != nil {
@@ -109,6 +130,19 @@ func (a Address) openUnix(config *net.ListenConfig, open func() (socket, error))
 		return nil, errors.Join(fmt.Errorf("listen %s: %w", a.Network, err), s.Close())
 	}
 	return s, nil
+}
+
+// setMode has a new socket get its mode, and then what else config does with it.
+func setMode(config *net.ListenConfig, mode fs.FileMode) {
+	then := config.Control
+	config.Control = func(network, address string, conn syscall.RawConn) error {
+		var chmodErr error
+		err := conn.Control(func(fd uintptr) { chmodErr = sys.SetSocketMode(int(fd), mode) })
+		if err = errors.Join(err, chmodErr); err != nil || then == nil {
+			return err
+		}
+		return then(network, address, conn)
+	}
 }
 
 // removeDead removes the socket of that name if nobody holds it.

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"context"
 	"errors"
 	"net"
 )
@@ -28,21 +29,47 @@ func (s *Set) Named(name string) []*Socket {
 	return found
 }
 
+// Untaken returns the descriptors that have not been taken.
+func (s *Set) Untaken() []*Socket {
+	var left []*Socket
+	for _, sock := range s.sockets {
+		if sock.file != nil {
+			left = append(left, sock)
+		}
+	}
+	return left
+}
+
 // Listen returns the first untaken socket of the name, which must be a listening
 // one, or, if there is none of that name, a new one at the address.
 func (s *Set) Listen(name string, at Address) (net.Listener, error) {
+	return s.ListenWith(context.Background(), net.ListenConfig{}, name, at)
+}
+
+// ListenWith is Listen with the keep-alive of lc and, where the socket is a new one, all else of
+// it. See Address.ListenWith and Socket.ListenerWith.
+func (s *Set) ListenWith(
+	ctx context.Context, lc net.ListenConfig, name string, at Address,
+) (net.Listener, error) {
 	if found := s.Named(name); len(found) > 0 {
-		return found[0].Listener()
+		return found[0].ListenerWith(lc)
 	}
-	return at.Listen()
+	return at.ListenWith(ctx, lc)
 }
 
 // ListenPacket is Listen for datagrams.
 func (s *Set) ListenPacket(name string, at Address) (net.PacketConn, error) {
+	return s.ListenPacketWith(context.Background(), net.ListenConfig{}, name, at)
+}
+
+// ListenPacketWith is ListenPacket with the options of lc where the socket is a new one.
+func (s *Set) ListenPacketWith(
+	ctx context.Context, lc net.ListenConfig, name string, at Address,
+) (net.PacketConn, error) {
 	if found := s.Named(name); len(found) > 0 {
 		return found[0].PacketConn()
 	}
-	return at.ListenPacket()
+	return at.ListenPacketWith(ctx, lc)
 }
 
 // Close closes what has not been taken, so that nobody connects to a socket that

@@ -84,6 +84,21 @@ func (s *Socket) Listener() (net.Listener, error) {
 	return take(s, net.FileListener, Stream, SeqPacket)
 }
 
+// ListenerWith is Listener, and what it accepts has the keep-alive of lc. All else of lc belongs to
+// the socket, and was set, or not, by whoever opened it: options, Multipath TCP. See
+// Address.ListenWith.
+func (s *Socket) ListenerWith(lc net.ListenConfig) (net.Listener, error) {
+	l, err := s.Listener()
+	if err != nil {
+		return nil, err
+	}
+	keep, err := keepAliveOf(lc).asIn(l)
+	if err != nil {
+		return nil, errors.Join(s.wrap(err), l.Close())
+	}
+	return keep.of(l), nil
+}
+
 // PacketConn gives the socket away for exchanging datagrams.
 func (s *Socket) PacketConn() (net.PacketConn, error) {
 	return take(s, net.FilePacketConn, Datagram)

@@ -12,6 +12,7 @@ func (c Channel) CloseRead() error         { return Unsupported("shutdown(SHUT_R
 func (c Channel) Unread() (bool, error)    { return false, Unsupported("ioctl(SIOCOUTQ)") }
 func OpenVsock(int) (int, error)           { return -1, Unsupported("vsock socket") }
 func BindVsockPrivileged(int) error        { return Unsupported("vsock bind") }
+func KeepAliveOf(int) (KeepAlive, error)   { return KeepAlive{}, Unsupported("TCP_KEEPIDLE") }
 func SetSocketMode(int, os.FileMode) error { return Unsupported("fchmod of a socket") }
 
 func NetSockets(int, string, int64, func(NetSocket) bool) error { return Unsupported("/proc/net") }

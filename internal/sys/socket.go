@@ -3,6 +3,7 @@ package sys
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // Channel is one end of a socket pair (unix, stream, close-on-exec, blocking)
@@ -88,4 +89,10 @@ type InetAddr struct {
 	IP   []byte // 4 or 16
 	Zone uint32 // number of an interface, of IPv6 only; 0: none
 	Port uint16
+}
+
+// KeepAlive is when a TCP connection that says nothing is asked whether it still is, tcp(7).
+type KeepAlive struct {
+	Idle, Interval time.Duration
+	Count          int
 }

@@ -3,6 +3,7 @@ package sys
 import (
 	"errors"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,23 @@ func (c Channel) PeekFile(p []byte) (n, fd int, err error) {
 		CloseFD(fd)
 	}
 	return n, files[0], nil
+}
+
+// KeepAliveOf returns what a TCP socket has, and what the connections that it accepts begin with:
+// its own or the system's (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Only Linux; elsewhere the
+// error wraps errors.ErrUnsupported.
+func KeepAliveOf(fd int) (k KeepAlive, err error) {
+	var seconds [2]int
+	for option, to := range map[int]*int{
+		unix.TCP_KEEPIDLE: &seconds[0], unix.TCP_KEEPINTVL: &seconds[1], unix.TCP_KEEPCNT: &k.Count,
+	} {
+		if *to, err = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, option); err != nil {
+			return KeepAlive{}, wrap("getsockopt", err)
+		}
+	}
+	k.Idle = time.Duration(seconds[0]) * time.Second
+	k.Interval = time.Duration(seconds[1]) * time.Second
+	return k, nil
 }
 
 func peerOf(fd int) (Peer, error) {
