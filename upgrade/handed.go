@@ -138,8 +138,9 @@ func (h *heritage) greet() error {
 }
 
 // takeOver makes this process the main one when the predecessor, which knows of it, says so, or has
-// died. In the second case too somebody must: the sockets are in our hands.
-func (h *heritage) takeOver() (err error) {
+// died. In the second case too somebody must: the sockets are in our hands. It calls done when
+// nothing can fail any more, and the predecessor has not heard that it can go.
+func (h *heritage) takeOver(done func()) (err error) {
 	old := h.holdPredecessor()
 	defer func() {
 		if err != nil && old != nil {
@@ -163,6 +164,7 @@ func (h *heritage) takeOver() (err error) {
 		_ = h.predecessor.Send(append([]byte{sayFailed, 0}, text...))
 		return err
 	}
+	done()
 	if err := spawn.UnlessClosed(h.predecessor.Send([]byte{sayTook})); err != nil {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}

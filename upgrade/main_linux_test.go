@@ -44,9 +44,9 @@ var server = proctest.Register("server", func(args []string) int {
 
 type serverOptions struct {
 	addr, kind, pid, detach, logFile string
-	network, other                   string
+	network, other, extra            string
 	keep, store                      bool
-	timeout                          time.Duration
+	timeout, pause                   time.Duration
 }
 
 func serve(args []string) error {
@@ -59,6 +59,8 @@ func serve(args []string) error {
 	f.StringVar(&o.detach, "detach", "", "")
 	f.StringVar(&o.logFile, "log", "", "")
 	f.StringVar(&o.other, "other", "", "")
+	f.StringVar(&o.extra, "extra", "", "")
+	f.DurationVar(&o.pause, "pause", 0, "")
 	f.BoolVar(&o.keep, "keep", false, "")
 	f.BoolVar(&o.store, "store", false, "")
 	f.DurationVar(&o.timeout, "timeout", patience, "")
@@ -104,6 +106,7 @@ func serve(args []string) error {
 		KeepPID:   o.keep,
 		Store:     o.store,
 		Timeout:   o.timeout,
+		Pause:     o.pause,
 		KillGrace: 300 * time.Millisecond,
 		Version:   version,
 	})
@@ -169,7 +172,13 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	signal.Notify(terminated, syscall.SIGTERM) // before anybody knows our pid
 	var srv http.Server
 	served, ready := make(chan error, 1), make(chan struct{})
-	srv.Handler = handler(u, state, ready)
+	mux := handler(u, state, ready)
+	srv.Handler = mux
+	if o.extra != "" {
+		if err := extras[o.extra](u, mux, kind); err != nil {
+			return err
+		}
+	}
 	// Shutdown would drop a request that it sees read in its time (net/http, conn.serve).
 	var conns sync.WaitGroup
 	srv.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -215,7 +224,7 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 
 // handler answers at once, but for what is only possible after Ready: an upgrade by request, or by
 // a signal to the pid.
-func handler(u *upgrade.Upgrader, state *os.File, ready <-chan struct{}) http.Handler {
+func handler(u *upgrade.Upgrader, state *os.File, ready <-chan struct{}) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) {
 		<-ready

@@ -44,12 +44,11 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Upgrade starts the program's file anew and returns nil when the new process has taken over; Exit
-// is closed then. Otherwise nothing has changed, nothing is left of the new process but what it
-// started itself, and the error is an *Error, or wraps ErrInProgress, ErrNotReady or ErrReplaced.
-// When ctx ends before the new process has taken over, it is ended.
+// is closed then, or Options.Pause later. Otherwise nothing has changed, nothing is left of the new
+// process but what it started itself, and the error is an *Error, or wraps ErrInProgress,
+// ErrNotReady or ErrReplaced. When ctx ends before the new process has taken over, it is ended.
 //
-// One other error there is: the new process has taken over, Exit is closed, and the manager could
-// not be told.
+// One other error there is: the new process has taken over, and the manager could not be told.
 func (u *Upgrader) Upgrade(ctx context.Context) error {
 	if err := u.begin(); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
@@ -115,8 +114,23 @@ func (u *Upgrader) end(failed *Error) error {
 	}
 	u.phase = replaced
 	err := each(spawn.Handovers(), func(l spawn.Handover) func() error { return l.Retire })
-	close(u.exit)
+	if u.o.Pause <= 0 {
+		close(u.exit)
+	} else {
+		u.watch.Go(u.exitLater)
+	}
 	return err
+}
+
+// exitLater closes exit after the pause, or when the program has ended without waiting for it.
+func (u *Upgrader) exitLater() {
+	defer close(u.exit)
+	over := time.NewTimer(u.o.Pause)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-u.stop:
+	}
 }
 
 // attempt is one upgrade: a successor from its start until it has taken over or is gone.

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,24 +26,56 @@ type socket struct {
 // or else a new one. Network and address are as in listen.Address. A listener that was closed is
 // not handed to successors; its name can be used again.
 func (u *Upgrader) Listen(name, network, address string) (net.Listener, error) {
-	return openAs(u, socketNote{name, network, []byte(address)}, listen.Address.Listen,
+	return u.ListenWith(context.Background(), net.ListenConfig{}, name, network, address)
+}
+
+// ListenWith is Listen with what lc says. What lc.Control sets, and Multipath TCP, are the socket's
+// and stay its own over all upgrades: Control is called only where a new socket is opened.
+// KeepAlive and KeepAliveConfig are those of each connection, and hold in each process as its own
+// lc has them (see listen.Address.ListenWith).
+func (u *Upgrader) ListenWith(
+	ctx context.Context, lc net.ListenConfig, name, network, address string,
+) (net.Listener, error) {
+	return openAs(u, socketNote{name, network, []byte(address)},
+		func(a listen.Address) (net.Listener, error) { return a.ListenWith(ctx, lc) },
+		func(s *listen.Socket) (net.Listener, error) { return s.ListenerWith(lc) })
+}
+
+// ListenFunc is Listen, and where there is no socket, open makes the new one: it is called with
+// network and address, which may be anything, and must not use the Upgrader. What it returns must
+// have a descriptor (syscall.Conn), as the listeners of package net have. A successor gets the
+// descriptor as a listener of package net and does not call open: what is wrapped around it, such
+// as TLS, is to be wrapped around what ListenFunc returns.
+func (u *Upgrader) ListenFunc(
+	name, network, address string, open func(network, address string) (net.Listener, error),
+) (net.Listener, error) {
+	return openAs(u, socketNote{name, network, []byte(address)},
+		func(listen.Address) (net.Listener, error) { return open(network, address) },
 		(*listen.Socket).Listener)
 }
 
 // ListenPacket is Listen for datagrams. Both processes read from the socket while the old one
 // finishes: a program that must answer the same peer from the same process waits for Alone.
 func (u *Upgrader) ListenPacket(name, network, address string) (net.PacketConn, error) {
-	return openAs(u, socketNote{name, network, []byte(address)}, listen.Address.ListenPacket,
+	return u.ListenPacketWith(context.Background(), net.ListenConfig{}, name, network, address)
+}
+
+// ListenPacketWith is ListenPacket with what lc.Control sets, as in ListenWith.
+func (u *Upgrader) ListenPacketWith(
+	ctx context.Context, lc net.ListenConfig, name, network, address string,
+) (net.PacketConn, error) {
+	return openAs(u, socketNote{name, network, []byte(address)},
+		func(a listen.Address) (net.PacketConn, error) { return a.ListenPacketWith(ctx, lc) },
 		(*listen.Socket).PacketConn)
 }
 
-// File returns the open file of that name that a predecessor had, or else what open returns. It is
-// for what else must outlive the process: a lock, a memory file, a connection. It is the same open
-// file (open(2)) in all of the processes, position included; closing it here does not close it
-// there.
-func (u *Upgrader) File(name string, open func() (*os.File, error)) (*os.File, error) {
-	fresh := func(listen.Address) (*os.File, error) { return open() }
-	return openAs(u, socketNote{Name: name, Network: "file"}, fresh, (*listen.Socket).File)
+// ListenPacketFunc is ListenFunc for datagrams.
+func (u *Upgrader) ListenPacketFunc(
+	name, network, address string, open func(network, address string) (net.PacketConn, error),
+) (net.PacketConn, error) {
+	return openAs(u, socketNote{name, network, []byte(address)},
+		func(listen.Address) (net.PacketConn, error) { return open(network, address) },
+		(*listen.Socket).PacketConn)
 }
 
 func openAs[T io.Closer](
@@ -76,10 +109,8 @@ func openAs[T io.Closer](
 	if err != nil {
 		return none, fmt.Errorf("upgrade: open %s: %w", want.Name, err)
 	}
-	var ok bool
-	if s.conn, ok = any(c).(syscall.Conn); !ok {
-		return none, errors.Join(fmt.Errorf("upgrade: open %s: %T has no descriptor", want.Name, c),
-			c.Close())
+	if err := s.hold(c); err != nil {
+		return none, fmt.Errorf("upgrade: open %s: %w", want.Name, err)
 	}
 	if len(found) == 0 && u.o.Store {
 		if err := u.store(s); err != nil {
@@ -90,22 +121,63 @@ func openAs[T io.Closer](
 	return c, nil
 }
 
+// hold makes c what the successors get. What has no descriptor it closes.
+func (s *socket) hold(c io.Closer) error {
+	if c == nil {
+		return errors.New("there is none")
+	}
+	var ok bool
+	if s.conn, ok = c.(syscall.Conn); !ok {
+		return errors.Join(fmt.Errorf("%T has no descriptor", c), c.Close())
+	}
+	f, err := s.dup() // nil in an interface, too, has none
+	if err == nil {
+		err = f.Close()
+	}
+	return err
+}
+
 func (u *Upgrader) checkName(name string) error {
-	// The rule for FDNAME= in sd_notify(3); a colon would also end the name in LISTEN_FDNAMES.
+	if err := nameable(name); err != nil {
+		return err
+	}
+	if s := u.open(name); s != nil {
+		return fmt.Errorf("there is a %s %s already", s.what(), name)
+	}
+	return nil
+}
+
+// nameable refuses what cannot be a name. The rule is that for FDNAME= in sd_notify(3); a colon
+// would also end the name in LISTEN_FDNAMES.
+func nameable(name string) error {
 	bad := strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' })
 	if name == "" || len(name) > 255 || bad {
 		return fmt.Errorf(
-			"%q is not a name of a socket: 1 to 255 printable characters of ASCII without a colon",
-			name,
-		)
+			"%q is not a name: 1 to 255 printable characters of ASCII without a colon", name)
 	}
+	return nil
+}
+
+// open returns what has that name, if the program has not closed it.
+func (u *Upgrader) open(name string) *socket {
 	for _, s := range u.sockets {
-		if f, err := s.dup(); s.Name == name && err == nil {
+		if s.Name != name {
+			continue
+		}
+		if f, err := s.dup(); err == nil {
 			f.Close()
-			return fmt.Errorf("there is a socket %s already", name)
+			return s
 		}
 	}
 	return nil
+}
+
+// what it is, for messages.
+func (s *socket) what() string {
+	if s.Network == networkFile {
+		return "file"
+	}
+	return "socket"
 }
 
 // errClosed says that the program has closed a socket.
@@ -167,32 +239,6 @@ func (u *Upgrader) store(s *socket) error {
 	defer f.Close()
 	_, err = u.o.Notify.StoreFDs(s.Name, f)
 	return err
-}
-
-// dropUnused closes what was handed over and not asked for, so that nobody connects to a socket
-// that is never read, and returns the names. That is before the predecessor hears that it can go:
-// it may be gone a moment later, and who then finds this process alone must find those sockets
-// closed.
-func (u *Upgrader) dropUnused() (names []string, err error) {
-	for _, s := range u.heritage.note.Sockets {
-		if len(u.inherited.Named(s.Name)) > 0 {
-			names = append(names, s.Name)
-		}
-	}
-	return names, u.inherited.Close()
-}
-
-// unstore has the manager forget sockets, which listens to the main process only.
-func (u *Upgrader) unstore(names []string) error {
-	if !u.o.Store {
-		return nil
-	}
-	var errs []error
-	for _, name := range names {
-		_, err := u.o.Notify.RemoveFDs(name)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // unlinkOnClose says whether closing a unix listener of ours also removes its name: in the process

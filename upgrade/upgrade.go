@@ -38,6 +38,12 @@ type Options struct {
 	// top of Timeout. Default 2 s; a negative one is none: SIGKILL at once.
 	KillGrace time.Duration
 
+	// Pause is the time between the Ready of a successor and Exit: both accept connections for so
+	// long, and a load balancer, or who asks after the service's health, has found the new process
+	// before the old one stops. It is no probation: the successor is the main process from the
+	// first moment. Default none.
+	Pause time.Duration
+
 	// Signal starts an upgrade. Default SIGHUP.
 	Signal os.Signal
 	// NoSignal leaves all signals to the program, which calls Upgrade itself.
@@ -116,9 +122,10 @@ type Upgrader struct {
 	signals chan os.Signal
 	watch   sync.WaitGroup
 
-	mu      sync.Mutex
-	phase   phase
-	sockets []*socket
+	mu       sync.Mutex
+	phase    phase
+	sockets  []*socket
+	unwanted []unwanted // until this process takes over
 }
 
 // handoverName is ours among what a process hands over.
@@ -219,7 +226,8 @@ func (u *Upgrader) record() error {
 // returns when this process is the main one, and the predecessor finishes what it is at. An error
 // means that this process is not to serve, for nobody waits for it any more: it should end.
 //
-// Sockets that were handed over and that nobody asked for are closed. From here on a signal starts
+// Sockets that were handed over and that nobody asked for are closed (see Untaken), and names of
+// unix sockets among them that a predecessor opened are removed. From here on a signal starts
 // an upgrade. A program that uses package daemonry calls its Ready too, before.
 func (u *Upgrader) Ready() error {
 	u.mu.Lock()
@@ -253,7 +261,7 @@ func (u *Upgrader) Ready() error {
 // becomeMain tells whoever waits for this process, and returns when it is the main one.
 func (u *Upgrader) becomeMain() error {
 	if u.heritage.predecessor != nil {
-		return u.heritage.takeOver()
+		return u.heritage.takeOver(u.dropNames)
 	}
 	if u.heritage.waiter != nil {
 		if err := succeedAll(); err != nil {
@@ -264,8 +272,9 @@ func (u *Upgrader) becomeMain() error {
 	return err
 }
 
-// Exit is closed when a successor serves and this process is to finish what it is at and to end.
-// Nothing else closes it: ending for another reason is the program's own decision.
+// Exit is closed when a successor serves, and has done so for Options.Pause, and this process is to
+// finish what it is at and to end. Nothing else closes it: ending for another reason is the
+// program's own decision.
 func (u *Upgrader) Exit() <-chan struct{} { return u.exit }
 
 // Alone is closed when there is no predecessor, or no longer: from then on this process has to
