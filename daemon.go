@@ -149,6 +149,7 @@ func ready() error {
 	if self.notified {
 		return nil
 	}
+	spawn.LeaveOrigin()
 	if b := spawn.Inherited(); b != nil && b.Successor { // package upgrade tells the predecessor
 		self.notified = true
 		return redirect(self.out, self.err)

@@ -358,7 +358,8 @@ var lookup = proctest.Register("lookup", func(args []string) int {
 	return 0
 })
 
-// TestRelativePaths: until Detach the daemon is where the launcher was.
+// TestRelativePaths: until Detach the daemon is where the launcher was, and when it is ready it
+// holds on to that no more.
 func TestRelativePaths(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -377,9 +378,17 @@ func TestRelativePaths(t *testing.T) {
 		t.Run(option, func(t *testing.T) {
 			cmd := lookup.Command(t, "c.conf", option)
 			cmd.Dir = dir
-			_, out, errs, _ := run(t, cmd)
+			pid, out, errs, _ := run(t, cmd)
 			if !strings.Contains(out, want+"\n") {
 				t.Errorf("%s%s, want %s", out, errs, want)
+			}
+			if pid == 0 {
+				return
+			}
+			for fd, target := range proctest.Inspect(t, pid).FDs {
+				if strings.HasPrefix(target, dir) {
+					t.Errorf("descriptor %d is %s", fd, target)
+				}
 			}
 		})
 	}

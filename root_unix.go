@@ -5,6 +5,7 @@ package daemonry
 import (
 	"os"
 
+	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
 )
 
@@ -16,7 +17,13 @@ func (p *plan) enter() error {
 		return err
 	}
 	defer threads.Close()
+	if p.chroot == "" && p.dir != "" {
+		if err := spawn.OpenOrigin(); err != nil {
+			return err
+		}
+	}
 	if p.chroot != "" {
+		spawn.DropOrigin()
 		if err := sys.Chroot(p.chroot); err != nil {
 			return err
 		}

@@ -62,7 +62,14 @@ func becomeSuccessor(b *spawn.Born, o *Options) error {
 	}
 	data, files, _ := b.Handover(handoverName)
 	if len(data) == 0 {
-		return stayForeground(context.Background(), o) // the predecessor has a limit
+		// the predecessor has a limit
+		if err := stayForeground(context.Background(), o); err != nil {
+			return err
+		}
+		if o.Dir != "" || o.Chroot != "" {
+			spawn.Stay()
+		}
+		return nil
 	}
 	if err := inherit(role(data[0]), data[1:], files); err != nil {
 		return fmt.Errorf("daemonry: take over from the predecessor: %w", err)
@@ -78,6 +85,9 @@ func inherit(what role, data []byte, files []*os.File) error {
 	}
 	self.role = what
 	if err := takeOver(data, files); err != nil {
+		return err
+	}
+	if err := spawn.Arrive(); err != nil {
 		return err
 	}
 	return addHandover()

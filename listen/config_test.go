@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestConfigControl: the caller's options and the mode of a unix socket do not drive each other out.
+// TestConfigControl: neither the options nor the mode of a unix socket drives the other out.
 func TestConfigControl(t *testing.T) {
 	for _, network := range unixNetworks {
 		path := filepath.Join(t.TempDir(), "socket")

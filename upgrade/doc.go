@@ -17,7 +17,9 @@
 // Serve has accepted in the same moment.
 //
 // On SIGHUP, or when Upgrade is called, the program's file is started anew,
-// with the same arguments, environment and directory. It gets the
+// with the same arguments and environment. It begins in the directory in which the first process
+// was started, where relative paths of its arguments mean what they meant there, and is in the
+// predecessor's from New, or Detach of package daemonry, on. It gets the
 // listeners as sd_listen_fds(3) says, by name, and its main runs as always: the
 // same Listen that opened a socket in the first process finds it open. Both
 // processes accept connections from when the new one serves until, once it has

@@ -44,7 +44,7 @@ var server = proctest.Register("server", func(args []string) int {
 
 type serverOptions struct {
 	addr, kind, pid, detach, logFile string
-	network, other, extra            string
+	network, other, extra, early     string
 	keep, store                      bool
 	timeout, pause                   time.Duration
 }
@@ -59,12 +59,17 @@ func serve(args []string) error {
 	f.StringVar(&o.detach, "detach", "", "")
 	f.StringVar(&o.logFile, "log", "", "")
 	f.StringVar(&o.other, "other", "", "")
+	f.StringVar(&o.early, "early", "", "") // a file to read before all else
 	f.StringVar(&o.extra, "extra", "", "")
 	f.DurationVar(&o.pause, "pause", 0, "")
 	f.BoolVar(&o.keep, "keep", false, "")
 	f.BoolVar(&o.store, "store", false, "")
 	f.DurationVar(&o.timeout, "timeout", patience, "")
 	if err := f.Parse(args); err != nil {
+		return err
+	}
+	early, err := os.ReadFile(o.early)
+	if err != nil && o.early != "" {
 		return err
 	}
 	if o.detach != "" {
@@ -113,6 +118,7 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	o.early = string(early)
 	return serveWith(u, o, kind, arg)
 }
 
@@ -173,6 +179,13 @@ func serveWith(u *upgrade.Upgrader, o serverOptions, kind, arg string) error {
 	var srv http.Server
 	served, ready := make(chan error, 1), make(chan struct{})
 	mux := handler(u, state, ready)
+	mux.HandleFunc("/where", func(w http.ResponseWriter, r *http.Request) {
+		dir, err := os.Getwd()
+		fmt.Fprint(w, "read ", o.early, ", now in ", dir, " ", err)
+	})
+	mux.HandleFunc("/chdir", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, os.Chdir(r.URL.RawQuery))
+	})
 	srv.Handler = mux
 	if o.extra != "" {
 		if err := extras[o.extra](u, mux, kind); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -42,7 +43,7 @@ func (u *Upgrader) resume() error { return errors.Join(u.record(), u.heritage.te
 // findProgram finds the file to execute for a successor. The name under which this process was
 // started counts if it still leads to the image that runs: where it is a link that is switched to a
 // new version, os.Executable would give the old version's name for ever.
-func (u *Upgrader) findProgram() (string, error) {
+func (u *Upgrader) findProgram(origin string) (string, error) {
 	if p := u.o.Program; p != "" {
 		if !filepath.IsAbs(p) {
 			return "", fmt.Errorf("program %q: not an absolute path", p)
@@ -52,7 +53,7 @@ func (u *Upgrader) findProgram() (string, error) {
 	if p := u.heritage.note.Program; p != "" {
 		return p, nil // our directory may be another than that of the first process
 	}
-	if p, ok := startedAs(); ok {
+	if p, ok := startedAs(origin); ok {
 		return p, nil
 	}
 	p, err := os.Executable()
@@ -62,8 +63,14 @@ func (u *Upgrader) findProgram() (string, error) {
 	return p, nil
 }
 
-func startedAs() (string, bool) {
-	name, err := spawn.LookPath(os.Args[0], os.Getenv("PATH"), "")
+// startedAs is the name under which this process was started, in the directory origin, if it leads
+// to the file that runs.
+func startedAs(origin string) (string, bool) {
+	name := os.Args[0]
+	if strings.Contains(name, "/") && !filepath.IsAbs(name) && origin != "" {
+		name = filepath.Join(origin, name) // this process may be elsewhere by now
+	}
+	name, err := spawn.LookPath(name, os.Getenv("PATH"), "")
 	if err != nil {
 		return "", false
 	}

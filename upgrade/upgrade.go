@@ -157,8 +157,15 @@ func newUpgrader(o Options) (*Upgrader, error) {
 	if err != nil {
 		return nil, err
 	}
+	origin, err := spawn.KeepOrigin()
+	if err != nil {
+		return nil, err
+	}
 	if h.waiter == nil && (o.KeepPID || os.Getpid() == 1) {
 		return nil, becomeWaiter()
+	}
+	if err := spawn.Arrive(); err != nil {
+		return nil, err
 	}
 	if h.predecessor != nil && o.Version < h.note.Version {
 		return nil, fmt.Errorf("%w: version %d after %d", ErrOlder, o.Version, h.note.Version)
@@ -171,7 +178,7 @@ func newUpgrader(o Options) (*Upgrader, error) {
 		// while one upgrade is under way any number of signals ask for one more
 		signals: make(chan os.Signal, 1),
 	}
-	if u.program, err = u.findProgram(); err != nil {
+	if u.program, err = u.findProgram(origin); err != nil {
 		return nil, err
 	}
 	if err := u.openPIDFile(); err != nil {

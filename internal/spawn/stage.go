@@ -256,6 +256,9 @@ func claimBirth(kind string, c sys.Channel) error {
 	for _, f := range files {
 		born.Files = append(born.Files, os.NewFile(uintptr(f), "inherited"))
 	}
+	if kind == successorMagic {
+		return born.begin()
+	}
 	return nil
 }
 

@@ -27,7 +27,8 @@ type Successor struct {
 
 // StartSuccessor starts the process that s describes, which must import this package
 // for anything to come of it. The handovers travel along. It gets stdin as its
-// standard input once it has taken the channel from there.
+// standard input once it has taken the channel from there. It begins in the directory of KeepOrigin
+// and finds the one of this process with Arrive.
 //
 // The caller must Reap it, unless it lives on, and Close the Successor. When ctx ends before the
 // successor is executed, it is not.
@@ -58,6 +59,11 @@ func StartSuccessorApart(
 func beginSuccessor(
 	s *Spec, stdin *os.File, handovers []Handover, start func(*Successor, *Spec) error,
 ) (*Successor, error) {
+	handovers, done, err := withOrigin(handovers)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	payload, files, err := encodeHandovers(handovers)
 	if err != nil {
 		return nil, fail(StepStart, "", err)

@@ -348,3 +348,6 @@ func recvCloexec(fd int, p, oob []byte) (n, oobn, flags int, err error) {
 	}
 	return n, oobn, flags, err
 }
+
+// Of OpenDir.
+const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC

@@ -202,3 +202,6 @@ func Tee(from, to, n int) (int, error) {
 		return int(got), nil
 	}
 }
+
+// Of OpenDir.
+const dirFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC

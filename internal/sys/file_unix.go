@@ -333,3 +333,24 @@ func OpenNull() (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), os.DevNull), nil
 }
+
+// OpenDir opens a directory so that it can be entered later (os.File.Chdir), whatever its name is
+// then. We must be allowed to search it and, but for Linux, to read it.
+func OpenDir(path string) (*os.File, error) {
+	fd, err := retry1(func() (int, error) { return unix.Open(path, dirFlags, 0) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// MayEnter returns an error if we must not enter the directory.
+func MayEnter(dir *os.File) error {
+	return WithFD(dir, func(dirfd int) error {
+		fd, err := retry1(func() (int, error) { return unix.Openat(dirfd, ".", dirFlags, 0) })
+		if err != nil {
+			return &fs.PathError{Op: "open", Path: dir.Name(), Err: err}
+		}
+		return CloseFD(fd)
+	})
+}

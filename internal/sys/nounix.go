@@ -37,6 +37,9 @@ func OpenTrusted(path string, _ TrustedOpen) (*os.File, bool, error) {
 	return nil, false, &fs.PathError{Op: "open", Path: path, Err: Unsupported("file owner")}
 }
 
+func OpenDir(string) (*os.File, error) { return nil, Unsupported("open directory") }
+func MayEnter(*os.File) error          { return Unsupported("open directory") }
+
 func FileIDOf(fs.FileInfo) FileID { return FileID{} }
 
 func FileOwner(fs.FileInfo) (Owner, uint64, error) { return Owner{}, 0, Unsupported("file owner") }
