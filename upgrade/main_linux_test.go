@@ -107,11 +107,17 @@ func serve(args []string) error {
 		version = 6
 	}
 	u, err := upgrade.New(upgrade.Options{
-		PIDFile:   o.pid,
-		KeepPID:   o.keep,
-		Store:     o.store,
-		Timeout:   o.timeout,
-		Pause:     o.pause,
+		PIDFile: o.pid,
+		KeepPID: o.keep,
+		Store:   o.store,
+		Timeout: o.timeout,
+		Pause:   o.pause,
+		Check: func(_ context.Context, program string) error {
+			if why, err := os.ReadFile(program + ".bad"); err == nil {
+				return errors.New(string(why))
+			}
+			return nil
+		},
 		KillGrace: 300 * time.Millisecond,
 		Version:   version,
 	})

@@ -146,6 +146,14 @@ type attempt struct {
 }
 
 func (a *attempt) run(ctx context.Context) error {
+	if err := spawn.CheckProgram(ctx, a.u.program); err != nil {
+		return err
+	}
+	if check := a.u.o.Check; check != nil {
+		if err := check(ctx, a.u.program); err != nil {
+			return fmt.Errorf("refused by Check: %w", err)
+		}
+	}
 	if err := a.start(ctx); err != nil {
 		return err
 	}

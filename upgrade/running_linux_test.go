@@ -32,6 +32,7 @@ type running struct {
 	ended   chan struct{} // closed when that has ended, with
 	status  error
 	stderr  *os.File
+	writing *os.File // somebody writes the program
 	client  *http.Client
 }
 

@@ -31,6 +31,12 @@ type Options struct {
 	// upgrade.
 	Env []string
 
+	// Check is asked about the file before it is executed as a successor, after it has been seen
+	// that it is an executable file for this machine, all of it, and its interpreter is there. An
+	// error ends the upgrade, and Upgrade returns it. ctx ends with Timeout. Default: nothing more
+	// is asked.
+	Check func(ctx context.Context, program string) error
+
 	// Timeout is the time from the start of a successor until its Ready. Default 30 s; a negative
 	// one is an error. Who wants no limit gives a long one.
 	Timeout time.Duration

@@ -97,11 +97,31 @@ func TestRollBack(t *testing.T) {
 		{"fail", kind("fail"), []string{"the database is of another kind"}},
 		{"port taken", kind("address 192.0.2.1:1"),
 			[]string{"open web: listen tcp 192.0.2.1:1: bind: cannot assign requested address"}},
-		{"another architecture", replace(foreign, 0o755), []string{"exec format error"}},
+		{"another architecture", replace(foreign, 0o755),
+			[]string{"it is for ", " bits, ", ", and this program is for ", "exec format error"}},
 		{"half a file", replace(elf[:4096], 0o755),
-			[]string{"proctest-server: process", "before it was ready"}},
-		{"empty", replace(nil, 0o755), []string{"exec format error"}},
-		{"not executable", replace(elf, 0o644), []string{"permission denied"}},
+			[]string{"the file is not whole: it has 4096 bytes of at least "}},
+		{"a directory", func(r *running) {
+			if err := errors.Join(os.Remove(r.program), os.Mkdir(r.program, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"a directory, and no program"}},
+		{"still written", func(r *running) {
+			r.install()
+			f, err := os.OpenFile(r.program, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.writing = f
+		}, []string{"text file busy"}},
+		{"checked", func(r *running) {
+			if err := os.WriteFile(r.program+".bad", []byte("a known defect"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"refused by Check: a known defect"}},
+		{"empty", replace(nil, 0o755), []string{"the file is empty: exec format error"}},
+		{"not executable", replace(elf, 0o644),
+			[]string{"nobody may execute it: permission denied"}},
 		{"missing", func(r *running) { os.Remove(r.program) },
 			[]string{"no such file or directory"}},
 		{"no interpreter", replace([]byte("#!/nonexistent/interpreter\n"), 0o755),
@@ -146,6 +166,10 @@ func TestRollBack(t *testing.T) {
 				return nil
 			})
 			r.next("ok")
+			if err := errors.Join(r.writing.Close(), os.RemoveAll(r.program),
+				os.RemoveAll(r.program+".bad")); err != nil && r.writing != nil {
+				t.Error(err)
+			}
 			r.install()
 			again := time.Duration(0)
 			if timeouts[c.name] > 0 {

@@ -20,6 +20,7 @@ const (
 	EADDRINUSE, ECONNREFUSED = syscall.EADDRINUSE, syscall.ECONNREFUSED
 	ECONNRESET, EPIPE        = syscall.ECONNRESET, syscall.EPIPE
 	ENODEV, ESRCH            = syscall.ENODEV, syscall.ESRCH
+	ENOEXEC                  = syscall.ENOEXEC
 	EBUSY, ENOTDIR, EROFS    = syscall.EBUSY, syscall.ENOTDIR, syscall.EROFS
 	EOPNOTSUPP               = syscall.EOPNOTSUPP
 	EPROTONOSUPPORT          = syscall.EPROTONOSUPPORT

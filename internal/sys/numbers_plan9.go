@@ -24,6 +24,7 @@ const (
 	EADDRINUSE, ECONNREFUSED ErrorNumber = 98, 111
 	ECONNRESET, EPIPE        ErrorNumber = 104, 32
 	ENODEV, ESRCH            ErrorNumber = 19, 3
+	ENOEXEC                  ErrorNumber = 8
 	EBUSY, ENOTDIR, EROFS    ErrorNumber = 16, 20, 30
 	EOPNOTSUPP               ErrorNumber = 95
 	EPROTONOSUPPORT          ErrorNumber = 93
