@@ -24,6 +24,7 @@ func TestCheckProgram(t *testing.T) {
 		return b
 	}
 	machine := binary.NativeEndian.AppendUint16(nil, 0xabc)
+	object := binary.NativeEndian.AppendUint16(nil, 1) // ET_REL
 	dir := t.TempDir()
 	file := filepath.Join(dir, "program")
 	for name, c := range map[string]struct {
@@ -37,13 +38,13 @@ func TestCheckProgram(t *testing.T) {
 		"no magic":       {[]byte("echo\n"), 0o755, ""}, // a matter of binfmt_misc
 		"of others":      {exe, 0o711, ""},
 		"no interpreter": {[]byte("#!/no/where x\n"), 0o755,
-			`bad interpreter "/no/where": no such file`},
+			`"/no/where": no such file`},
 		"empty":          {nil, 0o755, "the file is empty: exec format error"},
 		"not executable": {exe, 0o644, "nobody may execute it: permission denied"},
 		"machine":        {changed(18, machine...), 0o755, "it is for ELF machine 2748 ("},
 		"word":           {changed(4, exe[4]^3), 0o755, " bits, "},
 		"order":          {changed(5, exe[5]^3), 0o755, "-endian), and this program is for "},
-		"object":         {changed(16, binary.NativeEndian.AppendUint16(nil, 1)...), 0o755, "(type 1)"},
+		"object":         {changed(16, object...), 0o755, "(type 1)"},
 		"cut":            {exe[:len(exe)/4], 0o755, "the file is not whole: it has "},
 		"head alone":     {exe[:18], 0o755, "the file is not whole: it has 18 bytes"},
 	} {
