@@ -251,3 +251,35 @@ func TestDirectoryClosed(t *testing.T) {
 		r.upgrade()
 	})
 }
+
+// TestDirectoryOfRoot: so it is for a program that has read its configuration as root, in a
+// directory of root's, and is another user since.
+func TestDirectoryOfRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		TestDirectoryClosed(t) // which it comes to
+		return
+	}
+	proctest.CheckLeaks(t)
+	r := prepare(t)
+	for _, dir := range []string{r.dir, filepath.Dir(r.dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(r.dir, "closed")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if r.stderr, err = os.Create(filepath.Join(r.dir, "stderr")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.stderr.Close() })
+	cmd := exec.Command(r.program,
+		r.args([]string{"-nobody", "-detach", filepath.Join(r.dir, "pid")})...)
+	cmd.Dir = dir
+	r.run(cmd)
+	r.upgrade()
+	r.upgrade()
+	r.where("read , now in /")
+}

@@ -45,7 +45,7 @@ var server = proctest.Register("server", func(args []string) int {
 type serverOptions struct {
 	addr, kind, pid, detach, logFile string
 	network, other, extra, early     string
-	keep, store                      bool
+	keep, store, nobody              bool
 	timeout, pause                   time.Duration
 }
 
@@ -63,6 +63,7 @@ func serve(args []string) error {
 	f.StringVar(&o.extra, "extra", "", "")
 	f.DurationVar(&o.pause, "pause", 0, "")
 	f.BoolVar(&o.keep, "keep", false, "")
+	f.BoolVar(&o.nobody, "nobody", false, "")
 	f.BoolVar(&o.store, "store", false, "")
 	f.DurationVar(&o.timeout, "timeout", patience, "")
 	if err := f.Parse(args); err != nil {
@@ -73,8 +74,11 @@ func serve(args []string) error {
 		return err
 	}
 	if o.detach != "" {
-		proc, err := daemonry.Detach(context.Background(),
-			daemonry.Options{PIDFile: o.detach, LogFile: o.logFile})
+		d := daemonry.Options{PIDFile: o.detach, LogFile: o.logFile}
+		if o.nobody {
+			d.User, d.Foreground, d.Dir = &daemonry.User{UID: 65534, GID: 65534}, true, "/"
+		}
+		proc, err := daemonry.Detach(context.Background(), d)
 		if proc != nil || err != nil {
 			return err
 		}

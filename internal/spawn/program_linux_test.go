@@ -32,11 +32,11 @@ func TestCheckProgram(t *testing.T) {
 		mode    os.FileMode
 		want    string // "" for no error
 	}{
-		"sound":          {exe, 0o755, ""},
-		"script":         {[]byte("#!/bin/sh\n"), 0o755, ""},
-		"script env":     {[]byte("#!sh\n"), 0o755, ""}, // relative to who knows what
-		"no magic":       {[]byte("echo\n"), 0o755, ""}, // a matter of binfmt_misc
-		"of others":      {exe, 0o711, ""},
+		"sound":      {exe, 0o755, ""},
+		"script":     {[]byte("#!/bin/sh\n"), 0o755, ""},
+		"script env": {[]byte("#!sh\n"), 0o755, ""}, // relative to who knows what
+		"no magic":   {[]byte("echo\n"), 0o755, ""}, // a matter of binfmt_misc
+		"of others":  {exe, 0o711, ""},
 		"no interpreter": {[]byte("#!/no/where x\n"), 0o755,
 			`"/no/where": no such file`},
 		"empty":          {nil, 0o755, "the file is empty: exec format error"},
