@@ -51,8 +51,9 @@ var table = map[string]entry{
 		imports: "spec",
 	},
 	"boot": {
-		says:    "Package boot installs a program as a service of the machine's init system.",
-		imports: "internal/boot spec",
+		says: "Package boot installs a program as a service of the machine's init system, and " +
+			"runs it as one.",
+		imports: ". internal/boot internal/sys notify spec",
 	},
 	"examples/": {imports: publics},
 	"bench/":    {imports: "internal/ " + publics},
@@ -253,8 +254,8 @@ var table = map[string]entry{
 	"cmd/internal/writers/": {imports: "internal/writers internal/writers/"},
 	"internal/boot": {
 		says: "Package boot installs and removes boot services of the machine's init system.",
-		imports: "internal/atomicfile internal/paths internal/sys internal/writers " +
-			"internal/writers/ spec",
+		imports: "internal/account internal/atomicfile internal/paths internal/sys " +
+			"internal/writers internal/writers/ spec",
 	},
 	"cmd/internal/cli": {
 		says: "Package cli turns words into calls, and results into text, JSON and exit codes.",

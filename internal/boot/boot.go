@@ -17,11 +17,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/internal/account"
 	"github.com/daemonry/daemonry/internal/writers"
 	"github.com/daemonry/daemonry/internal/writers/freebsd"
 	"github.com/daemonry/daemonry/internal/writers/launchd"
@@ -64,13 +63,19 @@ type Machine struct {
 	Dir string
 	// UID of the user, with User.
 	UID int
+	// Owner is that user, if it is not who asks. See [Machine.As].
+	Owner *account.User
+	// Linger has a user's services of systemd started at boot and go on after
+	// the last logout. It stays so when they are removed.
+	Linger bool
 	// Run runs a command and returns what it printed on standard output. Nil
 	// runs it. Tests put their own here.
 	Run func(ctx context.Context, argv ...string) (string, error)
 
-	// For tests: a directory of links in place of runit's and s6's own, and that
-	// what is below Root runs.
-	scan  string
+	// scan is a directory of links in place of runit's and s6's own: that of one
+	// that runs beside what the machine boots with.
+	scan string
+	// For tests: what is below Root runs.
 	stage bool
 }
 
@@ -80,23 +85,7 @@ func (m *Machine) live() bool { return m.Root == "" || m.stage }
 // Here is the machine that this process runs on, for its effective user, with
 // the evidence for what it boots with. The error says that there is nothing
 // known to boot with, or nothing for an ordinary user.
-func Here() (*Machine, Evidence, error) {
-	system, evidence := Detect("")
-	if err := sys.NeedsUnix("a service at boot"); err != nil {
-		return nil, evidence, err
-	}
-	m := &Machine{System: system, UID: os.Geteuid()}
-	m.User = m.UID != 0
-	switch {
-	case system == None:
-		return m, evidence, &UnknownError{evidence}
-	case !m.User:
-		return m, evidence, nil
-	}
-	dir, err := userDir(system, os.Getenv)
-	m.Dir = dir
-	return m, evidence, err
-}
+func Here() (*Machine, Evidence, error) { return hereFor(Choice{}, None, "") }
 
 // In is the machine that would boot from a tree.
 func In(root string) (*Machine, Evidence, error) {
@@ -106,25 +95,6 @@ func In(root string) (*Machine, Evidence, error) {
 		return m, evidence, &UnknownError{evidence}
 	}
 	return m, evidence, nil
-}
-
-// userDir is where the manager of a user reads its services.
-func userDir(system System, getenv func(string) string) (string, error) {
-	target, err := system.target()
-	if err != nil {
-		return "", err
-	}
-	if target.UserDir == "" {
-		return "", &NoUserServicesError{system}
-	}
-	if config := getenv("XDG_CONFIG_HOME"); system == Systemd && filepath.IsAbs(config) {
-		return filepath.Join(config, "systemd/user"), nil // systemd.unit(5)
-	}
-	home := getenv("HOME")
-	if !filepath.IsAbs(home) {
-		return "", errors.New("HOME is not set to an absolute path")
-	}
-	return filepath.Join(home, target.UserDir), nil
 }
 
 // UnknownError says that the machine boots with nothing that we know.

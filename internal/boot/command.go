@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/daemonry/daemonry/internal/sys"
 )
 
 // CommandError is a command of the init system that did not succeed.
@@ -39,17 +43,35 @@ func (m *Machine) run(ctx context.Context, argv ...string) (string, error) {
 	if m.Run != nil {
 		return m.Run(ctx, argv...)
 	}
-	return runCommand(ctx, argv...)
+	return runCommand(ctx, m.environ(os.Getenv, "/run/user"), argv...)
 }
 
-func runCommand(ctx context.Context, argv ...string) (string, error) {
+// environ is what the commands of an init system get: messages are ours to pass on; what is asked
+// for is not in any language. The manager of a user is found by XDG_RUNTIME_DIR, which a login sets
+// and su, sudo and cron do not; its directory is always the same (pam_systemd(8)).
+func (m *Machine) environ(getenv func(string) string, runtimes string) []string {
+	env := append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	if !m.User || m.Owner != nil || m.System != Systemd || getenv("XDG_RUNTIME_DIR") != "" {
+		return env
+	}
+	dir := filepath.Join(runtimes, strconv.Itoa(m.UID))
+	fi, err := os.Lstat(dir)
+	if err != nil || !fi.IsDir() {
+		return env // systemctl says what is missing
+	}
+	if owner, _, err := sys.FileOwner(fi); err != nil || owner.UID != m.UID {
+		return env
+	}
+	return append(env, "XDG_RUNTIME_DIR="+dir)
+}
+
+func runCommand(ctx context.Context, env []string, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var out, words bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &words
-	// Messages are ours to pass on; what is asked for is not in any language.
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	cmd.Env = env
 	// A service that a script starts may keep the pipes: its end is not ours to wait for.
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()

@@ -22,6 +22,8 @@ type systemdManager struct{ m *Machine }
 func (s *systemdManager) systemctl(words ...string) []string {
 	argv := []string{"systemctl"}
 	switch {
+	case s.m.Owner != nil: // systemd 248
+		argv = append(argv, "--user", "--machine="+s.m.Owner.Name+"@.host")
 	case s.m.User:
 		argv = append(argv, "--user")
 	case !s.m.live():
@@ -354,8 +356,8 @@ func (s *systemdManager) control(ctx context.Context, verb string, files []found
 	return err
 }
 
-// lingering tells an ordinary user that their manager is started at boot, and
-// outlives the login, only if they may linger (loginctl(1)).
+// lingering tells a user that their manager is started at boot, and outlives
+// the login, only if they may linger (loginctl(1)), or has it so.
 func (s *systemdManager) lingering(ctx context.Context, p *Plan) error {
 	if !s.m.User {
 		return nil
@@ -363,10 +365,16 @@ func (s *systemdManager) lingering(ctx context.Context, p *Plan) error {
 	user := strconv.Itoa(s.m.UID)
 	// It fails for a user who neither is logged in nor lingers.
 	out, err := s.m.run(ctx, "loginctl", "show-user", "--property=Linger", "--value", user)
-	if err == nil && strings.TrimSpace(out) == "yes" {
-		return nil
+	switch {
+	case err == nil && strings.TrimSpace(out) == "yes":
+	case s.m.Linger:
+		p.run(p.command("loginctl", "disable-linger", user), "loginctl", "enable-linger", user)
+	case s.m.Owner != nil:
+		p.hint("without lingering it starts at the login of %s and ends with the logout: loginctl "+
+			"enable-linger %[1]s", s.m.Owner.Name)
+	default:
+		p.hint("without lingering it starts at your login and ends with your logout: loginctl " +
+			"enable-linger")
 	}
-	p.hint("without lingering it starts at your login and ends with your logout: loginctl " +
-		"enable-linger")
 	return nil
 }
