@@ -1,15 +1,22 @@
-// Package boot installs a program as a service of the machine's init system.
+// Package boot installs a program as a service of the machine's init system, and runs it as one.
 //
 // The init system is found by what runs, not by the operating system's name:
-// systemd, launchd, OpenRC, SysV init, runit, s6 or rc(8) of FreeBSD. Root gets
+// systemd, launchd, OpenRC, SysV init, runit, s6 or rc(8) of FreeBSD; Systems lists
+// them, and Service.System chooses another one. Root gets
 // a service of the machine; anybody else one of their own, which systemd and
 // launchd have. What is written is what "daemonry enable --native" writes, so
 // that command can take it away too.
 //
-//	service := boot.Service{Args: []string{"serve"}}
-//	if len(os.Args) == 2 && boot.IsVerb(os.Args[1]) {
-//		os.Exit(service.Run(ctx, os.Args[1], os.Stdout, os.Stderr))
+// A whole program, which can be installed, and runs alike under an init system,
+// at a terminal and in a container:
+//
+//	func main() {
+//		service := boot.Service{Spec: spec.Service{Name: "shop"}}
+//		os.Exit(service.Main(context.Background(), boot.Program{Start: listen, Run: serve}))
 //	}
+//
+// Program alone does the latter for a program that nobody installs, and Run the
+// former for one that is started in its own way.
 //
 // An installation is whole or not at all: if a step fails, those before it are
 // undone. A file that somebody else has written, or changed, is never touched.
@@ -45,6 +52,29 @@ type Service struct {
 	// sets Spec.Ready to {Kind: spec.ProbeNotify}: then Install and Start
 	// return when it is, where the init system can wait for that.
 	Spec spec.Service
+	// System is the init system by its name, if it is not to be the one that the machine boots
+	// with: see [Systems]. One that is not here is an error that names those that are.
+	System string
+	// Scope says whose service it is.
+	Scope Scope
+	// User is whose own service it is, by name, if not of who calls: for root, with systemd 248 or
+	// later, where that user is logged in or may linger.
+	User string
+	// Linger has Install see to it that a user's service of systemd is started at boot and goes on
+	// after the last logout ("loginctl enable-linger"). Without it a note says how. It stays so
+	// after Uninstall, for others may need it.
+	Linger bool
+
+	// TakeArgs has Install take over the arguments of the running program, without the word
+	// "install", after Args. They become those of the service as they are: a note names those that
+	// are relative names of files. One that looks like a password is an error.
+	TakeArgs bool
+	// TakeEnv are names of variables that the service gets as Install finds them in its own
+	// environment, besides Spec.Env, which wins. They are written into a file that nobody but its
+	// owner may read. One that is not set is an error, and so is one that looks like a secret
+	// under launchd, which shows everybody the variables of a service.
+	TakeEnv []string
+
 	// DryRun has Install and Uninstall do nothing but say what they would do.
 	DryRun bool
 
@@ -88,11 +118,16 @@ func (s Service) Install(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	plan, err := m.Enable(ctx, []spec.Service{svc})
-	if err != nil {
-		return Result{}, err
+	r, err := s.apply(ctx, m, func() (*boot.Plan, error) {
+		return m.Enable(ctx, []spec.Service{svc})
+	})
+	if s.TakeArgs && err == nil {
+		for _, name := range relative(svc.Command[1:], svc.Chdir) {
+			r.Notes = append(r.Notes, fmt.Sprintf(
+				"command: the service looks for %q in %s, not here", name, svc.Chdir))
+		}
 	}
-	return s.apply(ctx, plan)
+	return r, err
 }
 
 // Uninstall stops the service and removes what was written for it. A service
@@ -102,14 +137,28 @@ func (s Service) Uninstall(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	plan, err := m.Disable(ctx, name)
-	if err != nil {
-		return Result{}, err
-	}
-	return s.apply(ctx, plan)
+	return s.apply(ctx, m, func() (*boot.Plan, error) { return m.Disable(ctx, name) })
 }
 
-func (s Service) apply(ctx context.Context, plan *boot.Plan) (Result, error) {
+// apply does what is planned, as whose service it is.
+func (s Service) apply(
+	ctx context.Context, m *boot.Machine, plan func() (*boot.Plan, error),
+) (r Result, err error) {
+	err = m.As(func() error {
+		p, err := plan()
+		if err != nil {
+			return err
+		}
+		r = resultOf(p)
+		if s.DryRun {
+			return nil
+		}
+		return p.Apply(ctx)
+	})
+	return r, err
+}
+
+func resultOf(plan *boot.Plan) Result {
 	r := Result{System: string(plan.System)}
 	for _, step := range plan.Steps() {
 		r.Steps = append(r.Steps, step.String())
@@ -118,10 +167,7 @@ func (s Service) apply(ctx context.Context, plan *boot.Plan) (Result, error) {
 		r.Notes = append(r.Notes, note.Field+": "+note.Text)
 	}
 	r.Notes = append(r.Notes, plan.Hints...)
-	if s.DryRun {
-		return r, nil
-	}
-	return r, plan.Apply(ctx)
+	return r
 }
 
 // Start starts the service. The error wraps [ErrNotInstalled] if it is not
@@ -143,7 +189,7 @@ func (s Service) control(
 	if err != nil {
 		return err
 	}
-	err = verb(m, ctx, name)
+	err = m.As(func() error { return verb(m, ctx, name) })
 	if errors.Is(err, boot.ErrNotEnabled) {
 		return fmt.Errorf("%s: %w", name, ErrNotInstalled)
 	}
@@ -156,7 +202,11 @@ func (s Service) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	st, err := m.Status(ctx, name)
+	var st boot.Status
+	err = m.As(func() (err error) {
+		st, err = m.Status(ctx, name)
+		return err
+	})
 	return Status{
 		System: string(st.System), Installed: len(st.Files) > 0, Files: st.Files,
 		Enabled: st.Enabled, Running: st.Running, PID: st.PID, State: st.State,
@@ -177,11 +227,7 @@ func (s Service) find() (string, *boot.Machine, error) {
 	if err := spec.CheckName(name); err != nil {
 		return "", nil, fmt.Errorf("%w: set Service.Spec.Name", err)
 	}
-	if s.here != nil {
-		m, err := s.here()
-		return name, m, err
-	}
-	m, _, err := boot.Here()
+	m, err := s.machine()
 	return name, m, err
 }
 
@@ -198,7 +244,14 @@ func (s Service) resolve() (spec.Service, *boot.Machine, error) {
 		if err != nil {
 			return spec.Service{}, nil, err
 		}
-		svc.Command = append(spec.Command{self}, s.Args...)
+		args, err := s.args()
+		if err != nil {
+			return spec.Service{}, nil, err
+		}
+		svc.Command = append(spec.Command{self}, args...)
+	}
+	if err := s.take(&svc, m); err != nil {
+		return spec.Service{}, nil, err
 	}
 	return svc.Resolve("/"), m, nil
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/daemonry/daemonry/internal/boot"
+	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/spec"
 )
 
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		<-stop
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	proctest.Main(m)
 }
 
 // machine boots with scripts that are really run, as SysV init would; what

@@ -22,6 +22,7 @@ func DupAbove(int, int) (int, error)              { return -1, Unsupported("fcnt
 func SetCloseOnExec(int, bool) error              { return Unsupported("fcntl") }
 func DescriptorOpen(int) bool                     { return false }
 func TakesWords(int) bool                         { return false }
+func HasTerminal() bool                           { return false }
 
 const O_NONBLOCK = 0
 
