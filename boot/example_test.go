@@ -58,7 +58,7 @@ func ExampleService_Main() {
 	}
 	service := boot.Service{
 		TakeArgs: true, // "shop install -addr :80"
-		Spec:     spec.Service{Name: "shop", Ready: spec.Probe{Kind: spec.ProbeNotify}},
+		Spec:     spec.Service{Name: "shop"},
 	}
 	os.Exit(service.Main(context.Background(), program))
 }

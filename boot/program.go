@@ -12,6 +12,7 @@ import (
 	"github.com/daemonry/daemonry"
 	"github.com/daemonry/daemonry/internal/sys"
 	"github.com/daemonry/daemonry/notify"
+	"github.com/daemonry/daemonry/spec"
 )
 
 // Program is what a program does, whoever starts it: an init system, a person at a terminal, a
@@ -42,6 +43,9 @@ type Program struct {
 // Main carries out the verb that is the first argument of the program ([IsVerb]), as Run does; if
 // it is none, Main is that of p. It returns the exit status. With TakeArgs what follows "install"
 // are the arguments of the service; otherwise a verb stands alone.
+//
+// What p shows need not be said in Spec: with Start the service says when it is ready (Spec.Ready),
+// with Reload it is reloaded by SIGHUP (Spec.Reload).
 func (s Service) Main(ctx context.Context, p Program) int {
 	if len(os.Args) < 2 || !IsVerb(os.Args[1]) {
 		return p.Main(ctx)
@@ -54,7 +58,18 @@ func (s Service) Main(ctx context.Context, p Program) int {
 	// An installation that is interrupted is undone.
 	ctx, stop := signal.NotifyContext(ctx, sys.SIGINT, sys.SIGTERM)
 	defer stop()
-	return s.Run(ctx, verb, os.Stdout, os.Stderr)
+	return s.of(p).Run(ctx, verb, os.Stdout, os.Stderr)
+}
+
+// of is the service that a program makes.
+func (s Service) of(p Program) Service {
+	if p.Start != nil && s.Spec.Ready.Kind == "" {
+		s.Spec.Ready = spec.Probe{Kind: spec.ProbeNotify}
+	}
+	if p.Reload != nil && s.Spec.Reload == "" && len(s.Spec.ReloadCommand) == 0 {
+		s.Spec.Reload = "HUP"
+	}
+	return s
 }
 
 // Main runs the program and returns its exit status, 0: after a failure it does not return, but

@@ -18,6 +18,7 @@ import (
 	"github.com/daemonry/daemonry"
 	"github.com/daemonry/daemonry/internal/proctest"
 	"github.com/daemonry/daemonry/internal/sys"
+	"github.com/daemonry/daemonry/spec"
 )
 
 const patience = 30 * time.Second
@@ -436,4 +437,21 @@ func TestInteractive(t *testing.T) {
 	p = begin(t, cmd)
 	p.prints("start true", "run", "stop")
 	p.ends("exit status 0")
+}
+
+// TestServiceOf: what a program's functions show is in its unit, unless something else is said.
+func TestServiceOf(t *testing.T) {
+	nothing := func(context.Context) error { return nil }
+	s := Service{}.of(Program{Start: nothing, Reload: nothing})
+	if s.Spec.Ready.Kind != spec.ProbeNotify || s.Spec.Reload != "HUP" {
+		t.Errorf("%+v", s.Spec)
+	}
+	s.Spec.Ready, s.Spec.Reload = spec.Probe{Kind: spec.ProbeExec}, "USR1"
+	if s = s.of(Program{Start: nothing, Reload: nothing}); s.Spec.Ready.Kind != spec.ProbeExec ||
+		s.Spec.Reload != "USR1" {
+		t.Errorf("%+v", s.Spec)
+	}
+	if s := (Service{}).of(Program{Run: nothing}); s.Spec.Ready.Kind != "" || s.Spec.Reload != "" {
+		t.Errorf("%+v", s.Spec)
+	}
 }

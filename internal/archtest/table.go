@@ -42,6 +42,11 @@ var table = map[string]entry{
 			"is still that process.",
 		imports: "internal/atomicfile internal/sys",
 	},
+	"journal": {
+		says: "Package journal writes log records with their levels into systemd's journal, and " +
+			"as plain lines where there is none.",
+		imports: "internal/sys",
+	},
 	"spec": {
 		says: "Package spec says what a service is: its fields, their defaults and their " +
 			"validation.",
@@ -288,7 +293,7 @@ var table = map[string]entry{
 // public are the packages whose exported identifiers are a promise.
 var public = strings.Fields(publics)
 
-const publics = ". boot control listen notify pidfile spec upgrade"
+const publics = ". boot control journal listen notify pidfile spec upgrade"
 
 // heavy is what a package must not pull into a program that imports it, not
 // even through other packages: net and os/user link libc when cgo is on, so a
@@ -297,6 +302,7 @@ var heavy = map[string][]string{
 	".":       append([]string{"net", "encoding/json"}, heavyForAll...),
 	"notify":  append([]string{"net", "encoding/json"}, heavyForAll...),
 	"pidfile": append([]string{"net", "encoding/json"}, heavyForAll...),
+	"journal": append([]string{"net"}, heavyForAll...),
 	"listen":  heavyForAll,
 	"upgrade": heavyForAll,
 }
