@@ -207,11 +207,12 @@ func (r *run) reload(ctx context.Context) {
 	if r.Reload != nil {
 		err = errors.Join(err, r.Reload(ctx))
 	}
-	if ctx.Err() != nil {
-		return // it has said that it stops, and is not ready any more
+	if !asked(ctx, err) {
+		say("reload", err)
 	}
-	say("reload", err)
-	r.told(r.manager.Ready())
+	if ctx.Err() == nil { // else it has said that it stops, and is not ready any more
+		r.told(r.manager.Ready())
+	}
 }
 
 // told prints why a manager could not be told something: that is no reason to end.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,7 +55,13 @@ var server = proctest.Register("server", func(args []string) int {
 		},
 		Stop: func(ctx context.Context) error {
 			fmt.Println("stop", ctx.Err())
-			if has("slow") {
+			if has("twice") {
+				again := make(chan os.Signal, 1)
+				signal.Notify(again, syscall.SIGINT)
+				fmt.Println("waiting")
+				fmt.Println(<-again)
+			}
+			if has("slow") || has("twice") {
 				bufio.NewReader(os.Stdin).ReadString('\n')
 			}
 			if has("fail-stop") {
@@ -250,11 +257,12 @@ func TestTerminal(t *testing.T) {
 // TestNoTerminal: what is not at a terminal is not ended by a second one.
 func TestNoTerminal(t *testing.T) {
 	proctest.CheckLeaks(t)
-	p := begin(t, apart(server.Command(t, "x", "slow")))
+	p := begin(t, apart(server.Command(t, "x", "twice")))
 	p.prints("start false", "run")
 	p.signal(syscall.SIGINT)
-	p.prints("over", "stop")
+	p.prints("over", "stop", "waiting")
 	p.signal(syscall.SIGINT)
+	p.prints("interrupt")
 	if _, err := p.stdin.WriteString("\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -324,6 +332,7 @@ func TestDetached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer d.Close()
 	proctest.KillAtEnd(t, d.PID)
 	logged(t, dir, "run\n")
 	if err := os.Rename(file, file+".1"); err != nil {
@@ -360,7 +369,8 @@ func TestManager(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer socket.Close()
-			cmd := apart(server.Command(t, "x", "reload", watchdog))
+			defer time.AfterFunc(patience, func() { socket.Close() }).Stop()
+			cmd := apart(server.Command(t, "x", "reload", "slow", watchdog))
 			cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=100000")
 			p := begin(t, cmd)
 			buf := make([]byte, 4096)
@@ -395,7 +405,10 @@ func TestManager(t *testing.T) {
 			hear("RELOADING=1\nMONOTONIC_USEC=")
 			hear("READY=1")
 			p.signal(syscall.SIGTERM)
-			hear("STOPPING=1")
+			hear("STOPPING=1") // before it has ended
+			if _, err := p.stdin.WriteString("\n"); err != nil {
+				t.Fatal(err)
+			}
 			p.prints("reload", "over", "stop")
 			p.ends("exit status 0")
 			if watchdog == "dead" && !strings.Contains(p.stderr.String(), "watchdog: it hangs") {
