@@ -71,10 +71,16 @@ func TestRollBack(t *testing.T) {
 			[]string{"/nonexistent/interpreter"}},
 		{"stranger", replace([]byte("#!/bin/sh\nexit 9\n"), 0o755),
 			[]string{"exited with status 9"}},
+		{"no answer", func(r *running) {
+			if err := os.WriteFile(r.program+".bad", []byte("silent"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"no answer of Check: not ready within 2s"}},
 	} {
 		// The time that the first version gives each of the next: enough for "hang" to have called
 		// New before it is over.
-		timeouts := map[string]time.Duration{"hang": 5 * time.Second, "deaf": 2 * time.Second}
+		timeouts := map[string]time.Duration{"hang": 5 * time.Second, "deaf": 2 * time.Second,
+			"no answer": 2 * time.Second}
 		t.Run(c.name, func(t *testing.T) {
 			proctest.CheckLeaks(t)
 			r := prepare(t)

@@ -33,8 +33,8 @@ type Options struct {
 
 	// Check is asked about the file before it is executed as a successor, after it has been seen
 	// that it is an executable file for this machine, all of it, and its interpreter is there. An
-	// error ends the upgrade, and Upgrade returns it. ctx ends with Timeout. Default: nothing more
-	// is asked.
+	// error ends the upgrade, and Upgrade returns it. So does the end of ctx, which is that of
+	// Timeout at the latest. Default: nothing more is asked.
 	Check func(ctx context.Context, program string) error
 
 	// Timeout is the time from the start of a successor until its Ready. Default 30 s; a negative
