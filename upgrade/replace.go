@@ -146,9 +146,6 @@ type attempt struct {
 }
 
 func (a *attempt) run(ctx context.Context) error {
-	if err := spawn.CheckProgram(ctx, a.u.program); err != nil {
-		return err
-	}
 	if err := a.u.check(ctx); err != nil {
 		return err
 	}
@@ -164,24 +161,6 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	close(quit)
 	return a.undo(err)
-}
-
-// check asks the program about the file, and waits no longer than ctx.
-func (u *Upgrader) check(ctx context.Context) error {
-	if u.o.Check == nil {
-		return nil
-	}
-	answer := make(chan error, 1)
-	go func() { answer <- u.o.Check(ctx, u.program) }()
-	select {
-	case err := <-answer:
-		if err != nil {
-			err = fmt.Errorf("refused by Check: %w", err)
-		}
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("no answer of Check: %w", context.Cause(ctx))
-	}
 }
 
 // patience is ctx with the time allowed for an upgrade. It ends with this process's own work, too.

@@ -102,24 +102,40 @@ func (h elfHead) differsFrom(own []byte) error {
 
 // what it is for. The byte order is read from one byte, the machine in that order.
 func (h elfHead) what() string {
-	machine := h.number(atMachine, 2)
-	name, ok := machines[machine]
-	if !ok {
-		name = "ELF machine " + strconv.Itoa(machine)
-	}
 	order := "little"
 	if h.order == binary.BigEndian {
 		order = "big"
 	}
-	return fmt.Sprintf("%s (%d bits, %s-endian)", name, h.word*8, order)
+	return fmt.Sprintf("%s (%d bits, %s-endian)", machineName(h.number(atMachine, 2)), h.word*8,
+		order)
 }
 
-// machines are those that Go compiles for.
-var machines = map[int]string{
-	3: "x86", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S/390", 40: "ARM", 62: "x86-64",
-	183: "AArch64", 243: "RISC-V", 258: "LoongArch",
+// machineName is that of those that Go compiles for.
+func machineName(machine int) string {
+	switch machine {
+	case 3:
+		return "x86"
+	case 8:
+		return "MIPS"
+	case 20:
+		return "PowerPC"
+	case 21:
+		return "PowerPC64"
+	case 22:
+		return "S/390"
+	case 40:
+		return "ARM"
+	case 62:
+		return "x86-64"
+	case 183:
+		return "AArch64"
+	case 243:
+		return "RISC-V"
+	case 258:
+		return "LoongArch"
+	}
+	return "ELF machine " + strconv.Itoa(machine)
 }
-
 // number reads an unsigned number of so many bytes; what is not in the head is 0.
 func (h elfHead) number(at, size int) int {
 	if at < 0 || at > len(h.b)-size {
