@@ -136,6 +136,7 @@ func machineName(machine int) string {
 	}
 	return "ELF machine " + strconv.Itoa(machine)
 }
+
 // number reads an unsigned number of so many bytes; what is not in the head is 0.
 func (h elfHead) number(at, size int) int {
 	if at < 0 || at > len(h.b)-size {
