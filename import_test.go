@@ -126,7 +126,8 @@ func TestImportRaisesNothing(t *testing.T) {
 		}
 	}
 	m.write("go.mod", gomod)
-	for _, pkg := range strings.Fields(". boot control journal listen notify pidfile spec upgrade") {
+	const all = ". boot control journal listen notify pidfile spec upgrade"
+	for _, pkg := range strings.Fields(all) {
 		imports += fmt.Sprintf("import _ %q\n", path.Join(module, pkg))
 	}
 	m.write("main.go", "package main\n"+imports+"func main() {\n"+uses+"\tprintln(\"built\")\n}\n")
