@@ -74,8 +74,8 @@ type starter struct {
 }
 
 // stageStderr is the descriptor by which a stage has the standard error of the one that started it:
-// what is descriptor 2 is read by that one (words).
-const stageStderr = 1
+// what it prints on descriptors 1 and 2 is read by that one (words).
+const stageStderr = 3
 
 // errStarterGone is the reason of a stage that stops because nobody would know of the target.
 var errStarterGone = errors.New("the process that asked for it is gone")

@@ -271,10 +271,11 @@ func reexec(
 	}
 	defer theirs.Close()
 	stage.channel = ours
-	files := []uintptr{uintptr(theirs), uintptr(d.stderr), uintptr(d.stderr)} // see stageStderr
+	said := uintptr(d.stderr)
 	if f := stage.words.file; f != nil {
-		files[2] = f.Fd()
+		said = f.Fd()
 	}
+	files := []uintptr{uintptr(theirs), said, said, stageStderr: uintptr(d.stderr)}
 	if stage.pid, err = forkSelf(self, files, session, group); err != nil {
 		stage.words.close()
 		return reborn{}, errors.Join(fail(StepStart, "", err), ours.Close())

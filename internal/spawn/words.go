@@ -26,7 +26,7 @@ func Shorten(text string, most int) string {
 	return fmt.Sprintf("%s… (cut, %d bytes more)", text[:end], len(text)-end)
 }
 
-// words are the standard error of a stage: there the dynamic linker says which library it has not
+// words are what a stage prints: on standard error the dynamic linker says which library it has not
 // found, and a package why it cannot be initialised. It is a file in memory, so that they are part
 // of the error. Those of a stage that does what it should are of no interest: what the program says
 // at its initialisation it says again when it is one.

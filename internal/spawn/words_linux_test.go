@@ -61,8 +61,8 @@ func TestStageWords(t *testing.T) {
 
 // talkative starts a target in each way, by stages that print something, and says what the targets
 // have open.
-var talkative = proctest.Register("talkative", func([]string) int {
-	os.Setenv(slowinit.Variable, "says something")
+var talkative = proctest.Register("talkative", func(args []string) int {
+	os.Setenv(slowinit.Variable, args[0]+" something")
 	s := sleep()
 	s.Rlimits = []Rlimit{{Name: "core", Resource: syscall.RLIMIT_CORE}} // a stage below the watcher
 	l, err := Detach(context.Background(), s)
@@ -90,10 +90,12 @@ var talkative = proctest.Register("talkative", func([]string) int {
 // TestWordsAreForFailures: what was printed in stages that did what they should is not printed
 // again, and the file that it was printed to is not the target's.
 func TestWordsAreForFailures(t *testing.T) {
-	out, err := talkative.Command(t).CombinedOutput()
 	const null = "0 /dev/null\n1 /dev/null\n2 /dev/null\n"
-	if err != nil || string(out) != null+null {
-		t.Errorf("%v: %s", err, out)
+	for _, how := range []string{"says", "prints"} {
+		out, err := talkative.Command(t, how).CombinedOutput()
+		if err != nil || string(out) != null+null {
+			t.Errorf("%s: %v: %s", how, err, out)
+		}
 	}
 }
 

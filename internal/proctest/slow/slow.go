@@ -15,6 +15,7 @@ import (
 // error:
 //
 //	says    nothing more
+//	prints  the same on standard output
 //	waits   and does so for an hour
 //	exits   with status 3
 //	panics
@@ -33,6 +34,8 @@ func wait() time.Duration {
 		how = text
 	case "says", "waits", "exits":
 		_, _ = os.Stderr.WriteString(text + "\n")
+	case "prints":
+		_, _ = os.Stdout.WriteString(text + "\n")
 	case "panics":
 		panic(text)
 	}
