@@ -17,7 +17,8 @@ type Captured struct {
 	Stdout, Stderr *os.File
 	// Log and ErrLog are where that went before, and what is not to be read again is written: the
 	// log file, /dev/null, or a terminal in the foreground. They follow Ready and ReopenLog. What
-	// the Go runtime says when it ends the process goes to ErrLog, for nobody is left to read it.
+	// Fail and the Go runtime say when they end the process goes to ErrLog, for nobody is left to
+	// read it.
 	Log, ErrLog *os.File
 }
 

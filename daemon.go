@@ -3,7 +3,6 @@ package daemonry
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -128,16 +127,22 @@ func named(files []*os.File, names []string) ([]*os.File, error) {
 	}
 	list := make([]*os.File, len(files))
 	for i, f := range files {
-		err := sys.WithFD(f, func(fd int) (err error) {
-			fd, err = sys.DupAbove(fd, 3)
-			list[i] = os.NewFile(uintptr(fd), names[i])
-			return err
-		})
+		var err error
+		list[i], err = another(f, names[i])
 		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
+}
+
+// another is another os.File, close-on-exec, with the same file open.
+func another(f *os.File, name string) (copied *os.File, err error) {
+	err = sys.WithFD(f, func(fd int) (err error) {
+		copied, err = copyOf(fd, name)
+		return err
+	})
+	return copied, err
 }
 
 func ready() error {
@@ -228,13 +233,18 @@ func failWith(err error) {
 	if self.pidfile != nil {
 		_ = self.pidfile.Remove() // else stale, and recognised
 	}
-	out := io.Writer(os.Stderr)
+	outs := []*os.File{os.Stderr}
+	if self.captured != nil { // nobody is left to read it
+		outs[0] = self.captured.ErrLog
+	}
 	if self.stderr != nil && !self.notified { // who started us sees it, and the log keeps it
-		out = io.MultiWriter(os.Stderr, self.stderr)
+		outs = append(outs, self.stderr)
 	}
 	self.mu.Unlock()
-	if !told {
-		fmt.Fprintf(out, "%s: %v\n", filepath.Base(os.Args[0]), err)
+	for _, out := range outs {
+		if !told { // to each, also if the log is on a disk that is full
+			fmt.Fprintf(out, "%s: %v\n", filepath.Base(new(Options).argv()[0]), err)
+		}
 	}
 	os.Exit(status)
 }

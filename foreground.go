@@ -141,7 +141,7 @@ func openLogs(ctx context.Context, o *Options) error {
 	p := &self.plan
 	open := func(path string, given *os.File) (*os.File, error) {
 		if path == "" {
-			return given, nil
+			return ours(given)
 		}
 		return sys.Within(ctx, "open log file "+path,
 			func() (*os.File, error) { return openLog(path, p.logMode, p.user) }, dropLog)
@@ -166,16 +166,25 @@ func openLogs(ctx context.Context, o *Options) error {
 	return err
 }
 
+// ours is a file that the caller has open, who may close it: it may even be standard output or
+// standard error, where another is to be.
+func ours(given *os.File) (*os.File, error) {
+	if given == nil {
+		return nil, nil
+	}
+	given.Fd() // makes it blocking: whoever prints there must not have to write twice
+	return another(given, given.Name())
+}
+
 // beginLog puts the log file, if there is one, in the place of standard output and standard error.
 // Until we are ready, Fail speaks to both the log and who started us.
 func beginLog() error {
 	if self.err == nil {
 		return redirect(self.out, nil)
 	}
-	fd, err := sys.DupAbove(2, 3)
-	if err != nil {
+	var err error
+	if self.stderr, err = copyOf(2, "standard error"); err != nil {
 		return fmt.Errorf("keep standard error: %w", err)
 	}
-	self.stderr = os.NewFile(uintptr(fd), "standard error")
 	return redirect(self.out, self.err)
 }

@@ -331,6 +331,17 @@ func TestForegroundFailIsHeard(t *testing.T) {
 	}
 }
 
+// TestForegroundFailOnAFullDisk: who started it hears it also if the log does not.
+func TestForegroundFailOnAFullDisk(t *testing.T) {
+	dir, cmd := stay(t, "foreground", "log", "fail")
+	if err := os.Symlink("/dev/full", filepath.Join(dir, "log")); err != nil {
+		t.Fatal(err)
+	}
+	if out := outputOf(t, cmd); out != "renamed: cannot bind\n" {
+		t.Errorf("printed %q", out)
+	}
+}
+
 // lookup is a program whose arguments are relative to where it was started: a file that it reads
 // before Detach, and Options.Dir.
 var lookup = proctest.Register("lookup", func(args []string) int {

@@ -84,6 +84,11 @@ func printerMain(o daemonry.Options, capture string) int {
 	}
 	print2("out1\n", "err1\n")
 	switch capture {
+	case "Fail":
+		if err := daemonry.Ready(); err != nil {
+			return 1
+		}
+		daemonry.Fail(errors.New("for a reason"))
 	case "fail":
 		end()
 		return 7
@@ -284,15 +289,19 @@ func TestCaptureLosesNoCrash(t *testing.T) {
 			}
 		}
 	}
-	log := filepath.Join(dir, "log")
-	outputOf(t, printer.Command(t, "capture=crash", "log="+log))
-	proctest.Eventually(t, time.Minute, func() error {
-		got, err := os.ReadFile(log)
-		if err == nil && !bytes.Contains(got, []byte("panic: later")) {
-			err = fmt.Errorf("the log has %q", got)
-		}
-		return err
-	})
+	for capture, want := range map[string]string{
+		"crash": "panic: later", "Fail": "\nproctest-printer: for a reason\n",
+	} {
+		log := filepath.Join(dir, capture)
+		outputOf(t, printer.Command(t, "capture="+capture, "log="+log))
+		proctest.Eventually(t, time.Minute, func() error {
+			got, err := os.ReadFile(log)
+			if err == nil && !strings.Contains("\n"+string(got), want) {
+				err = fmt.Errorf("the log has %q", got)
+			}
+			return err
+		})
+	}
 }
 
 // TestForegroundOutputs: in the foreground it is the same.
@@ -313,6 +322,77 @@ func TestForegroundOutputs(t *testing.T) {
 	if want := []string{"err: err1", "err: err2", "out: out1", "out: out2"}; err != nil ||
 		!slices.Equal(list, want) {
 		t.Errorf("%q, %v", list, err)
+	}
+}
+
+// giver is a program in the foreground that has its outputs open already.
+var giver = proctest.Register("giver", func(args []string) int {
+	how, log := args[0], args[1]
+	o := daemonry.Options{Foreground: true}
+	given, err := os.Create(log)
+	if err != nil {
+		return 3
+	}
+	var pipe *os.File
+	switch how {
+	case "stderr":
+		o.LogFile, o.ErrOutput = log, os.Stderr
+	case "stdout":
+		o.LogFile, o.ErrOutput = log, os.Stdout
+	case "crossed":
+		o.Output, o.ErrOutput = os.Stderr, os.Stdout
+	case "closed":
+		o.Output = given
+	case "pipe":
+		if pipe, o.Output, err = os.Pipe(); err != nil {
+			return 3
+		}
+	}
+	if _, err := daemonry.Detach(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := errors.Join(given.Close(), daemonry.ReopenLog()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if pipe != nil {
+		const much = 1 << 20
+		read := make(chan error)
+		go func() {
+			_, err := io.CopyN(io.Discard, pipe, much)
+			read <- err
+		}()
+		_, err := os.Stdout.Write(make([]byte, much))
+		if err == nil {
+			err = <-read
+		}
+		_ = os.WriteFile(log, fmt.Append(nil, err), 0o600)
+		return 0
+	}
+	print2("out", "err")
+	return 0
+})
+
+// TestForegroundOutputsGiven: they may be standard output or standard error, and be closed when
+// Detach has returned; and who prints to a pipe waits for its reader.
+func TestForegroundOutputsGiven(t *testing.T) {
+	for how, want := range map[string][3]string{ // standard output, standard error, log
+		"stderr":  {"", "err", "out"},
+		"stdout":  {"err", "", "out"},
+		"crossed": {"err", "out", ""},
+		"closed":  {"", "", "outerr"},
+		"pipe":    {"", "", "<nil>"},
+	} {
+		log := filepath.Join(t.TempDir(), "log")
+		cmd := giver.Command(t, how, log)
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &errs, time.Minute
+		err := cmd.Run()
+		logged, logErr := os.ReadFile(log)
+		got := [3]string{out.String(), errs.String(), string(logged)}
+		if err := errors.Join(err, logErr); err != nil || got != want {
+			t.Errorf("%s: %q, want %q, %v", how, got, want, err)
+		}
 	}
 }
 
