@@ -61,6 +61,27 @@ func TestEndOfAConfinedDaemon(t *testing.T) {
 	}
 }
 
+// TestReadyOfAConfinedDaemon: one that has given up the calls by which it would be let go, or heard,
+// is not up, however often it says so.
+func TestReadyOfAConfinedDaemon(t *testing.T) {
+	proctest.CheckLeaks(t)
+	for call, want := range map[string]string{
+		"prctl":   "daemonry: let go of the launcher's watcher: ",
+		"sendmsg": "daemonry: tell the launcher: ",
+	} {
+		log := filepath.Join(t.TempDir(), "log")
+		pid, _, stderr, status := run(t, app.Command(t, "do=forbid:"+call, "log="+log))
+		b, err := os.ReadFile(log)
+		if err != nil || !strings.Contains(string(b), "first: "+want) ||
+			!strings.Contains(string(b), "second: "+want) {
+			t.Errorf("%s: it says %q, %v", call, b, err)
+		}
+		if pid != 0 || status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: the launcher: %d, %d, %s", call, pid, status, stderr)
+		}
+	}
+}
+
 // openDir is a directory that every user may enter.
 func openDir(t *testing.T) string {
 	t.Helper()

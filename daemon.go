@@ -29,6 +29,7 @@ var self struct {
 	stderr   *os.File      // in the foreground until ready: what we were started with
 	readyFD  int
 	notified bool
+	unheard  error // why the launcher could not be told that we are ready
 	replaced bool // a successor has taken over
 	handed   bool // a successor gets all this
 }
@@ -151,8 +152,8 @@ func ready() error {
 	if self.failed != nil {
 		return fmt.Errorf("daemonry: Ready after a Detach that failed: %w", self.failed)
 	}
-	if self.notified {
-		return nil
+	if self.notified || self.unheard != nil {
+		return self.unheard
 	}
 	spawn.LeaveOrigin()
 	if b := spawn.Inherited(); b != nil && b.Successor { // package upgrade tells the predecessor
@@ -180,10 +181,13 @@ func tellLauncher() error {
 	if err := self.born.EndCrashOutput(); err != nil {
 		return fmt.Errorf("daemonry: end crash output: %w", err)
 	}
-	if err := tell(self.born, &report{ready: true}); err != nil {
-		return fmt.Errorf("daemonry: tell the launcher: %w", err)
+	if err := self.born.Untie(); err != nil {
+		return fmt.Errorf("daemonry: let go of the launcher's watcher: %w", err)
 	}
-	return nil
+	if err := tell(self.born, &report{ready: true}); err != nil {
+		self.unheard = fmt.Errorf("daemonry: tell the launcher: %w", err)
+	}
+	return self.unheard
 }
 
 func tellManager() error {

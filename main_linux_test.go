@@ -129,6 +129,14 @@ func daemonMain(do string) int {
 	case "hang":
 		fmt.Println("hanging")
 		time.Sleep(time.Hour)
+	case "forbid":
+		if err := proctest.ForbidCall(arg, syscall.EPERM); err != nil {
+			return 3
+		}
+		fmt.Fprintln(os.Stderr, "first:", daemonry.Ready())
+		err := daemonry.Ready()
+		fmt.Fprintln(os.Stderr, "second:", err)
+		daemonry.Fail(err)
 	case "print":
 		fmt.Print("to stdout")
 		fmt.Fprint(os.Stderr, "to stderr")

@@ -30,9 +30,10 @@ func Inherited() *Born { return born }
 // EPIPE above all, means that nobody waits any more: the launch has ended.
 func (b *Born) Send(message []byte) error { return sendFrame(b.channel, frameMessage, message) }
 
-// SendLast is Send of the word after which the watcher leaves, and Close.
+// SendLast is Send of the word after which the watcher leaves, and Close. Who goes on after it has
+// to Untie before: else the watcher takes it along.
 func (b *Born) SendLast(message []byte) error {
-	return errors.Join(b.untie(), b.Send(message), b.Close())
+	return errors.Join(b.Send(message), b.Close())
 }
 
 // Close ends the channel. The watcher takes no notice of that.

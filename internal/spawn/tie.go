@@ -39,7 +39,7 @@ func (t *tie) set(sig sys.Signal) error {
 // cut takes the wish back.
 func (t *tie) cut() error {
 	err := t.set(0)
-	if t.wishes != nil {
+	if err == nil && t.wishes != nil {
 		close(t.wishes)
 	}
 	return err
@@ -47,7 +47,7 @@ func (t *tie) cut() error {
 
 var errUnwatched = errors.New("the process that watches over the launch is gone")
 
-// Tie ends this process by SIGKILL if the watcher ends before SendLast. A newborn daemon is tied; a
+// Tie ends this process by SIGKILL if the watcher ends before Untie. A newborn daemon is tied; a
 // change of user takes that back (prctl(2)), after which it is to be tied again. Only Linux;
 // elsewhere nothing happens.
 func (b *Born) Tie() error {
@@ -67,12 +67,14 @@ func (b *Born) Tie() error {
 	return nil
 }
 
-// untie lets go of the watcher, which ends when the launch does.
-func (b *Born) untie() error {
+// Untie lets go of the watcher, which ends when the launch does. After an error nothing has changed.
+func (b *Born) Untie() error {
 	if b.tie == nil {
 		return nil
 	}
-	t := b.tie
-	b.tie = nil
-	return t.cut()
+	err := b.tie.cut()
+	if err == nil {
+		b.tie = nil
+	}
+	return err
 }
