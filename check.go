@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/daemonry/daemonry/internal/spawn"
 )
@@ -18,6 +19,14 @@ func (o *Options) check() error {
 	for i, f := range o.Files {
 		if err := spawn.CheckFile(f); err != nil {
 			return fmt.Errorf("Options.Files[%d] %w", i, err)
+		}
+	}
+	for _, p := range [][2]string{
+		{"Chroot", o.Chroot}, {"Dir", o.Dir}, {"PIDFile", o.PIDFile}, {"LogFile", o.LogFile},
+		{"ErrFile", o.ErrFile},
+	} {
+		if strings.ContainsRune(p[1], 0) { // which ends a path (path_resolution(7))
+			return fmt.Errorf("Options.%s %q: a NUL in it", p[0], p[1])
 		}
 	}
 	if err := checkOutput("LogFile", o.LogFile, "Output", o.Output); err != nil {

@@ -30,8 +30,8 @@ var self struct {
 	readyFD  int
 	notified bool
 	unheard  error // why the launcher could not be told that we are ready
-	replaced bool // a successor has taken over
-	handed   bool // a successor gets all this
+	replaced bool  // a successor has taken over
+	handed   bool  // a successor gets all this
 }
 
 // role is what Detach makes of a process. The values are a protocol: see giveHandover.
@@ -291,7 +291,7 @@ func reopenLog() error {
 	case p.outputs == bothOutputs:
 		err = out
 	}
-	if reopenErr == nil && self.born == nil {
+	if reopenErr == nil && (self.born == nil || self.notified) { // else Ready does it
 		reopenErr = redirect(out, err)
 	}
 	olds := []*os.File{self.out, self.err}

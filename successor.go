@@ -62,6 +62,9 @@ func becomeSuccessor(b *spawn.Born, o *Options) error {
 	}
 	data, files, _ := b.Handover(handoverName)
 	if len(data) == 0 {
+		if err := o.check(); err != nil {
+			return fmt.Errorf("daemonry: in the foreground: %w", err)
+		}
 		// the predecessor has a limit
 		if err := stayForeground(context.Background(), o); err != nil {
 			return err

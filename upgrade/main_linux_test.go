@@ -93,6 +93,9 @@ func serve(args []string) error {
 	switch kind {
 	case "crash":
 		return errors.New("cannot read the configuration")
+	case "options":
+		_, err := daemonry.Detach(context.Background(), daemonry.Options{Files: []*os.File{nil}})
+		return err
 	case "panic":
 		panic("a bug in the new version")
 	case "crowd":

@@ -36,6 +36,7 @@ func TestRollBack(t *testing.T) {
 	}{
 		{"crash", kind("crash"), []string{"exited with status 3 before it was ready",
 			"\ncannot read the configuration"}},
+		{"options", kind("options"), []string{"exited with status 3", "Options.Files[0] is nil"}},
 		{"panic", kind("panic"),
 			[]string{"exited with status 2", "\npanic: a bug in the new version"}},
 		{"crowd", kind("crowd"), []string{"\npanic: a bug in the new version\n\ngoroutine ",
