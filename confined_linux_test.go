@@ -61,8 +61,8 @@ func TestEndOfAConfinedDaemon(t *testing.T) {
 	}
 }
 
-// TestReadyOfAConfinedDaemon: one that has given up the calls by which it would be let go, or heard,
-// is not up, however often it says so.
+// TestReadyOfAConfinedDaemon: one that has given up the calls by which it would be let go, or
+// heard, is not up, however often it says so.
 func TestReadyOfAConfinedDaemon(t *testing.T) {
 	proctest.CheckLeaks(t)
 	for call, want := range map[string]string{

@@ -67,7 +67,8 @@ func (b *Born) Tie() error {
 	return nil
 }
 
-// Untie lets go of the watcher, which ends when the launch does. After an error nothing has changed.
+// Untie lets go of the watcher, which ends when the launch does. After an error it is to be called
+// again.
 func (b *Born) Untie() error {
 	if b.tie == nil {
 		return nil
