@@ -21,12 +21,12 @@ func (o *Options) check() error {
 			return fmt.Errorf("Options.Files[%d] %w", i, err)
 		}
 	}
-	for _, p := range [][2]string{
-		{"Chroot", o.Chroot}, {"Dir", o.Dir}, {"PIDFile", o.PIDFile}, {"LogFile", o.LogFile},
-		{"ErrFile", o.ErrFile},
+	for _, path := range []struct{ name, value string }{
+		{"PIDFile", o.PIDFile}, {"LogFile", o.LogFile}, {"ErrFile", o.ErrFile},
+		{"Chroot", o.Chroot}, {"Dir", o.Dir},
 	} {
-		if strings.ContainsRune(p[1], 0) { // which ends a path (path_resolution(7))
-			return fmt.Errorf("Options.%s %q: a NUL in it", p[0], p[1])
+		if strings.ContainsRune(path.value, 0) { // what is behind it the kernel would not see
+			return fmt.Errorf("Options.%s has a NUL byte in it: %q", path.name, path.value)
 		}
 	}
 	if err := checkOutput("LogFile", o.LogFile, "Output", o.Output); err != nil {
