@@ -3,6 +3,7 @@ package spawn
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -52,8 +53,13 @@ func (w words) last() string {
 	_ = said.ReadFile(w.file, 0) // it is in memory: there is no error but that it is closed
 	text := said.Text()
 	lines := strings.Split(text, "\n")
-	if strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ") {
+	switch {
+	case strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: "):
 		lines = lines[:1] // behind it are the stacks
+	case strings.HasPrefix(text, "runtime: "): // of threads, of memory, and the fatal error after it
+		if i := slices.Index(lines, ""); i >= 0 {
+			lines = lines[:i]
+		}
 	}
 	var last []string
 	for _, l := range lines {

@@ -59,6 +59,28 @@ func TestStageWords(t *testing.T) {
 	}
 }
 
+// TestWordsOfTheRuntime: its reason is what counts, not the stacks behind it.
+func TestWordsOfTheRuntime(t *testing.T) {
+	const said = "runtime: failed to create new OS thread (have 2 already; errno=11)\n" +
+		"runtime: may need to increase max user processes (ulimit -u)\n" +
+		"fatal error: newosproc\n\nruntime stack:\nruntime.throw({0x5d1e47?, 0x7ffe80412a98?})\n" +
+		"\t/usr/local/go/src/runtime/panic.go:1229 +0x48 fp=0x7ffe80412a70\n" +
+		"runtime.newm1(0x390acef76808)\n\t/usr/local/go/src/runtime/proc.go:2927 +0xbf\n"
+	const want = "runtime: failed to create new OS thread (have 2 already; errno=11); " +
+		"runtime: may need to increase max user processes (ulimit -u); fatal error: newosproc"
+	w, err := newWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if _, err := w.file.WriteString(said); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.last(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // talkative starts a target in each way, by stages that print something, and says what the targets
 // have open.
 var talkative = proctest.Register("talkative", func(args []string) int {
