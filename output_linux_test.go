@@ -77,7 +77,11 @@ func printerMain(o daemonry.Options, capture string) int {
 		daemonry.Fail(err)
 	}
 	end := func() {}
-	if capture != "" {
+	if capture == "unread" {
+		if _, err := daemonry.CaptureOutput(); err != nil {
+			daemonry.Fail(err)
+		}
+	} else if capture != "" {
 		if end, err = stamp(); err != nil {
 			daemonry.Fail(err)
 		}
@@ -94,6 +98,8 @@ func printerMain(o daemonry.Options, capture string) int {
 		return 7
 	case "panic":
 		panic("while starting")
+	case "unread":
+		daemonry.Fail(errors.New(strings.Repeat("long", 1<<15)))
 	}
 	if err := errors.Join(daemonry.Status("opening tables"), daemonry.Ready()); err != nil {
 		return 1
@@ -301,6 +307,25 @@ func TestCaptureLosesNoCrash(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+// TestCaptureLosesNoFailure: Fail waits for nobody to read what this process prints, and says why
+// wherever that can be said.
+func TestCaptureLosesNoFailure(t *testing.T) {
+	want := ": " + strings.Repeat("long", 1<<15) + "\n"
+	log := filepath.Join(t.TempDir(), "log")
+	for _, path := range []string{log, "/dev/full"} {
+		cmd := printer.Command(t, "foreground=", "capture=unread", "log="+path)
+		hung := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		_, _, stderr, status := run(t, cmd)
+		hung.Stop()
+		if status != 1 || !strings.HasSuffix(stderr, want) {
+			t.Errorf("%s: status %d, printed %.99q", path, status, stderr)
+		}
+	}
+	if got, err := os.ReadFile(log); err != nil || !strings.HasSuffix(string(got), want) {
+		t.Errorf("the log has %.99q, %v", got, err)
 	}
 }
 
