@@ -16,6 +16,9 @@ func (o *Options) check() error {
 	if o.Timeout < 0 {
 		return fmt.Errorf("Options.Timeout is negative: %v", o.Timeout)
 	}
+	if o.ReadyFD < 0 {
+		return fmt.Errorf("Options.ReadyFD is negative: %d", o.ReadyFD)
+	}
 	for i, f := range o.Files {
 		if err := spawn.CheckFile(f); err != nil {
 			return fmt.Errorf("Options.Files[%d] %w", i, err)

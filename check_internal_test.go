@@ -56,6 +56,7 @@ func TestCheck(t *testing.T) {
 			"mode 040000640 of the log file: more than permissions"},
 		{Options{PIDFile: "a", PIDFileMode: 0o4644},
 			"mode 04644 of the pid file: more than permissions"},
+		{Options{ReadyFD: -1}, "Options.ReadyFD is negative: -1"},
 		{Options{PIDFile: "a\x00b"}, `Options.PIDFile has a NUL byte in it: "a\x00b"`},
 		{Options{LogFile: "\x00"}, `Options.LogFile has a NUL byte in it: "\x00"`},
 		{Options{ErrFile: "a\x00"}, `Options.ErrFile has a NUL byte in it: "a\x00"`},

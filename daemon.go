@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/spawn"
 	"github.com/daemonry/daemonry/internal/sys"
@@ -174,6 +176,10 @@ func ready() error {
 	return nil
 }
 
+// recordWait is how long Ready waits for a launcher that does not write the pid file: one that is
+// stopped, or whose file system does not answer.
+const recordWait = 5 * time.Second
+
 func tellLauncher() error {
 	if err := redirect(self.out, self.err); err != nil {
 		return fmt.Errorf("daemonry: redirect output: %w", err)
@@ -184,7 +190,16 @@ func tellLauncher() error {
 	if err := self.born.Untie(); err != nil {
 		return fmt.Errorf("daemonry: let go of the launcher's watcher: %w", err)
 	}
-	if err := tell(self.born, &report{ready: true}); err != nil {
+	r, b := &report{ready: true}, self.born
+	var err error
+	if self.pidfile == nil {
+		err = tell(b, r)
+	} else {
+		// From here on the file names us, and Release cannot come before that.
+		self.born = nil
+		err = b.SendLastAndWait(r.encode(), recordWait)
+	}
+	if err != nil {
 		self.unheard = fmt.Errorf("daemonry: tell the launcher: %w", err)
 	}
 	return self.unheard
@@ -310,6 +325,9 @@ func reopenLog() error {
 }
 
 func sayStatus(text string) error {
+	if strings.ContainsRune(text, '\n') {
+		return fmt.Errorf("daemonry: status %q: more than one line", text)
+	}
 	self.mu.Lock()
 	defer self.mu.Unlock()
 	if b := self.born; b != nil && !b.Successor {

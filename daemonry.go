@@ -127,7 +127,8 @@ type Options struct {
 	Output, ErrOutput *os.File
 	// Files go to the daemon, which finds them with Inherited, in this order. They
 	// refer to the same open files: a lock (flock(2)) is never released on the way. Each has the
-	// name that it has here (os.File.Name). A nil or closed one is an error.
+	// name that it has here (os.File.Name). A nil or closed one is an error, and so are more than
+	// fit into one message: 230 do.
 	Files []*os.File
 	// Capture keeps what the daemon prints until it is ready apart, for Process.Stdout and
 	// Process.Stderr, also if there is a log file.
@@ -177,15 +178,16 @@ func Detach(ctx context.Context, o Options) (*Process, error) { return detach(ct
 
 // Ready tells whoever waits that the program is up: the launcher, systemd or
 // another manager that set NOTIFY_SOCKET. In a daemon without a log file, standard output and
-// standard error are on /dev/null from then on. A second call does nothing.
+// standard error are on /dev/null from then on. When it returns the pid file, if there is one, has
+// the daemon's pid, unless the launcher takes longer than 5 s for that. A second call does nothing.
 //
 // An error means that somebody waits and could not be told; a daemon should then end, because its
 // launcher is gone, or has given up: with Fail, for nobody else is left to remove its pid file.
 func Ready() error { return ready() }
 
-// Status says what the program is at, in one line, as long as somebody waits for it: to the
-// launcher (Options.Progress), or in the foreground to a manager, which shows it (STATUS= of
-// sd_notify(3)).
+// Status says what the program is at, as long as somebody waits for it: to the launcher
+// (Options.Progress), or in the foreground to a manager, which shows it (STATUS= of sd_notify(3)).
+// It is one line; a text of more is an error.
 func Status(text string) error { return sayStatus(text) }
 
 // Fail ends the program because of err. In a daemon that is not ready yet the launcher's Detach

@@ -2,6 +2,7 @@ package daemonry_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -337,5 +338,39 @@ func TestCredential(t *testing.T) {
 			(err != nil || got != root) {
 			t.Errorf("root is %q, %v", got, err)
 		}
+	}
+}
+
+// brief is a daemon that ends as soon as it is ready.
+var brief = proctest.Register("brief", func(args []string) int {
+	proc, err := daemonry.Detach(context.Background(), daemonry.Options{
+		PIDFile: args[0], Background: true, Timeout: time.Minute,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if proc != nil || daemonry.Ready() == nil && daemonry.Release() == nil {
+		return 0
+	}
+	return 1
+})
+
+// TestBriefDaemon: one that has released its pid file before the launcher had written it was up all
+// the same, and the file names nobody afterwards.
+func TestBriefDaemon(t *testing.T) {
+	proctest.CheckLeaks(t)
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	for range 50 {
+		if _, _, stderr, status := run(t, brief.Command(t, pidFile)); status != 0 {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+		proctest.Eventually(t, time.Minute, func() error {
+			_, err := os.Lstat(pidFile)
+			if err == nil {
+				return errors.New("the pid file is still there")
+			}
+			return nil
+		})
 	}
 }

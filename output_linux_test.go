@@ -101,6 +101,9 @@ func printerMain(o daemonry.Options, capture string) int {
 	case "unread":
 		daemonry.Fail(errors.New(strings.Repeat("long", 1<<15)))
 	}
+	if daemonry.Status("opening\ntables") == nil {
+		daemonry.Fail(errors.New("a status of two lines was taken"))
+	}
 	if err := errors.Join(daemonry.Status("opening tables"), daemonry.Ready()); err != nil {
 		return 1
 	}

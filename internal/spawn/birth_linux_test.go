@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/proctest"
 )
@@ -44,6 +46,77 @@ var newborn = proctest.Register("newborn", func(args []string) int {
 		}
 	}
 	return 7
+})
+
+// patient is a target that looks at a file when its watcher has left, and says in another what it
+// has seen.
+var patient = proctest.Register("patient", func(args []string) int {
+	b := Inherited()
+	if err := b.SendLastAndWait([]byte("last"), time.Minute); err != nil {
+		return 1
+	}
+	seen, err := os.ReadFile(args[0])
+	if err != nil {
+		seen = []byte(err.Error())
+	}
+	if os.WriteFile(args[1], seen, 0o600) != nil {
+		return 1
+	}
+	return 0
+})
+
+// TestSendLastAndWait: what is done before the release has been done when the target goes on.
+func TestSendLastAndWait(t *testing.T) {
+	proctest.CheckLeaks(t)
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	l, err := Detach(t.Context(), &Spec{
+		Path: patient.Path(t), Args: []string{"patient", in, out}, Birth: &Birth{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proctest.KillAtEnd(t, l.PID)
+	if e := <-l.Events; string(e.Message) != "last" {
+		t.Fatalf("%+v", e)
+	}
+	if err := os.WriteFile(in, []byte("recorded"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	proctest.Eventually(t, time.Minute, func() error {
+		if got, err := os.ReadFile(out); err != nil || string(got) != "recorded" {
+			return fmt.Errorf("%q, %v", got, err)
+		}
+		return nil
+	})
+}
+
+// TestSendLastIsNotHeldUp by a launcher that does not let go.
+func TestSendLastIsNotHeldUp(t *testing.T) {
+	proctest.CheckLeaks(t)
+	l, err := Detach(t.Context(), &Spec{
+		Path: hasty.Path(t), Args: []string{"hasty"}, Birth: &Birth{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Kill(0)
+	for e := range l.Events {
+		if e.Exit != nil && e.Exit.Status() == 9 {
+			return
+		}
+	}
+	t.Error("it did not come to its end")
+}
+
+var hasty = proctest.Register("hasty", func([]string) int {
+	if Inherited().SendLastAndWait([]byte("last"), time.Millisecond) != nil {
+		return 1
+	}
+	return 9
 })
 
 func TestBirth(t *testing.T) {

@@ -3,6 +3,7 @@ package spawn
 import (
 	"errors"
 	"os"
+	"time"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -34,6 +35,29 @@ func (b *Born) Send(message []byte) error { return sendFrame(b.channel, frameMes
 // to Untie before: else the watcher takes it along.
 func (b *Born) SendLast(message []byte) error {
 	return errors.Join(b.Send(message), b.Close())
+}
+
+// SendLastAndWait is SendLast that returns when the watcher has left, so that all that the launcher
+// does until then has been done, or after so much time: it may be stopped.
+func (b *Born) SendLastAndWait(message []byte, patience time.Duration) error {
+	if err := b.Send(message); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_, _, _ = b.channel.Recv(make([]byte, 1)) // nothing is sent: it returns at the end
+		_ = b.Close()                             // what was sent has arrived
+	}()
+	select {
+	case <-left:
+	case <-time.After(patience):
+		// Where there is no such call, the goroutine waits on.
+		if b.channel.CloseRead() == nil {
+			<-left
+		}
+	}
+	return nil
 }
 
 // Close ends the channel. The watcher takes no notice of that.

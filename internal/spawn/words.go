@@ -56,7 +56,7 @@ func (w words) last() string {
 	switch {
 	case strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: "):
 		lines = lines[:1] // behind it are the stacks
-	case strings.HasPrefix(text, "runtime: "): // of threads, of memory, and the fatal error after it
+	case strings.HasPrefix(text, "runtime: "): // about threads or memory, before a fatal error
 		if i := slices.Index(lines, ""); i >= 0 {
 			lines = lines[:i]
 		}
