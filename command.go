@@ -117,7 +117,7 @@ type Obedience struct {
 
 // Obey begins to listen for the words that have a handler. From here on their signals wait for
 // Serve and do nothing else, so call it before Ready: a signal that comes earlier ends the process.
-// A handler whose word is not in c is an error.
+// A handler is an error if its word is not in c, or no program gets its signal (SIGKILL, SIGSTOP).
 func (c Commands) Obey(h Handlers) (*Obedience, error) {
 	o := &Obedience{commands: c, handlers: h, signals: make(chan os.Signal, waiting)}
 	if len(h) == 0 {
@@ -128,6 +128,9 @@ func (c Commands) Obey(h Handlers) (*Obedience, error) {
 		sig, ok := c[word]
 		if !ok || h[word] == nil {
 			return nil, fmt.Errorf("daemonry: handler for %q: no such word, or no function", word)
+		}
+		if !catchable(sig) {
+			return nil, fmt.Errorf("daemonry: handler for %q: no program gets %v", word, sig)
 		}
 		list = append(list, sig)
 	}
@@ -140,7 +143,8 @@ func (c Commands) Obey(h Handlers) (*Obedience, error) {
 const waiting = 64
 
 // Serve calls the handlers of the words that come, one after the other in the order in which they
-// came, until ctx ends or a handler returns an error. It returns nil when ctx has ended or the
+// came, those of one signal in the order of their words, until ctx ends or a handler returns an
+// error. It returns nil when ctx has ended or the
 // handler returned ErrStop, else the handler's error after the word. The handlers get ctx.
 func (o *Obedience) Serve(ctx context.Context) error {
 	for {
@@ -148,11 +152,11 @@ func (o *Obedience) Serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case sig := <-o.signals:
-			for word, handle := range o.handlers {
+			for _, word := range slices.Sorted(maps.Keys(o.handlers)) {
 				if o.commands[word] != sig {
 					continue
 				}
-				switch err := handle(ctx); {
+				switch err := o.handlers[word](ctx); {
 				case errors.Is(err, ErrStop):
 					return nil
 				case err != nil:

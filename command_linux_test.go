@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +81,45 @@ func TestCommandRun(t *testing.T) {
 }
 
 // TestServeEndsWithTheHandlersError that the daemon can tell why it ends.
+func TestObeyRefusesWhatNoProgramGets(t *testing.T) {
+	for _, sig := range []syscall.Signal{0, syscall.SIGKILL, syscall.SIGSTOP} {
+		o, err := daemonry.Commands{"go": sig}.Obey(daemonry.Handlers{
+			"go": func(context.Context) error { return nil },
+		})
+		if err == nil {
+			o.Close()
+			t.Errorf("%d was taken", sig)
+		}
+	}
+}
+
+// TestWordsOfOneSignal have their handlers called in one order.
+func TestWordsOfOneSignal(t *testing.T) {
+	c := daemonry.Commands{}
+	h := daemonry.Handlers{}
+	called, want := "", "abcdefgh"
+	for _, word := range strings.Split(want, "") {
+		c[word] = syscall.SIGUSR2
+		h[word] = func(context.Context) error {
+			if called += word; len(called) == len(want) {
+				return daemonry.ErrStop
+			}
+			return nil
+		}
+	}
+	o, err := c.Obey(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Serve(t.Context()); err != nil || called != want {
+		t.Errorf("%v, called %q", err, called)
+	}
+}
+
 func TestServeEndsWithTheHandlersError(t *testing.T) {
 	dir := t.TempDir()
 	pidFile, log := filepath.Join(dir, "pid"), filepath.Join(dir, "log")

@@ -32,3 +32,8 @@ func ends(sig syscall.Signal) bool {
 	}
 	return false
 }
+
+// catchable says whether a program can get sig (signal(7)).
+func catchable(sig syscall.Signal) bool {
+	return sig > 0 && sig != syscall.SIGKILL && sig != sys.SIGSTOP
+}

@@ -15,3 +15,5 @@ func DefaultCommands() Commands {
 }
 
 func ends(sig syscall.Note) bool { return sig == syscall.SIGTERM || sig == syscall.SIGKILL }
+
+func catchable(sig syscall.Note) bool { return sig != "" && sig != syscall.SIGKILL }
