@@ -127,8 +127,8 @@ func InMemory(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of such a file the kernel does not guard the position, as it does for others (FMODE_ATOMIC_POS
-	// in fs/open.c): two who write at the same time would overwrite each other.
+	// Of such a file the kernel does not guard the position, as it does for others
+	// (FMODE_ATOMIC_POS in fs/open.c): two who write at the same time would overwrite each other.
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_RDWR|unix.O_APPEND); err != nil {
 		return nil, Also(wrap("fcntl(F_SETFL)", err), CloseFD(fd))
 	}
