@@ -41,8 +41,13 @@ const answerTime = 2 * time.Second
 func finally[T any](d *disk, do func() T) T {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	if d.busy != nil {
-		cancel()
+	select {
+	case <-d.busy: // it has answered since; of nil it never does
+		d.busy = nil
+	default:
+		if d.busy != nil {
+			cancel()
+		}
 	}
 	got, _ := within(ctx, d, "", func() (T, error) { return do(), nil }, nil)
 	return got

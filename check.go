@@ -29,13 +29,13 @@ func (o *Options) check() error {
 		{"Chroot", o.Chroot}, {"Dir", o.Dir},
 	} {
 		if strings.ContainsRune(path.value, 0) { // what is behind it the kernel would not see
-			return fmt.Errorf("Options.%s has a NUL byte in it: %q", path.name, path.value)
+			return fmt.Errorf("%s has a NUL byte in it: %q", "Options."+path.name, path.value)
 		}
 	}
-	if err := checkOutput("LogFile", o.LogFile, "Output", o.Output); err != nil {
+	if err := checkOutput("Options.LogFile", o.LogFile, "Options.Output", o.Output); err != nil {
 		return err
 	}
-	if err := checkOutput("ErrFile", o.ErrFile, "ErrOutput", o.ErrOutput); err != nil {
+	if err := checkOutput("Options.ErrFile", o.ErrFile, "Options.ErrOutput", o.ErrOutput); err != nil {
 		return err
 	}
 	switch m := o.Umask; {
@@ -60,10 +60,10 @@ func checkOutput(pathName, path, fileName string, file *os.File) error {
 	case file == nil:
 		return nil
 	case path != "":
-		return fmt.Errorf("Options.%s and Options.%s are both given", pathName, fileName)
+		return fmt.Errorf("%s and %s are both given", pathName, fileName)
 	}
 	if err := spawn.CheckFile(file); err != nil {
-		return fmt.Errorf("Options.%s %w", fileName, err)
+		return fmt.Errorf("%s %w", fileName, err)
 	}
 	return nil
 }

@@ -8,6 +8,21 @@ import (
 	"testing"
 )
 
+// TestFinallyWaitsForAnAnswer: a disk that has answered in the end is one like others.
+func TestFinallyWaitsForAnAnswer(t *testing.T) {
+	for range 100 {
+		answered := make(chan struct{})
+		close(answered)
+		if got := finally(&disk{busy: answered}, func() int { return 7 }); got != 7 {
+			t.Fatalf("got %d", got)
+		}
+	}
+	got := finally(&disk{busy: make(chan struct{})}, func() int { return 7 })
+	if got != 0 {
+		t.Errorf("one that has not: %d", got)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -330,6 +330,9 @@ func sayStatus(text string) error {
 	}
 	self.mu.Lock()
 	defer self.mu.Unlock()
+	if b := spawn.Inherited(); self.role == roleNone && b != nil && !b.Successor {
+		return errors.New("daemonry: Status was called before Detach")
+	}
 	if b := self.born; b != nil && !b.Successor {
 		r := report{note: true, text: text}
 		return b.Send(r.encode())

@@ -69,7 +69,8 @@ func settle(ctx context.Context, o *Options) (err error) {
 	if err == nil {
 		err = openLogs(ctx, o)
 	}
-	if err == nil && p.chroot != "" {
+	if heard, _ := self.manager.Heard(); err == nil && p.chroot != "" && heard {
+		// What cannot be found out, or is nobody, Ready says, as it does without a new root.
 		self.manager, err = self.manager.Connect()
 	}
 	if err != nil {

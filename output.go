@@ -2,7 +2,6 @@ package daemonry
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 
@@ -179,28 +178,19 @@ func redirect(out, err *os.File) error {
 		if f == nil {
 			continue
 		}
-		if err := place(f, 1+i); err != nil {
+		err := sys.WithFD(f, func(from int) error { return sys.Dup2(from, 1+i) })
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// place puts f in the place of standard output or standard error, or, where this process reads what
-// it prints, in that of what those were.
-func place(f *os.File, fd int) error {
-	c := self.captured
-	if c == nil {
-		return sys.WithFD(f, func(from int) error { return sys.Dup2(from, fd) })
+// copyOf is a copy, close-on-exec, of a descriptor.
+func copyOf(fd int, name string) (*os.File, error) {
+	copied, err := sys.DupAbove(fd, 3)
+	if err != nil {
+		return nil, err
 	}
-	to := []*os.File{c.Log, c.ErrLog}[fd-1]
-	err := sys.WithFD(f, func(from int) error {
-		return sys.WithFD(to, func(fd int) error {
-			return errors.Join(sys.Dup2(from, fd), sys.SetCloseOnExec(fd, true))
-		})
-	})
-	if err == nil && fd == 2 {
-		err = c.crashIntoLog()
-	}
-	return err
+	return os.NewFile(uintptr(copied), name), nil
 }

@@ -47,6 +47,10 @@ var printer = proctest.Register("printer", func(args []string) int {
 			capture = value
 		}
 	}
+	if err := daemonry.Status("too early"); (err != nil) != daemonry.IsDaemon() {
+		fmt.Fprintln(os.Stderr, "status before Detach:", err)
+		return 1
+	}
 	proc, err := daemonry.Detach(context.Background(), o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -111,8 +115,14 @@ func printerMain(o daemonry.Options, capture string) int {
 		daemonry.Fail(err)
 	}
 	print2("out2", "err2\n")
-	if capture == "crash" {
+	switch capture {
+	case "crash":
 		panic("later")
+	case "crowd": // whose stacks are more than a pipe holds
+		for range 2000 {
+			go func() { select {} }()
+		}
+		panic("later" + strings.Repeat(".", 200<<10))
 	}
 	if o.Foreground {
 		end()
@@ -300,13 +310,17 @@ func TestCaptureLosesNoCrash(t *testing.T) {
 	}
 	for capture, want := range map[string]string{
 		"crash": "panic: later", "Fail": "\nproctest-printer: for a reason\n",
+		"crowd": ".\n\ngoroutine ",
 	} {
-		log := filepath.Join(dir, capture)
-		outputOf(t, printer.Command(t, "capture="+capture, "log="+log))
+		log, pidFile := filepath.Join(dir, capture), filepath.Join(dir, capture+".pid")
+		outputOf(t, printer.Command(t, "capture="+capture, "log="+log, "pid="+pidFile))
 		proctest.Eventually(t, time.Minute, func() error {
+			if i, err := daemonry.Find(pidFile); err == nil {
+				return errors.Join(errors.New("it lives"), i.Close())
+			}
 			got, err := os.ReadFile(log)
 			if err == nil && !strings.Contains("\n"+string(got), want) {
-				err = fmt.Errorf("the log has %q", got)
+				err = fmt.Errorf("the log has %.100q", got)
 			}
 			return err
 		})

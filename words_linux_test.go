@@ -64,7 +64,13 @@ func recovered() {
 	panic("long ago")
 }
 
-func overflow(n int) int { return overflow(n+1) + 1 }
+// overflow calls itself until the stack has no more room.
+func overflow(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return overflow(n+1) + 1
+}
 
 func sendSelf(sig syscall.Signal) {
 	syscall.Kill(os.Getpid(), sig)
@@ -115,7 +121,7 @@ func speakAndDie(how, logFile string) {
 		daemonry.Fail(errors.New("cannot bind"))
 	case "overflow":
 		debug.SetMaxStack(1 << 20)
-		overflow(0)
+		fmt.Println(overflow(0))
 	case "quit":
 		sendSelf(syscall.SIGQUIT)
 	case "abort":
@@ -347,7 +353,8 @@ func main() {
 	m.run("go", "build", "-o", "app", ".")
 	for how, want := range map[string]string{
 		"deadlock": "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 ",
-		"goexit":   "fatal error: no goroutines (main called runtime.Goexit) - deadlock!\n",
+		// not "no goroutines": there is the one that keeps a thread until we are ready
+		"goexit": "fatal error: all goroutines are asleep - deadlock!\n",
 	} {
 		for _, logFile := range []string{"", filepath.Join(m.dir, "log"), "/dev/full"} {
 			out := m.run(filepath.Join(m.dir, "app"), how, logFile)

@@ -9,37 +9,37 @@ import (
 
 // tie ends a newborn daemon with its watcher: the launcher and the watcher may be killed together,
 // and then nobody is left who could end what has not said yet that it is up. The kernel does it
-// (PR_SET_PDEATHSIG).
-//
-// It does so at the wish of a thread, and only that can take the wish back. Where threads cannot be
-// asked to, with cgo, one is kept for it. Elsewhere there is none: it would have a goroutine, in
-// which somebody who reads of a deadlock would look for the reason.
+// (PR_SET_PDEATHSIG), at the wish of one thread, which is kept for that: only it can take the wish
+// back. To ask all threads instead (syscall.AllThreadsSyscall) would stop the program until the
+// last of them answers, and one that waits for a dead file server does not.
 type tie struct {
-	wishes chan sys.Signal // nil: there is no such thread
+	wishes chan sys.Signal
 	done   chan error
 }
 
-func (t *tie) set(sig sys.Signal) error {
-	if t.wishes == nil {
-		err := sys.SetProcessDeathSignal(sig)
-		if sys.IfSupported(err) == err {
-			return err
-		}
-		t.wishes, t.done = make(chan sys.Signal), make(chan error)
-		sys.OnThread(func() {
-			for sig := range t.wishes {
-				t.done <- sys.SetParentDeathSignal(sig)
-			}
-		})
+func newTie() *tie {
+	t := &tie{make(chan sys.Signal), make(chan error)}
+	sys.OnThread(t.keepUntilReady)
+	return t
+}
+
+// keepUntilReady has a name that says what it is to who reads the stacks of a program that broke
+// off. It waits in a channel, so that the runtime finds a deadlock of all others.
+func (t *tie) keepUntilReady() {
+	for sig := range t.wishes {
+		t.done <- sys.SetParentDeathSignal(sig)
 	}
+}
+
+func (t *tie) set(sig sys.Signal) error {
 	t.wishes <- sig
-	return sys.IfSupported(<-t.done)
+	return <-t.done
 }
 
 // cut takes the wish back.
 func (t *tie) cut() error {
 	err := t.set(0)
-	if err == nil && t.wishes != nil {
+	if err == nil {
 		close(t.wishes)
 	}
 	return err
@@ -55,7 +55,7 @@ func (b *Born) Tie() error {
 		return nil
 	}
 	if b.tie == nil {
-		b.tie = &tie{}
+		b.tie = newTie()
 	}
 	if err := b.tie.set(sys.SIGKILL); err != nil {
 		return err

@@ -67,9 +67,10 @@ const powerlessTime = 2 * time.Second
 // watch starts the target and stays with it until the launcher lets go or all is over. It returns
 // only if the target could not be started.
 func watch(st *starter, s *description) error {
-	if s.Credential != nil || s.Caps != nil || s.NoNewPrivs {
-		// The main thread, which init functions run on in any case, gives rights up below. From
-		// here on the runtime clones no thread from it that would lack them too (runtime.newm).
+	if s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.Chroot != "" {
+		// The main thread, which init functions run on in any case, gives rights up below, or enters
+		// a root in which there is no /proc. From here on the runtime clones no thread from it that
+		// would lack them too (runtime.newm): that it is bound to init keeps it from none.
 		runtime.LockOSThread()
 	}
 	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves

@@ -69,7 +69,6 @@ func SetNiceOfAll(int) error                  { return Unsupported("setpriority"
 func OOMScoreAdj() (int, error)               { return 0, Unsupported("oom_score_adj") }
 func SetOOMScoreAdj(int) error                { return Unsupported("oom_score_adj") }
 func SetParentDeathSignal(Signal) error       { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
-func SetProcessDeathSignal(Signal) error      { return Unsupported("prctl(PR_SET_PDEATHSIG)") }
 func BecomeSubreaper() error                  { return Unsupported("child subreaper") }
 func JoinCgroup(string) error                 { return Unsupported("control groups") }
 func InMemory(string) (*os.File, error)       { return nil, Unsupported("memfd_create") }

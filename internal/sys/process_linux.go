@@ -23,20 +23,6 @@ func SetParentDeathSignal(sig syscall.Signal) error {
 	return wrap("prctl(PR_SET_PDEATHSIG)", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0))
 }
 
-// SetProcessDeathSignal is SetParentDeathSignal for every thread that the process has now: any of
-// them is enough, and so all have to take it back. In a program with cgo no thread can be asked to
-// do so by another, and the error wraps errors.ErrUnsupported.
-func SetProcessDeathSignal(sig syscall.Signal) error {
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(sig), 0)
-	if errno == unix.ENOTSUP {
-		return Unsupported("a system call of all threads, with cgo,")
-	}
-	if errno != 0 {
-		return wrap("prctl(PR_SET_PDEATHSIG)", errno)
-	}
-	return nil
-}
-
 // Nice is the nice value of the calling thread (getpriority(2)).
 func Nice() (int, error) {
 	// The system call itself returns 20 less the value, so that none is negative.
