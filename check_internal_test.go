@@ -17,8 +17,9 @@ func TestFinallyWaitsForAnAnswer(t *testing.T) {
 			t.Fatalf("got %d", got)
 		}
 	}
-	got := finally(&disk{busy: make(chan struct{})}, func() int { return 7 })
-	if got != 0 {
+	silent := make(chan struct{})
+	defer close(silent)
+	if got := finally(&disk{busy: silent}, func() int { return 7 }); got != 0 {
 		t.Errorf("one that has not: %d", got)
 	}
 }

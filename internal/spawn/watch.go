@@ -68,9 +68,9 @@ const powerlessTime = 2 * time.Second
 // only if the target could not be started.
 func watch(st *starter, s *description) error {
 	if s.Credential != nil || s.Caps != nil || s.NoNewPrivs || s.Chroot != "" {
-		// The main thread, which init functions run on in any case, gives rights up below, or enters
-		// a root in which there is no /proc. From here on the runtime clones no thread from it that
-		// would lack them too (runtime.newm): that it is bound to init keeps it from none.
+		// The main thread, which init functions run on in any case, gives rights up below, or
+		// enters a root in which there is no /proc. From here on the runtime clones no thread from
+		// it that would lack them too (runtime.newm); that init is bound to it is not enough.
 		runtime.LockOSThread()
 	}
 	// Whatever the target forks and forgets comes back to us, so that a failed launch leaves
