@@ -12,7 +12,8 @@ import (
 type Captured struct {
 	// Stdout and Stderr read what Go code prints to os.Stdout and os.Stderr, package log included,
 	// and programs that are given these files. They are to be read all the time: who prints waits
-	// when 64 KiB are not read (pipe(7)), and gets EPIPE when they are closed. They end after Close.
+	// when 64 KiB are not read (pipe(7)), and gets EPIPE when they are closed. They end after
+	// Close.
 	Stdout, Stderr *os.File
 	// Log and ErrLog are where that went before, and what is not to be read again is written: the
 	// log file, /dev/null, or a terminal in the foreground. They are descriptors 1 and 2, and

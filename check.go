@@ -32,10 +32,11 @@ func (o *Options) check() error {
 			return fmt.Errorf("%s has a NUL byte in it: %q", "Options."+path.name, path.value)
 		}
 	}
-	if err := checkOutput("Options.LogFile", o.LogFile, "Options.Output", o.Output); err != nil {
-		return err
+	err := checkOutput("Options.LogFile", o.LogFile, "Options.Output", o.Output)
+	if err == nil {
+		err = checkOutput("Options.ErrFile", o.ErrFile, "Options.ErrOutput", o.ErrOutput)
 	}
-	if err := checkOutput("Options.ErrFile", o.ErrFile, "Options.ErrOutput", o.ErrOutput); err != nil {
+	if err != nil {
 		return err
 	}
 	switch m := o.Umask; {
