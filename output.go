@@ -72,7 +72,7 @@ func (out *output) open(
 	what := "open log file " + path
 	switch {
 	case given != nil:
-		out.given, out.file = true, given // named in last words that cannot be read
+		out.given, out.file = true, given
 		what = "look at " + given.Name()
 		open, drop = func() (*os.File, error) { return given, nil }, func(*os.File) {}
 	case path == "":

@@ -52,6 +52,9 @@ var newborn = proctest.Register("newborn", func(args []string) int {
 // has seen.
 var patient = proctest.Register("patient", func(args []string) int {
 	b := Inherited()
+	if err := b.Untie(); err != nil {
+		return 1
+	}
 	if err := b.SendLastAndWait([]byte("last"), time.Minute); err != nil {
 		return 1
 	}
@@ -113,7 +116,8 @@ func TestSendLastIsNotHeldUp(t *testing.T) {
 }
 
 var hasty = proctest.Register("hasty", func([]string) int {
-	if Inherited().SendLastAndWait([]byte("last"), time.Millisecond) != nil {
+	b := Inherited()
+	if b.Untie() != nil || b.SendLastAndWait([]byte("last"), time.Millisecond) != nil {
 		return 1
 	}
 	return 9
