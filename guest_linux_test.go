@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,8 +88,20 @@ import ctypes, os
 ctypes.CDLL(os.environ["GUEST_DIR"] + "/guest.so").Launch()
 `
 
+// builtWith says whether this program was built with that option of the go command.
+func builtWith(option string) bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
+		return s.Key == option && s.Value == "true"
+	})
+}
+
 // TestGuest has the package in programs that are somebody else's, and in such that are not.
 func TestGuest(t *testing.T) {
+	if builtWith("-race") {
+		t.Log("it builds programs of its own, which are the same without")
+		return
+	}
 	for _, tool := range []string{"gcc", "python3"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)

@@ -27,12 +27,12 @@ func TestLauncherEndsAtAnyMoment(t *testing.T) {
 		do      string
 		moments int
 	}{
-		{syscall.SIGKILL, "serve", 40},
-		{syscall.SIGKILL, "exit:7", 20},
-		{syscall.SIGKILL, "hang", 20},
-		{syscall.SIGINT, "hang", 10},
-		{syscall.SIGTERM, "hang", 10},
-		{syscall.SIGHUP, "hang", 10},
+		{syscall.SIGKILL, "serve", 24},
+		{syscall.SIGKILL, "exit:7", 12},
+		{syscall.SIGKILL, "hang", 8},
+		{syscall.SIGINT, "hang", 4},
+		{syscall.SIGTERM, "hang", 4},
+		{syscall.SIGHUP, "hang", 4},
 	} {
 		t.Run(c.sig.String()+"/"+c.do, func(t *testing.T) {
 			proctest.CheckLeaks(t)

@@ -27,15 +27,15 @@ func TestLauncherEndsAtAnyMoment(t *testing.T) {
 		moments int
 		args    []string
 	}{
-		{"up", syscall.SIGKILL, 40, up},
-		{"executed", syscall.SIGKILL, 40, []string{"--ready", "exec", "--", "sleep", "1000"}},
-		{"limited", syscall.SIGKILL, 20, append([]string{"--rlimit", "core=0"}, up...)},
-		{"failing", syscall.SIGKILL, 20,
+		{"up", syscall.SIGKILL, 20, up},
+		{"executed", syscall.SIGKILL, 20, []string{"--ready", "exec", "--", "sleep", "1000"}},
+		{"limited", syscall.SIGKILL, 10, append([]string{"--rlimit", "core=0"}, up...)},
+		{"failing", syscall.SIGKILL, 10,
 			[]string{"--ready", "settle:1s", "--", "sh", "-c", "sleep 0.01; exit 7"}},
-		{"waited for", syscall.SIGKILL, 20, waited},
-		{"waited for", syscall.SIGINT, 10, waited},
-		{"waited for", syscall.SIGTERM, 10, waited},
-		{"waited for", syscall.SIGHUP, 10, waited},
+		{"waited for", syscall.SIGKILL, 8, waited},
+		{"waited for", syscall.SIGINT, 4, waited},
+		{"waited for", syscall.SIGTERM, 4, waited},
+		{"waited for", syscall.SIGHUP, 4, waited},
 	} {
 		t.Run(c.name+"/"+c.sig.String(), func(t *testing.T) {
 			proctest.CheckLeaks(t)
