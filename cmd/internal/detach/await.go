@@ -74,8 +74,10 @@ func (l *attempt) record(pid int, r *Result) error {
 		return nil
 	}
 	err := l.pidfile.Write(pid)
-	if errors.Is(err, syscall.ESRCH) {
-		return nil // dead by now, which is heard of in a moment, with its reason
+	if errors.Is(err, syscall.ESRCH) || errors.Is(err, pidfile.ErrReplaced) && dying(pid) {
+		// Dead by now, which is heard of in a moment, with its reason; and then the watcher may have
+		// taken the file away.
+		return nil
 	}
 	if errors.Is(err, pidfile.ErrNoFingerprint) {
 		r.Note = fmt.Sprintf("pid file %s: nothing will prove whose pid is in it: %v",
