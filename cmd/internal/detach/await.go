@@ -75,8 +75,8 @@ func (l *attempt) record(pid int, r *Result) error {
 	}
 	err := l.pidfile.Write(pid)
 	if errors.Is(err, syscall.ESRCH) || errors.Is(err, pidfile.ErrReplaced) && dying(pid) {
-		// Dead by now, which is heard of in a moment, with its reason; and then the watcher may have
-		// taken the file away.
+		// Dead by now, which is heard of in a moment, with its reason; the watcher may have taken
+		// the file away then.
 		return nil
 	}
 	if errors.Is(err, pidfile.ErrNoFingerprint) {
