@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"github.com/daemonry/daemonry/internal/sys"
 )
@@ -27,7 +28,8 @@ func Self() (string, error) {
 // Guest returns an error that wraps errors.ErrUnsupported if this code is part of a program that is
 // somebody else's: executed anew, that would run its main, and know nothing of stages.
 func Guest() error {
-	as := guestAs()
+	guest.once.Do(func() { guest.as = guestAs() })
+	as := guest.as
 	if as == "" {
 		return nil
 	}
@@ -37,6 +39,13 @@ func Guest() error {
 	}
 	return fmt.Errorf("this code is %s inside %s, which a daemon cannot be made of: executed "+
 		"again, that runs a main of its own: %w", as, host, errors.ErrUnsupported)
+}
+
+// guest is what this process has found out about itself: it is asked at every start by way of a
+// stage, takes 50 µs to find out, and stays as it is.
+var guest struct {
+	once sync.Once
+	as   string
 }
 
 // guestAs says what this code is in somebody else's program; "" if the program is ours.
